@@ -1,0 +1,109 @@
+"""The camera above the belt: uneven and drifting light, vignetting, sensor noise."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.synth.layout import random_stream
+from edge.synth.rails import RAIL_HEIGHT, RAIL_WIDTH
+from edge.synth.relief import Light
+
+__all__ = ["Camera", "draw_light"]
+
+_FPS = 30.0  # frames per second of scene time
+_NEUTRAL = 180  # value of the light map that leaves a pixel as it is
+_NOISE_SIGMA = 2.3  # grey levels; after gamma, sensor noise is about the same in light and dark
+_COLOUR_NOISE_SIGMA = 1.2
+_SPARE = 96  # pixels by which the noise tile can be moved in each direction
+
+
+def draw_light(seed: int) -> Light:
+    """The lamp of a scene: from one side, 38 to 54 degrees above the belt, warmer or cooler."""
+    rng = random_stream(seed, "light")
+    azimuth, elevation = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(38, 54))
+    warmth = rng.uniform(-0.06, 0.08)
+    flat = np.cos(elevation)
+    return Light(
+        toward=(float(flat * np.cos(azimuth)), float(flat * np.sin(azimuth)), float(np.sin(elevation))),
+        lamp=(1.55 * (1 - warmth), 1.55, 1.55 * (1 + warmth)),
+        ambient=(0.50, 0.47, 0.45),
+    )
+
+
+class Camera:
+    """Turns the composed picture of frame `index` into what the sensor delivers.
+
+    Args:
+        seed: Seed of the scene.
+        light: The scene's light.
+        size: Width and height of the frame, px.
+    """
+
+    def __init__(self, seed: int, light: Light, size: tuple[int, int]) -> None:
+        rng = random_stream(seed, "camera")
+        self._seed = seed
+        self._periods_s = rng.uniform((17.0, 40.0, 70.0), (29.0, 66.0, 130.0))
+        self._phases = rng.uniform(0, 2 * np.pi, 3)
+        self._light_map = _light_map(rng, light, size)
+        self._noise = _noise_tile(rng, size)
+
+    def expose(self, picture: NDArray[np.uint8], index: int) -> None:
+        """Light, tone and noise of one frame, in place.
+
+        Args:
+            picture: uint8 (H, W, 3) BGR, the evenly lit picture; becomes the frame.
+            index: Index of the frame.
+        """
+        height, width = picture.shape[:2]
+        cv2.multiply(picture, self._light_map, picture, 1 / _NEUTRAL)
+        cv2.LUT(picture, self._tone(index), picture)
+        dx, dy = random_stream(self._seed, "exposure", index).integers(0, _SPARE, 2)
+        noise = self._noise[dy : dy + height, dx : dx + width]
+        cv2.add(picture, noise, picture, dtype=cv2.CV_8U)
+
+    def _tone(self, index: int) -> NDArray[np.uint8]:
+        """Drift of the light's strength and colour as a look-up table, uint8 (1, 256, 3)."""
+        waves = np.sin(2 * np.pi * (index / _FPS) / self._periods_s + self._phases)
+        gain = 1 + 0.045 * waves[0] + 0.06 * waves[1]
+        colour = gain * (1 + 0.02 * waves[2] * np.array((-1.0, 0.0, 1.0)))
+        levels = np.arange(256)[None, :, None] * colour
+        table: NDArray[np.uint8] = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+        return table
+
+
+def _light_map(rng: np.random.Generator, light: Light, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Light on each pixel, uint8 (H, W, 3), `_NEUTRAL` for 1: falls off from the lamp and to the corners."""
+    width, height = size
+    scale = height / 480
+    lx, ly, lz = light.toward
+    corner = float(np.hypot(width, height)) / 2  # the picture's corners lie at a distance of 1
+    x = (np.arange(width, dtype=np.float32)[None, :] - width / 2) / corner
+    y = (np.arange(height, dtype=np.float32)[:, None] - height / 2) / corner
+    toward = (x * lx + y * ly) / float(np.hypot(lx, ly))
+    level = 1 + 0.22 * toward - 0.13 * (x * x + y * y)
+    level += 0.05 * np.exp(-(((toward - rng.uniform(-0.1, 0.3)) / 0.25) ** 2))  # the lamp's sheen on the belt
+
+    # The rails' shadows: long on the side of the lamp, a dark joint on both.
+    belt_y = np.arange(height, dtype=np.float32) / scale - RAIL_WIDTH
+    belt_width = 480 - 2 * RAIL_WIDTH
+    for distance, away in ((belt_y, -ly), (belt_width - belt_y, ly)):
+        reach = max(0.0, away / lz) * RAIL_HEIGHT
+        shadow = 0.5 * np.clip((reach - distance) / (0.35 * reach + 1) + 0.5, 0, 1) * (reach > 2)
+        joint = 0.45 * np.exp(-np.maximum(distance, 0) / 3)
+        on_belt = (distance >= 0) & (distance <= belt_width)
+        level *= np.where(on_belt, (1 - shadow) * (1 - joint), 1)[:, None]
+    steps = np.clip(np.rint(level * _NEUTRAL), 0, 255).astype(np.uint8)
+    return np.repeat(steps[:, :, None], 3, axis=2)
+
+
+def _noise_tile(rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np.int8]:
+    """Noise of a colour sensor after demosaicing, int8: brightness noise fine, colour noise coarser."""
+    rows, columns = size[1] + _SPARE, size[0] + _SPARE
+    fine = cv2.GaussianBlur(rng.standard_normal((rows, columns), dtype=np.float32), (3, 3), 0.45)
+    colour = cv2.GaussianBlur(rng.standard_normal((rows, columns, 3), dtype=np.float32), (5, 5), 0.9)
+    fine *= _NOISE_SIGMA / fine.std()
+    colour *= _COLOUR_NOISE_SIGMA / colour.std()
+    tile: NDArray[np.int8] = np.clip(np.rint(fine[..., None] + colour), -127, 127).astype(np.int8)
+    return tile

@@ -1,0 +1,175 @@
+"""A camera above a conveyor belt: gears, bolts and brackets travel by, with litter between them."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.synth.belt import belt_strip
+from edge.synth.camera import Camera, draw_light
+from edge.synth.layout import PITCH, REACH, Item, item_at, random_stream
+from edge.synth.parts import PARTS
+from edge.synth.rails import RAIL_WIDTH, rail
+from edge.synth.sprites import SPRITE_MARGIN, Sprite, make_sprite
+from edge.synth.truth import Placed, Truth, visible_truth
+from models.errors import UsageError
+
+__all__ = ["ConveyorScene"]
+
+_HEIGHT = 480.0  # units; every other length follows from this
+_BELT_WIDTH = _HEIGHT - 2 * RAIL_WIDTH
+_SHUTTER = 0.7  # share of the time between two frames in which the shutter is open
+_SPRITES = 96  # sprites kept; a frame shows about ten objects
+
+
+class ConveyorScene:
+    """The belt runs from left to right; whatever lies on it moves with it, pixel for pixel.
+
+    A part crosses 640 x 480 in 6 to 7 s of scene time (`index / 30` s). Size changes the resolution of the
+    scene, not what happens in it; a wider picture shows more belt.
+
+    Args:
+        seed: Which belt, lamp and sequence of parts; 0 or more.
+        size: Width and height of the frames, px.
+    """
+
+    name = "conveyor"
+    classes = tuple(PARTS)
+
+    def __init__(self, seed: int, size: tuple[int, int]) -> None:
+        self.size = size
+        self._seed = seed
+        self._scale = size[1] / _HEIGHT
+        self._light = draw_light(seed)
+        self._camera = Camera(seed, self._light, size)
+        speed = float(random_stream(seed, "motion").uniform(3.1, 3.7))  # units per frame
+        self._speed_px = speed * self._scale
+        self._blur = speed * _SHUTTER
+
+        rails, width = random_stream(seed, "rails"), size[0] / self._scale
+        upper = rail(rails, self._light, width, self._scale, lower=False)
+        lower = rail(rails, self._light, width, self._scale, lower=True)
+        self._still = np.zeros((size[1], size[0], 3), dtype=np.uint8)
+        self._still[: len(upper)] = upper
+        self._still[-len(lower) :] = lower
+        self._belt_rows = (len(upper), size[1] - len(lower))
+        belt_px = self._belt_rows[1] - self._belt_rows[0]
+        self._belt = belt_strip(
+            random_stream(seed, "belt"), self._light, belt_px, self._scale, self._blur, margin_px=size[0]
+        )
+        self._belt_period = self._belt.shape[1] - size[0]
+        self._item_at = lru_cache(maxsize=4 * _SPRITES)(self._draw_item)
+        self._sprite_of = lru_cache(maxsize=_SPRITES)(self._draw_sprite)
+
+    def render(self, index: int) -> NDArray[np.uint8]:
+        """What the camera sees.
+
+        Args:
+            index: Index of the frame, 0 or more; any frame can be asked for, in any order.
+
+        Returns:
+            uint8 (H, W, 3), BGR. The same seed, size and index give the same bytes.
+
+        Raises:
+            UsageError: The index is negative.
+        """
+        picture = self._empty_belt(index)
+        belt = picture[self._belt_rows[0] : self._belt_rows[1]]
+        for _, sprite, left, top in self._lying(index):
+            _paste(belt, sprite, left, top)
+        self._camera.expose(picture, index)
+        return picture
+
+    def background(self, index: int) -> NDArray[np.uint8]:
+        """The same frame with nothing on the belt, uint8 (H, W, 3) BGR: what `truth` can be held against.
+
+        Args:
+            index: Index of the frame, 0 or more.
+
+        Returns:
+            uint8 (H, W, 3), BGR, with the light and the noise of `render(index)`.
+
+        Raises:
+            UsageError: The index is negative.
+        """
+        picture = self._empty_belt(index)
+        self._camera.expose(picture, index)
+        return picture
+
+    def truth(self, index: int) -> Truth:
+        """What there is to find in `render(index)`.
+
+        A pixel belongs to a part where the part, blurred by its motion, covers at least half of it and
+        nothing lies on top. Litter hides parts but is not labelled. Parts with fewer than 16 visible
+        pixels, or with less than a fifth of their pixels visible, are left out.
+
+        Args:
+            index: Index of the frame, 0 or more.
+
+        Returns:
+            The visible parts, ordered by track id.
+
+        Raises:
+            UsageError: The index is negative.
+        """
+        stack = []
+        for item, sprite, left, top in self._lying(index):
+            class_id = self.classes.index(item.kind) if item.kind in PARTS else None
+            stack.append(Placed(sprite.mask, left, self._belt_rows[0] + top, class_id, item.number))
+        return visible_truth(stack, self.size)
+
+    def _empty_belt(self, index: int) -> NDArray[np.uint8]:
+        picture = self._still.copy()
+        start = -self._moved(index) % self._belt_period
+        belt = self._belt[:, start : start + self.size[0]]
+        picture[self._belt_rows[0] : self._belt_rows[1]] = belt
+        return picture
+
+    def _moved(self, index: int) -> int:
+        """Pixels that the belt has moved since frame 0; whole ones, so that nothing slides on the belt."""
+        if index < 0:
+            raise UsageError(f"synth:{self.name}: frame index must be 0 or more, got {index}")
+        return math.floor(index * self._speed_px)
+
+    def _lying(self, index: int) -> list[tuple[Item, Sprite, int, int]]:
+        """What is in view, from the lowest to the topmost, with the sprite's first column and belt row."""
+        moved = self._moved(index)
+        nearest = (moved / self._scale - REACH) / PITCH
+        furthest = ((moved + self.size[0]) / self._scale + REACH) / PITCH
+        lying = []
+        for number in range(max(0, math.floor(nearest)), math.ceil(furthest) + 1):
+            item = self._item_at(number)
+            if item is None:
+                continue
+            x = self.size[0] + moved - round(item.along * self._scale)
+            reach = (item.radius + SPRITE_MARGIN) * self._scale
+            if not -reach < x < self.size[0] + reach:
+                continue  # not in view for sure; do not draw it yet
+            sprite = self._sprite_of(item)
+            left, top = x + sprite.left, round(item.across * self._scale) + sprite.top
+            if left < self.size[0] and left + sprite.mask.shape[1] > 0:
+                lying.append((item, sprite, left, top))
+        return sorted(lying, key=lambda placed: (placed[0].kind != "oil", placed[0].number))
+
+    def _draw_item(self, number: int) -> Item | None:
+        return item_at(self._seed, number, _BELT_WIDTH)
+
+    def _draw_sprite(self, item: Item) -> Sprite:
+        look = random_stream(self._seed, "look", item.number)
+        return make_sprite(item, look, self._light, self._scale, self._blur)
+
+
+def _paste(belt: NDArray[np.uint8], sprite: Sprite, left: int, top: int) -> None:
+    """Lay a sprite on the belt's rows of the picture, in place; what sticks out is cut off."""
+    y1, y2 = max(top, 0), min(top + sprite.mask.shape[0], belt.shape[0])
+    x1, x2 = max(left, 0), min(left + sprite.mask.shape[1], belt.shape[1])
+    if x1 >= x2 or y1 >= y2:
+        return
+    inside = np.s_[y1 - top : y2 - top, x1 - left : x2 - left]
+    below = belt[y1:y2, x1:x2]
+    cv2.multiply(below, sprite.keep[inside], below, 1 / 255)
+    cv2.add(below, sprite.paint[inside], below)

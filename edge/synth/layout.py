@@ -1,0 +1,100 @@
+"""What lies where on the endless belt: object k is drawn from (seed, k) alone, so any k can be asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.synth.litter import LITTER_RADII
+from edge.synth.parts import PART_RADII
+
+__all__ = ["PITCH", "REACH", "Item", "item_at", "random_stream"]
+
+PITCH = 78.0  # units of belt for one place, which holds one object or none
+REACH = 4 * PITCH  # nothing of object k, shadow included, is further than this from k * PITCH
+
+_CYCLE = 72  # places from one gap in production to the next
+_GOLDEN = 0.6180339887
+_PURPOSES = ("place", "item", "cycle", "look", "light", "motion", "rails", "belt", "camera", "exposure")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One object on the belt.
+
+    Attributes:
+        number: k, the number of its place; for parts also the track id.
+        kind: name of the class, or of the litter.
+        radius: radius of the circle around it, units.
+        along: where its middle lies along the belt, units; grows with k.
+        across: where its middle lies across the belt: units from the belt's upper edge in the image.
+        angle: how it is turned, radians.
+    """
+
+    number: int
+    kind: str
+    radius: float
+    along: float
+    across: float
+    angle: float
+
+
+def random_stream(seed: int, purpose: str, number: int = 0) -> np.random.Generator:
+    """Source of randomness of its own for each purpose and number, independent of call order."""
+    return np.random.default_rng((seed, _PURPOSES.index(purpose), number))
+
+
+def item_at(seed: int, number: int, belt_width: float) -> Item | None:
+    """The object on place `number`.
+
+    Args:
+        seed: Seed of the scene.
+        number: Number of the place, 0 or more.
+        belt_width: Width of the belt, units.
+
+    Returns:
+        The object, or None where the place is empty.
+    """
+    rng = random_stream(seed, "item", number)
+    kind = _kind(rng, *_density(seed, number))
+    if kind is None:
+        return None
+    low, high = PART_RADII[kind] if kind in PART_RADII else LITTER_RADII[kind]
+    radius = float(rng.uniform(low, high))
+    along, lane = _place(seed, number)
+    room = belt_width - 2 * radius - 6
+    across = radius + 3 + lane * room
+    if number > 0 and rng.random() < 0.16:  # it slid against, or onto, the one before
+        along_before, lane_before = _place(seed, number - 1)
+        turn, apart = rng.uniform(0, 2 * np.pi), rng.uniform(0.65, 1.25) * radius
+        along = along_before + apart * np.cos(turn)
+        across = radius + 3 + lane_before * room + apart * np.sin(turn)
+        across = min(max(across, radius + 3), belt_width - radius - 3)
+    return Item(number, kind, radius, float(along), float(across), float(rng.uniform(0, 2 * np.pi)))
+
+
+def _place(seed: int, number: int) -> tuple[float, float]:
+    """Position along the belt in units, and across it in [0, 1): neighbours lie on different lanes."""
+    rng = random_stream(seed, "place", number)
+    along = (number + 0.5 + rng.uniform(-0.3, 0.3)) * PITCH
+    return along, (number * _GOLDEN + seed * 0.37 + rng.uniform(-0.13, 0.13)) % 1.0
+
+
+def _density(seed: int, number: int) -> tuple[float, float]:
+    """Chance of a part and of litter on a place: each cycle has a stretch of few and one of no parts."""
+    cycle, position = divmod(number, _CYCLE)
+    rng = random_stream(seed, "cycle", cycle)
+    gap_from, gap_long = int(rng.integers(14, _CYCLE - 16)), int(rng.integers(9, 14))
+    if gap_from <= position < gap_from + gap_long:
+        return 0.0, 0.10
+    if gap_from - 6 <= position < gap_from:
+        return 0.4, 0.12
+    return 0.80, 0.14
+
+
+def _kind(rng: np.random.Generator, part_chance: float, litter_chance: float) -> str | None:
+    chance = rng.random()
+    kinds = tuple(PART_RADII) if chance < part_chance else tuple(LITTER_RADII)
+    choice = kinds[int(rng.integers(len(kinds)))]
+    return choice if chance < part_chance + litter_chance else None

@@ -1,0 +1,80 @@
+"""What every built-in scene offers, and how one is opened by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.synth.conveyor import ConveyorScene
+from edge.synth.truth import Truth
+from models.errors import UsageError
+
+__all__ = ["SCENES", "Scene", "open_scene"]
+
+_SMALLEST, _LARGEST = (160, 120), (1920, 1080)
+_WIDEST = 2.5  # width for each height; narrower than a square, or wider than this, is no camera's picture
+
+
+class Scene(Protocol):
+    """A camera picture with known content, as a pure function of seed, size and frame index.
+
+    Attributes:
+        name: Name under which the scene is opened.
+        classes: Names of what is labelled; `Truth.class_id` points into it. The same for every seed.
+        size: Width and height of the frames, px.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+    @property
+    def size(self) -> tuple[int, int]: ...
+
+    def render(self, index: int) -> NDArray[np.uint8]:
+        """Frame `index` as uint8 (H, W, 3) BGR; `index / 30` is its time in seconds."""
+        ...
+
+    def truth(self, index: int) -> Truth:
+        """What is visible in `render(index)`."""
+        ...
+
+
+SCENES: Mapping[str, Callable[[int, tuple[int, int]], Scene]] = MappingProxyType({"conveyor": ConveyorScene})
+
+
+def open_scene(name: str, *, seed: int = 1, size: tuple[int, int] = (640, 480)) -> Scene:
+    """Open a built-in scene.
+
+    Args:
+        name: A key of `SCENES`.
+        seed: Chooses what the scene looks like and what happens in it; 0 or more.
+        size: Width and height of the frames, px; 160x120 to 1920x1080, between square and 5:2.
+
+    Returns:
+        The scene, ready to render.
+
+    Raises:
+        UsageError: The name is unknown, the seed negative, or the size out of range.
+    """
+    if name not in SCENES:
+        raise UsageError(f"unknown scene {name!r}; there is: {', '.join(sorted(SCENES))}")
+    if seed < 0:
+        raise UsageError(f"synth:{name}: seed must be 0 or more, got {seed}")
+    width, height = size
+    if not (_SMALLEST[0] <= width <= _LARGEST[0] and _SMALLEST[1] <= height <= _LARGEST[1]):
+        raise UsageError(
+            f"synth:{name}: size must be {_SMALLEST[0]}x{_SMALLEST[1]} to {_LARGEST[0]}x{_LARGEST[1]}, "
+            f"got {width}x{height}"
+        )
+    if not height <= width <= _WIDEST * height:
+        raise UsageError(
+            f"synth:{name}: width must be 1 to {_WIDEST:g} times the height, got {width}x{height}"
+        )
+    return SCENES[name](seed, size)

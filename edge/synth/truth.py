@@ -1,0 +1,120 @@
+"""Ground truth of one frame, worked out from the same sprites that painted it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["MIN_VISIBILITY", "MIN_VISIBLE_PX", "Placed", "Truth", "visible_truth"]
+
+MIN_VISIBLE_PX = 16
+MIN_VISIBILITY = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What can be seen in one frame, one row per object, in the order of the track ids.
+
+    Attributes:
+        xyxy: float32 (N, 4), boxes tight around the visible mask in frame pixels; x2 and y2 are exclusive,
+            so that `x2 - x1` is the width in pixels.
+        masks: bool (N, H, W), the pixels in which the object is what the camera sees. Masks never overlap.
+        class_id: int64 (N,), index into the scene's `classes`.
+        track_id: int64 (N,), the same number for the same object in every frame.
+        visibility: float32 (N,) in (0, 1], share of the object's pixels that is inside the frame and not
+            covered by something lying on it.
+    """
+
+    xyxy: NDArray[np.float32]
+    masks: NDArray[np.bool_]
+    class_id: NDArray[np.int64]
+    track_id: NDArray[np.int64]
+    visibility: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.class_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A silhouette at its place in the frame.
+
+    Attributes:
+        mask: bool (h, w), True where the object covers at least half of the pixel.
+        left: frame x of the mask's first column, px; may lie outside the frame.
+        top: frame y of the mask's first row, px; may lie outside the frame.
+        class_id: index into the scene's classes, or None for what is not labelled but still covers others.
+        track_id: number of the object.
+    """
+
+    mask: NDArray[np.bool_]
+    left: int
+    top: int
+    class_id: int | None
+    track_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Visible:
+    """What is left of a silhouette: mask bool (h, w) with its first pixel at frame (left, top)."""
+
+    track_id: int
+    class_id: int
+    mask: NDArray[np.bool_]
+    left: int
+    top: int
+    share: float
+
+
+def visible_truth(stack: Sequence[Placed], size: tuple[int, int]) -> Truth:
+    """Ground truth of a stack of silhouettes, each covering those before it.
+
+    Objects that a person could not be asked to label are left out: fewer than `MIN_VISIBLE_PX` visible
+    pixels, or less than `MIN_VISIBILITY` of the object visible. They still cover what lies below them.
+
+    Args:
+        stack: Silhouettes from the lowest to the topmost.
+        size: Width and height of the frame, px.
+
+    Returns:
+        The visible objects, ordered by track id.
+    """
+    width, height = size
+    covered = np.zeros((height, width), dtype=bool)
+    seen = []
+    for placed in reversed(stack):
+        x1, y1 = max(placed.left, 0), max(placed.top, 0)
+        x2 = min(placed.left + placed.mask.shape[1], width)
+        y2 = min(placed.top + placed.mask.shape[0], height)
+        if x1 >= x2 or y1 >= y2:
+            continue
+        inside = placed.mask[y1 - placed.top : y2 - placed.top, x1 - placed.left : x2 - placed.left]
+        visible = inside & ~covered[y1:y2, x1:x2]
+        covered[y1:y2, x1:x2] |= inside
+        pixels = np.count_nonzero(visible)
+        if placed.class_id is None or pixels < MIN_VISIBLE_PX:
+            continue
+        share = pixels / np.count_nonzero(placed.mask)
+        if share >= MIN_VISIBILITY:
+            seen.append(_Visible(placed.track_id, placed.class_id, visible, x1, y1, share))
+    return _as_truth(sorted(seen, key=lambda one: one.track_id), size)
+
+
+def _as_truth(seen: Sequence[_Visible], size: tuple[int, int]) -> Truth:
+    masks = np.zeros((len(seen), size[1], size[0]), dtype=bool)
+    xyxy = np.zeros((len(seen), 4), dtype=np.float32)
+    for mask, box, one in zip(masks, xyxy, seen, strict=True):
+        mask[one.top : one.top + one.mask.shape[0], one.left : one.left + one.mask.shape[1]] = one.mask
+        columns, rows = (np.flatnonzero(one.mask.any(axis=axis)) for axis in (0, 1))
+        box[:] = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+        box += (one.left, one.top, one.left, one.top)
+    return Truth(
+        xyxy=xyxy,
+        masks=masks,
+        class_id=np.array([one.class_id for one in seen], dtype=np.int64),
+        track_id=np.array([one.track_id for one in seen], dtype=np.int64),
+        visibility=np.array([one.share for one in seen], dtype=np.float32),
+    )

@@ -1,0 +1,70 @@
+"""The foundation model, behind one small protocol.
+
+`load("nano")` gives the segmenter that ships with edgeloop.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from models.errors import UsageError
+from models.registry import weights_path
+
+__all__ = ["Segmenter", "load"]
+
+
+class Segmenter(Protocol):
+    """A promptable segmenter. One image at a time, any number of prompts on it."""
+
+    def set_image(self, image: npt.NDArray[np.uint8]) -> None:
+        """Encode an image; later prompts refer to it.
+
+        Args:
+            image: HxWx3 uint8 BGR in [0, 255].
+        """
+
+    def masks(
+        self,
+        *,
+        boxes: npt.NDArray[np.float32] | None = None,
+        points: npt.NDArray[np.float32] | None = None,
+    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
+        """One mask for each prompt. Give boxes or points, not both.
+
+        Args:
+            boxes: (N, 4) XYXY, in pixels of the image.
+            points: (N, 2) XY, in pixels of the image; each lies on an object of its own.
+
+        Returns:
+            Masks (N, H, W) bool at the image's size, and predicted IoU (N,) float32.
+        """
+
+
+def load(name: str) -> Segmenter:
+    """Load a segmenter.
+
+    Args:
+        name: `nano`, the one that ships, through onnxruntime; or the path of a `.safetensors` file written
+            by its recipe, through torch.
+
+    Returns:
+        The segmenter, ready for `set_image`.
+
+    Raises:
+        UsageError: No segmenter of that name.
+        NoInputError: The path does not exist.
+        ModelError: The weights are damaged, or of another model.
+    """
+    if name == "nano":
+        from .onnx import OnnxNano
+
+        return OnnxNano(weights_path("nano-encoder"), weights_path("nano-decoder"))
+    if name.endswith(".safetensors"):
+        from .weights import load_nano
+
+        return load_nano(Path(name))
+    raise UsageError(f"--sam {name}: expected 'nano' or the path of a .safetensors file of its recipe")

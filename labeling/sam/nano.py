@@ -1,0 +1,260 @@
+"""`nano`: the small SAM that ships with edgeloop.
+
+The architecture is segment-anything's (Kirillov et al. 2023, arXiv:2304.02643): an image encoder that runs
+once, a prompt encoder, and a two-way transformer that decodes masks for every prompt. Three things differ,
+because the encoder is 200 times smaller than a ViT-B and has to be trained on an ordinary machine:
+
+- The encoder is EfficientNet-Lite0. Its stride-16 embedding is accompanied by stride-8 and stride-4 features
+  that the decoder adds while it upscales (the idea of HQ-SAM and SAM 2). They travel inside the one tensor
+  that `SamPredictor` hands from encoder to decoder, folded into channels by pixel-unshuffle.
+- Every prompt is also drawn, into the dense embedding. Sparse tokens alone do not train at this scale.
+- Position codes are those of the padded 512 px frame even on a crop of it, so that training may use crops.
+
+`build_nano()` returns an ordinary `segment_anything.modeling.Sam`: `SamPredictor` and
+`SamAutomaticMaskGenerator` work with it unchanged.
+"""
+
+from __future__ import annotations
+
+import torch
+from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .backbone import PIXEL_MEAN, PIXEL_STD, TAP_CHANNELS, LitePyramid
+
+__all__ = ["EMBED_DIM", "IMAGE_SIZE", "STRIDE", "build_nano"]
+
+IMAGE_SIZE = 512  # long side of the encoder's input, px
+STRIDE = 16  # of the embedding
+EMBED_DIM = 128
+_S8_DIM = 48
+_S4_DIM = 24
+_POINT_SIGMA_PX = 6.0  # width of a drawn point, in pixels of the encoder's input
+
+
+class NanoEncoder(nn.Module):
+    """Image to one packed embedding.
+
+    Attributes:
+        img_size: Long side that `SamPredictor` resizes to and pads to a square, px.
+    """
+
+    img_size = IMAGE_SIZE
+
+    def __init__(self, *, pretrained: bool) -> None:
+        super().__init__()
+        self.backbone = LitePyramid(pretrained=pretrained)
+        c4, c8, c16, c32 = TAP_CHANNELS
+        self.lateral8 = nn.Conv2d(c8, EMBED_DIM, 3, stride=2, padding=1)
+        self.lateral16 = nn.Conv2d(c16, EMBED_DIM, 1)
+        self.lateral32 = nn.Conv2d(c32, EMBED_DIM, 1)
+        self.fuse = nn.Sequential(
+            _conv_block(EMBED_DIM), _conv_block(EMBED_DIM), nn.Conv2d(EMBED_DIM, EMBED_DIM, 1)
+        )
+        self.skip8 = nn.Sequential(nn.Conv2d(c8, _S8_DIM, 1), _conv_block(_S8_DIM))
+        self.skip4 = nn.Sequential(nn.Conv2d(c4, _S4_DIM, 1), _conv_block(_S4_DIM))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Args:
+            images: (B, 3, H, W) float, normalised RGB; H and W multiples of 32.
+
+        Returns:
+            (B, C, H/16, W/16): the embedding, then the stride-8 and stride-4 features folded into channels.
+        """
+        s4, s8, s16, s32 = self.backbone(images)
+        coarse = F.interpolate(self.lateral32(s32), scale_factor=2.0, mode="bilinear", align_corners=False)
+        embedding = self.fuse(self.lateral8(s8) + self.lateral16(s16) + coarse)
+        skip8 = F.pixel_unshuffle(self.skip8(s8), 2)
+        skip4 = F.pixel_unshuffle(self.skip4(s4), 4)
+        return torch.cat([embedding, skip8, skip4], dim=1)
+
+
+class NanoPromptEncoder(PromptEncoder):  # type: ignore[misc]
+    """segment-anything's prompt encoder, which also draws each prompt into the dense embedding.
+
+    The drawing has five channels at stride 4: inside of the box, border of the box, positive points,
+    negative points, and the mask given as a prompt (as a probability).
+    """
+
+    def __init__(self) -> None:
+        side = IMAGE_SIZE // STRIDE
+        super().__init__(
+            embed_dim=EMBED_DIM,
+            image_embedding_size=(side, side),
+            input_image_size=(IMAGE_SIZE, IMAGE_SIZE),
+            mask_in_chans=64,
+            activation=nn.ReLU,
+        )
+        self.mask_downscaling[0] = nn.Conv2d(5, 16, kernel_size=2, stride=2)
+        del self.no_mask_embed  # "no mask" is an empty drawing
+
+    def forward(
+        self, points: tuple[Tensor, Tensor] | None, boxes: Tensor | None, masks: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Same contract as `PromptEncoder.forward`; boxes (N, 4) or (N, 1, 4) XYXY px of the 512 px frame."""
+        boxes = None if boxes is None else boxes.reshape(-1, 4)
+        count = self._get_batch_size(points, boxes, masks)
+        sparse = torch.empty((count, 0, self.embed_dim), device=self._get_device())
+        if points is not None:
+            sparse = torch.cat([sparse, self._embed_points(*points, pad=boxes is None)], dim=1)
+        if boxes is not None:
+            sparse = torch.cat([sparse, self._embed_boxes(boxes)], dim=1)
+        drawing = draw_prompts(count, self.mask_input_size, points, boxes, masks, device=self._get_device())
+        return sparse, self.mask_downscaling(drawing)
+
+
+class NanoMaskDecoder(MaskDecoder):  # type: ignore[misc]
+    """segment-anything's mask decoder, which adds stride-8 and stride-4 features while it upscales."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            transformer_dim=EMBED_DIM,
+            transformer=TwoWayTransformer(depth=2, embedding_dim=EMBED_DIM, num_heads=4, mlp_dim=512),
+            num_multimask_outputs=3,
+            activation=nn.ReLU,
+            iou_head_hidden_dim=128,
+        )
+        self.output_upscaling = nn.ModuleDict(
+            {
+                "to8": nn.ConvTranspose2d(EMBED_DIM, _S8_DIM, kernel_size=2, stride=2),
+                "refine8": _conv_block(_S8_DIM),
+                "to4": nn.ConvTranspose2d(_S8_DIM, _S4_DIM, kernel_size=2, stride=2),
+            }
+        )
+        for mlp in self.output_hypernetworks_mlps:
+            mlp.layers[-1] = nn.Linear(EMBED_DIM, _S4_DIM)
+
+    def predict_masks(
+        self,
+        image_embeddings: Tensor,
+        image_pe: Tensor,
+        sparse_prompt_embeddings: Tensor,
+        dense_prompt_embeddings: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """As `MaskDecoder.predict_masks`, for packed embeddings.
+
+        Args:
+            image_embeddings: (B, C, h, w) from `NanoEncoder`. With B = 1 every prompt is decoded against it;
+                otherwise prompts must come grouped by image, the same number for each.
+            image_pe: (1, EMBED_DIM, h, w), or (B, EMBED_DIM, h, w) when each image has a place of its own.
+            sparse_prompt_embeddings: (N, tokens, EMBED_DIM), N a multiple of B.
+            dense_prompt_embeddings: (N, EMBED_DIM, h, w).
+
+        Returns:
+            Mask logits (N, 4, 4h, 4w) and predicted IoU (N, 4).
+        """
+        count = sparse_prompt_embeddings.shape[0]
+        embedding, skip8, skip4 = unpack(image_embeddings)
+        own = torch.cat([self.iou_token.weight, self.mask_tokens.weight], dim=0)
+        tokens = torch.cat((own.unsqueeze(0).expand(count, -1, -1), sparse_prompt_embeddings), dim=1)
+        src = _repeat(embedding, count) + dense_prompt_embeddings
+        hidden, src_out = self.transformer(src, _repeat(image_pe, count), tokens)
+
+        up = self.output_upscaling
+        src = src_out.transpose(1, 2).view(src.shape)
+        fine = up["refine8"](_add_skip(up["to8"](src), skip8))
+        fine = F.relu(_add_skip(up["to4"](fine), skip4))
+        mask_tokens = hidden[:, 1 : 1 + self.num_mask_tokens]
+        weights = [mlp(mask_tokens[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)]
+        masks = torch.stack(weights, dim=1) @ fine.flatten(2)
+        return masks.view(count, -1, *fine.shape[-2:]), self.iou_prediction_head(hidden[:, 0])
+
+
+def build_nano(*, pretrained_backbone: bool = False) -> Sam:
+    """Build the `nano` model, with random weights outside the backbone.
+
+    Args:
+        pretrained_backbone: Start from the ImageNet weights (for training). Loading a trained `nano`
+            overwrites every weight, so it leaves this off.
+
+    Returns:
+        A `segment_anything.modeling.Sam` in training mode.
+    """
+    return Sam(
+        image_encoder=NanoEncoder(pretrained=pretrained_backbone),
+        prompt_encoder=NanoPromptEncoder(),
+        mask_decoder=NanoMaskDecoder(),
+        pixel_mean=list(PIXEL_MEAN),
+        pixel_std=list(PIXEL_STD),
+    )
+
+
+def unpack(packed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Split a packed embedding into its stride-16, stride-8 and stride-4 features."""
+    embedding, skip8, skip4 = packed.split([EMBED_DIM, _S8_DIM * 4, _S4_DIM * 16], dim=1)
+    return embedding, F.pixel_shuffle(skip8, 2), F.pixel_shuffle(skip4, 4)
+
+
+def draw_prompts(
+    count: int,
+    size: tuple[int, int],
+    points: tuple[Tensor, Tensor] | None,
+    boxes: Tensor | None,
+    masks: Tensor | None,
+    *,
+    device: torch.device | None = None,
+) -> Tensor:
+    """Draw prompts at stride 4.
+
+    Args:
+        count: Number of prompts, N.
+        size: (height, width) of the drawing; one pixel of it is 4 px of the encoder's input.
+        points: Coordinates (N, P, 2) XY px and labels (N, P): 1 inside, 0 outside, -1 padding.
+        boxes: (N, 4) XYXY px.
+        masks: (N, 1, height, width) logits, as `SamPredictor` returns them.
+        device: Where to draw.
+
+    Returns:
+        (N, 5, height, width) float in [0, 1].
+    """
+    height, width = size
+    ys = (torch.arange(height, device=device, dtype=torch.float32) + 0.5) * 4
+    xs = (torch.arange(width, device=device, dtype=torch.float32) + 0.5) * 4
+    empty = torch.zeros((count, 1, height, width), device=device)
+    inside = border = positive = negative = empty
+    if boxes is not None:
+        x1, y1, x2, y2 = boxes.float().unbind(-1)
+        # Signed distance to the box in drawing pixels, clipped to one: edges stay sharper than the grid.
+        across = torch.minimum(xs[None] - x1[:, None], x2[:, None] - xs[None]) / 4
+        down = torch.minimum(ys[None] - y1[:, None], y2[:, None] - ys[None]) / 4
+        distance = torch.minimum(across[:, None, :], down[:, :, None])
+        inside = (distance + 0.5).clamp(0, 1)[:, None]
+        border = (1 - distance.abs() / 2).clamp(0, 1)[:, None]
+    if points is not None:
+        coords, labels = points
+        dx = xs[None, None] - coords[..., 0:1].float()
+        dy = ys[None, None] - coords[..., 1:2].float()
+        gx, gy = (torch.exp(-d.square() / (2 * _POINT_SIGMA_PX**2)) for d in (dx, dy))
+        blobs = gy[..., :, None] * gx[..., None, :]
+        positive = (blobs * (labels == 1)[..., None, None]).amax(1, keepdim=True)
+        negative = (blobs * (labels == 0)[..., None, None]).amax(1, keepdim=True)
+    given = empty if masks is None else torch.sigmoid(masks.float())
+    return torch.cat([inside, border, positive, negative, given], dim=1)
+
+
+def _conv_block(channels: int) -> nn.Module:
+    """A residual of depthwise 3x3 and pointwise convolutions, as in MobileNets."""
+    return _Residual(
+        nn.Conv2d(channels, channels, 3, padding=1, groups=channels),
+        nn.Conv2d(channels, channels, 1),
+        nn.ReLU(),
+        nn.Conv2d(channels, channels, 1),
+    )
+
+
+class _Residual(nn.Sequential):
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + super().forward(x))
+
+
+def _repeat(x: Tensor, count: int) -> Tensor:
+    """Repeat per-image tensors (B, ...) to per-prompt ones (count, ...)."""
+    images = x.shape[0]
+    return x.unsqueeze(1).expand(-1, count // images, *x.shape[1:]).reshape(count, *x.shape[1:])
+
+
+def _add_skip(x: Tensor, skip: Tensor) -> Tensor:
+    """Add per-image features (B, ...) to per-prompt ones (N, ...) without copying them per prompt."""
+    per_image = x.view(skip.shape[0], -1, *x.shape[1:])
+    return (per_image + skip.unsqueeze(1)).view(x.shape)

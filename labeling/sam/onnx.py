@@ -1,0 +1,99 @@
+"""`nano` through onnxruntime: no torch, and on a CPU several times faster than with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge.session import Session
+
+__all__ = ["OnnxNano"]
+
+_LONG_SIDE_PX = 512
+_MULTIPLE_PX = 32
+_PIXEL_MEAN, _PIXEL_STD = 127.0, 128.0
+_PROMPTS_AT_ONCE = 32  # bounds the memory of one decoder call
+
+
+class OnnxNano:
+    """A `Segmenter` made of an encoder and a decoder in ONNX.
+
+    Unlike `SamPredictor` it does not pad the image to a square, only to multiples of 32: a 16:9 frame takes
+    a bit more than half of the time.
+    """
+
+    def __init__(self, encoder: Path, decoder: Path) -> None:
+        """Args:
+            encoder: `nano_encoder.onnx`.
+            decoder: `nano_decoder.onnx`.
+
+        Raises:
+            ModelError: A file is no ONNX model.
+        """
+        self._encoder = Session(encoder, provider="cpu")
+        self._decoder = Session(decoder, provider="cpu")
+
+    def set_image(self, image: npt.NDArray[np.uint8]) -> None:
+        """See `Segmenter.set_image`."""
+        height, width = image.shape[:2]
+        self._size = (width, height)
+        self._scale = _LONG_SIDE_PX / max(width, height)
+        self._valid = (max(1, round(width * self._scale)), max(1, round(height * self._scale)))
+        resized = cv2.resize(
+            image, self._valid, interpolation=cv2.INTER_AREA if self._scale < 1 else cv2.INTER_LINEAR
+        )
+        columns, rows = (-side % _MULTIPLE_PX for side in self._valid)
+        # 127 becomes zero below: the border is what the convolutions pad with.
+        padded = cv2.copyMakeBorder(resized, 0, rows, 0, columns, cv2.BORDER_CONSTANT, value=(127, 127, 127))
+        blob = cv2.dnn.blobFromImage(padded, 1 / _PIXEL_STD, mean=(_PIXEL_MEAN,) * 3, swapRB=True)
+        (self._embedding,) = self._encoder.run(blob)
+
+    def masks(
+        self,
+        *,
+        boxes: npt.NDArray[np.float32] | None = None,
+        points: npt.NDArray[np.float32] | None = None,
+    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
+        """See `Segmenter.masks`."""
+        if (boxes is None) == (points is None):
+            raise ValueError("expected boxes or points, and only one of them")
+        if boxes is not None:
+            coords = boxes.reshape(-1, 2, 2)
+            labels = np.tile(np.array([2, 3], dtype=np.float32), (len(coords), 1))
+        else:
+            assert points is not None  # noqa: S101 - for the type checker; checked above
+            coords = np.stack([points, np.zeros_like(points)], axis=1)
+            labels = np.tile(np.array([1, -1], dtype=np.float32), (len(coords), 1))
+        masks = np.zeros((len(coords), self._size[1], self._size[0]), dtype=bool)
+        scores = np.zeros(len(coords), dtype=np.float32)
+        for start in range(0, len(coords), _PROMPTS_AT_ONCE):
+            part = slice(start, start + _PROMPTS_AT_ONCE)
+            logits, iou = self._decoder.run(
+                self._embedding, (coords[part] * self._scale).astype(np.float32), labels[part]
+            )
+            # A box means one mask, the first; a point may mean a part or the whole, the best is taken.
+            chosen = np.zeros(len(iou), dtype=int) if boxes is not None else 1 + iou[:, 1:].argmax(axis=1)
+            for row, output in enumerate(chosen):
+                masks[start + row] = self._to_source(logits[row, output])
+                scores[start + row] = iou[row, output]
+        return masks, scores
+
+    def _to_source(self, logits: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
+        """Logits (h, w) at stride 4 of the padded input to a mask at the image's own size."""
+        width, height = self._size
+        # One affine map instead of two resizes: source pixel centres to logit pixel centres.
+        step = self._scale / 4
+        shift = (step - 1) / 2
+        matrix = np.array([[step, 0, shift], [0, step, shift]])
+        upscaled = cv2.warpAffine(
+            np.ascontiguousarray(logits, dtype=np.float32),
+            matrix,
+            (width, height),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        mask: npt.NDArray[np.bool_] = upscaled > 0
+        return mask

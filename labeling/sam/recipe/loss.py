@@ -1,0 +1,53 @@
+"""The losses of a promptable segmenter (Kirillov et al. 2023, appendix A): focal, dice, predicted IoU."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+__all__ = ["prompt_loss"]
+
+_FOCAL_WEIGHT = 20.0
+_FOCAL_GAMMA = 2.0
+
+
+def prompt_loss(
+    logits: Tensor, predicted_iou: Tensor, masks: Tensor, is_box: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Loss over prompts.
+
+    A box means one mask: output 0 learns it. A point may mean a part or the whole: of outputs 1 to 3 only the
+    best one learns, so that they stay different. Every output learns how good it is.
+
+    Args:
+        logits: (N, 4, h, w) mask logits.
+        predicted_iou: (N, 4).
+        masks: (N, h, w) in [0, 1].
+        is_box: (N,) bool.
+
+    Returns:
+        The loss, a scalar, and the true IoU of each output (N, 4), detached.
+    """
+    logits = logits.float()
+    target = masks.unsqueeze(1).expand_as(logits)
+    quality = _FOCAL_WEIGHT * _focal(logits, target) + _dice(logits, target)
+    single, best = quality[:, 0], quality[:, 1:].min(dim=1).values
+    mask_loss = torch.where(is_box, single + 0.1 * best, 0.3 * single + best).mean()
+    with torch.no_grad():
+        hit, truth = logits > 0, target > 0.5
+        union = (hit | truth).sum((2, 3)).clamp(min=1)
+        true_iou = (hit & truth).sum((2, 3)) / union
+    return mask_loss + F.mse_loss(predicted_iou.float(), true_iou), true_iou
+
+
+def _focal(logits: Tensor, target: Tensor) -> Tensor:
+    cross_entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    wrong = (torch.sigmoid(logits) - target).abs()
+    return (wrong**_FOCAL_GAMMA * cross_entropy).mean((2, 3))
+
+
+def _dice(logits: Tensor, target: Tensor) -> Tensor:
+    probability = torch.sigmoid(logits)
+    overlap = 2 * (probability * target).sum((2, 3)) + 1
+    return 1 - overlap / (probability.sum((2, 3)) + target.sum((2, 3)) + 1)

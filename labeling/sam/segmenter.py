@@ -1,0 +1,63 @@
+"""SAM behind one small protocol: numpy in, numpy out, torch inside."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from segment_anything import SamPredictor
+from segment_anything.modeling import Sam
+
+__all__ = ["SamSegmenter"]
+
+_PROMPTS_AT_ONCE = 32  # bounds the memory of one decoder call: masks are returned at the image's own size
+
+
+class SamSegmenter:
+    """A `Segmenter` on top of segment-anything's own `SamPredictor`."""
+
+    def __init__(self, model: Sam) -> None:
+        """Args:
+        model: Any `Sam`, in evaluation mode.
+        """
+        self.model = model
+        self._predictor = SamPredictor(model)
+
+    def set_image(self, image: npt.NDArray[np.uint8]) -> None:
+        """See `Segmenter.set_image`."""
+        with torch.inference_mode():
+            self._predictor.set_image(image, image_format="BGR")
+
+    def masks(
+        self,
+        *,
+        boxes: npt.NDArray[np.float32] | None = None,
+        points: npt.NDArray[np.float32] | None = None,
+    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
+        """See `Segmenter.masks`."""
+        if (boxes is None) == (points is None):
+            raise ValueError("expected boxes or points, and only one of them")
+        prompts = torch.from_numpy(np.asarray(boxes if points is None else points, dtype=np.float32))
+        height, width = self._predictor.original_size
+        masks = np.zeros((len(prompts), height, width), dtype=bool)
+        scores = np.zeros(len(prompts), dtype=np.float32)
+        for start in range(0, len(prompts), _PROMPTS_AT_ONCE):
+            part = slice(start, start + _PROMPTS_AT_ONCE)
+            with torch.inference_mode():
+                masks[part], scores[part] = self._predict(prompts[part], are_boxes=points is None)
+        return masks, scores
+
+    def _predict(
+        self, prompts: torch.Tensor, *, are_boxes: bool
+    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
+        predictor, size = self._predictor, self._predictor.original_size
+        if are_boxes:
+            boxes = predictor.transform.apply_boxes_torch(prompts, size)
+            masks, scores, _ = predictor.predict_torch(None, None, boxes=boxes, multimask_output=False)
+            return masks[:, 0].cpu().numpy(), scores[:, 0].float().cpu().numpy()
+        coords = predictor.transform.apply_coords_torch(prompts[:, None], size)
+        labels = torch.ones(coords.shape[:2], device=coords.device)
+        masks, scores, _ = predictor.predict_torch(coords, labels, multimask_output=True)
+        best = scores.argmax(dim=1)
+        rows = torch.arange(len(best))
+        return masks[rows, best].cpu().numpy(), scores[rows, best].float().cpu().numpy()

@@ -1,0 +1,166 @@
+"""The recipe for `nano`, small and real: it learns, stops in time, goes on, and ships loadable weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from pycocotools import mask as rle
+
+from labeling.sam import load
+from labeling.sam.evaluate import evaluate_segmenter
+from labeling.sam.instances import read_folder
+from labeling.sam.recipe.__main__ import main
+from labeling.sam.recipe.data import PromptedCrops
+from labeling.sam.recipe.loss import prompt_loss
+from models.errors import DataError, ModelError, NoInputError, UsageError
+
+
+@pytest.fixture(scope="module")
+def discs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A COCO folder of bright discs on a dark ground, with their masks."""
+    folder = tmp_path_factory.mktemp("discs")
+    (folder / "images").mkdir()
+    rng = np.random.default_rng(0)
+    coco: dict[str, list[dict[str, object]]] = {"images": [], "annotations": [], "categories": []}
+    for index in range(4):
+        image = rng.integers(0, 60, (200, 300, 3), dtype=np.uint8)
+        coco["images"].append({"id": index, "file_name": f"{index}.png", "width": 300, "height": 200})
+        for x in (70, 220):
+            mask = np.zeros((200, 300), dtype=np.uint8)
+            cv2.circle(mask, (x, int(rng.integers(70, 130))), int(rng.integers(25, 55)), 1, -1)
+            image[mask > 0] = rng.integers(150, 250, 3)
+            coco["annotations"].append(
+                {"image_id": index, "segmentation": _counts_as_text(rle.encode(np.asfortranarray(mask)))}
+            )
+        cv2.imwrite(str(folder / "images" / f"{index}.png"), image)
+    (folder / "instances.json").write_text(json.dumps(coco))
+    return folder
+
+
+def _counts_as_text(mask: dict[str, object]) -> dict[str, object]:
+    counts = mask["counts"]
+    assert isinstance(counts, bytes)
+    return {**mask, "counts": counts.decode()}
+
+
+def test_recipe_trains_stops_goes_on_and_ships(discs: Path, tmp_path: Path) -> None:
+    small = ["--crop", "64", "--batch", "2", "--boxes", "2", "--points", "1", "--workers", "0"]
+    for hours in ("0.0015", "0.003"):
+        arguments = [
+            "--data",
+            str(discs),
+            "--check",
+            str(discs),
+            "--hours",
+            hours,
+            "-o",
+            str(tmp_path),
+            *small,
+        ]
+        result = CliRunner().invoke(main, arguments, catch_exceptions=False)
+        assert result.exit_code == 0
+        metrics = json.loads((tmp_path / "metrics.json").read_text())
+        assert metrics["seconds"] <= float(hours) * 3600 + 5
+    assert metrics["images"] > 0
+    assert 0 <= metrics["box_miou"] <= 1
+    segmenter = load(str(tmp_path / "nano.safetensors"))
+    segmenter.set_image(cv2.imread(str(discs / "images" / "0.png")))
+    masks, scores = segmenter.masks(boxes=np.array([[10, 10, 90, 90], [5, 5, 40, 40]], dtype=np.float32))
+    assert masks.shape == (2, 200, 300)
+    assert masks.dtype == np.bool_
+    assert scores.dtype == np.float32
+    assert segmenter.masks(points=np.empty((0, 2), dtype=np.float32))[0].shape == (0, 200, 300)
+
+
+def test_crops_keep_prompts_on_their_masks(discs: Path) -> None:
+    crops = PromptedCrops([(read_folder(discs), 1.0)], crop=96, boxes=2, points=2, seed=3)
+    for sample, _ in zip(crops, range(20), strict=False):
+        for mask, (x1, y1, x2, y2) in zip(sample.masks[:2], sample.boxes, strict=True):
+            assert 0 <= x1 < x2 <= 96
+            assert 0 <= y1 < y2 <= 96
+            inside = mask[int(y1) // 4 : int(y2) // 4 + 1, int(x1) // 4 : int(x2) // 4 + 1].sum()
+            assert inside >= 0.6 * mask.sum()
+        for mask, (x, y) in zip(sample.masks[2:], sample.points, strict=True):
+            assert mask[int(y) // 4, int(x) // 4] > 0
+
+
+def test_crops_are_the_same_for_a_seed(discs: Path) -> None:
+    folder = read_folder(discs)
+    first, again = (
+        next(iter(PromptedCrops([(folder, 1.0)], crop=96, boxes=2, points=2, seed=5))) for _ in "ab"
+    )
+    assert np.array_equal(first.image, again.image)
+    assert np.array_equal(first.boxes, again.boxes)
+
+
+def test_a_point_teaches_only_the_best_of_its_masks() -> None:
+    truth = torch.zeros(1, 8, 8)
+    truth[:, :4] = 1
+    logits = torch.zeros(1, 4, 8, 8)
+    logits[:, 2] = (truth * 2 - 1) * 8
+    logits.requires_grad_()
+    loss, true_iou = prompt_loss(logits, torch.zeros(1, 4), truth, torch.tensor([False]))
+    loss.backward()
+    assert logits.grad is not None
+    assert logits.grad[:, [1, 3]].abs().sum() == 0
+    assert logits.grad[:, 2].abs().sum() > 0
+    assert true_iou[0, 2] == 1
+
+
+class Filler:
+    """A segmenter that fills its boxes, to check the measure."""
+
+    def set_image(self, image: np.ndarray) -> None:
+        self.shape = image.shape[:2]
+
+    def masks(
+        self, *, boxes: np.ndarray | None = None, points: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        if boxes is None:
+            assert points is not None
+            boxes = np.concatenate([points - 5, points + 6], axis=1)
+        masks = np.zeros((len(boxes), *self.shape), dtype=bool)
+        for mask, (x1, y1, x2, y2) in zip(masks, boxes.astype(int), strict=True):
+            mask[y1:y2, x1:x2] = True
+        return masks, np.linspace(0.5, 1, len(boxes), dtype=np.float32)
+
+
+def test_a_filled_box_scores_what_a_filled_box_scores(discs: Path) -> None:
+    scores = evaluate_segmenter(Filler(), discs)
+    assert scores.instances == 8
+    assert scores.box_miou == pytest.approx(scores.filled_box_miou)
+    assert scores.box_miou == pytest.approx(np.pi / 4, abs=0.05)
+    assert scores.point_miou < 0.1
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        pytest.param(None, NoInputError, id="no file"),
+        pytest.param("{", DataError, id="not JSON"),
+        pytest.param('{"images": [], "annotations": []}', DataError, id="no masks"),
+        pytest.param('[{"images": 1}]', DataError, id="not COCO"),
+    ],
+)
+def test_bad_folders_are_refused(tmp_path: Path, content: str | None, error: type[Exception]) -> None:
+    if content is not None:
+        (tmp_path / "instances.json").write_text(content)
+    with pytest.raises(error, match=r"instances\.json"):
+        read_folder(tmp_path)
+
+
+def test_bad_weights_are_refused(tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(b"\x00" * 64)
+    with pytest.raises(ModelError, match="damaged"):
+        load(str(damaged))
+    with pytest.raises(NoInputError, match="no such"):
+        load(str(tmp_path / "absent.safetensors"))
+    with pytest.raises(UsageError, match="expected 'nano'"):
+        load("resnet")
