@@ -245,7 +245,8 @@ def _conv_block(channels: int) -> nn.Module:
 
 class _Residual(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + super().forward(x))
+        added: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
+        return F.relu(x + added)
 
 
 def _repeat(x: Tensor, count: int) -> Tensor:

@@ -143,7 +143,7 @@ def _warp(
     array: npt.NDArray[Any], matrix: npt.NDArray[np.float64], crop: int, interpolation: int
 ) -> npt.NDArray[Any]:
     border = (127, 127, 127) if array.ndim == 3 else 0
-    return cv2.warpAffine(array, matrix, (crop, crop), flags=interpolation, borderValue=border)
+    return np.asarray(cv2.warpAffine(array, matrix, (crop, crop), flags=interpolation, borderValue=border))
 
 
 def _colour(image: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:

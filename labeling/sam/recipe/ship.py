@@ -72,6 +72,8 @@ def write_onnx(model: Sam, out: Path) -> tuple[Path, Path]:
 class _Decoder(nn.Module):
     """Prompt encoder and mask decoder as one graph, without data-dependent branches."""
 
+    places: Tensor
+
     def __init__(self, model: Sam) -> None:
         super().__init__()
         self.prompts, self.decoder = model.prompt_encoder, model.mask_decoder
@@ -88,7 +90,7 @@ class _Decoder(nn.Module):
         is_box = (labels[:, :1] == 2).float()
         gate = 1 - box_channels + box_channels * is_box
         dense = self.prompts.mask_downscaling(drawing * gate[:, :, None, None])
-        places: Tensor = self.places[:, :, :height, :width]
+        places = self.places[:, :, :height, :width]
         return self.decoder.predict_masks(embedding, places, tokens, dense)  # type: ignore[no-any-return]
 
     def _tokens(self, coords: Tensor, labels: Tensor) -> Tensor:

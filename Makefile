@@ -1,0 +1,43 @@
+# make demo   the whole loop on a built-in scene: no camera, no download, no account
+# make test   ruff, mypy, import-linter and the tests
+# Each of them sets up .venv first, once, from pinned and hashed requirements.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready-$(shell cat requirements/dev.txt pyproject.toml | cksum | cut -d' ' -f1)
+OUT ?= demo-out
+
+.PHONY: demo test lint requirements clean
+
+demo: $(READY)
+	$(BIN)/edgeloop demo --out $(OUT) --overwrite
+
+test: $(READY) lint
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+$(READY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "edgeloop needs Python 3.11 or later; name it with: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@.ci/system-packages $(PYTHON)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@rm -f $(VENV)/ready-* && touch $@
+
+# Pins anew from pyproject.toml. Hashes are kept, host names are not.
+UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+requirements: $(READY)
+	echo 'uv' | $(UV_COMPILE) - -o requirements/uv.txt
+	$(UV_COMPILE) pyproject.toml -o requirements/runtime.txt
+	$(UV_COMPILE) pyproject.toml --extra all --extra dev -o requirements/dev.txt
+
+clean:
+	rm -rf $(VENV) demo-out runs

@@ -1,0 +1,5 @@
+"""`python -m edge` is `edgeloop`, for whoever has the package on the path but no script."""
+
+from edge.cli import main
+
+main()

@@ -1,0 +1,207 @@
+"""How much of the bare model's speed the loop keeps, measured in turns.
+
+Two rates taken one after the other on a machine that also does other things say little about each other. So
+the bare model and the loop take turns of the same number of frames, and the ratio is the median over the
+turns. First detection and memory come from a process of its own, as a user would start one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge import pipeline
+from edge.detector import Detector
+from edge.metrics import Meter, Percentiles, RunSummary, peak_memory_mb
+from edge.opencv import open_writer
+from edge.sources import open_source
+from models.errors import DataError, EdgeloopError, UnavailableError
+
+__all__ = ["BenchReport", "Turn", "bench"]
+
+WARM_UP_FRAMES = 10
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Frames a second of the bare model, and of the loop right after it."""
+
+    model_fps: float
+    loop_fps: float
+
+
+@dataclass(frozen=True)
+class BenchReport:
+    """What the bench found.
+
+    Attributes:
+        model: Path of the model.
+        source: What the loop read, as the user wrote it.
+        provider: Execution provider that ran the model.
+        frames: Frames in each half of a turn.
+        turns: Every turn.
+        model_fps: Median rate of the session alone, run on one and the same input.
+        loop_fps: Median rate of reading, preparing, running and decoding together.
+        ratio: Median over the turns of loop over model.
+        latency_ms: From the arrival of a frame to its detections, in the loop.
+        stages_ms: Median time of each stage of the loop.
+        first_detection_s: From the start of a new process to its first result.
+        peak_memory_mb: Largest resident memory of that process over one turn, in MB (10^6 bytes).
+    """
+
+    model: str
+    source: str
+    provider: str
+    frames: int
+    turns: Sequence[Turn]
+    model_fps: float
+    loop_fps: float
+    ratio: float
+    latency_ms: Percentiles | None
+    stages_ms: Mapping[str, float]
+    first_detection_s: float
+    peak_memory_mb: float
+
+
+def bench(
+    open_detector: Callable[[], Detector],
+    source: str,
+    *,
+    frames: int,
+    turns: int,
+    on_turn: Callable[[], None] = lambda: None,
+) -> BenchReport:
+    """Measure a model and the loop around it.
+
+    Args:
+        open_detector: Loads the detector; picklable, because a process of its own calls it too.
+        source: What the loop reads, as for `open_source`. A built-in scene that is not live is recorded
+            first, because drawing it takes time that no camera takes. A live source paces the loop.
+        frames: Frames in each half of a turn.
+        turns: Number of turns.
+        on_turn: Called after each turn.
+
+    Returns:
+        The figures.
+
+    Raises:
+        EdgeloopError: The model or the source does not work.
+    """
+    detector = open_detector()
+    model_fps: list[float] = []
+    loops: list[RunSummary] = []
+    with _recorded(source, frames) as footage:
+        image = _first_image(footage)
+        first_detection_s, peak_mb = _fresh_process(open_detector, footage, frames)
+        _run_model(detector, image, WARM_UP_FRAMES)
+        for _ in range(turns):
+            model_fps.append(_run_model(detector, image, frames))
+            loops.append(_run_loop(detector, footage, frames))
+            on_turn()
+    pairs = [Turn(round(model, 2), loop.fps) for model, loop in zip(model_fps, loops, strict=True)]
+    typical = sorted(loops, key=lambda loop: loop.fps)[len(loops) // 2]
+    return BenchReport(
+        model=str(detector.path),
+        source=source,
+        provider=detector.provider,
+        frames=frames,
+        turns=pairs,
+        model_fps=statistics.median(turn.model_fps for turn in pairs),
+        loop_fps=statistics.median(turn.loop_fps for turn in pairs),
+        ratio=round(statistics.median(turn.loop_fps / turn.model_fps for turn in pairs), 3),
+        latency_ms=typical.latency_ms,
+        stages_ms=typical.stages_ms,
+        first_detection_s=first_detection_s,
+        peak_memory_mb=peak_mb,
+    )
+
+
+@contextmanager
+def _recorded(source: str, frames: int) -> Iterator[str]:
+    """The source itself, or a recording of a scene that would have to be drawn."""
+    with ExitStack() as stack:
+        scene = stack.enter_context(open_source(source))
+        if scene.live or not source.startswith("synth:"):
+            stack.close()
+            yield source
+            return
+        path = Path(stack.enter_context(TemporaryDirectory()), "scene.mp4")
+        writer: cv2.VideoWriter | None = None
+        for frame in itertools.islice(scene, frames):
+            height, width = frame.image.shape[:2]
+            writer = writer or open_writer(path, fps=30, size=(width, height))
+            if writer is None:
+                raise UnavailableError(f"source {source}: this OpenCV cannot record it; name a video instead")
+            writer.write(frame.image)
+        if writer is not None:
+            writer.release()
+        yield str(path)
+
+
+def _first_image(footage: str) -> NDArray[np.uint8]:
+    with open_source(footage) as source:
+        for frame in source:
+            return frame.image
+    raise DataError(f"source {footage}: holds no frame")
+
+
+def _run_model(detector: Detector, image: NDArray[np.uint8], frames: int) -> float:
+    """Frames a second of the session alone."""
+    prepared = detector.preprocess(image)
+    started_at = time.monotonic()
+    for _ in range(frames):
+        detector.infer(prepared)
+    return frames / (time.monotonic() - started_at)
+
+
+def _run_loop(detector: Detector, footage: str, frames: int) -> RunSummary:
+    meter = Meter(detector.names)
+    with open_source(footage) as source:
+        pipeline.run(source, detector, [], meter, max_frames=frames)
+        return meter.summary(
+            model=str(detector.path),
+            source=footage,
+            provider=detector.provider,
+            dropped=source.dropped,
+            skipped=source.skipped,
+        )
+
+
+def _fresh_process(open_detector: Callable[[], Detector], footage: str, frames: int) -> tuple[float, float]:
+    """Seconds from the start of a process to its first result, and its peak memory in MB."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_first_run, args=(theirs, open_detector, footage, frames))
+    started_at = time.monotonic()
+    process.start()
+    theirs.close()
+    try:
+        ours.recv()
+        first_s = time.monotonic() - started_at
+        peak_mb: float = ours.recv()
+    except EOFError as error:
+        raise EdgeloopError("bench: the process that measures the first detection ended early") from error
+    finally:
+        process.join()
+    return round(first_s, 3), peak_mb
+
+
+def _first_run(pipe: Connection, open_detector: Callable[[], Detector], footage: str, frames: int) -> None:
+    with open_source(footage) as source, closing(pipeline.results(source, open_detector())) as results:
+        next(results)
+        pipe.send(None)
+        for _ in itertools.islice(results, frames - 1):
+            pass
+    pipe.send(peak_memory_mb())

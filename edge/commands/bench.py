@@ -1,0 +1,71 @@
+"""`edgeloop bench`: the loop against the bare model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edge.commands.options import model_options
+
+if TYPE_CHECKING:
+    from edge.bench import BenchReport
+
+__all__ = ["bench"]
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("source", default="synth:conveyor")
+@click.option("--frames", type=click.IntRange(2), default=60, show_default=True, help="Frames in a turn.")
+@click.option(
+    "--turns", type=click.IntRange(1), default=9, show_default=True, help="Turns of model and loop."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@model_options
+def bench(model: Path, source: str, frames: int, turns: int, as_json: bool, **model_settings: Any) -> None:
+    """Measure the loop against the bare model.
+
+    The session alone and the whole loop around it take turns, and the ratio of their rates says what
+    reading, preparing and decoding cost. SOURCE is as for `edgeloop run`; the default scene is recorded
+    first, so that drawing it costs nothing. The time to the first detection and the memory are those of a
+    process of its own.
+    """
+    from edge.bench import bench as measure
+    from edge.detector import Detector
+    from edge.progress import progress_bar
+
+    with progress_bar(turns, "Turns") as advance:
+        report = measure(
+            partial(Detector, model, **model_settings),
+            source,
+            frames=frames,
+            turns=turns,
+            on_turn=lambda: advance(1),
+        )
+    if as_json:
+        click.echo(json.dumps(asdict(report), indent=2))
+        return
+    for topic, text in _lines(report):
+        click.echo(f"{topic:<16}  {text}")
+
+
+def _lines(report: BenchReport) -> Iterator[tuple[str, str]]:
+    yield "model", f"{report.model} on {report.provider}"
+    yield "source", f"{report.source}, {len(report.turns)} turns of {report.frames} frames"
+    yield "bare model", f"{report.model_fps:.1f} fps"
+    yield "loop", f"{report.loop_fps:.1f} fps"
+    ratios = [turn.loop_fps / turn.model_fps for turn in report.turns]
+    yield "ratio", f"{report.ratio:.3f}  (turns {min(ratios):.3f} to {max(ratios):.3f})"
+    for stage, spent_ms in report.stages_ms.items():
+        yield f"  {stage}", f"{spent_ms:.2f} ms"
+    if report.latency_ms:
+        p = report.latency_ms
+        yield "latency", f"p50 {p.p50:.1f}  p95 {p.p95:.1f}  p99 {p.p99:.1f} ms from capture to result"
+    yield "first detection", f"{report.first_detection_s:.2f} s after the start of a process"
+    yield "peak memory", f"{report.peak_memory_mb:.0f} MB"

@@ -1,0 +1,72 @@
+"""`edgeloop doctor`: what this machine can do, in words or as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from edge.doctor import Health
+
+__all__ = ["doctor"]
+
+T = TypeVar("T")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def doctor(as_json: bool) -> None:
+    """Say what this machine can do.
+
+    Proves every execution provider by running a small model on it alone, writes a frame with every video
+    codec, and lists cameras, OpenCV's back ends and the optional packages that are missing.
+    """
+    from edge.doctor import examine
+
+    health = examine()
+    if as_json:
+        click.echo(json.dumps(asdict(health), indent=2))
+        return
+    for topic, text in _lines(health):
+        click.echo(f"{topic:<10}  {text}")
+
+
+def _lines(health: Health) -> Iterator[tuple[str, str]]:
+    machine, opencv = health.machine, health.opencv
+    yield "machine", f"{machine.system}, {machine.architecture}, Python {machine.python}"
+    yield "", f"{machine.processor}, {machine.cores} cores, {machine.memory_gb} GB memory"
+    yield "packages", ", ".join(f"{name} {version}" for name, version in health.packages.items())
+    for topic, provider in _titled("providers", health.providers):
+        yield topic, f"{_mark(provider.works)} {provider.name}{_because(provider.reason)}"
+    for topic, camera in _titled("cameras", health.cameras):
+        reason = "" if camera.readable else "no permission; add this user to the group `video`"
+        yield topic, f"{_mark(camera.readable)} {camera.path} {camera.name}{_because(reason)}"
+    if not health.cameras:
+        yield "cameras", "none found; streams, files and synth:conveyor need none"
+    yield (
+        "opencv",
+        f"cameras {', '.join(opencv.camera_backends)}; streams {', '.join(opencv.stream_backends)}",
+    )
+    yield "", f"writes {', '.join(opencv.video_codecs) or 'no video'}"
+    reason = "" if health.screen else "no screen; use --video instead of --show"
+    yield "window", f"{_mark(health.screen)} {opencv.window_toolkit}{_because(reason)}"
+    for topic, extra in _titled("extras", health.extras):
+        reason = f"pip install 'edgeloop[{extra.name}]' (lacks {', '.join(extra.missing)})"
+        yield topic, f"{_mark(not extra.missing)} {extra.name}{_because(reason if extra.missing else '')}"
+
+
+def _titled(title: str, items: Sequence[T]) -> Iterator[tuple[str, T]]:
+    """Pair the first item with the title and the others with nothing."""
+    return ((title if row == 0 else "", item) for row, item in enumerate(items))
+
+
+def _mark(works: bool) -> str:
+    return "+" if works else "-"
+
+
+def _because(reason: str) -> str:
+    return f": {reason}" if reason else ""

@@ -1,0 +1,101 @@
+"""`edgeloop inspect`: what a model file is, and how it would be run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import click
+
+from edge.commands.options import model_options
+from edge.detector import read_spec
+from edge.session import Session
+from models.bundle import Record, read_document
+from models.facts import SpecOverrides
+from models.literals import shorten
+from models.spec import ModelSpec
+
+__all__ = ["inspect"]
+
+_CREDITS = ("description", "author", "version", "license", "date")
+_NAMES_SHOWN = 12
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@model_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def inspect(
+    model: Path, provider: str, confidence: float | None, overrides: SpecOverrides, as_json: bool
+) -> None:
+    """Say what a model file is and how it would be run.
+
+    MODEL is an ONNX file. One that does not say all it takes is refused with what is missing; the options
+    that `edgeloop run` needs for it work here too.
+    """
+    session = Session(model, provider=provider)
+    spec = read_spec(session, SpecOverrides(confidence=confidence).over(overrides))
+    document = read_document(session.metadata)
+    record = document.record if document else None
+    click.echo(_json(session, spec, record) if as_json else _text(session, spec, record))
+
+
+def _json(session: Session, spec: ModelSpec, record: Record | None) -> str:
+    report = {
+        "path": str(session.path),
+        "bytes": session.path.stat().st_size,
+        "sha256": _sha256(session.path),
+        "credits": _credits(session),
+        "inputs": [str(tensor) for tensor in session.inputs],
+        "outputs": [str(tensor) for tensor in session.outputs],
+        "provider": session.provider,
+        "spec": spec.model_dump(mode="json"),
+        "record": record.model_dump(mode="json", exclude_none=True) if record else None,
+    }
+    return json.dumps(report, indent=2)
+
+
+def _text(session: Session, spec: ModelSpec, record: Record | None) -> str:
+    """One fact a line."""
+    width, height = spec.input_size
+    names = ", ".join(spec.names[:_NAMES_SHOWN])
+    more = len(spec.names) - _NAMES_SHOWN
+    facts = {
+        "file": f"{session.path}, {session.path.stat().st_size / 1e6:.1f} MB",
+        "sha256": _sha256(session.path),
+        "kind": "a detector" if record is None else "an edgeloop bundle",
+        **_credits(session),
+        "input": f"{width}x{height} {spec.color}, {spec.layout} {spec.dtype}, pixels / {spec.scale:g}",
+        "letterbox": f"{'centered' if spec.centered else 'corner'}, filled with {spec.pad_value}",
+        "head": f"{spec.head}, {session.outputs[0]}",
+        "classes": f"{len(spec.names)}: {names}{f' and {more} more' if more > 0 else ''}",
+        "confidence": f"above {spec.confidence:g}",
+        "nms": "none needed" if spec.head == "end2end" else f"at IoU {spec.iou:g}",
+        "provider": session.provider,
+        **(_origin(record) if record else {}),
+    }
+    column = max(map(len, facts))
+    return "\n".join(f"{key:<{column}}  {value}" for key, value in facts.items())
+
+
+def _credits(session: Session) -> dict[str, str]:
+    return {key: shorten(session.metadata[key].strip(), 100) for key in _CREDITS if session.metadata.get(key)}
+
+
+def _origin(record: Record) -> dict[str, str]:
+    measured = record.measured.model_dump(exclude_none=True)
+    facts = {
+        "created": record.created,
+        "precision": record.precision,
+        "dataset": record.dataset_sha256,
+        "measured": ", ".join(f"{name} {value:g}" for name, value in measured.items()),
+        "golden": record.golden
+        and f"{record.golden.input_sha256[:12]} gives {record.golden.output_sha256[:12]}",
+    }
+    return {key: value for key, value in facts.items() if value}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

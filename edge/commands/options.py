@@ -1,0 +1,102 @@
+"""Options that every verb with a model shares."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from edge.session import PROVIDERS
+from models.facts import MAX_SIDE, MIN_SIDE, Color, SpecOverrides
+from models.heads import HEADS, Head
+from models.literals import read_names
+
+__all__ = ["model_options"]
+
+R = TypeVar("R")
+
+
+def model_options(command: Callable[..., R]) -> Callable[..., R]:
+    """Give a command the options that say where and how a model runs.
+
+    Args:
+        command: takes the keyword arguments `provider` (str), `confidence` (float or None) and `overrides`
+            (SpecOverrides), as `edge.detector.Detector` does, beside its own.
+
+    Returns:
+        The command with the options `--provider`, `--confidence`, `--iou`, and those that state what a file
+        without metadata leaves open: `--head`, `--names`, `--input-size`, `--color`, `--scale` and
+        `--letterbox`.
+    """
+
+    @wraps(command)
+    def with_overrides(
+        *args: object,
+        head: Head | None,
+        names: Path | None,
+        input_size: tuple[int, int] | None,
+        color: Color | None,
+        scale: float | None,
+        letterbox: str | None,
+        iou: float | None,
+        **kwargs: object,
+    ) -> R:
+        overrides = SpecOverrides(
+            head=head,
+            names=None if names is None else read_names(names),
+            input_size=input_size,
+            color=color,
+            scale=scale,
+            centered=None if letterbox is None else letterbox == "centered",
+            iou=iou,
+        )
+        return command(*args, overrides=overrides, **kwargs)
+
+    decorated = with_overrides
+    for option in reversed(_OPTIONS):  # click lists the option that was added last first
+        decorated = option(decorated)
+    return decorated
+
+
+def _size(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    """WIDTHxHEIGHT in pixels, or one number for a square."""
+    if value is None:
+        return None
+    match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", value)
+    size = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    if not all(MIN_SIDE <= side <= MAX_SIDE for side in size):
+        raise click.BadParameter(
+            f"{value!r}: expected such as 640x480 or 416, sides of {MIN_SIDE} to {MAX_SIDE} pixels"
+        )
+    return size
+
+
+_OPTIONS = (
+    click.option(
+        "--provider",
+        type=click.Choice(["auto", *PROVIDERS]),
+        default="auto",
+        show_default=True,
+        help="What runs the model. One that is named and does not work is an error.",
+    ),
+    click.option(
+        "--confidence", type=click.FloatRange(0, 1), help="Threshold of detections.  [default: the model's]"
+    ),
+    click.option("--iou", type=click.FloatRange(0, 1), help="Threshold of NMS.  [default: the model's]"),
+    click.option("--head", type=click.Choice(HEADS), help="How the model writes its boxes."),
+    click.option("--names", type=click.Path(path_type=Path), help="File of class names, one a line."),
+    click.option("--input-size", callback=_size, metavar="WxH", help="Size of the model's input, px."),
+    click.option("--color", type=click.Choice(["RGB", "BGR"]), help="Channel order of the model's input."),
+    click.option(
+        "--scale",
+        type=click.FloatRange(0, 65536, min_open=True),
+        help="What pixel values are divided by: 255 gives 0 to 1.",
+    ),
+    click.option(
+        "--letterbox", type=click.Choice(["centered", "corner"]), help="Where the image goes in the input."
+    ),
+)

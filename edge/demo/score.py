@@ -1,0 +1,99 @@
+"""Labels and detector against the scene's ground truth."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from edge.demo.truth import SceneTruth
+from edge.detector import Detector
+from edge.evaluate import evaluate_boxes, precision_recall
+from edge.progress import progress
+from models.boxes import xyxy_to_xywh
+
+__all__ = ["score_detector", "score_labels"]
+
+CocoResult = dict[str, Any]
+
+
+def score_labels(truth: SceneTruth, dataset: Path, exemplars: Path) -> dict[str, float]:
+    """Score the labels of a dataset, without the frames whose boxes a person drew.
+
+    Args:
+        truth: Of the scene.
+        dataset: Folder that `edgeloop label` wrote.
+        exemplars: The person's boxes.
+
+    Returns:
+        map50, map50_95, and precision and recall of the labels as they are; and how many there are.
+    """
+    coco = json.loads((dataset / "instances.json").read_text())
+    drawn = {Path(image["file_name"]).name for image in json.loads(exemplars.read_text())["images"]}
+    scored = {
+        image["id"]: (image["file_name"], image["frame_index"])
+        for image in coco["images"]
+        if Path(image["file_name"]).name not in drawn
+    }
+    class_ids = _class_ids(truth, {c["id"]: c["name"] for c in coco["categories"]})
+    labels = [
+        {
+            "image_id": scored[label["image_id"]][1],
+            "category_id": class_ids[label["category_id"]],
+            "bbox": label["bbox"],
+            "score": label["score"],
+        }
+        for label in coco["annotations"]
+        if label["image_id"] in scored
+    ]
+    expected = truth.coco(scored.values())
+    return {**_scores(expected, labels, confidence=0.0), "frames": len(scored), "boxes": len(labels)}
+
+
+def score_detector(truth: SceneTruth, bundle: Path, *, start: int, count: int, step: int) -> dict[str, float]:
+    """Score an exported bundle on frames of a later time than any it was trained on.
+
+    Args:
+        truth: Of the scene.
+        bundle: The `.onnx` file.
+        start: First scene index.
+        count: Number of frames.
+        step: Scene frames between two of them.
+
+    Returns:
+        map50, map50_95, and precision and recall at a confidence of 0.25.
+    """
+    detector = Detector(bundle, confidence=0.001)
+    class_ids = _class_ids(truth, dict(enumerate(detector.names)))
+    indices = range(start, start + count * step, step)
+    found: list[CocoResult] = []
+    for index in progress(indices, "Scoring"):
+        detections = detector.detect(truth.scene.render(index))
+        boxes = xyxy_to_xywh(detections.xyxy).tolist()
+        for row, box in enumerate(boxes):
+            found.append(
+                {
+                    "image_id": index,
+                    "category_id": class_ids[int(detections.class_id[row])],
+                    "bbox": box,
+                    "score": float(detections.confidence[row]),
+                }
+            )
+    expected = truth.coco((str(index), index) for index in indices)
+    return {**_scores(expected, found, confidence=0.25), "frames": count}
+
+
+def _scores(expected: dict[str, Any], found: list[CocoResult], *, confidence: float) -> dict[str, float]:
+    scores = evaluate_boxes(expected, found)
+    working_point = precision_recall(expected, found, confidence=confidence)
+    return {
+        "map50": round(scores.map50, 4),
+        "map50_95": round(scores.map50_95, 4),
+        "precision": round(working_point.precision, 4),
+        "recall": round(working_point.recall, 4),
+    }
+
+
+def _class_ids(truth: SceneTruth, names: dict[int, str]) -> dict[int, int]:
+    """From somebody's class ids to the scene's, by name."""
+    return {own: truth.scene.classes.index(name) for own, name in names.items()}

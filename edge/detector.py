@@ -1,0 +1,208 @@
+"""An image in, Detections out: one ONNX file, run the way it says it wants to be run."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.preprocess import InputBuffer
+from edge.session import Session
+from models.boxes import clip_boxes
+from models.detections import Detections
+from models.errors import DataError, ModelError, UsageError
+from models.heads import decode
+from models.letterbox import Letterbox
+from models.spec import ModelSpec, SpecOverrides
+
+__all__ = ["Detector", "Prepared", "read_spec"]
+
+# One that the model reads while the next image is written into the other.
+_BUFFERS = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """An image as the model takes it.
+
+    Attributes:
+        tensor: (1, 3, H, W) or (1, H, W, 3) in the dtype of the model's input. It is one of the detector's
+            two buffers and holds this image until `preprocess` has been called twice more.
+        letterbox: the way back to the source image.
+    """
+
+    tensor: NDArray[np.generic]
+    letterbox: Letterbox
+
+
+class Detector:
+    """A detector on one ONNX file.
+
+    `detect` does three steps in a row: `preprocess`, `infer`, `postprocess`. A pipeline that overlaps or
+    times them calls them itself; each step may run in a thread of its own.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        provider: str = "auto",
+        confidence: float | None = None,
+        overrides: SpecOverrides | None = None,
+        allow_cpu: bool = False,
+        threads: int | None = None,
+    ) -> None:
+        """Load a detector.
+
+        Args:
+            path: an ONNX file: a bundle, an Ultralytics export, or any other whose facts `overrides` states.
+            provider: "auto", or one of `edge.session.PROVIDERS`.
+            confidence: threshold that detections must exceed, in [0, 1]; None for the model's own.
+            overrides: facts that the file does not state, or states wrongly.
+            allow_cpu: run on the CPU where the provider that was asked for does not work.
+            threads: CPU threads for one inference; None for one a core that this process may use.
+
+        Raises:
+            NoInputError: there is no such file.
+            ModelError: the file is no detector that can be run, or does not say how.
+            UsageError: there is no provider of this name, or the confidence lies outside [0, 1].
+            UnavailableError: the provider that was asked for does not work here.
+        """
+        overrides = overrides or SpecOverrides()
+        if confidence is not None:
+            if not 0 <= confidence <= 1:
+                raise UsageError(f"confidence {confidence}: expected 0 to 1")
+            overrides = SpecOverrides(confidence=float(confidence)).over(overrides)
+        self._session = Session(Path(path), provider=provider, allow_cpu=allow_cpu, threads=threads)
+        self._spec = read_spec(self._session, overrides)
+        self._buffers = [InputBuffer(self._spec) for _ in range(_BUFFERS)]
+        self._letterbox: Letterbox | None = None
+
+    @property
+    def path(self) -> Path:
+        """The model file."""
+        return self._session.path
+
+    @property
+    def spec(self) -> ModelSpec:
+        """How the model is run."""
+        return self._spec
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Class names, by class number."""
+        return self._spec.names
+
+    @property
+    def provider(self) -> str:
+        """Short name of the execution provider that really runs the model."""
+        return self._session.provider
+
+    def detect(self, image: NDArray[np.uint8]) -> Detections:
+        """Find the objects in an image.
+
+        Args:
+            image: HxWx3 uint8 BGR.
+
+        Returns:
+            Detections in pixels of the image, most confident first.
+
+        Raises:
+            DataError: this is no such image.
+            ModelError: the model does not run, or returns what its metadata does not foresee.
+        """
+        prepared = self.preprocess(image)
+        return self.postprocess(self.infer(prepared), prepared.letterbox)
+
+    def preprocess(self, image: NDArray[np.uint8]) -> Prepared:
+        """First step: letterbox, colour, layout and scale.
+
+        Args:
+            image: HxWx3 uint8 BGR.
+
+        Returns:
+            The image as the model takes it.
+
+        Raises:
+            DataError: this is no such image.
+        """
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+            raise DataError(f"expected an image (H, W, 3) uint8, got {image.shape} {image.dtype}")
+        height, width = image.shape[:2]
+        if self._letterbox is None or self._letterbox.source_size != (width, height):
+            self._letterbox = Letterbox.fit(
+                (width, height),
+                self._spec.input_size,
+                centered=self._spec.centered,
+                pad_value=self._spec.pad_value,
+            )
+        self._buffers.reverse()
+        return Prepared(self._buffers[0].fill(image, self._letterbox), self._letterbox)
+
+    def infer(self, prepared: Prepared) -> list[NDArray[np.floating]]:
+        """Second step: run the model.
+
+        Args:
+            prepared: what `preprocess` returned.
+
+        Returns:
+            The model's raw outputs.
+
+        Raises:
+            ModelError: the model does not run on this input.
+        """
+        return self._session.run(prepared.tensor)
+
+    def postprocess(self, outputs: list[NDArray[np.floating]], letterbox: Letterbox) -> Detections:
+        """Third step: decode the outputs and go back to the source image.
+
+        Args:
+            outputs: what `infer` returned.
+            letterbox: of the image that went in.
+
+        Returns:
+            Detections in pixels of the source image, clipped to it, most confident first. Boxes that lie
+            wholly in the letterbox's fill have no area there and are left out.
+
+        Raises:
+            ModelError: the outputs have another shape than the head writes, or a class that has no name.
+        """
+        spec = self._spec
+        found = decode(
+            spec.head,
+            outputs,
+            input_size=spec.input_size,
+            confidence=spec.confidence,
+            iou=spec.iou,
+            max_detections=spec.max_detections,
+        )
+        if len(found) and not 0 <= found.class_id.min() <= found.class_id.max() < len(spec.names):
+            raise ModelError(
+                f"{self.path}: returned the classes {found.class_id.min()} to {found.class_id.max()}, "
+                f"but has names for {len(spec.names)}"
+            )
+        xyxy = clip_boxes(letterbox.to_source(found.xyxy), *letterbox.source_size)
+        inside = (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)
+        return Detections(xyxy[inside], found.confidence[inside], found.class_id[inside])
+
+
+def read_spec(session: Session, overrides: SpecOverrides) -> ModelSpec:
+    """Find out how a loaded model wants to be run.
+
+    Args:
+        session: the model.
+        overrides: what the user says of it.
+
+    Returns:
+        The spec.
+
+    Raises:
+        ModelError: the model is of another kind, contradicts itself, or does not say enough.
+    """
+    try:
+        return ModelSpec.from_metadata(session.metadata, session.inputs, session.outputs, overrides)
+    except ModelError as error:
+        raise ModelError(f"{session.path}: {error}") from error

@@ -1,0 +1,241 @@
+"""How good boxes are, against ground truth: COCO's average precision, and plain precision and recall."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.boxes import iou_matrix, xywh_to_xyxy
+from models.errors import DataError, UnavailableError
+
+__all__ = ["ClassScore", "PrecisionRecall", "Scores", "evaluate_boxes", "precision_recall"]
+
+Json = Mapping[str, Any]
+_MAX_BOXES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScore:
+    """Average precision of one class.
+
+    Attributes:
+        map50: at IoU 0.5, in [0, 1].
+        map50_95: mean over IoU 0.5 to 0.95.
+        truths: number of objects in the ground truth, crowds left out.
+    """
+
+    map50: float
+    map50_95: float
+    truths: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Average precision as COCO defines it, of at most 100 boxes an image and class.
+
+    Attributes:
+        map50: at IoU 0.5, mean over the classes that the ground truth has objects of, in [0, 1].
+        map50_95: mean over IoU 0.5 to 0.95 of the same.
+        per_class: by name, the classes that the ground truth has objects of.
+    """
+
+    map50: float
+    map50_95: float
+    per_class: Mapping[str, ClassScore]
+
+
+@dataclass(frozen=True, slots=True)
+class PrecisionRecall:
+    """Counts at one threshold of confidence.
+
+    Attributes:
+        matched: predictions that hit an object of their class, each object at most once.
+        predicted: predictions that reach the threshold.
+        truths: objects in the ground truth.
+    """
+
+    matched: int
+    predicted: int
+    truths: int
+
+    @property
+    def precision(self) -> float:
+        """Share of the predictions that hit, in [0, 1]; 0 without predictions."""
+        return self.matched / self.predicted if self.predicted else 0.0
+
+    @property
+    def recall(self) -> float:
+        """Share of the objects that were hit, in [0, 1]; 0 without objects."""
+        return self.matched / self.truths if self.truths else 0.0
+
+
+def evaluate_boxes(
+    truth: Json, predictions: Iterable[Json], *, categories: Sequence[str] | None = None
+) -> Scores:
+    """Score predicted boxes with pycocotools.
+
+    Args:
+        truth: a COCO dataset: images, categories, annotations with bbox xywh in pixels. Only what is in
+            `images` is scored.
+        predictions: COCO results: image_id, category_id, bbox xywh in pixels, score.
+        categories: names of the classes to score; None for all.
+
+    Returns:
+        The scores.
+
+    Raises:
+        DataError: a prediction is of an image or class that the ground truth does not have, a name in
+            `categories` is unknown, or there is no object to score against.
+        UnavailableError: pycocotools is not installed.
+    """
+    try:
+        from pycocotools.coco import COCO
+        from pycocotools.cocoeval import COCOeval
+    except ImportError as error:
+        raise UnavailableError("scoring needs pycocotools; pip install 'edgeloop[label]'") from error
+    names = _class_names(truth, categories)
+    objects = _objects(truth, names)
+    if not any(not annotation["iscrowd"] for annotation in objects):
+        raise DataError("nothing to score against: the ground truth has no object of these classes")
+    found = _found(predictions, truth, names)
+    layout = {"images": truth["images"], "categories": [{"id": n, "name": name} for n, name in names.items()]}
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools reports its progress with print
+        evaluation = COCOeval(_indexed(COCO(), layout, objects), _indexed(COCO(), layout, found), "bbox")
+        evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
+        evaluation.params.maxDets = [_MAX_BOXES]
+        evaluation.evaluate()
+        evaluation.accumulate()
+    # (IoU thresholds, recall thresholds, classes), -1 where the ground truth has no object of a class
+    precision = evaluation.eval["precision"][:, :, :, 0, 0]
+    counts = [sum(a["category_id"] == n and not a["iscrowd"] for a in objects) for n in sorted(names)]
+    per_class = {
+        names[number]: ClassScore(
+            float(precision[0, :, k].mean()), float(precision[:, :, k].mean()), counts[k]
+        )
+        for k, number in enumerate(sorted(names))
+        if counts[k]
+    }
+    return Scores(
+        map50=float(np.mean([score.map50 for score in per_class.values()])),
+        map50_95=float(np.mean([score.map50_95 for score in per_class.values()])),
+        per_class=per_class,
+    )
+
+
+def precision_recall(
+    truth: Json,
+    predictions: Iterable[Json],
+    *,
+    iou: float = 0.5,
+    confidence: float = 0.0,
+    categories: Sequence[str] | None = None,
+) -> PrecisionRecall:
+    """Match predicted boxes to objects of their class, the most confident first, and count.
+
+    Args:
+        truth: a COCO dataset, as for `evaluate_boxes`.
+        predictions: COCO results, as for `evaluate_boxes`.
+        iou: overlap from which on a prediction hits.
+        confidence: what predictions must reach to count.
+        categories: names of the classes to score; None for all.
+
+    Returns:
+        The counts over all classes. Objects marked `iscrowd` do not count, nor do predictions on them.
+
+    Raises:
+        DataError: a prediction is of an image or class that the ground truth does not have, or a name in
+            `categories` is unknown.
+    """
+    names = _class_names(truth, categories)
+    objects: dict[tuple[int, int], list[Json]] = defaultdict(list)
+    for annotation in _objects(truth, names):
+        objects[annotation["image_id"], annotation["category_id"]].append(annotation)
+    found: dict[tuple[int, int], list[Json]] = defaultdict(list)
+    for prediction in _found(predictions, truth, names):
+        if prediction["score"] >= confidence:
+            found[prediction["image_id"], prediction["category_id"]].append(prediction)
+    matched = predicted = truths = 0
+    for key in objects.keys() | found.keys():
+        counts = _match(objects[key], found[key], iou)
+        matched, predicted, truths = matched + counts[0], predicted + counts[1], truths + counts[2]
+    return PrecisionRecall(matched, predicted, truths)
+
+
+def _match(objects: list[Json], found: list[Json], iou: float) -> tuple[int, int, int]:
+    """Matched, predicted and true boxes of one class in one image."""
+    order = sorted(found, key=lambda prediction: -prediction["score"])
+    crowd = np.array([bool(annotation["iscrowd"]) for annotation in objects], bool)
+    free = ~crowd
+    matched = on_crowd = 0
+    for row in iou_matrix(_xyxy(order), _xyxy(objects)):
+        candidates = np.where(free, row, -1)
+        if free.any() and candidates.max() >= iou:
+            free[candidates.argmax()] = False
+            matched += 1
+        elif (row[crowd] >= iou).any():
+            on_crowd += 1
+    return matched, len(order) - on_crowd, int((~crowd).sum())
+
+
+def _xyxy(boxes: list[Json]) -> NDArray[np.float32]:
+    return xywh_to_xyxy(np.array([box["bbox"] for box in boxes], np.float64).reshape(-1, 4))
+
+
+def _class_names(truth: Json, categories: Sequence[str] | None) -> dict[int, str]:
+    """The classes to score, by id."""
+    names = {category["id"]: category["name"] for category in truth["categories"]}
+    if categories is None:
+        return names
+    unknown = set(categories) - set(names.values())
+    if unknown:
+        raise DataError(f"class '{min(unknown)}': the ground truth has {', '.join(sorted(names.values()))}")
+    return {number: name for number, name in names.items() if name in categories}
+
+
+def _objects(truth: Json, names: Mapping[int, str]) -> list[dict[str, Any]]:
+    """The annotations to score, in the form that pycocotools needs: numbered from 1, with an area."""
+    images = {image["id"] for image in truth["images"]}
+    chosen = [a for a in truth["annotations"] if a["image_id"] in images and a["category_id"] in names]
+    return [
+        {
+            "id": number,
+            "image_id": annotation["image_id"],
+            "category_id": annotation["category_id"],
+            "bbox": annotation["bbox"],
+            "area": annotation["bbox"][2] * annotation["bbox"][3],
+            "iscrowd": annotation.get("iscrowd", 0),
+        }
+        for number, annotation in enumerate(chosen, start=1)
+    ]
+
+
+def _found(predictions: Iterable[Json], truth: Json, names: Mapping[int, str]) -> list[dict[str, Any]]:
+    """The predictions of the classes to score, checked, in the form that pycocotools needs."""
+    images = {image["id"] for image in truth["images"]}
+    classes = {category["id"] for category in truth["categories"]}
+    found: list[dict[str, Any]] = []
+    for prediction in predictions:
+        if prediction["image_id"] not in images:
+            raise DataError(f"prediction of image {prediction['image_id']}: not an image of the ground truth")
+        if prediction["category_id"] not in classes:
+            raise DataError(
+                f"prediction of class {prediction['category_id']}: not a class of the ground truth"
+            )
+        if prediction["category_id"] in names:
+            bbox = prediction["bbox"]
+            found.append({**prediction, "id": len(found) + 1, "area": bbox[2] * bbox[3], "iscrowd": 0})
+    return found
+
+
+def _indexed(coco: Any, layout: Json, annotations: list[dict[str, Any]]) -> Any:
+    """A COCO object with these annotations. `COCO.loadRes` would do, but not with none at all."""
+    coco.dataset = {**layout, "annotations": annotations}
+    coco.createIndex()
+    return coco

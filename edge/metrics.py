@@ -1,0 +1,159 @@
+"""What a run measured: bounded while it runs, a frozen summary when it ends."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from edge.pipeline import Result
+
+__all__ = ["Meter", "Percentiles", "RunSummary", "peak_memory_mb"]
+
+WINDOW = 1024
+"""Percentiles look at this many frames at most: half a minute at 30 a second."""
+
+
+@dataclass(frozen=True)
+class Percentiles:
+    """The distribution of a duration, in milliseconds."""
+
+    p50: float
+    p95: float
+    p99: float
+
+    @classmethod
+    def of(cls, values_ms: Iterable[float]) -> Percentiles:
+        """Summarise a distribution.
+
+        Args:
+            values_ms: Durations in milliseconds, at least one.
+
+        Returns:
+            Their percentiles, rounded to a microsecond.
+        """
+        p50, p95, p99 = np.percentile(list(values_ms), (50, 95, 99))
+        return cls(round(float(p50), 3), round(float(p95), 3), round(float(p99), 3))
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What one run did and how fast; `dataclasses.asdict` of it is the JSON that `--summary` writes.
+
+    Attributes:
+        model: Path of the model.
+        source: Name of the source.
+        provider: Execution provider that ran the model.
+        frames: Frames that went through the model.
+        dropped: Frames of a live source that a newer one replaced.
+        skipped: Frames that could not be read.
+        seconds: From the arrival of the first frame to the last result acted upon.
+        fps: `frames` over `seconds`.
+        latency_ms: From the arrival of a frame to its detections, over the last frames; None without a frame.
+        stages_ms: Median time of each stage over the last frames.
+        detections: Number of detections of each class.
+        peak_memory_mb: Largest resident memory of the process so far, in MB (10^6 bytes).
+    """
+
+    model: str
+    source: str
+    provider: str
+    frames: int
+    dropped: int
+    skipped: int
+    seconds: float
+    fps: float
+    latency_ms: Percentiles | None
+    stages_ms: Mapping[str, float]
+    detections: Mapping[str, int]
+    peak_memory_mb: float
+
+
+class Meter:
+    """Counts and times the results of one run in bounded memory."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        """Start at zero.
+
+        Args:
+            names: The model's class names.
+        """
+        self.frames = 0
+        self._names = names
+        self._found: Counter[int] = Counter()
+        self._latencies_ms: deque[float] = deque(maxlen=WINDOW)
+        self._stages_ms: dict[str, deque[float]] = {}
+        self._started_at = self._ended_at = 0.0
+
+    def add(self, result: Result) -> None:
+        """Count a result that has just been acted upon.
+
+        Args:
+            result: Its `act` stage is taken to end now.
+        """
+        self._ended_at = time.monotonic()
+        if self.frames == 0:
+            self._started_at = result.frame.captured_at
+        self.frames += 1
+        self._found.update(result.detections.class_id.tolist())
+        self._latencies_ms.append(result.timings.latency_ms)
+        act_ms = (self._ended_at - result.frame.captured_at) * 1000 - result.timings.latency_ms
+        for stage, spent_ms in {**result.timings.stages_ms, "act": act_ms}.items():
+            self._stages_ms.setdefault(stage, deque(maxlen=WINDOW)).append(spent_ms)
+
+    @property
+    def latency_ms(self) -> Percentiles | None:
+        """Capture to result over the last frames; None before the first."""
+        return Percentiles.of(self._latencies_ms) if self._latencies_ms else None
+
+    def summary(self, *, model: str, source: str, provider: str, dropped: int, skipped: int) -> RunSummary:
+        """Sum up the run.
+
+        Args:
+            model: Path of the model.
+            source: Name of the source.
+            provider: Execution provider that ran the model.
+            dropped: Frames that the source dropped.
+            skipped: Frames that the source could not read.
+
+        Returns:
+            The figures so far.
+        """
+        seconds = self._ended_at - self._started_at
+        return RunSummary(
+            model=model,
+            source=source,
+            provider=provider,
+            frames=self.frames,
+            dropped=dropped,
+            skipped=skipped,
+            seconds=round(seconds, 3),
+            fps=round(self.frames / seconds, 2) if seconds else 0.0,
+            latency_ms=self.latency_ms,
+            stages_ms={stage: Percentiles.of(spent).p50 for stage, spent in self._stages_ms.items()},
+            detections={self._names[class_id]: count for class_id, count in self._found.most_common()},
+            peak_memory_mb=peak_memory_mb(),
+        )
+
+
+def peak_memory_mb() -> float:
+    """Largest resident memory of this process so far.
+
+    Returns:
+        MB (10^6 bytes).
+    """
+    # On Linux ru_maxrss is inherited from the parent over fork and exec; VmHWM is this program's own.
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return round(int(line.split()[1]) * 1024 / 1e6, 1)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)

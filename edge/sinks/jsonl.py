@@ -1,0 +1,61 @@
+"""Results as JSON lines: one object a frame, flushed at once, for whoever reads along."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TextIO
+
+from edge.sinks.sink import Sink
+
+if TYPE_CHECKING:
+    from edge.pipeline import Result
+
+__all__ = ["JsonLines"]
+
+
+class JsonLines(Sink):
+    """Writes each result as one line of JSON.
+
+    A line holds `index`, `source`, `captured_at` (monotonic seconds), `wall_time` (Unix seconds),
+    `latency_ms` and `detections`, each with `class`, `class_id`, `confidence`, `xyxy` in source pixels and,
+    after tracking, `tracker_id`.
+    """
+
+    def __init__(self, stream: TextIO, names: Sequence[str]) -> None:
+        """Write to a stream that stays the caller's.
+
+        Args:
+            stream: Text stream, usually stdout.
+            names: The model's class names.
+        """
+        self._stream = stream
+        self._names = names
+
+    def write(self, result: Result) -> None:
+        line = {
+            "index": result.frame.index,
+            "source": result.frame.source,
+            "captured_at": round(result.frame.captured_at, 6),
+            "wall_time": round(result.frame.wall_time, 3),
+            "latency_ms": round(result.timings.latency_ms, 3),
+            "detections": [self._detection(result, row) for row in range(len(result.detections))],
+        }
+        self._stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        self._stream.flush()
+
+    def _detection(self, result: Result, row: int) -> dict[str, Any]:
+        found = result.detections
+        class_id = int(found.class_id[row])
+        detection: dict[str, Any] = {
+            "class": self._names[class_id],
+            "class_id": class_id,
+            "confidence": round(float(found.confidence[row]), 4),
+            "xyxy": [round(float(value), 2) for value in found.xyxy[row]],
+        }
+        if found.tracker_id is not None:
+            detection["tracker_id"] = int(found.tracker_id[row])
+        return detection

@@ -1,0 +1,121 @@
+"""Results as an annotated video that is either whole or not there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.annotate import annotate
+from edge.opencv import CODECS, open_capture, open_writer
+from edge.sinks.sink import Sink
+from models.errors import DataError, NoInputError, UnavailableError, UsageError
+
+if TYPE_CHECKING:
+    from edge.pipeline import Result
+
+__all__ = ["VideoFile"]
+
+DEFAULT_FPS = 30.0
+
+MAX_STILL_S = 2.0
+"""A camera that was silent for longer does not fill the disk with copies of one picture."""
+
+
+class VideoFile(Sink):
+    """Writes annotated frames under a temporary name and renames the file when it is complete."""
+
+    def __init__(
+        self, path: Path, names: Sequence[str], *, fps: float | None, live: bool, overwrite: bool = False
+    ) -> None:
+        """Check the target; the file begins with the first frame, which gives it its size.
+
+        Args:
+            path: The video to write, .mp4 or .avi.
+            names: The model's class names.
+            fps: Nominal frames a second of the source; 30 where nobody knows.
+            live: Whether to hold pictures as long as they were the newest one, so that a video of a live
+                source plays at the speed of the world whatever was dropped.
+            overwrite: Whether an existing file may be replaced.
+
+        Raises:
+            UsageError: Its suffix is not known.
+            DataError: The file exists.
+            NoInputError: Its folder does not exist.
+        """
+        if path.suffix.lower() not in CODECS:
+            raise UsageError(f"video {path}: unknown suffix; expected {' or '.join(CODECS)}")
+        if path.exists() and not overwrite:
+            raise DataError(f"video {path}: the file exists; name another one or give --overwrite")
+        if not path.parent.is_dir():
+            raise NoInputError(f"video {path}: no such folder {path.parent}")
+        self._path = path
+        self._partial = path.with_name(f"{path.stem}.partial{path.suffix}")
+        self._names = names
+        self._fps = fps or DEFAULT_FPS
+        self._live = live
+        self._writer: cv2.VideoWriter | None = None
+        self._size = (0, 0)
+        self._began_at = 0.0
+        self._written = 0
+
+    def write(self, result: Result) -> None:
+        image = annotate(result.frame.image, result.detections, self._names)
+        if self._writer is None:
+            self._began_at = result.frame.captured_at
+            self._size = (image.shape[1], image.shape[0])
+            self._writer = self._open()
+        picture = _fit(image, self._size)
+        for _ in range(self._copies(result.frame.captured_at)):
+            self._writer.write(picture)
+            self._written += 1
+
+    def close(self) -> None:
+        if self._writer is None:
+            return
+        self._writer.release()
+        self._writer = None
+        # OpenCV reports no failed write, and a video that lacks its end cannot be opened at all.
+        if open_capture(str(self._partial), timeout_s=0) is None:
+            raise UnavailableError(
+                f"video {self._path}: could not be completed (disk full?); "
+                f"{self._partial} holds what was written"
+            )
+        self._partial.replace(self._path)
+
+    def _copies(self, captured_at: float) -> int:
+        """How often to write a picture so that it appears at its time."""
+        if not self._live:
+            return 1
+        behind = round((captured_at - self._began_at) * self._fps) + 1 - self._written
+        excess = behind - int(MAX_STILL_S * self._fps)
+        if excess > 0:
+            self._began_at += excess / self._fps
+        return max(0, behind - max(0, excess))
+
+    def _open(self) -> cv2.VideoWriter:
+        writer = open_writer(self._partial, fps=self._fps, size=self._size)
+        if writer is None:
+            codecs = " nor ".join(CODECS[self._path.suffix.lower()])
+            raise UnavailableError(
+                f"video {self._path}: this OpenCV writes neither {codecs}, or nobody may write to "
+                f"{self._path.parent}; `edgeloop doctor` lists the codecs"
+            )
+        return writer
+
+
+def _fit(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Scale and centre an image of another size; the writer would lose it without a word."""
+    width, height = size
+    if image.shape[:2] == (height, width):
+        return image
+    scale = min(width / image.shape[1], height / image.shape[0])
+    inner = max(1, int(image.shape[1] * scale)), max(1, int(image.shape[0] * scale))
+    left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
+    canvas = np.zeros((height, width, 3), np.uint8)
+    canvas[top : top + inner[1], left : left + inner[0]] = cv2.resize(image, inner)
+    return canvas

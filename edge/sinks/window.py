@@ -1,0 +1,64 @@
+"""Results in a window, where there is a screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import cv2
+
+from edge.annotate import annotate
+from edge.opencv import has_screen
+from edge.sinks.sink import Sink
+from models.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from edge.pipeline import Result
+
+__all__ = ["Window"]
+
+QUIT_KEYS = (ord("q"), 27)
+"""q and Escape."""
+
+MAX_WIDTH, MAX_HEIGHT = 1280, 720
+"""Size in pixels that a window opens with at most; its user may change it."""
+
+
+class Window(Sink):
+    """Shows each annotated frame; q, Escape and the window's own close button end the run."""
+
+    def __init__(self, title: str, names: Sequence[str], *, on_quit: Callable[[], None]) -> None:
+        """Open the window.
+
+        Args:
+            title: Text of its title bar.
+            names: The model's class names.
+            on_quit: Called when the user closes it.
+
+        Raises:
+            UnavailableError: There is no screen, or this OpenCV was built without windows.
+        """
+        if not has_screen():
+            raise UnavailableError(
+                "--show: no window can be opened here (no screen, or opencv-python-headless); "
+                "write a file with --video instead"
+            )
+        self._title = title
+        self._names = names
+        self._on_quit = on_quit
+        self._sized = False
+        cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
+
+    def write(self, result: Result) -> None:
+        if not self._sized:
+            height, width = result.frame.image.shape[:2]
+            scale = min(1.0, MAX_WIDTH / width, MAX_HEIGHT / height)
+            cv2.resizeWindow(self._title, round(width * scale), round(height * scale))
+            self._sized = True
+        cv2.imshow(self._title, annotate(result.frame.image, result.detections, self._names))
+        pressed = cv2.waitKey(1) & 0xFF
+        if pressed in QUIT_KEYS or cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1:
+            self._on_quit()
+
+    def close(self) -> None:
+        cv2.destroyAllWindows()

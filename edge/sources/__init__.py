@@ -1,0 +1,53 @@
+"""Where frames come from: `open_source` takes what people already type."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from edge.sources.images import ImageFiles, is_image, open_folder, open_glob
+from edge.sources.source import Source
+from edge.sources.stream import open_address, open_camera
+from edge.sources.synth import open_synth
+from edge.sources.video import open_video
+from models.errors import NoInputError
+
+__all__ = ["Source", "open_source"]
+
+
+def open_source(text: str) -> Source:
+    """Open a source of frames.
+
+    Args:
+        text: One of `0` or `/dev/video0` (a camera); a video or image file; a folder of images, or a glob
+            that matches some; an rtsp://, rtsps://, http:// or https:// address;
+            `synth:NAME?seed=1&fps=30&start=0&frames=300&size=640x480` (a built-in scene, live exactly where
+            `fps` is given).
+
+    Returns:
+        The open source, to be used as a context manager.
+
+    Raises:
+        NoInputError: The file or folder is not there, or holds no image.
+        DataError: The file cannot be decoded.
+        UnavailableError: The camera or stream does not answer.
+        UsageError: An address, scene or option that does not exist.
+    """
+    if camera := re.fullmatch(r"(?:/dev/video)?(\d+)", text):
+        return open_camera(int(camera[1]))
+    if text.startswith("synth:"):
+        return open_synth(text)
+    if "://" in text:
+        return open_address(text)
+    return _open_path(text)
+
+
+def _open_path(text: str) -> Source:
+    path = Path(text)
+    if path.is_dir():
+        return open_folder(path)
+    if path.is_file():
+        return ImageFiles(text, [path]) if is_image(path) else open_video(path)
+    if re.search(r"[*?\[]", text):
+        return open_glob(text)
+    raise NoInputError(f"source {text}: no such file or folder (a camera is a number, a scene is synth:NAME)")

@@ -1,0 +1,109 @@
+"""Live sources: the newest frame wins, and every frame that loses is counted.
+
+A camera does not wait. Whoever queues its frames behind a model that is slower than the camera looks further
+and further into the past, so there is no queue here: the capture thread puts each frame into a slot of one,
+and the consumer takes what lies there when it is ready.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Generator, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.frame import Frame
+from edge.sources.source import Source
+
+__all__ = ["LiveSource"]
+
+WAKE_S = 0.1
+"""How often a waiting consumer looks whether it was told to stop (a signal handler must not take locks)."""
+
+JOIN_S = 1.0
+"""How long closing waits for the capture thread, which may hang in a driver until its own time limit."""
+
+
+class LiveSource(Source):
+    """A thread that captures, a slot of one frame, a count of what was dropped."""
+
+    live = True
+    length = None
+    skipped = 0
+
+    def __init__(
+        self,
+        name: str,
+        images: Generator[NDArray[np.uint8], None, None],
+        *,
+        fps: float | None,
+        first_index: int = 0,
+    ) -> None:
+        """Prepare to capture; the thread starts with the iteration, so nothing goes stale before it.
+
+        Args:
+            name: The source as a person would call it.
+            images: HxWx3 uint8 BGR, each yielded when it arrives. It returns at the regular end of the
+                stream, raises where the source fails, and is run and closed by the capture thread alone.
+            fps: Nominal frames a second, None where nobody knows.
+            first_index: Index of the first frame.
+        """
+        self.name = name
+        self.fps = fps
+        self.dropped = 0
+        self._images = images
+        self._first_index = first_index
+        self._changed = threading.Condition()
+        self._newest: Frame | None = None
+        self._ended = False
+        self._error: Exception | None = None
+        self._stopped = False
+        self._thread = threading.Thread(target=self._capture, name=f"capture {name}", daemon=True)
+
+    def __iter__(self) -> Iterator[Frame]:
+        self._thread.start()
+        while (frame := self._take()) is not None:
+            yield frame
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def close(self) -> None:
+        self.stop()
+        if self._thread.is_alive():
+            self._thread.join(JOIN_S)
+
+    def _take(self) -> Frame | None:
+        """Wait for a frame that was not taken yet; None at the end of the stream or after a stop."""
+        with self._changed:
+            while self._newest is None and not self._ended and not self._stopped:
+                self._changed.wait(WAKE_S)
+            if self._stopped:
+                return None
+            frame, self._newest = self._newest, None
+            if frame is None and self._error is not None:
+                raise self._error
+            return frame
+
+    def _capture(self) -> None:
+        try:
+            for index, image in enumerate(self._images, self._first_index):
+                self._put(Frame(image, index, time.monotonic(), time.time(), self.name))
+                if self._stopped:
+                    break
+        except Exception as error:  # whatever it is, it belongs to the consumer, not to this thread
+            self._error = error
+        finally:
+            self._images.close()
+            with self._changed:
+                self._ended = True
+                self._changed.notify()
+
+    def _put(self, frame: Frame) -> None:
+        with self._changed:
+            if self._newest is not None:
+                self.dropped += 1
+            self._newest = frame
+            self._changed.notify()

@@ -1,0 +1,167 @@
+"""`synth:NAME?query`: a built-in scene as a source.
+
+Without `fps` the scene is footage: every frame, as fast as they are consumed. With `fps` it is a live camera,
+paced by the clock, of which the newest frame wins.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.frame import Frame
+from edge.sources.live import LiveSource
+from edge.sources.source import Source
+from edge.synth import SCENES, Scene, open_scene
+from models.errors import UsageError
+
+__all__ = ["SynthSource", "open_synth"]
+
+NOMINAL_FPS = 30.0
+"""The rate at which the scenes move naturally; footage of them plays at it."""
+
+CATCH_UP_S = 0.5
+"""How far a live scene may fall behind the clock and still make up for it."""
+
+MAX_SIDE = 4096
+
+
+@dataclass(frozen=True)
+class _Query:
+    seed: int = 1
+    fps: float | None = None
+    start: int = 0
+    step: int = 1
+    frames: int | None = None
+    size: tuple[int, int] = (640, 480)
+
+    @property
+    def indices(self) -> Iterator[int]:
+        endless = itertools.count(self.start, self.step)
+        return endless if self.frames is None else itertools.islice(endless, self.frames)
+
+
+class SynthSource(Source):
+    """A scene as footage; `Frame.index` is the scene's own index, so its truth can be looked up."""
+
+    live = False
+    fps = NOMINAL_FPS
+    dropped = 0
+    skipped = 0
+
+    def __init__(self, name: str, scene: Scene, query: _Query) -> None:
+        """Prepare to render.
+
+        Args:
+            name: The source as the user wrote it.
+            scene: What to render.
+            query: Which of its frames.
+        """
+        self.name = name
+        self.length = query.frames
+        self._scene = scene
+        self._indices = query.indices
+        self._stopped = False
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index in self._indices:
+            if self._stopped:
+                return
+            image = self._scene.render(index)
+            yield Frame(image, index, time.monotonic(), time.time(), self.name)
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def close(self) -> None:
+        self.stop()
+
+
+def open_synth(text: str) -> Source:
+    """Open a built-in scene.
+
+    Args:
+        text: `synth:NAME?seed=1&fps=30&start=0&step=1&frames=300&size=640x480`, every option optional.
+
+    Returns:
+        A source that is live exactly where `fps` is given.
+
+    Raises:
+        UsageError: No such scene or option, or a value outside its range.
+    """
+    scene_name, _, query_text = text.removeprefix("synth:").partition("?")
+    if scene_name not in SCENES:
+        raise UsageError(f"source {text}: no scene {scene_name!r}; there are: {', '.join(SCENES)}")
+    query = _parse(text, query_text)
+    scene = open_scene(scene_name, seed=query.seed, size=query.size)
+    if query.fps is None:
+        return SynthSource(text, scene, query)
+    images = _paced(scene, query.indices, 1 / query.fps)
+    return LiveSource(text, images, fps=query.fps, first_index=query.start)
+
+
+def _paced(scene: Scene, indices: Iterator[int], period_s: float) -> Generator[NDArray[np.uint8], None, None]:
+    """Render ahead of the clock and hand over on the beat, so that rendering counts as no latency.
+
+    After a hiccup the scene catches up with the clock; where rendering can never keep up, the camera is
+    slower than it claims and skips nothing to hide that.
+    """
+    due: float | None = None  # the clock starts with the first frame, before which the scene is set up
+    for index in indices:
+        image = scene.render(index)
+        now = time.monotonic()
+        due = now if due is None else max(due + period_s, now - CATCH_UP_S)
+        time.sleep(max(0.0, due - now))
+        yield image
+
+
+def _parse(text: str, query_text: str) -> _Query:
+    try:
+        pairs = parse_qsl(query_text, keep_blank_values=True, strict_parsing=bool(query_text))
+    except ValueError as error:
+        raise UsageError(f"source {text}: {error}; expected name=value pairs joined by &") from error
+    values: dict[str, Any] = {}
+    for name, value in pairs:
+        if name not in _OPTIONS:
+            raise UsageError(f"source {text}: no option {name!r}; there are: {', '.join(_OPTIONS)}")
+        read, expected = _OPTIONS[name]
+        try:
+            values[name] = read(value)
+        except ValueError as error:
+            raise UsageError(f"source {text}: {name}={value}: expected {expected}") from error
+    return _Query(**values)
+
+
+def _between(kind: Callable[[str], float], low: float, high: float) -> Callable[[str], float]:
+    def read(value: str) -> float:
+        number = kind(value)
+        if not low <= number <= high:
+            raise ValueError(value)
+        return number
+
+    return read
+
+
+def _size(value: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d{2,4})x(\d{2,4})", value)
+    if not match or not all(32 <= int(side) <= MAX_SIDE for side in match.groups()):
+        raise ValueError(value)
+    return int(match[1]), int(match[2])
+
+
+_OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "seed": (_between(int, 0, 2**31 - 1), "a whole number from 0"),
+    "fps": (_between(float, 0.1, 1000), "frames a second from 0.1 to 1000"),
+    "start": (_between(int, 0, 10**9), "a frame index from 0"),
+    "step": (_between(int, 1, 10**9), "scene frames from one to the next, from 1"),
+    "frames": (_between(int, 1, 10**9), "a number of frames from 1"),
+    "size": (_size, f"WIDTHxHEIGHT, 32 to {MAX_SIDE} pixels a side"),
+}

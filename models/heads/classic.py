@@ -1,0 +1,41 @@
+"""Ultralytics heads before NMS: YOLOv8, YOLO11, and YOLO26 exported with its one-to-many head."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.boxes import cxcywh_to_xyxy, nms
+from models.detections import Detections
+from models.errors import ModelError
+
+__all__ = ["decode"]
+
+
+def decode(output: NDArray[np.floating], *, confidence: float, iou: float, max_detections: int) -> Detections:
+    """Read a dense output and suppress overlapping boxes, class by class.
+
+    Args:
+        output: (1, 4 + classes, N): centre x, centre y, width, height in pixels of the model's input, then
+            one score in [0, 1] a class.
+        confidence: the best class of a box must exceed this.
+        iou: overlap above which the less confident of two boxes of a class goes.
+        max_detections: keep at most this many, the most confident ones.
+
+    Returns:
+        Detections in pixels of the model's input, most confident first.
+
+    Raises:
+        ModelError: the output has another shape.
+    """
+    if output.ndim != 3 or output.shape[0] != 1 or output.shape[1] < 5:
+        raise ModelError(f"classic head: expected an output (1, 4 + classes, N), got {output.shape}")
+    scores = output[0, 4:]
+    # The maximum over the class rows runs along memory; which class it was is asked of the few that stay.
+    candidates = np.flatnonzero(scores.max(axis=0) > confidence)
+    best = scores[:, candidates].astype(np.float32)
+    class_id = best.argmax(axis=0)
+    best_score = best.max(axis=0)
+    xyxy = cxcywh_to_xyxy(output[0, :4, candidates])
+    kept = nms(xyxy, best_score, class_id, iou, limit=max_detections)
+    return Detections(xyxy[kept], best_score[kept], class_id[kept])

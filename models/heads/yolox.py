@@ -1,0 +1,85 @@
+"""The raw head of YOLOX, exported without `--decode_in_inference`: boxes relative to their grid cells."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.boxes import cxcywh_to_xyxy, nms
+from models.detections import Detections
+from models.errors import ModelError
+
+__all__ = ["STRIDES", "cell_count", "decode"]
+
+STRIDES = (8, 16, 32)
+
+
+def cell_count(input_size: tuple[int, int]) -> int:
+    """Number of grid cells over the three strides, which is the number of rows of the output.
+
+    Args:
+        input_size: (width, height) of the model's input in pixels.
+
+    Returns:
+        The count: 3549 at 416 x 416.
+    """
+    width, height = input_size
+    return sum((width // stride) * (height // stride) for stride in STRIDES)
+
+
+def decode(
+    output: NDArray[np.floating],
+    *,
+    input_size: tuple[int, int],
+    confidence: float,
+    iou: float,
+    max_detections: int,
+) -> Detections:
+    """Read a raw YOLOX output and suppress overlapping boxes, class by class.
+
+    Args:
+        output: (1, N, 5 + classes), the cells of strides 8, 16 and 32 row by row: centre x, centre y as
+            offsets from the cell in strides, log width, log height in strides, objectness and one score a
+            class, both in [0, 1].
+        input_size: (width, height) of the model's input in pixels.
+        confidence: objectness times the best class score must exceed this.
+        iou: overlap above which the less confident of two boxes of a class goes.
+        max_detections: keep at most this many, the most confident ones.
+
+    Returns:
+        Detections in pixels of the model's input, most confident first.
+
+    Raises:
+        ModelError: the output has another shape.
+    """
+    cells = cell_count(input_size)
+    if output.ndim != 3 or output.shape[:2] != (1, cells) or output.shape[2] < 6:
+        raise ModelError(f"yolox head: expected an output (1, {cells}, 5 + classes), got {output.shape}")
+    # No class score exceeds 1, so a cell whose objectness is too low is out before its classes are read.
+    candidates = np.flatnonzero(output[0, :, 4] > confidence)
+    rows = output[0, candidates].astype(np.float32)
+    scores = rows[:, 5:] * rows[:, 4:5]
+    class_id, best_score = scores.argmax(axis=1), scores.max(axis=1)
+    cell_xy, cell_stride = _grid(input_size)
+    stride = cell_stride[candidates]
+    cxcywh = np.concatenate(
+        ((rows[:, :2] + cell_xy[candidates]) * stride, np.exp(rows[:, 2:4]) * stride), axis=1
+    )
+    sure = best_score > confidence
+    xyxy, best_score, class_id = cxcywh_to_xyxy(cxcywh[sure]), best_score[sure], class_id[sure]
+    kept = nms(xyxy, best_score, class_id, iou, limit=max_detections)
+    return Detections(xyxy[kept], best_score[kept], class_id[kept])
+
+
+@lru_cache(maxsize=8)
+def _grid(input_size: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Column and row of every cell, float32 (N, 2), and its stride in pixels, float32 (N, 1)."""
+    width, height = input_size
+    cells, strides = [], []
+    for stride in STRIDES:
+        columns, rows = np.meshgrid(np.arange(width // stride), np.arange(height // stride))
+        cells.append(np.stack((columns, rows), axis=-1).reshape(-1, 2))
+        strides.append(np.full((cells[-1].shape[0], 1), stride))
+    return np.concatenate(cells).astype(np.float32), np.concatenate(strides).astype(np.float32)

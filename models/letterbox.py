@@ -1,0 +1,132 @@
+"""Fitting an image into a model's input without distorting it, and the exact way back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Letterbox"]
+
+
+@dataclass(frozen=True, slots=True)
+class Letterbox:
+    """The map between one size of source image and a model's input.
+
+    The image is scaled until it fits and the rest is filled with a flat value. Pixels agree bit for bit with
+    what the model was trained on: centred, with the LetterBox of Ultralytics; not centred, with the
+    preprocessing of YOLOX, which puts the image in the top-left corner.
+
+    Attributes:
+        source_size: (width, height) of the source image in pixels.
+        model_size: (width, height) of the model's input in pixels.
+        resized_size: (width, height) that the image takes up inside the model's input.
+        offset: (left, top) of the image inside the model's input.
+        pad_value: value of the fill in all three channels, 0 to 255.
+    """
+
+    source_size: tuple[int, int]
+    model_size: tuple[int, int]
+    resized_size: tuple[int, int]
+    offset: tuple[int, int]
+    pad_value: int
+
+    @classmethod
+    def fit(
+        cls,
+        source_size: tuple[int, int],
+        model_size: tuple[int, int],
+        *,
+        centered: bool = True,
+        pad_value: int = 114,
+    ) -> Self:
+        """Work out the map for one size of source image.
+
+        Args:
+            source_size: (width, height) of the source image in pixels.
+            model_size: (width, height) of the model's input in pixels.
+            centered: image in the middle (Ultralytics) or in the top-left corner (YOLOX).
+            pad_value: value of the fill, 0 to 255.
+
+        Returns:
+            The map.
+
+        Raises:
+            ValueError: a side is not positive.
+        """
+        if min(*source_size, *model_size) < 1:
+            raise ValueError(f"Letterbox: sides must be positive, got {source_size} into {model_size}")
+        (source_w, source_h), (model_w, model_h) = source_size, model_size
+        ratio = min(model_h / source_h, model_w / source_w)
+        # Ultralytics rounds the resized sides, YOLOX cuts them off; one pixel of difference moves every box.
+        to_pixels = round if centered else int
+        resized_w, resized_h = max(to_pixels(source_w * ratio), 1), max(to_pixels(source_h * ratio), 1)
+        offset = ((model_w - resized_w) // 2, (model_h - resized_h) // 2) if centered else (0, 0)
+        return cls(source_size, model_size, (resized_w, resized_h), offset, pad_value)
+
+    def apply(self, image: NDArray[np.uint8], out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+        """Fit an image into the model's input.
+
+        Args:
+            image: uint8 HxWx3 of `source_size`, any order of channels.
+            out: uint8 HxWx3 of `model_size` to write into, C-contiguous; None allocates one.
+
+        Returns:
+            uint8 HxWx3 of `model_size`: `out`, where it was given.
+
+        Raises:
+            ValueError: `image` or `out` has another size, shape or dtype than this map is for.
+        """
+        (source_w, source_h), (model_w, model_h) = self.source_size, self.model_size
+        if out is None:
+            out = np.empty((model_h, model_w, 3), np.uint8)
+        _check("image", image, (source_h, source_w, 3))
+        _check("out", out, (model_h, model_w, 3))
+        (left, top), (width, height) = self.offset, self.resized_size
+        inside = out[top : top + height, left : left + width]
+        if self.source_size == self.resized_size:
+            inside[...] = image
+        else:
+            cv2.resize(image, self.resized_size, dst=inside, interpolation=cv2.INTER_LINEAR)
+        out[:top] = self.pad_value
+        out[top + height :] = self.pad_value
+        out[top : top + height, :left] = self.pad_value
+        out[top : top + height, left + width :] = self.pad_value
+        return out
+
+    def to_source(self, boxes_model: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Boxes in the model's input to boxes in the source image. Not clipped.
+
+        Args:
+            boxes_model: (N, 4) xyxy in pixels of the model's input.
+
+        Returns:
+            float32 (N, 4) xyxy in pixels of the source image.
+        """
+        scale, shift = self._scale_and_shift()
+        return ((boxes_model - shift) / scale).astype(np.float32)
+
+    def to_model(self, boxes_src: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Boxes in the source image to boxes in the model's input, the inverse of `to_source`.
+
+        Args:
+            boxes_src: (N, 4) xyxy in pixels of the source image.
+
+        Returns:
+            float32 (N, 4) xyxy in pixels of the model's input.
+        """
+        scale, shift = self._scale_and_shift()
+        return (boxes_src * scale + shift).astype(np.float32)
+
+    def _scale_and_shift(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        # The scale of the pixels as they were resized, a side each: after rounding, the two differ a little.
+        scale_xy = np.divide(self.resized_size, self.source_size)
+        return np.tile(scale_xy, 2), np.tile(np.asarray(self.offset, np.float64), 2)
+
+
+def _check(name: str, image: NDArray[np.uint8], shape: tuple[int, int, int]) -> None:
+    if image.shape != shape or image.dtype != np.uint8:
+        raise ValueError(f"Letterbox.apply: expected {name} uint8 {shape}, got {image.dtype} {image.shape}")

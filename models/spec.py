@@ -1,0 +1,186 @@
+"""How to run a detector: everything that its ONNX graph leaves open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict
+
+from models.bundle import BUNDLE_KEY, Document, Record
+from models.errors import ModelError
+from models.facts import (
+    Color,
+    Dtype,
+    Layout,
+    MaxDetections,
+    Names,
+    PadValue,
+    Scale,
+    Share,
+    Size,
+    SpecOverrides,
+    Stride,
+)
+from models.heads import HEADS, Head
+from models.metadata import facts_from_metadata
+from models.tensors import TensorInfo, check_output, facts_from_input, head_from_output
+
+__all__ = ["ModelSpec", "SpecOverrides", "TensorInfo"]
+
+# How the two families prepare an image and which thresholds their own tools start with.
+_ULTRALYTICS = SpecOverrides(
+    color="RGB",
+    scale=255.0,
+    centered=True,
+    pad_value=114,
+    stride=32,
+    confidence=0.25,
+    iou=0.7,
+    max_detections=300,
+)
+_YOLOX = _ULTRALYTICS.model_copy(update={"color": "BGR", "scale": 1.0, "centered": False, "iou": 0.45})
+_CONVENTIONS: dict[Head, SpecOverrides] = {
+    "end2end": _ULTRALYTICS,
+    "classic": _ULTRALYTICS,
+    "yolox": _YOLOX,
+}
+
+
+class ModelSpec(BaseModel):
+    """How to run a detector.
+
+    Attributes:
+        head: how the last layer writes its boxes.
+        input_size: (width, height) of the input in pixels.
+        layout: order of the input's axes.
+        dtype: of the input.
+        color: order of the input's channels.
+        scale: what pixel values 0 to 255 are divided by: 255 gives 0 to 1, and 1 leaves them.
+        centered: whether the letterbox has the image in its middle or in its top-left corner.
+        pad_value: value of the letterbox's fill, 0 to 255.
+        names: of the classes, by class number.
+        stride: the coarsest of the head's grids, in pixels of the input.
+        confidence: threshold that detections must exceed.
+        iou: overlap above which the less confident of two boxes of a class goes.
+        max_detections: most detections of one image.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    head: Head
+    input_size: Size
+    layout: Layout
+    dtype: Dtype
+    color: Color
+    scale: Scale
+    centered: bool
+    pad_value: PadValue
+    names: Names
+    stride: Stride
+    confidence: Share
+    iou: Share
+    max_detections: MaxDetections
+
+    @classmethod
+    def from_metadata(
+        cls,
+        metadata: Mapping[str, str],
+        inputs: Sequence[TensorInfo],
+        outputs: Sequence[TensorInfo],
+        overrides: SpecOverrides | None = None,
+    ) -> Self:
+        """Put together what the user, the file and the graph say, in this order of rank.
+
+        Args:
+            metadata: the key-value pairs of the ONNX file.
+            inputs: the graph's inputs.
+            outputs: the graph's outputs.
+            overrides: what the user says.
+
+        Returns:
+            The spec.
+
+        Raises:
+            ModelError: the model is of another kind, its metadata cannot be read, a fact is missing, or the
+                facts contradict the graph.
+        """
+        graph = facts_from_input(inputs)
+        facts = (overrides or SpecOverrides()).over(facts_from_metadata(metadata)).over(graph)
+        _check_agreement(facts, graph)
+        if facts.head is None and facts.input_size is not None:
+            facts = facts.over(SpecOverrides(head=head_from_output(outputs, facts.input_size)))
+        if facts.head is not None:
+            facts = facts.over(_convention(facts.head, facts.dtype))
+        _check_complete(facts, outputs)
+        spec = cls.model_validate(facts.model_dump())
+        _check_stride(spec)
+        check_output(spec.head, outputs, spec.input_size, spec.names)
+        return spec
+
+    def to_metadata(self, record: Record | None = None) -> dict[str, str]:
+        """Write the metadata of a bundle.
+
+        Args:
+            record: where it comes from and how good it was found to be.
+
+        Returns:
+            The keys that Ultralytics needs, so that `yolo predict` runs the file too, and the JSON value
+            under `edgeloop`. A YOLOX model gets the latter alone: Ultralytics cannot run it. Keys that credit
+            somebody (author, version, license) are left to the caller.
+        """
+        model = SpecOverrides.model_validate(self.model_dump())
+        document = Document(model=model, record=record or Record())
+        bundle = {BUNDLE_KEY: document.model_dump_json(exclude_none=True)}
+        if self.head == "yolox":
+            return bundle
+        width, height = self.input_size
+        end2end = self.head == "end2end"
+        return {
+            "task": "detect",
+            "stride": str(self.stride),
+            "names": repr(dict(enumerate(self.names))),
+            "imgsz": repr([height, width]),
+            "batch": "1",
+            "channels": "3",
+            "end2end": repr(end2end),
+            "args": repr({"batch": 1, "dynamic": False, "nms": end2end}),
+            **bundle,
+        }
+
+
+def _convention(head: Head, dtype: Dtype | None) -> SpecOverrides:
+    convention = _CONVENTIONS[head]
+    # A graph that takes bytes was changed after training; no convention tells which colour it expects now.
+    return convention.model_copy(update={"color": None}) if dtype == "uint8" else convention
+
+
+def _check_agreement(facts: SpecOverrides, graph: SpecOverrides) -> None:
+    """The graph is what will run: a statement that contradicts it is wrong, whoever made it."""
+    for name, fixed in graph.model_dump(exclude_none=True).items():
+        stated = getattr(facts, name)
+        if stated != fixed:
+            raise ModelError(f"{name}: the graph takes {fixed}, but {stated} was stated")
+
+
+def _check_complete(facts: SpecOverrides, outputs: Sequence[TensorInfo]) -> None:
+    options = {
+        "head": f"--head {'|'.join(HEADS)}",
+        "names": "--names FILE",
+        "input_size": "--input-size WIDTHxHEIGHT",
+        "color": "--color RGB|BGR",
+    }
+    if facts.head is None and facts.dtype != "uint8":
+        del options["color"]  # follows from the head
+    missing = [option for name, option in options.items() if getattr(facts, name) is None]
+    if missing:
+        output = outputs[0] if outputs else "none"
+        raise ModelError(
+            f"the file does not say all it takes to run it (its output: {output}); add {' '.join(missing)}"
+        )
+
+
+def _check_stride(spec: ModelSpec) -> None:
+    if any(side % spec.stride for side in spec.input_size):
+        width, height = spec.input_size
+        raise ModelError(f"input size {width}x{height}: expected multiples of the stride, {spec.stride}")

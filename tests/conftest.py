@@ -1,0 +1,70 @@
+"""What the tests of all packages share: a predictable detector, footage to run it on, and a command line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import onnx
+import pytest
+
+from edge.cli import main
+from tests.blocks import block_finder, draw_block
+from tests.calls import Outcome
+
+
+@pytest.fixture(scope="session")
+def block_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ONNX detector with the metadata and the end-to-end head of an Ultralytics export.
+
+    Its one detection is the bounding box of all pixels brighter than 0.8, so tests know what it must find.
+    """
+    path = tmp_path_factory.mktemp("model") / "block.onnx"
+    onnx.save(block_finder(), str(path))
+    return path
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video of 40 frames, 160x120 at 20 fps: a white block that moves to the right."""
+    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"mp4v"), 20, (160, 120))
+    for index in range(40):
+        writer.write(draw_block(index))
+    writer.release()
+    return path
+
+
+@pytest.fixture(scope="session")
+def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve images named 1.png to 12.png, whose order by name is not their order by number."""
+    folder = tmp_path_factory.mktemp("images")
+    for index in range(12):
+        cv2.imwrite(str(folder / f"{index + 1}.png"), draw_block(index))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real footage and models, which is no part of the project."""
+    folder = Path(os.environ.get("EDGELOOP_SHARED", Path(__file__).parents[2] / "shared"))
+    if not (folder / "data").is_dir():
+        pytest.skip(f"no real footage at {folder}; EDGELOOP_SHARED names another place")
+    return folder
+
+
+@pytest.fixture
+def edgeloop(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Call `edgeloop` with arguments, in this process."""
+
+    def call(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["edgeloop", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            main()
+        assert isinstance(left.value.code, int)
+        return Outcome(left.value.code, *capsys.readouterr())
+
+    return call

@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+
+from edge.detector import Detector
+from models import SpecOverrides
+from models.boxes import iou_matrix
+from models.errors import DataError, ModelError, NoInputError, UsageError
+from models.literals import read_names
+from tests.meter import SIDE, ModelWriter
+
+BLUE, RED = (255, 0, 0), (0, 0, 255)
+
+
+def flat(color: tuple[int, int, int], size: tuple[int, int] = (SIDE, SIDE)) -> np.ndarray:
+    return np.full((size[1], size[0], 3), color, np.uint8)
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        pytest.param((128, 128), id="as it is"),
+        pytest.param((640, 480), id="landscape"),
+        pytest.param((480, 640), id="portrait"),
+        pytest.param((101, 67), id="odd and small"),
+    ],
+)
+def test_boxes_come_back_in_pixels_of_the_image(block_model: Path, size: tuple[int, int]) -> None:
+    width, height = size
+    image = flat((40, 40, 40), size)
+    box = np.array([[width // 4, height // 4, width // 2, height * 3 // 4]])
+    x1, y1, x2, y2 = box[0]
+    image[y1:y2, x1:x2] = 255
+    found = Detector(block_model, provider="cpu").detect(image)
+    assert found.class_id.tolist() == [0]
+    assert found.confidence == pytest.approx(np.array([0.9]))
+    # The model sees whole pixels of its own, and a resized edge is grey: one of them either way.
+    assert found.xyxy == pytest.approx(box, abs=max(size) / 128 + 0.01)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "said", "colour"),
+    [
+        pytest.param([1, 3, SIDE, SIDE], "float32", {}, RED, id="RGB planes, 0 to 1"),
+        pytest.param([1, 3, SIDE, SIDE], "float16", {}, RED, id="RGB planes, half precision"),
+        pytest.param([1, 3, SIDE, SIDE], "float32", {"color": "BGR"}, BLUE, id="BGR planes"),
+        pytest.param([1, SIDE, SIDE, 3], "float32", {}, RED, id="RGB pixels, 0 to 1"),
+        pytest.param([1, 3, "h", "w"], "float32", {}, RED, id="open axes"),
+    ],
+)
+def test_the_model_gets_the_colour_and_scale_it_wants(
+    write_model: ModelWriter,
+    shape: list[int | str],
+    dtype: str,
+    said: dict[str, str],
+    colour: tuple[int, int, int],
+) -> None:
+    detector = Detector(
+        write_model(shape=shape, dtype=dtype), overrides=SpecOverrides(head="end2end", **said)
+    )
+    assert detector.detect(flat(colour)).confidence.tolist() == [1.0]
+    assert len(detector.detect(flat(RED if colour == BLUE else BLUE))) == 0
+
+
+def test_bytes_go_in_as_they_are(write_model: ModelWriter) -> None:
+    path = write_model(shape=[1, SIDE, SIDE, 3], dtype="uint8")
+    detector = Detector(path, overrides=SpecOverrides(color="BGR"))
+    assert detector.detect(flat(BLUE)).confidence.tolist() == [255.0]
+
+
+def test_three_steps_are_one(block_model: Path) -> None:
+    image = flat((0, 0, 0), (160, 120))
+    image[40:80, 20:60] = 255
+    detector = Detector(block_model)
+    prepared = detector.preprocess(image)
+    found = detector.postprocess(detector.infer(prepared), prepared.letterbox)
+    whole = detector.detect(image)
+    assert np.array_equal(found.xyxy, whole.xyxy)
+    assert np.array_equal(found.confidence, whole.confidence)
+
+
+def test_an_image_stays_prepared_while_the_next_one_is(write_model: ModelWriter) -> None:
+    detector = Detector(write_model(), confidence=0.5)
+    first = detector.preprocess(flat(RED))
+    second = detector.preprocess(flat(BLUE, (32, 80)))
+    assert len(detector.postprocess(detector.infer(first), first.letterbox)) == 1
+    assert len(detector.postprocess(detector.infer(second), second.letterbox)) == 0
+
+
+def test_boxes_are_clipped_and_those_in_the_fill_are_left_out(write_model: ModelWriter) -> None:
+    # 64 x 32 in a model of 64 x 64: the image lies between the rows 16 and 48.
+    rows = [[-9, 20, 70, 40, 0], [5, 0, 20, 15, 0], [10, 10, 30, 60, 1]]
+    metadata = {"task": "detect", "names": "['car', 'tram']", "end2end": "True"}
+    found = Detector(write_model(rows, metadata=metadata), confidence=0.1).detect(flat(RED, (64, 32)))
+    assert found.xyxy.tolist() == [[0, 4, 64, 24], [10, 0, 30, 32]]
+    assert found.class_id.tolist() == [0, 1]
+
+
+def test_confidence_is_the_models_own_unless_said(write_model: ModelWriter) -> None:
+    path = write_model()
+    assert Detector(path).spec.confidence == 0.25
+    assert Detector(path, confidence=0.6).spec.confidence == 0.6
+    image = flat((0, 0, 128))
+    assert len(Detector(path, confidence=0.4).detect(image)) == 1
+    assert len(Detector(path, confidence=0.6).detect(image)) == 0
+
+
+def test_says_what_it_is(write_model: ModelWriter) -> None:
+    path = write_model()
+    detector = Detector(str(path), provider="cpu")
+    assert (detector.path, detector.provider, detector.names) == (path, "cpu", ("car", "tram"))
+    assert detector.spec.head == "end2end"
+
+
+def test_a_class_without_a_name_is_an_error(write_model: ModelWriter) -> None:
+    detector = Detector(write_model([[0, 0, 9, 9, 7]]))
+    with pytest.raises(ModelError, match=r"model.onnx: returned the classes 7 to 7, but has names for 2"):
+        detector.detect(flat(RED))
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        pytest.param(np.zeros((64, 64), np.uint8), id="grey"),
+        pytest.param(np.zeros((64, 64, 4), np.uint8), id="with alpha"),
+        pytest.param(np.zeros((64, 64, 3), np.float32), id="float"),
+        pytest.param(np.zeros((0, 64, 3), np.uint8), id="empty"),
+    ],
+)
+def test_what_is_no_image_is_refused(write_model: ModelWriter, image: np.ndarray) -> None:
+    with pytest.raises(DataError, match="expected an image"):
+        Detector(write_model()).detect(image)
+
+
+def test_refusals_name_the_file(write_model: ModelWriter, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"pose.onnx: a model of another kind: its task is 'pose'"):
+        Detector(write_model(metadata={"task": "pose"}, name="pose.onnx"))
+    with pytest.raises(ModelError, match=r"bare.onnx: the file does not say .*; add --names FILE"):
+        Detector(write_model(metadata={}, name="bare.onnx"))
+    with pytest.raises(NoInputError, match=r"no.onnx"):
+        Detector(tmp_path / "no.onnx")
+
+
+def test_confidence_outside_its_range_is_refused(write_model: ModelWriter) -> None:
+    with pytest.raises(UsageError, match=r"confidence 1.5: expected 0 to 1"):
+        Detector(write_model(), confidence=1.5)
+
+
+@pytest.fixture(scope="module", params=["one-to-many", "end-to-end"])
+def random_export(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An Ultralytics export of YOLO26n with random weights whose scores spread, at 160 pixels."""
+    os.environ.setdefault("YOLO_OFFLINE", "true")
+    ultralytics = pytest.importorskip("ultralytics")
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("export")
+    model = ultralytics.YOLO("yolo26n.yaml", verbose=False)
+    for layer in model.model.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.momentum = None  # statistics of the batch below, without which signals die out
+    with torch.no_grad():
+        model.model.train()(torch.nn.functional.interpolate(torch.rand(4, 3, 10, 10), 160, mode="bilinear"))
+    head = model.model.model[-1]
+    for branch in (*head.cv3, *head.one2one_cv3):
+        torch.nn.init.normal_(branch[-1].weight, std=0.1)
+        torch.nn.init.constant_(branch[-1].bias, -2)
+    model.save(folder / "random.pt")
+    model = ultralytics.YOLO(folder / "random.pt")
+    wanted = {"nms": False} if request.param == "end-to-end" else {}
+    return Path(model.export(format="onnx", imgsz=160, verbose=False, simplify=False, **wanted))
+
+
+@pytest.mark.parametrize("as_bundle", [False, True])
+def test_finds_what_ultralytics_finds(random_export: Path, tmp_path: Path, as_bundle: bool) -> None:
+    ultralytics = pytest.importorskip("ultralytics")
+    path = random_export
+    if as_bundle:  # with our metadata and nothing else
+        model = onnx.load(str(random_export))
+        onnx.helper.set_model_props(model, Detector(random_export).spec.to_metadata())
+        path = tmp_path / "bundle.onnx"
+        onnx.save(model, str(path))
+    image = cv2.resize(np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8), (333, 250))
+    found = Detector(path, confidence=0.3).detect(image)
+    (expected,) = ultralytics.YOLO(path).predict(
+        image, conf=0.3, iou=0.7, imgsz=160, max_det=300, rect=False, verbose=False
+    )
+    # Random weights also make boxes turned inside out, which Ultralytics passes on.
+    boxes = expected.boxes.numpy()
+    boxes = boxes[(boxes.xyxy[:, 2:] > boxes.xyxy[:, :2]).all(axis=1)]
+    assert len(found) == len(boxes) > 100
+    assert found.class_id.tolist() == boxes.cls.tolist()
+    assert found.confidence == pytest.approx(boxes.conf, abs=1e-6)
+    assert found.xyxy == pytest.approx(boxes.xyxy, abs=1e-3)
+
+
+def yolox(shared: Path) -> Detector:
+    names = read_names(shared / "data/onnx/coco_classes.txt")
+    return Detector(shared / "data/onnx/yolox_nano.onnx", overrides=SpecOverrides(head="yolox", names=names))
+
+
+def test_yolox_finds_the_person_in_real_footage(shared: Path) -> None:
+    capture = cv2.VideoCapture(str(shared / "data/clips/one-by-one-person-detection.mp4"))
+    capture.set(cv2.CAP_PROP_POS_FRAMES, 300)
+    _, image = capture.read()
+    detector = yolox(shared)
+    found = detector.detect(image)
+    assert [detector.names[number] for number in found.class_id] == ["person"]
+    assert iou_matrix(found.xyxy, np.array([[382, 4, 544, 378]], np.float32)).item() > 0.9
+
+
+def test_yolox_finds_cars_on_the_street(shared: Path) -> None:
+    street = shared / "data/street"
+    truth = json.loads((street / "instances.json").read_text())
+    car = next(category["id"] for category in truth["categories"] if category["name"] == "car")
+    detector = yolox(shared)
+    hits = total = 0
+    for image in truth["images"][::60]:
+        found = detector.detect(cv2.imread(str(street / "images" / Path(image["file_name"]).name)))
+        xywh = [
+            a["bbox"] for a in truth["annotations"] if (a["image_id"], a["category_id"]) == (image["id"], car)
+        ]
+        large = np.array(
+            [[x, y, x + w, y + h] for x, y, w, h in xywh if w * h > 40 * 40], np.float32
+        ).reshape(-1, 4)
+        cars = found[found.class_id == detector.names.index("car")]
+        hits += int((iou_matrix(large, cars.xyxy) > 0.5).any(axis=1).sum())
+        total += len(large)
+    assert total > 20
+    assert hits / total > 0.7
+
+
+@pytest.mark.parametrize("name", ["nanodet_m.onnx", "FastestDet.onnx"])
+def test_heads_that_are_not_decoded_are_refused(shared: Path, name: str) -> None:
+    names = read_names(shared / "data/onnx/coco_classes.txt")
+    with pytest.raises(ModelError, match=f"{name}: a model of another kind: expected one output"):
+        Detector(shared / "data/onnx" / name, overrides=SpecOverrides(names=names))
+
+
+def test_yolox_without_a_word_is_refused(shared: Path) -> None:
+    with pytest.raises(
+        ModelError, match=r"yolox_nano.onnx: .*; add --head end2end\|classic\|yolox --names FILE"
+    ):
+        Detector(shared / "data/onnx/yolox_nano.onnx")

@@ -1,0 +1,59 @@
+"""Counting and timing in bounded memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from edge.frame import Frame
+from edge.metrics import Meter, Percentiles, RunSummary, peak_memory_mb
+from edge.pipeline import Result, Timings
+from models.detections import Detections
+
+
+def result(captured_at: float, latency_ms: float, class_ids: list[int]) -> Result:
+    count = len(class_ids)
+    found = Detections(
+        np.zeros((count, 4), np.float32), np.ones(count, np.float32), np.array(class_ids, np.int64)
+    )
+    frame = Frame(np.zeros((4, 4, 3), np.uint8), 0, captured_at, 0.0, "test")
+    return Result(frame, found, Timings(latency_ms, {"infer": latency_ms}))
+
+
+def summary(meter: Meter) -> RunSummary:
+    return meter.summary(model="m.onnx", source="test", provider="cpu", dropped=3, skipped=1)
+
+
+def test_percentiles_are_those_of_numpy() -> None:
+    assert Percentiles.of(range(101)) == Percentiles(50, 95, 99)
+
+
+def test_a_summary_of_nothing_is_empty() -> None:
+    empty = summary(Meter(["a"]))
+    assert (empty.frames, empty.fps, empty.latency_ms, empty.detections) == (0, 0.0, None, {})
+
+
+def test_a_summary_counts_classes_and_times_stages() -> None:
+    meter = Meter(["bolt", "nut"])
+    for _ in range(3):
+        meter.add(result(time.monotonic() - 0.5, 20.0, [1, 1, 0]))
+    figures = summary(meter)
+    assert figures.frames == 3
+    assert figures.detections == {"nut": 6, "bolt": 3}
+    assert figures.latency_ms == Percentiles(20, 20, 20)
+    assert figures.stages_ms["infer"] == 20
+    assert figures.stages_ms["act"] == pytest.approx(480, abs=50)
+    assert figures.seconds == pytest.approx(0.5, abs=0.1)
+    assert (figures.dropped, figures.skipped) == (3, 1)
+
+
+def test_peak_memory_is_this_process_alone() -> None:
+    ballast = np.ones(30_000_000)  # 240 MB that a child must not report as its own
+    code = "from edge.metrics import peak_memory_mb; print(peak_memory_mb())"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert peak_memory_mb() > ballast.nbytes / 1e6
+    assert 10 < float(child.stdout) < 200

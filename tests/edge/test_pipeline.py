@@ -1,0 +1,161 @@
+"""The loop: every frame of a file, the newest of a camera, true times, clean ends."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from numpy.typing import NDArray
+
+from edge import pipeline
+from edge.detector import Detector
+from edge.frame import Frame
+from edge.metrics import WINDOW, Meter
+from edge.pipeline import Result
+from edge.sinks import Sink
+from edge.sources import Source, open_source
+from edge.sources.live import LiveSource
+from models.errors import DataError
+from tests.blocks import block_box, draw_block
+
+
+@pytest.fixture(scope="module")
+def detector(block_model: Path) -> Detector:
+    return Detector(block_model, threads=1)
+
+
+class Notes(Sink):
+    """Remembers results, after an optional nap."""
+
+    def __init__(self, nap_s: float = 0.0) -> None:
+        self.results: list[Result] = []
+        self._nap_s = nap_s
+
+    def write(self, result: Result) -> None:
+        self.results.append(result)
+        time.sleep(self._nap_s)
+
+    def close(self) -> None:
+        pass
+
+
+class Failing(Source):
+    """Two frames, then an error; or frames without end."""
+
+    name, live, fps, length, dropped, skipped = "failing", False, None, None, 0, 0
+
+    def __init__(self, error: Exception | None) -> None:
+        self.error = error
+        self.stopped = False
+        self.given = 0
+
+    def __iter__(self) -> Iterator[Frame]:
+        while not self.stopped:
+            if self.error and self.given == 2:
+                raise self.error
+            yield Frame(draw_block(0), self.given, time.monotonic(), time.time(), self.name)
+            self.given += 1
+
+    def stop(self) -> None:
+        self.stopped = True
+
+    def close(self) -> None:
+        self.stop()
+
+
+def test_every_frame_of_a_file_is_seen_in_order_and_truly(detector: Detector, clip: Path) -> None:
+    notes, meter = Notes(), Meter(detector.names)
+    with open_source(str(clip)) as source:
+        pipeline.run(source, detector, [notes], meter)
+    assert [result.frame.index for result in notes.results] == list(range(40))
+    for result in notes.results:
+        assert np.abs(result.detections.xyxy - [block_box(result.frame.index)]).max() < 4
+    assert meter.frames == 40
+
+
+def test_a_slow_sink_loses_no_frame_of_a_file(detector: Detector, clip: Path) -> None:
+    notes = Notes(nap_s=0.01)
+    with open_source(str(clip)) as source:
+        pipeline.run(source, detector, [notes], Meter(detector.names))
+    assert [result.frame.index for result in notes.results] == list(range(40))
+
+
+def test_a_slow_sink_behind_a_camera_sees_the_newest_frames_and_latency_stays_bounded(
+    detector: Detector,
+) -> None:
+    def camera() -> Generator[NDArray[np.uint8]]:
+        for index in range(100):
+            yield draw_block(index % 40)
+            time.sleep(0.005)
+
+    notes, meter = Notes(nap_s=0.05), Meter(detector.names)
+    with LiveSource("camera", camera(), fps=200) as source:
+        pipeline.run(source, detector, [notes], meter)
+    assert meter.frames + source.dropped == 100
+    assert source.dropped > 50
+    assert meter.latency_ms is not None
+    assert meter.latency_ms.p95 < 50
+
+
+def test_times_add_up(detector: Detector, clip: Path) -> None:
+    with open_source(str(clip)) as source:
+        for result in pipeline.results(source, detector):
+            stages_ms = result.timings.stages_ms
+            assert list(stages_ms) == ["wait", "preprocess", "infer", "postprocess"]
+            assert min(stages_ms.values()) >= 0
+            assert sum(stages_ms.values()) == pytest.approx(result.timings.latency_ms)
+
+
+@pytest.mark.parametrize(
+    ("limits", "frames"),
+    [
+        pytest.param({"max_frames": 7}, range(7, 8), id="frames"),
+        pytest.param({"duration_s": 0.2}, range(1, 5000), id="seconds"),
+        pytest.param({"max_frames": 7, "duration_s": 60.0}, range(7, 8), id="whichever comes first"),
+    ],
+)
+def test_limits_end_an_endless_source(detector: Detector, limits: dict[str, float], frames: range) -> None:
+    source, meter = Failing(None), Meter(detector.names)
+    began_at = time.monotonic()
+    pipeline.run(source, detector, [], meter, **limits)  # type: ignore[arg-type]
+    assert meter.frames in frames
+    assert source.stopped
+    assert time.monotonic() - began_at < 5
+
+
+def test_a_failing_source_raises_in_the_loop_after_its_last_frame(detector: Detector) -> None:
+    notes = Notes()
+    with pytest.raises(DataError, match="broken"):
+        pipeline.run(Failing(DataError("broken")), detector, [notes], Meter(detector.names))
+    assert len(notes.results) == 2
+
+
+def test_no_thread_outlives_the_loop(detector: Detector, clip: Path) -> None:
+    before = set(threading.enumerate())
+    with open_source(str(clip)) as source:
+        pipeline.run(source, detector, [], Meter(detector.names), max_frames=3)
+    assert set(threading.enumerate()) == before
+
+
+def test_reading_is_at_most_one_frame_ahead(detector: Detector) -> None:
+    source = Failing(None)
+    results = pipeline.results(source, detector)
+    for _ in range(3):
+        next(results)
+    time.sleep(0.05)
+    assert source.given <= 3
+    results.close()
+
+
+def test_memory_is_bounded(detector: Detector) -> None:
+    meter = Meter(detector.names)
+    pipeline.run(Failing(None), detector, [], meter, max_frames=WINDOW + 200)
+    before = psutil.Process().memory_info().rss
+    pipeline.run(Failing(None), detector, [], meter, max_frames=2 * WINDOW + 400)
+    assert psutil.Process().memory_info().rss - before < 2e6
+    assert meter.frames == 2 * WINDOW + 400

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edge.preprocess import InputBuffer
+from models import Letterbox, ModelSpec
+from models.facts import Color, Dtype, Layout
+
+SOURCE = (100, 60)
+
+
+def spec(
+    layout: Layout = "NCHW", dtype: Dtype = "float32", color: Color = "RGB", scale: float = 255.0
+) -> ModelSpec:
+    return ModelSpec(
+        head="end2end",
+        input_size=(96, 64),
+        layout=layout,
+        dtype=dtype,
+        color=color,
+        scale=scale,
+        centered=True,
+        pad_value=114,
+        names=("car",),
+        stride=32,
+        confidence=0.25,
+        iou=0.7,
+        max_detections=300,
+    )
+
+
+def noise(seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (SOURCE[1], SOURCE[0], 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("color", ["RGB", "BGR"])
+@pytest.mark.parametrize(
+    ("dtype", "scale"), [("float32", 255.0), ("float32", 1.0), ("float16", 255.0), ("uint8", 1.0)]
+)
+def test_every_kind_of_input(layout: Layout, color: Color, dtype: Dtype, scale: float) -> None:
+    letterbox = Letterbox.fit(SOURCE, (96, 64))
+    expected = letterbox.apply(noise())
+    if color == "RGB":
+        expected = expected[..., ::-1]
+    if layout == "NCHW":
+        expected = expected.transpose(2, 0, 1)
+    if dtype != "uint8":
+        expected = (expected.astype(np.float32) / np.float32(scale)).astype(dtype)
+    buffer = InputBuffer(spec(layout, dtype, color, scale))
+    for seed in (1, 0):  # a buffer that was used before gives the same
+        tensor = buffer.fill(noise(seed), letterbox)
+    assert tensor.dtype == dtype
+    assert tensor.flags.c_contiguous
+    assert np.array_equal(tensor, expected[None])
+
+
+def test_memory_is_allocated_once() -> None:
+    buffer = InputBuffer(spec())
+    letterbox = Letterbox.fit(SOURCE, (96, 64))
+    assert buffer.fill(noise(1), letterbox) is buffer.fill(noise(2), letterbox) is buffer.tensor
+
+
+def test_the_source_image_stays_as_it_is() -> None:
+    image = noise()
+    InputBuffer(spec("NHWC", "uint8", "RGB", 1.0)).fill(image, Letterbox.fit(SOURCE, (96, 64)))
+    assert np.array_equal(image, noise())
+
+
+def test_values_are_those_of_ultralytics() -> None:
+    torch = pytest.importorskip("torch")
+    augment = pytest.importorskip("ultralytics.data.augment")
+    boxed = augment.LetterBox((64, 96), auto=False)(image=noise())
+    expected = torch.from_numpy(boxed[..., ::-1].transpose(2, 0, 1).copy()).float() / 255
+    tensor = InputBuffer(spec()).fill(noise(), Letterbox.fit(SOURCE, (96, 64)))
+    assert np.array_equal(tensor[0], expected.numpy())

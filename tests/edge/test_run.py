@@ -1,0 +1,246 @@
+"""`edgeloop run` as a user calls it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import pytest
+
+from tests.blocks import block_box
+from tests.calls import Outcome
+
+RUN = [sys.executable, "-m", "edge", "run"]
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [*RUN, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def frame_count(video: Path) -> int:
+    capture = cv2.VideoCapture(str(video))
+    count = 0
+    while capture.read()[0]:
+        count += 1
+    return count
+
+
+def test_a_clip_becomes_json_lines_a_video_and_a_summary(
+    block_model: Path, clip: Path, tmp_path: Path
+) -> None:
+    video, figures = tmp_path / "out.mp4", tmp_path / "run.json"
+    done = run(block_model, clip, "--json", "--video", video, "--summary", figures)
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["index"] for line in lines] == list(range(40))
+    (found,) = lines[10]["detections"]
+    assert (found["class"], found["confidence"]) == ("block", 0.9)
+    assert found["xyxy"] == pytest.approx(block_box(10), abs=4)
+    assert frame_count(video) == 40
+    summary = json.loads(figures.read_text())
+    assert summary["frames"] == 40
+    assert summary["detections"] == {"block": 40}
+    assert 0 < summary["latency_ms"]["p50"] <= summary["latency_ms"]["p95"] <= summary["latency_ms"]["p99"]
+    assert summary["fps"] > 0
+    assert "40 frames in" in done.stderr
+
+
+def test_a_live_scene_reports_drops_and_stops_in_time(block_model: Path, tmp_path: Path) -> None:
+    figures = tmp_path / "run.json"
+    source = "synth:conveyor?fps=200&size=320x240"
+    done = run(block_model, source, "--duration", "1", "--json", "--summary", figures)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(figures.read_text())
+    indices = [json.loads(line)["index"] for line in done.stdout.splitlines()]
+    assert indices == sorted(indices)
+    assert summary["frames"] == len(indices)
+    assert summary["dropped"] >= indices[-1] + 1 - len(indices), "every gap is a counted drop"
+    assert summary["seconds"] < 3
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+@pytest.mark.parametrize("source", ["synth:conveyor?size=320x240", "synth:conveyor?size=320x240&fps=20"])
+def test_a_signal_ends_the_run_with_the_video_playable(
+    block_model: Path, tmp_path: Path, source: str, number: signal.Signals, code: int
+) -> None:
+    video, figures = tmp_path / "out.mp4", tmp_path / "run.json"
+    command = [*RUN, block_model, source, "--json", "--video", video, "--summary", figures]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stderr
+        for _ in range(5):
+            process.stdout.readline()
+        process.send_signal(number)
+        rest = process.stdout.read().splitlines()
+        errors = process.stderr.read()
+        assert process.wait(10) == code, errors
+    frames = json.loads(figures.read_text())["frames"]
+    assert frames == 5 + len(rest)
+    assert json.loads(rest[-1] if rest else "{}") is not None
+    if "fps" not in source:
+        assert frame_count(video) == frames
+    assert frame_count(video) > 0
+    assert "Traceback" not in errors
+    assert not list(tmp_path.glob("*.partial*"))
+
+
+def test_a_stream_that_fails_keeps_what_was_done(block_model: Path, tmp_path: Path) -> None:
+    """A camera that goes away in the middle ends the run with its code; the video up to then is whole."""
+    server = (
+        "import http.server, time, cv2, numpy as np\n"
+        "class Camera(http.server.BaseHTTPRequestHandler):\n"
+        "    def do_GET(self):\n"
+        "        self.send_response(200)\n"
+        "        self.send_header('Content-Type', 'multipart/x-mixed-replace; boundary=f')\n"
+        "        self.end_headers()\n"
+        "        data = cv2.imencode('.jpg', np.full((120, 160, 3), 99, np.uint8))[1].tobytes()\n"
+        "        while True:\n"
+        "            self.wfile.write(b'--f\\r\\nContent-Type: image/jpeg\\r\\n')\n"
+        "            self.wfile.write(b'Content-Length: %d\\r\\n\\r\\n' % len(data) + data + b'\\r\\n')\n"
+        "            time.sleep(0.02)\n"
+        "    def log_message(self, *_): pass\n"
+        "server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Camera)\n"
+        "print(server.server_address[1], flush=True)\n"
+        "server.serve_forever()\n"
+    )
+    video = tmp_path / "out.mp4"
+    with subprocess.Popen([sys.executable, "-c", server], stdout=subprocess.PIPE, text=True) as camera:
+        assert camera.stdout
+        url = f"http://127.0.0.1:{int(camera.stdout.readline())}/"
+        command = [*RUN, block_model, url, "--json", "--video", video]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stdout
+            assert process.stderr
+            process.stdout.readline()
+            camera.kill()
+            lines = process.stdout.read().splitlines()
+            assert process.wait(20) == 69
+            assert "edgeloop: error: stream http://127.0.0.1" in process.stderr.read()
+    assert lines
+    assert frame_count(video) > 0
+
+
+def test_a_video_that_does_not_fit_on_the_disk_is_an_error(block_model: Path, tmp_path: Path) -> None:
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000)); "
+    call = f"import sys; from edge.cli import main; sys.argv = {['edgeloop', 'run', str(block_model)]!r}"
+    options = ["synth:conveyor", "--max-frames", "40", "--video", str(tmp_path / "out.mp4")]
+    code = f"{limit}{call} + {options!r}; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 69, done.stderr
+    assert "could not be completed (disk full?)" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["out.partial.mp4"]
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(block_model: Path) -> None:
+    pipe = f"{' '.join(RUN)} {block_model} 'synth:conveyor?size=320x240' --json | head -n 2"
+    done = subprocess.run(pipe, shell=True, capture_output=True, text=True, check=True, timeout=60)
+    assert len(done.stdout.splitlines()) == 2
+    assert "error" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        pytest.param(["{model}", "nowhere.mp4"], 66, "no such file or folder", id="missing source"),
+        pytest.param(["nowhere.onnx", "{clip}"], 66, "nowhere.onnx", id="missing model"),
+        pytest.param(["{clip}", "{clip}"], 65, "clip.mp4", id="a video for a model"),
+        pytest.param(["{other}", "{clip}"], 65, "other.onnx", id="a model of another kind"),
+        pytest.param(["{model}", "{model}"], 65, "neither an image nor a video", id="a model for a video"),
+        pytest.param(["{model}", "{folder}"], 66, "holds no image", id="empty folder"),
+        pytest.param(["{model}", "synth:moon"], 2, "there are: conveyor", id="unknown scene"),
+        pytest.param(["{model}", "synth:conveyor?x=1"], 2, "no option 'x'", id="unknown option of a scene"),
+        pytest.param(["{model}", "{clip}", "--video", "{taken}"], 65, "the file exists", id="video exists"),
+        pytest.param(
+            ["{model}", "{clip}", "--summary", "{taken}"], 65, "the file exists", id="summary exists"
+        ),
+        pytest.param(["{model}", "{clip}", "--video", "out.webm"], 2, "unknown suffix", id="unknown suffix"),
+        pytest.param(["{model}", "{clip}", "--max-frames", "0"], 2, "Invalid value", id="limit of nothing"),
+        pytest.param(["{model}", "{clip}", "--provider", "cuda"], 69, "cuda", id="provider not here"),
+        pytest.param(["{model}"], 2, "Missing argument 'SOURCE'", id="no source"),
+        pytest.param(["{model}", "97"], 69, "camera 97", id="no camera"),
+    ],
+)
+def test_bad_input_is_one_line_and_the_right_code(
+    edgeloop: Callable[..., Outcome],
+    block_model: Path,
+    clip: Path,
+    tmp_path: Path,
+    arguments: list[str],
+    code: int,
+    says: str,
+) -> None:
+    other, taken = tmp_path / "other.onnx", tmp_path / "taken.mp4"
+    _save_classifier(other)
+    taken.write_bytes(b"precious")
+    (tmp_path / "empty").mkdir()
+    places = {
+        "model": block_model,
+        "clip": clip,
+        "other": other,
+        "taken": taken,
+        "folder": tmp_path / "empty",
+    }
+    done = edgeloop("run", *(argument.format_map(places) for argument in arguments))
+    assert done.code == code, done.err
+    assert done.out == ""
+    assert says in done.err
+    if code != 2 or done.err.startswith("edgeloop:"):
+        assert done.err.count("\n") == 1, done.err
+    assert taken.read_bytes() == b"precious"
+
+
+def test_an_unreadable_frame_among_good_ones_is_named_and_counted(
+    edgeloop: Callable[..., Outcome], block_model: Path, image_folder: Path, tmp_path: Path
+) -> None:
+    for path in image_folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "2.png").write_bytes(b"broken")
+    done = edgeloop("run", block_model, tmp_path, "--json")
+    assert done.code == 0
+    assert len(done.out.splitlines()) == 11
+    assert done.err.count(f"edgeloop: warning: {tmp_path / '2.png'}: not an image that can be read") == 1
+    assert "1 unreadable" in done.err
+
+
+def test_a_run_imports_nothing_of_the_workshops(block_model: Path, clip: Path) -> None:
+    code = (
+        "import sys\nfrom edge.cli import main\n"
+        f"sys.argv = ['edgeloop', 'run', {str(block_model)!r}, {str(clip)!r}]\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
+        "heavy = {'torch', 'torchvision', 'ultralytics', 'segment_anything', 'onnx', 'labeling', 'export'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_real_model_finds_people_in_real_footage(shared: Path) -> None:
+    models = shared / "data" / "onnx"
+    done = run(
+        models / "yolox_nano.onnx",
+        shared / "data" / "clips" / "one-by-one-person-detection.mp4",
+        *("--head", "yolox", "--names", models / "coco_classes.txt", "--json", "--max-frames", 120),
+    )
+    assert done.returncode == 0, done.stderr
+    frames = [json.loads(line)["detections"] for line in done.stdout.splitlines()]
+    people = [any(found["class"] == "person" for found in detections) for detections in frames]
+    assert sum(people) > 40
+
+
+def _save_classifier(path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    node = helper.make_node("GlobalAveragePool", ["images"], ["output0"])
+    image = helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, 64, 64])
+    scores = helper.make_tensor_value_info("output0", TensorProto.FLOAT, [1, 3, 1, 1])
+    model = helper.make_model(helper.make_graph([node], "g", [image], [scores]), ir_version=9)
+    helper.set_model_props(model, {"task": "classify", "names": "{0: 'cat'}", "stride": "1"})
+    onnx.save(model, str(path))

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from edge.session import PROVIDERS, Session
+from models.errors import ModelError, NoInputError, UnavailableError, UsageError
+from models.spec import TensorInfo
+from tests.meter import ModelWriter
+
+MISSING = next(
+    name
+    for name in ("cuda", "coreml", "directml", "qnn")
+    if PROVIDERS[name] not in ort.get_available_providers()
+)
+
+
+def test_says_what_the_file_is(write_model: ModelWriter) -> None:
+    session = Session(write_model(metadata={"task": "detect"}), provider="cpu")
+    assert session.provider == "cpu"
+    assert session.metadata == {"task": "detect"}
+    assert session.inputs == (TensorInfo("images", (1, 3, 64, 64), "float32"),)
+    assert session.outputs == (TensorInfo("output0", (1, 1, 6), "float32"),)
+
+
+def test_open_axes_are_none(write_model: ModelWriter) -> None:
+    session = Session(write_model(shape=["batch", 3, "height", "width"]))
+    assert session.inputs[0].shape == (None, 3, None, None)
+
+
+def test_runs(write_model: ModelWriter) -> None:
+    (output,) = Session(write_model()).run(np.full((1, 3, 64, 64), 0.5, np.float32))
+    assert output.tolist() == [[[0, 0, 64, 64, 0.5, 0]]]
+
+
+def test_an_input_that_does_not_fit_is_one_line(write_model: ModelWriter) -> None:
+    with pytest.raises(ModelError, match=r"model.onnx: inference failed: .*dimensions") as failed:
+        Session(write_model()).run(np.zeros((1, 3, 32, 64), np.float32))
+    assert "\n" not in str(failed.value)
+
+
+def test_auto_ends_on_a_provider_that_works(write_model: ModelWriter) -> None:
+    session = Session(write_model(), provider="auto")
+    assert PROVIDERS[session.provider] in ort.get_available_providers()
+
+
+def test_a_provider_that_is_not_there_is_an_error(write_model: ModelWriter) -> None:
+    with pytest.raises(UnavailableError, match=f"provider '{MISSING}': this onnxruntime has .*cpu"):
+        Session(write_model(), provider=MISSING)
+
+
+def test_a_provider_that_does_not_start_is_an_error(
+    write_model: ModelWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    available = [PROVIDERS[MISSING], *ort.get_available_providers()]
+    monkeypatch.setattr(ort, "get_available_providers", lambda: available)
+    with (
+        pytest.warns(UserWarning, match="not in available provider names"),
+        pytest.raises(UnavailableError, match=f"provider '{MISSING}': did not start"),
+    ):
+        Session(write_model(), provider=MISSING)
+
+
+def test_the_cpu_steps_in_only_where_that_was_allowed(write_model: ModelWriter) -> None:
+    assert Session(write_model(), provider=MISSING, allow_cpu=True).provider == "cpu"
+
+
+def test_an_unknown_provider_is_a_usage_error(write_model: ModelWriter) -> None:
+    with pytest.raises(UsageError, match="provider 'abacus': unknown, expected auto or one of cpu, cuda"):
+        Session(write_model(), provider="abacus")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"not a model " * 50, id="text"),
+        pytest.param(None, id="cut off"),
+    ],
+)
+def test_a_corrupt_file_is_one_line(
+    write_model: ModelWriter, content: bytes | None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = write_model()
+    path.write_bytes(path.read_bytes()[:-100] if content is None else content)
+    with pytest.raises(ModelError, match=r"model.onnx: expected an ONNX model: ") as refused:
+        Session(path)
+    assert "\n" not in str(refused.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(NoInputError, match=r"no.onnx: there is no such model file"):
+        Session(tmp_path / "no.onnx")
+
+
+def test_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="expected an ONNX file, got a folder"):
+        Session(tmp_path)
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_weights_in_a_second_file_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, absolute: bool
+) -> None:
+    weights = numpy_helper.from_array(np.ones(64, np.float32), "weights")
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "weights"], ["y"])],
+        "two files",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [64])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [64])],
+        [weights],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    path = tmp_path / "two.onnx"
+    onnx.save(model, str(path), save_as_external_data=True, location="weights.bin", size_threshold=0)
+    if absolute:
+        stored = onnx.load(str(path), load_external_data=False)
+        stored.graph.initializer[0].external_data[0].value = str(tmp_path / "weights.bin")
+        path.write_bytes(stored.SerializeToString())
+    monkeypatch.chdir(tmp_path)  # where a file of that name lies
+    with pytest.raises(ModelError, match=r"two.onnx: keeps its weights in a second file"):
+        Session(path)
+
+
+def test_onnxruntime_keeps_quiet(write_model: ModelWriter, capfd: pytest.CaptureFixture[str]) -> None:
+    path = write_model()
+    model = onnx.load(str(path))
+    # Files of old exporters list their weights among the inputs, for which onnxruntime logs a warning each.
+    model.graph.input.append(helper.make_tensor_value_info("first", TensorProto.INT64, [1]))
+    onnx.save(model, str(path))
+    session = Session(path)
+    assert [tensor.name for tensor in session.inputs] == ["images"]
+    assert capfd.readouterr() == ("", "")

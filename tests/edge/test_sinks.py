@@ -1,0 +1,186 @@
+"""Where results go: nothing lost, nothing overwritten, always playable."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.frame import Frame
+from edge.metrics import Meter
+from edge.opencv import has_screen
+from edge.pipeline import Result, Timings
+from edge.sinks import JsonLines, StatusLine, VideoFile, Window
+from edge.sources import open_source
+from models.detections import Detections
+from models.errors import DataError, EdgeloopError, NoInputError, UnavailableError, UsageError
+from tests.blocks import draw_block
+
+NAMES = ("bolt", "nut")
+
+
+def result(index: int = 0, *, captured_at: float = 0.0, tracker_id: int | None = None) -> Result:
+    found = Detections(
+        np.array([[1.234567, 2, 30, 40]], np.float32),
+        np.array([0.87654], np.float32),
+        np.array([1], np.int64),
+        None if tracker_id is None else np.array([tracker_id], np.int64),
+    )
+    frame = Frame(draw_block(index % 40), index, captured_at, 1700000000.0, "test")
+    return Result(frame, found, Timings(12.3456, {"infer": 12.3456}))
+
+
+def read_video(path: Path) -> list[np.ndarray]:
+    capture = cv2.VideoCapture(str(path))
+    frames = []
+    while (picture := capture.read())[0]:
+        frames.append(picture[1])
+    return frames
+
+
+def write_video(path: Path, indices: Sequence[int], **options: bool) -> None:
+    with VideoFile(path, NAMES, fps=20, live=False, **options) as video:
+        for index in indices:
+            video.write(result(index))
+
+
+def test_json_is_one_line_a_frame() -> None:
+    stream = io.StringIO()
+    with JsonLines(stream, NAMES) as sink:
+        sink.write(result(3, captured_at=5.5))
+        sink.write(result(4, tracker_id=9))
+    first, second = map(json.loads, stream.getvalue().splitlines())
+    assert first == {
+        "index": 3,
+        "source": "test",
+        "captured_at": 5.5,
+        "wall_time": 1700000000.0,
+        "latency_ms": 12.346,
+        "detections": [
+            {"class": "nut", "class_id": 1, "confidence": 0.8765, "xyxy": [1.23, 2.0, 30.0, 40.0]}
+        ],
+    }
+    assert second["detections"][0]["tracker_id"] == 9
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".MP4"])
+def test_a_video_reopens_with_every_frame_and_the_boxes(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"out{suffix}"
+    write_video(path, range(25))
+    frames = read_video(path)
+    assert len(frames) == 25
+    assert cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS) == pytest.approx(20)
+    assert frames[0].shape == (120, 160, 3)
+    assert np.abs(frames[0].astype(int) - draw_block(0)).max() > 50, "nothing was drawn"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_video_shows_under_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    with VideoFile(path, NAMES, fps=20, live=False) as video:
+        video.write(result(0))
+        assert not path.exists()
+    assert path.exists()
+
+
+def test_a_video_is_completed_when_the_run_fails(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    with pytest.raises(RuntimeError), VideoFile(path, NAMES, fps=20, live=False) as video:
+        video.write(result(0))
+        raise RuntimeError
+    assert len(read_video(path)) == 1
+
+
+def test_a_video_without_frames_is_no_file(tmp_path: Path) -> None:
+    write_video(tmp_path / "out.mp4", [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_video_is_kept_unless_told(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    path.write_bytes(b"precious")
+    with pytest.raises(DataError, match="exists; name another one or give --overwrite"):
+        write_video(path, [0])
+    assert path.read_bytes() == b"precious"
+    write_video(path, [0, 1], overwrite=True)
+    assert len(read_video(path)) == 2
+
+
+def test_a_frame_of_another_size_is_fitted_in(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    with VideoFile(path, NAMES, fps=20, live=False) as video:
+        video.write(result(0))
+        large = Frame(np.full((300, 300, 3), 200, np.uint8), 1, 0.0, 0.0, "test")
+        video.write(Result(large, Detections.empty(), Timings(1.0, {})))
+    frames = read_video(path)
+    assert [frame.shape for frame in frames] == [(120, 160, 3)] * 2
+    assert frames[1][60, 5].max() < 20
+    assert frames[1][60, 80].min() > 180
+
+
+@pytest.mark.parametrize(
+    ("captured_at", "frames"),
+    [
+        pytest.param([0, 0.05, 0.1, 0.15], 4, id="on time"),
+        pytest.param([0, 0.2, 0.25, 0.5], 11, id="drops leave their time"),
+        pytest.param([0, 0.055, 0.095, 0.155], 4, id="jitter"),
+        pytest.param([0, 3600, 3600.05], 42, id="an hour of silence is two seconds"),
+    ],
+)
+def test_a_video_of_a_live_source_keeps_the_clock(
+    tmp_path: Path, captured_at: list[float], frames: int
+) -> None:
+    path = tmp_path / "out.mp4"
+    with VideoFile(path, NAMES, fps=20, live=True) as video:
+        for index, moment in enumerate(captured_at):
+            video.write(result(index, captured_at=moment))
+    assert len(read_video(path)) == frames
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "says"),
+    [
+        ("out.gif", UsageError, "unknown suffix; expected .mp4 or .avi"),
+        ("nowhere/out.mp4", NoInputError, "no such folder"),
+    ],
+)
+def test_a_bad_video_path_is_refused_at_once(
+    tmp_path: Path, name: str, error: type[EdgeloopError], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        VideoFile(tmp_path / name, NAMES, fps=20, live=False)
+
+
+def test_a_window_needs_a_screen() -> None:
+    if has_screen():
+        pytest.skip("there is a screen here")
+    with pytest.raises(UnavailableError, match="--show: no window can be opened here"):
+        Window("edgeloop", NAMES, on_quit=lambda: None)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("stream", "lines"), [(io.StringIO(), 2), (Terminal(), 1)])
+def test_the_status_line_speaks_about_once_a_second(
+    stream: io.StringIO, lines: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    meter = Meter(NAMES)
+    with open_source("synth:conveyor?frames=50") as source, StatusLine(stream, meter, source) as status:
+        for _ in range(20):
+            now += 0.125
+            meter.add(result(captured_at=now))
+            status.write(result())
+    text = stream.getvalue()
+    assert text.count("\n") == lines
+    assert "8/50 frames  8.0 fps  latency p50 12.3 p95 12.3 ms  0 dropped" in text

@@ -1,0 +1,176 @@
+"""Every kind of source, and every way in which one can be bad."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.frame import Frame
+from edge.sources import Source, open_source
+from edge.synth import open_scene
+from models.errors import DataError, EdgeloopError, NoInputError, UnavailableError, UsageError
+from tests.blocks import draw_block
+
+
+def frames_of(text: str) -> tuple[Source, list[Frame]]:
+    with open_source(text) as source:
+        return source, list(source)
+
+
+def test_a_video_yields_every_frame_in_order(clip: Path) -> None:
+    source, frames = frames_of(str(clip))
+    assert (source.live, source.fps, source.length, source.dropped) == (False, 20, 40, 0)
+    assert [frame.index for frame in frames] == list(range(40))
+    times = [frame.captured_at for frame in frames]
+    assert times == sorted(times)
+    assert np.abs(frames[7].image.astype(int) - draw_block(7)).mean() < 3
+
+
+def test_a_folder_is_read_in_natural_order(image_folder: Path) -> None:
+    source, frames = frames_of(str(image_folder))
+    assert source.length == 12
+    assert [Path(frame.source).name for frame in frames] == [f"{number}.png" for number in range(1, 13)]
+    assert np.array_equal(frames[11].image, draw_block(11))
+
+
+def test_a_glob_is_read_in_natural_order(image_folder: Path) -> None:
+    _, frames = frames_of(f"{image_folder}/1*.png")
+    assert [Path(frame.source).name for frame in frames] == ["1.png", "10.png", "11.png", "12.png"]
+
+
+def test_a_single_image_is_a_source_of_one_frame(image_folder: Path) -> None:
+    _, frames = frames_of(str(image_folder / "3.png"))
+    assert [frame.index for frame in frames] == [0]
+
+
+def test_stop_ends_the_iteration_after_the_frame_in_hand(clip: Path) -> None:
+    with open_source(str(clip)) as source:
+        frames = iter(source)
+        next(frames)
+        source.stop()
+        assert list(frames) == []
+
+
+def test_a_scene_without_fps_is_footage_indexed_like_the_scene() -> None:
+    source, frames = frames_of("synth:conveyor?seed=3&start=5&frames=2&size=320x240")
+    assert (source.live, source.length) == (False, 2)
+    assert [frame.index for frame in frames] == [5, 6]
+    assert np.array_equal(frames[1].image, open_scene("conveyor", seed=3, size=(320, 240)).render(6))
+
+
+def test_a_scene_with_fps_is_a_live_camera_paced_by_the_clock() -> None:
+    source, frames = frames_of("synth:conveyor?fps=10&frames=6&size=160x120")
+    assert (source.live, source.fps, source.length) == (True, 10, None)
+    assert len(frames) + source.dropped == 6
+    assert frames[-1].captured_at - frames[0].captured_at == pytest.approx(0.5, abs=0.15)
+
+
+def cut_jpeg(path: Path) -> None:
+    data = cv2.imencode(".jpg", np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))[1].tobytes()
+    path.write_bytes(data[: len(data) // 2])
+
+
+def cut_png(path: Path) -> None:
+    data = cv2.imencode(".png", np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))[1].tobytes()
+    path.write_bytes(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil"),
+    [
+        pytest.param("5b.jpg", lambda path: path.write_bytes(b"no image at all"), id="text"),
+        pytest.param("5b.jpg", lambda path: path.write_bytes(b""), id="empty"),
+        pytest.param("5b.jpg", cut_jpeg, id="jpeg cut off"),
+        pytest.param("5b.png", cut_png, id="png cut off"),
+        pytest.param("5b.png", lambda path: path.mkdir(), id="folder named like an image"),
+        pytest.param("5b.png", lambda path: path.symlink_to("nowhere.png"), id="dangling link"),
+    ],
+)
+def test_an_unreadable_image_in_a_folder_is_set_aside(
+    tmp_path: Path, name: str, spoil: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in (1, 9):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), draw_block(number))
+    spoil(tmp_path / name)  # type: ignore[operator]
+    with caplog.at_level(logging.WARNING, "edge"):
+        source, frames = frames_of(str(tmp_path))
+    assert [frame.index for frame in frames] == [0, 2]
+    assert source.skipped == 1
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path / name}: not an image that can be read; set aside"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "says"),
+    [
+        ("missing.mp4", NoInputError, "no such file or folder"),
+        ("missing/*.jpg", NoInputError, "matches no image"),
+        ("empty", NoInputError, "holds no image"),
+        ("corrupt.mp4", DataError, "neither an image nor a video"),
+        ("corrupt.jpg", DataError, "not an image that can be read"),
+        ("only-bad", DataError, "not one image can be read"),
+        ("empty.mp4", DataError, "neither an image nor a video"),
+        ("97", UnavailableError, "camera 97: cannot be opened"),
+        ("/dev/video97", UnavailableError, "camera 97: cannot be opened"),
+        ("rtsp://127.0.0.1:9/stream", UnavailableError, "nobody answers at 127.0.0.1:9"),
+        ("http://127.0.0.1:9/stream", UnavailableError, "nobody answers at 127.0.0.1:9"),
+        ("ftp://127.0.0.1/clip.mp4", UsageError, "not an address"),
+        ("rtsp:///stream", UsageError, "not an address"),
+        ("http://127.0.0.1:port/", UsageError, "not an address"),
+        ("synth:nowhere", UsageError, "there are: conveyor"),
+        ("synth:conveyor?speed=2", UsageError, "no option 'speed'"),
+        ("synth:conveyor?fps=0", UsageError, "fps=0: expected frames a second"),
+        ("synth:conveyor?fps=nan", UsageError, "fps=nan: expected"),
+        ("synth:conveyor?seed=one", UsageError, "seed=one: expected a whole number"),
+        ("synth:conveyor?size=9000x9000", UsageError, "size=9000x9000: expected WIDTHxHEIGHT"),
+        ("synth:conveyor?frames=0", UsageError, "frames=0: expected a number of frames"),
+        ("synth:conveyor?fps", UsageError, "expected name=value pairs"),
+    ],
+)
+def test_a_bad_source_is_one_clear_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, error: type[EdgeloopError], says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("empty", "only-bad"):
+        Path(name).mkdir()
+    for name in ("corrupt.mp4", "corrupt.jpg", "only-bad/1.jpg", "only-bad/2.jpg"):
+        Path(name).write_bytes(b"nothing that anybody could decode" * 100)
+    Path("empty.mp4").touch()
+    with pytest.raises(error, match=says) as raised:
+        frames_of(text)
+    assert "\n" not in str(raised.value)
+    assert text in str(raised.value) or "camera 97" in str(raised.value)
+
+
+def test_a_password_never_shows() -> None:
+    with pytest.raises(UnavailableError) as raised:
+        open_source("rtsp://admin:hunter2@127.0.0.1:9/stream")
+    assert "rtsp://admin:***@127.0.0.1:9/stream" in str(raised.value)
+    assert "hunter2" not in str(raised.value)
+
+
+def test_a_video_that_breaks_off_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    whole = tmp_path / "whole.avi"
+    writer = cv2.VideoWriter(str(whole), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MJPG"), 20, (160, 120))
+    for index in range(40):
+        writer.write(draw_block(index))
+    writer.release()
+    os.truncate(whole, whole.stat().st_size // 2)
+    with caplog.at_level(logging.WARNING, "edge"):
+        _, frames = frames_of(str(whole))
+    assert 5 < len(frames) < 30
+    assert f"breaks off after {len(frames)} of" in caplog.text
+
+
+def test_opencv_and_ffmpeg_keep_quiet(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "corrupt.mp4").write_bytes(b"nothing" * 100)
+    for text in (str(tmp_path / "corrupt.mp4"), "97", "http://127.0.0.1:9/x"):
+        with pytest.raises(EdgeloopError):
+            open_source(text)
+    assert capfd.readouterr().err == ""

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from models import decode
+from models.errors import ModelError
+from models.heads import Head, cell_count
+
+LOOSE = {"input_size": (320, 256), "confidence": 0.3, "iou": 0.6}
+
+
+def classic_output(seed: int, classes: int = 6) -> np.ndarray:
+    """(1, 4 + classes, N) with clusters of overlapping boxes."""
+    rng = np.random.default_rng(seed)
+    count = cell_count((320, 256))
+    cluster = rng.integers(0, 40, count)
+    centre = rng.uniform(20, 300, (40, 2))[cluster] + rng.normal(0, 4, (count, 2))
+    size = rng.uniform(20, 40, (count, 2))
+    scores = rng.random((count, classes)) ** 6
+    return np.concatenate((centre, size, scores), axis=1).T[None].astype(np.float32)
+
+
+def yolox_output(seed: int, classes: int = 5) -> np.ndarray:
+    """(1, N, 5 + classes) of a 320 x 256 input."""
+    rng = np.random.default_rng(seed)
+    count = cell_count((320, 256))
+    place, size = rng.normal(0, 1, (count, 2)), rng.normal(1, 0.3, (count, 2))
+    scores = rng.random((count, 1 + classes)) ** 2
+    return np.concatenate((place, size, scores), axis=1)[None].astype(np.float32)
+
+
+def yolox_boxes(output: np.ndarray, input_size: tuple[int, int]) -> np.ndarray:
+    """`demo_postprocess` of YOLOX, then corners: (N, 4)."""
+    width, height = input_size
+    grids, strides = [], []
+    for stride in (8, 16, 32):
+        xv, yv = np.meshgrid(np.arange(width // stride), np.arange(height // stride))
+        grid = np.stack((xv, yv), 2).reshape(1, -1, 2)
+        grids.append(grid)
+        strides.append(np.full((*grid.shape[:2], 1), stride))
+    cells, steps = np.concatenate(grids, 1), np.concatenate(strides, 1)
+    centre, size = (output[..., :2] + cells) * steps, np.exp(output[..., 2:4]) * steps
+    return np.concatenate((centre - size / 2, centre + size / 2), axis=-1)[0]
+
+
+def test_end2end_drops_unsure_and_unused_rows_and_sorts() -> None:
+    rows = [[0, 0, 9, 9, 0.5, 1], [1, 1, 5, 5, 0.9, 0], [2, 2, 6, 6, 0.3, 2], [0, 0, 0, 0, 0, 0]]
+    found = decode("end2end", [np.array([rows], np.float32)], **LOOSE)
+    assert found.confidence.tolist() == pytest.approx([0.9, 0.5])
+    assert found.class_id.tolist() == [0, 1]
+    assert found.xyxy.tolist() == [[1, 1, 5, 5], [0, 0, 9, 9]]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("max_detections", [300, 10])
+def test_classic_finds_what_ultralytics_finds(seed: int, max_detections: int) -> None:
+    torch = pytest.importorskip("torch")
+    nms = pytest.importorskip("ultralytics.utils.nms")
+    output = classic_output(seed)
+    found = decode("classic", [output], **LOOSE, max_detections=max_detections)
+    expected = nms.non_max_suppression(torch.from_numpy(output), 0.3, 0.6, max_det=max_detections)[0].numpy()
+    assert len(found) == len(expected) > 5
+    assert found.class_id.tolist() == expected[:, 5].tolist()
+    assert found.confidence.tolist() == expected[:, 4].tolist()
+    assert found.xyxy == pytest.approx(expected[:, :4], abs=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_yolox_finds_what_its_own_decoder_and_torchvision_find(seed: int) -> None:
+    torch = pytest.importorskip("torch")
+    ops = pytest.importorskip("torchvision.ops")
+    output = yolox_output(seed)
+    found = decode("yolox", [output], **LOOSE)
+    boxes = torch.from_numpy(yolox_boxes(output, (320, 256))).float()
+    scores, class_id = torch.from_numpy(output[0, :, 4:5] * output[0, :, 5:]).max(1)
+    sure = scores > 0.3
+    kept = ops.batched_nms(boxes[sure], scores[sure], class_id[sure], 0.6)[:300]
+    assert len(found) == len(kept) > 100
+    assert found.class_id.tolist() == class_id[sure][kept].tolist()
+    assert found.confidence == pytest.approx(scores[sure][kept].numpy())
+    assert found.xyxy == pytest.approx(boxes[sure][kept].numpy(), abs=1e-3)
+
+
+def test_yolox_has_3549_cells_at_416() -> None:
+    assert cell_count((416, 416)) == 3549
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize(
+    ("head", "output"),
+    [
+        pytest.param("end2end", np.zeros((1, 300, 6)), id="end2end"),
+        pytest.param("classic", classic_output(0) * 0, id="classic"),
+        pytest.param("yolox", yolox_output(0) * 0, id="yolox"),
+    ],
+)
+def test_nothing_found_is_empty(head: Head, output: np.ndarray, dtype: type) -> None:
+    found = decode(head, [output.astype(dtype)], **LOOSE)
+    assert len(found) == 0
+    assert found.xyxy.dtype == np.float32
+
+
+@pytest.mark.parametrize("head", ["end2end", "classic", "yolox"])
+def test_scores_that_are_no_numbers_are_not_found(head: Head) -> None:
+    shape = {"end2end": (1, 300, 6), "classic": (1, 9, 100), "yolox": (1, cell_count((320, 256)), 8)}[head]
+    assert len(decode(head, [np.full(shape, np.nan, np.float32)], **LOOSE)) == 0
+
+
+@pytest.mark.parametrize(
+    ("head", "shape"),
+    [
+        pytest.param("end2end", (1, 84, 2100), id="classic output for end2end"),
+        pytest.param("end2end", (2, 300, 6), id="batch of two"),
+        pytest.param("classic", (1, 4, 2100), id="no classes"),
+        pytest.param("classic", (84, 2100), id="no batch"),
+        pytest.param("yolox", (1, 3549, 85), id="cells of another input size"),
+    ],
+)
+def test_refuses_another_shape(head: Head, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ModelError, match=f"{head} head: expected an output"):
+        decode(head, [np.zeros(shape, np.float32)], **LOOSE)

@@ -1,0 +1,369 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from models import ModelSpec, SpecOverrides
+from models.bundle import BUNDLE_KEY, Golden, Measured, Record, read_document
+from models.errors import ModelError
+from models.spec import TensorInfo
+
+Shape = tuple[int | None, ...]
+
+ULTRALYTICS = {
+    "description": "Ultralytics YOLO11n model",
+    "author": "Ultralytics",
+    "version": "8.4.0",
+    "task": "detect",
+    "head": "Detect",
+    "stride": "32",
+    "batch": "1",
+    "channels": "3",
+    "imgsz": "[256, 320]",
+    "names": "{0: 'car', 1: 'tram'}",
+    "args": "{'batch': 1, 'nms': None, 'dynamic': False}",
+    "end2end": "False",
+}
+TWO = SpecOverrides(names=("car", "tram"))
+
+
+def image(shape: Shape = (1, 3, 256, 320), dtype: str = "float32") -> list[TensorInfo]:
+    return [TensorInfo("images", shape, dtype)]
+
+
+def output(*shape: int | None, dtype: str = "float32") -> list[TensorInfo]:
+    return [TensorInfo("output0", shape, dtype)]
+
+
+def cells(width: int, height: int) -> int:
+    return sum((width // stride) * (height // stride) for stride in (8, 16, 32))
+
+
+CLASSIC = output(1, 6, cells(320, 256))
+END2END = output(1, 300, 6)
+YOLOX = output(1, cells(320, 256), 7)
+
+
+def bundle() -> ModelSpec:
+    return ModelSpec.from_metadata(
+        ULTRALYTICS, image(), CLASSIC, SpecOverrides(confidence=0.4, iou=0.5, pad_value=0, max_detections=50)
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "outputs", "head"),
+    [
+        pytest.param({}, CLASSIC, "classic", id="dense head"),
+        pytest.param({"end2end": "True"}, END2END, "end2end", id="head without NMS"),
+        pytest.param({"args": "{'nms': True}"}, END2END, "end2end", id="NMS in the graph"),
+        pytest.param({"head": "v10Detect", "end2end": "True"}, END2END, "end2end", id="YOLOv10"),
+    ],
+)
+def test_an_ultralytics_export_explains_itself(
+    change: dict[str, str], outputs: list[TensorInfo], head: str
+) -> None:
+    spec = ModelSpec.from_metadata({**ULTRALYTICS, **change}, image(), outputs)
+    assert spec.head == head
+    assert spec.input_size == (320, 256)
+    assert spec.names == ("car", "tram")
+    assert (spec.color, spec.scale, spec.layout, spec.dtype) == ("RGB", 255.0, "NCHW", "float32")
+    assert (spec.centered, spec.pad_value, spec.confidence, spec.iou) == (True, 114, 0.25, 0.7)
+
+
+def test_an_old_ultralytics_export_without_end2end_is_told_by_its_shape() -> None:
+    old = {key: value for key, value in ULTRALYTICS.items() if key not in ("end2end", "args", "head")}
+    assert ModelSpec.from_metadata(old, image(), CLASSIC).head == "classic"
+    assert ModelSpec.from_metadata(old, image(), END2END).head == "end2end"
+
+
+def test_open_axes_are_filled_from_the_metadata() -> None:
+    spec = ModelSpec.from_metadata(ULTRALYTICS, image((None, 3, None, None)), output(None, 6, None))
+    assert (spec.head, spec.input_size) == ("classic", (320, 256))
+
+
+def test_the_user_may_choose_the_size_of_open_axes() -> None:
+    spec = ModelSpec.from_metadata(
+        ULTRALYTICS, image((1, 3, None, None)), output(1, 6, None), SpecOverrides(input_size=(640, 384))
+    )
+    assert spec.input_size == (640, 384)
+
+
+def test_half_precision_input() -> None:
+    assert ModelSpec.from_metadata(ULTRALYTICS, image(dtype="float16"), CLASSIC).dtype == "float16"
+
+
+@pytest.mark.parametrize(
+    ("outputs", "head"),
+    [
+        pytest.param(END2END, "end2end", id="a list of boxes"),
+        pytest.param(CLASSIC, "classic", id="a dense head"),
+    ],
+)
+def test_without_metadata_names_are_enough_where_the_shape_tells_the_head(
+    outputs: list[TensorInfo], head: str
+) -> None:
+    spec = ModelSpec.from_metadata({}, image(), outputs, TWO)
+    assert (spec.head, spec.input_size, spec.names) == (head, (320, 256), ("car", "tram"))
+
+
+def test_yolox_needs_its_name_and_brings_its_conventions() -> None:
+    spec = ModelSpec.from_metadata({}, image(), YOLOX, SpecOverrides(head="yolox").over(TWO))
+    assert (spec.head, spec.color, spec.scale, spec.centered, spec.pad_value) == (
+        "yolox",
+        "BGR",
+        1.0,
+        False,
+        114,
+    )
+
+
+def test_the_user_has_the_last_word_on_conventions() -> None:
+    said = SpecOverrides(color="BGR", scale=1.0, centered=False, confidence=0.5, iou=0.3, pad_value=0)
+    spec = ModelSpec.from_metadata(ULTRALYTICS, image(), CLASSIC, said)
+    assert said.model_dump(exclude_none=True).items() <= spec.model_dump().items()
+
+
+def test_bytes_go_in_unscaled_and_their_colour_must_be_said() -> None:
+    inputs = image((1, 256, 320, 3), "uint8")
+    with pytest.raises(ModelError, match=r"add --color RGB\|BGR$"):
+        ModelSpec.from_metadata(ULTRALYTICS, inputs, CLASSIC)
+    spec = ModelSpec.from_metadata(ULTRALYTICS, inputs, CLASSIC, SpecOverrides(color="BGR"))
+    assert (spec.layout, spec.dtype, spec.scale, spec.color) == ("NHWC", "uint8", 1.0, "BGR")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "said", "missing"),
+    [
+        pytest.param(image(), END2END, SpecOverrides(), "--names FILE", id="names"),
+        pytest.param(
+            image(), YOLOX, SpecOverrides(), "--head end2end|classic|yolox --names FILE", id="head and names"
+        ),
+        pytest.param(
+            image((1, 3, None, None)),
+            output(1, None, 6),
+            SpecOverrides(),
+            "--head end2end|classic|yolox --names FILE --input-size WIDTHxHEIGHT",
+            id="nearly all",
+        ),
+        pytest.param(
+            image((1, 3, None, None)),
+            END2END,
+            TWO,
+            "--head end2end|classic|yolox --input-size WIDTHxHEIGHT",
+            id="size",
+        ),
+    ],
+)
+def test_what_is_missing_is_asked_for(
+    inputs: list[TensorInfo], outputs: list[TensorInfo], said: SpecOverrides, missing: str
+) -> None:
+    with pytest.raises(ModelError) as refused:
+        ModelSpec.from_metadata({}, inputs, outputs, said)
+    assert str(refused.value).endswith(f"; add {missing}")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "inputs", "outputs"),
+    [
+        pytest.param({"task": "segment"}, image(), CLASSIC, id="segmentation"),
+        pytest.param({"task": "pose"}, image(), CLASSIC, id="pose"),
+        pytest.param({"task": "classify"}, image(), output(1, 1000), id="classification"),
+        pytest.param({"head": "RTDETRDecoder"}, image(), output(1, 300, 6), id="RT-DETR"),
+        pytest.param({}, image(), [*CLASSIC, *CLASSIC], id="two outputs"),
+        pytest.param({}, image(), output(1, 85, 22, 22), id="FastestDet"),
+        pytest.param({}, image(), output(1, 25200, 85), id="YOLOv5"),
+        pytest.param({}, image(), output(1, 300, 6, dtype="int64"), id="integers out"),
+        pytest.param({}, [*image(), *image()], END2END, id="two inputs"),
+        pytest.param({}, image((1, 128)), END2END, id="text in"),
+        pytest.param({}, image((1, 1, 256, 320)), END2END, id="grey in"),
+        pytest.param({}, image(dtype="int64"), END2END, id="integers in"),
+        pytest.param({}, [], [], id="nothing in or out"),
+    ],
+)
+def test_a_model_of_another_kind_is_refused(
+    metadata: dict[str, str], inputs: list[TensorInfo], outputs: list[TensorInfo]
+) -> None:
+    with pytest.raises(ModelError, match=r"^a model of another kind: .*expected"):
+        ModelSpec.from_metadata(metadata, inputs, outputs, TWO)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "inputs", "outputs", "said", "message"),
+    [
+        pytest.param(
+            ULTRALYTICS,
+            image((4, 3, 256, 320)),
+            CLASSIC,
+            SpecOverrides(),
+            "batch of 1",
+            id="batch of four in",
+        ),
+        pytest.param(
+            ULTRALYTICS, image(), output(4, 6, 1680), SpecOverrides(), "batch of 1", id="batch of four out"
+        ),
+        pytest.param(
+            ULTRALYTICS, image((1, 3, 8, 8)), CLASSIC, SpecOverrides(), "16 to 8192 pixels", id="a tiny input"
+        ),
+        pytest.param(
+            ULTRALYTICS, image((1, 3, 9000, 64)), CLASSIC, SpecOverrides(), "16 to 8192", id="a giant input"
+        ),
+        pytest.param(
+            ULTRALYTICS,
+            image(),
+            CLASSIC,
+            SpecOverrides(input_size=(640, 640)),
+            r"input_size: the graph takes \(320, 256\), but \(640, 640\) was stated",
+            id="another size",
+        ),
+        pytest.param(
+            {**ULTRALYTICS, "names": "['car']"},
+            image(),
+            CLASSIC,
+            SpecOverrides(),
+            "has 2 classes, but there are 1 names",
+            id="too few names",
+        ),
+        pytest.param(
+            {},
+            image(),
+            CLASSIC,
+            SpecOverrides(head="yolox").over(TWO),
+            "taken for 'yolox'",
+            id="another head",
+        ),
+        pytest.param(
+            {}, image(), END2END, SpecOverrides(head="classic").over(TWO), "has 296 classes", id="yet another"
+        ),
+        pytest.param(
+            ULTRALYTICS,
+            image((1, 3, None, None)),
+            output(1, 6, None),
+            SpecOverrides(input_size=(300, 300)),
+            "multiples of the stride, 32",
+            id="not a multiple of the stride",
+        ),
+    ],
+)
+def test_facts_that_contradict_the_graph_are_refused(
+    metadata: dict[str, str],
+    inputs: list[TensorInfo],
+    outputs: list[TensorInfo],
+    said: SpecOverrides,
+    message: str,
+) -> None:
+    with pytest.raises(ModelError, match=message):
+        ModelSpec.from_metadata(metadata, inputs, outputs, said)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        pytest.param("imgsz", "[1000000, 320]", id="a giant input"),
+        pytest.param("imgsz", "[0, 320]", id="an empty input"),
+        pytest.param("imgsz", "[320.5, 320]", id="half a pixel"),
+        pytest.param("imgsz", "'320'", id="text for a size"),
+        pytest.param("imgsz", "[1, 2, 3]", id="three sides"),
+        pytest.param("stride", "0", id="no stride"),
+        pytest.param("stride", "1e9", id="a giant stride"),
+        pytest.param("stride", "[8]", id="a list of strides"),
+        pytest.param("names", "{0: 'car', 5: 'tram'}", id="names with gaps"),
+        pytest.param("names", "open('/etc/passwd')", id="code"),
+        pytest.param("args", "{" * 1000, id="a tower"),
+        pytest.param("end2end", "maybe", id="no truth value"),
+    ],
+)
+def test_absurd_metadata_is_refused(key: str, value: str) -> None:
+    with pytest.raises(ModelError, match=f"^metadata '({key}|input_size)") as refused:
+        ModelSpec.from_metadata({**ULTRALYTICS, key: value}, image((1, 3, None, None)), output(1, 6, None))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_bundle_says_all() -> None:
+    record = Record(
+        created="2026-01-31T12:00:00+00:00",
+        precision="fp32",
+        dataset_sha256="a" * 64,
+        measured=Measured(map50=0.9, map50_95=0.6, parity=1.0, latency_ms=7.5),
+        golden=Golden(input_sha256="b" * 64, output_sha256="c" * 64),
+    )
+    metadata = bundle().to_metadata(record)
+    assert ModelSpec.from_metadata(metadata, image(), CLASSIC) == bundle()
+    document = read_document(metadata)
+    assert document is not None
+    assert document.record == record
+
+
+def test_a_bundle_carries_what_ultralytics_reads() -> None:
+    metadata = bundle().to_metadata()
+    without_ours = {key: value for key, value in metadata.items() if key != BUNDLE_KEY}
+    spec = ModelSpec.from_metadata(without_ours, image(), CLASSIC)
+    assert (spec.head, spec.input_size, spec.names) == ("classic", (320, 256), ("car", "tram"))
+    assert metadata["task"] == "detect"
+    assert metadata["imgsz"] == "[256, 320]"
+
+
+def test_a_bundle_with_bytes_in_says_its_colour() -> None:
+    inputs = image((1, 256, 320, 3), "uint8")
+    spec = ModelSpec.from_metadata(ULTRALYTICS, inputs, CLASSIC, SpecOverrides(color="BGR"))
+    assert ModelSpec.from_metadata(spec.to_metadata(), inputs, CLASSIC) == spec
+
+
+def test_a_yolox_bundle_does_not_claim_that_ultralytics_can_run_it() -> None:
+    spec = ModelSpec.from_metadata({}, image(), YOLOX, SpecOverrides(head="yolox").over(TWO))
+    metadata = spec.to_metadata()
+    assert list(metadata) == [BUNDLE_KEY]
+    assert ModelSpec.from_metadata(metadata, image(), YOLOX) == spec
+
+
+def test_no_document_where_there_is_no_bundle() -> None:
+    assert read_document(ULTRALYTICS) is None
+
+
+def changed(**change: Any) -> str:
+    document = json.loads(bundle().to_metadata()[BUNDLE_KEY])
+    for path, value in change.items():
+        *parents, key = path.split("__")
+        target = document
+        for parent in parents:
+            target = target[parent]
+        target[key] = value
+    return json.dumps(document)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="nothing"),
+        pytest.param("{", id="no JSON"),
+        pytest.param("[]", id="a list"),
+        pytest.param("{}", id="no model"),
+        pytest.param("[" * 100_000, id="a tower"),
+        pytest.param(" " * ((1 << 20) + 1), id="too long"),
+        pytest.param(changed(schema_version=2), id="a later schema"),
+        pytest.param(changed(model__input_size=[10**9, 320]), id="a giant input"),
+        pytest.param(changed(model__confidence=1.5), id="confidence above one"),
+        pytest.param(changed(model__scale=0), id="division by zero"),
+        pytest.param(changed(model__scale=float("nan")), id="no number"),
+        pytest.param(changed(model__max_detections=10**12), id="endless detections"),
+        pytest.param(changed(model__names=["a\x1b[2J", "b"]), id="terminal control in a name"),
+        pytest.param(changed(model__head="nanodet"), id="another head"),
+        pytest.param(changed(model__color="GRB"), id="another colour"),
+        pytest.param(changed(model__secret=1), id="an unknown fact"),
+        pytest.param(changed(record__dataset_sha256="abc"), id="a short digest"),
+        pytest.param(changed(record__created="\x1b[2J"), id="terminal control in the date"),
+    ],
+)
+def test_an_absurd_bundle_is_refused(text: str) -> None:
+    with pytest.raises(ModelError, match=f"^metadata '{BUNDLE_KEY}'") as refused:
+        ModelSpec.from_metadata({**ULTRALYTICS, BUNDLE_KEY: text}, image(), CLASSIC)
+    assert str(refused.value).isprintable()
+    assert len(str(refused.value)) < 300
+
+
+def test_a_spec_is_frozen() -> None:
+    with pytest.raises(ValidationError):
+        bundle().confidence = 0.1  # type: ignore[misc]
