@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from edge.progress import progress_bar
 from models.errors import UsageError
 from models.registry import weights_path
 
@@ -44,12 +45,14 @@ class Segmenter(Protocol):
         """
 
 
-def load(name: str) -> Segmenter:
+def load(name: str, *, offline: bool = False) -> Segmenter:
     """Load a segmenter.
 
     Args:
-        name: `nano`, the one that ships, through onnxruntime; or the path of a `.safetensors` file written
-            by its recipe, through torch.
+        name: `nano`, the one that ships, through onnxruntime; `vit_b`, `vit_l` or `vit_h`, segment-anything's
+            own checkpoints, fetched once into the user's cache; or the path of a checkpoint: `.pth` of
+            segment-anything, or `.safetensors` written by the recipe of nano. The latter run through torch.
+        offline: Never reach out.
 
     Returns:
         The segmenter, ready for `set_image`.
@@ -58,6 +61,7 @@ def load(name: str) -> Segmenter:
         UsageError: No segmenter of that name.
         NoInputError: The path does not exist.
         ModelError: The weights are damaged, or of another model.
+        UnavailableError: An official checkpoint cannot be fetched.
     """
     if name == "nano":
         from .onnx import OnnxNano
@@ -67,4 +71,13 @@ def load(name: str) -> Segmenter:
         from .weights import load_nano
 
         return load_nano(Path(name))
-    raise UsageError(f"--sam {name}: expected 'nano' or the path of a .safetensors file of its recipe")
+    from .official import OFFICIAL, fetch, load_checkpoint
+
+    if name in OFFICIAL:
+        with progress_bar(OFFICIAL[name].size, f"Fetching {name}") as advance:
+            path = fetch(OFFICIAL[name], offline=offline, advance=advance)
+        return load_checkpoint(path)
+    if name.endswith(".pth"):
+        return load_checkpoint(Path(name))
+    expected = f"nano, {', '.join(OFFICIAL)}, or the path of a .pth or .safetensors file"
+    raise UsageError(f"--sam {name}: unknown, expected {expected}")

@@ -162,5 +162,5 @@ def test_bad_weights_are_refused(tmp_path: Path) -> None:
         load(str(damaged))
     with pytest.raises(NoInputError, match="no such"):
         load(str(tmp_path / "absent.safetensors"))
-    with pytest.raises(UsageError, match="expected 'nano'"):
+    with pytest.raises(UsageError, match="expected nano, vit_b"):
         load("resnet")
