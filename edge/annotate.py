@@ -53,13 +53,16 @@ class _Style:
         return cls(max(2, round(side / 320)), max(0.42, side / 1300), max(3, round(side / 160)))
 
 
-def annotate(image: NDArray[np.uint8], detections: Detections, names: Sequence[str]) -> NDArray[np.uint8]:
+def annotate(
+    image: NDArray[np.uint8], detections: Detections, names: Sequence[str], *, confidence: bool = True
+) -> NDArray[np.uint8]:
     """Draw what was found on a copy of the image.
 
     Args:
         image: HxWx3 uint8, BGR; left as it is.
         detections: Boxes in pixels of this image.
         names: Class names, indexed by `detections.class_id`.
+        confidence: Whether to write it beside the name.
 
     Returns:
         HxWx3 uint8, BGR.
@@ -73,7 +76,7 @@ def annotate(image: NDArray[np.uint8], detections: Detections, names: Sequence[s
         _draw_box(canvas, boxes[row], color_of(int(detections.class_id[row])), style)
     taken: list[Rect] = []
     for row in sorted(order, key=lambda row: -detections.confidence[row]):
-        text = _caption(detections, row, names)
+        text = _caption(detections, row, names, confidence)
         _draw_label(canvas, boxes[row], text, color_of(int(detections.class_id[row])), style, taken)
     return canvas
 
@@ -90,8 +93,10 @@ def color_of(class_id: int) -> Color:
     return PALETTE[class_id % len(PALETTE)]
 
 
-def _caption(detections: Detections, row: int, names: Sequence[str]) -> str:
-    text = f"{names[detections.class_id[row]]} {detections.confidence[row]:.0%}"
+def _caption(detections: Detections, row: int, names: Sequence[str], confidence: bool) -> str:
+    text = names[detections.class_id[row]]
+    if confidence:
+        text += f" {detections.confidence[row]:.0%}"
     return text if detections.tracker_id is None else f"#{detections.tracker_id[row]} {text}"
 
 

@@ -42,28 +42,28 @@ WEIGHTS: Mapping[str, Weights] = MappingProxyType(
     {
         "edgeloop-lite0": Weights(
             file="edgeloop-lite0.safetensors",
-            sha256="b17904eba1ddbaf03397752404585cf99bc2a2f9d8b9ffc2c4fe6b750ee21c25",
-            size=6_262_462,
+            sha256="49566ff73f17507e56db1291117e898f06502c157224fcb187086963593b050e",
+            size=6_168_888,
             licence="AGPL-3.0-only",
             source=_LITE0,
         ),
         "nano": Weights(
             file="nano.safetensors",
-            sha256="d47022fbcf8df44d9ed8e6ac79c4e06570eed4e5826c522ee5710f9cbe7a2de3",
+            sha256="949dc3e6b93c076463d5d40bc116bd2bc6cea72d8d3947f472c9da2bb7fc7646",
             size=8_016_704,
             licence="Apache-2.0",
             source=_NANO,
         ),
         "nano-encoder": Weights(
             file="nano_encoder.onnx",
-            sha256="e5cce069c41ce5c0b9a15484cb806dee37be225f71a8efb9bdc69010b3bf9588",
+            sha256="72d78a2c588639cf57aa227ae6e9d234f2912b5491ca175fe328b57eb4233ee9",
             size=6_395_264,
             licence="Apache-2.0",
             source=_NANO,
         ),
         "nano-decoder": Weights(
             file="nano_decoder.onnx",
-            sha256="6a8a9f3d0168bc0ca7732c179402c023608c821171767ff683a37b9056cc70e5",
+            sha256="3575f3601ee9785a4d8666e98a12996513e27875637d74e5a67e4f66479b91ce",
             size=2_089_890,
             licence="Apache-2.0",
             source=_NANO,

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.annotate import annotate
+from edge.annotate import annotate, color_of
 from edge.demo.truth import SceneTruth
 from edge.detector import Detector
 from models.boxes import xywh_to_xyxy
@@ -41,13 +41,15 @@ def draw_overview(truth: SceneTruth, dataset: Path, bundle: Path, path: Path) ->
     rows = []
     for image in _busiest_validation_images(coco):
         picture = truth.scene.render(image["frame_index"])
+        labels = [label for label in coco["annotations"] if label["image_id"] == image["id"]]
+        class_names = [category["name"] for category in coco["categories"]]
         expected = truth.scene.truth(image["frame_index"])
         ones = np.ones(len(expected), dtype=np.float32)
         drawn = Detections(xyxy=expected.xyxy, confidence=ones, class_id=expected.class_id)
         rows.append(
             (
-                annotate(picture, _labels(coco, image["id"]), [c["name"] for c in coco["categories"]]),
-                annotate(picture, drawn, names),
+                annotate(_tinted(picture, labels, coco), _detections(labels, coco), class_names),
+                annotate(picture, drawn, names, confidence=False),
                 annotate(picture, detector.detect(picture), detector.names),
             )
         )
@@ -66,15 +68,31 @@ def _busiest_validation_images(coco: dict[str, Any]) -> list[dict[str, Any]]:
     return [max(part, key=lambda image: counts[image["id"]]) for part in parts if part]
 
 
-def _labels(coco: dict[str, Any], image_id: int) -> Detections:
-    own = [label for label in coco["annotations"] if label["image_id"] == image_id]
-    rows = {category["id"]: row for row, category in enumerate(coco["categories"])}
-    boxes = np.array([label["bbox"] for label in own], dtype=np.float32).reshape(-1, 4)
+def _detections(labels: list[dict[str, Any]], coco: dict[str, Any]) -> Detections:
+    boxes = np.array([label["bbox"] for label in labels], dtype=np.float32).reshape(-1, 4)
     return Detections(
         xyxy=xywh_to_xyxy(boxes),
-        confidence=np.array([label["score"] for label in own], dtype=np.float32),
-        class_id=np.array([rows[label["category_id"]] for label in own], dtype=np.int64),
+        confidence=np.array([label["score"] for label in labels], dtype=np.float32),
+        class_id=np.array([_row(label, coco) for label in labels], dtype=np.int64),
     )
+
+
+def _tinted(picture: Image, labels: list[dict[str, Any]], coco: dict[str, Any]) -> Image:
+    """The picture with each label's mask in the colour of its class."""
+    from pycocotools import mask as rle
+
+    tinted = picture.copy()
+    for label in labels:
+        if "segmentation" in label:
+            inside = np.asarray(rle.decode(label["segmentation"]), dtype=bool)
+            color = np.array(color_of(_row(label, coco)), dtype=np.float32)
+            tinted[inside] = (0.45 * picture[inside] + 0.55 * color).astype(np.uint8)
+    return tinted
+
+
+def _row(label: dict[str, Any], coco: dict[str, Any]) -> int:
+    """Place of a label's category in the list of categories."""
+    return [category["id"] for category in coco["categories"]].index(label["category_id"])
 
 
 def _sheet(rows: list[tuple[Image, Image, Image]]) -> Image:

@@ -1,0 +1,136 @@
+"""From prompts to candidates: what SAM found at each place, and whether to believe its outline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labeling.prompts.prompt import Prompts
+from labeling.sam import Segmenter
+from models.boxes import iou_matrix
+
+__all__ = ["Candidate", "Silhouette", "find_candidates"]
+
+_PROMPTS_AT_ONCE = 32  # masks come at the size of the frame
+_DOUBTED, _TRUSTED = 0.4, 0.9  # predicted IoU of a mask that says nothing, and of one that says all
+_LEAST_AGREEMENT = 0.6
+_LEAST_POINT_SCORE = 0.3  # what a point means is decided by its looks; this only leaves out the hopeless
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Silhouette:
+    """A mask without the empty frame around it.
+
+    Attributes:
+        left: x of the first column, pixels of the frame.
+        top: y of the first row, pixels of the frame.
+        bits: bool (h, w).
+    """
+
+    left: int
+    top: int
+    bits: NDArray[np.bool_]
+
+    @property
+    def right(self) -> int:
+        """x after the last column."""
+        return int(self.left + self.bits.shape[1])
+
+    @property
+    def bottom(self) -> int:
+        """y after the last row."""
+        return int(self.top + self.bits.shape[0])
+
+    @property
+    def xyxy(self) -> NDArray[np.float32]:
+        """float32 (4,), tight around the mask."""
+        return np.array([self.left, self.top, self.right, self.bottom], np.float32)
+
+    def window(self, left: int, top: int, right: int, bottom: int) -> NDArray[np.bool_]:
+        """The part of the mask inside a window of the frame that lies within `xyxy`."""
+        return self.bits[top - self.top : bottom - self.top, left - self.left : right - self.left]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """Something in a frame that may be an object.
+
+    Attributes:
+        xyxy: float32 (4,), pixels of the frame.
+        silhouette: SAM's mask; None where SAM saw nothing believable.
+        outlined: Whether the mask is one of what the prompt meant.
+        sam_score: IoU that SAM predicts for its mask, about [0, 1].
+        class_scores: float32 (classes,), from the prompter; None from one that knows no classes.
+        source: Name of the prompter.
+    """
+
+    xyxy: NDArray[np.float32]
+    silhouette: Silhouette | None
+    outlined: bool
+    sam_score: float
+    class_scores: NDArray[np.float32] | None
+    source: str
+
+
+def find_candidates(
+    image: NDArray[np.uint8], prompts: Iterable[Prompts], segmenter: Segmenter
+) -> list[Candidate]:
+    """Ask SAM about some places in a frame.
+
+    Args:
+        image: HxWx3 uint8 BGR.
+        prompts: Where to look.
+        segmenter: Encodes the image once, however many prompts there are; not at all where there is none.
+
+    Returns:
+        One candidate for each box, and for each point where SAM is sure of an object.
+    """
+    asked = [p for p in prompts if len(p)]
+    if asked:
+        segmenter.set_image(image)
+    return [candidate for p in asked for candidate in _ask(p, segmenter)]
+
+
+def _ask(prompts: Prompts, segmenter: Segmenter) -> Iterator[Candidate]:
+    for start in range(0, len(prompts), _PROMPTS_AT_ONCE):
+        coords = prompts.coords[start : start + _PROMPTS_AT_ONCE]
+        masks, scores = segmenter.masks(**{"boxes" if prompts.are_boxes else "points": coords})
+        for row, (mask, score) in enumerate(zip(masks, scores.tolist(), strict=True)):
+            silhouette = _silhouette(mask)
+            of_prompt = prompts.class_scores
+            class_scores = None if of_prompt is None else of_prompt[start + row]
+            if prompts.are_boxes:
+                yield _from_box(coords[row], silhouette, score, class_scores, prompts.source)
+            elif silhouette is not None and score >= _LEAST_POINT_SCORE:
+                yield Candidate(silhouette.xyxy, silhouette, True, score, class_scores, prompts.source)
+
+
+def _from_box(
+    box: NDArray[np.float32],
+    silhouette: Silhouette | None,
+    score: float,
+    class_scores: NDArray[np.float32] | None,
+    source: str,
+) -> Candidate:
+    """Move the box to the mask, the farther the surer SAM is of it.
+
+    A mask that reaches far beyond the box, or fills little of it, shows something else: the box stays.
+    """
+    if silhouette is None or score < _DOUBTED:
+        return Candidate(box, None, False, score, class_scores, source)
+    agreement = float(iou_matrix(box[None], silhouette.xyxy[None])[0, 0])
+    if agreement < _LEAST_AGREEMENT:
+        return Candidate(box, silhouette, False, score, class_scores, source)
+    trust = np.float32(min((score - _DOUBTED) / (_TRUSTED - _DOUBTED), 1.0))
+    return Candidate(box + trust * (silhouette.xyxy - box), silhouette, True, score, class_scores, source)
+
+
+def _silhouette(mask: NDArray[np.bool_]) -> Silhouette | None:
+    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
+    if not columns.size:
+        return None
+    left, top = int(columns[0]), int(rows[0])
+    return Silhouette(left, top, mask[top : rows[-1] + 1, left : columns[-1] + 1].copy())

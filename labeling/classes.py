@@ -1,0 +1,196 @@
+"""Which class a candidate is by its looks, learnt from the exemplars; none of them is an answer too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from labeling.candidates import Candidate, Silhouette
+from labeling.embedding import embed
+from labeling.exemplars import Exemplars
+from labeling.rehearsal import Rehearsal
+from models.boxes import clip_boxes, iou_matrix
+
+__all__ = ["ClassModel", "learn_classes"]
+
+_STRENGTHS = (1e-3, 1e-2, 1e-1)  # inverse regularisation, from which cross-validation chooses
+_BACKGROUNDS_PER_FRAME = 40
+_LEAST_PROBABILITY = 1e-3
+_FOREIGN_IOU = 0.3  # a box that overlaps no exemplar more than this shows something else
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Examples:
+    """Embeddings (N, D) and the class of each: those to label, then `_ignore`, then background."""
+
+    embeddings: NDArray[np.float32]
+    class_id: NDArray[np.int64]
+
+
+class ClassModel:
+    """Multinomial logistic regression on embeddings: the exemplars' classes, `_ignore` and background.
+
+    Its regularisation is chosen by the log loss on exemplar frames that were left out, so that its
+    probabilities mean what they say on frames it has not seen.
+    """
+
+    def __init__(self, classifier: Pipeline, classes: int) -> None:
+        """Args:
+        classifier: Fitted; its classes 0 to `classes` - 1 are those to label.
+        classes: Number of classes to label.
+        """
+        self._classifier = classifier
+        self._classes = classes
+
+    def probabilities(self, image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[np.float32]:
+        """Judge candidates by their looks alone.
+
+        Args:
+            image: HxWx3 uint8 BGR.
+            candidates: In that image.
+
+        Returns:
+            float32 (N, classes) in [0, 1]; what a row lacks to 1 is the probability of none of them.
+        """
+        if not candidates:
+            return np.empty((0, self._classes), np.float32)
+        rows = self._classifier.predict_proba(embed(image, candidates))
+        probabilities = np.zeros((len(candidates), self._classes), np.float32)
+        for column, class_id in enumerate(self._classifier.classes_):
+            if class_id < self._classes:
+                probabilities[:, class_id] = rows[:, column]
+        return probabilities
+
+
+def learn_classes(
+    exemplars: Exemplars, rehearsals: Sequence[Rehearsal], *, seed: int = 0
+) -> tuple[ClassModel, list[NDArray[np.float32]]]:
+    """Learn from the exemplars, from the background around them and from what is mistaken for them.
+
+    Args:
+        exemplars: The person's boxes.
+        rehearsals: What the prompters found on their frames; what matches no box is background.
+        seed: Of the choice of background.
+
+    Returns:
+        The model, and for each rehearsal the probabilities (N, classes) of what was found there, by a model
+        that has not seen that frame; by the same model where there is only one frame.
+    """
+    rng = np.random.default_rng(seed)
+    classes = len(exemplars.names)
+    examples = [_examples(rehearsal, classes, rng) for rehearsal in rehearsals]
+    strength = _best_strength(examples)
+    unseen = []
+    for number, rehearsal in enumerate(rehearsals):
+        others = [*examples[:number], *examples[number + 1 :]] or examples
+        model = ClassModel(_fitted(others, strength), classes)
+        unseen.append(model.probabilities(rehearsal.image, rehearsal.found))
+    return ClassModel(_fitted(examples, strength), classes), unseen
+
+
+def _examples(rehearsal: Rehearsal, classes: int, rng: np.random.Generator) -> _Examples:
+    """Objects as drawn, mirrored, and roughly boxed; and what is none."""
+    image, boxes = rehearsal.image, rehearsal.frame.xyxy
+    mirrored = [_mirrored(candidate, image.shape[1]) for candidate in rehearsal.drawn]
+    rough = [_bare(box) for box in _shaken(boxes, image, rng)]
+    others = [candidate for candidate in rehearsal.found if _foreign(candidate.xyxy, boxes)]
+    others += [_bare(box) for box in _backgrounds(boxes, image, rng)]
+    embeddings = (
+        embed(image, rehearsal.drawn),
+        embed(np.ascontiguousarray(image[:, ::-1]), mirrored),
+        embed(image, [*rough, *others]),
+    )
+    drawn = np.where(rehearsal.frame.class_id < 0, classes, rehearsal.frame.class_id)
+    class_id = np.concatenate((np.tile(drawn, 3), np.full(len(others), classes + 1)))
+    return _Examples(np.concatenate(embeddings), class_id)
+
+
+def _bare(box: NDArray[np.float32]) -> Candidate:
+    return Candidate(box, None, False, 0.0, None, "exemplar")
+
+
+def _mirrored(candidate: Candidate, width: int) -> Candidate:
+    x1, y1, x2, y2 = candidate.xyxy.tolist()
+    box = np.array([width - x2, y1, width - x1, y2], np.float32)
+    if candidate.silhouette is None or not candidate.outlined:
+        return _bare(box)
+    left = width - candidate.silhouette.right
+    silhouette = Silhouette(left, candidate.silhouette.top, candidate.silhouette.bits[:, ::-1])
+    return Candidate(box, silhouette, True, candidate.sam_score, None, candidate.source)
+
+
+def _shaken(
+    xyxy: NDArray[np.float32], image: NDArray[np.uint8], rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Boxes as a prompter would draw them: each side off by some percent."""
+    sides = np.tile(xyxy[:, 2:] - xyxy[:, :2], 2)
+    moved = xyxy + sides * rng.normal(0, 0.06, xyxy.shape)
+    return clip_boxes(moved.astype(np.float32), image.shape[1], image.shape[0])
+
+
+def _backgrounds(
+    xyxy: NDArray[np.float32], image: NDArray[np.uint8], rng: np.random.Generator
+) -> list[NDArray[np.float32]]:
+    """Boxes of the exemplars' sizes on something else: half of them anywhere, half beside an object."""
+    height, width = image.shape[:2]
+    if not len(xyxy):
+        return []
+    found: list[NDArray[np.float32]] = []
+    for _ in range(4 * _BACKGROUNDS_PER_FRAME):
+        near = xyxy[rng.integers(len(xyxy))]
+        sides = (near[2:] - near[:2]) * rng.uniform(0.7, 1.4)
+        if rng.random() < 0.5:
+            corner = near[:2] + (near[2:] - near[:2]) * rng.uniform(-1, 1, 2)
+        else:
+            corner = rng.uniform(0, 1, 2) * np.maximum((width, height) - sides, 0)
+        box = clip_boxes(np.concatenate((corner, corner + sides)).astype(np.float32)[None], width, height)[0]
+        if (box[2:] - box[:2]).min() >= 2 and _foreign(box, xyxy):
+            found.append(box)
+        if len(found) == _BACKGROUNDS_PER_FRAME:
+            break
+    return found
+
+
+def _foreign(box: NDArray[np.float32], xyxy: NDArray[np.float32]) -> bool:
+    return float(iou_matrix(box[None], xyxy).max(initial=0)) < _FOREIGN_IOU
+
+
+def _fitted(examples: Sequence[_Examples], strength: float) -> Pipeline:
+    classifier = make_pipeline(
+        StandardScaler(), LogisticRegression(C=strength, class_weight="balanced", max_iter=500)
+    )
+    return classifier.fit(
+        np.concatenate([part.embeddings for part in examples]),
+        np.concatenate([part.class_id for part in examples]),
+    )
+
+
+def _best_strength(examples: Sequence[_Examples]) -> float:
+    """The strength whose probabilities are best on the frame left out, over all frames."""
+    if len(examples) < 2:
+        return _STRENGTHS[1]
+    losses = [
+        sum(
+            _loss(_fitted([*examples[:number], *examples[number + 1 :]], strength), left_out)
+            for number, left_out in enumerate(examples)
+        )
+        for strength in _STRENGTHS
+    ]
+    return _STRENGTHS[int(np.argmin(losses))]
+
+
+def _loss(classifier: Pipeline, examples: _Examples) -> float:
+    """Log loss, summed; of a class that the classifier has never seen the probability is next to nothing."""
+    probabilities = classifier.predict_proba(examples.embeddings)
+    columns = {class_id: column for column, class_id in enumerate(classifier.classes_.tolist())}
+    of_truth = [
+        row[columns[class_id]] if class_id in columns else 0.0
+        for row, class_id in zip(probabilities, examples.class_id.tolist(), strict=True)
+    ]
+    return float(-np.log(np.clip(of_truth, _LEAST_PROBABILITY, 1)).sum())

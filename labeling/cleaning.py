@@ -1,0 +1,68 @@
+"""One label for one object: doubles and parts go, the surest stays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labeling.candidates import Candidate, Silhouette
+from models.boxes import iou_matrix
+
+__all__ = ["without_repeats"]
+
+_DOUBLE_IOU = 0.6
+_PART_SHARE = 0.8  # of the smaller one's pixels inside the larger one
+
+
+def without_repeats(
+    candidates: Sequence[Candidate], scores: NDArray[np.float32], class_id: NDArray[np.int64]
+) -> list[int]:
+    """Choose the candidates that are objects of their own.
+
+    Args:
+        candidates: Of one frame.
+        scores: float32 (N,), how sure we are of each.
+        class_id: int64 (N,). Of two boxes in the same place one goes whatever their classes; one thing
+            inside another is a part of it only where both are of one class.
+
+    Returns:
+        Row numbers that stay, the surest first.
+    """
+    if not candidates:
+        return []
+    boxes = np.stack([candidate.xyxy for candidate in candidates])
+    iou = iou_matrix(boxes, boxes)
+    kept: list[int] = []
+    for row in np.argsort(-scores, kind="stable").tolist():
+        if (iou[row, kept] > _DOUBLE_IOU).any():
+            continue
+        rivals = [other for other in kept if class_id[other] == class_id[row] and iou[row, other] > 0]
+        if any(_shared_part(candidates[row], candidates[other]) > _PART_SHARE for other in rivals):
+            continue
+        kept.append(row)
+    return kept
+
+
+def _shared_part(a: Candidate, b: Candidate) -> float:
+    """Share of the smaller one that lies inside the other: of its mask where it has one, else of its box.
+
+    A mask counts here even where it is not of what the prompt meant: asked about a part, SAM shows the whole.
+    """
+    area_a, area_b = _extent(a), _extent(b)
+    left, top = max(area_a.left, area_b.left), max(area_a.top, area_b.top)
+    right, bottom = (min(area_a.right, area_b.right), min(area_a.bottom, area_b.bottom))
+    if left >= right or top >= bottom:
+        return 0.0
+    window = (left, top, right, bottom)
+    shared = np.count_nonzero(area_a.window(*window) & area_b.window(*window))
+    smaller = min(int(np.count_nonzero(area.bits)) for area in (area_a, area_b))
+    return int(shared) / max(smaller, 1)
+
+
+def _extent(candidate: Candidate) -> Silhouette:
+    if candidate.silhouette is not None:
+        return candidate.silhouette
+    left, top, right, bottom = np.rint(candidate.xyxy).astype(int).tolist()
+    return Silhouette(left, top, np.ones((max(bottom - top, 0), max(right - left, 0)), bool))

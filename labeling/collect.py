@@ -1,0 +1,204 @@
+"""From a source to frames worth labelling: sharp ones, each different from those kept shortly before."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.frame import Frame
+from edge.sources import Source
+from labeling.frames import FrameEntry, FrameWriter
+from models.errors import NoInputError
+
+if TYPE_CHECKING:
+    from imagehash import ImageHash
+
+__all__ = ["CollectPlan", "CollectReport", "FrameSelector", "Verdict", "collect_frames"]
+
+_MEASURED_WIDTH_PX = 640  # sharpness depends on scale, so it is measured at one
+_SHARPNESS_WINDOW = 61
+_RECENT = 16
+_HASH_SIDE = 16  # 256 bits: the usual 64 do not see a small part move over a large still picture
+
+
+class Verdict(Enum):
+    """What became of a frame."""
+
+    KEPT = "kept"
+    BLURRED = "blurred"
+    REPEATED = "repeated"
+
+
+class FrameSelector:
+    """Decides frame by frame; memory is bounded however long the source runs."""
+
+    def __init__(self, min_sharpness: float, min_difference: int) -> None:
+        """Args:
+        min_sharpness: Least variance of the Laplacian, as a share of its running median; 0 keeps all.
+        min_difference: Least Hamming distance in bits (of 256) between the perceptual hash of a frame and
+            those of the last frames kept; 0 keeps all.
+        """
+        self._min_sharpness = min_sharpness
+        self._min_difference = min_difference
+        self._sharpness: deque[float] = deque(maxlen=_SHARPNESS_WINDOW)
+        self._kept: deque[ImageHash] = deque(maxlen=_RECENT)
+
+    def offer(self, image: NDArray[np.uint8]) -> Verdict:
+        """Judge the next frame.
+
+        Args:
+            image: HxWx3 uint8 BGR.
+
+        Returns:
+            Whether to keep it, or why not.
+        """
+        grey = _measured(image)
+        sharpness = float(cv2.Laplacian(grey, cv2.CV_32F).var())
+        self._sharpness.append(sharpness)
+        if sharpness < self._min_sharpness * median(self._sharpness):
+            return Verdict.BLURRED
+        if self._min_difference > 0:
+            code = _perceptual_hash(grey)
+            if any(code - other < self._min_difference for other in self._kept):
+                return Verdict.REPEATED
+            self._kept.append(code)
+        return Verdict.KEPT
+
+
+@dataclass(frozen=True)
+class CollectPlan:
+    """What to keep of a source.
+
+    Attributes:
+        count: Stop after so many frames; None for all.
+        every_s: Least seconds between two frames that are looked at; sources without times ignore it.
+        stride: Look at each `stride`-th frame only.
+        min_sharpness: See `FrameSelector`.
+        min_difference: See `FrameSelector`.
+    """
+
+    count: int | None = None
+    every_s: float = 0.0
+    stride: int = 1
+    min_sharpness: float = 0.5
+    min_difference: int = 12
+
+
+@dataclass(frozen=True, slots=True)
+class CollectReport:
+    """What became of a source's frames.
+
+    Attributes:
+        read: Frames that the source delivered.
+        kept: Frames written.
+        blurred: Frames that were much less sharp than their neighbours.
+        repeated: Frames that looked like one kept shortly before.
+    """
+
+    read: int
+    kept: int
+    blurred: int
+    repeated: int
+
+
+def collect_frames(
+    source: Source,
+    folder: Path,
+    plan: CollectPlan,
+    *,
+    advance: Callable[[int], None] = lambda steps: None,
+) -> CollectReport:
+    """Write the frames of a source that are worth labelling.
+
+    Each frame is on disk before the next one is read, so an interrupted run loses nothing.
+
+    Args:
+        source: An open source.
+        folder: New or empty folder for the frames.
+        plan: What to keep.
+        advance: Called after each frame with the steps done: frames kept where `plan.count` is given, else
+            frames read.
+
+    Returns:
+        How many frames were kept, and why others were not.
+
+    Raises:
+        DataError: The folder holds something already.
+        NoInputError: The source ended without a frame worth keeping.
+    """
+    selector = FrameSelector(plan.min_sharpness, plan.min_difference)
+    clock = _SourceClock(source)
+    counts = Counter[Verdict]()
+    read, due_s = 0, -math.inf
+    with FrameWriter(folder) as writer:
+        for frame in source:
+            time_s = clock.time_s(frame)
+            verdict = None
+            if read % plan.stride == 0 and not time_s < due_s:  # NaN is always due
+                due_s = time_s + plan.every_s
+                verdict = selector.offer(frame.image)
+                counts[verdict] += 1
+                if verdict is Verdict.KEPT:
+                    writer.add(frame.image, _entry(source, frame, time_s))
+            read += 1
+            advance(int(verdict is Verdict.KEPT) if plan.count is not None else 1)
+            if counts[Verdict.KEPT] == plan.count:
+                break
+    if not counts[Verdict.KEPT]:
+        raise NoInputError(f"source {source.name}: ended without a frame worth keeping")
+    return CollectReport(read, counts[Verdict.KEPT], counts[Verdict.BLURRED], counts[Verdict.REPEATED])
+
+
+class _SourceClock:
+    """Seconds since a source's first frame: measured on live ones, by the nominal rate on recordings."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._first: Frame | None = None
+
+    def time_s(self, frame: Frame) -> float:
+        """NaN where nobody knows: a folder of images has an order and no times."""
+        if self._source.live:
+            self._first = self._first or frame
+            return frame.captured_at - self._first.captured_at
+        return frame.index / self._source.fps if self._source.fps else math.nan
+
+
+def _entry(source: Source, frame: Frame, time_s: float) -> FrameEntry:
+    # The source is part of the file name so that folders can be put together.
+    name = Path(re.split(r"[/\\:]", source.name.partition("?")[0].rstrip("/"))[-1]).stem
+    stem = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:32] or "frame"
+    return FrameEntry(
+        file=f"{stem}_{frame.index:06d}.jpg",
+        source=source.name,
+        index=frame.index,
+        time_s=None if math.isnan(time_s) else round(time_s, 4),
+        wall_time=round(frame.wall_time, 3) if source.live else None,
+    )
+
+
+def _measured(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Grey, and never wider than sharpness is measured at."""
+    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    scale = _MEASURED_WIDTH_PX / max(grey.shape)
+    if scale < 1:
+        grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return np.asarray(grey, np.uint8)
+
+
+def _perceptual_hash(grey: NDArray[np.uint8]) -> ImageHash:
+    import imagehash
+    from PIL import Image
+
+    return imagehash.phash(Image.fromarray(grey), hash_size=_HASH_SIDE)

@@ -1,0 +1,187 @@
+"""From frames and a few exemplars to a dataset; interrupted, the same call goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from edge.opencv import read_image
+from labeling.classes import learn_classes
+from labeling.dataset import DatasetReport, LabelledFrame, write_dataset
+from labeling.exemplars import ExemplarFrame, Exemplars, read_exemplars
+from labeling.frames import FrameEntry, read_frames
+from labeling.judge import learn_judge
+from labeling.labeler import FrameLabeler
+from labeling.ledger import FrameResult, Ledger
+from labeling.prompts import TRAINING_STEPS, open_prompters
+from labeling.rehearsal import rehearse
+from labeling.sam import load
+from labeling.split import split_by_time
+from models.errors import DataError
+
+__all__ = ["LabelPlan", "LabelReport", "label_frames"]
+
+Stage = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""Opens a stage of so many steps, and gives what to call with the number of steps done."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelPlan:
+    """What to label, and how.
+
+    Attributes:
+        frames: Folder of frames.
+        exemplars: The person's boxes, COCO json.
+        out: Folder of the dataset; must not exist.
+        sam: Name or path of the segmenter.
+        prompts: Names of the prompters.
+        confidence: Least score of a label, in [0, 1].
+        val_share: Share of the frames that become val.
+        gap_share: Share of the frames between train and val that nobody sees.
+        seed: Of everything that is learnt.
+    """
+
+    frames: Path
+    exemplars: Path
+    out: Path
+    sam: str = "nano"
+    prompts: tuple[str, ...] = ("similar",)
+    confidence: float = 0.25
+    val_share: float = 0.2
+    gap_share: float = 0.05
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LabelReport:
+    """What came of it.
+
+    Attributes:
+        dataset: What was written.
+        resumed: Frames that an earlier, interrupted run had done.
+        frames_per_s: Of this run, without learning; 0 where nothing was left to do.
+        seconds: All of this run.
+    """
+
+    dataset: DatasetReport
+    resumed: int
+    frames_per_s: float
+    seconds: float
+
+
+def label_frames(plan: LabelPlan, stage: Stage) -> LabelReport:
+    """Label frames and write the dataset.
+
+    Work in progress lies beside `plan.out` in a folder named OUT.unfinished; `plan.out` appears when all is
+    done.
+
+    Args:
+        plan: What to do.
+        stage: For progress bars: learning from the exemplars, then the frames.
+
+    Returns:
+        What came of it.
+
+    Raises:
+        NoInputError: There are no frames or no exemplars.
+        DataError: The exemplars or frames.jsonl are malformed, `plan.out` exists, not one frame can be read,
+            or unfinished work was started with another plan.
+        UsageError: There is no such segmenter.
+    """
+    began = time.monotonic()
+    if plan.out.exists():
+        raise DataError(f"{plan.out}: exists already; name another folder with -o, or remove it")
+    entries = read_frames(plan.frames)
+    exemplars = read_exemplars(plan.exemplars, plan.frames)
+    unfinished = plan.out.with_name(plan.out.name + ".unfinished")
+    unfinished.mkdir(parents=True, exist_ok=True)
+    with Ledger(unfinished / "ledger.sqlite3", _job(plan, entries, exemplars)) as ledger:
+        todo = [entry for entry in entries if entry.file not in ledger]
+        frames_per_s = _label_all(plan, todo, exemplars, ledger, stage) if todo else 0.0
+        report = _write(plan, entries, exemplars, ledger, unfinished / "dataset")
+    (unfinished / "dataset").replace(plan.out)
+    shutil.rmtree(unfinished)
+    return LabelReport(report, len(entries) - len(todo), frames_per_s, time.monotonic() - began)
+
+
+def _job(plan: LabelPlan, entries: Sequence[FrameEntry], exemplars: Exemplars) -> dict[str, str]:
+    """Everything that a frame's result depends on."""
+    files = hashlib.sha256("\0".join(entry.file for entry in entries).encode())
+    boxes = hashlib.sha256("\0".join(exemplars.names).encode())
+    for frame in exemplars.frames:
+        boxes.update(frame.path.read_bytes() + frame.xyxy.tobytes() + frame.class_id.tobytes())
+    return {
+        "frames": files.hexdigest(),
+        "exemplars": boxes.hexdigest(),
+        "sam": plan.sam,
+        "prompts": ",".join(plan.prompts),
+        "confidence": str(plan.confidence),
+        "seed": str(plan.seed),
+        "version": version("edgeloop"),
+    }
+
+
+def _label_all(
+    plan: LabelPlan, todo: Sequence[FrameEntry], exemplars: Exemplars, ledger: Ledger, stage: Stage
+) -> float:
+    """Label what is left to do; frames a second."""
+    labeler = _learn(plan, exemplars, stage)
+    by_person = {frame.path: frame for frame in exemplars.frames}
+    began = time.monotonic()
+    with stage("Labelling", len(todo)) as advance:
+        for entry in todo:
+            path = (plan.frames / entry.file).resolve()
+            ledger.add(_label_one(path, entry.file, labeler, by_person))
+            advance(1)
+    return len(todo) / (time.monotonic() - began)
+
+
+def _learn(plan: LabelPlan, exemplars: Exemplars, stage: Stage) -> FrameLabeler:
+    segmenter = load(plan.sam)
+    with stage("Learning", TRAINING_STEPS * plan.prompts.count("similar")) as advance:
+        prompters = open_prompters(plan.prompts, exemplars, seed=plan.seed, advance=advance)
+        rehearsals = rehearse(exemplars, prompters, segmenter)
+        classes, unseen = learn_classes(exemplars, rehearsals, seed=plan.seed)
+    judge = learn_judge(rehearsals, unseen)
+    return FrameLabeler(prompters, segmenter, classes, judge, plan.confidence)
+
+
+def _label_one(
+    path: Path, file: str, labeler: FrameLabeler, by_person: Mapping[Path, ExemplarFrame]
+) -> FrameResult:
+    try:
+        image = read_image(path)
+    except OSError as error:
+        return FrameResult(file=file, problem=f"cannot be read ({error.strerror})")
+    if image is None:
+        return FrameResult(file=file, problem="not an image that can be read (corrupt or cut off)")
+    drawn = by_person.get(path)
+    labels, unsure = labeler.label(image) if drawn is None else (labeler.outline(image, drawn), [])
+    height, width = image.shape[:2]
+    return FrameResult(file=file, width=width, height=height, labels=tuple(labels), unsure=tuple(unsure))
+
+
+def _write(
+    plan: LabelPlan, entries: Sequence[FrameEntry], exemplars: Exemplars, ledger: Ledger, folder: Path
+) -> DatasetReport:
+    if folder.exists():
+        shutil.rmtree(folder)  # an earlier run was interrupted while it wrote
+    splits = split_by_time(entries, val_share=plan.val_share, gap_share=plan.gap_share)
+    results = ledger.results(entry.file for entry in entries)
+    frames = (LabelledFrame(*parts) for parts in zip(entries, splits, results, strict=True))
+    info = {
+        "description": "made by edgeloop label",
+        "sam": plan.sam,
+        "prompts": list(plan.prompts),
+        "confidence": plan.confidence,
+    }
+    report = write_dataset(folder, exemplars.names, frames, plan.frames, info)
+    if report.set_aside == len(entries):
+        raise DataError(f"{plan.frames}: not one of {len(entries)} frames can be read")
+    return report

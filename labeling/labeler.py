@@ -1,0 +1,112 @@
+"""A frame in, its labels out: prompt, segment, classify, clean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as rle
+
+from labeling.candidates import Candidate, Silhouette, find_candidates
+from labeling.classes import ClassModel
+from labeling.cleaning import without_repeats
+from labeling.exemplars import ExemplarFrame
+from labeling.judge import Judge
+from labeling.ledger import Label
+from labeling.prompts.prompt import Prompter, Prompts
+from labeling.sam import Segmenter
+
+__all__ = ["FrameLabeler"]
+
+_DOUBT_SHARE = 0.5  # from this share of the confidence on, a candidate is worth a person's look
+_LEAST_MARGIN = 0.1  # between the best class and the next; below, the class is a guess
+
+
+@dataclass(frozen=True, slots=True)
+class FrameLabeler:
+    """Labels frames one by one; the result depends on the frame alone.
+
+    Attributes:
+        prompters: Where to look.
+        segmenter: Draws the masks.
+        classes: Tells what they show.
+        judge: Says how sure that is.
+        confidence: Least score of a label, in [0, 1].
+    """
+
+    prompters: Sequence[Prompter]
+    segmenter: Segmenter
+    classes: ClassModel
+    judge: Judge
+    confidence: float
+
+    def label(self, image: NDArray[np.uint8]) -> tuple[list[Label], list[Label]]:
+        """Label a frame.
+
+        Args:
+            image: HxWx3 uint8 BGR.
+
+        Returns:
+            Labels to learn from, and those that a person should look at, both the surest first.
+        """
+        prompts = [prompter.propose(image) for prompter in self.prompters]
+        candidates = find_candidates(image, prompts, self.segmenter)
+        if not candidates:
+            return [], []
+        scores = self.judge.scores(candidates, self.classes.probabilities(image, candidates))
+        best = scores.max(axis=1)
+        class_id = scores.argmax(axis=1)
+        margin = best - np.sort(scores, axis=1)[:, -2] if scores.shape[1] > 1 else best
+        sure: list[Label] = []
+        unsure: list[Label] = []
+        for row in without_repeats(candidates, best, class_id):
+            label = _label(candidates[row], int(class_id[row]), float(best[row]), image)
+            if best[row] >= self.confidence and margin[row] >= _LEAST_MARGIN:
+                sure.append(label)
+            elif best[row] >= _DOUBT_SHARE * self.confidence:
+                unsure.append(label)
+        return sure, unsure
+
+    def outline(self, image: NDArray[np.uint8], exemplar: ExemplarFrame) -> list[Label]:
+        """Turn a person's boxes into labels: the boxes stay as drawn, SAM adds the masks.
+
+        Args:
+            image: HxWx3 uint8 BGR.
+            exemplar: The boxes on it.
+
+        Returns:
+            One label for each box of a class to label.
+        """
+        named = exemplar.class_id >= 0
+        prompts = Prompts("human", exemplar.xyxy[named])
+        drawn = zip(
+            find_candidates(image, [prompts], self.segmenter),
+            prompts.coords,
+            exemplar.class_id[named].tolist(),
+            strict=True,
+        )
+        return [
+            _label(replace(candidate, xyxy=box), class_id, 1.0, image) for candidate, box, class_id in drawn
+        ]
+
+
+def _label(candidate: Candidate, class_id: int, score: float, image: NDArray[np.uint8]) -> Label:
+    x1, y1, x2, y2 = (round(side, 2) for side in candidate.xyxy.tolist())
+    silhouette = candidate.silhouette if candidate.outlined else None
+    return Label(
+        xyxy=(x1, y1, x2, y2),
+        class_id=class_id,
+        score=round(score, 4),
+        counts=None if silhouette is None else _run_lengths(silhouette, image.shape[:2]),
+        prompt=candidate.source,
+        sam_score=round(candidate.sam_score, 4),
+    )
+
+
+def _run_lengths(silhouette: Silhouette, size: tuple[int, ...]) -> str:
+    mask = np.zeros(size, np.uint8, order="F")
+    mask[silhouette.top : silhouette.bottom, silhouette.left : silhouette.right] = silhouette.bits
+    counts: bytes = rle.encode(mask)["counts"]
+    return counts.decode("ascii")

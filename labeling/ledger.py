@@ -1,0 +1,129 @@
+"""What has been labelled so far, on disk after every frame: an interrupted run goes on where it was."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict
+
+from models.errors import DataError
+
+__all__ = ["FrameResult", "Label", "Ledger"]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS job (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS frame (file TEXT PRIMARY KEY, result TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+
+class Label(BaseModel):
+    """One object in one frame.
+
+    Attributes:
+        xyxy: Box, pixels of the frame.
+        class_id: Index into the dataset's names.
+        score: How sure we are, in [0, 1]; 1 for a person's box.
+        counts: COCO run lengths of the mask, compressed; None where there is no mask worth the name.
+        prompt: Name of the prompter; "human" for a person's box.
+        sam_score: IoU that SAM predicts for the mask.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    xyxy: tuple[float, float, float, float]
+    class_id: int
+    score: float
+    counts: str | None = None
+    prompt: str
+    sam_score: float
+
+
+class FrameResult(BaseModel):
+    """What came of one frame.
+
+    Attributes:
+        file: Name of the image.
+        width: Of the image, px; 0 where it cannot be read.
+        height: Of the image, px; 0 where it cannot be read.
+        labels: Objects to learn from.
+        unsure: What may be an object, or of another class: for a person to look at, not to learn from.
+        problem: Why the frame was set aside; None where it was not.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    file: str
+    width: int = 0
+    height: int = 0
+    labels: tuple[Label, ...] = ()
+    unsure: tuple[Label, ...] = ()
+    problem: str | None = None
+
+
+class Ledger:
+    """One SQLite file, written through after every frame."""
+
+    def __init__(self, path: Path, job: Mapping[str, str]) -> None:
+        """Open the ledger of a job, or start one.
+
+        Args:
+            path: The file.
+            job: Everything the results depend on. An unfinished job is taken up again only by the same one.
+
+        Raises:
+            DataError: The file belongs to another job, or is no ledger.
+        """
+        self._path = path
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.executescript(_SCHEMA)
+            self._claim(job)
+        except sqlite3.DatabaseError as error:
+            raise DataError(
+                f"{path}: not a ledger of ours ({error}); remove {path.parent} to start again"
+            ) from error
+
+    def _claim(self, job: Mapping[str, str]) -> None:
+        earlier = dict(self._db.execute("SELECT key, value FROM job"))
+        if not earlier:
+            self._db.execute("BEGIN")
+            self._db.executemany("INSERT INTO job VALUES (?, ?)", job.items())
+            self._db.execute("COMMIT")
+        elif earlier != dict(job):
+            keys = sorted(key for key in earlier.keys() | job.keys() if earlier.get(key) != job.get(key))
+            self._db.close()
+            raise DataError(
+                f"{self._path.parent}: holds unfinished work with other {', '.join(keys)}; "
+                "run that command again to finish it, or remove the folder to start anew"
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+
+    def __contains__(self, file: str) -> bool:
+        return self._db.execute("SELECT 1 FROM frame WHERE file = ?", (file,)).fetchone() is not None
+
+    def add(self, result: FrameResult) -> None:
+        """Write a result; it is safe when this returns."""
+        self._db.execute("INSERT INTO frame VALUES (?, ?)", (result.file, result.model_dump_json()))
+
+    def results(self, files: Iterator[str]) -> Iterator[FrameResult]:
+        """Read results back, one at a time.
+
+        Args:
+            files: Names of frames that are done.
+
+        Yields:
+            Their results, in the same order.
+        """
+        for file in files:
+            (text,) = self._db.execute("SELECT result FROM frame WHERE file = ?", (file,)).fetchone()
+            yield FrameResult.model_validate_json(text)

@@ -1,0 +1,36 @@
+"""Prompts everywhere: a grid of points, for what no other prompter knows."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labeling.prompts.prompt import Prompts
+
+__all__ = ["GridPrompter"]
+
+
+class GridPrompter:
+    """Points at the centres of equal cells."""
+
+    name = "grid"
+
+    def __init__(self, points_per_side: int = 16) -> None:
+        """Args:
+        points_per_side: Number of points along the longer side of the frame.
+        """
+        self._points_per_side = points_per_side
+
+    def propose(self, image: NDArray[np.uint8]) -> Prompts:
+        """See `Prompter.propose`."""
+        height, width = image.shape[:2]
+        cell = max(width, height) / self._points_per_side
+        columns, rows = (max(1, round(side / cell)) for side in (width, height))
+        x = (np.arange(columns, dtype=np.float32) + 0.5) * (width / columns)
+        y = (np.arange(rows, dtype=np.float32) + 0.5) * (height / rows)
+        points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+        return Prompts(self.name, points.astype(np.float32))
+
+    def rehearse(self, image: NDArray[np.uint8], frame: int) -> Prompts:
+        """See `Prompter.rehearse`."""
+        return self.propose(image)

@@ -1,0 +1,88 @@
+"""A dataset small enough to be learned in seconds, the run that learned it, and its bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+from numpy.typing import NDArray
+
+from export.onnx import ExportReport, export
+from export.record import RunRecord
+from export.train import TrainOptions, train
+
+NAMES = ("disk", "bar")
+SIZE = (160, 120)
+IMGSZ = 160
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Small tensors are split over cores at a loss."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """40 images of 160x120 with disks and bars on a rough ground, 32 of them to learn from."""
+    return write_dataset(tmp_path_factory.mktemp("dataset"), train=32, val=8)
+
+
+@pytest.fixture(scope="session")
+def options() -> TrainOptions:
+    return TrainOptions(epochs=14, imgsz=IMGSZ, batch=4, seed=3)
+
+
+@pytest.fixture(scope="session")
+def run(dataset: Path, options: TrainOptions, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("training") / "run"
+    train(dataset, folder, options)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def record(run: Path) -> RunRecord:
+    return RunRecord.model_validate_json((run / "run.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def report(run: Path, dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> ExportReport:
+    return export(run, dataset, tmp_path_factory.mktemp("bundle") / "parts.onnx")
+
+
+def write_dataset(root: Path, *, train: int, val: int) -> Path:
+    rng = np.random.default_rng(5)
+    for split, count in (("train", train), ("val", val)):
+        images, labels = root / "images" / split, root / "labels" / split
+        images.mkdir(parents=True)
+        labels.mkdir(parents=True)
+        for number in range(count):
+            image, rows = draw(rng, objects=number % 3)
+            cv2.imwrite(str(images / f"{number:03}.jpg"), image)
+            (labels / f"{number:03}.txt").write_text("\n".join(rows))
+    config = {"train": "images/train", "val": "images/val", "names": list(NAMES)}
+    (root / "data.yaml").write_text(yaml.safe_dump(config))
+    return root
+
+
+def draw(rng: np.random.Generator, *, objects: int) -> tuple[NDArray[np.uint8], list[str]]:
+    """One image, its objects side by side, and its label rows."""
+    width, height = SIZE
+    image = rng.integers(70, 110, (height, width, 3), dtype=np.uint8)
+    rows = []
+    for place in range(objects):
+        class_id, half = int(rng.integers(2)), int(rng.integers(16, 28))
+        x, y = 40 + 80 * place + int(rng.integers(-8, 8)), int(rng.integers(half + 2, height - half - 2))
+        if class_id == 0:
+            box = (half, half)
+            cv2.circle(image, (x, y), half, (40, 60, 220), -1, cv2.LINE_AA)
+        else:
+            box = (half, half // 2)
+            cv2.rectangle(image, (x - half, y - half // 2), (x + half, y + half // 2), (220, 210, 60), -1)
+        sides = (2 * box[0] / width, 2 * box[1] / height)
+        rows.append(f"{class_id} {x / width:.5f} {y / height:.5f} {sides[0]:.5f} {sides[1]:.5f}")
+    return image, rows

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+import torch
+from ultralytics import YOLO
+
+from edge.detector import Detector
+from export.detectors import build_detector
+from export.measure import Measurement
+from export.onnx import ExportReport, _check_parity, _prepared, _save, _spec, _to_onnx, export
+from export.parity import Parity
+from models.bundle import read_document
+from models.errors import DataError, ModelError, NoInputError, UsageError
+from models.golden import array_digest, golden_image
+
+
+def test_onnxruntime_repeats_torch(report: ExportReport) -> None:
+    parity = report.measurement.parity
+    assert parity.frames == 8
+    assert parity.boxes >= 4
+    assert parity.matched == 1
+    assert parity.confidence_drift < 1e-3
+    assert report.measurement.scores.map50 > 0.6
+
+
+def test_the_bundle_explains_itself(report: ExportReport, dataset: Path) -> None:
+    detector = Detector(report.bundle)
+    assert detector.names == ("disk", "bar")
+    assert detector.spec.input_size == (160, 160)
+    assert detector.spec.head == "classic"
+    graph = onnx.load(report.bundle)
+    assert graph.opset_import[0].version == 13
+    (image,), (output,) = graph.graph.input, graph.graph.output
+    assert [axis.dim_value for axis in image.type.tensor_type.shape.dim] == [1, 3, 160, 160]
+    assert [axis.dim_value for axis in output.type.tensor_type.shape.dim] == [1, 6, 525]
+    metadata = {entry.key: entry.value for entry in graph.metadata_props}
+    assert metadata["names"] == "{0: 'disk', 1: 'bar'}"
+    assert metadata["license"].startswith("AGPL-3.0")
+    document = read_document(metadata)
+    assert document is not None
+    assert document.record == report.record
+    assert document.record.measured.parity == 1
+
+
+def test_the_golden_sample_comes_out_again(report: ExportReport) -> None:
+    detector = Detector(report.bundle, provider="cpu")
+    image = golden_image(detector.spec.input_size)
+    golden = report.record.golden
+    assert golden is not None
+    assert golden.input_sha256 == array_digest(image)
+    assert golden.output_sha256 == array_digest(detector.infer(detector.preprocess(image))[0])
+
+
+def test_the_report_lies_beside_the_bundle(report: ExportReport, dataset: Path) -> None:
+    written = json.loads(report.bundle.with_suffix(".json").read_text())
+    assert written["sha256"] == hashlib.sha256(report.bundle.read_bytes()).hexdigest()
+    assert written["parity"]["matched"] == 1
+    assert set(written["per_class"]) == {"disk", "bar"}
+    assert written["dataset_sha256"] == report.record.dataset_sha256
+    assert sorted(path.name for path in report.bundle.parent.iterdir()) == ["parts.json", "parts.onnx"]
+
+
+def test_yolo_predict_finds_the_same_boxes(report: ExportReport, dataset: Path) -> None:
+    detector, yolo = Detector(report.bundle), YOLO(report.bundle, task="detect")
+    boxes = 0
+    for path in sorted((dataset / "images/val").glob("*.jpg")):
+        image = cv2.imread(str(path))
+        ours = detector.detect(image)
+        (theirs,) = yolo.predict(image, conf=0.25, verbose=False)
+        np.testing.assert_allclose(ours.xyxy, theirs.boxes.xyxy.numpy(), atol=0.01)
+        np.testing.assert_allclose(ours.confidence, theirs.boxes.conf.numpy(), atol=1e-5)
+        np.testing.assert_array_equal(ours.class_id, theirs.boxes.cls.numpy().astype(int))
+        boxes += len(ours)
+    assert boxes >= 4
+
+
+def test_the_input_can_have_another_size(run: Path, dataset: Path, tmp_path: Path) -> None:
+    report = export(run, dataset, tmp_path / "wide.onnx", imgsz=192)
+    assert Detector(report.bundle).spec.input_size == (192, 192)
+
+
+def test_files_that_exist_are_kept_unless_told(run: Path, dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "x.onnx"
+    out.write_text("mine")
+    with pytest.raises(DataError, match=r"x\.onnx: exists; .*--overwrite"):
+        export(run, dataset, out)
+    assert out.read_text() == "mine"
+    export(run, dataset, out, overwrite=True)
+    assert Detector(out).names == ("disk", "bar")
+    with pytest.raises(DataError, match=r"x\.onnx: exists"):
+        export(run, dataset, out)
+
+
+def test_an_end_to_end_head_is_exported_as_one(tmp_path: Path) -> None:
+    names = ("disk", "bar")
+    model = build_detector("yolo26n", None, names, seed=0).eval()
+    model.end2end = True
+    model = _prepared(model)
+    spec = _spec(model, names, (96, 96))
+    bundle = tmp_path / "yolo26n.onnx"
+    _save(_to_onnx(model, spec, bundle), spec.to_metadata(), bundle)
+    detector = Detector(bundle, provider="cpu")
+    assert detector.spec.head == "end2end"
+    prepared = detector.preprocess(golden_image((96, 96)))
+    (actual,) = detector.infer(prepared)
+    with torch.inference_mode():
+        expected = model(torch.from_numpy(prepared.tensor)).numpy()
+    assert actual.shape == (1, 189, 6)
+    np.testing.assert_allclose(actual[0, :, 4], expected[0, :, 4], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("parity", "message"),
+    [
+        (Parity(frames=8, boxes=100, repeated=98, confidence_drift=0.1), "repeats 98 of torch's 100 boxes"),
+        (Parity(frames=8, boxes=0, repeated=0, confidence_drift=0.0), "nothing to compare; train it for"),
+    ],
+)
+def test_a_bundle_that_drifted_does_not_leave(parity: Parity, message: str, report: ExportReport) -> None:
+    measurement = Measurement(parity, report.measurement.scores, 1.0)
+    with pytest.raises(ModelError) as caught:
+        _check_parity(measurement, Path("x.onnx"))
+    assert message in str(caught.value)
+    assert caught.value.exit_code == 65
+
+
+def test_says_what_is_wrong_with_a_run(run: Path, dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "x.onnx"
+    with pytest.raises(NoInputError, match="gone: no such folder"):
+        export(tmp_path / "gone", dataset, out)
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    (copy / "best.pt").unlink()
+    with pytest.raises(NoInputError, match=r"best\.pt: no such file"):
+        export(copy, dataset, out)
+    (copy / "best.pt").write_bytes((run / "best.pt").read_bytes()[:5000])
+    with pytest.raises(ModelError, match=r"best\.pt: not a readable checkpoint"):
+        export(copy, dataset, out)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+
+
+def test_says_what_is_wrong_with_the_dataset(run: Path, dataset: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(dataset, copy)
+    for label in (copy / "labels/val").iterdir():
+        label.write_text("")
+    with pytest.raises(DataError, match="no object in its validation part"):
+        export(run, copy, tmp_path / "x.onnx")
+    config = copy / "data.yaml"
+    config.write_text(config.read_text().replace("disk", "coin"))
+    with pytest.raises(DataError, match="its classes are coin, bar; the run learned disk, bar"):
+        export(run, copy, tmp_path / "x.onnx")
+
+
+@pytest.mark.parametrize(
+    ("out", "imgsz", "message"),
+    [("x.pt", None, r"-o \S*x.pt: expected a file that ends in .onnx"), ("x.onnx", 100, "--imgsz 100")],
+)
+def test_refuses_arguments_that_make_no_sense(
+    out: str, imgsz: int | None, message: str, run: Path, dataset: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        export(run, dataset, tmp_path / out, imgsz=imgsz)

@@ -1,0 +1,46 @@
+"""Footage of a conveyor, and the one dataset that is labelled for all tests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import cv2
+import pytest
+import torch
+
+from edge.synth import open_scene
+from labeling.job import LabelPlan, label_frames
+from tests.labeling.footage import BROKEN, DRAWN, INDICES, Footage, Labelled, scene_coco, silent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def in_little_time() -> Iterator[None]:
+    """Fewer steps of learning, and no second thread that would only wait for the first."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("labeling.prompts.learning.TRAINING_STEPS", 450)
+        yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def footage(tmp_path_factory: pytest.TempPathFactory) -> Footage:
+    folder = tmp_path_factory.mktemp("footage")
+    scene = open_scene("conveyor", seed=3, size=(480, 360))
+    (folder / "frames").mkdir()
+    for index in INDICES:
+        cv2.imwrite(str(folder / "frames" / f"frame_{index:04d}.jpg"), scene.render(index))
+    broken = folder / "frames" / BROKEN
+    broken.write_bytes(broken.read_bytes()[:5000])
+    exemplars = folder / "exemplars.json"
+    exemplars.write_text(json.dumps(scene_coco(scene, DRAWN)))
+    return Footage(scene, folder / "frames", exemplars)
+
+
+@pytest.fixture(scope="session")
+def labelled(footage: Footage, tmp_path_factory: pytest.TempPathFactory) -> Labelled:
+    out = tmp_path_factory.mktemp("labelled") / "dataset"
+    report = label_frames(LabelPlan(footage.frames, footage.exemplars, out), silent)
+    return Labelled(footage, out, report)

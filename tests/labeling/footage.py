@@ -1,0 +1,62 @@
+"""A small conveyor scene as frames and exemplars."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge.synth import Scene
+from labeling.job import LabelReport
+from models.boxes import xyxy_to_xywh
+
+INDICES = range(0, 24 * 60, 60)
+DRAWN = range(0, 10 * 60, 120)
+BROKEN = "frame_0660.jpg"
+
+
+@dataclass(frozen=True)
+class Footage:
+    """Frames of a scene on disk, one of them cut off, and the boxes of five of them."""
+
+    scene: Scene
+    frames: Path
+    exemplars: Path
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The footage, labelled with nano."""
+
+    footage: Footage
+    dataset: Path
+    report: LabelReport
+
+    @property
+    def coco(self) -> dict[str, Any]:
+        """Content of instances.json."""
+        content: dict[str, Any] = json.loads((self.dataset / "instances.json").read_text())
+        return content
+
+
+@contextmanager
+def silent(description: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A stage without a bar."""
+    yield lambda steps: None
+
+
+def scene_coco(scene: Scene, indices: range) -> dict[str, Any]:
+    """Ground truth of a scene's frames as COCO; the index is the image's id."""
+    coco: dict[str, Any] = {
+        "images": [{"id": index, "file_name": f"frame_{index:04d}.jpg"} for index in indices],
+        "categories": [{"id": number, "name": name} for number, name in enumerate(scene.classes)],
+        "annotations": [],
+    }
+    for index in indices:
+        truth = scene.truth(index)
+        for box, class_id in zip(xyxy_to_xywh(truth.xyxy).tolist(), truth.class_id.tolist(), strict=True):
+            coco["annotations"].append({"image_id": index, "category_id": class_id, "bbox": box})
+    return coco

@@ -1,0 +1,133 @@
+"""Reading a person's boxes: what is good, and one clear line for each thing that is not."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from labeling.exemplars import read_exemplars
+from models.errors import DataError, NoInputError
+
+Edit = Callable[[dict[str, Any]], object]
+
+
+@pytest.fixture
+def frames(tmp_path: Path) -> Path:
+    """Two frames of 100x80, the second of them cut off."""
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for name in ("one.jpg", "half.jpg"):
+        cv2.imwrite(str(folder / name), np.full((80, 100, 3), 90, np.uint8))
+    half = folder / "half.jpg"
+    half.write_bytes(half.read_bytes()[:-200])
+    return folder
+
+
+def written(folder: Path, edit: Edit = lambda coco: None) -> Path:
+    coco: dict[str, Any] = {
+        "images": [{"id": 7, "file_name": "one.jpg"}],
+        "categories": [{"id": 3, "name": "bolt"}, {"id": 5, "name": "_ignore"}, {"id": 9, "name": "gear"}],
+        "annotations": [
+            {"image_id": 7, "category_id": 9, "bbox": [10, 20, 30, 40]},
+            {"image_id": 7, "category_id": 5, "bbox": [0, 0, 5, 5]},
+            {"image_id": 7, "category_id": 3, "bbox": [90, 70, 11, 10.5]},
+        ],
+    }
+    edit(coco)
+    path = folder / "exemplars.json"
+    path.write_text(json.dumps(coco))
+    return path
+
+
+def test_boxes_and_classes(tmp_path: Path, frames: Path) -> None:
+    exemplars = read_exemplars(written(tmp_path), frames)
+    assert exemplars.names == ("bolt", "gear")
+    (frame,) = exemplars.frames
+    assert frame.path == (frames / "one.jpg").resolve()
+    assert frame.class_id.tolist() == [1, -1, 0]
+    # The last box sticks out by a pixel, as drawing tools let it, and is cut off at the border.
+    assert frame.xyxy.tolist() == [[10, 20, 40, 60], [0, 0, 5, 5], [90, 70, 100, 80]]
+
+
+def test_image_beside_the_json(tmp_path: Path, frames: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (frames / "one.jpg").rename(tmp_path / "images" / "one.jpg")
+    exemplars = read_exemplars(written(tmp_path), frames)
+    assert exemplars.frames[0].path == (tmp_path / "images" / "one.jpg").resolve()
+
+
+def test_class_without_a_box_is_no_class(
+    tmp_path: Path, frames: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = written(tmp_path, lambda coco: coco["annotations"].pop())
+    with caplog.at_level(logging.WARNING, logger="labeling"):
+        assert read_exemplars(path, frames).names == ("gear",)
+    assert "no box of bolt" in caplog.text
+
+
+def test_frame_without_boxes_is_background(tmp_path: Path, frames: Path) -> None:
+    cv2.imwrite(str(frames / "empty.jpg"), np.zeros((80, 100, 3), np.uint8))
+    path = written(tmp_path, lambda coco: coco["images"].append({"id": 8, "file_name": "empty.jpg"}))
+    assert [len(frame.xyxy) for frame in read_exemplars(path, frames).frames] == [3, 0]
+
+
+def box(*xywh: float) -> Edit:
+    return lambda coco: coco["annotations"][0].update(bbox=list(xywh))
+
+
+def annotation(**changes: int) -> Edit:
+    return lambda coco: coco["annotations"][0].update(changes)
+
+
+def image(file_name: str) -> Edit:
+    return lambda coco: coco["images"][0].update(file_name=file_name)
+
+
+def category(**changes: object) -> Edit:
+    return lambda coco: coco["categories"][0].update(changes)
+
+
+def only(*rows: int) -> Edit:
+    return lambda coco: coco.update(annotations=[coco["annotations"][row] for row in rows])
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        pytest.param(image("x.jpg"), "image x.jpg is neither", id="no image"),
+        pytest.param(image("half.jpg"), "not an image", id="half an image"),
+        pytest.param(lambda c: c["images"].append({**c["images"][0], "id": 8}), "twice", id="image twice"),
+        pytest.param(annotation(category_id=4), "category_id 4", id="unknown category"),
+        pytest.param(annotation(image_id=8), "image_id 8", id="unknown image"),
+        pytest.param(annotation(iscrowd=1), "iscrowd", id="crowd"),
+        pytest.param(box(90, 20, 30, 40), "outside", id="box outside"),
+        pytest.param(box(10, 20, 0, 40), "empty", id="box without area"),
+        pytest.param(box(1, 2, 3), "bbox", id="box of three numbers"),
+        pytest.param(box(1, 2, 3, float("nan")), "bbox", id="box of nan"),
+        pytest.param(only(), "no box of a class to label", id="no boxes"),
+        pytest.param(only(1), "no box of a class to label", id="only _ignore"),
+        pytest.param(category(name="gear"), "only once", id="name twice"),
+        pytest.param(category(id=9), "only once", id="id twice"),
+        pytest.param(lambda c: c.pop("categories"), "categories: Field required", id="not COCO"),
+    ],
+)
+def test_bad_exemplars(tmp_path: Path, frames: Path, edit: Edit, words: str) -> None:
+    with pytest.raises(DataError, match=words) as refused:
+        read_exemplars(written(tmp_path, edit), frames)
+    assert "exemplars.json" in str(refused.value) or "half.jpg" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_no_json(tmp_path: Path, frames: Path) -> None:
+    with pytest.raises(NoInputError, match="cannot be read"):
+        read_exemplars(tmp_path / "nothing.json", frames)
+    (tmp_path / "text.json").write_text("boxes")
+    with pytest.raises(DataError, match="not a COCO json"):
+        read_exemplars(tmp_path / "text.json", frames)

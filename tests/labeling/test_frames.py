@@ -1,0 +1,56 @@
+"""The folder of frames as `edgeloop label` reads it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from labeling.frames import read_frames
+from models.errors import DataError, NoInputError
+
+LINE = '{"file": "a.jpg", "source": "cam", "index": 4, "time_s": 0.4, "wall_time": null}\n'
+
+
+def test_plain_folder_in_natural_order(tmp_path: Path) -> None:
+    for name in ("10.jpg", "2.png", "1.JPG", "notes.txt"):
+        (tmp_path / name).touch()
+    entries = read_frames(tmp_path)
+    assert [(entry.file, entry.index, entry.time_s) for entry in entries] == [
+        ("1.JPG", 0, None),
+        ("2.png", 1, None),
+        ("10.jpg", 2, None),
+    ]
+    assert {entry.source for entry in entries} == {str(tmp_path)}
+
+
+def test_listed_frames_come_in_the_order_of_the_list(tmp_path: Path) -> None:
+    (tmp_path / "frames.jsonl").write_text(LINE.replace("a.jpg", "z.jpg") + LINE)
+    assert [entry.file for entry in read_frames(tmp_path)] == ["z.jpg", "a.jpg"]
+
+
+def test_half_a_last_line_is_what_a_killed_collect_leaves(tmp_path: Path) -> None:
+    (tmp_path / "frames.jsonl").write_text(LINE + LINE[:30])
+    assert [entry.file for entry in read_frames(tmp_path)] == ["a.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        pytest.param(LINE + "{}\n", "frames.jsonl:2: file", id="a line without a file"),
+        pytest.param("no json\n" + LINE, "frames.jsonl:1", id="a line that is no json"),
+        pytest.param(LINE + LINE, "listed twice", id="a frame twice"),
+        pytest.param(LINE.replace("a.jpg", "../a.jpg"), "must be a name", id="a file elsewhere"),
+    ],
+)
+def test_malformed_list(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "frames.jsonl").write_text(text)
+    with pytest.raises(DataError, match=words):
+        read_frames(tmp_path)
+
+
+def test_missing_and_empty_folder(tmp_path: Path) -> None:
+    with pytest.raises(NoInputError, match="no such folder"):
+        read_frames(tmp_path / "nothing")
+    with pytest.raises(NoInputError, match="no frame in it"):
+        read_frames(tmp_path)

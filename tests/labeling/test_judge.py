@@ -1,0 +1,59 @@
+"""How sure labels are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from labeling.candidates import Candidate
+from labeling.exemplars import ExemplarFrame
+from labeling.judge import Judge, learn_judge
+from labeling.rehearsal import Rehearsal
+
+
+def candidate(x: float, class_scores: tuple[float, ...] | None) -> Candidate:
+    scores = None if class_scores is None else np.array(class_scores, np.float32)
+    return Candidate(np.array([x, 0, x + 10, 10], np.float32), None, False, 0.0, scores, "similar")
+
+
+def rehearsal(found: list[Candidate], right: int) -> Rehearsal:
+    """A frame on which the first so many of the candidates are objects of class 0."""
+    boxes = np.array([c.xyxy for c in found[:right]], np.float32).reshape(-1, 4)
+    frame = ExemplarFrame(Path("x.jpg"), boxes, np.zeros(right, np.int64))
+    return Rehearsal(frame, np.zeros((1, 1, 3), np.uint8), [], found)
+
+
+def cases(looks_right: float, looks_wrong: float) -> tuple[list[Rehearsal], list[NDArray[np.float32]]]:
+    """Two frames; the prompter says 0.6 of everything, the class model tells right from wrong."""
+    found = [candidate(20 * i, (0.6,)) for i in range(16)]
+    looks = np.array([[looks_right]] * 8 + [[looks_wrong]] * 8, np.float32)
+    return [rehearsal(found, 8)] * 2, [looks] * 2
+
+
+def test_plain_judge_takes_the_mean_of_both_opinions() -> None:
+    looks = np.array([[0.8, 0.1], [0.8, 0.1]], np.float32)
+    scores = Judge().scores([candidate(0, (0.2, 0.9)), candidate(0, None)], looks)
+    assert scores[0] == pytest.approx([0.5, 0.5])
+    assert scores[1] == pytest.approx([0.8, 0.1]), "looks alone where the prompter has no opinion"
+
+
+def test_judge_learns_whom_to_trust() -> None:
+    rehearsals, looks = cases(looks_right=0.7, looks_wrong=0.3)
+    learnt = learn_judge(rehearsals, looks)
+    opinions = np.array([[0.7], [0.3]], np.float32)
+    of_right, of_wrong = learnt.scores([candidate(0, (0.6,))] * 2, opinions)[:, 0]
+    plain_right, plain_wrong = Judge().scores([candidate(0, (0.6,))] * 2, opinions)[:, 0]
+    assert of_right > plain_right
+    assert of_wrong < plain_wrong
+
+
+@pytest.mark.parametrize("frames", [pytest.param(1, id="one frame"), pytest.param(0, id="none")])
+def test_nothing_to_learn_from(frames: int) -> None:
+    rehearsals, looks = cases(0.7, 0.3)
+    learnt = learn_judge(rehearsals[:frames], looks[:frames])
+    opinions = np.array([[0.3]], np.float32)
+    some = [candidate(0, (0.6,))]
+    np.testing.assert_array_equal(learnt.scores(some, opinions), Judge().scores(some, opinions))

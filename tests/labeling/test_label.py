@@ -1,0 +1,205 @@
+"""`edgeloop label` for real: a small scene, nano, and the dataset that comes of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+from pycocotools.coco import COCO
+
+from edge.evaluate import evaluate_boxes, precision_recall
+from edge.opencv import read_image
+from export.dataset import open_dataset
+from labeling.job import LabelPlan, label_frames
+from models.errors import DataError
+from tests.calls import Outcome
+from tests.labeling.footage import BROKEN, DRAWN, INDICES, Footage, Labelled, scene_coco, silent
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_labels_are_right(labelled: Labelled) -> None:
+    """On frames whose boxes nobody drew."""
+    indices = [int(image["file_name"][-8:-4]) for image in labelled.coco["images"]]
+    own = [index for index in indices if index not in DRAWN]
+    truth = scene_coco(labelled.footage.scene, range(0))
+    for index in own:
+        one = scene_coco(labelled.footage.scene, range(index, index + 1))
+        truth["images"] += one["images"]
+        truth["annotations"] += one["annotations"]
+    frame_of = dict(zip((image["id"] for image in labelled.coco["images"]), indices, strict=True))
+    labels = [
+        {**label, "image_id": frame_of[label["image_id"]], "category_id": label["category_id"] - 1}
+        for label in labelled.coco["annotations"]
+        if frame_of[label["image_id"]] in own
+    ]
+    assert evaluate_boxes(truth, labels).map50 >= 0.6
+    assert precision_recall(truth, labels).precision >= 0.7
+
+
+def test_person_has_the_last_word(labelled: Labelled) -> None:
+    """Exemplar frames carry the boxes as drawn."""
+    coco = labelled.coco
+    for index in DRAWN:
+        (image,) = (i for i in coco["images"] if i["file_name"].endswith(f"{index:04d}.jpg"))
+        own = [a for a in coco["annotations"] if a["image_id"] == image["id"]]
+        drawn = scene_coco(labelled.footage.scene, range(index, index + 1))["annotations"]
+        assert {a["prompt"] for a in own} <= {"human"}
+        assert sorted(a["bbox"] for a in own) == sorted(a["bbox"] for a in drawn)
+
+
+def test_split_by_time_with_a_gap(labelled: Labelled) -> None:
+    places = {split: [] for split in ("train", "val")}
+    for image in labelled.coco["images"]:
+        places[image["split"]].append(image["frame_index"])
+        assert (labelled.dataset / image["file_name"]).is_file()
+    assert max(places["train"]) + 1 < min(places["val"])
+    images = labelled.report.dataset.images
+    assert sum(images.values()) == len(INDICES) - 1
+    assert images["gap"] > 0
+
+
+def test_unreadable_frame_is_set_aside_with_its_reason(labelled: Labelled) -> None:
+    review = json.loads((labelled.dataset / "review.json").read_text())
+    assert [entry["file"] for entry in review["set_aside"]] == [BROKEN]
+    assert "cut off" in review["set_aside"][0]["reason"]
+    assert labelled.report.dataset.set_aside == 1
+    assert not list(labelled.dataset.rglob(BROKEN))
+
+
+def test_both_formats_say_the_same(labelled: Labelled) -> None:
+    """Ultralytics' text files against instances.json, whose masks lie where the boxes are."""
+    coco = COCO(str(labelled.dataset / "instances.json"))
+    names = yaml.safe_load((labelled.dataset / "data.yaml").read_text())["names"]
+    assert list(names.values()) == [c["name"] for c in coco.dataset["categories"]]
+    for image in coco.dataset["images"]:
+        place = Path("labels", image["split"], Path(image["file_name"]).name)
+        text = (labelled.dataset / place).with_suffix(".txt")
+        rows = np.array([line.split() for line in text.read_text().splitlines()], float).reshape(-1, 5)
+        own = coco.imgToAnns[image["id"]]
+        assert rows[:, 0].tolist() == [a["category_id"] - 1 for a in own]
+        for row, annotation in zip(rows, own, strict=True):
+            x, y, w, h = annotation["bbox"]
+            centre_and_size = [x + w / 2, y + h / 2, w, h]
+            np.testing.assert_allclose(row[1:] * [480, 360, 480, 360], centre_and_size, atol=0.01)
+            mask = coco.annToMask(annotation).astype(bool)
+            columns, lines = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
+            assert abs((columns[0] + columns[-1]) / 2 - (x + w / 2)) < 0.3 * w + 2
+            assert abs((lines[0] + lines[-1]) / 2 - (y + h / 2)) < 0.3 * h + 2
+
+
+def test_training_sees_the_same_dataset(labelled: Labelled) -> None:
+    """Every image, empty ones included, under the digest that the bundle will carry."""
+    dataset = open_dataset(labelled.dataset)
+    figures = labelled.report.dataset
+    assert dataset.digest == figures.digest == labelled.coco["info"]["digest"]
+    assert (len(dataset.train), len(dataset.val)) == (figures.images["train"], figures.images["val"])
+    assert sum(len(i.class_id) == 0 for i in (*dataset.train, *dataset.val)) == figures.empty
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Learn for moments only, where it is not the labels that are tested."""
+    monkeypatch.setattr("labeling.prompts.learning.TRAINING_STEPS", 30)
+    monkeypatch.setattr("labeling.prompts.learning._VIEWS", 2)
+
+
+@pytest.fixture(scope="module")
+def few(footage: Footage, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The exemplar frames and three others."""
+    folder = tmp_path_factory.mktemp("few")
+    for index in (*DRAWN, 1080, 1200, 1320):
+        name = f"frame_{index:04d}.jpg"
+        (folder / name).write_bytes((footage.frames / name).read_bytes())
+    return folder
+
+
+def test_interrupted_job_goes_on_and_ends_the_same(
+    footage: Footage, few: Path, tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    label_frames(LabelPlan(few, footage.exemplars, tmp_path / "whole"), silent)
+    plan = LabelPlan(few, footage.exemplars, tmp_path / "broken")
+    frames_left = iter(range(6))
+
+    def read_or_stop(path: Path) -> object:
+        if next(frames_left, None) is None:
+            raise KeyboardInterrupt
+        return read_image(path)
+
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr("labeling.job.read_image", read_or_stop)
+        with pytest.raises(KeyboardInterrupt):
+            label_frames(plan, silent)
+    assert not plan.out.exists()
+    report = label_frames(plan, silent)
+    assert report.resumed == 6
+    assert tree(tmp_path / "broken") == tree(tmp_path / "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "whole"]
+
+
+def test_other_work_in_progress_is_not_touched(footage: Footage, tmp_path: Path, quick: None) -> None:
+    def stop(description: str, total: int) -> object:
+        raise KeyboardInterrupt
+
+    plan = LabelPlan(footage.frames, footage.exemplars, tmp_path / "out")
+    with pytest.raises(KeyboardInterrupt):
+        label_frames(plan, stop)  # type: ignore[arg-type]
+    other = LabelPlan(footage.frames, footage.exemplars, tmp_path / "out", confidence=0.9)
+    with pytest.raises(DataError, match="unfinished work with other confidence"):
+        label_frames(other, silent)
+
+
+def test_existing_dataset_is_refused(
+    footage: Footage, tmp_path: Path, edgeloop: Callable[..., Outcome]
+) -> None:
+    (tmp_path / "out").mkdir()
+    done = edgeloop("label", footage.frames, "-e", footage.exemplars, "-o", tmp_path / "out")
+    assert (done.code, done.out) == (65, "")
+    assert done.err.strip().endswith("exists already; name another folder with -o, or remove it")
+
+
+def test_command_prints_a_table_and_json(
+    footage: Footage, few: Path, tmp_path: Path, quick: None, edgeloop: Callable[..., Outcome]
+) -> None:
+    done = edgeloop("label", few, "-e", footage.exemplars, "-o", tmp_path / "out", "--json")
+    assert done.code == 0
+    figures = json.loads(done.out)
+    assert figures["images"] == {"train": 5, "val": 2, "gap": 1}
+    assert set(figures["labels"]) == set(footage.scene.classes)
+    assert all(name in done.err for name in footage.scene.classes)
+
+
+def test_only_unreadable_frames(
+    footage: Footage, tmp_path: Path, quick: None, edgeloop: Callable[..., Outcome]
+) -> None:
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "x.jpg").write_bytes(b"no image")
+    (tmp_path / "images").mkdir()
+    for index in DRAWN:
+        image = cv2.imread(str(footage.frames / f"frame_{index:04d}.jpg"))
+        cv2.imwrite(str(tmp_path / "images" / f"frame_{index:04d}.jpg"), image)
+    (tmp_path / "boxes.json").write_bytes(footage.exemplars.read_bytes())
+    done = edgeloop("label", tmp_path / "frames", "-e", tmp_path / "boxes.json", "-o", tmp_path / "out")
+    assert done.code == 65
+    assert "not one of 1 frames can be read" in done.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("verb", ["label", "collect"])
+def test_help_answers_without_torch(verb: str) -> None:
+    heavy = "torch", "sklearn", "segment_anything", "efficientnet_lite_pytorch", "imagehash", "pycocotools"
+    code = (
+        "import sys; from edge.cli import cli; cli.main([sys.argv[1], '--help'], standalone_mode=False); "
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, verb], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("[]")

@@ -1,0 +1,87 @@
+"""Where SAM is asked to look."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from labeling.exemplars import Exemplars, read_exemplars
+from labeling.prompts import GridPrompter, SimilarPrompter, open_prompters
+from models.boxes import iou_matrix
+from models.errors import UsageError
+from tests.labeling.footage import Footage
+
+
+@pytest.fixture(scope="module")
+def exemplars(footage: Footage) -> Exemplars:
+    return read_exemplars(footage.exemplars, footage.frames)
+
+
+@pytest.fixture(scope="module")
+def similar(exemplars: Exemplars) -> SimilarPrompter:
+    return SimilarPrompter.fit(exemplars)
+
+
+def test_similar_finds_what_the_exemplars_show(footage: Footage, similar: SimilarPrompter) -> None:
+    found = right = wanted = asked = 0
+    for index in range(6010, 6310, 30):
+        truth = footage.scene.truth(index)
+        prompts = similar.propose(footage.scene.render(index))
+        assert prompts.class_scores is not None
+        iou = iou_matrix(truth.xyxy, prompts.coords)
+        named = prompts.class_scores.argmax(axis=1)
+        hits = [row for row in range(len(truth)) if iou[row].max(initial=0) >= 0.5]
+        found += len(hits)
+        right += sum(named[iou[row].argmax()] == truth.class_id[row] for row in hits)
+        wanted += len(truth)
+        asked += len(prompts)
+    assert found / wanted >= 0.7
+    assert right / found >= 0.85
+    assert asked <= 4 * wanted
+
+
+def test_rehearsal_leaves_the_frame_out(exemplars: Exemplars, similar: SimilarPrompter) -> None:
+    """Heads are surer of the boxes they were shown than of those they were not."""
+    seen, unseen = [], []
+    for number, frame in enumerate(exemplars.frames):
+        for prompts, sure in (
+            (similar.propose(frame.image()), seen),
+            (similar.rehearse(frame.image(), number), unseen),
+        ):
+            assert prompts.class_scores is not None
+            overlap = iou_matrix(frame.xyxy, prompts.coords) >= 0.5
+            sure.extend((overlap * prompts.class_scores.max(axis=1)).max(axis=1, initial=0).tolist())
+    assert np.mean(seen) > np.mean(unseen) + 0.05
+
+
+def test_the_same_seed_gives_the_same_prompts(exemplars: Exemplars, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labeling.prompts.learning.TRAINING_STEPS", 6)
+    monkeypatch.setattr("labeling.prompts.learning._VIEWS", 2)
+    image = exemplars.frames[0].image()
+    monkeypatch.setattr("labeling.prompts.similar._LEAST_PROBABILITY", 0.0)
+    one, other = (SimilarPrompter.fit(exemplars, seed=4).propose(image) for _ in range(2))
+    assert len(one) > 0
+    np.testing.assert_array_equal(one.coords, other.coords)
+    np.testing.assert_array_equal(one.class_scores, other.class_scores)
+
+
+@pytest.mark.parametrize(
+    ("size", "points"),
+    [
+        pytest.param((320, 240), 16 * 12, id="landscape"),
+        pytest.param((90, 160), 9 * 16, id="portrait"),
+        pytest.param((1600, 10), 16, id="a strip"),
+    ],
+)
+def test_grid(size: tuple[int, int], points: int) -> None:
+    prompts = GridPrompter().propose(np.zeros((size[1], size[0], 3), np.uint8))
+    assert prompts.coords.shape == (points, 2)
+    assert not prompts.are_boxes
+    assert prompts.coords.min() > 0
+    assert (prompts.coords < size).all()
+
+
+@pytest.mark.parametrize("names", [(), ("grid", "grid"), ("grid", "magic"), ("",)])
+def test_unknown_prompters(names: tuple[str, ...], exemplars: Exemplars) -> None:
+    with pytest.raises(UsageError, match="expected some of similar, grid, each once"):
+        open_prompters(names, exemplars)
