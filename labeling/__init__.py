@@ -1,0 +1,5 @@
+"""Footage to dataset: frames worth labelling, SAM prompted from a few exemplars, classes, one dataset.
+
+From Python, start at `labeling.collect.collect_frames` and `labeling.job.label_frames`. Nothing is imported
+here, so that `edgeloop label --help` does not wait for torch.
+"""

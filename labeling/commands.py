@@ -106,7 +106,7 @@ def collect(
 @click.option(
     "--confidence",
     type=click.FloatRange(0, 1),
-    default=0.25,
+    default=0.3,
     show_default=True,
     help="Least score of a label; what is a little less sure is listed in review.json.",
 )

@@ -13,7 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from labeling.sam.backbone import PIXEL_MEAN, PIXEL_STD, TAP_CHANNELS, LitePyramid
 
-__all__ = ["CHANNELS", "STRIDES", "extract", "prepared"]
+__all__ = ["CHANNELS", "STRIDES", "extract", "prepared", "working_size"]
 
 STRIDES = (4, 8, 16, 32)
 CHANNELS = TAP_CHANNELS
@@ -31,6 +31,20 @@ def extract(images: Tensor) -> tuple[Tensor, ...]:
     """
     features: tuple[Tensor, ...] = _backbone()(images.contiguous(memory_format=torch.channels_last))
     return features
+
+
+def working_size(image: NDArray[np.uint8], scale: float) -> tuple[int, int]:
+    """Size to which an image is resized before it is looked at.
+
+    Args:
+        image: HxWx3 uint8.
+        scale: Wanted working pixels for a pixel of the image.
+
+    Returns:
+        Width and height, multiples of 32.
+    """
+    height, width = (max(32, round(side * scale / 32) * 32) for side in image.shape[:2])
+    return width, height
 
 
 def prepared(image: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:

@@ -52,7 +52,7 @@ class LabelPlan:
     out: Path
     sam: str = "nano"
     prompts: tuple[str, ...] = ("similar",)
-    confidence: float = 0.25
+    confidence: float = 0.3
     val_share: float = 0.2
     gap_share: float = 0.05
     seed: int = 0
@@ -105,8 +105,11 @@ def label_frames(plan: LabelPlan, stage: Stage) -> LabelReport:
         todo = [entry for entry in entries if entry.file not in ledger]
         frames_per_s = _label_all(plan, todo, exemplars, ledger, stage) if todo else 0.0
         report = _write(plan, entries, exemplars, ledger, unfinished / "dataset")
-    (unfinished / "dataset").replace(plan.out)
+    if report.set_aside < len(entries):
+        (unfinished / "dataset").replace(plan.out)
     shutil.rmtree(unfinished)
+    if report.set_aside == len(entries):
+        raise DataError(f"{plan.frames}: not one of {len(entries)} frames can be read")
     return LabelReport(report, len(entries) - len(todo), frames_per_s, time.monotonic() - began)
 
 
@@ -181,7 +184,4 @@ def _write(
         "prompts": list(plan.prompts),
         "confidence": plan.confidence,
     }
-    report = write_dataset(folder, exemplars.names, frames, plan.frames, info)
-    if report.set_aside == len(entries):
-        raise DataError(f"{plan.frames}: not one of {len(entries)} frames can be read")
-    return report
+    return write_dataset(folder, exemplars.names, frames, plan.frames, info)

@@ -74,15 +74,18 @@ class Ledger:
             job: Everything the results depend on. An unfinished job is taken up again only by the same one.
 
         Raises:
-            DataError: The file belongs to another job, or is no ledger.
+            DataError: The file belongs to another job, is in use, or is no ledger.
         """
         self._path = path
         try:
-            self._db = sqlite3.connect(path, isolation_level=None)
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=1)
+            self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_SCHEMA)
             self._claim(job)
+        except sqlite3.OperationalError as error:
+            raise DataError(f"{path.parent}: in use by another run of this command ({error})") from error
         except sqlite3.DatabaseError as error:
             raise DataError(
                 f"{path}: not a ledger of ours ({error}); remove {path.parent} to start again"
@@ -90,17 +93,19 @@ class Ledger:
 
     def _claim(self, job: Mapping[str, str]) -> None:
         earlier = dict(self._db.execute("SELECT key, value FROM job"))
-        if not earlier:
-            self._db.execute("BEGIN")
-            self._db.executemany("INSERT INTO job VALUES (?, ?)", job.items())
-            self._db.execute("COMMIT")
-        elif earlier != dict(job):
+        if earlier == dict(job):
+            return
+        if self._db.execute("SELECT 1 FROM frame LIMIT 1").fetchone() is not None:
             keys = sorted(key for key in earlier.keys() | job.keys() if earlier.get(key) != job.get(key))
             self._db.close()
             raise DataError(
                 f"{self._path.parent}: holds unfinished work with other {', '.join(keys)}; "
                 "run that command again to finish it, or remove the folder to start anew"
             )
+        self._db.execute("BEGIN")
+        self._db.execute("DELETE FROM job")
+        self._db.executemany("INSERT INTO job VALUES (?, ?)", job.items())
+        self._db.execute("COMMIT")
 
     def __enter__(self) -> Self:
         return self

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from labeling.features import extract, prepared
+from labeling.features import extract, prepared, working_size
 from labeling.prompts.head import STRIDE, CentreHead, HeadOutput, Maps, stacked
 from models.boxes import clip_boxes
 
@@ -76,7 +77,7 @@ class _Lesson:
 def train_heads(
     views: Sequence[View],
     classes: int,
-    size: tuple[int, int],
+    scale: float,
     *,
     seed: int = 0,
     advance: Callable[[int], None] = lambda steps: None,
@@ -88,7 +89,7 @@ def train_heads(
     Args:
         views: The frames, each with all objects of interest boxed.
         classes: Number of classes.
-        size: Width and height to resize the frames to, multiples of 32.
+        scale: Working pixels for a pixel of the frames.
         seed: Of views, order and initial weights.
         advance: Called with 1 after each of `TRAINING_STEPS` steps.
 
@@ -98,19 +99,31 @@ def train_heads(
     """
     rng = np.random.default_rng(seed)
     lessons = [
-        _lesson(number, seen, classes, size)
+        _lesson(number, seen, classes, scale)
         for number, view in enumerate(views)
         for seen in [view, *(_seen_otherwise(view, rng) for _ in range(_VIEWS - 1))]
     ]
     statistics = _statistics([lesson.maps for lesson in lessons[::_VIEWS]])
     heads = []
-    for number in range(HEADS):
-        own = [lesson for lesson in lessons if lesson.frame % HEADS != number]
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed + number)
-            head = CentreHead(classes, statistics)
-        heads.append(_train(head, own or lessons, rng, advance))
+    with _one_thread():
+        for number in range(HEADS):
+            own = [lesson for lesson in lessons if lesson.frame % HEADS != number]
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed + number)
+                head = CentreHead(classes, statistics)
+            heads.append(_train(head, own or lessons, rng, advance))
     return heads
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """So small a network gains nothing from threads; on a busy machine they wait for each other for minutes."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _train(
@@ -174,8 +187,9 @@ def _area(xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray((xyxy[:, 2] - xyxy[:, 0]) * (xyxy[:, 3] - xyxy[:, 1]), np.float32)
 
 
-def _lesson(frame: int, view: View, classes: int, size: tuple[int, int]) -> _Lesson:
+def _lesson(frame: int, view: View, classes: int, scale: float) -> _Lesson:
     height, width = view.image.shape[:2]
+    size = working_size(view.image, scale)
     to_working = np.array([size[0] / width, size[1] / height] * 2, np.float32)
     maps = stacked(extract(prepared(view.image, size)))
     half = (maps[0].half(), maps[1].half(), maps[2].half())  # some hundred megabytes otherwise

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from labeling.exemplars import Exemplars
-from labeling.features import extract, prepared
+from labeling.features import extract, prepared, working_size
 from labeling.prompts.head import CentreHead, decode_boxes, mean_output, stacked
 from labeling.prompts.learning import View, train_heads
 from labeling.prompts.prompt import Prompts
@@ -56,8 +56,7 @@ class SimilarPrompter:
             for frame in exemplars.frames
         ]
         scale = _working_scale(views)
-        size = _working_size(views[0].image, scale)
-        return cls(train_heads(views, len(exemplars.names), size, seed=seed, advance=advance), scale)
+        return cls(train_heads(views, len(exemplars.names), scale, seed=seed, advance=advance), scale)
 
     def propose(self, image: NDArray[np.uint8]) -> Prompts:
         """See `Prompter.propose`."""
@@ -70,7 +69,7 @@ class SimilarPrompter:
     @torch.inference_mode()
     def _ask(self, image: NDArray[np.uint8], heads: Sequence[CentreHead]) -> Prompts:
         height, width = image.shape[:2]
-        size = _working_size(image, self._scale)
+        size = working_size(image, self._scale)
         maps = stacked(extract(prepared(image, size)))
         xyxy, scores = decode_boxes(mean_output([head(maps) for head in heads]), _LEAST_PROBABILITY)
         to_image = np.array([width / size[0], height / size[1]] * 2, np.float32)
@@ -86,9 +85,3 @@ def _working_scale(views: Sequence[View]) -> float:
     long_side = max(views[0].image.shape)
     low, high = (limit / long_side for limit in _LONG_SIDES_PX)
     return float(np.clip(_SMALL_SIDE_PX / np.quantile(sides, 0.1), low, high))
-
-
-def _working_size(image: NDArray[np.uint8], scale: float) -> tuple[int, int]:
-    """Width and height, multiples of 32."""
-    height, width = (max(32, round(side * scale / 32) * 32) for side in image.shape[:2])
-    return width, height

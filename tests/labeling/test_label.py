@@ -18,6 +18,7 @@ from edge.evaluate import evaluate_boxes, precision_recall
 from edge.opencv import read_image
 from export.dataset import open_dataset
 from labeling.job import LabelPlan, label_frames
+from labeling.ledger import FrameResult, Ledger
 from models.errors import DataError
 from tests.calls import Outcome
 from tests.labeling.footage import BROKEN, DRAWN, INDICES, Footage, Labelled, scene_coco, silent
@@ -146,16 +147,41 @@ def test_interrupted_job_goes_on_and_ends_the_same(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "whole"]
 
 
-def test_other_work_in_progress_is_not_touched(footage: Footage, tmp_path: Path, quick: None) -> None:
-    def stop(description: str, total: int) -> object:
-        raise KeyboardInterrupt
+def test_other_work_in_progress_is_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    with Ledger(path, {"sam": "mine"}):
+        pass
+    with Ledger(path, {"sam": "nano"}) as ledger:  # nothing was done under the other name
+        ledger.add(FrameResult(file="a.jpg"))
+        with pytest.raises(DataError, match="in use by another run"):
+            Ledger(path, {"sam": "nano"})
+    with pytest.raises(DataError, match="unfinished work with other sam"):
+        Ledger(path, {"sam": "vit_b"})
+    with Ledger(path, {"sam": "nano"}) as ledger:
+        assert "a.jpg" in ledger
 
-    plan = LabelPlan(footage.frames, footage.exemplars, tmp_path / "out")
-    with pytest.raises(KeyboardInterrupt):
-        label_frames(plan, stop)  # type: ignore[arg-type]
-    other = LabelPlan(footage.frames, footage.exemplars, tmp_path / "out", confidence=0.9)
-    with pytest.raises(DataError, match="unfinished work with other confidence"):
-        label_frames(other, silent)
+
+def test_file_that_is_no_ledger(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    path.write_bytes(b"a letter" * 200)
+    with pytest.raises(DataError, match="not a ledger of ours"):
+        Ledger(path, {})
+
+
+@pytest.mark.parametrize("option", [("--sam", "magic"), ("--prompts", "similar,magic")])
+def test_mistyped_option_can_be_corrected(
+    option: tuple[str, str],
+    footage: Footage,
+    few: Path,
+    tmp_path: Path,
+    quick: None,
+    edgeloop: Callable[..., Outcome],
+) -> None:
+    command = "label", few, "-e", footage.exemplars, "-o", tmp_path / "out"
+    refused = edgeloop(*command, *option)
+    assert refused.code == 2
+    assert "magic" in refused.err
+    assert edgeloop(*command).code == 0
 
 
 def test_existing_dataset_is_refused(
