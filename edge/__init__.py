@@ -12,6 +12,7 @@ onnxruntime.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from edge.sources import Source, open_source
 
 __all__ = ["Detector", "Frame", "Result", "Source", "Timings", "open_source", "results"]
+
+# onnxruntime reports on its use from its import on, unless it is told not to before that.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 _HOMES = {
     "Detector": "edge.detector",

@@ -1,4 +1,4 @@
-"""Ultralytics and onnxruntime, kept at home: what to tell them before they are first imported.
+"""Ultralytics, kept at home: what to tell it before it is first imported.
 
 Left to itself ultralytics looks for a connection when it is imported, reports each training and export to an
 analytics service, fetches fonts, weights and packages that it misses, and calls the experiment trackers that
@@ -16,7 +16,7 @@ __all__ = ["stay_offline"]
 
 
 def stay_offline() -> None:
-    """Switch off their analytics, updates, downloads and logs; call before either is imported.
+    """Switch off its analytics, updates, downloads and logs; call before it is imported.
 
     Ultralytics' settings go to a folder of this process alone, so that neither the user's own settings are
     read or changed, nor trackers named there are called.
@@ -26,7 +26,6 @@ def stay_offline() -> None:
         YOLO_AUTOINSTALL="false",  # no pip install behind the user's back
         YOLO_VERBOSE="false",  # its log and progress bars: we show our own
         ULTRALYTICS_SAFE_LOAD="true",  # checkpoints are read without running code that hides in them
-        ORT_DISABLE_TELEMETRY="1",  # onnxruntime too reports on its use, from its import on
     )
     if "EDGELOOP_ULTRALYTICS" not in os.environ:
         # Processes that we start find the folder in their environment and leave it to us.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -37,3 +38,22 @@ def test_help_of_a_verb_leaves_heavy_packages_out(verb: str) -> None:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert f"edgeloop {verb}" in result.stdout
+
+
+WATCH = """
+import os, sys
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        assert name != "onnxruntime" or os.environ.get("ORT_DISABLE_TELEMETRY") == "1"
+sys.meta_path.insert(0, Watch())
+"""
+
+
+@pytest.mark.parametrize("module", ["edge.session", "labeling.sam.onnx", "export.parity"])
+def test_onnxruntime_is_told_to_keep_quiet_before_it_loads(module: str) -> None:
+    code = f"{WATCH}\nimport {module}\nassert 'onnxruntime' in sys.modules"
+    clean = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=clean
+    )
+    assert result.returncode == 0, result.stderr

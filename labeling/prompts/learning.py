@@ -117,7 +117,7 @@ def train_heads(
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """So small a network gains nothing from threads; on a busy machine they wait for each other for minutes."""
+    """So small a network gains nothing from threads; on a busy machine they wait for each other."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -168,20 +168,19 @@ def test_file_that_is_no_ledger(tmp_path: Path) -> None:
         Ledger(path, {})
 
 
-@pytest.mark.parametrize("option", [("--sam", "magic"), ("--prompts", "similar,magic")])
-def test_mistyped_option_can_be_corrected(
-    option: tuple[str, str],
-    footage: Footage,
-    few: Path,
-    tmp_path: Path,
-    quick: None,
-    edgeloop: Callable[..., Outcome],
+def test_mistyped_option_can_be_corrected_and_ends_in_a_table_and_json(
+    footage: Footage, few: Path, tmp_path: Path, quick: None, edgeloop: Callable[..., Outcome]
 ) -> None:
     command = "label", few, "-e", footage.exemplars, "-o", tmp_path / "out"
-    refused = edgeloop(*command, *option)
+    refused = edgeloop(*command, "--prompts", "similar,magic")
     assert refused.code == 2
     assert "magic" in refused.err
-    assert edgeloop(*command).code == 0
+    done = edgeloop(*command, "--json")
+    assert done.code == 0
+    figures = json.loads(done.out)
+    assert figures["images"] == {"train": 5, "val": 2, "gap": 1}
+    assert set(figures["labels"]) == set(footage.scene.classes)
+    assert all(name in done.err for name in footage.scene.classes)
 
 
 def test_existing_dataset_is_refused(
@@ -191,17 +190,6 @@ def test_existing_dataset_is_refused(
     done = edgeloop("label", footage.frames, "-e", footage.exemplars, "-o", tmp_path / "out")
     assert (done.code, done.out) == (65, "")
     assert done.err.strip().endswith("exists already; name another folder with -o, or remove it")
-
-
-def test_command_prints_a_table_and_json(
-    footage: Footage, few: Path, tmp_path: Path, quick: None, edgeloop: Callable[..., Outcome]
-) -> None:
-    done = edgeloop("label", few, "-e", footage.exemplars, "-o", tmp_path / "out", "--json")
-    assert done.code == 0
-    figures = json.loads(done.out)
-    assert figures["images"] == {"train": 5, "val": 2, "gap": 1}
-    assert set(figures["labels"]) == set(footage.scene.classes)
-    assert all(name in done.err for name in footage.scene.classes)
 
 
 def test_only_unreadable_frames(
