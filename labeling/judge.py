@@ -17,18 +17,25 @@ __all__ = ["Judge", "learn_judge"]
 
 _HIT_IOU = 0.5
 _LEAST_CASES = 10  # right and wrong ones each; with fewer there is nothing to learn weights from
-_PLAIN_WEIGHTS = (0.0, 0.5, 0.5)
 _LIMIT = 1e-3  # probabilities are taken no surer than this
+
+Weights = tuple[float, ...]
+"""Bias, then the weight of each opinion's log odds: the class model's, and the prompter's where it has one."""
+
+_PLAIN_ALONE: Weights = (0.0, 1.0)
+_PLAIN_BOTH: Weights = (0.0, 0.5, 0.5)
 
 
 class Judge:
-    """Joins the two opinions into one probability: a logistic regression on their log odds."""
+    """Joins opinions into one probability: a logistic regression on their log odds."""
 
-    def __init__(self, weights: tuple[float, float, float] = _PLAIN_WEIGHTS) -> None:
+    def __init__(self, both: Weights = _PLAIN_BOTH, alone: Weights = _PLAIN_ALONE) -> None:
         """Args:
-        weights: Bias, and the weights of the prompter's and of the class model's log odds.
+        both: For candidates of which the prompter has an opinion too.
+        alone: For those of which it has none.
         """
-        self._weights = weights
+        self._both = np.array(both, np.float32)
+        self._alone = np.array(alone, np.float32)
 
     def scores(self, candidates: Sequence[Candidate], looks: NDArray[np.float32]) -> NDArray[np.float32]:
         """Judge candidates.
@@ -38,14 +45,13 @@ class Judge:
             looks: float32 (N, classes), what the class model says.
 
         Returns:
-            float32 (N, classes) in [0, 1]. Where a prompter knows no classes, looks are all there is.
+            float32 (N, classes) in [0, 1].
         """
-        scores = looks.copy()
-        bias, of_prompter, of_looks = self._weights
+        scores = np.empty_like(looks)
         for row, candidate in enumerate(candidates):
-            if candidate.class_scores is not None:
-                evidence = of_prompter * _log_odds(candidate.class_scores) + of_looks * _log_odds(looks[row])
-                scores[row] = 1 / (1 + np.exp(-bias - evidence))
+            weights = self._alone if candidate.class_scores is None else self._both
+            log_odds = weights[0] + weights[1:] @ _opinions(candidate, looks[row])
+            scores[row] = 1 / (1 + np.exp(-log_odds))
         return scores
 
 
@@ -57,42 +63,47 @@ def learn_judge(rehearsals: Sequence[Rehearsal], looks: Sequence[NDArray[np.floa
         looks: For each of them (N, classes), what a class model says that has not seen the frame.
 
     Returns:
-        The judge; one with plain weights where one frame or too few cases leave nothing to learn from.
+        The judge; with plain weights where one frame or too few cases leave nothing to learn from.
     """
-    if len(rehearsals) < 2:
-        return Judge()
-    cases = [_cases(rehearsal, own) for rehearsal, own in zip(rehearsals, looks, strict=True)]
-    evidence = np.concatenate([case[0] for case in cases])
-    right = np.concatenate([case[1] for case in cases])
-    if min(right.sum(), (~right).sum()) < _LEAST_CASES:
-        return Judge()
-    model = LogisticRegression().fit(evidence, right)
-    of_prompter, of_looks = model.coef_[0].tolist()
-    return Judge((float(model.intercept_[0]), of_prompter, of_looks))
+    weights = []
+    for has_opinion, plain in ((True, _PLAIN_BOTH), (False, _PLAIN_ALONE)):
+        cases = [
+            case
+            for rehearsal, own in zip(rehearsals, looks, strict=True)
+            for case in _cases(rehearsal, own, has_opinion)
+        ]
+        right = np.array([hit for _, hit in cases], bool)
+        enough = min(right.sum(), (~right).sum()) >= _LEAST_CASES
+        if len(rehearsals) < 2 or not enough:
+            weights.append(plain)
+            continue
+        model = LogisticRegression().fit(np.stack([opinions for opinions, _ in cases]), right)
+        weights.append((float(model.intercept_[0]), *model.coef_[0].tolist()))
+    return Judge(*weights)
 
 
-def _cases(rehearsal: Rehearsal, looks: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Both log odds (N, 2) of what would have been labelled, and whether that would have been right."""
-    rows = [row for row, candidate in enumerate(rehearsal.found) if candidate.class_scores is not None]
+def _cases(
+    rehearsal: Rehearsal, looks: NDArray[np.float32], has_opinion: bool
+) -> list[tuple[NDArray[np.float32], bool]]:
+    """Opinions of what would have been labelled, and whether that would have been right."""
+    rows = [row for row, c in enumerate(rehearsal.found) if (c.class_scores is not None) == has_opinion]
     found = [rehearsal.found[row] for row in rows]
     plain = Judge().scores(found, looks[rows])
     best, class_id = plain.max(axis=1, initial=0), plain.argmax(axis=1)
     free = np.ones(len(rehearsal.frame.xyxy), bool)
-    evidence, right = [], []
+    cases = []
     for row in without_repeats(found, best, class_id):
         overlap = iou_matrix(found[row].xyxy[None], rehearsal.frame.xyxy)[0]
         overlap[~free | (rehearsal.frame.class_id != class_id[row])] = 0
         hit = bool(overlap.max(initial=0) >= _HIT_IOU)
         if hit:
             free[overlap.argmax()] = False
-        class_scores = found[row].class_scores
-        if class_scores is not None:
-            opinions = (class_scores[class_id[row]], looks[rows[row], class_id[row]])
-            evidence.append(_log_odds(np.array(opinions, np.float32)))
-            right.append(hit)
-    return np.array(evidence, np.float32).reshape(-1, 2), np.array(right, bool)
+        cases.append((_opinions(found[row], looks[rows[row]])[:, class_id[row]], hit))
+    return cases
 
 
-def _log_odds(probability: NDArray[np.float32]) -> NDArray[np.float32]:
-    limited = np.clip(probability, _LIMIT, 1 - _LIMIT)
+def _opinions(candidate: Candidate, looks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Log odds (1 or 2, classes)."""
+    opinions = [looks] if candidate.class_scores is None else [looks, candidate.class_scores]
+    limited = np.clip(np.stack(opinions), _LIMIT, 1 - _LIMIT)
     return np.asarray(np.log(limited / (1 - limited)), np.float32)

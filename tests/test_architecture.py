@@ -49,7 +49,7 @@ sys.meta_path.insert(0, Watch())
 """
 
 
-@pytest.mark.parametrize("module", ["edge.session", "labeling.sam.onnx", "export.parity"])
+@pytest.mark.parametrize("module", ["edge.session", "labeling.sam.onnx", "export.onnx"])
 def test_onnxruntime_is_told_to_keep_quiet_before_it_loads(module: str) -> None:
     code = f"{WATCH}\nimport {module}\nassert 'onnxruntime' in sys.modules"
     clean = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
