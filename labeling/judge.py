@@ -20,7 +20,7 @@ _LEAST_CASES = 10  # right and wrong ones each; with fewer there is nothing to l
 _LIMIT = 1e-3  # probabilities are taken no surer than this
 
 Weights = tuple[float, ...]
-"""Bias, then the weight of each opinion's log odds: the class model's, and the prompter's where it has one."""
+"""Bias, then the weight of each opinion's log odds: the class model's, then the prompter's if it has one."""
 
 _PLAIN_ALONE: Weights = (0.0, 1.0)
 _PLAIN_BOTH: Weights = (0.0, 0.5, 0.5)
