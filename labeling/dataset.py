@@ -91,12 +91,7 @@ def write_dataset(
             labels[names[label.class_id]][frame.split.value] += 1
         _write_image(folder, frame, frames_folder)
         coco.add(frame)
-    (folder / "data.yaml").write_text(
-        yaml.safe_dump(
-            {"train": "images/train", "val": "images/val", "names": dict(enumerate(names))}, sort_keys=False
-        ),
-        encoding="utf-8",
-    )
+    _write_config(folder / "data.yaml", names)
     digest = _digest(folder, names)
     coco.write(folder / "instances.json", digest)
     review.write(folder / "review.json")
@@ -110,6 +105,11 @@ def write_dataset(
         set_aside=len(review.set_aside),
         digest=digest,
     )
+
+
+def _write_config(path: Path, names: Sequence[str]) -> None:
+    config = {"train": "images/train", "val": "images/val", "names": dict(enumerate(names))}
+    path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
 
 
 def _write_image(folder: Path, frame: LabelledFrame, frames_folder: Path) -> None:

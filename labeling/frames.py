@@ -89,7 +89,7 @@ def read_frames(folder: Path) -> tuple[FrameEntry, ...]:
 
     Raises:
         NoInputError: There is no such folder, or no frame in it.
-        DataError: frames.jsonl is malformed or names a file twice.
+        DataError: frames.jsonl is malformed, or two frames have the same name.
     """
     if not folder.is_dir():
         raise NoInputError(f"{folder}: no such folder; expected frames as `edgeloop collect` writes them")
@@ -97,11 +97,15 @@ def read_frames(folder: Path) -> tuple[FrameEntry, ...]:
     entries = tuple(_listed(listed) if listed.is_file() else _unlisted(folder))
     if not entries:
         raise NoInputError(f"{folder}: there is no frame in it; expected images, or {_LIST} beside them")
-    seen: set[str] = set()
+    stems: dict[str, str] = {}  # a label file is named like its image, whatever the image's suffix
     for entry in entries:
-        if entry.file in seen:
-            raise DataError(f"{listed}: {entry.file} is listed twice; every frame needs a file of its own")
-        seen.add(entry.file)
+        stem = Path(entry.file).stem
+        if stem in stems:
+            raise DataError(
+                f"{folder}: {stems[stem]} and {entry.file} would share one label file; "
+                "give every frame a name of its own"
+            )
+        stems[stem] = entry.file
     return entries
 
 

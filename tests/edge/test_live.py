@@ -36,11 +36,21 @@ def camera(count: int | None, period_s: float, *, closed: threading.Event | None
 
 
 def test_a_slow_consumer_gets_the_newest_frame_and_every_drop_is_counted() -> None:
-    with LiveSource("camera", camera(100, 0.005), fps=200) as source:
-        taken = []
-        for frame in source:
+    delivered = [-1]
+
+    def counted() -> Generator[Image]:
+        for index, image in enumerate(camera(100, 0.005)):
+            delivered[0] = index
+            yield image
+
+    with LiveSource("camera", counted(), fps=200) as source:
+        taken, frames = [], iter(source)
+        while True:
+            arrived = delivered[0] - 1  # the last one may still be on its way
+            if (frame := next(frames, None)) is None:
+                break
             taken.append(frame.index)
-            assert time.monotonic() - frame.captured_at < 0.02, "an old frame was handed out"
+            assert frame.index >= arrived, "an old frame was handed out"
             assert int(frame.image[0, 0, 0]) == frame.index
             time.sleep(0.05)
     assert taken == sorted(taken)
@@ -49,8 +59,8 @@ def test_a_slow_consumer_gets_the_newest_frame_and_every_drop_is_counted() -> No
 
 
 def test_a_fast_consumer_loses_nothing() -> None:
-    with LiveSource("camera", camera(30, 0.01), fps=100) as source:
-        assert [frame.index for frame in source] == list(range(30))
+    with LiveSource("camera", camera(10, 0.05), fps=20) as source:
+        assert [frame.index for frame in source] == list(range(10))
     assert source.dropped == 0
 
 
@@ -88,7 +98,7 @@ def test_stop_wakes_a_consumer_that_waits_in_vain() -> None:
         threading.Timer(0.1, source.stop).start()
         began_at = time.monotonic()
         assert list(frames) == []
-        assert time.monotonic() - began_at < 1
+        assert time.monotonic() - began_at < 5
 
 
 def test_closing_releases_the_device_in_the_capture_thread() -> None:

@@ -39,7 +39,7 @@ def test_half_a_last_line_is_what_a_killed_collect_leaves(tmp_path: Path) -> Non
     [
         pytest.param(LINE + "{}\n", "frames.jsonl:2: file", id="a line without a file"),
         pytest.param("no json\n" + LINE, "frames.jsonl:1", id="a line that is no json"),
-        pytest.param(LINE + LINE, "listed twice", id="a frame twice"),
+        pytest.param(LINE + LINE, "share one label file", id="a frame twice"),
         pytest.param(LINE.replace("a.jpg", "../a.jpg"), "must be a name", id="a file elsewhere"),
     ],
 )
@@ -53,4 +53,11 @@ def test_missing_and_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(NoInputError, match="no such folder"):
         read_frames(tmp_path / "nothing")
     with pytest.raises(NoInputError, match="no frame in it"):
+        read_frames(tmp_path)
+
+
+def test_names_that_differ_in_the_suffix_only(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    (tmp_path / "a.png").touch()
+    with pytest.raises(DataError, match=r"a\.jpg and a\.png would share one label file"):
         read_frames(tmp_path)
