@@ -95,7 +95,10 @@ def collect(
 )
 @click.option("-o", "--out", required=True, type=_FOLDER, help="Folder of the dataset; must not exist.")
 @click.option(
-    "--sam", default="nano", show_default=True, help="Segmenter: nano, or the path of a checkpoint."
+    "--sam",
+    default="nano",
+    show_default=True,
+    help="Segmenter: nano, vit_b, vit_l, vit_h, or the path of a checkpoint.",
 )
 @click.option(
     "--prompts",
