@@ -1,5 +1,8 @@
 """Train `nano` within a time limit, and go on where an earlier run stopped.
 
+Crops grow with the time spent, from 256 px, which is quick, to the 512 px of inference: attention learnt over few
+cells is thin over many. The deep half of the backbone joins after the first tenth.
+
     python -m labeling.sam.recipe --data coco=3 --data people --hours 1.5 -o OUT --check coco_val
 
 OUT/state.pt goes on training; OUT/nano.safetensors holds the averaged weights in fp16, ready to ship;
@@ -11,8 +14,9 @@ from __future__ import annotations
 import json
 import math
 import time
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import torch
@@ -30,6 +34,26 @@ from ..segmenter import SamSegmenter
 from .data import PromptedCrops, collate
 from .loss import prompt_loss
 
+
+class Stage(NamedTuple):
+    """What a step consists of, from a share of the training time on."""
+
+    start: float
+    crop: int
+    batch: int
+    boxes: int
+    points: int
+
+
+# From which share of the time: side of the crops in px, crops a step, box prompts and point prompts a crop.
+_STAGES = (
+    Stage(0.0, crop=256, batch=8, boxes=4, points=4),
+    Stage(0.5, crop=384, batch=6, boxes=5, points=5),
+    Stage(0.75, crop=512, batch=4, boxes=6, points=6),
+)
+_BACKBONE_FROM = 0.1  # share of the time
+_BACKBONE_BLOCK = 5  # of the backbone, the first that learns: strides 16 and 32
+_BACKBONE_LR_SHARE = 0.1
 _EMA_DECAY = 0.999
 _WARM_UP_STEPS = 200
 _SAVE_EVERY_S = 240.0
@@ -42,14 +66,7 @@ _SAVE_EVERY_S = 240.0
 @click.option("--check", type=click.Path(path_type=Path), help="COCO folder to measure on, never trained on.")
 @click.option("--hours", type=float, required=True, help="Time limit, earlier runs of OUT counted in.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
-@click.option("--crop", default=256, show_default=True, help="Side of the training crops, px.")
-@click.option("--batch", default=8, show_default=True, help="Crops a step.")
-@click.option("--boxes", default=4, show_default=True, help="Box prompts a crop.")
-@click.option("--points", default=2, show_default=True, help="Point prompts a crop.")
 @click.option("--lr", default=1e-3, show_default=True, help="Peak learning rate.")
-@click.option(
-    "--unfreeze-at", default=0.6, show_default=True, help="Share of the time before the backbone learns."
-)
 @click.option("--seed", default=1, show_default=True)
 @click.option("--workers", default=1, show_default=True, help="Processes that prepare crops.")
 @click.option("--device", default="cpu", show_default=True)
@@ -58,12 +75,7 @@ def main(
     check: Path | None,
     hours: float,
     out: Path,
-    crop: int,
-    batch: int,
-    boxes: int,
-    points: int,
     lr: float,
-    unfreeze_at: float,
     seed: int,
     workers: int,
     device: str,
@@ -71,11 +83,16 @@ def main(
     torch.manual_seed(seed)
     out.mkdir(parents=True, exist_ok=True)
     model = build_nano(pretrained_backbone=True).to(device)
-    trainer = Trainer(model, out, lr=lr, limit_s=hours * 3600, unfreeze_at=unfreeze_at)
+    trainer = Trainer(model, out, lr=lr, limit_s=hours * 3600)
     folders = [_parse(text) for text in data]
-    crops = PromptedCrops(folders, crop=crop, boxes=boxes, points=points, seed=seed + trainer.step)
-    loader = DataLoader(crops, batch_size=batch, num_workers=workers, collate_fn=collate)
-    trainer.fit(loader)
+    for stage, after in pairwise([*_STAGES, None]):
+        end = after.start if after else 1.0
+        if trainer.progress < end:
+            crops = PromptedCrops(
+                folders, crop=stage.crop, boxes=stage.boxes, points=stage.points, seed=seed + trainer.step
+            )
+            loader = DataLoader(crops, batch_size=stage.batch, num_workers=workers, collate_fn=collate)
+            trainer.fit(loader, until=end)
     if check is not None:
         model.load_state_dict(trainer.average)
         scores = evaluate_segmenter(SamSegmenter(model.eval()), check)
@@ -85,13 +102,13 @@ def main(
 class Trainer:
     """Optimiser, schedule, weight average and checkpoints of one run."""
 
-    def __init__(self, model: Sam, out: Path, *, lr: float, limit_s: float, unfreeze_at: float) -> None:
-        self.model, self.out, self.limit_s, self.unfreeze_at = model, out, limit_s, unfreeze_at
+    def __init__(self, model: Sam, out: Path, *, lr: float, limit_s: float) -> None:
+        self.model, self.out, self.limit_s = model, out, limit_s
         self.lr = lr
         backbone = list(model.image_encoder.backbone.parameters())
         known = {id(p) for p in backbone}
         fresh = [p for p in model.parameters() if id(p) not in known]
-        groups = [{"params": fresh, "share": 1.0}, {"params": backbone, "share": 0.1}]
+        groups = [{"params": fresh, "share": 1.0}, {"params": backbone, "share": _BACKBONE_LR_SHARE}]
         self.optimizer = torch.optim.AdamW(groups, lr=lr, weight_decay=0.02, betas=(0.9, 0.98))
         self.average = {k: v.detach().clone() for k, v in model.state_dict().items()}
         self.step, self.images, self.elapsed_s = 0, 0, 0.0
@@ -100,17 +117,21 @@ class Trainer:
         if state.is_file():
             self._resume(torch.load(state, map_location=model.device, weights_only=True))
 
-    def fit(self, loader: DataLoader[Any]) -> None:
-        """Train until the time limit; save every few minutes and at the end."""
+    @property
+    def progress(self) -> float:
+        """Share of the time that is spent."""
+        return self.elapsed_s / self.limit_s
+
+    def fit(self, loader: DataLoader[Any], *, until: float = 1.0) -> None:
+        """Train until a share of the time is spent; save every few minutes and at the end."""
         self.model.train()
         before, began, saved = self.elapsed_s, time.monotonic(), time.monotonic()
         seen: list[tuple[float, float, float]] = []
         for batch in loader:
             self.elapsed_s = before + time.monotonic() - began
-            progress = self.elapsed_s / self.limit_s
-            if progress >= 1:
+            if self.progress >= until:
                 break
-            self._schedule(progress)
+            self._schedule()
             seen.append(self._train_step(batch))
             if self.step % 50 == 0:
                 self._log(seen)
@@ -148,14 +169,15 @@ class Trainer:
         self.step, self.images = state["counters"]["step"], state["counters"]["images"]
         self.elapsed_s, self.history = state["counters"]["elapsed_s"], state["history"]
 
-    def _schedule(self, progress: float) -> None:
-        """Warm up, then a half cosine to zero at the time limit; the backbone joins late."""
+    def _schedule(self) -> None:
+        """Warm up, then a half cosine to zero at the time limit; the deep half of the backbone joins late."""
         warm = min(1.0, (self.step + 1) / _WARM_UP_STEPS)
-        decay = 0.5 * (1 + math.cos(math.pi * progress))
+        decay = 0.5 * (1 + math.cos(math.pi * self.progress))
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr * group["share"] * warm * decay
-        for parameter in self.model.image_encoder.backbone.parameters():
-            parameter.requires_grad_(progress >= self.unfreeze_at)
+        backbone = self.model.image_encoder.backbone
+        backbone.requires_grad_(False)
+        backbone.blocks[_BACKBONE_BLOCK:].requires_grad_(self.progress >= _BACKBONE_FROM)
 
     def _train_step(self, batch: dict[str, Tensor]) -> tuple[float, float, float]:
         batch = {k: v.to(self.model.device) for k, v in batch.items()}

@@ -10,6 +10,7 @@ __all__ = ["prompt_loss"]
 
 _FOCAL_WEIGHT = 20.0
 _FOCAL_GAMMA = 2.0
+_IOU_WEIGHT = 4.0
 
 
 def prompt_loss(
@@ -18,7 +19,7 @@ def prompt_loss(
     """Loss over prompts.
 
     A box means one mask: output 0 learns it. A point may mean a part or the whole: of outputs 1 to 3 only the
-    best one learns, so that they stay different. Every output learns how good it is.
+    best one learns in full, so that they stay different. Every output learns how good it is.
 
     Args:
         logits: (N, 4, h, w) mask logits.
@@ -32,13 +33,14 @@ def prompt_loss(
     logits = logits.float()
     target = masks.unsqueeze(1).expand_as(logits)
     quality = _FOCAL_WEIGHT * _focal(logits, target) + _dice(logits, target)
-    single, best = quality[:, 0], quality[:, 1:].min(dim=1).values
-    mask_loss = torch.where(is_box, single + 0.1 * best, 0.3 * single + best).mean()
+    single, several = quality[:, 0], quality[:, 1:]
+    best = several.min(dim=1).values
+    mask_loss = torch.where(is_box, single + 0.1 * best, 0.3 * single + best + 0.1 * several.mean(1)).mean()
     with torch.no_grad():
         hit, truth = logits > 0, target > 0.5
         union = (hit | truth).sum((2, 3)).clamp(min=1)
         true_iou = (hit & truth).sum((2, 3)) / union
-    return mask_loss + F.mse_loss(predicted_iou.float(), true_iou), true_iou
+    return mask_loss + _IOU_WEIGHT * F.mse_loss(predicted_iou.float(), true_iou), true_iou
 
 
 def _focal(logits: Tensor, target: Tensor) -> Tensor:
