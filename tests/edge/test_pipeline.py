@@ -156,6 +156,6 @@ def test_memory_is_bounded(detector: Detector) -> None:
     meter = Meter(detector.names)
     pipeline.run(Failing(None), detector, [], meter, max_frames=WINDOW + 200)
     before = psutil.Process().memory_info().rss
-    pipeline.run(Failing(None), detector, [], meter, max_frames=2 * WINDOW + 400)
+    pipeline.run(Failing(None), detector, [], meter, max_frames=WINDOW + 200)
     assert psutil.Process().memory_info().rss - before < 2e6
     assert meter.frames == 2 * WINDOW + 400
