@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from edge.frame import Frame
-from edge.metrics import Meter
+from edge.metrics import Meter, RunSummary
 from edge.sources import Source
 from edge.tracker import Tracker
 from edge.zones import ZoneCounter
@@ -52,6 +52,27 @@ class Camera:
         if self.source.live:
             return frame.captured_at
         return frame.index / (self.source.fps or DEFAULT_FPS)
+
+    def summary(self, *, model: str, provider: str) -> RunSummary:
+        """Sum up the run on this source.
+
+        Args:
+            model: Path of the model.
+            provider: Execution provider that ran it.
+
+        Returns:
+            The figures so far.
+        """
+        figures = self.meter.summary(
+            model=model,
+            source=self.source.name,
+            provider=provider,
+            dropped=self.source.dropped,
+            skipped=self.source.skipped,
+        )
+        if self.zones is None:
+            return figures
+        return replace(figures, zones=self.zones.zone_totals(), lines=self.zones.line_totals())
 
     def end(self, error: Exception | None) -> None:
         """Finish what was begun for this source.

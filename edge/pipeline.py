@@ -6,6 +6,7 @@ any other source a thread reads the next frame while the model works on this one
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
@@ -23,6 +24,8 @@ from edge.zones import Event, ZoneCounter
 from models.detections import Detections
 
 __all__ = ["Result", "Timings", "results", "run", "run_all"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,8 @@ def run_all(
             camera = cameras[number]
             if isinstance(arrival, Ended):
                 camera.end(arrival.error)
+                if arrival.error is not None and len(cameras) > 1:
+                    log.warning("%s; the other sources go on", arrival.error)
             else:
                 result = _detect(arrival, detector, camera)
                 for sink in (*sinks, *camera.sinks):

@@ -51,7 +51,7 @@ class Tracker:
         try:
             import supervision
             import trackers
-        except ImportError as error:
+        except ModuleNotFoundError as error:
             raise UnavailableError(
                 f"tracking: the package {error.name} is not installed; pip install 'edgeloop[track]'"
             ) from error

@@ -72,4 +72,5 @@ class Window(Sink):
             self._on_quit()
 
     def close(self) -> None:
-        cv2.destroyAllWindows()
+        if cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) >= 0:
+            cv2.destroyWindow(self._title)

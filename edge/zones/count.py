@@ -19,7 +19,7 @@ from edge.zones.file import Line, Zone, ZoneFile
 from models.detections import Detections
 from models.errors import DataError
 
-__all__ = ["Event", "ZoneCounter", "ZoneTotals"]
+__all__ = ["Event", "Side", "ZoneCounter", "ZoneTotals"]
 
 Side = Literal["in", "out"]
 T = TypeVar("T")
