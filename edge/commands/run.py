@@ -91,10 +91,11 @@ def run(
 
     check_summary(summary, overwrite)
     detector = Detector(model, **model_settings)
+    places = list(_places(zones, sources, detector))
     with ExitStack() as opened:
         cameras = [
             _camera(detector, opened.enter_context(source), track, place)
-            for source, place in zip(_open(sources), _places(zones, sources, detector), strict=True)
+            for source, place in zip(_open(sources), places, strict=True)
         ]
         _check_names(cameras)
         stop = partial(_stop, cameras)

@@ -163,7 +163,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(block_model: Path) -> None:
         pytest.param(["{model}", "{clip}", "--video", "out.webm"], 2, "unknown suffix", id="unknown suffix"),
         pytest.param(["{model}", "{clip}", "--max-frames", "0"], 2, "Invalid value", id="limit of nothing"),
         pytest.param(["{model}", "{clip}", "--provider", "cuda"], 69, "cuda", id="provider not here"),
-        pytest.param(["{model}"], 2, "Missing argument 'SOURCE'", id="no source"),
+        pytest.param(["{model}"], 2, "Missing argument 'SOURCE...'", id="no source"),
         pytest.param(["{model}", "97"], 69, "camera 97", id="no camera"),
         pytest.param(["{model}", "97", "98"], 69, "2 of 2 sources failed: camera 97", id="no camera at all"),
         pytest.param(["{model}", "{clip}", "nowhere.mp4"], 66, "nowhere.mp4", id="one source missing"),
