@@ -76,15 +76,13 @@ def annotate(
         HxWx3 uint8, BGR.
     """
     canvas = image.copy()
-    if zones is not None:
-        draw_zones(canvas, zones)
+    taken = [] if zones is None else draw_zones(canvas, zones)
     style = _Style.fit(*canvas.shape[:2])
     boxes: list[Rect] = [(x1, y1, x2, y2) for x1, y1, x2, y2 in detections.xyxy.round().astype(int).tolist()]
     # Large boxes first, so that a small object in front of a large one keeps its outline.
     order = sorted(range(len(boxes)), key=lambda row: -_area(boxes[row]))
     for row in order:
         _draw_box(canvas, boxes[row], color_of(int(detections.class_id[row])), style)
-    taken: list[Rect] = []
     for row in sorted(order, key=lambda row: -detections.confidence[row]):
         text = _caption(detections, row, names, confidence)
         _draw_label(canvas, boxes[row], text, color_of(int(detections.class_id[row])), style, taken)

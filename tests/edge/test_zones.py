@@ -13,6 +13,7 @@ import pytest
 from edge.annotate import annotate
 from edge.zones import Event, ZoneCounter, ZoneFile, ZoneTotals, read_zones
 from edge.zones.count import FORGET_S
+from edge.zones.draw import INK
 from models.detections import Detections
 from models.errors import DataError, EdgeloopError, NoInputError
 
@@ -228,6 +229,16 @@ def test_zones_are_drawn_under_the_boxes_with_their_counts() -> None:
     assert (empty[130:170, 130:190] == 128).all(), "the ground inside stays visible"
     walk(places, [at((1, 150, 150))])
     assert (annotate(image, Detections.empty(), NAMES, zones=places) != empty).any(), "the count has changed"
+
+
+def test_labels_of_boxes_leave_the_counts_readable() -> None:
+    image = np.full((240, 320, 3), 128, np.uint8)
+    places = counter(zones=[zone()])
+    empty = annotate(image, Detections.empty(), NAMES, zones=places)
+    text = (empty[80:96, 100:240] == INK).all(axis=2)
+    assert text.any()
+    below = annotate(image, at((1, 110, 140)), NAMES, zones=places)
+    assert ((below[80:96, 100:240] == INK).all(axis=2) == text).all()
 
 
 @pytest.mark.parametrize("size", [(8, 8), (3840, 2160)])
