@@ -120,7 +120,7 @@ def run(
 
 
 def _open(sources: Sequence[str]) -> Iterator[Source]:
-    """Every source; where there are others, one that does not answer waits for nobody."""
+    """Every source; where there are others, one that does not answer is left to fail alone."""
     from edge.sources import open_source, open_source_or_absent
 
     yield from map(open_source if len(sources) == 1 else open_source_or_absent, sources)

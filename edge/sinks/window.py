@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import cv2
@@ -72,5 +73,5 @@ class Window(Sink):
             self._on_quit()
 
     def close(self) -> None:
-        if cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) >= 0:
+        with suppress(cv2.error):  # its user may have closed it, and it may be closed twice
             cv2.destroyWindow(self._title)
