@@ -189,6 +189,23 @@ def test_a_window_needs_a_screen() -> None:
         Window("edgeloop", NAMES, on_quit=lambda: None)
 
 
+def test_a_window_closes_alone_and_may_be_closed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    open_windows = {"edgeloop: other"}
+
+    def destroy(title: str) -> None:
+        if title not in open_windows:
+            raise cv2.error("NULL window")
+        open_windows.remove(title)
+
+    monkeypatch.setattr("edge.sinks.window.has_screen", lambda: True)
+    monkeypatch.setattr(cv2, "namedWindow", lambda title, _flags: open_windows.add(title))
+    monkeypatch.setattr(cv2, "destroyWindow", destroy)
+    with Window("edgeloop: one", NAMES, on_quit=lambda: None) as window:
+        assert "edgeloop: one" in open_windows
+        window.close()
+    assert open_windows == {"edgeloop: other"}
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
