@@ -100,6 +100,7 @@ def collect(
     show_default=True,
     help="Segmenter: nano, vit_b, vit_l, vit_h, or the path of a checkpoint.",
 )
+@click.option("--offline", is_flag=True, help="Never fetch a checkpoint; use what is in the cache.")
 @click.option(
     "--prompts",
     default="similar",
@@ -134,6 +135,7 @@ def label(
     exemplars: Path,
     out: Path,
     sam: str,
+    offline: bool,
     prompts: str,
     confidence: float,
     val_share: float,
@@ -153,6 +155,7 @@ def label(
         exemplars=exemplars,
         out=out,
         sam=sam,
+        offline=offline,
         prompts=tuple(prompts.split(",")),
         confidence=confidence,
         val_share=val_share,

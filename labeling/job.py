@@ -40,6 +40,7 @@ class LabelPlan:
         exemplars: The person's boxes, COCO json.
         out: Folder of the dataset; must not exist.
         sam: Name or path of the segmenter.
+        offline: Never reach out for a checkpoint.
         prompts: Names of the prompters.
         confidence: Least score of a label, in [0, 1].
         val_share: Share of the frames that become val.
@@ -51,6 +52,7 @@ class LabelPlan:
     exemplars: Path
     out: Path
     sam: str = "nano"
+    offline: bool = False
     prompts: tuple[str, ...] = ("similar",)
     confidence: float = 0.3
     val_share: float = 0.2
@@ -93,6 +95,7 @@ def label_frames(plan: LabelPlan, stage: Stage) -> LabelReport:
         DataError: The exemplars or frames.jsonl are malformed, `plan.out` exists, not one frame can be read,
             or unfinished work was started with another plan.
         UsageError: There is no such segmenter.
+        UnavailableError: Its checkpoint is not in the cache and cannot be fetched.
     """
     began = time.monotonic()
     if plan.out.exists():
@@ -146,7 +149,7 @@ def _label_all(
 
 
 def _learn(plan: LabelPlan, exemplars: Exemplars, stage: Stage) -> FrameLabeler:
-    segmenter = load(plan.sam)
+    segmenter = load(plan.sam, offline=plan.offline)
     with stage("Learning", TRAINING_STEPS * plan.prompts.count("similar")) as advance:
         prompters = open_prompters(plan.prompts, exemplars, seed=plan.seed, advance=advance)
         rehearsals = rehearse(exemplars, prompters, segmenter)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -74,9 +75,9 @@ def load(name: str, *, offline: bool = False) -> Segmenter:
     from .official import OFFICIAL, fetch, load_checkpoint
 
     if name in OFFICIAL:
-        with progress_bar(OFFICIAL[name].size, f"Fetching {name}") as advance:
-            path = fetch(OFFICIAL[name], offline=offline, advance=advance)
-        return load_checkpoint(path)
+        return load_checkpoint(
+            fetch(OFFICIAL[name], offline=offline, bar=partial(progress_bar, in_bytes=True))
+        )
     if name.endswith(".pth"):
         return load_checkpoint(Path(name))
     expected = f"nano, {', '.join(OFFICIAL)}, or the path of a .pth or .safetensors file"

@@ -16,10 +16,9 @@ import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from segment_anything.modeling import Sam
 from torch import Tensor, nn
 
-from ..nano import STRIDE, draw_prompts
+from ..nano import STRIDE, Nano, draw_prompts
 from ..weights import load_nano
 
 __all__ = ["write_onnx"]
@@ -34,7 +33,7 @@ def main(weights: Path, out: Path) -> None:
     write_onnx(load_nano(weights).model, out)
 
 
-def write_onnx(model: Sam, out: Path) -> tuple[Path, Path]:
+def write_onnx(model: Nano, out: Path) -> tuple[Path, Path]:
     """Write `nano_encoder.onnx` and `nano_decoder.onnx`.
 
     The encoder maps (1, 3, H, W) float32 normalised RGB, H and W multiples of 32 up to 512, to a packed
@@ -74,7 +73,7 @@ class _Decoder(nn.Module):
 
     places: Tensor
 
-    def __init__(self, model: Sam) -> None:
+    def __init__(self, model: Nano) -> None:
         super().__init__()
         self.prompts, self.decoder = model.prompt_encoder, model.mask_decoder
         self.register_buffer("places", model.prompt_encoder.get_dense_pe().detach())
@@ -90,8 +89,7 @@ class _Decoder(nn.Module):
         is_box = (labels[:, :1] == 2).float()
         gate = 1 - box_channels + box_channels * is_box
         dense = self.prompts.mask_downscaling(drawing * gate[:, :, None, None])
-        places = self.places[:, :, :height, :width]
-        return self.decoder.predict_masks(embedding, places, tokens, dense)  # type: ignore[no-any-return]
+        return self.decoder.predict_masks(embedding, self.places, tokens, dense)  # type: ignore[no-any-return]
 
     def _tokens(self, coords: Tensor, labels: Tensor) -> Tensor:
         prompts = self.prompts
