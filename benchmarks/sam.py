@@ -23,6 +23,7 @@ from segment_anything import SamAutomaticMaskGenerator
 from segment_anything.modeling import Sam
 from torch.utils.flop_counter import FlopCounterMode
 
+from edge.synth import open_scene
 from labeling.sam import load
 from labeling.sam.evaluate import evaluate_segmenter
 from labeling.sam.segmenter import SamSegmenter
@@ -38,7 +39,7 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path, help="COCO folder with RLE masks")
     parser.add_argument("--sam", default="nano", help="as in `edgeloop label --sam`")
-    parser.add_argument("--frame", type=Path, help="image to time on; a 768x432 noise picture by default")
+    parser.add_argument("--frame", type=Path, help="image to time on; by default the built-in scene, 768x432")
     parser.add_argument("--skip-everything", action="store_true", help="minutes with the official models")
     parser.add_argument("--limit", type=int, help="use only this many images")
     arguments = parser.parse_args()
@@ -67,7 +68,7 @@ def main() -> None:
 
 def _frame(path: Path | None) -> np.ndarray:
     if path is None:
-        return np.random.default_rng(0).integers(0, 255, (432, 768, 3), dtype=np.uint8)
+        return open_scene("conveyor", size=(768, 432)).render(500)
     image = cv2.imread(str(path))
     if image is None:
         raise SystemExit(f"{path}: cannot be read as an image")
@@ -75,7 +76,7 @@ def _frame(path: Path | None) -> np.ndarray:
 
 
 def _size(model: Sam) -> dict[str, float]:
-    """Millions of parameters, and FLOPs of the encoder at its full square input and of one prompt's decoding."""
+    """Millions of parameters, and FLOPs of the encoder at its full square input and of decoding one box."""
     side = model.image_encoder.img_size
     with torch.inference_mode():
         with FlopCounterMode(display=False) as encoder:
