@@ -12,6 +12,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     TextColumn,
@@ -42,12 +43,15 @@ def progress(items: Iterable[T], description: str) -> Iterator[T]:
 
 
 @contextmanager
-def progress_bar(total: int | None, description: str) -> Iterator[Callable[[int], None]]:
+def progress_bar(
+    total: int | None, description: str, *, in_bytes: bool = False
+) -> Iterator[Callable[[int], None]]:
     """A bar that is moved by hand, for work that is not an iterable.
 
     Args:
         total: Number of steps; None where nobody knows.
         description: What is being done, e.g. "Training".
+        in_bytes: Steps are bytes, to be shown as kB, MB or GB.
 
     Yields:
         advance: call it with the number of steps done since the last call.
@@ -55,7 +59,7 @@ def progress_bar(total: int | None, description: str) -> Iterator[Callable[[int]
     columns = (
         TextColumn("{task.description:<12}"),
         BarColumn(bar_width=32),
-        MofNCompleteColumn(),
+        DownloadColumn() if in_bytes else MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from edge.frame import Frame
 from edge.sources import Source
 from labeling.frames import FrameEntry, FrameWriter
+from labeling.looks import measured, perceptual_hash
 from models.errors import NoInputError
 
 if TYPE_CHECKING:
@@ -26,10 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CollectPlan", "CollectReport", "FrameSelector", "Verdict", "collect_frames"]
 
-_MEASURED_WIDTH_PX = 640  # sharpness depends on scale, so it is measured at one
 _SHARPNESS_WINDOW = 61
 _RECENT = 16
-_HASH_SIDE = 16  # 256 bits: the usual 64 do not see a small part move over a large still picture
 
 
 class Verdict(Enum):
@@ -63,13 +62,13 @@ class FrameSelector:
         Returns:
             Whether to keep it, or why not.
         """
-        grey = _measured(image)
+        grey = measured(image)
         sharpness = float(cv2.Laplacian(grey, cv2.CV_32F).var())
         self._sharpness.append(sharpness)
         if sharpness < self._min_sharpness * median(self._sharpness):
             return Verdict.BLURRED
         if self._min_difference > 0:
-            code = _perceptual_hash(grey)
+            code = perceptual_hash(grey)
             if any(code - other < self._min_difference for other in self._kept):
                 return Verdict.REPEATED
             self._kept.append(code)
@@ -186,19 +185,3 @@ def _entry(source: Source, frame: Frame, time_s: float) -> FrameEntry:
         time_s=None if math.isnan(time_s) else round(time_s, 4),
         wall_time=round(frame.wall_time, 3) if source.live else None,
     )
-
-
-def _measured(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Grey, and never wider than sharpness is measured at."""
-    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-    scale = _MEASURED_WIDTH_PX / max(grey.shape)
-    if scale < 1:
-        grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    return np.asarray(grey, np.uint8)
-
-
-def _perceptual_hash(grey: NDArray[np.uint8]) -> ImageHash:
-    import imagehash
-    from PIL import Image
-
-    return imagehash.phash(Image.fromarray(grey), hash_size=_HASH_SIDE)

@@ -9,7 +9,7 @@ import hashlib
 import os
 import pickle
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
@@ -33,6 +33,8 @@ _CHUNK_BYTES = 1 << 20
 _EMBED_DIMS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 
 Advance = Callable[[int], None]
+Bar = Callable[[int, str], AbstractContextManager[Advance]]
+"""Opens a progress bar of so many bytes under a name, and gives what to call with the bytes that came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,12 @@ OFFICIAL: Mapping[str, Checkpoint] = MappingProxyType(
 )
 
 
-def fetch(checkpoint: Checkpoint, *, offline: bool = False, advance: Advance = lambda _: None) -> Path:
+def no_bar(_size: int, _name: str) -> AbstractContextManager[Advance]:
+    """A progress bar that shows nothing."""
+    return nullcontext(lambda _: None)
+
+
+def fetch(checkpoint: Checkpoint, *, offline: bool = False, bar: Bar = no_bar) -> Path:
     """Find a checkpoint in the user's cache, or fetch it there; a download that broke off goes on.
 
     The cache is `$XDG_CACHE_HOME/edgeloop`, by default `~/.cache/edgeloop`.
@@ -67,7 +74,7 @@ def fetch(checkpoint: Checkpoint, *, offline: bool = False, advance: Advance = l
     Args:
         checkpoint: Which one.
         offline: Never reach out.
-        advance: Called with the number of bytes that came, those of an earlier try included.
+        bar: Opened when something has to be fetched; the bytes of an earlier try count as come.
 
     Returns:
         The file, whose digest has been checked when it was fetched.
@@ -86,7 +93,8 @@ def fetch(checkpoint: Checkpoint, *, offline: bool = False, advance: Advance = l
             f"{path}: not in the cache, and --offline forbids to fetch it; put {address} there yourself"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    _download(address, part, advance)
+    with bar(checkpoint.size, f"Fetching {checkpoint.file}") as advance:
+        _download(address, part, advance)
     found = _md5(part)
     if found != checkpoint.md5:
         part.unlink()

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from edge.session import Session
 
@@ -19,11 +20,7 @@ _PROMPTS_AT_ONCE = 32  # bounds the memory of one decoder call
 
 
 class OnnxNano:
-    """A `Segmenter` made of an encoder and a decoder in ONNX.
-
-    Unlike `SamPredictor` it does not pad the image to a square, only to multiples of 32: a 16:9 frame takes
-    a bit more than half of the time.
-    """
+    """A `Segmenter` made of an encoder and a decoder in ONNX."""
 
     def __init__(self, encoder: Path, decoder: Path) -> None:
         """Args:
@@ -40,12 +37,12 @@ class OnnxNano:
         """See `Segmenter.set_image`."""
         height, width = image.shape[:2]
         self._size = (width, height)
-        self._scale = _LONG_SIDE_PX / max(width, height)
-        self._valid = (max(1, round(width * self._scale)), max(1, round(height * self._scale)))
-        resized = cv2.resize(
-            image, self._valid, interpolation=cv2.INTER_AREA if self._scale < 1 else cv2.INTER_LINEAR
-        )
-        columns, rows = (-side % _MULTIPLE_PX for side in self._valid)
+        scale = _LONG_SIDE_PX / max(width, height)
+        valid = (max(1, int(width * scale + 0.5)), max(1, int(height * scale + 0.5)))
+        self._scale = np.array([valid[0] / width, valid[1] / height], dtype=np.float32)
+        # `SamPredictor` resizes with Pillow's filter, and fine texture looks different through another.
+        resized = np.asarray(Image.fromarray(image).resize(valid, Image.Resampling.BILINEAR))
+        columns, rows = (-side % _MULTIPLE_PX for side in valid)
         # 127 becomes zero below: the border is what the convolutions pad with.
         padded = cv2.copyMakeBorder(resized, 0, rows, 0, columns, cv2.BORDER_CONSTANT, value=(127, 127, 127))
         blob = cv2.dnn.blobFromImage(padded, 1 / _PIXEL_STD, mean=(_PIXEL_MEAN,) * 3, swapRB=True)
@@ -77,23 +74,26 @@ class OnnxNano:
             # A box means one mask, the first; a point may mean a part or the whole, the best is taken.
             chosen = np.zeros(len(iou), dtype=int) if boxes is not None else 1 + iou[:, 1:].argmax(axis=1)
             for row, output in enumerate(chosen):
-                masks[start + row] = self._to_source(logits[row, output])
+                self._paint(logits[row, output], masks[start + row])
                 scores[start + row] = iou[row, output]
         return masks, scores
 
-    def _to_source(self, logits: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
-        """Logits (h, w) at stride 4 of the padded input to a mask at the image's own size."""
-        width, height = self._size
-        # One affine map instead of two resizes: source pixel centres to logit pixel centres.
+    def _paint(self, logits: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_]) -> None:
+        """Set the pixels of `mask` (H, W) where `logits` (h, w), at stride 4 of the input, are positive."""
+        ys, xs = (np.flatnonzero((logits > 0).any(axis=axis)) for axis in (1, 0))
+        if len(xs) == 0:
+            return
+        # One affine map, source pixel centres to logit pixel centres, and only where there is something.
         step = self._scale / 4
-        shift = (step - 1) / 2
-        matrix = np.array([[step, 0, shift], [0, step, shift]])
+        left, top = np.maximum(0, np.floor((np.array([xs[0], ys[0]]) - 0.5) / step)).astype(int)
+        right, bottom = np.ceil((np.array([xs[-1], ys[-1]]) + 1.5) / step).astype(int)
+        right, bottom = min(right, self._size[0]), min(bottom, self._size[1])
+        shift = (step - 1) / 2 + step * (left, top)
         upscaled = cv2.warpAffine(
-            np.ascontiguousarray(logits, dtype=np.float32),
-            matrix,
-            (width, height),
+            logits,
+            np.array([[step[0], 0, shift[0]], [0, step[1], shift[1]]]),
+            (int(right - left), int(bottom - top)),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
         )
-        mask: npt.NDArray[np.bool_] = upscaled > 0
-        return mask
+        np.greater(upscaled, 0, out=mask[top:bottom, left:right])

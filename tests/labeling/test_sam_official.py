@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from segment_anything import sam_model_registry
@@ -69,13 +75,26 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         running.shutdown()
 
 
+class Bar:
+    """A progress bar that remembers what it showed."""
+
+    def __init__(self) -> None:
+        self.opened: list[tuple[int, str]] = []
+        self.seen: list[int] = []
+
+    def __call__(self, size: int, name: str) -> AbstractContextManager[Callable[[int], None]]:
+        self.opened.append((size, name))
+        return nullcontext(self.seen.append)
+
+
 def test_fetched_once_and_counted(server: Server) -> None:
-    seen: list[int] = []
-    path = fetch(CHECKPOINT, advance=seen.append)
+    bar = Bar()
+    path = fetch(CHECKPOINT, bar=bar)
     assert path.read_bytes() == CONTENT
-    assert sum(seen) == len(CONTENT)
-    assert fetch(CHECKPOINT, offline=True) == path
+    assert sum(bar.seen) == len(CONTENT)
+    assert fetch(CHECKPOINT, offline=True, bar=bar) == path
     assert server.requests == 1
+    assert bar.opened == [(len(CONTENT), "Fetching sam_test.pth")]
 
 
 @pytest.mark.parametrize("mood", ["truncates", "stalls"])
@@ -86,10 +105,10 @@ def test_a_broken_download_goes_on(server: Server, tmp_path: Path, mood: str) ->
     kept = (tmp_path / "edgeloop" / "sam_test.pth.part").stat().st_size
     assert 0 < kept < len(CONTENT)
     server.mood = "good"
-    seen: list[int] = []
-    assert fetch(CHECKPOINT, advance=seen.append).read_bytes() == CONTENT
-    assert seen[0] == kept
-    assert sum(seen) == len(CONTENT)
+    bar = Bar()
+    assert fetch(CHECKPOINT, bar=bar).read_bytes() == CONTENT
+    assert bar.seen[0] == kept
+    assert sum(bar.seen) == len(CONTENT)
 
 
 def test_a_server_without_ranges_starts_anew(server: Server) -> None:
@@ -122,6 +141,33 @@ def test_an_absent_file_says_so(server: Server) -> None:
 def test_offline_never_reaches_out(server: Server) -> None:
     with pytest.raises(UnavailableError, match="--offline"):
         fetch(CHECKPOINT, offline=True)
+    assert server.requests == 0
+
+
+def test_label_keeps_offline(server: Server, tmp_path: Path) -> None:
+    frames, boxes = tmp_path / "frames", tmp_path / "boxes.json"
+    frames.mkdir()
+    cv2.imwrite(str(frames / "0.png"), np.zeros((40, 60, 3), np.uint8))
+    annotation = {"image_id": 1, "category_id": 1, "bbox": [5, 5, 20, 20]}
+    image = {"id": 1, "file_name": "0.png", "width": 60, "height": 40}
+    category = {"id": 1, "name": "part"}
+    boxes.write_text(json.dumps({"images": [image], "annotations": [annotation], "categories": [category]}))
+    command = [
+        "label",
+        str(frames),
+        "-e",
+        str(boxes),
+        "-o",
+        str(tmp_path / "out"),
+        "--sam",
+        "vit_b",
+        "--offline",
+    ]
+    result = subprocess.run(
+        [sys.executable, "-m", "edge", *command], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == UnavailableError.exit_code
+    assert "--offline" in result.stderr
     assert server.requests == 0
 
 

@@ -1,7 +1,7 @@
 """Train `nano` within a time limit, and go on where an earlier run stopped.
 
-Crops grow with the time spent, from 256 px, which is quick, to the 512 px of inference: attention learnt over few
-cells is thin over many. The deep half of the backbone joins after the first tenth.
+Crops grow with the time spent, from 256 px, which is quick, to the 512 px of inference: attention that was
+learnt over few cells is thin over many. The deep half of the backbone joins after the first tenth.
 
     python -m labeling.sam.recipe --data coco=3 --data people --hours 1.5 -o OUT --check coco_val
 
@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import math
 import time
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -85,8 +84,8 @@ def main(
     model = build_nano(pretrained_backbone=True).to(device)
     trainer = Trainer(model, out, lr=lr, limit_s=hours * 3600)
     folders = [_parse(text) for text in data]
-    for stage, after in pairwise([*_STAGES, None]):
-        end = after.start if after else 1.0
+    ends = [stage.start for stage in _STAGES[1:]] + [1.0]
+    for stage, end in zip(_STAGES, ends, strict=True):
         if trainer.progress < end:
             crops = PromptedCrops(
                 folders, crop=stage.crop, boxes=stage.boxes, points=stage.points, seed=seed + trainer.step

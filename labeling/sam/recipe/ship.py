@@ -1,13 +1,16 @@
-"""From trained weights to the ONNX pair that labels without torch.
+"""From trained weights to the ONNX files that labelling runs on: nano's pair, and the frozen backbone.
 
     python -m labeling.sam.recipe.ship nano.safetensors -o models/weights
 
-Weights are stored as fp16 and widened when the graph is loaded, which halves the files and changes no result:
-the safetensors file holds fp16 as well.
+It prints what models/registry.py has to say of them.
+
+Weights are stored as fp16 and widened when the graph is loaded, which halves the files. It changes no result
+of nano, whose safetensors file holds fp16 as well.
 """
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from pathlib import Path
 
@@ -16,13 +19,13 @@ import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from segment_anything.modeling import Sam
 from torch import Tensor, nn
 
-from ..nano import STRIDE, draw_prompts
+from ..backbone import LitePyramid
+from ..nano import STRIDE, Nano, draw_prompts
 from ..weights import load_nano
 
-__all__ = ["write_onnx"]
+__all__ = ["write_backbone", "write_onnx"]
 
 _OPSET = 17
 
@@ -31,10 +34,12 @@ _OPSET = 17
 @click.argument("weights", type=click.Path(path_type=Path))
 @click.option("-o", "--out", type=click.Path(path_type=Path, file_okay=False, exists=True), required=True)
 def main(weights: Path, out: Path) -> None:
-    write_onnx(load_nano(weights).model, out)
+    for path in (*write_onnx(load_nano(weights).model, out), write_backbone(out)):
+        content = path.read_bytes()
+        click.echo(f"{path.name}: {len(content)} bytes, sha256 {hashlib.sha256(content).hexdigest()}")
 
 
-def write_onnx(model: Sam, out: Path) -> tuple[Path, Path]:
+def write_onnx(model: Nano, out: Path) -> tuple[Path, Path]:
     """Write `nano_encoder.onnx` and `nano_decoder.onnx`.
 
     The encoder maps (1, 3, H, W) float32 normalised RGB, H and W multiples of 32 up to 512, to a packed
@@ -69,12 +74,33 @@ def write_onnx(model: Sam, out: Path) -> tuple[Path, Path]:
     return encoder, decoder
 
 
+def write_backbone(out: Path) -> Path:
+    """Write `lite0.onnx`: `LitePyramid` with its ImageNet weights.
+
+    It maps (B, 3, H, W) float32 normalised RGB, H and W multiples of 32, to features at strides 4, 8, 16, 32.
+
+    Args:
+        out: Folder to write into.
+
+    Returns:
+        The path.
+    """
+    return _export(
+        LitePyramid(pretrained=True).eval(),
+        (torch.zeros(1, 3, 288, 512),),
+        out / "lite0.onnx",
+        ["image"],
+        ["s4", "s8", "s16", "s32"],
+        {"image": {0: "images", 2: "height", 3: "width"}},
+    )
+
+
 class _Decoder(nn.Module):
     """Prompt encoder and mask decoder as one graph, without data-dependent branches."""
 
     places: Tensor
 
-    def __init__(self, model: Sam) -> None:
+    def __init__(self, model: Nano) -> None:
         super().__init__()
         self.prompts, self.decoder = model.prompt_encoder, model.mask_decoder
         self.register_buffer("places", model.prompt_encoder.get_dense_pe().detach())
@@ -90,8 +116,7 @@ class _Decoder(nn.Module):
         is_box = (labels[:, :1] == 2).float()
         gate = 1 - box_channels + box_channels * is_box
         dense = self.prompts.mask_downscaling(drawing * gate[:, :, None, None])
-        places = self.places[:, :, :height, :width]
-        return self.decoder.predict_masks(embedding, places, tokens, dense)  # type: ignore[no-any-return]
+        return self.decoder.predict_masks(embedding, self.places, tokens, dense)  # type: ignore[no-any-return]
 
     def _tokens(self, coords: Tensor, labels: Tensor) -> Tensor:
         prompts = self.prompts
