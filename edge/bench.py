@@ -50,6 +50,7 @@ class BenchReport:
         model: Path of the model.
         source: What the loop read, as the user wrote it.
         provider: Execution provider that ran the model.
+        provider_share: Part of its nodes that ran there, 0 to 1, the others on the CPU; None where unknown.
         frames: Frames in each half of a turn.
         turns: Every turn.
         model_fps: Median rate of the session alone, run on one and the same input.
@@ -64,6 +65,7 @@ class BenchReport:
     model: str
     source: str
     provider: str
+    provider_share: float | None
     frames: int
     turns: Sequence[Turn]
     model_fps: float
@@ -116,6 +118,7 @@ def bench(
         model=str(detector.path),
         source=source,
         provider=detector.provider,
+        provider_share=detector.placement.share,
         frames=frames,
         turns=pairs,
         model_fps=statistics.median(turn.model_fps for turn in pairs),
@@ -174,6 +177,7 @@ def _run_loop(detector: Detector, footage: str, frames: int) -> RunSummary:
             model=str(detector.path),
             source=footage,
             provider=detector.provider,
+            provider_share=detector.placement.share,
             dropped=source.dropped,
             skipped=source.skipped,
         )

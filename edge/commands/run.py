@@ -72,6 +72,7 @@ def run(
                     stack.enter_context(sink)
                     for sink in _sinks(detector, frames, meter, as_json, video, show, overwrite)
                 ]
+                click.echo(f"{model} on {detector.placement}", err=True)
                 pipeline.run(frames, detector, sinks, meter, max_frames=max_frames, duration_s=duration)
         finally:
             if meter.frames:
@@ -138,6 +139,7 @@ def _summary(detector: Detector, source: Source, meter: Meter) -> RunSummary:
         model=str(detector.path),
         source=source.name,
         provider=detector.provider,
+        provider_share=detector.placement.share,
         dropped=source.dropped,
         skipped=source.skipped,
     )
