@@ -143,6 +143,7 @@ class Detector:
                 (width, height),
                 self._spec.input_size,
                 centered=self._spec.centered,
+                stretched=self._spec.stretched,
                 pad_value=self._spec.pad_value,
             )
         self._buffers.reverse()

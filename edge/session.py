@@ -100,7 +100,7 @@ def _read(path: Path) -> bytes:
 
 def _options(threads: int | None) -> ort.SessionOptions:
     # Threads and graph optimisation are not chosen by measuring at start. Over yolo26n, the demo's detector
-    # and NanoDet, all optimisations were never slower and up to 2.5 times as fast as fewer, and one thread a core
+    # and NanoDet, all optimisations were never slower and up to 2.5 times as fast as fewer; one thread a core
     # lost to fewer by no more than the noise of a busy machine, in which such a measurement would drown.
     options = ort.SessionOptions()
     options.log_severity_level = _FATAL_ONLY

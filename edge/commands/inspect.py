@@ -72,8 +72,8 @@ def _text(session: Session, spec: ModelSpec, record: Record | None) -> str:
         "sha256": _sha256(session.path),
         "kind": "a detector" if record is None else "an edgeloop bundle",
         **_credits(session),
-        "input": f"{width}x{height} {spec.color}, {spec.layout} {spec.dtype}, pixels / {spec.scale:g}",
-        "letterbox": f"{'centered' if spec.centered else 'corner'}, filled with {spec.pad_value}",
+        "input": f"{width}x{height} {spec.color}, {spec.layout} {spec.dtype}, {_values(spec)}",
+        "letterbox": _letterbox(spec),
         "head": f"{spec.head}, {session.outputs[0]}",
         "classes": f"{len(spec.names)}: {names}{f' and {more} more' if more > 0 else ''}",
         "confidence": f"above {spec.confidence:g}",
@@ -83,6 +83,20 @@ def _text(session: Session, spec: ModelSpec, record: Record | None) -> str:
     }
     column = max(map(len, facts))
     return "\n".join(f"{key:<{column}}  {value}" for key, value in facts.items())
+
+
+def _values(spec: ModelSpec) -> str:
+    scaled = f"pixels / {spec.scale:g}"
+    if not any(spec.mean) and set(spec.std) == {1.0}:
+        return scaled
+    mean, std = (" ".join(f"{value:g}" for value in values) for values in (spec.mean, spec.std))
+    return f"({scaled} - [{mean}]) / [{std}]"
+
+
+def _letterbox(spec: ModelSpec) -> str:
+    if spec.stretched:
+        return "none, stretched"
+    return f"{'centered' if spec.centered else 'corner'}, filled with {spec.pad_value}"
 
 
 def _credits(session: Session) -> dict[str, str]:

@@ -52,6 +52,7 @@ def model_options(command: Callable[..., R]) -> Callable[..., R]:
             color=color,
             scale=scale,
             centered=None if letterbox is None else letterbox == "centered",
+            stretched=None if letterbox is None else letterbox == "stretched",
             iou=iou,
         )
         return command(*args, overrides=overrides, **kwargs)
@@ -98,6 +99,8 @@ _OPTIONS = (
         help="What pixel values are divided by: 255 gives 0 to 1.",
     ),
     click.option(
-        "--letterbox", type=click.Choice(["centered", "corner"]), help="Where the image goes in the input."
+        "--letterbox",
+        type=click.Choice(["centered", "corner", "stretched"]),
+        help="Where the image goes in the input.",
     ),
 )
