@@ -131,6 +131,8 @@ def bench(
     model_fps: list[float] = []
     loops: list[RunSummary] = []
     with _recorded(source, frames) as footage:
+        if yolo and not Path(footage).is_file():
+            raise UsageError(f"source {footage}: --against needs a video, so that both see the same frames")
         image = _first_image(footage)
         _run_model(detector, image, WARM_UP_FRAMES)
         for _ in range(turns):
@@ -214,10 +216,6 @@ def _run_loop(detector: Detector, footage: str, frames: int) -> RunSummary:
 def _compare(
     yolo: Path, open_detector: Callable[[], Detector], detector: Detector, footage: str, frames: int
 ) -> Against:
-    if not Path(footage).is_file():
-        raise UsageError(
-            f"source {footage}: --against compares on a video; a camera shows each a different one"
-        )
     ours: list[Fresh] = []
     theirs: list[Fresh] = []
     for _ in range(PEER_TURNS):

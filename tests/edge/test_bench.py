@@ -116,11 +116,22 @@ def test_a_plot_that_cannot_be_written_is_refused_before_it_is_measured(
 
 @pytest.mark.parametrize(
     ("arguments", "code"),
-    [(["nowhere.onnx"], 66), (["{model}", "nowhere.mp4"], 66), (["{model}", "--turns", "0"], 2)],
+    [
+        (["nowhere.onnx"], 66),
+        (["{model}", "nowhere.mp4"], 66),
+        (["{model}", "--turns", "0"], 2),
+        (["{model}", "{folder}", "--against", "ultralytics"], 2),
+    ],
 )
 def test_bad_input(
-    edgeloop: Callable[..., Outcome], block_model: Path, arguments: list[str], code: int
+    edgeloop: Callable[..., Outcome],
+    block_model: Path,
+    image_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    code: int,
 ) -> None:
-    done = edgeloop("bench", *(argument.format(model=block_model) for argument in arguments))
+    monkeypatch.setattr("edge.bench.find_peer", lambda: Path("yolo"))
+    done = edgeloop("bench", *(word.format(model=block_model, folder=image_folder) for word in arguments))
     assert done.code == code
     assert "Traceback" not in done.err
