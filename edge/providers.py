@@ -140,17 +140,12 @@ def _open(
             f"'{name}', or leave --provider out"
         )
     try:
-        # Without the CPU first, in any case: some providers have one of their own to fall back to in silence.
-        session = _session(model, options, name, cpu=name == "cpu")
+        session = _session(model, options, name)
     except Exception as error:  # onnxruntime's errors have no base class of their own
         if name == "cpu":
             raise ModelError(f"{path}: {_cause(error)}") from error
         _open(model, path, options, "cpu", partly=True)  # raises where the model is to blame
-        if _NEEDS_CPU not in str(error):
-            raise UnavailableError(
-                f"provider '{name}': does not run this model: {first_line(error)}"
-            ) from error
-        session = _session(model, options, name, cpu=True)
+        raise UnavailableError(f"provider '{name}': does not run this model: {first_line(error)}") from error
     # onnxruntime leaves a provider out when its device or libraries are missing, and says nothing.
     if session.get_providers()[0] != PROVIDERS[name]:
         raise UnavailableError(
@@ -162,11 +157,20 @@ def _open(
     return session, placement
 
 
-def _session(model: bytes, options: ort.SessionOptions, name: str, *, cpu: bool) -> ort.InferenceSession:
-    options.add_session_config_entry(_NO_CPU, str(int(not cpu)))
+def _session(model: bytes, options: ort.SessionOptions, name: str) -> ort.InferenceSession:
+    """A session on one provider without the CPU, or where it needs the CPU, with it."""
     options.add_session_config_entry(_REPORT, "1")
-    providers = [(PROVIDERS[name], dict(_SETTINGS.get(name, {})))]
-    return ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
+    settings = {"providers": [(PROVIDERS[name], dict(_SETTINGS.get(name, {})))], "enable_fallback": 0}
+    if name != "cpu":
+        # In any case first: some providers have a CPU of their own to fall back to, and do so in silence.
+        options.add_session_config_entry(_NO_CPU, "1")
+        try:
+            return ort.InferenceSession(model, options, **settings)
+        except Exception as error:  # onnxruntime's errors have no base class of their own
+            if _NEEDS_CPU not in str(error):
+                raise
+    options.add_session_config_entry(_NO_CPU, "0")
+    return ort.InferenceSession(model, options, **settings)
 
 
 def _is_here(name: str) -> bool:

@@ -63,7 +63,11 @@ def fake_provider(monkeypatch: pytest.MonkeyPatch, takes: Sequence[str], leaves:
             strict = options.get_session_config_entry("session.disable_cpu_ep_fallback") == "1"
             if cuda in self.providers and leaves and strict:
                 raise RuntimeError(STRICT_ERROR)
+            self.options = options
             self.real = real(model, ort.SessionOptions(), providers=["CPUExecutionProvider"])
+
+        def get_session_options(self) -> ort.SessionOptions:
+            return self.options
 
         def get_providers(self) -> list[str]:
             return self.providers
@@ -71,8 +75,14 @@ def fake_provider(monkeypatch: pytest.MonkeyPatch, takes: Sequence[str], leaves:
         def get_provider_graph_assignment_info(self) -> list[Part]:
             return [Part(cuda, takes), *(Part("CPUExecutionProvider", [operator]) for operator in leaves)]
 
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self.real, name)
+        def get_modelmeta(self) -> Any:
+            return self.real.get_modelmeta()
+
+        def get_inputs(self) -> Any:
+            return self.real.get_inputs()
+
+        def get_outputs(self) -> Any:
+            return self.real.get_outputs()
 
     monkeypatch.setattr(ort, "InferenceSession", Fake)
     monkeypatch.setattr(ort, "get_available_providers", lambda: [cuda, "CPUExecutionProvider"])
@@ -153,6 +163,24 @@ def test_a_provider_that_takes_nothing_is_called_the_cpu(
     fake_provider(monkeypatch, [], ["Conv"])
     session = Session(write_model(), provider="cuda", allow_cpu=True)
     assert str(session.placement) == "cpu; provider 'cuda': takes 0 % of this model's nodes"
+
+
+@pytest.mark.parametrize(
+    ("leaves", "share", "said"),
+    [([], 1.0, "cuda, 100 % of nodes"), (["TopK"], None, "cuda, an unknown share of nodes")],
+    ids=["all", "a part"],
+)
+def test_an_old_onnxruntime_that_reports_nothing_is_asked_without_the_cpu(
+    write_model: ModelWriter,
+    monkeypatch: pytest.MonkeyPatch,
+    leaves: list[str],
+    share: float | None,
+    said: str,
+) -> None:
+    fake_provider(monkeypatch, ["Conv"], leaves)
+    monkeypatch.delattr(ort.InferenceSession, "get_provider_graph_assignment_info")
+    placement = Session(write_model(), provider="cuda", allow_cpu=True).placement
+    assert (placement.share, str(placement)) == (share, said)
 
 
 def test_a_share_just_below_everything_is_not_called_everything() -> None:
