@@ -32,7 +32,7 @@ from edge.sinks import JsonLines
 from edge.sources import open_source
 from models.errors import DataError, EdgeloopError, UnavailableError, UsageError
 
-__all__ = ["Against", "BenchReport", "Turn", "bench"]
+__all__ = ["PEER_TURNS", "Against", "BenchReport", "Turn", "bench"]
 
 WARM_UP_FRAMES = 10
 PEER_TURNS = 3
@@ -118,7 +118,7 @@ def bench(
         frames: Frames in each half of a turn.
         turns: Number of turns.
         against: One of `edge.peer.PEERS`, to run the same model and source by.
-        on_turn: Called after each turn.
+        on_turn: Called after each turn, and after each of the `PEER_TURNS` with a peer.
 
     Returns:
         The figures.
@@ -139,7 +139,7 @@ def bench(
             model_fps.append(_run_model(detector, image, frames))
             loops.append(_run_loop(detector, footage, frames))
             on_turn()
-        compared = _compare(yolo, open_detector, detector, footage, frames) if yolo else None
+        compared = _compare(yolo, open_detector, detector, footage, frames, on_turn) if yolo else None
         fresh = compared.ours if compared else _fresh_process(open_detector, footage, frames)
     pairs = [Turn(round(model, 2), loop.fps) for model, loop in zip(model_fps, loops, strict=True)]
     typical = sorted(loops, key=lambda loop: loop.fps)[len(loops) // 2]
@@ -214,7 +214,12 @@ def _run_loop(detector: Detector, footage: str, frames: int) -> RunSummary:
 
 
 def _compare(
-    yolo: Path, open_detector: Callable[[], Detector], detector: Detector, footage: str, frames: int
+    yolo: Path,
+    open_detector: Callable[[], Detector],
+    detector: Detector,
+    footage: str,
+    frames: int,
+    on_turn: Callable[[], None],
 ) -> Against:
     ours: list[Fresh] = []
     theirs: list[Fresh] = []
@@ -230,6 +235,7 @@ def _compare(
                 confidence=detector.spec.confidence,
             )
         )
+        on_turn()
     return Against("ultralytics", _medians(ours), _medians(theirs), PEER_TURNS)
 
 

@@ -54,13 +54,14 @@ def bench(
     """
     import cv2
 
+    from edge.bench import PEER_TURNS
     from edge.bench import bench as measure
     from edge.chart import draw_report
     from edge.detector import Detector
     from edge.progress import progress_bar
 
     _check_plot(plot, overwrite)
-    with progress_bar(turns, "Turns") as advance:
+    with progress_bar(turns + (PEER_TURNS if against else 0), "Turns") as advance:
         report = measure(
             partial(Detector, model, **model_settings),
             source,
