@@ -97,6 +97,8 @@ def find_accelerators(
     """
     system, machine = system or platform.system(), (machine or platform.machine()).lower()
     found = [*_boards(root), *_pci(root)]
+    if _JETSON in found:  # its GPU is the board's own
+        found = [each for each in found if each != _NVIDIA]
     if system == "Darwin":
         found.append(_APPLE)
     if system == "Windows":
@@ -121,8 +123,8 @@ def _pci(root: Path) -> Iterator[Accelerator]:
         accelerator = _PCI.get((vendor, kind[:4]))
         if accelerator is not None:
             yield _with_rights(accelerator, root)
-    # In containers and under WSL the device is there and its PCI entry is not.
-    if (root / "dev/nvidia0").exists() or (root / "dev/dxg").exists():
+    # In a container the device may be there where its PCI entry is not.
+    if (root / "dev/nvidia0").exists():
         yield _NVIDIA
 
 

@@ -74,7 +74,7 @@ def _text(session: Session, spec: ModelSpec, record: Record | None) -> str:
         **_credits(session),
         "input": f"{width}x{height} {spec.color}, {spec.layout} {spec.dtype}, {_values(spec)}",
         "letterbox": _letterbox(spec),
-        "head": f"{spec.head}, {session.outputs[0]}",
+        "head": f"{spec.head}, {'; '.join(map(str, session.outputs))}",
         "classes": f"{len(spec.names)}: {names}{f' and {more} more' if more > 0 else ''}",
         "confidence": f"above {spec.confidence:g}",
         "nms": "none needed" if spec.head == "end2end" else f"at IoU {spec.iou:g}",

@@ -40,7 +40,9 @@ def machine(root: Path, *, pci: list[tuple[str, str]] = (), board: str = "", nod
         ),
         pytest.param([("0x1002", "0x030000")], "", [], ["AMD GPU"], id="AMD"),
         pytest.param([("0x1e60", "0x120000")], "", [], ["Hailo"], id="Hailo"),
-        pytest.param([], "NVIDIA Jetson Orin Nano Developer Kit", [], ["NVIDIA Jetson"], id="Jetson"),
+        pytest.param(
+            [], "NVIDIA Jetson Orin Nano Developer Kit", ["dev/nvidia0"], ["NVIDIA Jetson"], id="Jetson"
+        ),
         pytest.param([], "Raspberry Pi 5 Model B Rev 1.0", [], ["Raspberry Pi"], id="Raspberry Pi"),
         pytest.param([], "Qualcomm Technologies, Inc. Robotics RB5", [], ["Qualcomm"], id="Qualcomm"),
     ],
