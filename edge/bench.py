@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,12 +27,15 @@ from edge import pipeline
 from edge.detector import Detector
 from edge.metrics import Meter, Percentiles, RunSummary, peak_memory_mb
 from edge.opencv import open_writer
+from edge.peer import Fresh, find_peer, run_peer
+from edge.sinks import JsonLines
 from edge.sources import open_source
-from models.errors import DataError, EdgeloopError, UnavailableError
+from models.errors import DataError, EdgeloopError, UnavailableError, UsageError
 
-__all__ = ["BenchReport", "Turn", "bench"]
+__all__ = ["PEER_TURNS", "Against", "BenchReport", "Turn", "bench"]
 
 WARM_UP_FRAMES = 10
+PEER_TURNS = 3
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,23 @@ class Turn:
 
 
 @dataclass(frozen=True)
+class Against:
+    """Ours and a peer on the same model and footage, each in new processes that took turns.
+
+    Attributes:
+        peer: What ours was measured against.
+        ours: Medians of our runs.
+        theirs: Medians of theirs.
+        turns: How many runs of each.
+    """
+
+    peer: str
+    ours: Fresh
+    theirs: Fresh
+    turns: int
+
+
+@dataclass(frozen=True)
 class BenchReport:
     """What the bench found.
 
@@ -50,6 +71,7 @@ class BenchReport:
         model: Path of the model.
         source: What the loop read, as the user wrote it.
         provider: Execution provider that ran the model.
+        provider_share: Part of its nodes that ran there, 0 to 1, the others on the CPU; None where unknown.
         frames: Frames in each half of a turn.
         turns: Every turn.
         model_fps: Median rate of the session alone, run on one and the same input.
@@ -59,11 +81,13 @@ class BenchReport:
         stages_ms: Median time of each stage of the loop.
         first_detection_s: From the start of a new process to its first result.
         peak_memory_mb: Largest resident memory of that process over one turn, in MB (10^6 bytes).
+        against: The same beside a peer's, where one was asked for.
     """
 
     model: str
     source: str
     provider: str
+    provider_share: float | None
     frames: int
     turns: Sequence[Turn]
     model_fps: float
@@ -73,6 +97,7 @@ class BenchReport:
     stages_ms: Mapping[str, float]
     first_detection_s: float
     peak_memory_mb: float
+    against: Against | None
 
 
 def bench(
@@ -81,6 +106,7 @@ def bench(
     *,
     frames: int,
     turns: int,
+    against: str | None = None,
     on_turn: Callable[[], None] = lambda: None,
 ) -> BenchReport:
     """Measure a model and the loop around it.
@@ -91,31 +117,37 @@ def bench(
             first, because drawing it takes time that no camera takes. A live source paces the loop.
         frames: Frames in each half of a turn.
         turns: Number of turns.
-        on_turn: Called after each turn.
+        against: One of `edge.peer.PEERS`, to run the same model and source by.
+        on_turn: Called after each turn, and after each of the `PEER_TURNS` with a peer.
 
     Returns:
         The figures.
 
     Raises:
-        EdgeloopError: The model or the source does not work.
+        EdgeloopError: The model or the source does not work, or there is no such peer here.
     """
+    yolo = find_peer() if against else None
     detector = open_detector()
     model_fps: list[float] = []
     loops: list[RunSummary] = []
     with _recorded(source, frames) as footage:
+        if yolo and not Path(footage).is_file():
+            raise UsageError(f"source {footage}: --against needs a video, so that both see the same frames")
         image = _first_image(footage)
-        first_detection_s, peak_mb = _fresh_process(open_detector, footage, frames)
         _run_model(detector, image, WARM_UP_FRAMES)
         for _ in range(turns):
             model_fps.append(_run_model(detector, image, frames))
             loops.append(_run_loop(detector, footage, frames))
             on_turn()
+        compared = _compare(yolo, open_detector, detector, footage, frames, on_turn) if yolo else None
+        fresh = compared.ours if compared else _fresh_process(open_detector, footage, frames)
     pairs = [Turn(round(model, 2), loop.fps) for model, loop in zip(model_fps, loops, strict=True)]
     typical = sorted(loops, key=lambda loop: loop.fps)[len(loops) // 2]
     return BenchReport(
         model=str(detector.path),
         source=source,
         provider=detector.provider,
+        provider_share=detector.placement.share,
         frames=frames,
         turns=pairs,
         model_fps=statistics.median(turn.model_fps for turn in pairs),
@@ -123,8 +155,9 @@ def bench(
         ratio=round(statistics.median(turn.loop_fps / turn.model_fps for turn in pairs), 3),
         latency_ms=typical.latency_ms,
         stages_ms=typical.stages_ms,
-        first_detection_s=first_detection_s,
-        peak_memory_mb=peak_mb,
+        first_detection_s=fresh.first_detection_s,
+        peak_memory_mb=fresh.peak_memory_mb,
+        against=compared,
     )
 
 
@@ -174,34 +207,73 @@ def _run_loop(detector: Detector, footage: str, frames: int) -> RunSummary:
             model=str(detector.path),
             source=footage,
             provider=detector.provider,
+            provider_share=detector.placement.share,
             dropped=source.dropped,
             skipped=source.skipped,
         )
 
 
-def _fresh_process(open_detector: Callable[[], Detector], footage: str, frames: int) -> tuple[float, float]:
-    """Seconds from the start of a process to its first result, and its peak memory in MB."""
+def _compare(
+    yolo: Path,
+    open_detector: Callable[[], Detector],
+    detector: Detector,
+    footage: str,
+    frames: int,
+    on_turn: Callable[[], None],
+) -> Against:
+    ours: list[Fresh] = []
+    theirs: list[Fresh] = []
+    for _ in range(PEER_TURNS):
+        ours.append(_fresh_process(open_detector, footage, frames))
+        theirs.append(
+            run_peer(
+                yolo,
+                detector.path,
+                Path(footage),
+                frames=frames,
+                provider=detector.provider,
+                confidence=detector.spec.confidence,
+            )
+        )
+        on_turn()
+    return Against("ultralytics", _medians(ours), _medians(theirs), PEER_TURNS)
+
+
+def _medians(runs: Sequence[Fresh]) -> Fresh:
+    return Fresh(*(statistics.median(values) for values in zip(*map(astuple, runs), strict=True)))
+
+
+def _fresh_process(open_detector: Callable[[], Detector], footage: str, frames: int) -> Fresh:
+    """The loop in a process of its own, which writes its results to nowhere."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_first_run, args=(theirs, open_detector, footage, frames))
+    process = context.Process(target=_fresh_run, args=(theirs, open_detector, footage, frames))
     started_at = time.monotonic()
     process.start()
     theirs.close()
     try:
         ours.recv()
         first_s = time.monotonic() - started_at
-        peak_mb: float = ours.recv()
+        fps, peak_mb = ours.recv()
     except EOFError as error:
         raise EdgeloopError("bench: the process that measures the first detection ended early") from error
     finally:
         process.join()
-    return round(first_s, 3), peak_mb
+    return Fresh(fps=round(fps, 2), first_detection_s=round(first_s, 3), peak_memory_mb=peak_mb)
 
 
-def _first_run(pipe: Connection, open_detector: Callable[[], Detector], footage: str, frames: int) -> None:
-    with open_source(footage) as source, closing(pipeline.results(source, open_detector())) as results:
-        next(results)
+def _fresh_run(pipe: Connection, open_detector: Callable[[], Detector], footage: str, frames: int) -> None:
+    with ExitStack() as stack:
+        source = stack.enter_context(open_source(footage))
+        detector = open_detector()
+        nowhere = stack.enter_context(Path(os.devnull).open("w"))
+        lines = JsonLines(nowhere, detector.names)
+        results = stack.enter_context(closing(pipeline.results(source, detector)))
+        lines.write(next(results))
+        first_at = time.monotonic()
         pipe.send(None)
-        for _ in itertools.islice(results, frames - 1):
-            pass
-    pipe.send(peak_memory_mb())
+        count = 0
+        for result in itertools.islice(results, frames - 1):
+            lines.write(result)
+            count += 1
+        pipe.send((count / max(time.monotonic() - first_at, 1e-9), peak_memory_mb()))

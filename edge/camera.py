@@ -13,6 +13,7 @@ from edge.tracker import Tracker
 from edge.zones import ZoneCounter
 
 if TYPE_CHECKING:
+    from edge.providers import Placement
     from edge.sinks import Sink
 
 __all__ = ["Camera"]
@@ -53,12 +54,12 @@ class Camera:
             return frame.captured_at
         return frame.index / (self.source.fps or DEFAULT_FPS)
 
-    def summary(self, *, model: str, provider: str) -> RunSummary:
+    def summary(self, *, model: str, placement: Placement) -> RunSummary:
         """Sum up the run on this source.
 
         Args:
             model: Path of the model.
-            provider: Execution provider that ran it.
+            placement: Execution provider that ran it, and how much of it.
 
         Returns:
             The figures so far.
@@ -66,7 +67,8 @@ class Camera:
         figures = self.meter.summary(
             model=model,
             source=self.source.name,
-            provider=provider,
+            provider=placement.provider,
+            provider_share=placement.share,
             dropped=self.source.dropped,
             skipped=self.source.skipped,
         )

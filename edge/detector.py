@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.preprocess import InputBuffer
+from edge.providers import Placement
 from edge.session import Session
 from models.boxes import clip_boxes
 from models.detections import Detections
@@ -59,17 +60,17 @@ class Detector:
 
         Args:
             path: an ONNX file: a bundle, an Ultralytics export, or any other whose facts `overrides` states.
-            provider: "auto", or one of `edge.session.PROVIDERS`.
+            provider: "auto", or one of `edge.providers.PROVIDERS`.
             confidence: threshold that detections must exceed, in [0, 1]; None for the model's own.
             overrides: facts that the file does not state, or states wrongly.
-            allow_cpu: run on the CPU where the provider that was asked for does not work.
+            allow_cpu: let the CPU run what the provider that was asked for does not.
             threads: CPU threads for one inference; None for one a core that this process may use.
 
         Raises:
             NoInputError: there is no such file.
             ModelError: the file is no detector that can be run, or does not say how.
             UsageError: there is no provider of this name, or the confidence lies outside [0, 1].
-            UnavailableError: the provider that was asked for does not work here.
+            UnavailableError: the provider that was asked for does not work here, or not for all of the model.
         """
         overrides = overrides or SpecOverrides()
         if confidence is not None:
@@ -100,6 +101,11 @@ class Detector:
     def provider(self) -> str:
         """Short name of the execution provider that really runs the model."""
         return self._session.provider
+
+    @property
+    def placement(self) -> Placement:
+        """That provider, and how much of the model runs on it."""
+        return self._session.placement
 
     def detect(self, image: NDArray[np.uint8]) -> Detections:
         """Find the objects in an image.
@@ -137,6 +143,7 @@ class Detector:
                 (width, height),
                 self._spec.input_size,
                 centered=self._spec.centered,
+                stretched=self._spec.stretched,
                 pad_value=self._spec.pad_value,
             )
         self._buffers.reverse()

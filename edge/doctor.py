@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import platform
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 import cv2
-import numpy as np
 import onnxruntime as ort
 import psutil
 
+from edge.codecs import readable_codecs, writable_codecs
+from edge.hardware import Accelerator, find_accelerators
 from edge.opencv import has_screen
+from edge.probe import probe
+from edge.providers import PROVIDERS
 
 __all__ = ["Camera", "Extra", "Health", "Machine", "OpenCv", "Provider", "examine"]
-
-# An ONNX model that adds its float32 [4] input `x` to itself. It was made, once, by:
-#   node = helper.make_node("Add", ["x", "x"], ["y"])
-#   value = lambda name: helper.make_tensor_value_info(name, TensorProto.FLOAT, [4])
-#   graph = helper.make_graph([node], "g", [value("x")], [value("y")])
-#   helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7, producer_name="")
-DOUBLING_MODEL = base64.b64decode(
-    "CAcSADo1Cg4KAXgKAXgSAXkiA0FkZBIBZ1oPCgF4EgoKCAgBEgQKAggEYg8KAXkSCgoICAESBAoCCARCBAoAEA0="
-)
 
 PACKAGES = (
     "edgeloop",
     "numpy",
     "onnxruntime",
+    "onnxruntime-directml",
     "onnxruntime-gpu",
+    "onnxruntime-migraphx",
     "onnxruntime-openvino",
+    "onnxruntime-qnn",
     "opencv-python",
     "opencv-python-headless",
 )
@@ -56,7 +51,10 @@ class Machine:
 
 @dataclass(frozen=True)
 class Provider:
-    """An execution provider of this onnxruntime, and why it does not work where it does not."""
+    """An execution provider of this onnxruntime, and why it does not work where it does not.
+
+    Where it works, the tiny model that it was tried with ran on it with every node.
+    """
 
     name: str
     works: bool
@@ -74,12 +72,13 @@ class Camera:
 
 @dataclass(frozen=True)
 class OpenCv:
-    """What this OpenCV was built with; codecs are those that it wrote a video with just now."""
+    """What this OpenCV was built with; codecs are those that it wrote and read a video with just now."""
 
     version: str
     camera_backends: Sequence[str]
     stream_backends: Sequence[str]
-    video_codecs: Sequence[str]
+    writes: Sequence[str]
+    reads: Sequence[str]
     window_toolkit: str
 
 
@@ -97,6 +96,7 @@ class Health:
 
     machine: Machine
     packages: Mapping[str, str]
+    accelerators: Sequence[Accelerator]
     providers: Sequence[Provider]
     cameras: Sequence[Camera]
     opencv: OpenCv
@@ -113,7 +113,8 @@ def examine() -> Health:
     return Health(
         machine=_machine(),
         packages={name: found for name in PACKAGES if (found := _version(name))},
-        providers=[_prove(name) for name in ort.get_available_providers()],
+        accelerators=find_accelerators(),
+        providers=_providers(),
         cameras=_cameras(),
         opencv=_opencv(),
         screen=has_screen(),
@@ -139,26 +140,13 @@ def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _prove(provider: str) -> Provider:
-    """Run a model on one provider alone; onnxruntime would otherwise fall back to the CPU in silence."""
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    if provider != "CPUExecutionProvider":
-        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-    x = np.arange(4, dtype=np.float32)
-    try:
-        session = ort.InferenceSession(DOUBLING_MODEL, options, providers=[provider])
-        (y,) = session.run(None, {"x": x})
-    except Exception as error:  # onnxruntime's own exceptions share no other base
-        return Provider(provider, works=False, reason=_plain(str(error)))
-    works = bool(np.array_equal(y, 2 * x))
-    return Provider(provider, works, "" if works else f"computes {y.tolist()} for {(2 * x).tolist()}")
-
-
-def _plain(error: str) -> str:
-    if "fallback to CPU EP" in error:
-        return "takes no part of the model; onnxruntime would run it on the CPU in silence"
-    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", error).splitlines()[0]
+def _providers() -> list[Provider]:
+    """Every one that this onnxruntime brings, tried."""
+    here = [name for name, full in PROVIDERS.items() if full in ort.get_available_providers()]
+    reasons = [probe(name) for name in here]
+    return [
+        Provider(name, works=not reason, reason=reason) for name, reason in zip(here, reasons, strict=True)
+    ]
 
 
 def _cameras() -> list[Camera]:
@@ -178,7 +166,8 @@ def _opencv() -> OpenCv:
         version=cv2.__version__,
         camera_backends=_loadable(registry.getCameraBackends()),
         stream_backends=_loadable(registry.getStreamBackends()),
-        video_codecs=[codec for codec in ("mp4v", "avc1", "MJPG") if _encodes(codec)],
+        writes=writable_codecs(),
+        reads=readable_codecs(),
         window_toolkit=cv2.currentUIFramework() or "none",
     )
 
@@ -187,18 +176,6 @@ def _loadable(backends: Sequence[int]) -> list[str]:
     """Names of the back ends that are there; the registry also lists plugins that are not."""
     registry = cv2.videoio_registry
     return [registry.getBackendName(backend) for backend in backends if registry.hasBackend(backend)]
-
-
-def _encodes(codec: str) -> bool:
-    suffix = ".avi" if codec == "MJPG" else ".mp4"
-    with tempfile.TemporaryDirectory() as folder:
-        path = str(Path(folder, f"try{suffix}"))
-        writer = cv2.VideoWriter(path, cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), 30, (64, 64))
-        if not writer.isOpened():
-            return False
-        writer.write(np.zeros((64, 64, 3), np.uint8))
-        writer.release()
-        return bool(cv2.VideoCapture(path, cv2.CAP_FFMPEG).read()[0])
 
 
 def _extra(name: str) -> Extra:

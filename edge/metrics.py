@@ -53,6 +53,7 @@ class RunSummary:
         model: Path of the model.
         source: Name of the source.
         provider: Execution provider that ran the model.
+        provider_share: Part of its nodes that ran there, 0 to 1, the others on the CPU; None where unknown.
         frames: Frames that went through the model.
         dropped: Frames of a live source that a newer one replaced.
         skipped: Frames that could not be read.
@@ -70,6 +71,7 @@ class RunSummary:
     model: str
     source: str
     provider: str
+    provider_share: float | None
     frames: int
     dropped: int
     skipped: int
@@ -96,6 +98,7 @@ class TotalSummary:
     Attributes:
         model: Path of the model.
         provider: Execution provider that ran the model.
+        provider_share: Part of its nodes that ran there, 0 to 1, the others on the CPU; None where unknown.
         frames: Frames of all sources that went through the model.
         dropped: Frames of live sources that a newer one replaced.
         seconds: From the arrival of the first frame to the last result acted upon.
@@ -106,6 +109,7 @@ class TotalSummary:
 
     model: str
     provider: str
+    provider_share: float | None
     frames: int
     dropped: int
     seconds: float
@@ -128,6 +132,7 @@ class TotalSummary:
         return cls(
             model=sources[0].model,
             provider=sources[0].provider,
+            provider_share=sources[0].provider_share,
             frames=frames,
             dropped=sum(source.dropped for source in sources),
             seconds=round(seconds, 3),
@@ -184,13 +189,23 @@ class Meter:
         """Capture to result over the last frames; None before the first."""
         return Percentiles.of(self._latencies_ms) if self._latencies_ms else None
 
-    def summary(self, *, model: str, source: str, provider: str, dropped: int, skipped: int) -> RunSummary:
+    def summary(
+        self,
+        *,
+        model: str,
+        source: str,
+        provider: str,
+        provider_share: float | None,
+        dropped: int,
+        skipped: int,
+    ) -> RunSummary:
         """Sum up the run.
 
         Args:
             model: Path of the model.
             source: Name of the source.
             provider: Execution provider that ran the model.
+            provider_share: Part of its nodes that ran there; None where unknown.
             dropped: Frames that the source dropped.
             skipped: Frames that the source could not read.
 
@@ -202,6 +217,7 @@ class Meter:
             model=model,
             source=source,
             provider=provider,
+            provider_share=provider_share,
             frames=self.frames,
             dropped=dropped,
             skipped=skipped,

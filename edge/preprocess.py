@@ -29,7 +29,9 @@ class InputBuffer:
         shape = (1, 3, height, width) if spec.layout == "NCHW" else (1, height, width, 3)
         self.tensor: NDArray[np.generic] = np.zeros(shape, spec.dtype)
         self._spec = spec
-        self._divisor = np.float32(spec.scale)
+        # (pixel / scale - mean) / std in one subtraction and one division, by channel.
+        self._divisors = np.float32(spec.scale) * np.asarray(spec.std, np.float32)
+        self._means = np.float32(spec.scale) * np.asarray(spec.mean, np.float32)
         # Bytes that go in as they are need no second copy: the image is drawn into the tensor itself.
         as_is = self.tensor.dtype == np.uint8
         nhwc = spec.layout == "NHWC"
@@ -57,7 +59,7 @@ class InputBuffer:
         if self._spec.color == "RGB":
             cv2.cvtColor(self._canvas, cv2.COLOR_BGR2RGB, dst=self._canvas)
         if self.tensor.dtype != np.uint8:
-            np.divide(self._canvas, self._divisor, out=self.tensor[0], casting="same_kind")
+            _normalise(self._canvas, self._means, self._divisors, self.tensor[0])
 
     def _fill_planes(self) -> None:
         # Splitting the bytes first lets the division run along memory; dividing by the same float32 as
@@ -65,5 +67,20 @@ class InputBuffer:
         planes = self._planes[::-1] if self._spec.color == "RGB" else self._planes
         cv2.split(self._canvas, planes)
         if self.tensor.dtype != np.uint8:
-            for plane, target in zip(self._planes, self.tensor[0], strict=True):
-                np.divide(plane, self._divisor, out=target, casting="same_kind")
+            for plane, mean, divisor, target in zip(
+                self._planes, self._means, self._divisors, self.tensor[0], strict=True
+            ):
+                _normalise(plane, mean, divisor, target)
+
+
+def _normalise(
+    pixels: NDArray[np.uint8],
+    mean: NDArray[np.float32] | np.float32,
+    divisor: NDArray[np.float32] | np.float32,
+    out: NDArray[np.generic],
+) -> None:
+    if not np.any(mean):
+        np.divide(pixels, divisor, out=out, casting="same_kind")
+        return
+    np.subtract(pixels, mean, out=out, casting="same_kind")
+    np.divide(out, divisor, out=out, casting="same_kind")

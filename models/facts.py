@@ -18,6 +18,10 @@ Dtype = Literal["float32", "float16", "uint8"]
 Color = Literal["RGB", "BGR"]
 Side = Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE)]
 Size = tuple[Side, Side]
+Mean = Annotated[float, Field(ge=0, le=65536)]
+Means = tuple[Mean, Mean, Mean]
+Deviation = Annotated[float, Field(gt=0, le=65536)]
+Deviations = tuple[Deviation, Deviation, Deviation]
 Scale = Annotated[float, Field(gt=0, le=65536)]
 Share = Annotated[float, Field(ge=0, le=1)]
 PadValue = Annotated[int, Field(ge=0, le=255)]
@@ -42,7 +46,10 @@ class SpecOverrides(BaseModel):
     dtype: Dtype | None = None
     color: Color | None = None
     scale: Scale | None = None
+    mean: Means | None = None
+    std: Deviations | None = None
     centered: bool | None = None
+    stretched: bool | None = None
     pad_value: PadValue | None = None
     names: Names | None = None
     stride: Stride | None = None

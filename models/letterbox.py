@@ -1,4 +1,4 @@
-"""Fitting an image into a model's input without distorting it, and the exact way back."""
+"""Fitting an image into a model's input, and the exact way back."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Letterbox:
 
     The image is scaled until it fits and the rest is filled with a flat value. Pixels agree bit for bit with
     what the model was trained on: centred, with the LetterBox of Ultralytics; not centred, with the
-    preprocessing of YOLOX, which puts the image in the top-left corner.
+    preprocessing of YOLOX, which puts the image in the top-left corner; stretched, with a plain resize.
 
     Attributes:
         source_size: (width, height) of the source image in pixels.
@@ -41,6 +41,7 @@ class Letterbox:
         model_size: tuple[int, int],
         *,
         centered: bool = True,
+        stretched: bool = False,
         pad_value: int = 114,
     ) -> Self:
         """Work out the map for one size of source image.
@@ -49,6 +50,7 @@ class Letterbox:
             source_size: (width, height) of the source image in pixels.
             model_size: (width, height) of the model's input in pixels.
             centered: image in the middle (Ultralytics) or in the top-left corner (YOLOX).
+            stretched: without a fill: width and height are scaled each for itself (FastestDet).
             pad_value: value of the fill, 0 to 255.
 
         Returns:
@@ -59,6 +61,8 @@ class Letterbox:
         """
         if min(*source_size, *model_size) < 1:
             raise ValueError(f"Letterbox: sides must be positive, got {source_size} into {model_size}")
+        if stretched:
+            return cls(source_size, model_size, model_size, (0, 0), pad_value)
         (source_w, source_h), (model_w, model_h) = source_size, model_size
         ratio = min(model_h / source_h, model_w / source_w)
         # Ultralytics rounds the resized sides, YOLOX cuts them off; one pixel of difference moves every box.

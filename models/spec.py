@@ -11,9 +11,11 @@ from models.bundle import BUNDLE_KEY, Document, Record
 from models.errors import ModelError
 from models.facts import (
     Color,
+    Deviations,
     Dtype,
     Layout,
     MaxDetections,
+    Means,
     Names,
     PadValue,
     Scale,
@@ -28,7 +30,7 @@ from models.tensors import TensorInfo, check_output, facts_from_input, head_from
 
 __all__ = ["ModelSpec", "SpecOverrides", "TensorInfo"]
 
-# How the two families prepare an image and which thresholds their own tools start with.
+# How the families prepare an image and which thresholds their own tools start with.
 _ULTRALYTICS = SpecOverrides(
     color="RGB",
     scale=255.0,
@@ -40,10 +42,26 @@ _ULTRALYTICS = SpecOverrides(
     max_detections=300,
 )
 _YOLOX = _ULTRALYTICS.model_copy(update={"color": "BGR", "scale": 1.0, "centered": False, "iou": 0.45})
+_NANODET = _ULTRALYTICS.model_copy(
+    update={
+        "color": "BGR",
+        "scale": 1.0,
+        "mean": (103.53, 116.28, 123.675),
+        "std": (57.375, 57.12, 58.395),
+        "pad_value": 0,
+        "confidence": 0.35,
+        "iou": 0.6,
+    }
+)
+_FASTESTDET = _ULTRALYTICS.model_copy(
+    update={"color": "BGR", "stretched": True, "confidence": 0.65, "iou": 0.45}
+)
 _CONVENTIONS: dict[Head, SpecOverrides] = {
     "end2end": _ULTRALYTICS,
     "classic": _ULTRALYTICS,
     "yolox": _YOLOX,
+    "nanodet": _NANODET,
+    "fastestdet": _FASTESTDET,
 }
 
 
@@ -57,7 +75,11 @@ class ModelSpec(BaseModel):
         dtype: of the input.
         color: order of the input's channels.
         scale: what pixel values 0 to 255 are divided by: 255 gives 0 to 1, and 1 leaves them.
+        mean: subtracted from the scaled values, by channel in the input's order.
+        std: what the result is divided by, by channel.
         centered: whether the letterbox has the image in its middle or in its top-left corner.
+        stretched: whether the image fills the whole input, whatever that does to its proportions, without a
+            letterbox.
         pad_value: value of the letterbox's fill, 0 to 255.
         names: of the classes, by class number.
         stride: the coarsest of the head's grids, in pixels of the input.
@@ -74,7 +96,10 @@ class ModelSpec(BaseModel):
     dtype: Dtype
     color: Color
     scale: Scale
+    mean: Means = (0.0, 0.0, 0.0)
+    std: Deviations = (1.0, 1.0, 1.0)
     centered: bool
+    stretched: bool = False
     pad_value: PadValue
     names: Names
     stride: Stride
@@ -113,7 +138,7 @@ class ModelSpec(BaseModel):
         if facts.head is not None:
             facts = facts.over(_convention(facts.head, facts.dtype))
         _check_complete(facts, outputs)
-        spec = cls.model_validate(facts.model_dump())
+        spec = cls.model_validate(facts.model_dump(exclude_none=True))
         _check_stride(spec)
         check_output(spec.head, outputs, spec.input_size, spec.names)
         return spec
@@ -126,13 +151,13 @@ class ModelSpec(BaseModel):
 
         Returns:
             The keys that Ultralytics needs, so that `yolo predict` runs the file too, and the JSON value
-            under `edgeloop`. A YOLOX model gets the latter alone: Ultralytics cannot run it. Keys that credit
-            somebody (author, version, license) are left to the caller.
+            under `edgeloop`. A model whose head is not Ultralytics' own gets the latter alone. Keys that
+            credit somebody (author, version, license) are left to the caller.
         """
         model = SpecOverrides.model_validate(self.model_dump())
         document = Document(model=model, record=record or Record())
         bundle = {BUNDLE_KEY: document.model_dump_json(exclude_none=True)}
-        if self.head == "yolox":
+        if self.head not in ("classic", "end2end"):
             return bundle
         width, height = self.input_size
         end2end = self.head == "end2end"
@@ -151,8 +176,9 @@ class ModelSpec(BaseModel):
 
 def _convention(head: Head, dtype: Dtype | None) -> SpecOverrides:
     convention = _CONVENTIONS[head]
-    # A graph that takes bytes was changed after training; no convention tells which colour it expects now.
-    return convention.model_copy(update={"color": None}) if dtype == "uint8" else convention
+    # A graph that takes bytes was changed after training; no convention tells what it expects now.
+    own = {"color": None, "mean": None, "std": None}
+    return convention.model_copy(update=own) if dtype == "uint8" else convention
 
 
 def _check_agreement(facts: SpecOverrides, graph: SpecOverrides) -> None:

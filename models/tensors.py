@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from models.errors import ModelError
 from models.facts import MAX_SIDE, MIN_SIDE, Dtype, Layout, SpecOverrides
-from models.heads import Head, cell_count
+from models.heads import Head, cell_count, nanodet
 from models.literals import shorten
 
 __all__ = ["TensorInfo", "check_output", "facts_from_input", "head_from_output"]
@@ -86,9 +86,17 @@ def head_from_output(outputs: Sequence[TensorInfo], input_size: tuple[int, int])
     Raises:
         ModelError: no head that edgeloop decodes writes such outputs.
     """
+    if _is_nanodet(outputs, input_size):
+        return "nanodet"
     output = _only_output(outputs)
+    width, height = input_size
     cells = cell_count(input_size)
     match output.shape[1:]:
+        case (int(channels), rows, columns) if channels > 5 and (rows, columns) == (
+            height // 16,
+            width // 16,
+        ):
+            return "fastestdet"
         case (int(rows), 6) if rows != cells:
             return "end2end"
         case (int(channels), int(boxes)) if channels > 4 and boxes == cells:
@@ -112,28 +120,49 @@ def check_output(
     Raises:
         ModelError: it is not, or it has another number of classes than there are names.
     """
-    output = _only_output(outputs)
-    _, second, third = output.shape
-    classes: int | None = None
-    match head:
-        case "end2end":
-            fits = third in (None, 6)
-        case "classic":
-            fits = second is None or second > 4
-            classes = None if second is None else second - 4
-        case "yolox":
-            fits = second in (None, cell_count(input_size)) and (third is None or third > 5)
-            classes = None if third is None else third - 5
+    fits, classes = _read_as(head, outputs, input_size)
     if not fits:
         raise ModelError(f"{_another_output(outputs)}; it was taken for '{head}'")
     if classes not in (None, len(names)):
         raise ModelError(
-            f"output {output}: taken for '{head}' it has {classes} classes, but there are {len(names)} names"
+            f"output {outputs[0]}: taken for '{head}' it has {classes} classes, "
+            f"but there are {len(names)} names"
         )
 
 
+def _read_as(
+    head: Head, outputs: Sequence[TensorInfo], input_size: tuple[int, int]
+) -> tuple[bool, int | None]:
+    """Whether outputs are what a head writes, and for how many classes, None where that is open."""
+    if head == "nanodet":
+        return _is_nanodet(outputs, input_size), outputs[0].shape[-1] if outputs else None
+    width, height = input_size
+    match _only_output(outputs).shape[1:]:
+        case (_, third) if head == "end2end":
+            return third in (None, 6), None
+        case (second, _) if head == "classic":
+            return second is None or second > 4, None if second is None else second - 4
+        case (second, third) if head == "yolox":
+            fits = second in (None, cell_count(input_size)) and (third is None or third > 5)
+            return fits, None if third is None else third - 5
+        case (int(second), third, fourth) if head == "fastestdet":
+            fits = third in (None, height // 16) and fourth in (None, width // 16)
+            return fits and second > 5, second - 5
+    return False, None
+
+
+def _is_nanodet(outputs: Sequence[TensorInfo], input_size: tuple[int, int]) -> bool:
+    """No other detector has six outputs of these shapes."""
+    classes = outputs[0].shape[-1] if outputs and outputs[0].shape else None
+    return (
+        classes is not None
+        and [output.shape for output in outputs] == nanodet.output_shapes(input_size, classes)
+        and all(output.dtype in _OUTPUT_DTYPES for output in outputs)
+    )
+
+
 def _only_output(outputs: Sequence[TensorInfo]) -> TensorInfo:
-    if len(outputs) != 1 or len(outputs[0].shape) != 3 or outputs[0].dtype not in _OUTPUT_DTYPES:
+    if len(outputs) != 1 or len(outputs[0].shape) not in (3, 4) or outputs[0].dtype not in _OUTPUT_DTYPES:
         raise ModelError(_another_output(outputs))
     if outputs[0].shape[0] not in (None, 1):
         raise ModelError(f"output {outputs[0]}: expected a batch of 1; export the model with one")
@@ -146,8 +175,9 @@ def _another_input(inputs: Sequence[TensorInfo]) -> str:
 
 def _another_output(outputs: Sequence[TensorInfo]) -> str:
     return (
-        "a model of another kind: expected one output (1, K, 6) 'end2end', (1, 4 + classes, N) 'classic' "
-        f"or (1, N, 5 + classes) 'yolox', got {_list(outputs)}"
+        "a model of another kind: expected one output (1, K, 6) 'end2end', (1, 4 + classes, N) 'classic', "
+        "(1, N, 5 + classes) 'yolox' or (1, 5 + classes, H/16, W/16) 'fastestdet', or the six of 'nanodet', "
+        f"got {_list(outputs)}"
     )
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge.commands.options import model_options
+from edge.peer import PEERS
+from models.errors import DataError, NoInputError, UsageError
 
 if TYPE_CHECKING:
     from edge.bench import BenchReport
@@ -26,37 +28,60 @@ __all__ = ["bench"]
 @click.option(
     "--turns", type=click.IntRange(1), default=9, show_default=True, help="Turns of model and loop."
 )
+@click.option("--against", type=click.Choice(PEERS), help="Run the same by this, too, in turns.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw the figures into a PNG.")
+@click.option("--overwrite", is_flag=True, help="Replace a plot that exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @model_options
-def bench(model: Path, source: str, frames: int, turns: int, as_json: bool, **model_settings: Any) -> None:
+def bench(
+    model: Path,
+    source: str,
+    frames: int,
+    turns: int,
+    against: str | None,
+    plot: Path | None,
+    overwrite: bool,
+    as_json: bool,
+    **model_settings: Any,
+) -> None:
     """Measure the loop against the bare model.
 
     The session alone and the whole loop around it take turns, and the ratio of their rates says what
     reading, preparing and decoding cost. SOURCE is as for `edgeloop run`; the default scene is recorded
     first, so that drawing it costs nothing. The time to the first detection and the memory are those of a
-    process of its own.
+    process of its own. `--against ultralytics` lets `yolo predict` run the same file on the same footage,
+    three times each in new processes that take turns.
     """
+    import cv2
+
+    from edge.bench import PEER_TURNS
     from edge.bench import bench as measure
+    from edge.chart import draw_report
     from edge.detector import Detector
     from edge.progress import progress_bar
 
-    with progress_bar(turns, "Turns") as advance:
+    _check_plot(plot, overwrite)
+    with progress_bar(turns + (PEER_TURNS if against else 0), "Turns") as advance:
         report = measure(
             partial(Detector, model, **model_settings),
             source,
             frames=frames,
             turns=turns,
+            against=against,
             on_turn=lambda: advance(1),
         )
+    if plot is not None and not cv2.imwrite(str(plot), draw_report(report)):
+        raise DataError(f"plot {plot}: cannot write it")
     if as_json:
         click.echo(json.dumps(asdict(report), indent=2))
         return
     for topic, text in _lines(report):
-        click.echo(f"{topic:<16}  {text}")
+        click.echo(f"{topic:<17}  {text}")
 
 
 def _lines(report: BenchReport) -> Iterator[tuple[str, str]]:
-    yield "model", f"{report.model} on {report.provider}"
+    share = "" if report.provider_share is None else f", {int(report.provider_share * 100)} % of nodes"
+    yield "model", f"{report.model} on {report.provider}{share}"
     yield "source", f"{report.source}, {len(report.turns)} turns of {report.frames} frames"
     yield "bare model", f"{report.model_fps:.1f} fps"
     yield "loop", f"{report.loop_fps:.1f} fps"
@@ -69,3 +94,26 @@ def _lines(report: BenchReport) -> Iterator[tuple[str, str]]:
         yield "latency", f"p50 {p.p50:.1f}  p95 {p.p95:.1f}  p99 {p.p99:.1f} ms from capture to result"
     yield "first detection", f"{report.first_detection_s:.2f} s after the start of a process"
     yield "peak memory", f"{report.peak_memory_mb:.0f} MB"
+    if report.against:
+        ours, theirs = report.against.ours, report.against.theirs
+        yield "against", f"{report.against.peer}, {report.against.turns} new processes each, medians"
+        yield "  rate", f"{ours.fps:.1f} to {theirs.fps:.1f} fps, {ours.fps / theirs.fps:.2f} times"
+        sooner = theirs.first_detection_s / ours.first_detection_s
+        seconds = f"{ours.first_detection_s:.2f} to {theirs.first_detection_s:.2f} s"
+        yield "  first detection", f"{seconds}, {sooner:.1f} times sooner"
+        part = ours.peak_memory_mb / theirs.peak_memory_mb
+        yield (
+            "  peak memory",
+            f"{ours.peak_memory_mb:.0f} to {theirs.peak_memory_mb:.0f} MB, {part:.2f} of it",
+        )
+
+
+def _check_plot(path: Path | None, overwrite: bool) -> None:
+    if path is None:
+        return
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"plot {path}: unknown suffix; expected .png")
+    if path.exists() and not overwrite:
+        raise DataError(f"plot {path}: the file exists; name another one or give --overwrite")
+    if not path.parent.is_dir():
+        raise NoInputError(f"plot {path}: no such folder {path.parent}")

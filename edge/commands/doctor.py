@@ -22,8 +22,9 @@ T = TypeVar("T")
 def doctor(as_json: bool) -> None:
     """Say what this machine can do.
 
-    Proves every execution provider by running a small model on it alone, writes a frame with every video
-    codec, and lists cameras, OpenCV's back ends and the optional packages that are missing.
+    Proves every execution provider by running a small model on it alone, in a process of its own, says what
+    to install for the accelerators that it sees, writes and reads a frame with every video codec, and lists
+    cameras, OpenCV's back ends and the optional packages that are missing.
     """
     from edge.doctor import examine
 
@@ -40,6 +41,12 @@ def _lines(health: Health) -> Iterator[tuple[str, str]]:
     yield "machine", f"{machine.system}, {machine.architecture}, Python {machine.python}"
     yield "", f"{machine.processor}, {machine.cores} cores, {machine.memory_gb} GB memory"
     yield "packages", ", ".join(f"{name} {version}" for name, version in health.packages.items())
+    working = {provider.name for provider in health.providers if provider.works}
+    for topic, accelerator in _titled("hardware", health.accelerators):
+        usable = [f"--provider {name}" for name in accelerator.providers if name in working]
+        yield topic, f"{_mark(bool(usable))} {accelerator.name}: {', '.join(usable) or accelerator.advice}"
+    if not health.accelerators:
+        yield "hardware", "no accelerator found; models run on the CPU"
     for topic, provider in _titled("providers", health.providers):
         yield topic, f"{_mark(provider.works)} {provider.name}{_because(provider.reason)}"
     for topic, camera in _titled("cameras", health.cameras):
@@ -51,7 +58,7 @@ def _lines(health: Health) -> Iterator[tuple[str, str]]:
         "opencv",
         f"cameras {', '.join(opencv.camera_backends)}; streams {', '.join(opencv.stream_backends)}",
     )
-    yield "", f"writes {', '.join(opencv.video_codecs) or 'no video'}"
+    yield "", f"writes {', '.join(opencv.writes) or 'no video'}; reads {', '.join(opencv.reads) or 'none'}"
     reason = "" if health.screen else "no screen; use --video instead of --show"
     yield "window", f"{_mark(health.screen)} {opencv.window_toolkit}{_because(reason)}"
     for topic, extra in _titled("extras", health.extras):

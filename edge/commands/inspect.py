@@ -27,14 +27,19 @@ _NAMES_SHOWN = 12
 @model_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def inspect(
-    model: Path, provider: str, confidence: float | None, overrides: SpecOverrides, as_json: bool
+    model: Path,
+    provider: str,
+    allow_cpu: bool,
+    confidence: float | None,
+    overrides: SpecOverrides,
+    as_json: bool,
 ) -> None:
     """Say what a model file is and how it would be run.
 
     MODEL is an ONNX file. One that does not say all it takes is refused with what is missing; the options
     that `edgeloop run` needs for it work here too.
     """
-    session = Session(model, provider=provider)
+    session = Session(model, provider=provider, allow_cpu=allow_cpu)
     spec = read_spec(session, SpecOverrides(confidence=confidence).over(overrides))
     document = read_document(session.metadata)
     record = document.record if document else None
@@ -50,6 +55,7 @@ def _json(session: Session, spec: ModelSpec, record: Record | None) -> str:
         "inputs": [str(tensor) for tensor in session.inputs],
         "outputs": [str(tensor) for tensor in session.outputs],
         "provider": session.provider,
+        "provider_share": session.placement.share,
         "spec": spec.model_dump(mode="json"),
         "record": record.model_dump(mode="json", exclude_none=True) if record else None,
     }
@@ -66,17 +72,31 @@ def _text(session: Session, spec: ModelSpec, record: Record | None) -> str:
         "sha256": _sha256(session.path),
         "kind": "a detector" if record is None else "an edgeloop bundle",
         **_credits(session),
-        "input": f"{width}x{height} {spec.color}, {spec.layout} {spec.dtype}, pixels / {spec.scale:g}",
-        "letterbox": f"{'centered' if spec.centered else 'corner'}, filled with {spec.pad_value}",
-        "head": f"{spec.head}, {session.outputs[0]}",
+        "input": f"{width}x{height} {spec.color}, {spec.layout} {spec.dtype}, {_values(spec)}",
+        "letterbox": _letterbox(spec),
+        "head": f"{spec.head}, {'; '.join(map(str, session.outputs))}",
         "classes": f"{len(spec.names)}: {names}{f' and {more} more' if more > 0 else ''}",
         "confidence": f"above {spec.confidence:g}",
         "nms": "none needed" if spec.head == "end2end" else f"at IoU {spec.iou:g}",
-        "provider": session.provider,
+        "provider": str(session.placement),
         **(_origin(record) if record else {}),
     }
     column = max(map(len, facts))
     return "\n".join(f"{key:<{column}}  {value}" for key, value in facts.items())
+
+
+def _values(spec: ModelSpec) -> str:
+    scaled = f"pixels / {spec.scale:g}"
+    if not any(spec.mean) and set(spec.std) == {1.0}:
+        return scaled
+    mean, std = (" ".join(f"{value:g}" for value in values) for values in (spec.mean, spec.std))
+    return f"({scaled} - [{mean}]) / [{std}]"
+
+
+def _letterbox(spec: ModelSpec) -> str:
+    if spec.stretched:
+        return "none, stretched"
+    return f"{'centered' if spec.centered else 'corner'}, filled with {spec.pad_value}"
 
 
 def _credits(session: Session) -> dict[str, str]:

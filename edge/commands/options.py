@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import click
 
-from edge.session import PROVIDERS
+from edge.providers import PROVIDERS
 from models.facts import MAX_SIDE, MIN_SIDE, Color, SpecOverrides
 from models.heads import HEADS, Head
 from models.literals import read_names
@@ -24,13 +24,13 @@ def model_options(command: Callable[..., R]) -> Callable[..., R]:
     """Give a command the options that say where and how a model runs.
 
     Args:
-        command: takes the keyword arguments `provider` (str), `confidence` (float or None) and `overrides`
-            (SpecOverrides), as `edge.detector.Detector` does, beside its own.
+        command: takes the keyword arguments `provider` (str), `allow_cpu` (bool), `confidence` (float or
+            None) and `overrides` (SpecOverrides), as `edge.detector.Detector` does, beside its own.
 
     Returns:
-        The command with the options `--provider`, `--confidence`, `--iou`, and those that state what a file
-        without metadata leaves open: `--head`, `--names`, `--input-size`, `--color`, `--scale` and
-        `--letterbox`.
+        The command with the options `--provider`, `--allow-cpu`, `--confidence`, `--iou`, and those that
+        state what a file without metadata leaves open: `--head`, `--names`, `--input-size`, `--color`,
+        `--scale` and `--letterbox`.
     """
 
     @wraps(command)
@@ -52,6 +52,7 @@ def model_options(command: Callable[..., R]) -> Callable[..., R]:
             color=color,
             scale=scale,
             centered=None if letterbox is None else letterbox == "centered",
+            stretched=None if letterbox is None else letterbox == "stretched",
             iou=iou,
         )
         return command(*args, overrides=overrides, **kwargs)
@@ -81,8 +82,9 @@ _OPTIONS = (
         type=click.Choice(["auto", *PROVIDERS]),
         default="auto",
         show_default=True,
-        help="What runs the model. One that is named and does not work is an error.",
+        help="What runs the model. One that is named and does not run all of it is an error.",
     ),
+    click.option("--allow-cpu", is_flag=True, help="Let the CPU run what the provider does not."),
     click.option(
         "--confidence", type=click.FloatRange(0, 1), help="Threshold of detections.  [default: the model's]"
     ),
@@ -97,6 +99,8 @@ _OPTIONS = (
         help="What pixel values are divided by: 255 gives 0 to 1.",
     ),
     click.option(
-        "--letterbox", type=click.Choice(["centered", "corner"]), help="Where the image goes in the input."
+        "--letterbox",
+        type=click.Choice(["centered", "corner", "stretched"]),
+        help="Where the image goes in the input.",
     ),
 )

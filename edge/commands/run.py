@@ -227,10 +227,11 @@ def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[list[int]]:
 
 
 def _announce(cameras: Sequence[Camera], detector: Detector) -> None:
-    """Say what shares the model, where more than one source does."""
+    """Say what runs the model, and what shares it where more than one source does."""
+    click.echo(f"{detector.path} on {detector.placement}", err=True)
     if len(cameras) == 1:
         return
-    click.echo(f"{len(cameras)} sources in turn on {detector.provider}", err=True)
+    click.echo(f"{len(cameras)} sources in turn", err=True)
     for number, camera in enumerate(cameras, start=1):
         kind = "live" if camera.source.live else "every frame"
         rate = "" if camera.source.fps is None else f", {camera.source.fps:g} fps"
@@ -240,7 +241,7 @@ def _announce(cameras: Sequence[Camera], detector: Detector) -> None:
 def _summary(detector: Detector, cameras: Sequence[Camera]) -> RunSummary | TotalSummary:
     from edge.metrics import TotalSummary
 
-    figures = [camera.summary(model=str(detector.path), provider=detector.provider) for camera in cameras]
+    figures = [camera.summary(model=str(detector.path), placement=detector.placement) for camera in cameras]
     if len(cameras) == 1:
         return figures[0]
     meters = [camera.meter for camera in cameras if camera.meter.frames]

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.detections import Detections
-from models.heads import classic, end2end, yolox
+from models.heads import classic, end2end, fastestdet, nanodet, yolox
 from models.heads.yolox import cell_count
 
 __all__ = ["HEADS", "Head", "cell_count", "decode"]
 
-Head = Literal["end2end", "classic", "yolox"]
+Head = Literal["end2end", "classic", "yolox", "nanodet", "fastestdet"]
 HEADS: tuple[Head, ...] = get_args(Head)
 
 
@@ -30,9 +30,10 @@ def decode(
     """Read one image's detections out of a model's outputs.
 
     Args:
-        head: how the last layer writes them: "end2end" (1, K, 6) needs no NMS, "classic" (1, 4 + classes, N)
-            and "yolox" (1, N, 5 + classes) do.
-        outputs: what the session returned; these heads have one output.
+        head: how the last layer writes them: "end2end" (1, K, 6) needs no NMS, "classic" (1, 4 + classes, N),
+            "yolox" (1, N, 5 + classes), "fastestdet" (1, 5 + classes, H / 16, W / 16) and "nanodet", with six
+            outputs, do.
+        outputs: what the session returned.
         input_size: (width, height) of the model's input in pixels.
         confidence: rows must exceed this.
         iou: overlap above which the less confident of two boxes of a class goes; not used by end2end heads.
@@ -44,6 +45,10 @@ def decode(
     Raises:
         ModelError: the output has another shape than the head writes.
     """
+    if head == "nanodet":
+        return nanodet.decode(
+            outputs, input_size=input_size, confidence=confidence, iou=iou, max_detections=max_detections
+        )
     (output,) = outputs
     match head:
         case "end2end":
@@ -52,5 +57,9 @@ def decode(
             return classic.decode(output, confidence=confidence, iou=iou, max_detections=max_detections)
         case "yolox":
             return yolox.decode(
+                output, input_size=input_size, confidence=confidence, iou=iou, max_detections=max_detections
+            )
+        case "fastestdet":
+            return fastestdet.decode(
                 output, input_size=input_size, confidence=confidence, iou=iou, max_detections=max_detections
             )

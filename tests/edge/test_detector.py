@@ -153,7 +153,15 @@ def test_confidence_outside_its_range_is_refused(write_model: ModelWriter) -> No
         Detector(write_model(), confidence=1.5)
 
 
-@pytest.fixture(scope="module", params=["one-to-many", "end-to-end"])
+EXPORTS = {
+    "one-to-many": {},
+    "end-to-end": {"nms": False},
+    "NMS in the graph": {"nms": True, "conf": 0.01},
+    "dynamic": {"dynamic": True},
+}
+
+
+@pytest.fixture(scope="module", params=EXPORTS)
 def random_export(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An Ultralytics export of YOLO26n with random weights whose scores spread, at 160 pixels."""
     os.environ.setdefault("YOLO_OFFLINE", "true")
@@ -173,7 +181,7 @@ def random_export(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
         torch.nn.init.constant_(branch[-1].bias, -2)
     model.save(folder / "random.pt")
     model = ultralytics.YOLO(folder / "random.pt")
-    wanted = {"nms": False} if request.param == "end-to-end" else {}
+    wanted = EXPORTS[request.param]
     return Path(model.export(format="onnx", imgsz=160, verbose=False, simplify=False, **wanted))
 
 
@@ -200,26 +208,37 @@ def test_finds_what_ultralytics_finds(random_export: Path, tmp_path: Path, as_bu
     assert found.xyxy == pytest.approx(boxes.xyxy, abs=1e-3)
 
 
-def yolox(shared: Path) -> Detector:
+def coco_model(shared: Path, name: str) -> Detector:
     names = read_names(shared / "data/onnx/coco_classes.txt")
-    return Detector(shared / "data/onnx/yolox_nano.onnx", overrides=SpecOverrides(head="yolox", names=names))
+    # The raw head of YOLOX has the shape of one that is decoded; the others are told by their outputs.
+    head = SpecOverrides(head="yolox" if name == "yolox_nano" else None)
+    return Detector(shared / f"data/onnx/{name}.onnx", overrides=SpecOverrides(names=names).over(head))
 
 
-def test_yolox_finds_the_person_in_real_footage(shared: Path) -> None:
+COCO_MODELS = pytest.mark.parametrize(
+    ("name", "least"), [("yolox_nano", 0.7), ("nanodet_m", 0.7), ("FastestDet", 0.4)]
+)
+
+
+@COCO_MODELS
+def test_public_models_find_the_person_in_real_footage(shared: Path, name: str, least: float) -> None:
     capture = cv2.VideoCapture(str(shared / "data/clips/one-by-one-person-detection.mp4"))
     capture.set(cv2.CAP_PROP_POS_FRAMES, 300)
     _, image = capture.read()
-    detector = yolox(shared)
+    detector = coco_model(shared, name)
     found = detector.detect(image)
-    assert [detector.names[number] for number in found.class_id] == ["person"]
-    assert iou_matrix(found.xyxy, np.array([[382, 4, 544, 378]], np.float32)).item() > 0.9
+    people = found[found.class_id == detector.names.index("person")]
+    assert len(people) == 1
+    assert len(found) <= 2  # NanoDet sees a laptop, too
+    assert iou_matrix(people.xyxy, np.array([[382, 4, 544, 378]], np.float32)).item() > 0.85
 
 
-def test_yolox_finds_cars_on_the_street(shared: Path) -> None:
+@COCO_MODELS
+def test_public_models_find_cars_on_the_street(shared: Path, name: str, least: float) -> None:
     street = shared / "data/street"
     truth = json.loads((street / "instances.json").read_text())
     car = next(category["id"] for category in truth["categories"] if category["name"] == "car")
-    detector = yolox(shared)
+    detector = coco_model(shared, name)
     hits = total = 0
     for image in truth["images"][::60]:
         found = detector.detect(cv2.imread(str(street / "images" / Path(image["file_name"]).name)))
@@ -233,18 +252,11 @@ def test_yolox_finds_cars_on_the_street(shared: Path) -> None:
         hits += int((iou_matrix(large, cars.xyxy) > 0.5).any(axis=1).sum())
         total += len(large)
     assert total > 20
-    assert hits / total > 0.7
-
-
-@pytest.mark.parametrize("name", ["nanodet_m.onnx", "FastestDet.onnx"])
-def test_heads_that_are_not_decoded_are_refused(shared: Path, name: str) -> None:
-    names = read_names(shared / "data/onnx/coco_classes.txt")
-    with pytest.raises(ModelError, match=f"{name}: a model of another kind: expected one output"):
-        Detector(shared / "data/onnx" / name, overrides=SpecOverrides(names=names))
+    assert hits / total > least
 
 
 def test_yolox_without_a_word_is_refused(shared: Path) -> None:
     with pytest.raises(
-        ModelError, match=r"yolox_nano.onnx: .*; add --head end2end\|classic\|yolox --names FILE"
+        ModelError, match=r"yolox_nano.onnx: .*; add --head end2end\|classic\|.* --names FILE"
     ):
         Detector(shared / "data/onnx/yolox_nano.onnx")

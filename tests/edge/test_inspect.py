@@ -94,7 +94,7 @@ def test_one_number_is_a_square(write_model: ModelWriter) -> None:
         pytest.param(["--input-size", "big"], id="no size"),
         pytest.param(["--input-size", "8x8"], id="too small"),
         pytest.param(["--confidence", "2"], id="confidence above one"),
-        pytest.param(["--head", "nanodet"], id="an unknown head"),
+        pytest.param(["--head", "centernet"], id="an unknown head"),
         pytest.param(["--provider", "abacus"], id="an unknown provider"),
         pytest.param(["--scale", "0"], id="division by zero"),
     ],

@@ -26,7 +26,9 @@ def result(captured_at: float, latency_ms: float, class_ids: list[int]) -> Resul
 
 
 def summary(meter: Meter) -> RunSummary:
-    return meter.summary(model="m.onnx", source="test", provider="cpu", dropped=3, skipped=1)
+    return meter.summary(
+        model="m.onnx", source="test", provider="cpu", provider_share=1.0, dropped=3, skipped=1
+    )
 
 
 def test_percentiles_are_those_of_numpy() -> None:

@@ -4,20 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edge.session import PROVIDERS, Session
-from models.errors import ModelError, NoInputError, UnavailableError, UsageError
+from edge.session import Session
+from models.errors import ModelError, NoInputError
 from models.spec import TensorInfo
 from tests.meter import ModelWriter
-
-MISSING = next(
-    name
-    for name in ("cuda", "coreml", "directml", "qnn")
-    if PROVIDERS[name] not in ort.get_available_providers()
-)
 
 
 def test_says_what_the_file_is(write_model: ModelWriter) -> None:
@@ -42,37 +35,6 @@ def test_an_input_that_does_not_fit_is_one_line(write_model: ModelWriter) -> Non
     with pytest.raises(ModelError, match=r"model.onnx: inference failed: .*dimensions") as failed:
         Session(write_model()).run(np.zeros((1, 3, 32, 64), np.float32))
     assert "\n" not in str(failed.value)
-
-
-def test_auto_ends_on_a_provider_that_works(write_model: ModelWriter) -> None:
-    session = Session(write_model(), provider="auto")
-    assert PROVIDERS[session.provider] in ort.get_available_providers()
-
-
-def test_a_provider_that_is_not_there_is_an_error(write_model: ModelWriter) -> None:
-    with pytest.raises(UnavailableError, match=f"provider '{MISSING}': this onnxruntime has .*cpu"):
-        Session(write_model(), provider=MISSING)
-
-
-def test_a_provider_that_does_not_start_is_an_error(
-    write_model: ModelWriter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    available = [PROVIDERS[MISSING], *ort.get_available_providers()]
-    monkeypatch.setattr(ort, "get_available_providers", lambda: available)
-    with (
-        pytest.warns(UserWarning, match="not in available provider names"),
-        pytest.raises(UnavailableError, match=f"provider '{MISSING}': did not start"),
-    ):
-        Session(write_model(), provider=MISSING)
-
-
-def test_the_cpu_steps_in_only_where_that_was_allowed(write_model: ModelWriter) -> None:
-    assert Session(write_model(), provider=MISSING, allow_cpu=True).provider == "cpu"
-
-
-def test_an_unknown_provider_is_a_usage_error(write_model: ModelWriter) -> None:
-    with pytest.raises(UsageError, match="provider 'abacus': unknown, expected auto or one of cpu, cuda"):
-        Session(write_model(), provider="abacus")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 
 from models import decode
 from models.errors import ModelError
-from models.heads import Head, cell_count
+from models.heads import HEADS, Head, cell_count
 
 LOOSE = {"input_size": (320, 256), "confidence": 0.3, "iou": 0.6}
 
@@ -82,29 +82,107 @@ def test_yolox_finds_what_its_own_decoder_and_torchvision_find(seed: int) -> Non
     assert found.xyxy == pytest.approx(boxes[sure][kept].numpy(), abs=1e-3)
 
 
+def nanodet_outputs(seed: int, classes: int = 5) -> list[np.ndarray]:
+    """Six outputs of a 320 x 256 input."""
+    rng = np.random.default_rng(seed)
+    cells = (1280, 320, 80)
+    scores = [(rng.random((1, count, classes)) ** 6).astype(np.float32) for count in cells]
+    return scores + [rng.normal(0, 3, (1, count, 32)).astype(np.float32) for count in cells]
+
+
+def nanodet_boxes(outputs: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes (N, 4) and scores (N, classes) as NanoDet's own demo finds them, cell by cell."""
+    boxes, scores = [], []
+    for level, stride in enumerate((8, 16, 32)):
+        for cell, (score, logits) in enumerate(zip(outputs[level][0], outputs[3 + level][0], strict=True)):
+            x = (cell % (320 // stride) + 0.5) * stride
+            y = (cell // (320 // stride) + 0.5) * stride
+            sides = []
+            for side in np.split(logits.astype(np.float64), 4):
+                share = np.exp(side) / np.exp(side).sum()
+                sides.append(sum(share * range(8)) * stride)
+            boxes.append((x - sides[0], y - sides[1], x + sides[2], y + sides[3]))
+            scores.append(score.astype(np.float64))
+    return np.array(boxes), np.array(scores)
+
+
+def fastestdet_output(seed: int, classes: int = 5) -> np.ndarray:
+    """(1, 5 + classes, 16, 20) of a 320 x 256 input."""
+    rng = np.random.default_rng(seed)
+    output = rng.random((1, 5 + classes, 16, 20))
+    output[:, 1:5] = rng.normal(0, 1, (1, 4, 16, 20)) - [[[[0]], [[0]], [[2]], [[2]]]]
+    return output.astype(np.float32)
+
+
+def fastestdet_boxes(output: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Boxes (N, 4), scores (N,) and classes (N,) as FastestDet's own `runonnx` finds them, cell by cell."""
+    boxes, scores, classes = [], [], []
+    for row in range(16):
+        for column in range(20):
+            cell = output[0, :, row, column].astype(np.float64)
+            centre_x = (column + np.tanh(cell[1])) / 20
+            centre_y = (row + np.tanh(cell[2])) / 16
+            width, height = 1 / (1 + np.exp(-cell[3])), 1 / (1 + np.exp(-cell[4]))
+            x1, y1 = (centre_x - width / 2) * 320, (centre_y - height / 2) * 256
+            boxes.append((x1, y1, x1 + width * 320, y1 + height * 256))
+            scores.append(cell[0] ** 0.6 * cell[5:].max() ** 0.4)
+            classes.append(cell[5:].argmax())
+    return np.array(boxes), np.array(scores), np.array(classes)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("head", ["nanodet", "fastestdet"])
+def test_grids_find_what_their_own_demos_and_torchvision_find(head: Head, seed: int) -> None:
+    torch = pytest.importorskip("torch")
+    ops = pytest.importorskip("torchvision.ops")
+    if head == "nanodet":
+        outputs = nanodet_outputs(seed)
+        boxes, by_class = nanodet_boxes(outputs)
+        scores, class_id = by_class.max(axis=1), by_class.argmax(axis=1)
+    else:
+        outputs = [fastestdet_output(seed)]
+        boxes, scores, class_id = fastestdet_boxes(outputs[0])
+    found = decode(head, outputs, **LOOSE)
+    sure = scores > 0.3
+    best = [torch.from_numpy(values[sure]) for values in (boxes, scores, class_id)]
+    kept = ops.batched_nms(*best, 0.6)[:300]
+    assert len(found) == len(kept) > 50
+    assert found.class_id.tolist() == best[2][kept].tolist()
+    assert found.confidence == pytest.approx(best[1][kept].numpy(), abs=1e-5)
+    assert found.xyxy == pytest.approx(best[0][kept].numpy(), abs=1e-2)
+
+
 def test_yolox_has_3549_cells_at_416() -> None:
     assert cell_count((416, 416)) == 3549
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 @pytest.mark.parametrize(
-    ("head", "output"),
+    ("head", "outputs"),
     [
-        pytest.param("end2end", np.zeros((1, 300, 6)), id="end2end"),
-        pytest.param("classic", classic_output(0) * 0, id="classic"),
-        pytest.param("yolox", yolox_output(0) * 0, id="yolox"),
+        pytest.param("end2end", [np.zeros((1, 300, 6))], id="end2end"),
+        pytest.param("classic", [classic_output(0) * 0], id="classic"),
+        pytest.param("yolox", [yolox_output(0) * 0], id="yolox"),
+        pytest.param("nanodet", [output * 0 for output in nanodet_outputs(0)], id="nanodet"),
+        pytest.param("fastestdet", [fastestdet_output(0) * 0], id="fastestdet"),
     ],
 )
-def test_nothing_found_is_empty(head: Head, output: np.ndarray, dtype: type) -> None:
-    found = decode(head, [output.astype(dtype)], **LOOSE)
+def test_nothing_found_is_empty(head: Head, outputs: list[np.ndarray], dtype: type) -> None:
+    found = decode(head, [output.astype(dtype) for output in outputs], **LOOSE)
     assert len(found) == 0
     assert found.xyxy.dtype == np.float32
 
 
-@pytest.mark.parametrize("head", ["end2end", "classic", "yolox"])
+@pytest.mark.parametrize("head", HEADS)
 def test_scores_that_are_no_numbers_are_not_found(head: Head) -> None:
-    shape = {"end2end": (1, 300, 6), "classic": (1, 9, 100), "yolox": (1, cell_count((320, 256)), 8)}[head]
-    assert len(decode(head, [np.full(shape, np.nan, np.float32)], **LOOSE)) == 0
+    shapes = {
+        "end2end": [(1, 300, 6)],
+        "classic": [(1, 9, 100)],
+        "yolox": [(1, cell_count((320, 256)), 8)],
+        "nanodet": [output.shape for output in nanodet_outputs(0)],
+        "fastestdet": [(1, 8, 16, 20)],
+    }
+    assert len(decode(head, [np.full(shape, np.nan, np.float32) for shape in shapes[head]], **LOOSE)) == 0
 
 
 @pytest.mark.parametrize(
@@ -115,8 +193,10 @@ def test_scores_that_are_no_numbers_are_not_found(head: Head) -> None:
         pytest.param("classic", (1, 4, 2100), id="no classes"),
         pytest.param("classic", (84, 2100), id="no batch"),
         pytest.param("yolox", (1, 3549, 85), id="cells of another input size"),
+        pytest.param("nanodet", (1, 1280, 5), id="one output of six"),
+        pytest.param("fastestdet", (1, 85, 22, 22), id="grid of another input size"),
     ],
 )
 def test_refuses_another_shape(head: Head, shape: tuple[int, ...]) -> None:
-    with pytest.raises(ModelError, match=f"{head} head: expected an output"):
+    with pytest.raises(ModelError, match=f"{head} head: expected (an )?output"):
         decode(head, [np.zeros(shape, np.float32)], **LOOSE)

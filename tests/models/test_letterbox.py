@@ -118,3 +118,10 @@ def test_refuses_what_it_is_not_for(image: np.ndarray, out: np.ndarray | None) -
 def test_refuses_sides_that_are_not_positive() -> None:
     with pytest.raises(ValueError, match="must be positive"):
         Letterbox.fit((0, 10), (32, 32))
+
+
+def test_stretched_fills_the_input_and_finds_the_way_back() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (60, 100, 3), dtype=np.uint8)
+    letterbox = Letterbox.fit((100, 60), (64, 64), stretched=True)
+    assert np.array_equal(letterbox.apply(image), cv2.resize(image, (64, 64)))
+    assert letterbox.to_source(np.array([[0, 0, 64, 64]])).tolist() == [[0, 0, 100, 60]]

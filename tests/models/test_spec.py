@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from models import ModelSpec, SpecOverrides
 from models.bundle import BUNDLE_KEY, Golden, Measured, Record, read_document
 from models.errors import ModelError
+from models.heads import HEADS
 from models.spec import TensorInfo
 
 Shape = tuple[int | None, ...]
@@ -44,6 +45,10 @@ def cells(width: int, height: int) -> int:
 
 CLASSIC = output(1, 6, cells(320, 256))
 END2END = output(1, 300, 6)
+NANODET = [
+    *(output(1, cells, 2)[0] for cells in (1280, 320, 80)),
+    *(output(1, cells, 32)[0] for cells in (1280, 320, 80)),
+]
 YOLOX = output(1, cells(320, 256), 7)
 
 
@@ -120,6 +125,29 @@ def test_yolox_needs_its_name_and_brings_its_conventions() -> None:
     )
 
 
+def test_nanodet_is_told_by_its_six_outputs_and_brings_its_conventions() -> None:
+    spec = ModelSpec.from_metadata({}, image(), NANODET, TWO)
+    assert (spec.head, spec.color, spec.scale, spec.centered, spec.pad_value) == (
+        "nanodet",
+        "BGR",
+        1.0,
+        True,
+        0,
+    )
+    assert spec.mean == (103.53, 116.28, 123.675)
+    assert spec.std == (57.375, 57.12, 58.395)
+
+
+def test_fastestdet_is_told_by_its_grid_and_takes_stretched_images() -> None:
+    spec = ModelSpec.from_metadata({}, image(), output(1, 7, 16, 20), TWO)
+    assert (spec.head, spec.color, spec.scale, spec.stretched) == ("fastestdet", "BGR", 255.0, True)
+
+
+def test_bytes_are_not_normalised_twice() -> None:
+    spec = ModelSpec.from_metadata({}, image(dtype="uint8"), NANODET, TWO.over(SpecOverrides(color="BGR")))
+    assert (spec.mean, spec.std) == ((0, 0, 0), (1, 1, 1))
+
+
 def test_the_user_has_the_last_word_on_conventions() -> None:
     said = SpecOverrides(color="BGR", scale=1.0, centered=False, confidence=0.5, iou=0.3, pad_value=0)
     spec = ModelSpec.from_metadata(ULTRALYTICS, image(), CLASSIC, said)
@@ -138,21 +166,19 @@ def test_bytes_go_in_unscaled_and_their_colour_must_be_said() -> None:
     ("inputs", "outputs", "said", "missing"),
     [
         pytest.param(image(), END2END, SpecOverrides(), "--names FILE", id="names"),
-        pytest.param(
-            image(), YOLOX, SpecOverrides(), "--head end2end|classic|yolox --names FILE", id="head and names"
-        ),
+        pytest.param(image(), YOLOX, SpecOverrides(), "--head {HEADS} --names FILE", id="head and names"),
         pytest.param(
             image((1, 3, None, None)),
             output(1, None, 6),
             SpecOverrides(),
-            "--head end2end|classic|yolox --names FILE --input-size WIDTHxHEIGHT",
+            "--head {HEADS} --names FILE --input-size WIDTHxHEIGHT",
             id="nearly all",
         ),
         pytest.param(
             image((1, 3, None, None)),
             END2END,
             TWO,
-            "--head end2end|classic|yolox --input-size WIDTHxHEIGHT",
+            "--head {HEADS} --input-size WIDTHxHEIGHT",
             id="size",
         ),
     ],
@@ -162,7 +188,7 @@ def test_what_is_missing_is_asked_for(
 ) -> None:
     with pytest.raises(ModelError) as refused:
         ModelSpec.from_metadata({}, inputs, outputs, said)
-    assert str(refused.value).endswith(f"; add {missing}")
+    assert str(refused.value).endswith(f"; add {missing}".format(HEADS="|".join(HEADS)))
     assert "\n" not in str(refused.value)
 
 
@@ -174,7 +200,7 @@ def test_what_is_missing_is_asked_for(
         pytest.param({"task": "classify"}, image(), output(1, 1000), id="classification"),
         pytest.param({"head": "RTDETRDecoder"}, image(), output(1, 300, 6), id="RT-DETR"),
         pytest.param({}, image(), [*CLASSIC, *CLASSIC], id="two outputs"),
-        pytest.param({}, image(), output(1, 85, 22, 22), id="FastestDet"),
+        pytest.param({}, image(), output(1, 85, 22, 22), id="a grid of another size"),
         pytest.param({}, image(), output(1, 25200, 85), id="YOLOv5"),
         pytest.param({}, image(), output(1, 300, 6, dtype="int64"), id="integers out"),
         pytest.param({}, [*image(), *image()], END2END, id="two inputs"),
@@ -234,6 +260,17 @@ def test_a_model_of_another_kind_is_refused(
             SpecOverrides(head="yolox").over(TWO),
             "taken for 'yolox'",
             id="another head",
+        ),
+        pytest.param(
+            {},
+            image(),
+            NANODET[:3],
+            SpecOverrides(head="nanodet").over(TWO),
+            "taken for 'nanodet'",
+            id="half",
+        ),
+        pytest.param(
+            {}, image(), NANODET, SpecOverrides(names=("car",)), "has 2 classes, but there are 1", id="names"
         ),
         pytest.param(
             {}, image(), END2END, SpecOverrides(head="classic").over(TWO), "has 296 classes", id="yet another"
@@ -350,7 +387,7 @@ def changed(**change: Any) -> str:
         pytest.param(changed(model__scale=float("nan")), id="no number"),
         pytest.param(changed(model__max_detections=10**12), id="endless detections"),
         pytest.param(changed(model__names=["a\x1b[2J", "b"]), id="terminal control in a name"),
-        pytest.param(changed(model__head="nanodet"), id="another head"),
+        pytest.param(changed(model__head="centernet"), id="another head"),
         pytest.param(changed(model__color="GRB"), id="another colour"),
         pytest.param(changed(model__secret=1), id="an unknown fact"),
         pytest.param(changed(record__dataset_sha256="abc"), id="a short digest"),

@@ -1,0 +1,138 @@
+"""Accelerators that this machine has, and what runs models on them."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Accelerator", "find_accelerators"]
+
+
+@dataclass(frozen=True)
+class Accelerator:
+    """A part of the machine that could run models.
+
+    Attributes:
+        name: what it is.
+        providers: names for `--provider` that run on it, the one to try first in front; none where
+            onnxruntime has none for it.
+        advice: what to install, or to do instead.
+    """
+
+    name: str
+    providers: Sequence[str]
+    advice: str
+
+
+_NVIDIA = Accelerator(
+    "NVIDIA GPU",
+    ("cuda", "tensorrt"),
+    "pip uninstall onnxruntime, then pip install 'onnxruntime-gpu[cuda,cudnn]', on NVIDIA's driver",
+)
+_JETSON = Accelerator(
+    "NVIDIA Jetson",
+    ("tensorrt", "cuda"),
+    "install the onnxruntime-gpu that NVIDIA builds for this JetPack in place of onnxruntime; "
+    "the one on PyPI is for desktop GPUs",
+)
+_INTEL_GPU = Accelerator(
+    "Intel GPU",
+    ("openvino-gpu",),
+    "pip uninstall onnxruntime, then pip install onnxruntime-openvino, on Intel's compute runtime "
+    "(Debian: apt install intel-opencl-icd)",
+)
+_INTEL_NPU = Accelerator(
+    "Intel NPU",
+    ("openvino-npu",),
+    "pip uninstall onnxruntime, then pip install onnxruntime-openvino, on Intel's linux-npu-driver",
+)
+_AMD = Accelerator(
+    "AMD GPU", ("migraphx",), "pip uninstall onnxruntime, then pip install onnxruntime-migraphx, on ROCm"
+)
+_QUALCOMM = Accelerator(
+    "Qualcomm",
+    ("qnn",),
+    "on Windows pip uninstall onnxruntime, then pip install 'onnxruntime-qnn<2'; on Linux an onnxruntime "
+    "built with QNN (the package from 2.0 on is a plug-in, which is not loaded); it takes quantised models",
+)
+_PI = Accelerator(
+    "Raspberry Pi",
+    ("cpu",),
+    "nothing to install: its GPU runs no models; a 64-bit system and an input of 320 px serve the CPU best",
+)
+_APPLE = Accelerator("Apple Neural Engine and GPU", ("coreml",), "pip install onnxruntime brings CoreML")
+_WINDOWS = Accelerator(
+    "Windows GPU", ("directml",), "pip uninstall onnxruntime, then pip install onnxruntime-directml"
+)
+_OTHER = "onnxruntime has no provider for it; the CPU runs the model"
+
+# By vendor and the class of a PCI device: 03 is a display controller, 12 a processing accelerator.
+_PCI = {
+    ("0x10de", "0x03"): _NVIDIA,
+    ("0x8086", "0x03"): _INTEL_GPU,
+    ("0x8086", "0x12"): _INTEL_NPU,
+    ("0x1002", "0x03"): _AMD,
+    ("0x1e60", "0x12"): Accelerator("Hailo", (), _OTHER),
+    ("0x1ac1", "0x08"): Accelerator("Coral Edge TPU", (), _OTHER),
+}
+# By what a board's device tree calls itself.
+_BOARDS = {"jetson": _JETSON, "tegra": _JETSON, "raspberry pi": _PI, "qcom": _QUALCOMM, "qualcomm": _QUALCOMM}
+
+
+def find_accelerators(
+    root: Path = Path("/"), system: str | None = None, machine: str | None = None
+) -> list[Accelerator]:
+    """Look for accelerators.
+
+    Args:
+        root: where `proc`, `sys` and `dev` lie.
+        system: as `platform.system()` says it, which is the default.
+        machine: as `platform.machine()` says it, which is the default.
+
+    Returns:
+        Each kind once, boards first.
+    """
+    system, machine = system or platform.system(), (machine or platform.machine()).lower()
+    found = [*_boards(root), *_pci(root)]
+    if _JETSON in found:  # its GPU is the board's own
+        found = [each for each in found if each != _NVIDIA]
+    if system == "Darwin":
+        found.append(_APPLE)
+    if system == "Windows":
+        found.append(_QUALCOMM if machine == "arm64" else _WINDOWS)
+    return list(dict.fromkeys(found))
+
+
+def _boards(root: Path) -> Iterator[Accelerator]:
+    said = ""
+    for name in ("model", "compatible"):
+        path = root / "proc/device-tree" / name
+        said += path.read_bytes().decode(errors="replace").lower() if path.exists() else ""
+    return (board for word, board in _BOARDS.items() if word in said)
+
+
+def _pci(root: Path) -> Iterator[Accelerator]:
+    for device in sorted((root / "sys/bus/pci/devices").glob("*")):
+        try:
+            vendor, kind = ((device / name).read_text().strip() for name in ("vendor", "class"))
+        except OSError:
+            continue
+        accelerator = _PCI.get((vendor, kind[:4]))
+        if accelerator is not None:
+            yield _with_rights(accelerator, root)
+    # In a container the device may be there where its PCI entry is not.
+    if (root / "dev/nvidia0").exists():
+        yield _NVIDIA
+
+
+def _with_rights(accelerator: Accelerator, root: Path) -> Accelerator:
+    """The same, with a word on permissions where those are all that is missing."""
+    folder = {_INTEL_GPU: "dri", _INTEL_NPU: "accel"}.get(accelerator)
+    nodes = sorted((root / "dev" / folder).glob("[ra]*")) if folder else []
+    if not nodes or any(os.access(node, os.R_OK | os.W_OK) for node in nodes):
+        return accelerator
+    advice = f"add this user to the group `render`, which may open {nodes[0]}; {accelerator.advice}"
+    return Accelerator(accelerator.name, accelerator.providers, advice)

@@ -1,0 +1,58 @@
+"""The head of FastestDet: one grid, one box a cell."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.boxes import cxcywh_to_xyxy, nms
+from models.detections import Detections
+from models.errors import ModelError
+
+__all__ = ["decode"]
+
+_STRIDE = 16
+
+
+def decode(
+    output: NDArray[np.floating],
+    *,
+    input_size: tuple[int, int],
+    confidence: float,
+    iou: float,
+    max_detections: int,
+) -> Detections:
+    """Read the grid and suppress overlapping boxes, class by class.
+
+    Args:
+        output: (1, 5 + classes, H / 16, W / 16): objectness in [0, 1], centre x, centre y before tanh as
+            offsets from the cell in strides, width, height before the sigmoid as shares of the input, and one
+            score in [0, 1] a class.
+        input_size: (width, height) of the model's input in pixels.
+        confidence: objectness to the power of 0.6 times the best class score to that of 0.4 must exceed this.
+        iou: overlap above which the less confident of two boxes of a class goes.
+        max_detections: keep at most this many, the most confident ones.
+
+    Returns:
+        Detections in pixels of the model's input, most confident first.
+
+    Raises:
+        ModelError: the output has another shape.
+    """
+    width, height = input_size
+    rows, columns = height // _STRIDE, width // _STRIDE
+    if output.ndim != 4 or output.shape[0] != 1 or output.shape[1] < 6 or output.shape[2:] != (rows, columns):
+        raise ModelError(
+            f"fastestdet head: expected an output (1, 5 + classes, {rows}, {columns}), got {output.shape}"
+        )
+    cells = output[0].reshape(output.shape[1], -1).astype(np.float32)
+    score = cells[0] ** 0.6 * cells[5:].max(axis=0) ** 0.4
+    sure = np.flatnonzero(score > confidence)
+    found = cells[:, sure]
+    cell = np.stack((sure % columns, sure // columns))
+    centre = (cell + np.tanh(found[1:3])) * _STRIDE
+    size = np.array([[width], [height]]) / (1 + np.exp(-found[3:5]))
+    xyxy = cxcywh_to_xyxy(np.concatenate((centre, size)).T)
+    class_id = found[5:].argmax(axis=0)
+    kept = nms(xyxy, score[sure], class_id, iou, limit=max_detections)
+    return Detections(xyxy[kept], score[sure][kept], class_id[kept])

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge.hardware import find_accelerators
+from edge.providers import PROVIDERS
+
+
+def machine(root: Path, *, pci: list[tuple[str, str]] = (), board: str = "", nodes: list[str] = ()) -> Path:
+    """A file system with the devices of a machine."""
+    for number, (vendor, kind) in enumerate(pci):
+        device = root / f"sys/bus/pci/devices/0000:00:{number:02x}.0"
+        device.mkdir(parents=True)
+        (device / "vendor").write_text(f"{vendor}\n")
+        (device / "class").write_text(f"{kind}\n")
+    if board:
+        (root / "proc/device-tree").mkdir(parents=True)
+        (root / "proc/device-tree/model").write_bytes(board.encode() + b"\0")
+    for node in nodes:
+        (root / node).parent.mkdir(parents=True, exist_ok=True)
+        (root / node).touch()
+    return root
+
+
+@pytest.mark.parametrize(
+    ("pci", "board", "nodes", "expected"),
+    [
+        pytest.param([], "", [], [], id="a bare virtual machine"),
+        pytest.param([("0x8086", "0x020000"), ("0x1af4", "0x010000")], "", [], [], id="network and disk"),
+        pytest.param([("0x10de", "0x030200")], "", ["dev/nvidia0"], ["NVIDIA GPU"], id="NVIDIA"),
+        pytest.param([], "", ["dev/nvidia0"], ["NVIDIA GPU"], id="NVIDIA in a container"),
+        pytest.param(
+            [("0x8086", "0x030000"), ("0x8086", "0x120000")],
+            "",
+            [],
+            ["Intel GPU", "Intel NPU"],
+            id="Core Ultra",
+        ),
+        pytest.param([("0x1002", "0x030000")], "", [], ["AMD GPU"], id="AMD"),
+        pytest.param([("0x1e60", "0x120000")], "", [], ["Hailo"], id="Hailo"),
+        pytest.param(
+            [], "NVIDIA Jetson Orin Nano Developer Kit", ["dev/nvidia0"], ["NVIDIA Jetson"], id="Jetson"
+        ),
+        pytest.param([], "Raspberry Pi 5 Model B Rev 1.0", [], ["Raspberry Pi"], id="Raspberry Pi"),
+        pytest.param([], "Qualcomm Technologies, Inc. Robotics RB5", [], ["Qualcomm"], id="Qualcomm"),
+    ],
+)
+def test_linux(
+    tmp_path: Path, pci: list[tuple[str, str]], board: str, nodes: list[str], expected: list[str]
+) -> None:
+    root = machine(tmp_path, pci=pci, board=board, nodes=nodes)
+    assert [found.name for found in find_accelerators(root, "Linux", "x86_64")] == expected
+
+
+@pytest.mark.parametrize(
+    ("system", "processor", "expected"),
+    [("Darwin", "arm64", "coreml"), ("Windows", "AMD64", "directml"), ("Windows", "ARM64", "qnn")],
+)
+def test_other_systems(tmp_path: Path, system: str, processor: str, expected: str) -> None:
+    (found,) = find_accelerators(tmp_path, system, processor)
+    assert found.providers[0] == expected
+
+
+def test_advice_names_providers_that_there_are(tmp_path: Path) -> None:
+    every = machine(
+        tmp_path, pci=[("0x10de", "0x03"), ("0x8086", "0x03"), ("0x8086", "0x12"), ("0x1002", "0x03")]
+    )
+    for found in find_accelerators(every, "Linux", "x86_64"):
+        assert set(found.providers) <= set(PROVIDERS)
+        assert found.advice.startswith("pip uninstall onnxruntime, then pip install")
+
+
+def test_missing_rights_are_said_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = machine(tmp_path, pci=[("0x8086", "0x030000")], nodes=["dev/dri/renderD128"])
+    assert "render" not in find_accelerators(root, "Linux", "x86_64")[0].advice
+    monkeypatch.setattr("os.access", lambda *_: False)
+    (found,) = find_accelerators(root, "Linux", "x86_64")
+    assert found.advice.startswith("add this user to the group `render`")
+    assert "renderD128" in found.advice
