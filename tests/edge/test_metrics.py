@@ -59,6 +59,7 @@ def test_the_figures_of_one_source_say_nothing_of_zones_and_errors_where_there_a
         "model",
         "source",
         "provider",
+        "provider_share",
         "frames",
         "dropped",
         "skipped",
