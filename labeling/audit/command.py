@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from labeling.audit.sample import Sample
 
 __all__ = ["audit"]
+
+_INTERRUPTED = 130
 
 
 @click.command()
@@ -80,17 +83,18 @@ def audit(
         )
         return
     with open_answers(sample) as book:
-        if not book.complete:
-            _ask(sample, book, port or 0)
+        interrupted = not book.complete and _ask(sample, book, port or 0)
         found = estimate(sample, book.answers)
     if as_json:
         click.echo(json.dumps(_as_json(sample, found)))
     else:
         click.echo("\n".join(_as_text(sample, found)))
+    if interrupted:
+        click.get_current_context().exit(_INTERRUPTED)
 
 
-def _ask(sample: Sample, book: AnswerBook, port: int) -> None:
-    """Serve the page until all is answered, Done is pressed, or Ctrl-C."""
+def _ask(sample: Sample, book: AnswerBook, port: int) -> bool:
+    """Serve the page until all is answered, Done is pressed, or a signal comes; whether one came."""
     from labeling.audit.estimate import estimate
     from labeling.audit.page import Page
 
@@ -98,10 +102,17 @@ def _ask(sample: Sample, book: AnswerBook, port: int) -> None:
     done = len(book.answers.boxes) + len(book.answers.frames)
     click.echo(f"{done} of {len(sample.boxes) + len(sample.frames)} answered. Open {page.url}", err=True)
     click.echo("Ctrl-C ends it and keeps the answers.", err=True)
+    # A shell lets what it runs in the background ignore Ctrl-C's signal, so it is asked for.
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in signals}
     try:
         page.serve()
     except KeyboardInterrupt:
-        click.echo("", err=True)
+        return True
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return False
 
 
 def _as_text(sample: Sample, found: Estimate) -> list[str]:
