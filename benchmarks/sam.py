@@ -1,8 +1,9 @@
 """Quality and cost of a segmenter: `python benchmarks/sam.py COCO_FOLDER --sam nano [--frame IMAGE]`.
 
-Prints mean IoU for box and point prompts on a COCO folder with masks, and the median time of encoding a
-frame and of decoding twenty boxes on it. Everything-mode (16 points a side) is timed with segment-anything's
-own generator on the torch model, which `--everything WEIGHTS.safetensors` names.
+Prints mean IoU for box and point prompts on a COCO folder with masks, the median time of encoding a frame and
+of decoding twenty boxes on it, and parameters and FLOPs (a multiply and an add are two). Everything mode
+(16 points a side) is timed with segment-anything's own generator, which runs through torch: of nano, on the
+same weights.
 """
 
 from __future__ import annotations
@@ -17,9 +18,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
+from segment_anything import SamAutomaticMaskGenerator
+from segment_anything.modeling import Sam
+from torch.utils.flop_counter import FlopCounterMode
 
+from edge.synth import open_scene
 from labeling.sam import load
 from labeling.sam.evaluate import evaluate_segmenter
+from labeling.sam.segmenter import SamSegmenter
+from labeling.sam.weights import load_nano
+from models.registry import weights_path
 
 REPEATS = 15
 
@@ -30,8 +39,8 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path, help="COCO folder with RLE masks")
     parser.add_argument("--sam", default="nano", help="as in `edgeloop label --sam`")
-    parser.add_argument("--frame", type=Path, help="image to time on; a 768x432 noise picture by default")
-    parser.add_argument("--everything", type=Path, help="weights for SamAutomaticMaskGenerator")
+    parser.add_argument("--frame", type=Path, help="image to time on; by default the built-in scene, 768x432")
+    parser.add_argument("--skip-everything", action="store_true", help="minutes with the official models")
     parser.add_argument("--limit", type=int, help="use only this many images")
     arguments = parser.parse_args()
     segmenter = load(arguments.sam)
@@ -48,28 +57,38 @@ def main() -> None:
         "set_image_ms": _median_ms(lambda: segmenter.set_image(frame)),
         "20_boxes_ms": _median_ms(lambda: segmenter.masks(boxes=boxes)),
     }
-    if arguments.everything:
-        result["everything_16_ms"] = _everything_ms(arguments.everything, frame)
+    model = segmenter.model if isinstance(segmenter, SamSegmenter) else load_nano(weights_path("nano")).model
+    result |= _size(model)
+    if not arguments.skip_everything:
+        generator = SamAutomaticMaskGenerator(model, points_per_side=16)
+        result["everything_16_ms"] = _median_ms(lambda: generator.generate(frame), repeats=3)
     result["quality"] = evaluate_segmenter(segmenter, arguments.folder, limit=arguments.limit).as_dict()
     print(json.dumps(result, indent=2))
 
 
 def _frame(path: Path | None) -> np.ndarray:
     if path is None:
-        return np.random.default_rng(0).integers(0, 255, (432, 768, 3), dtype=np.uint8)
+        return open_scene("conveyor", size=(768, 432)).render(500)
     image = cv2.imread(str(path))
     if image is None:
         raise SystemExit(f"{path}: cannot be read as an image")
     return image
 
 
-def _everything_ms(weights: Path, frame: np.ndarray) -> float:
-    from segment_anything import SamAutomaticMaskGenerator
-
-    from labeling.sam.weights import load_nano
-
-    generator = SamAutomaticMaskGenerator(load_nano(weights).model, points_per_side=16)
-    return _median_ms(lambda: generator.generate(frame), repeats=3)
+def _size(model: Sam) -> dict[str, float]:
+    """Millions of parameters, and FLOPs of the encoder at its full square input and of decoding one box."""
+    side = model.image_encoder.img_size
+    with torch.inference_mode():
+        with FlopCounterMode(display=False) as encoder:
+            embedding = model.image_encoder(torch.zeros(1, 3, side, side))
+        with FlopCounterMode(display=False) as decoder:
+            sparse, dense = model.prompt_encoder(None, torch.tensor([[10.0, 10.0, 90.0, 90.0]]), None)
+            model.mask_decoder(embedding, model.prompt_encoder.get_dense_pe(), sparse, dense, False)
+    return {
+        "parameters_m": round(sum(p.numel() for p in model.parameters()) / 1e6, 2),
+        "encoder_gflops": round(encoder.get_total_flops() / 1e9, 2),
+        "prompt_gflops": round(decoder.get_total_flops() / 1e9, 3),
+    }
 
 
 def _median_ms(call: Callable[[], object], *, repeats: int = REPEATS) -> float:

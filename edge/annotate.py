@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.zones.count import ZoneCounter
+from edge.zones.draw import draw_zones
 from models.detections import Detections
 
 __all__ = ["annotate", "color_of"]
@@ -54,7 +56,12 @@ class _Style:
 
 
 def annotate(
-    image: NDArray[np.uint8], detections: Detections, names: Sequence[str], *, confidence: bool = True
+    image: NDArray[np.uint8],
+    detections: Detections,
+    names: Sequence[str],
+    *,
+    confidence: bool = True,
+    zones: ZoneCounter | None = None,
 ) -> NDArray[np.uint8]:
     """Draw what was found on a copy of the image.
 
@@ -63,18 +70,19 @@ def annotate(
         detections: Boxes in pixels of this image.
         names: Class names, indexed by `detections.class_id`.
         confidence: Whether to write it beside the name.
+        zones: Where is counted in this image, drawn under the boxes.
 
     Returns:
         HxWx3 uint8, BGR.
     """
     canvas = image.copy()
+    taken = [] if zones is None else draw_zones(canvas, zones)
     style = _Style.fit(*canvas.shape[:2])
     boxes: list[Rect] = [(x1, y1, x2, y2) for x1, y1, x2, y2 in detections.xyxy.round().astype(int).tolist()]
     # Large boxes first, so that a small object in front of a large one keeps its outline.
     order = sorted(range(len(boxes)), key=lambda row: -_area(boxes[row]))
     for row in order:
         _draw_box(canvas, boxes[row], color_of(int(detections.class_id[row])), style)
-    taken: list[Rect] = []
     for row in sorted(order, key=lambda row: -detections.confidence[row]):
         text = _caption(detections, row, names, confidence)
         _draw_label(canvas, boxes[row], text, color_of(int(detections.class_id[row])), style, taken)
@@ -97,7 +105,8 @@ def _caption(detections: Detections, row: int, names: Sequence[str], confidence:
     text = names[detections.class_id[row]]
     if confidence:
         text += f" {detections.confidence[row]:.0%}"
-    return text if detections.tracker_id is None else f"#{detections.tracker_id[row]} {text}"
+    known = None if detections.tracker_id is None else detections.tracker_id[row]
+    return text if known is None or known < 0 else f"#{known} {text}"
 
 
 def _draw_box(canvas: NDArray[np.uint8], box: Rect, color: Color, style: _Style) -> None:

@@ -7,16 +7,17 @@ import sys
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     from edge.pipeline import Result
+    from edge.zones.count import Side, ZoneTotals
 
-__all__ = ["Meter", "Percentiles", "RunSummary", "peak_memory_mb"]
+__all__ = ["Meter", "Percentiles", "RunSummary", "TotalSummary", "peak_memory_mb"]
 
 WINDOW = 1024
 """Percentiles look at this many frames at most: half a minute at 30 a second."""
@@ -46,7 +47,7 @@ class Percentiles:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What one run did and how fast; `dataclasses.asdict` of it is the JSON that `--summary` writes.
+    """What the run on one source did and how fast.
 
     Attributes:
         model: Path of the model.
@@ -61,6 +62,9 @@ class RunSummary:
         stages_ms: Median time of each stage over the last frames.
         detections: Number of detections of each class.
         peak_memory_mb: Largest resident memory of the process so far, in MB (10^6 bytes).
+        zones: Totals by zone and class; None where nothing counts.
+        lines: Crossings by line, class and direction; None where nothing counts.
+        error: What ended the source too early; None where nothing did, or it is the only one.
     """
 
     model: str
@@ -75,10 +79,76 @@ class RunSummary:
     stages_ms: Mapping[str, float]
     detections: Mapping[str, int]
     peak_memory_mb: float
+    zones: Mapping[str, Mapping[str, ZoneTotals]] | None = None
+    lines: Mapping[str, Mapping[str, Mapping[Side, int]]] | None = None
+    error: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON that `--summary` writes, without what there was none of: zones, lines, an error."""
+        optional = ("zones", "lines", "error")
+        return {key: value for key, value in asdict(self).items() if value is not None or key not in optional}
+
+
+@dataclass(frozen=True)
+class TotalSummary:
+    """What the run on several sources did and how fast.
+
+    Attributes:
+        model: Path of the model.
+        provider: Execution provider that ran the model.
+        frames: Frames of all sources that went through the model.
+        dropped: Frames of live sources that a newer one replaced.
+        seconds: From the arrival of the first frame to the last result acted upon.
+        fps: `frames` over `seconds`.
+        peak_memory_mb: Largest resident memory of the process so far, in MB (10^6 bytes).
+        sources: Each on its own.
+    """
+
+    model: str
+    provider: str
+    frames: int
+    dropped: int
+    seconds: float
+    fps: float
+    peak_memory_mb: float
+    sources: tuple[RunSummary, ...]
+
+    @classmethod
+    def of(cls, sources: Sequence[RunSummary], seconds: float) -> TotalSummary:
+        """Sum up several sources of one run.
+
+        Args:
+            sources: The figures of each, at least one.
+            seconds: From the arrival of the first frame to the last result acted upon.
+
+        Returns:
+            The figures of all.
+        """
+        frames = sum(source.frames for source in sources)
+        return cls(
+            model=sources[0].model,
+            provider=sources[0].provider,
+            frames=frames,
+            dropped=sum(source.dropped for source in sources),
+            seconds=round(seconds, 3),
+            fps=round(frames / seconds, 2) if seconds else 0.0,
+            peak_memory_mb=peak_memory_mb(),
+            sources=tuple(sources),
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON that `--summary` writes."""
+        return {**asdict(self), "sources": [source.as_dict() for source in self.sources]}
 
 
 class Meter:
-    """Counts and times the results of one run in bounded memory."""
+    """Counts and times the results of one source in bounded memory.
+
+    Attributes:
+        frames: Results so far.
+        started_at: Monotonic clock in seconds when the first frame arrived; 0 before it.
+        ended_at: Monotonic clock in seconds when the last result had been acted upon; 0 before it.
+    """
 
     def __init__(self, names: Sequence[str]) -> None:
         """Start at zero.
@@ -91,7 +161,7 @@ class Meter:
         self._found: Counter[int] = Counter()
         self._latencies_ms: deque[float] = deque(maxlen=WINDOW)
         self._stages_ms: dict[str, deque[float]] = {}
-        self._started_at = self._ended_at = 0.0
+        self.started_at = self.ended_at = 0.0
 
     def add(self, result: Result) -> None:
         """Count a result that has just been acted upon.
@@ -99,13 +169,13 @@ class Meter:
         Args:
             result: Its `act` stage is taken to end now.
         """
-        self._ended_at = time.monotonic()
+        self.ended_at = time.monotonic()
         if self.frames == 0:
-            self._started_at = result.frame.captured_at
+            self.started_at = result.frame.captured_at
         self.frames += 1
         self._found.update(result.detections.class_id.tolist())
         self._latencies_ms.append(result.timings.latency_ms)
-        act_ms = (self._ended_at - result.frame.captured_at) * 1000 - result.timings.latency_ms
+        act_ms = (self.ended_at - result.frame.captured_at) * 1000 - result.timings.latency_ms
         for stage, spent_ms in {**result.timings.stages_ms, "act": act_ms}.items():
             self._stages_ms.setdefault(stage, deque(maxlen=WINDOW)).append(spent_ms)
 
@@ -127,7 +197,7 @@ class Meter:
         Returns:
             The figures so far.
         """
-        seconds = self._ended_at - self._started_at
+        seconds = self.ended_at - self.started_at
         return RunSummary(
             model=model,
             source=source,

@@ -1,4 +1,4 @@
-"""The loop on the device: read, detect, act.
+"""The loop on the device: read, detect, track, act.
 
 Reading overlaps with detecting: a live source captures in its own thread and hands over its newest frame; of
 any other source a thread reads the next frame while the model works on this one, and none is ever lost.
@@ -6,21 +6,26 @@ any other source a thread reads the next frame while the model works on this one
 
 from __future__ import annotations
 
-import threading
+import logging
 import time
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
-from queue import Empty, Queue
 
+from edge.camera import Camera
 from edge.detector import Detector
 from edge.frame import Frame
 from edge.metrics import Meter
 from edge.sinks import Sink
 from edge.sources import Source
+from edge.tracker import Tracker
+from edge.turns import Ended, in_turn
+from edge.zones import Event, ZoneCounter
 from models.detections import Detections
 
-__all__ = ["Result", "Timings", "results", "run"]
+__all__ = ["Result", "Timings", "results", "run", "run_all"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,8 @@ class Timings:
 
     Attributes:
         latency_ms: From the arrival of the frame to its detections; the sum of the stages.
-        stages_ms: `wait` (arrived, not yet taken), `preprocess`, `infer`, `postprocess`.
+        stages_ms: `wait` (arrived, not yet taken), `preprocess`, `infer`, `postprocess` and, where objects
+            are followed, `track`.
     """
 
     latency_ms: float
@@ -44,11 +50,13 @@ class Result:
         frame: The frame as it came from the source.
         detections: Boxes in pixels of `frame.image`.
         timings: From the arrival of the frame on.
+        events: What happened in zones and at lines; None where nothing counts.
     """
 
     frame: Frame
     detections: Detections
     timings: Timings
+    events: tuple[Event, ...] | None = None
 
 
 def run(
@@ -70,32 +78,72 @@ def run(
         max_frames: Number of frames after which to end.
         duration_s: Time in seconds after which to end.
     """
+    camera = Camera(source, meter)
+    run_all([camera], detector, sinks, max_frames=max_frames, duration_s=duration_s)
+    if camera.error is not None:
+        raise camera.error
+
+
+def run_all(
+    cameras: Sequence[Camera],
+    detector: Detector,
+    sinks: Sequence[Sink],
+    *,
+    max_frames: int | None = None,
+    duration_s: float | None = None,
+) -> None:
+    """Run the loop on several sources in turn, until all end, are told to stop, or a limit is reached.
+
+    A source that fails ends alone; its `Camera.error` says why.
+
+    Args:
+        cameras: The sources, each with what belongs to it.
+        detector: What finds things in the frames of all of them.
+        sinks: What is done with each result of any of them, before the sinks of its camera.
+        max_frames: Number of frames of each source after which it ends.
+        duration_s: Time in seconds after which to end.
+    """
     ends_at = time.monotonic() + (duration_s if duration_s is not None else float("inf"))
-    with closing(results(source, detector)) as found:
-        for result in found:
-            for sink in sinks:
-                sink.write(result)
-            meter.add(result)
-            if meter.frames == max_frames or time.monotonic() >= ends_at:
+    with closing(in_turn([camera.source for camera in cameras], max_frames=max_frames)) as arrivals:
+        for number, arrival in arrivals:
+            camera = cameras[number]
+            if isinstance(arrival, Ended):
+                camera.end(arrival.error)
+                if arrival.error is not None and len(cameras) > 1:
+                    log.warning("%s; the other sources go on", arrival.error)
+            else:
+                result = _detect(arrival, detector, camera)
+                for sink in (*sinks, *camera.sinks):
+                    sink.write(result)
+                camera.meter.add(result)
+            if time.monotonic() >= ends_at:
                 break
 
 
-def results(source: Source, detector: Detector) -> Generator[Result, None, None]:
+def results(
+    source: Source, detector: Detector, *, tracker: Tracker | None = None, zones: ZoneCounter | None = None
+) -> Generator[Result, None, None]:
     """Detect in every frame of a source.
 
     Args:
         source: Where frames come from; told to stop when the generator is closed.
         detector: What finds things in them.
+        tracker: Gives the objects ids; None for no tracking.
+        zones: Counts the objects, which needs a tracker; None for no counting.
 
     Yields:
         One result a frame, in order.
     """
-    with closing(_live(source) if source.live else _ahead(source)) as frames:
-        for frame in frames:
-            yield _detect(frame, detector)
+    camera = Camera(source, Meter(detector.names), tracker=tracker, zones=zones)
+    with closing(in_turn([source])) as arrivals:
+        for _, arrival in arrivals:
+            if isinstance(arrival, Frame):
+                yield _detect(arrival, detector, camera)
+            elif arrival.error is not None:
+                raise arrival.error
 
 
-def _detect(frame: Frame, detector: Detector) -> Result:
+def _detect(frame: Frame, detector: Detector, camera: Camera) -> Result:
     taken_at = time.monotonic()
     prepared = detector.preprocess(frame.image)
     prepared_at = time.monotonic()
@@ -109,42 +157,20 @@ def _detect(frame: Frame, detector: Detector) -> Result:
         "infer": (inferred_at - prepared_at) * 1000,
         "postprocess": (done_at - inferred_at) * 1000,
     }
-    return Result(frame, detections, Timings((done_at - frame.captured_at) * 1000, stages_ms))
+    events = None
+    if camera.tracker is not None:
+        detections, events = _track(frame, detections, camera.tracker, camera)
+        found_at, done_at = done_at, time.monotonic()
+        stages_ms["track"] = (done_at - found_at) * 1000
+    return Result(frame, detections, Timings((done_at - frame.captured_at) * 1000, stages_ms), events)
 
 
-def _live(source: Source) -> Generator[Frame, None, None]:
-    """The newest frame each time; the source has its own thread."""
-    try:
-        yield from source
-    finally:
-        source.stop()
-
-
-def _ahead(source: Source) -> Generator[Frame, None, None]:
-    """Every frame in order, each read in a thread while the one before it is worked on, and no earlier."""
-    handed: Queue[Frame | None] = Queue()
-    failures: list[Exception] = []
-
-    def read() -> None:
-        try:
-            for frame in source:
-                handed.put(frame)
-                handed.join()
-        except Exception as error:  # whatever it is, it belongs to the consumer, not to this thread
-            failures.append(error)
-        handed.put(None)
-
-    reader = threading.Thread(target=read, name=f"read {source.name}", daemon=True)
-    reader.start()
-    try:
-        while (frame := handed.get()) is not None:
-            handed.task_done()
-            yield frame
-        if failures:
-            raise failures[0]
-    finally:
-        source.stop()
-        while reader.is_alive():  # it may hold a frame that nobody will take any more
-            with suppress(Empty):
-                handed.get(timeout=0.01)
-                handed.task_done()
+def _track(
+    frame: Frame, detections: Detections, tracker: Tracker, camera: Camera
+) -> tuple[Detections, tuple[Event, ...] | None]:
+    at_s = camera.seconds(frame)
+    tracked = tracker.update(detections, at_s)
+    if camera.zones is None:
+        return tracked, None
+    height, width = frame.image.shape[:2]
+    return tracked, camera.zones.update(tracked, (width, height), at_s)

@@ -90,9 +90,9 @@ def collect(
     "-e",
     "--exemplars",
     required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="COCO json with all objects of interest boxed on a few of the frames; the category _ignore is for "
-    "what must not be labelled.",
+    type=click.Path(path_type=Path),
+    help="All objects of interest boxed on a few of the frames: a COCO json, or a folder of YOLO text files "
+    "with classes.txt. The class _ignore is for what must not be labelled.",
 )
 @click.option("-o", "--out", required=True, type=_FOLDER, help="Folder of the dataset; must not exist.")
 @click.option(

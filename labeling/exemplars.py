@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edge.opencv import read_image
+from labeling.yolo_boxes import read_yolo_boxes
 from models.boxes import clip_boxes, xywh_to_xyxy
 from models.errors import DataError, NoInputError
 
@@ -91,22 +92,23 @@ class Exemplars:
 
 
 def read_exemplars(path: Path, frames_folder: Path) -> Exemplars:
-    """Read a COCO json of boxes.
+    """Read a COCO json of boxes, or a folder of YOLO text files.
 
     Args:
-        path: The json. An image is looked for by its file name among the frames, then beside the json, then
-            in the folder images/ beside it.
+        path: The json; an image is looked for by its file name among the frames, then beside the json, then
+            in the folder images/ beside it. Or a folder with `classes.txt`, one name a line, and a text file
+            of boxes for each image, named like it; the images are among the frames or in that folder.
         frames_folder: The frames that will be labelled.
 
     Returns:
         Classes that have a box, and the frames. A frame without boxes counts as one without objects.
 
     Raises:
-        NoInputError: There is no such file.
-        DataError: It is no COCO json, an image is missing, unreadable or given twice, a box is empty or lies
+        NoInputError: There is no such file or folder.
+        DataError: It is malformed, an image is missing, unreadable or given twice, a box is empty or lies
             outside its image, an id is unknown, or there is no box of any class to label.
     """
-    coco = _parse(path)
+    coco = _Coco.model_validate(read_yolo_boxes(path, frames_folder)) if path.is_dir() else _parse(path)
     names = _category_names(coco, path)
     known = {image.id for image in coco.images}
     for number, annotation in enumerate(coco.annotations):
@@ -184,7 +186,8 @@ def _frame(
 
 def _find(file_name: str, path: Path, frames_folder: Path) -> Path:
     name = Path(file_name)
-    for candidate in (frames_folder / name.name, path.parent / name, path.parent / "images" / name.name):
+    beside = path if path.is_dir() else path.parent
+    for candidate in (frames_folder / name.name, beside / name, beside / "images" / name.name):
         if candidate.is_file():
             return candidate.resolve()
-    raise DataError(f"{path}: image {file_name} is neither in {frames_folder} nor beside the json")
+    raise DataError(f"{path}: image {file_name} is neither in {frames_folder} nor beside its boxes")

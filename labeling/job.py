@@ -21,8 +21,9 @@ from labeling.labeler import FrameLabeler
 from labeling.ledger import FrameResult, Ledger
 from labeling.prompts import TRAINING_STEPS, open_prompters
 from labeling.rehearsal import rehearse
-from labeling.sam import load
+from labeling.sam import fingerprint, load
 from labeling.split import split_by_time
+from labeling.tracks import settle
 from models.errors import DataError
 
 __all__ = ["LabelPlan", "LabelReport", "label_frames"]
@@ -125,7 +126,7 @@ def _job(plan: LabelPlan, entries: Sequence[FrameEntry], exemplars: Exemplars) -
     return {
         "frames": files.hexdigest(),
         "exemplars": boxes.hexdigest(),
-        "sam": plan.sam,
+        "sam": f"{plan.sam} {fingerprint(plan.sam)}",
         "prompts": ",".join(plan.prompts),
         "confidence": str(plan.confidence),
         "seed": str(plan.seed),
@@ -161,16 +162,20 @@ def _learn(plan: LabelPlan, exemplars: Exemplars, stage: Stage) -> FrameLabeler:
 def _label_one(
     path: Path, file: str, labeler: FrameLabeler, by_person: Mapping[Path, ExemplarFrame]
 ) -> FrameResult:
-    try:
-        image = read_image(path)
-    except OSError as error:
-        return FrameResult(file=file, problem=f"cannot be read ({error.strerror})")
+    image = read_image(path)
     if image is None:
         return FrameResult(file=file, problem="not an image that can be read (corrupt or cut off)")
     drawn = by_person.get(path)
     labels, unsure = labeler.label(image) if drawn is None else (labeler.outline(image, drawn), [])
     height, width = image.shape[:2]
-    return FrameResult(file=file, width=width, height=height, labels=tuple(labels), unsure=tuple(unsure))
+    return FrameResult(
+        file=file,
+        width=width,
+        height=height,
+        labels=tuple(labels),
+        unsure=tuple(unsure),
+        by_person=drawn is not None,
+    )
 
 
 def _write(
@@ -179,11 +184,13 @@ def _write(
     if folder.exists():
         shutil.rmtree(folder)  # an earlier run was interrupted while it wrote
     splits = split_by_time(entries, val_share=plan.val_share, gap_share=plan.gap_share)
-    results = ledger.results(entry.file for entry in entries)
+    found = ledger.results(entry.file for entry in entries)
+    results = settle(zip(entries, found, strict=True), confidence=plan.confidence)
     frames = (LabelledFrame(*parts) for parts in zip(entries, splits, results, strict=True))
     info = {
         "description": "made by edgeloop label",
         "sam": plan.sam,
+        "sam_digest": fingerprint(plan.sam),
         "prompts": list(plan.prompts),
         "confidence": plan.confidence,
     }

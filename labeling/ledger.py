@@ -50,6 +50,7 @@ class FrameResult(BaseModel):
         height: Of the image, px; 0 where it cannot be read.
         labels: Objects to learn from.
         unsure: What may be an object, or of another class: for a person to look at, not to learn from.
+        by_person: Whether a person drew the boxes: then nobody else changes them.
         problem: Why the frame was set aside; None where it was not.
     """
 
@@ -60,6 +61,7 @@ class FrameResult(BaseModel):
     height: int = 0
     labels: tuple[Label, ...] = ()
     unsure: tuple[Label, ...] = ()
+    by_person: bool = False
     problem: str | None = None
 
 

@@ -1,8 +1,8 @@
 """What neighbouring frames say about each other: one class along a track, no flicker, no holes.
 
 Objects of neighbouring frames are linked by overlap, with the motion so far carried on, and each is then
-judged by all that was seen of it within some frames before and after. Frames that do not follow each other
-closely link little, and then little changes.
+judged by all that was seen of it within some frames before and after. Between frames that do not follow each
+other closely tracks are cut, and what one frame shows stands for itself.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from labeling.frames import FrameEntry
 from labeling.ledger import FrameResult, Label
 from models.boxes import iou_matrix
 
@@ -22,6 +23,8 @@ __all__ = ["settle"]
 
 _REACH = 8  # frames before and after that have a say
 _LINK_IOU = 0.3
+_NEIGHBOUR_S = 0.5  # frames farther apart in time show other objects in the same places
+_LINKED_SHARE = 0.5  # of the labels of two neighbouring frames are linked, or they are no neighbours
 _SKIPPED = 1  # frames in which a tracked object may be missing
 _FREE_IOU = 0.5  # a hole is filled only where no other label overlaps more than this
 _STEADY_SHARE = 0.5  # of a frame's other labels must be seen next to it before a lone one is called flicker
@@ -68,30 +71,36 @@ class _Frame:
     sightings: Sequence[_Sighting]
 
 
-def settle(results: Iterable[tuple[str, FrameResult]], *, confidence: float) -> Iterator[FrameResult]:
+def settle(results: Iterable[tuple[FrameEntry, FrameResult]], *, confidence: float) -> Iterator[FrameResult]:
     """Judge the labels of each frame by those of the frames around it.
 
     A label's score becomes the mean along its track, its class the one with most of the scores there. What
     was unsure alone may so become sure, and the other way round; what only one frame shows, while most of
-    its labels go on, is flicker and becomes unsure; a hole of one frame is filled. A person's boxes stay as
-    they are, and have their say.
+    its labels go on, is flicker and becomes unsure; a hole of one frame is filled. A frame that a person drew
+    on stays as it is, and has its say.
 
     Args:
-        results: Source and result of each frame, in the order in which they were taken. Tracks do not cross
-            from one source into the next.
+        results: Each frame and what came of it, in the order in which they were taken.
         confidence: Least score of a label, in [0, 1].
 
     Yields:
         The results, in the same order. Memory does not grow with their number.
     """
     linker = _Linker(confidence)
-    source = None
-    for of_source, result in results:
-        if of_source != source:
+    before: FrameEntry | None = None
+    for entry, result in results:
+        if before is not None and not _follows(before, entry):
             yield from linker.flush()
-            source = of_source
         yield from linker.add(result)
+        before = entry
     yield from linker.flush()
+
+
+def _follows(before: FrameEntry, after: FrameEntry) -> bool:
+    """Whether two frames may be neighbours; the labels on them have the last word."""
+    if before.source != after.source:
+        return False
+    return before.time_s is None or after.time_s is None or 0 <= after.time_s - before.time_s <= _NEIGHBOUR_S
 
 
 class _Linker:
@@ -100,16 +109,21 @@ class _Linker:
     def __init__(self, confidence: float) -> None:
         self._confidence = confidence
         self._count = 0
+        self._cut = 0
         self._tracks: list[_Track] = []
         self._waiting: deque[_Frame] = deque()
 
     def add(self, result: FrameResult) -> Iterator[FrameResult]:
         """Link a frame to those before; yields the frame that has now been seen from both sides, if any."""
         number, self._count = self._count, self._count + 1
-        live = [track for track in self._tracks if number - track.seen[-1].frame <= 1 + _SKIPPED]
+        oldest = max(self._cut, number - 1 - _SKIPPED)
+        live = [track for track in self._tracks if track.seen[-1].frame >= oldest]
         labels = (*result.labels, *result.unsure)
+        linked = _linked(labels, live, number)
+        if not self._is_neighbour(result, linked):
+            linked, self._cut = [None] * len(labels), number
         sightings = []
-        for label, track in zip(labels, _linked(labels, live, number), strict=True):
+        for label, track in zip(labels, linked, strict=True):
             sighting = _Sighting(number, label, track or _Track())
             if track is None:
                 self._tracks.append(sighting.track)
@@ -124,7 +138,15 @@ class _Linker:
         """Yield the frames that still wait, and start anew."""
         while self._waiting:
             yield self._settled(self._waiting.popleft())
-        self._tracks, self._count = [], 0
+        self._tracks, self._count, self._cut = [], 0, 0
+
+    def _is_neighbour(self, result: FrameResult, linked: Sequence[_Track | None]) -> bool:
+        """Whether enough of the surer labels of this frame and the one before are the same objects."""
+        if not self._waiting:
+            return True
+        sure = len(result.labels)
+        fewer = min(sure, len(self._waiting[-1].result.labels))
+        return sum(track is not None for track in linked[:sure]) >= _LINKED_SHARE * fewer
 
     def _forget(self, *, before: int) -> None:
         for track in self._tracks:
@@ -133,14 +155,14 @@ class _Linker:
         self._tracks = [track for track in self._tracks if track.seen[-1].frame >= before]
 
     def _settled(self, frame: _Frame) -> FrameResult:
-        if frame.result.problem is not None:
+        if frame.result.problem is not None or frame.result.by_person:
             return frame.result
         labels: list[Label] = []
         unsure: list[Label] = []
         for sighting in frame.sightings:
             label = _voted(sighting)
             sure = label.score >= self._confidence and not self._is_flicker(sighting, frame)
-            (labels if sure or label.prompt == "human" else unsure).append(label)
+            (labels if sure else unsure).append(label)
         labels += self._missing(frame, labels)
         labels.sort(key=lambda label: -label.score)
         return frame.result.model_copy(update={"labels": tuple(labels), "unsure": tuple(unsure)})
@@ -194,8 +216,6 @@ def _goes_on(sighting: _Sighting) -> bool:
 
 def _voted(sighting: _Sighting) -> Label:
     """The label with score and class of its track around it."""
-    if sighting.label.prompt == "human":
-        return sighting.label
     around = [other.label for other in sighting.track.around(sighting.frame)]
     votes: dict[int, float] = {}
     for label in around:

@@ -20,7 +20,8 @@ class Detections:
         xyxy: float32 (N, 4), corners x1, y1, x2, y2 in pixels of the source image.
         confidence: float32 (N,), in [0, 1].
         class_id: int64 (N,), index into the model's names.
-        tracker_id: int64 (N,), the identity a tracker gave each row; None before tracking.
+        tracker_id: int64 (N,), the identity a tracker gave each row, -1 where it gave none yet; None before
+            tracking.
     """
 
     xyxy: NDArray[np.float32]

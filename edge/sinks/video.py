@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edge.annotate import annotate
 from edge.opencv import CODECS, open_capture, open_writer
 from edge.sinks.sink import Sink
+from edge.zones import ZoneCounter
 from models.errors import DataError, NoInputError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -30,7 +31,14 @@ class VideoFile(Sink):
     """Writes annotated frames under a temporary name and renames the file when it is complete."""
 
     def __init__(
-        self, path: Path, names: Sequence[str], *, fps: float | None, live: bool, overwrite: bool = False
+        self,
+        path: Path,
+        names: Sequence[str],
+        *,
+        fps: float | None,
+        live: bool,
+        overwrite: bool = False,
+        zones: ZoneCounter | None = None,
     ) -> None:
         """Check the target; the file begins with the first frame, which gives it its size.
 
@@ -41,6 +49,7 @@ class VideoFile(Sink):
             live: Whether to hold pictures as long as they were the newest one, so that a video of a live
                 source plays at the speed of the world whatever was dropped.
             overwrite: Whether an existing file may be replaced.
+            zones: What counts in the pictures, to be drawn.
 
         Raises:
             UsageError: Its suffix is not known.
@@ -58,13 +67,14 @@ class VideoFile(Sink):
         self._names = names
         self._fps = fps or DEFAULT_FPS
         self._live = live
+        self._zones = zones
         self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
         self._began_at = 0.0
         self._written = 0
 
     def write(self, result: Result) -> None:
-        image = annotate(result.frame.image, result.detections, self._names)
+        image = annotate(result.frame.image, result.detections, self._names, zones=self._zones)
         if self._writer is None:
             self._began_at = result.frame.captured_at
             self._size = (image.shape[1], image.shape[0])

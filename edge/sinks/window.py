@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import cv2
@@ -10,6 +11,7 @@ import cv2
 from edge.annotate import annotate
 from edge.opencv import has_screen
 from edge.sinks.sink import Sink
+from edge.zones import ZoneCounter
 from models.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -27,13 +29,21 @@ MAX_WIDTH, MAX_HEIGHT = 1280, 720
 class Window(Sink):
     """Shows each annotated frame; q, Escape and the window's own close button end the run."""
 
-    def __init__(self, title: str, names: Sequence[str], *, on_quit: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        title: str,
+        names: Sequence[str],
+        *,
+        on_quit: Callable[[], None],
+        zones: ZoneCounter | None = None,
+    ) -> None:
         """Open the window.
 
         Args:
             title: Text of its title bar.
             names: The model's class names.
             on_quit: Called when the user closes it.
+            zones: What counts in the pictures, to be drawn.
 
         Raises:
             UnavailableError: There is no screen, or this OpenCV was built without windows.
@@ -46,6 +56,7 @@ class Window(Sink):
         self._title = title
         self._names = names
         self._on_quit = on_quit
+        self._zones = zones
         self._sized = False
         cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
 
@@ -55,10 +66,12 @@ class Window(Sink):
             scale = min(1.0, MAX_WIDTH / width, MAX_HEIGHT / height)
             cv2.resizeWindow(self._title, round(width * scale), round(height * scale))
             self._sized = True
-        cv2.imshow(self._title, annotate(result.frame.image, result.detections, self._names))
+        image = annotate(result.frame.image, result.detections, self._names, zones=self._zones)
+        cv2.imshow(self._title, image)
         pressed = cv2.waitKey(1) & 0xFF
         if pressed in QUIT_KEYS or cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1:
             self._on_quit()
 
     def close(self) -> None:
-        cv2.destroyAllWindows()
+        with suppress(cv2.error):  # its user may have closed it, and it may be closed twice
+            cv2.destroyWindow(self._title)

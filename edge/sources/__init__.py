@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from edge.sources.absent import AbsentSource
 from edge.sources.images import ImageFiles, is_image, open_folder, open_glob
 from edge.sources.source import Source
-from edge.sources.stream import open_address, open_camera
+from edge.sources.stream import masked, open_address, open_camera
 from edge.sources.synth import open_synth
 from edge.sources.video import open_video
-from models.errors import NoInputError
+from models.errors import NoInputError, UnavailableError
 
-__all__ = ["Source", "open_source"]
+__all__ = ["Source", "open_source", "open_source_or_absent"]
+
+CAMERA = re.compile(r"(?:/dev/video)?(\d+)")
 
 
 def open_source(text: str) -> Source:
@@ -33,13 +36,34 @@ def open_source(text: str) -> Source:
         UnavailableError: The camera or stream does not answer.
         UsageError: An address, scene or option that does not exist.
     """
-    if camera := re.fullmatch(r"(?:/dev/video)?(\d+)", text):
+    if camera := CAMERA.fullmatch(text):
         return open_camera(int(camera[1]))
     if text.startswith("synth:"):
         return open_synth(text)
     if "://" in text:
         return open_address(text)
     return _open_path(text)
+
+
+def open_source_or_absent(text: str) -> Source:
+    """Open a source of frames that others must not wait for.
+
+    Args:
+        text: As for `open_source`.
+
+    Returns:
+        The open source, or one that fails at its first frame where the camera or stream does not answer.
+
+    Raises:
+        NoInputError: The file or folder is not there, or holds no image.
+        DataError: The file cannot be decoded.
+        UsageError: An address, scene or option that does not exist.
+    """
+    try:
+        return open_source(text)
+    except UnavailableError as error:
+        camera = CAMERA.fullmatch(text)
+        return AbsentSource(f"camera {int(camera[1])}" if camera else masked(text), error)
 
 
 def _open_path(text: str) -> Source:

@@ -55,7 +55,8 @@ class LiveSource(Source):
         self.dropped = 0
         self._images = images
         self._first_index = first_index
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._bell = threading.Event()
         self._newest: Frame | None = None
         self._ended = False
         self._error: Exception | None = None
@@ -63,9 +64,49 @@ class LiveSource(Source):
         self._thread = threading.Thread(target=self._capture, name=f"capture {name}", daemon=True)
 
     def __iter__(self) -> Iterator[Frame]:
+        bell = threading.Event()
+        self.start(bell)
+        while True:
+            frame = self.take()
+            if frame is not None:
+                yield frame
+            elif self.over:
+                return
+            else:
+                bell.wait(WAKE_S)
+                bell.clear()
+
+    def start(self, bell: threading.Event) -> None:
+        """Begin to capture, for whoever takes from several sources; who iterates over one need not call it.
+
+        Args:
+            bell: Set whenever there is a new frame, and at the end.
+        """
+        self._bell = bell
         self._thread.start()
-        while (frame := self._take()) is not None:
-            yield frame
+
+    def take(self) -> Frame | None:
+        """Take the newest frame, without waiting.
+
+        Returns:
+            None where the newest was taken already, at the end of the stream and after a stop.
+
+        Raises:
+            Exception: What ended the source, after its last frame.
+        """
+        if self._stopped:
+            return None
+        with self._lock:
+            frame, self._newest = self._newest, None
+            if frame is None and self._error is not None:
+                raise self._error
+            return frame
+
+    @property
+    def over(self) -> bool:
+        """Whether no frame waits and none will come."""
+        with self._lock:
+            return self._stopped or (self._ended and self._newest is None)
 
     def stop(self) -> None:
         self._stopped = True
@@ -74,18 +115,6 @@ class LiveSource(Source):
         self.stop()
         if self._thread.is_alive():
             self._thread.join(JOIN_S)
-
-    def _take(self) -> Frame | None:
-        """Wait for a frame that was not taken yet; None at the end of the stream or after a stop."""
-        with self._changed:
-            while self._newest is None and not self._ended and not self._stopped:
-                self._changed.wait(WAKE_S)
-            if self._stopped:
-                return None
-            frame, self._newest = self._newest, None
-            if frame is None and self._error is not None:
-                raise self._error
-            return frame
 
     def _capture(self) -> None:
         try:
@@ -97,13 +126,13 @@ class LiveSource(Source):
             self._error = error
         finally:
             self._images.close()
-            with self._changed:
+            with self._lock:
                 self._ended = True
-                self._changed.notify()
+            self._bell.set()
 
     def _put(self, frame: Frame) -> None:
-        with self._changed:
+        with self._lock:
             if self._newest is not None:
                 self.dropped += 1
             self._newest = frame
-            self._changed.notify()
+        self._bell.set()

@@ -22,7 +22,7 @@ from edge.sources.source import Source
 from edge.sources.video import Recording, frame_count, nominal_fps
 from models.errors import UnavailableError, UsageError
 
-__all__ = ["open_address", "open_camera"]
+__all__ = ["masked", "open_address", "open_camera"]
 
 TIMEOUT_S = 10.0
 """How long a stream may take to open, and then to deliver a frame."""
@@ -71,7 +71,7 @@ def open_address(address: str) -> Source:
         UsageError: Another scheme, or an address that is none.
         UnavailableError: Nobody answers, or the answer is no video.
     """
-    name = _masked(address)
+    name = masked(address)
     capture = open_capture(address, timeout_s=TIMEOUT_S)
     if capture is None:
         silence = _silence(address)
@@ -124,8 +124,18 @@ def _silence(address: str) -> str | None:
     return None
 
 
-def _masked(address: str) -> str:
-    """The address without its password, fit for messages and logs."""
+def masked(address: str) -> str:
+    """The address without its password, fit for messages and logs.
+
+    Args:
+        address: As the user wrote it.
+
+    Returns:
+        The address with stars for the password.
+
+    Raises:
+        UsageError: Another scheme than those that are read, or no address at all.
+    """
     try:
         parts = urlsplit(address)
         parts.port  # noqa: B018  a port that is no number shows only when it is asked for

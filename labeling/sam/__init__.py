@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -13,10 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.progress import progress_bar
-from models.errors import UsageError
-from models.registry import weights_path
+from models.errors import NoInputError, UsageError
+from models.registry import WEIGHTS, weights_path
 
-__all__ = ["Segmenter", "load"]
+__all__ = ["Segmenter", "fingerprint", "load"]
+
+
+NANO = "nano"
+"""Name of the segmenter that ships."""
 
 
 class Segmenter(Protocol):
@@ -64,7 +69,7 @@ def load(name: str, *, offline: bool = False) -> Segmenter:
         ModelError: The weights are damaged, or of another model.
         UnavailableError: An official checkpoint cannot be fetched.
     """
-    if name == "nano":
+    if name == NANO:
         from .onnx import OnnxNano
 
         return OnnxNano(weights_path("nano-encoder"), weights_path("nano-decoder"))
@@ -80,5 +85,37 @@ def load(name: str, *, offline: bool = False) -> Segmenter:
         )
     if name.endswith(".pth"):
         return load_checkpoint(Path(name))
-    expected = f"nano, {', '.join(OFFICIAL)}, or the path of a .pth or .safetensors file"
-    raise UsageError(f"--sam {name}: unknown, expected {expected}")
+    raise _unknown(name)
+
+
+def fingerprint(name: str) -> str:
+    """The digest of a segmenter's weights, for the record.
+
+    Args:
+        name: As for `load`.
+
+    Returns:
+        "sha256:" (of nano: its encoder's) or, for the official checkpoints, "md5:", and hexadecimal digits.
+
+    Raises:
+        UsageError: No segmenter of that name.
+        NoInputError: The path does not exist.
+    """
+    if name == NANO:
+        return f"sha256:{WEIGHTS['nano-encoder'].sha256}"
+    if name.endswith((".safetensors", ".pth")):
+        try:
+            with Path(name).open("rb") as file:
+                return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+        except OSError as error:
+            raise NoInputError(f"--sam {name}: cannot be read ({error.strerror})") from error
+    from .official import OFFICIAL
+
+    if name in OFFICIAL:
+        return f"md5:{OFFICIAL[name].md5}"
+    raise _unknown(name)
+
+
+def _unknown(name: str) -> UsageError:
+    expected = "nano, vit_b, vit_l, vit_h, or the path of a .pth or .safetensors file"
+    return UsageError(f"--sam {name}: unknown, expected {expected}")

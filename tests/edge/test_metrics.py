@@ -5,12 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from edge.frame import Frame
-from edge.metrics import Meter, Percentiles, RunSummary, peak_memory_mb
+from edge.metrics import Meter, Percentiles, RunSummary, TotalSummary, peak_memory_mb
 from edge.pipeline import Result, Timings
 from models.detections import Detections
 
@@ -49,6 +50,36 @@ def test_a_summary_counts_classes_and_times_stages() -> None:
     assert figures.stages_ms["act"] == pytest.approx(480, abs=50)
     assert figures.seconds == pytest.approx(0.5, abs=0.1)
     assert (figures.dropped, figures.skipped) == (3, 1)
+
+
+def test_the_figures_of_one_source_say_nothing_of_zones_and_errors_where_there_are_none() -> None:
+    assert list(summary(Meter(["a"])).as_dict()) == [
+        "model",
+        "source",
+        "provider",
+        "frames",
+        "dropped",
+        "skipped",
+        "seconds",
+        "fps",
+        "latency_ms",
+        "stages_ms",
+        "detections",
+        "peak_memory_mb",
+    ]
+    counted = replace(summary(Meter(["a"])), zones={}, lines={}, error="unplugged").as_dict()
+    assert (counted["zones"], counted["lines"], counted["error"]) == ({}, {}, "unplugged")
+
+
+def test_the_figures_of_several_sources_add_up_and_keep_each() -> None:
+    meters = Meter(["a"]), Meter(["a"])
+    for _ in range(3):
+        meters[0].add(result(time.monotonic(), 20.0, [0]))
+    meters[1].add(result(time.monotonic(), 40.0, []))
+    total = TotalSummary.of([summary(meter) for meter in meters], 2.0)
+    assert (total.frames, total.dropped, total.fps) == (4, 6, 2.0)
+    sources = total.as_dict()["sources"]
+    assert [source["latency_ms"]["p50"] for source in sources] == [20, 40]
 
 
 def test_peak_memory_is_this_process_alone() -> None:

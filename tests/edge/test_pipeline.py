@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge import pipeline
+from edge.camera import Camera
 from edge.detector import Detector
 from edge.frame import Frame
 from edge.metrics import WINDOW, Meter
@@ -20,6 +22,8 @@ from edge.pipeline import Result
 from edge.sinks import Sink
 from edge.sources import Source, open_source
 from edge.sources.live import LiveSource
+from edge.zones import ZoneCounter, ZoneFile
+from models.detections import Detections
 from models.errors import DataError
 from tests.blocks import block_box, draw_block
 
@@ -34,6 +38,7 @@ class Notes(Sink):
 
     def __init__(self, nap_s: float = 0.0) -> None:
         self.results: list[Result] = []
+        self.closed = 0
         self._nap_s = nap_s
 
     def write(self, result: Result) -> None:
@@ -41,7 +46,7 @@ class Notes(Sink):
         time.sleep(self._nap_s)
 
     def close(self) -> None:
-        pass
+        self.closed += 1
 
 
 class Failing(Source):
@@ -135,6 +140,67 @@ def test_a_failing_source_raises_in_the_loop_after_its_last_frame(detector: Dete
     assert len(notes.results) == 2
 
 
+class Follower:
+    """In the place of a tracker: everything is object 5. Remembers when."""
+
+    def __init__(self) -> None:
+        self.at_s: list[float] = []
+
+    def update(self, detections: Detections, at_s: float) -> Detections:
+        self.at_s.append(at_s)
+        return replace(detections, tracker_id=np.full(len(detections), 5, np.int64))
+
+
+def test_objects_are_followed_by_the_clock_of_the_footage_and_timed(detector: Detector, clip: Path) -> None:
+    follower = Follower()
+    with open_source(str(clip)) as source:
+        found = list(pipeline.results(source, detector, tracker=follower))  # type: ignore[arg-type]
+    assert follower.at_s == pytest.approx([index / 20 for index in range(40)])
+    for result in found:
+        assert result.detections.tracker_id is not None
+        assert result.detections.tracker_id.tolist() == [5]
+        assert list(result.timings.stages_ms)[-1] == "track"
+        assert sum(result.timings.stages_ms.values()) == pytest.approx(result.timings.latency_ms)
+        assert result.events is None
+
+
+def test_a_camera_is_followed_by_the_clock_of_its_frames(detector: Detector) -> None:
+    follower = Follower()
+    with LiveSource("camera", (draw_block(0) for _ in range(3)), fps=30) as source:
+        found = list(pipeline.results(source, detector, tracker=follower))  # type: ignore[arg-type]
+    assert follower.at_s == [result.frame.captured_at for result in found]
+
+
+def test_zones_count_what_walks_through_the_picture(detector: Detector, clip: Path) -> None:
+    gate = {"lines": [{"name": "gate", "from": [60.0, 0.0], "to": [60.0, 120.0]}]}
+    zones = ZoneCounter(ZoneFile.model_validate(gate), detector.names, "zones.json")
+    with open_source(str(clip)) as source:
+        found = list(pipeline.results(source, detector, tracker=Follower(), zones=zones))  # type: ignore[arg-type]
+    crossed = [(result.frame.index, event) for result in found for event in result.events or ()]
+    assert len(found) == 40
+    ((index, event),) = crossed
+    assert 15 <= index <= 18, "the middle of the block, at 30 + 2 * index, has passed 60"
+    assert (event.kind, event.direction, event.tracker_id) == ("cross", "out", 5)
+
+
+def test_several_sources_share_the_model_and_nothing_else(detector: Detector, clip: Path) -> None:
+    failing = Failing(DataError("broken"))
+    notes, all_notes = [Notes(), Notes(), Notes()], Notes()
+    with open_source(str(clip)) as whole, open_source(str(clip)) as part:
+        cameras = [
+            Camera(source, Meter(detector.names), [note])
+            for source, note in zip((whole, failing, part), notes, strict=True)
+        ]
+        pipeline.run_all(cameras, detector, [all_notes], max_frames=30)
+    assert [camera.meter.frames for camera in cameras] == [30, 2, 30]
+    assert [camera.error and str(camera.error) for camera in cameras] == [None, "broken", None]
+    assert [len(note.results) for note in notes] == [30, 2, 30]
+    assert len(all_notes.results) == 62
+    assert [result.frame.index for result in notes[2].results] == list(range(30))
+    assert [note.closed for note in notes] == [1, 1, 1], "what belongs to a source is completed when it ends"
+    assert not all_notes.closed
+
+
 def test_no_thread_outlives_the_loop(detector: Detector, clip: Path) -> None:
     before = set(threading.enumerate())
     with open_source(str(clip)) as source:
@@ -156,6 +222,6 @@ def test_memory_is_bounded(detector: Detector) -> None:
     meter = Meter(detector.names)
     pipeline.run(Failing(None), detector, [], meter, max_frames=WINDOW + 200)
     before = psutil.Process().memory_info().rss
-    pipeline.run(Failing(None), detector, [], meter, max_frames=2 * WINDOW + 400)
+    pipeline.run(Failing(None), detector, [], meter, max_frames=WINDOW + 200)
     assert psutil.Process().memory_info().rss - before < 2e6
     assert meter.frames == 2 * WINDOW + 400

@@ -163,8 +163,19 @@ def test_a_reader_that_has_seen_enough_is_no_error(block_model: Path) -> None:
         pytest.param(["{model}", "{clip}", "--video", "out.webm"], 2, "unknown suffix", id="unknown suffix"),
         pytest.param(["{model}", "{clip}", "--max-frames", "0"], 2, "Invalid value", id="limit of nothing"),
         pytest.param(["{model}", "{clip}", "--provider", "cuda"], 69, "cuda", id="provider not here"),
-        pytest.param(["{model}"], 2, "Missing argument 'SOURCE'", id="no source"),
+        pytest.param(["{model}"], 2, "Missing argument 'SOURCE...'", id="no source"),
         pytest.param(["{model}", "97"], 69, "camera 97", id="no camera"),
+        pytest.param(["{model}", "97", "98"], 69, "2 of 2 sources failed: camera 97", id="no camera at all"),
+        pytest.param(["{model}", "{clip}", "nowhere.mp4"], 66, "nowhere.mp4", id="one source missing"),
+        pytest.param(["{model}", "{clip}", "{clip}"], 2, "is given twice", id="a source twice"),
+        pytest.param(["{model}", "{clip}", "--zones", "nowhere.json"], 66, "nowhere.json", id="no zones"),
+        pytest.param(["{model}", "{clip}", "--zones", "{model}"], 65, "Invalid JSON", id="a model for zones"),
+        pytest.param(
+            ["{model}", "{clip}", "{folder}", "--zones", "{clip}"],
+            2,
+            "once for each",
+            id="zones of one of two",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_the_right_code(
@@ -191,7 +202,10 @@ def test_bad_input_is_one_line_and_the_right_code(
     assert done.code == code, done.err
     assert done.out == ""
     assert says in done.err
-    if code != 2 or done.err.startswith("edgeloop:"):
+    lines = [line for line in done.err.splitlines() if line.startswith("edgeloop: error")]
+    if "97" in arguments and "98" in arguments:  # each camera is named when it fails, too
+        assert len(lines) == 1
+    elif code != 2 or done.err.startswith("edgeloop:"):
         assert done.err.count("\n") == 1, done.err
     assert taken.read_bytes() == b"precious"
 
@@ -207,6 +221,93 @@ def test_an_unreadable_frame_among_good_ones_is_named_and_counted(
     assert len(done.out.splitlines()) == 11
     assert done.err.count(f"edgeloop: warning: {tmp_path / '2.png'}: not an image that can be read") == 1
     assert "1 unreadable" in done.err
+
+
+GATE = {
+    "zones": [{"name": "right half", "polygon": [[80, 0], [160, 0], [160, 120], [80, 120]], "dwell_s": 0.5}],
+    "lines": [{"name": "gate", "from": [60, 0], "to": [60, 120], "classes": ["block"]}],
+}
+
+
+def test_objects_keep_their_id_and_are_counted(
+    edgeloop: Callable[..., Outcome], block_model: Path, clip: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("trackers", reason="needs edgeloop[track]")
+    zones, figures, video = tmp_path / "zones.json", tmp_path / "run.json", tmp_path / "out.mp4"
+    zones.write_text(json.dumps(GATE))
+    options = ("--zones", zones, "--json", "--summary", figures, "--video", video)
+    done = edgeloop("run", block_model, clip, *options)
+    assert done.code == 0, done.err
+    lines = [json.loads(line) for line in done.out.splitlines()]
+    assert [line["detections"][0]["tracker_id"] for line in lines] == [None] + [0] * 39
+    events = [(line["index"], event) for line in lines for event in line["events"]]
+    assert [event["event"] for _, event in events] == ["cross", "enter", "dwell"]
+    assert {event["tracker_id"] for _, event in events} == {0}
+    entered, dwelt = events[1][0], events[2][0]
+    assert (dwelt - entered) / 20 == pytest.approx(events[2][1]["dwell_s"]), "by the clock of the footage"
+    summary = json.loads(figures.read_text())
+    assert summary["lines"] == {"gate": {"block": {"in": 0, "out": 1}}}
+    assert summary["zones"]["right half"]["block"] == {"entered": 1, "left": 0, "inside": 1, "dwell_s": None}
+    assert "  line      gate: block 0 in, 1 out\n" in done.err
+    assert "  zone      right half: block 1 entered, 1 inside\n" in done.err
+    assert frame_count(video) == 40
+
+
+def test_tracking_without_its_library_is_one_line(
+    edgeloop: Callable[..., Outcome], block_model: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in ("trackers", "supervision"):
+        monkeypatch.setitem(sys.modules, package, None)
+    done = edgeloop("run", block_model, clip, "--track")
+    assert done.code == 69
+    assert done.err.count("\n") == 1
+    assert "pip install 'edgeloop[track]'" in done.err
+
+
+def test_several_sources_have_figures_of_their_own(
+    edgeloop: Callable[..., Outcome], block_model: Path, clip: Path, image_folder: Path, tmp_path: Path
+) -> None:
+    figures = tmp_path / "run.json"
+    options = ("--json", "--summary", figures, "--video", tmp_path / "out.mp4")
+    done = edgeloop("run", block_model, clip, image_folder, "97", *options)
+    assert done.code == 69, "one of them failed"
+    assert "edgeloop: warning: camera 97: cannot be opened" in done.err
+    assert "edgeloop: error: 1 of 3 sources failed: camera 97: cannot be opened" in done.err
+    lines = [json.loads(line) for line in done.out.splitlines()]
+    of_clip = [line["index"] for line in lines if line["source"] == str(clip)]
+    assert of_clip == list(range(40))
+    assert len(lines) == 52
+    assert {"events", "tracker_id"}.isdisjoint(lines[0])
+    assert frame_count(tmp_path / "out-1.mp4") == 40
+    assert frame_count(tmp_path / "out-2.mp4") == 12
+    assert not (tmp_path / "out-3.mp4").exists()
+    summary = json.loads(figures.read_text())
+    assert summary["frames"] == 52
+    assert [source["frames"] for source in summary["sources"]] == [40, 12, 0]
+    assert [source["source"] for source in summary["sources"]] == [str(clip), str(image_folder), "camera 97"]
+    assert summary["sources"][0]["latency_ms"]["p50"] > 0
+    assert summary["sources"][2]["error"].startswith("camera 97: cannot be opened")
+    assert "error" not in summary["sources"][0]
+    assert f"  1  {clip}  (every frame, 20 fps)" in done.err
+
+
+def test_ctrl_c_ends_all_sources_with_their_videos_playable(block_model: Path, tmp_path: Path) -> None:
+    sources = ["synth:conveyor?size=320x240", "synth:conveyor?size=160x120&fps=20"]
+    command = [*RUN, block_model, *sources, "--json", "--video", tmp_path / "out.mp4"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stderr
+        seen: set[str] = set()
+        while len(seen) < 2:
+            seen.add(json.loads(process.stdout.readline())["source"])
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+        errors = process.stderr.read()
+        assert process.wait(20) == 130, errors
+    assert seen == set(sources)
+    assert all(frame_count(tmp_path / f"out-{number}.mp4") for number in (1, 2))
+    assert "Traceback" not in errors
+    assert not list(tmp_path.glob("*.partial*"))
 
 
 def test_a_run_imports_nothing_of_the_workshops(block_model: Path, clip: Path) -> None:

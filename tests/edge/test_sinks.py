@@ -6,18 +6,21 @@ import io
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from edge.camera import Camera
 from edge.frame import Frame
 from edge.metrics import Meter
 from edge.opencv import has_screen
 from edge.pipeline import Result, Timings
 from edge.sinks import JsonLines, StatusLine, VideoFile, Window
 from edge.sources import open_source
+from edge.zones import Event
 from models.detections import Detections
 from models.errors import DataError, EdgeloopError, NoInputError, UnavailableError, UsageError
 from tests.blocks import draw_block
@@ -67,6 +70,28 @@ def test_json_is_one_line_a_frame() -> None:
         ],
     }
     assert second["detections"][0]["tracker_id"] == 9
+
+
+def test_json_says_null_of_an_object_without_an_id_and_lists_events_where_zones_count() -> None:
+    stream = io.StringIO()
+    events = (
+        Event("enter", "yard", 4, 1),
+        Event("leave", "yard", 4, 1, dwell_s=2.5),
+        Event("cross", "gate", 4, 0, direction="in"),
+    )
+    with JsonLines(stream, NAMES) as sink:
+        sink.write(result(tracker_id=-1))
+        sink.write(replace(result(), events=()))
+        sink.write(replace(result(), events=events))
+    first, second, third = map(json.loads, stream.getvalue().splitlines())
+    assert first["detections"][0]["tracker_id"] is None
+    assert "events" not in first
+    assert second["events"] == []
+    assert third["events"] == [
+        {"event": "enter", "zone": "yard", "tracker_id": 4, "class": "nut"},
+        {"event": "leave", "zone": "yard", "tracker_id": 4, "class": "nut", "dwell_s": 2.5},
+        {"event": "cross", "line": "gate", "tracker_id": 4, "class": "bolt", "direction": "in"},
+    ]
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".avi", ".MP4"])
@@ -164,6 +189,23 @@ def test_a_window_needs_a_screen() -> None:
         Window("edgeloop", NAMES, on_quit=lambda: None)
 
 
+def test_a_window_closes_alone_and_may_be_closed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    open_windows = {"edgeloop: other"}
+
+    def destroy(title: str) -> None:
+        if title not in open_windows:
+            raise cv2.error("NULL window")
+        open_windows.remove(title)
+
+    monkeypatch.setattr("edge.sinks.window.has_screen", lambda: True)
+    monkeypatch.setattr(cv2, "namedWindow", lambda title, _flags: open_windows.add(title))
+    monkeypatch.setattr(cv2, "destroyWindow", destroy)
+    with Window("edgeloop: one", NAMES, on_quit=lambda: None) as window:
+        assert "edgeloop: one" in open_windows
+        window.close()
+    assert open_windows == {"edgeloop: other"}
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
@@ -176,7 +218,10 @@ def test_the_status_line_speaks_about_once_a_second(
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     meter = Meter(NAMES)
-    with open_source("synth:conveyor?frames=50") as source, StatusLine(stream, meter, source) as status:
+    with (
+        open_source("synth:conveyor?frames=50") as source,
+        StatusLine(stream, [Camera(source, meter)]) as status,
+    ):
         for _ in range(20):
             now += 0.125
             meter.add(result(captured_at=now))
@@ -184,3 +229,29 @@ def test_the_status_line_speaks_about_once_a_second(
     text = stream.getvalue()
     assert text.count("\n") == lines
     assert "8/50 frames  8.0 fps  latency p50 12.3 p95 12.3 ms  0 dropped" in text
+
+
+@pytest.mark.parametrize("stream", [io.StringIO(), Terminal()], ids=["file", "terminal"])
+def test_the_status_of_several_sources_names_each(
+    stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setenv("COLUMNS", "60")
+    with open_source("synth:conveyor?frames=9") as one, open_source("synth:conveyor?seed=2") as two:
+        cameras = [Camera(one, Meter(NAMES)), Camera(two, Meter(NAMES))]
+        with StatusLine(stream, cameras) as status:
+            for number in range(10):
+                now += 0.125
+                cameras[number % 5 == 0].meter.add(result(captured_at=now))
+                status.write(result())
+    text = stream.getvalue()
+    if stream.isatty():
+        lines = text.rstrip("\n").split("\r\x1b[K")[1:]
+        assert [len(line) <= 59 for line in lines] == [True]
+        assert lines[0].startswith("8.0 fps | ..veyor?frames=9 6.0 fps p95 12 ms 0 dropped")
+    else:
+        assert text.splitlines() == [
+            "synth:conveyor?frames=9: 6/9 frames  6.0 fps  latency p50 12.3 p95 12.3 ms  0 dropped",
+            "synth:conveyor?seed=2: 2 frames  2.0 fps  latency p50 12.3 p95 12.3 ms  0 dropped",
+        ]

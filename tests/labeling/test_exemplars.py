@@ -131,3 +131,54 @@ def test_no_json(tmp_path: Path, frames: Path) -> None:
     (tmp_path / "text.json").write_text("boxes")
     with pytest.raises(DataError, match="not a COCO json"):
         read_exemplars(tmp_path / "text.json", frames)
+
+
+@pytest.fixture
+def yolo(tmp_path: Path) -> Path:
+    folder = tmp_path / "yolo"
+    folder.mkdir()
+    (folder / "classes.txt").write_text("bolt\n_ignore\ngear\n")
+    (folder / "one.txt").write_text(
+        "2 0.25 0.5 0.3 0.5\n1 0.025 0.03125 0.05 0.0625\n\n0 0.95 0.9375 0.1 0.125\n"
+    )
+    return folder
+
+
+def test_yolo_text_says_the_same_as_coco(tmp_path: Path, frames: Path, yolo: Path) -> None:
+    by_text, by_coco = read_exemplars(yolo, frames), read_exemplars(written(tmp_path), frames)
+    assert by_text.names == by_coco.names
+    (one,), (other,) = by_text.frames, by_coco.frames
+    assert one.path == other.path
+    assert one.class_id.tolist() == other.class_id.tolist()
+    np.testing.assert_allclose(one.xyxy, other.xyxy, atol=0.01)
+
+
+def test_empty_text_is_a_frame_without_objects(frames: Path, yolo: Path) -> None:
+    cv2.imwrite(str(frames / "two.jpg"), np.zeros((80, 100, 3), np.uint8))
+    (yolo / "two.txt").write_text("")
+    assert [len(frame.xyxy) for frame in read_exemplars(yolo, frames).frames] == [3, 0]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        pytest.param("bolt 0.5 0.5 0.1 0.1", r"one\.txt:1: expected `class x y width height`", id="a name"),
+        pytest.param("0 0.5 0.5 0.1", r"one\.txt:1: expected a class and 4 numbers, got 4", id="short"),
+        pytest.param("7 0.5 0.5 0.1 0.1", r"one\.txt:1: class 7 has no name", id="unknown class"),
+        pytest.param("0 50 40 10 10", r"one\.txt:1: expected shares", id="pixels"),
+        pytest.param("0 nan 0.5 0.1 0.1", r"one\.txt:1: expected shares", id="not a number"),
+    ],
+)
+def test_bad_yolo_lines_are_named(frames: Path, yolo: Path, line: str, told: str) -> None:
+    (yolo / "one.txt").write_text(line)
+    with pytest.raises(DataError, match=told):
+        read_exemplars(yolo, frames)
+
+
+def test_yolo_folder_without_names_or_images(frames: Path, yolo: Path) -> None:
+    (yolo / "other.txt").write_text("")
+    with pytest.raises(DataError, match="there is no image other"):
+        read_exemplars(yolo, frames)
+    (yolo / "classes.txt").unlink()
+    with pytest.raises(NoInputError, match=r"has no classes\.txt"):
+        read_exemplars(yolo, frames)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -145,6 +146,43 @@ def test_interrupted_job_goes_on_and_ends_the_same(
     assert report.resumed == 6
     assert tree(tmp_path / "broken") == tree(tmp_path / "whole")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "whole"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from labeling.job import LabelPlan, label_frames
+from labeling.ledger import Ledger
+from tests.labeling.footage import silent
+import labeling.prompts.learning as learning
+learning.TRAINING_STEPS, learning._VIEWS = 30, 2
+add, left = Ledger.add, int(sys.argv[4])
+def add_or_die(self, result):
+    global left
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left -= 1
+    add(self, result)
+Ledger.add = add_or_die
+label_frames(LabelPlan(*map(Path, sys.argv[1:4])), silent)
+"""
+
+
+def test_killed_jobs_go_on_and_end_the_same(
+    footage: Footage, few: Path, tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """kill -9 in the middle of the frames, and then again while the dataset is written."""
+    label_frames(LabelPlan(few, footage.exemplars, tmp_path / "whole"), silent)
+    plan = LabelPlan(few, footage.exemplars, tmp_path / "killed")
+    arguments = [str(path) for path in (plan.frames, plan.exemplars, plan.out)]
+    for done in ("2", "1"):
+        killed = subprocess.run([sys.executable, "-c", KILLED, *arguments, done], check=False)
+        assert killed.returncode == -signal.SIGKILL
+        assert not plan.out.exists()
+    (tmp_path / "killed.unfinished" / "dataset" / "images").mkdir(parents=True)  # what half a dataset leaves
+    report = label_frames(plan, silent)
+    assert report.resumed == 3
+    assert tree(tmp_path / "killed") == tree(tmp_path / "whole")
 
 
 def test_other_work_in_progress_is_not_touched(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from labeling.frames import FrameEntry
 from labeling.ledger import FrameResult, Label
 from labeling.tracks import settle
 
@@ -28,8 +29,15 @@ def frame(number: int, labels: Sequence[Label] = (), unsure: Sequence[Label] = (
     )
 
 
-def settled(frames: Iterable[FrameResult], source: str = "camera") -> list[FrameResult]:
-    return list(settle(((source, result) for result in frames), confidence=CONFIDENCE))
+def entry(number: int, source: str = "camera", time_s: float | None = None) -> FrameEntry:
+    return FrameEntry(file=f"{number}.jpg", source=source, index=number, time_s=time_s)
+
+
+def settled(frames: Iterable[FrameResult], *, apart_s: float | None = None) -> list[FrameResult]:
+    entries = (
+        (entry(n, time_s=None if apart_s is None else n * apart_s), result) for n, result in enumerate(frames)
+    )
+    return list(settle(entries, confidence=CONFIDENCE))
 
 
 def boxes(result: FrameResult) -> list[Box]:
@@ -92,29 +100,38 @@ def test_flicker_among_steady_labels_goes() -> None:
     assert [found.xyxy for found in result.unsure] == [label(500).xyxy]
 
 
-def test_frames_far_apart_in_time_stay_as_they_are() -> None:
-    """Nothing links, so nothing is known about flicker."""
-    frames = [frame(n, [label(60.0 * n), label(620.0 - 60 * n, y=300)]) for n in range(9)]
+def test_frames_that_show_other_objects_stay_as_they_are() -> None:
+    """One of three happens to lie where another one lay, twice: no hole is filled, nothing is flicker."""
+    frames = [
+        frame(n, [label(60.0 * n), label(620.0 - 60 * n, y=300), *([] if n == 4 else [label(300, y=150)])])
+        for n in range(9)
+    ]
     assert settled(frames) == frames
 
 
-def test_a_persons_boxes_stay_and_have_their_say() -> None:
-    drawn = label(20.0, 1.0, class_id=2, prompt="human")
+def test_frames_far_apart_in_time_stay_as_they_are() -> None:
+    frames = [frame(n, [] if n == 4 else [label(6.0 * n)]) for n in range(9)]
+    assert settled(frames, apart_s=1.0) == frames
+    assert settled(frames, apart_s=0.04) != frames
+
+
+def test_a_frame_that_a_person_drew_on_stays_and_has_its_say() -> None:
+    drawn = frame(4, [label(20.0, 1.0, class_id=2, prompt="human")]).model_copy(update={"by_person": True})
     frames = [
-        frame(4, [drawn]) if n == 4 else frame(n, [], [label(5.0 * n, 0.3, class_id=2)]) for n in range(9)
+        drawn if n == 4 else frame(n, [label(5.0 * n, 0.45, class_id=1 if n == 3 else 2)]) for n in range(9)
     ]
     results = settled(frames)
-    assert results[4] == frames[4]
-    assert not results[0].labels  # one box among nine is not enough for frames that doubt it
-    frames[5] = frame(5, [label(300.0)])
-    assert settled(frames)[4].labels == (drawn,)
+    assert results[4] == drawn
+    assert results[3].labels[0].class_id == 2
+    assert results[3].labels[0].score > 0.45
+    emptied = drawn.model_copy(update={"labels": ()})  # "there is nothing", said a person
+    assert settled([emptied if n == 4 else result for n, result in enumerate(frames)])[4] == emptied
 
 
 def test_tracks_end_with_their_source() -> None:
     frames = [frame(n, [label(50)]) for n in range(3)] + [frame(n, [], [label(50, 0.3)]) for n in range(3, 6)]
-    sources = ["a"] * 3 + ["b"] * 3
-    results = list(settle(zip(sources, frames, strict=True), confidence=CONFIDENCE))
-    assert results == frames
+    entries = [entry(n, source="a" if n < 3 else "b") for n in range(6)]
+    assert list(settle(zip(entries, frames, strict=True), confidence=CONFIDENCE)) == frames
 
 
 def test_frames_that_could_not_be_read_pass_through() -> None:
@@ -126,11 +143,11 @@ def test_frames_that_could_not_be_read_pass_through() -> None:
 def test_memory_does_not_grow_with_the_number_of_frames() -> None:
     taken = 0
 
-    def many() -> Iterable[tuple[str, FrameResult]]:
+    def many() -> Iterable[tuple[FrameEntry, FrameResult]]:
         nonlocal taken
         for n in range(300):
             taken += 1
-            yield "camera", frame(n, [label(50)])
+            yield entry(n), frame(n, [label(50)])
 
     given = 0
     for _ in settle(many(), confidence=CONFIDENCE):

@@ -1,13 +1,16 @@
-"""From trained weights to the ONNX pair that labels without torch.
+"""From trained weights to the ONNX files that labelling runs on: nano's pair, and the frozen backbone.
 
     python -m labeling.sam.recipe.ship nano.safetensors -o models/weights
 
-Weights are stored as fp16 and widened when the graph is loaded, which halves the files and changes no result:
-the safetensors file holds fp16 as well.
+It prints what models/registry.py has to say of them.
+
+Weights are stored as fp16 and widened when the graph is loaded, which halves the files. It changes no result
+of nano, whose safetensors file holds fp16 as well.
 """
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from pathlib import Path
 
@@ -18,10 +21,11 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from ..backbone import LitePyramid
 from ..nano import STRIDE, Nano, draw_prompts
 from ..weights import load_nano
 
-__all__ = ["write_onnx"]
+__all__ = ["write_backbone", "write_onnx"]
 
 _OPSET = 17
 
@@ -30,7 +34,9 @@ _OPSET = 17
 @click.argument("weights", type=click.Path(path_type=Path))
 @click.option("-o", "--out", type=click.Path(path_type=Path, file_okay=False, exists=True), required=True)
 def main(weights: Path, out: Path) -> None:
-    write_onnx(load_nano(weights).model, out)
+    for path in (*write_onnx(load_nano(weights).model, out), write_backbone(out)):
+        content = path.read_bytes()
+        click.echo(f"{path.name}: {len(content)} bytes, sha256 {hashlib.sha256(content).hexdigest()}")
 
 
 def write_onnx(model: Nano, out: Path) -> tuple[Path, Path]:
@@ -66,6 +72,27 @@ def write_onnx(model: Nano, out: Path) -> tuple[Path, Path]:
         {"embedding": size, "coords": {0: "prompts"}, "labels": {0: "prompts"}},
     )
     return encoder, decoder
+
+
+def write_backbone(out: Path) -> Path:
+    """Write `lite0.onnx`: `LitePyramid` with its ImageNet weights.
+
+    It maps (B, 3, H, W) float32 normalised RGB, H and W multiples of 32, to features at strides 4, 8, 16, 32.
+
+    Args:
+        out: Folder to write into.
+
+    Returns:
+        The path.
+    """
+    return _export(
+        LitePyramid(pretrained=True).eval(),
+        (torch.zeros(1, 3, 288, 512),),
+        out / "lite0.onnx",
+        ["image"],
+        ["s4", "s8", "s16", "s32"],
+        {"image": {0: "images", 2: "height", 3: "width"}},
+    )
 
 
 class _Decoder(nn.Module):

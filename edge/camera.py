@@ -1,0 +1,85 @@
+"""One source of a run, and everything that belongs to it alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from edge.frame import Frame
+from edge.metrics import Meter, RunSummary
+from edge.sources import Source
+from edge.tracker import Tracker
+from edge.zones import ZoneCounter
+
+if TYPE_CHECKING:
+    from edge.sinks import Sink
+
+__all__ = ["Camera"]
+
+DEFAULT_FPS = 30.0
+
+
+@dataclass(slots=True, eq=False)
+class Camera:
+    """A source with its figures.
+
+    Attributes:
+        source: Where frames come from.
+        meter: Counts and times its results.
+        sinks: What its results go to and no others' do; closed as soon as it ends.
+        tracker: Gives its objects ids; None for no tracking.
+        zones: Counts its objects, which needs a tracker; None for no counting.
+        error: What ended it too early; None where nothing did.
+    """
+
+    source: Source
+    meter: Meter
+    sinks: Sequence[Sink] = ()
+    tracker: Tracker | None = None
+    zones: ZoneCounter | None = None
+    error: Exception | None = None
+
+    def seconds(self, frame: Frame) -> float:
+        """When a frame was taken, for speeds and stays: by the clock of the scene, not of the processing.
+
+        Args:
+            frame: One of this source.
+
+        Returns:
+            Seconds from some moment on: of its arrival where the source is live, else within the footage.
+        """
+        if self.source.live:
+            return frame.captured_at
+        return frame.index / (self.source.fps or DEFAULT_FPS)
+
+    def summary(self, *, model: str, provider: str) -> RunSummary:
+        """Sum up the run on this source.
+
+        Args:
+            model: Path of the model.
+            provider: Execution provider that ran it.
+
+        Returns:
+            The figures so far.
+        """
+        figures = self.meter.summary(
+            model=model,
+            source=self.source.name,
+            provider=provider,
+            dropped=self.source.dropped,
+            skipped=self.source.skipped,
+        )
+        if self.zones is None:
+            return figures
+        return replace(figures, zones=self.zones.zone_totals(), lines=self.zones.line_totals())
+
+    def end(self, error: Exception | None) -> None:
+        """Finish what was begun for this source.
+
+        Args:
+            error: What ended it, None at its regular end.
+        """
+        self.error = error
+        for sink in self.sinks:
+            sink.close()

@@ -1,0 +1,90 @@
+"""How a run went: figures on stderr for people, and the same in a file for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from edge.metrics import RunSummary, TotalSummary
+from models.errors import DataError, NoInputError
+
+__all__ = ["check_summary", "conclude"]
+
+
+def check_summary(path: Path | None, overwrite: bool) -> None:
+    """Refuse a file that could not be written at the end.
+
+    Args:
+        path: Where figures are to go; None for nowhere.
+        overwrite: Whether an existing file may be replaced.
+
+    Raises:
+        DataError: It exists.
+        NoInputError: Its folder does not exist.
+    """
+    if path is None:
+        return
+    if path.exists() and not overwrite:
+        raise DataError(f"summary {path}: the file exists; name another one or give --overwrite")
+    if not path.parent.is_dir():
+        raise NoInputError(f"summary {path}: no such folder {path.parent}")
+
+
+def conclude(figures: RunSummary | TotalSummary, path: Path | None) -> None:
+    """Say how the run went on stderr, and write the same figures for programs.
+
+    Args:
+        figures: Of one source, or of several.
+        path: File to write; None for none.
+    """
+    if path is not None:
+        path.write_text(json.dumps(figures.as_dict(), indent=2) + "\n")
+    for line in _one(figures) if isinstance(figures, RunSummary) else _several(figures):
+        click.echo(line, err=True)
+
+
+def _one(figures: RunSummary) -> Iterator[str]:
+    yield from _source(figures)
+    yield f"  memory    {figures.peak_memory_mb:.0f} MB at most"
+
+
+def _several(figures: TotalSummary) -> Iterator[str]:
+    for source in figures.sources:
+        yield from _source(source)
+        if source.error is not None:
+            yield f"  failed    {source.error}"
+    rate = _rate(figures.frames, figures.seconds, figures.fps)
+    yield f"{rate}  (all {len(figures.sources)} sources on {figures.provider})"
+    yield f"  lost      {figures.dropped} dropped"
+    yield f"  memory    {figures.peak_memory_mb:.0f} MB at most"
+
+
+def _source(figures: RunSummary) -> Iterator[str]:
+    rate = _rate(figures.frames, figures.seconds, figures.fps)
+    yield f"{rate}  ({figures.source} on {figures.provider})"
+    if figures.latency_ms:
+        p = figures.latency_ms
+        yield f"  latency   p50 {p.p50:.1f}  p95 {p.p95:.1f}  p99 {p.p99:.1f} ms from capture to result"
+        stages = "  ".join(f"{stage} {spent:.1f}" for stage, spent in figures.stages_ms.items())
+        yield f"  stages    {stages} ms"
+    yield f"  lost      {figures.dropped} dropped, {figures.skipped} unreadable"
+    found = ", ".join(f"{count} {name}" for name, count in figures.detections.items())
+    yield f"  found     {found or 'nothing'}"
+    for zone, classes in (figures.zones or {}).items():
+        counts = (_zone(name, t.entered, t.inside, t.dwell_s) for name, t in classes.items())
+        yield f"  zone      {zone}: {'; '.join(counts) or 'nothing entered'}"
+    for line, crossed in (figures.lines or {}).items():
+        ways = (f"{name} {count['in']} in, {count['out']} out" for name, count in crossed.items())
+        yield f"  line      {line}: {'; '.join(ways) or 'nothing crossed'}"
+
+
+def _zone(name: str, entered: int, inside: int, dwell_s: float | None) -> str:
+    stay = "" if dwell_s is None else f", stay {dwell_s:.1f} s on average"
+    return f"{name} {entered} entered, {inside} inside{stay}"
+
+
+def _rate(frames: int, seconds: float, fps: float) -> str:
+    return f"{frames} frame{'' if frames == 1 else 's'} in {seconds:.1f} s, {fps:.1f} fps"

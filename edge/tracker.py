@@ -1,0 +1,87 @@
+"""Detections of one source followed from frame to frame: the same object keeps the same id.
+
+ByteTrack of roboflow's `trackers` (optional extra `track`), chosen over SORT on a street camera; figures in
+docs/results.md, measured by benchmarks/tracking.py. The library takes one to two seconds to load, so it is
+loaded with the first tracker and not with this module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+
+from models.detections import Detections
+from models.errors import UnavailableError
+
+__all__ = ["LOST_S", "NO_ID", "Method", "Tracker"]
+
+Method = Literal["bytetrack", "sort"]
+
+NO_ID = -1
+"""What a detection carries that belongs to no object yet: seen once, or too unsure to begin one."""
+
+LOST_S = 1.0
+"""How long in seconds an object may be unseen and keep its id."""
+
+START_SHARE = 0.3
+"""How far above the detector's threshold, as a share of what is left up to 1, a detection begins an object.
+
+What lies below continues objects but begins none: unsure boxes that flicker would be an object each time.
+"""
+
+
+class Tracker:
+    """Gives ids to the detections of one source; a second source needs a second tracker."""
+
+    def __init__(
+        self, *, fps: float | None = None, confidence: float = 0.25, method: Method = "bytetrack"
+    ) -> None:
+        """Start without objects.
+
+        Args:
+            fps: Nominal frames a second of the source; 30 where nobody knows.
+            confidence: The detector's threshold, in [0, 1].
+            method: The algorithm; the default is the one that measured best.
+
+        Raises:
+            UnavailableError: The library is not installed.
+        """
+        try:
+            import supervision
+            import trackers
+        except ModuleNotFoundError as error:
+            raise UnavailableError(
+                f"tracking: the package {error.name} is not installed; pip install 'edgeloop[track]'"
+            ) from error
+        start = confidence + START_SHARE * (1 - confidence)
+        options: dict[str, Any] = {
+            "lost_track_buffer": round(30 * LOST_S),  # the library counts it at 30 frames a second
+            "frame_rate": fps or 30.0,
+            "track_activation_threshold": start,
+        }
+        if method == "bytetrack":
+            self._tracker = trackers.ByteTrackTracker(**options, high_conf_det_threshold=start)
+        else:
+            self._tracker = trackers.SORTTracker(**options)
+        self._wrap = supervision.Detections
+
+    def update(self, detections: Detections, at_s: float) -> Detections:
+        """Recognise the objects of the next frame.
+
+        Args:
+            detections: What was found in it.
+            at_s: Time of the frame in seconds, later than the one before; objects move on with it, so frames
+                may be missing.
+
+        Returns:
+            The same rows with `tracker_id`, from 0 up in the order of appearance, or `NO_ID`.
+        """
+        rows = np.arange(len(detections))
+        wrapped = self._wrap(xyxy=detections.xyxy, confidence=detections.confidence, data={"row": rows})
+        tracked = self._tracker.update(wrapped, timestamp=at_s)
+        ids = np.full(len(detections), NO_ID, np.int64)
+        if len(tracked):  # in an order of its own
+            ids[tracked.data["row"]] = tracked.tracker_id
+        return replace(detections, tracker_id=ids)

@@ -1,0 +1,149 @@
+"""Frames of several sources, one at a time and in turn, so that no source waits for ever.
+
+Of the sources that have a new frame, the one that was served longest ago is served next. A live source gives
+its newest frame at that moment; of any other source a thread reads the next frame while the one before it is
+worked on, and none is ever lost.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from edge.frame import Frame
+from edge.sources import Source
+from edge.sources.live import WAKE_S, LiveSource
+
+__all__ = ["Ended", "in_turn"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The end of one source; `error` is what ended it, None where it ended as it should."""
+
+    error: Exception | None = None
+
+
+class _Feed(Protocol):
+    """Something that gets frames while we do other things."""
+
+    def start(self, bell: threading.Event) -> None:
+        """Begin; ring at each frame, and at the end."""
+        ...
+
+    def take(self) -> Frame | None:
+        """The frame that waits, None where there is none; raises what ended the source."""
+        ...
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing waits and nothing will come."""
+        ...
+
+    def stop(self) -> None:
+        """End; also while a frame is on its way."""
+        ...
+
+
+def in_turn(
+    sources: Sequence[Source], *, max_frames: int | None = None
+) -> Generator[tuple[int, Frame | Ended], None, None]:
+    """Take frames from sources in turn.
+
+    Args:
+        sources: Told to stop when the generator is closed.
+        max_frames: Number of frames of each source after which it ends; None for all it has.
+
+    Yields:
+        The place of a source in `sources`, with its next frame or, once, with its end.
+    """
+    bell = threading.Event()
+    feeds = [source if isinstance(source, LiveSource) else _AheadFeed(source) for source in sources]
+    taken = [0] * len(feeds)
+    line = list(range(len(feeds)))
+    try:
+        for feed in feeds:
+            feed.start(bell)
+        while line:
+            number, arrival = _next(line, feeds, bell)
+            line.remove(number)
+            if isinstance(arrival, Frame):
+                line.append(number)
+                taken[number] += 1
+            yield number, arrival
+            if taken[number] == max_frames and number in line:
+                line.remove(number)
+                feeds[number].stop()
+                yield number, Ended()
+    finally:
+        for feed in feeds:
+            feed.stop()
+
+
+def _next(line: Sequence[int], feeds: Sequence[_Feed], bell: threading.Event) -> tuple[int, Frame | Ended]:
+    """Wait for the first in line that has something."""
+    while True:
+        for number in line:
+            feed = feeds[number]
+            try:
+                frame = feed.take()
+            except Exception as error:  # whatever it is, it ends this source and no other
+                return number, Ended(error)
+            if frame is not None:
+                return number, frame
+            if feed.over:
+                return number, Ended()
+        bell.wait(WAKE_S)  # not for ever: a signal handler that stops a source must not ring
+        bell.clear()
+
+
+class _AheadFeed:
+    """Every frame in order, each read in a thread once the one before it was taken, and no earlier."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._frame: Frame | None = None
+        self._error: Exception | None = None
+        self._ended = self._closed = False
+        self._taken = threading.Event()
+        self._thread = threading.Thread(target=self._read, name=f"read {source.name}", daemon=True)
+
+    def start(self, bell: threading.Event) -> None:
+        self._bell = bell
+        self._thread.start()
+
+    def take(self) -> Frame | None:
+        frame, self._frame = self._frame, None
+        if frame is not None:
+            self._taken.set()
+        elif self._ended and self._error is not None:
+            raise self._error
+        return frame
+
+    @property
+    def over(self) -> bool:
+        return self._ended and self._frame is None
+
+    def stop(self) -> None:
+        self._closed = True
+        self._source.stop()
+        self._taken.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _read(self) -> None:
+        try:
+            for frame in self._source:
+                self._frame = frame
+                self._bell.set()
+                self._taken.wait()
+                self._taken.clear()
+                if self._closed:
+                    break
+        except Exception as error:  # it belongs to the consumer, not to this thread
+            self._error = error
+        finally:
+            self._ended = True
+            self._bell.set()

@@ -1,0 +1,181 @@
+"""Several sources in turn: fair, the newest of each camera, every frame of each file, failures apart."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from itertools import islice
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edge.frame import Frame
+from edge.sources import Source
+from edge.sources.live import LiveSource
+from edge.turns import Ended, in_turn
+from models.errors import DataError
+
+IMAGE = np.zeros((4, 4, 3), np.uint8)
+
+
+class Footage(Source):
+    """Frames as fast as they are asked for, and then its end, an error or nothing at all."""
+
+    live, fps, dropped, skipped = False, None, 0, 0
+
+    def __init__(self, name: str, length: int, error: Exception | None = None) -> None:
+        self.name = name
+        self.length = length
+        self._error = error
+        self._stopped = False
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index in range(self.length):
+            if self._stopped:
+                return
+            yield Frame(IMAGE, index, 0.0, 0.0, self.name)
+        if self._error:
+            raise self._error
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def close(self) -> None:
+        self.stop()
+
+
+class Shutter:
+    """A camera that takes a picture when it is told to, and has taken it when `press` returns."""
+
+    def __init__(self) -> None:
+        self._pressed = threading.Semaphore(0)
+        self._asked = threading.Semaphore(0)
+        self._end: Exception | None = None
+        self._ending = False
+
+    def images(self) -> Generator[NDArray[np.uint8]]:
+        while True:
+            self._asked.release()
+            self._pressed.acquire()
+            if self._ending:
+                if self._end:
+                    raise self._end
+                return
+            yield IMAGE
+
+    def press(self) -> None:
+        self._asked.acquire()
+        self._pressed.release()
+        self._asked.acquire()  # the next one is asked for only after this one was put where it is taken from
+        self._asked.release()
+
+    def end(self, error: Exception | None = None) -> None:
+        self._end, self._ending = error, True
+        self._pressed.release()
+
+
+def order(sources: Sequence[Source], count: int) -> list[int]:
+    with closing(in_turn(sources)) as arrivals:
+        return [number for number, _ in islice(arrivals, count)]
+
+
+def test_files_are_served_in_turn_and_lose_nothing() -> None:
+    sources = [Footage("a", 30), Footage("b", 30), Footage("c", 5)]
+    seen: dict[int, list[int]] = {0: [], 1: [], 2: []}
+    ends = []
+    for number, arrival in in_turn(sources):
+        if isinstance(arrival, Ended):
+            ends.append((number, arrival.error))
+        else:
+            seen[number].append(arrival.index)
+    assert seen == {0: list(range(30)), 1: list(range(30)), 2: list(range(5))}
+    assert sorted(ends) == [(0, None), (1, None), (2, None)]
+
+
+def test_a_source_that_always_has_a_frame_does_not_starve_one_that_has_one_now_and_then() -> None:
+    shutter = Shutter()
+    with LiveSource("slow", shutter.images(), fps=None) as slow:
+        arrivals = in_turn([Footage("fast", 10_000), slow])
+        with closing(arrivals):
+            next(arrivals)
+            for _ in range(20):
+                shutter.press()
+                # at most one frame of the other one is served first
+                assert 1 in {number for number, _ in islice(arrivals, 2)}
+            shutter.end()
+
+
+def test_cameras_that_all_have_frames_are_served_one_after_the_other() -> None:
+    shutters = [Shutter() for _ in range(3)]
+    cameras = [LiveSource(str(n), shutter.images(), fps=None) for n, shutter in enumerate(shutters)]
+    served = []
+    arrivals = in_turn(cameras)
+    with closing(arrivals):
+        threading.Timer(0, lambda: [shutter.press() for shutter in shutters]).start()
+        served.append(next(arrivals)[0])
+        served += [next(arrivals)[0] for _ in range(2)]
+        for _ in range(10):
+            for shutter in shutters:
+                shutter.press()
+            served += [next(arrivals)[0] for _ in range(3)]
+    for shutter in shutters:
+        shutter.end()
+    rounds = [served[start : start + 3] for start in range(0, len(served), 3)]
+    assert all(sorted(one) == [0, 1, 2] for one in rounds)
+    assert all(one == rounds[1] for one in rounds[1:]), "who was served last comes last again"
+
+
+def test_a_camera_gives_its_newest_frame_when_its_turn_comes_and_counts_the_others() -> None:
+    shutter = Shutter()
+    with LiveSource("camera", shutter.images(), fps=None) as camera:
+        arrivals = in_turn([Footage("file", 1000), camera])
+        with closing(arrivals):
+            next(arrivals)
+            for _ in range(4):
+                shutter.press()
+            frames = [arrival for number, arrival in islice(arrivals, 2) if number == 1]
+            assert [frame.index for frame in frames if isinstance(frame, Frame)] == [3]
+            assert camera.dropped == 3
+            shutter.end()
+
+
+def test_a_source_that_fails_ends_alone_after_its_last_frame() -> None:
+    broken = DataError("broken")
+    arrivals = list(in_turn([Footage("a", 3, broken), Footage("b", 10)]))
+    of_a = [arrival for number, arrival in arrivals if number == 0]
+    assert [type(arrival) for arrival in of_a] == [Frame] * 3 + [Ended]
+    assert of_a[-1] == Ended(broken)
+    assert sum(number == 1 and isinstance(arrival, Frame) for number, arrival in arrivals) == 10
+
+
+def test_a_camera_that_fails_ends_alone() -> None:
+    shutter, broken = Shutter(), DataError("unplugged")
+    with LiveSource("camera", shutter.images(), fps=None) as camera:
+        shutter.end(broken)
+        ends = [(number, a.error) for number, a in in_turn([camera, Footage("b", 5)]) if isinstance(a, Ended)]
+    assert sorted(ends) == [(0, broken), (1, None)]
+
+
+def test_each_source_ends_after_its_number_of_frames() -> None:
+    sources = [Footage("a", 100), Footage("b", 100, DataError("never reached")), Footage("c", 2)]
+    arrivals = list(in_turn(sources, max_frames=4))
+    frames = [number for number, arrival in arrivals if isinstance(arrival, Frame)]
+    assert [frames.count(number) for number in range(3)] == [4, 4, 2]
+    assert sorted(n for n, a in arrivals if isinstance(a, Ended) and a.error is None) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_closing_stops_every_source_and_its_thread(count: int) -> None:
+    before = set(threading.enumerate())
+    assert order([Footage(str(n), 1000) for n in range(3)], count)
+    assert set(threading.enumerate()) == before
+
+
+def test_a_stopped_camera_is_over_at_once() -> None:
+    shutter = Shutter()
+    with LiveSource("camera", shutter.images(), fps=None) as camera:
+        camera.stop()
+        assert list(in_turn([camera])) == [(0, Ended())]
+        shutter.end()

@@ -1,0 +1,248 @@
+"""Zones and lines: what a file may say, what counts, and what is drawn."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge.annotate import annotate
+from edge.zones import Event, ZoneCounter, ZoneFile, ZoneTotals, read_zones
+from edge.zones.count import FORGET_S
+from edge.zones.draw import INK
+from models.detections import Detections
+from models.errors import DataError, EdgeloopError, NoInputError
+
+NAMES = ("car", "tram")
+SQUARE = [[100, 100], [200, 100], [200, 200], [100, 200]]
+SIZE = (320, 240)
+
+
+def counter(**places: Any) -> ZoneCounter:
+    return ZoneCounter(ZoneFile.model_validate(places), NAMES, "zones.json")
+
+
+def zone(**more: Any) -> dict[str, Any]:
+    return {"name": "yard", "polygon": SQUARE, **more}
+
+
+def line(**more: Any) -> dict[str, Any]:
+    return {"name": "gate", "from": [0, 100], "to": [200, 100], **more}
+
+
+def at(*objects: tuple[int, float, float], class_id: int = 0) -> Detections:
+    """Objects of id that stand at x, y: boxes of 20 x 40 pixels above these points."""
+    return Detections(
+        np.array([(x - 10, y - 40, x + 10, y) for _, x, y in objects], np.float32).reshape(-1, 4),
+        np.ones(len(objects), np.float32),
+        np.full(len(objects), class_id, np.int64),
+        np.array([number for number, _, _ in objects], np.int64),
+    )
+
+
+def walk(counting: ZoneCounter, ways: Iterable[Detections], step_s: float = 0.5) -> list[Event]:
+    return [
+        event
+        for number, found in enumerate(ways)
+        for event in counting.update(found, SIZE, 10 + number * step_s)
+    ]
+
+
+def kinds(events: Iterable[Event]) -> list[str]:
+    return [event.direction or event.kind for event in events]
+
+
+def test_an_object_that_walks_through_a_zone_enters_and_leaves_with_its_stay() -> None:
+    yard = counter(zones=[zone()])
+    events = walk(yard, [at((7, x, 150)) for x in (80, 110, 140, 170, 230)])
+    assert events == [Event("enter", "yard", 7, 0), Event("leave", "yard", 7, 0, dwell_s=1.5)]
+    assert yard.zone_totals() == {"yard": {"car": ZoneTotals(entered=1, left=1, inside=0, dwell_s=1.5)}}
+    assert yard.line_totals() == {}
+
+
+def test_where_it_stands_counts_not_its_middle() -> None:
+    yard = counter(zones=[zone()])
+    assert walk(yard, [at((1, 150, 210))]) == [], "the box reaches into the zone, its foot does not"
+    assert kinds(walk(yard, [at((2, 150, 199))])) == ["enter"]
+
+
+def test_an_object_that_is_not_seen_any_more_has_left_when_it_was_last_seen() -> None:
+    yard = counter(zones=[zone()])
+    walk(yard, [at((1, 150, 150)), at((1, 150, 150))])
+    assert yard.update(at(), SIZE, 10.5 + 0.9 * FORGET_S) == ()
+    (gone,) = yard.update(at(), SIZE, 10.5 + 1.1 * FORGET_S)
+    assert gone == Event("leave", "yard", 1, 0, dwell_s=0.5)
+
+
+def test_a_short_absence_is_no_end_of_a_stay() -> None:
+    yard = counter(zones=[zone()])
+    assert kinds(walk(yard, [at((1, 150, 150)), at(), at((1, 150, 150))])) == ["enter"]
+
+
+def test_a_box_that_trembles_on_an_edge_enters_once_and_crosses_once() -> None:
+    places = counter(zones=[zone()], lines=[line()])
+    trembling = [at((1, 150, 90))] + [at((1, 150, 100 + d)) for d in (-1, 1, -1, 1, -1.5, 0.5)]
+    assert kinds(walk(places, [*trembling, at((1, 150, 110))])) == ["enter", "in"]
+
+
+def test_who_stays_long_enough_is_reported_once() -> None:
+    yard = counter(zones=[zone(dwell_s=1)])
+    events = walk(yard, [at((1, 150, 150))] * 6)
+    assert events == [Event("enter", "yard", 1, 0), Event("dwell", "yard", 1, 0, dwell_s=1.0)]
+
+
+@pytest.mark.parametrize(
+    ("ends", "way", "directions"),
+    [
+        pytest.param([[0, 100], [200, 100]], [(50, 80), (50, 120)], ["in"], id="down, to the right hand"),
+        pytest.param([[0, 100], [200, 100]], [(50, 120), (50, 80)], ["out"], id="up"),
+        pytest.param([[200, 100], [0, 100]], [(50, 80), (50, 120)], ["out"], id="the line turned round"),
+        pytest.param([[100, 0], [100, 200]], [(80, 50), (120, 50)], ["out"], id="a line downwards"),
+        pytest.param([[0, 0], [200, 200]], [(120, 80), (80, 120)], ["in"], id="a slanting line"),
+        pytest.param([[0, 100], [200, 100]], [(50, 80), (50, 120), (50, 80)], ["in", "out"], id="and back"),
+        pytest.param([[0, 100], [200, 100]], [(50, 80), (50, 95)], [], id="turned before it"),
+        pytest.param([[0, 100], [200, 100]], [(250, 80), (250, 120)], [], id="past its end"),
+        pytest.param([[0, 100], [200, 100]], [(190, 99.5), (190, 120)], [], id="came out of nowhere on it"),
+        pytest.param([[0, 100], [200, 100]], [(50, 20), (52, 180)], ["in"], id="in one leap"),
+    ],
+)
+def test_a_line_counts_who_goes_through_it_by_direction(
+    ends: list[list[float]], way: list[tuple[float, float]], directions: list[str]
+) -> None:
+    gate = counter(lines=[{"name": "gate", "from": ends[0], "to": ends[1]}])
+    assert kinds(walk(gate, [at((3, x, y)) for x, y in way])) == directions
+    counts = {"in": directions.count("in"), "out": directions.count("out")}
+    assert gate.line_totals() == {"gate": {"car": counts} if directions else {}}
+
+
+def test_classes_count_apart_and_others_not_at_all() -> None:
+    places = counter(zones=[zone(classes=["tram"])], lines=[line()])
+    way = [(150, 80), (150, 150)]
+    walk(places, [at((1, x, y), class_id=0) for x, y in way])
+    walk(places, [at((2, x, y), class_id=1) for x, y in way])
+    assert list(places.zone_totals()["yard"]) == ["tram"]
+    assert places.line_totals()["gate"] == {"car": {"in": 1, "out": 0}, "tram": {"in": 1, "out": 0}}
+
+
+def test_a_class_that_flickers_leaves_as_what_it_entered() -> None:
+    yard = counter(zones=[zone(classes=["car"])])
+    walk(yard, [at((1, 150, 150)), at((1, 150, 150), class_id=1), at((1, 150, 230), class_id=1)])
+    assert yard.zone_totals()["yard"] == {"car": ZoneTotals(entered=1, left=1, inside=0, dwell_s=1.0)}
+
+
+def test_what_has_no_id_does_not_count() -> None:
+    places = counter(zones=[zone()], lines=[line()])
+    assert walk(places, [at((-1, 150, 80)), at((-1, 150, 150))]) == []
+
+
+def test_memory_is_bounded_by_what_is_in_the_picture() -> None:
+    places = counter(zones=[zone()], lines=[line()])
+    walk(places, [at((number, 150, 150)) for number in range(1000)])
+    alive = sum(len(count.__dict__.get(key, ())) for count in places._counts for key in ("_stays", "_stands"))
+    assert alive < 12
+    assert places.zone_totals()["yard"]["car"].entered == 1000
+
+
+def test_a_zone_beyond_the_frame_is_refused_with_both_sizes() -> None:
+    far = counter(zones=[zone(polygon=[[0, 0], [1900, 0], [1900, 1000]])])
+    with pytest.raises(
+        DataError, match=r"zones.json: 'yard' reaches \(1900, 0\), but the frames are 320x240"
+    ):
+        far.update(at(), SIZE, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        pytest.param("not json", "zones {path}: Invalid JSON", id="no json"),
+        pytest.param("[]", "Input should be an object", id="a list"),
+        pytest.param({}, "at least one zone or line, got none", id="nothing"),
+        pytest.param({"zones": [zone()], "area": 1}, "area: Extra inputs", id="unknown key"),
+        pytest.param({"zones": [{"polygon": SQUARE}]}, "zones[0].name: Field required", id="no name"),
+        pytest.param({"zones": [zone(name="")]}, "zones[0].name: ", id="empty name"),
+        pytest.param({"zones": [zone(polygon=SQUARE[:2])]}, "at least 3 items", id="two corners"),
+        pytest.param(
+            {"zones": [zone(polygon=[[0, 0], [5, 5], [9, 9]])]}, "corners lie on one line", id="no area"
+        ),
+        pytest.param(
+            {"zones": [zone(polygon=[[0, 0], [5, "x"], [9, 9]])]},
+            "zones[0].polygon[1][1]: Input should be a valid number, unable to parse string as a number, got",
+            id="a word for a number",
+        ),
+        pytest.param({"zones": [zone(polygon=[[-5, 0], [5, 5], [9, 0]])]}, "got -5", id="outside"),
+        pytest.param({"zones": [zone(dwell_s=0)]}, "zones[0].dwell_s", id="no stay"),
+        pytest.param({"lines": [line(to=[0, 100])]}, "the same point twice", id="no length"),
+        pytest.param(
+            {"lines": [{"name": "gate", "from": [0, 0]}]}, "lines[0].to: Field required", id="one end"
+        ),
+        pytest.param(
+            {"zones": [zone()], "lines": [line(name="yard")]}, "got 'yard' twice", id="one name twice"
+        ),
+        pytest.param(
+            {"lines": [line(classes=["bus"])]},
+            "'gate' counts the class 'bus', which the model does not have; it has car, tram",
+            id="unknown class",
+        ),
+    ],
+)
+def test_a_bad_file_is_refused_in_one_line_that_says_where(tmp_path: Path, text: Any, says: str) -> None:
+    path = tmp_path / "zones.json"
+    path.write_text(text if isinstance(text, str) else json.dumps(text))
+    with pytest.raises(DataError) as refused:
+        read_zones(path, NAMES)
+    assert says.format(path=path) in str(refused.value)
+    assert str(refused.value).startswith(f"zones {path}: ")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("write", "error", "says"),
+    [
+        pytest.param(lambda path: None, NoInputError, "no such file", id="missing"),
+        pytest.param(lambda path: path.mkdir(), NoInputError, "no such file", id="a folder"),
+        pytest.param(
+            lambda path: path.write_bytes(b" " * (1 << 21)), DataError, "at most 1048576", id="huge"
+        ),
+        pytest.param(lambda path: path.write_bytes(b"\xff\xfe{}"), DataError, "Invalid JSON", id="no text"),
+    ],
+)
+def test_what_is_no_file_of_zones_is_refused(
+    tmp_path: Path, write: Any, error: type[EdgeloopError], says: str
+) -> None:
+    path = tmp_path / "zones.json"
+    write(path)
+    with pytest.raises(error, match=says):
+        read_zones(path, NAMES)
+
+
+def test_zones_are_drawn_under_the_boxes_with_their_counts() -> None:
+    image = np.full((240, 320, 3), 128, np.uint8)
+    places = counter(zones=[zone()], lines=[line()])
+    empty = annotate(image, Detections.empty(), NAMES, zones=places)
+    assert (image == 128).all()
+    assert (empty[150, 98:103] != 128).any(), "the left edge of the zone"
+    assert (empty[98:103, 30] != 128).any(), "the line"
+    assert (empty[130:170, 130:190] == 128).all(), "the ground inside stays visible"
+    walk(places, [at((1, 150, 150))])
+    assert (annotate(image, Detections.empty(), NAMES, zones=places) != empty).any(), "the count has changed"
+
+
+def test_labels_of_boxes_leave_the_counts_readable() -> None:
+    image = np.full((240, 320, 3), 128, np.uint8)
+    places = counter(zones=[zone()])
+    empty = annotate(image, Detections.empty(), NAMES, zones=places)
+    text = (empty[80:96, 100:240] == INK).all(axis=2)
+    assert text.any()
+    below = annotate(image, at((1, 110, 140)), NAMES, zones=places)
+    assert ((below[80:96, 100:240] == INK).all(axis=2) == text).all()
+
+
+@pytest.mark.parametrize("size", [(8, 8), (3840, 2160)])
+def test_zones_can_be_drawn_on_any_image(size: tuple[int, int]) -> None:
+    places = counter(zones=[zone(polygon=[[0, 0], [8, 0], [8, 8]])], lines=[line(to=[8, 8])])
+    image = np.zeros((size[1], size[0], 3), np.uint8)
+    assert annotate(image, Detections.empty(), NAMES, zones=places).shape == image.shape
