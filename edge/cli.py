@@ -23,6 +23,8 @@ SUMMARIES = {
     "demo": "The whole loop on a built-in scene, no camera and no download.",
     "collect": "Keep sharp, different frames of a source.",
     "label": "Label frames with SAM from boxes on a few of them.",
+    "stats": "Count what is in a dataset, and check that its validation frames are unseen.",
+    "audit": "Estimate how good labels are, by looking at a sample of them.",
     "train": "Train a compact detector on a dataset.",
     "export": "Export a trained detector as one ONNX bundle.",
     "run": "Run a detector on a camera, stream, video or folder.",

@@ -34,7 +34,8 @@ def test_import_contracts_hold() -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", ["demo", "collect", "label", "train", "export", "run", "bench", "inspect", "doctor"]
+    "verb",
+    ["demo", "collect", "label", "stats", "audit", "train", "export", "run", "bench", "inspect", "doctor"],
 )
 def test_help_of_a_verb_leaves_heavy_packages_out(verb: str) -> None:
     code = (

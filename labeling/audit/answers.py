@@ -1,0 +1,205 @@
+"""A person's answers, on disk after every one: an interrupted audit goes on where it was."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Literal
+
+from annotated_types import Ge
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from labeling.audit.sample import Sample
+from models.errors import DataError, EdgeloopError
+
+__all__ = ["AnswerBook", "Answers", "Point", "open_answers"]
+
+Point = tuple[Annotated[float, Ge(0)], Annotated[float, Ge(0)]]
+"""x, y in pixels of the image."""
+
+_NAME = "audit.json"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class _SampleKey(_Strict):
+    """Tells one sample from another."""
+
+    digest: str
+    seed: int
+    boxes: tuple[int, ...]
+    frames: tuple[int, ...]
+
+
+class Answers(_Strict):
+    """What was answered so far.
+
+    Attributes:
+        boxes: For the first boxes of the sample, whether class and box are right.
+        frames: For the first frames of the sample, one point in each object that has no right label.
+    """
+
+    boxes: tuple[bool, ...] = ()
+    frames: tuple[tuple[Point, ...], ...] = ()
+
+
+class _File(_Strict):
+    """audit.json."""
+
+    version: Literal[1] = 1
+    sample: _SampleKey
+    answers: Answers
+
+
+class AnswerBook:
+    """The answers to a sample; what has been answered survives whatever happens next.
+
+    Safe to be called from several threads.
+    """
+
+    def __init__(self, path: Path, sample: Sample) -> None:
+        """Open the answers to a sample, or begin them; nothing is written before the first answer.
+
+        Args:
+            path: The file.
+            sample: What is asked.
+
+        Raises:
+            DataError: The file holds answers to another sample, or is none of ours.
+        """
+        self._path = path
+        self._key = _key(sample)
+        self._lock = threading.Lock()
+        self._answers = self._load()
+
+    @property
+    def answers(self) -> Answers:
+        """What was answered so far."""
+        return self._answers
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to ask."""
+        answers = self._answers
+        return len(answers.boxes) == len(self._key.boxes) and len(answers.frames) == len(self._key.frames)
+
+    def answer_box(self, index: int, right: bool) -> None:
+        """Answer for a box, or change the answer; it is on disk when this returns.
+
+        Args:
+            index: Place in the sample; the next one, or one that has been answered.
+            right: Whether class and box are right.
+
+        Raises:
+            IndexError: There is no such place, or those before it have not been answered.
+            EdgeloopError: The answer cannot be written.
+        """
+        with self._lock:
+            boxes = list(self._answers.boxes)
+            boxes[_place(index, len(boxes), len(self._key.boxes))] = [right]
+            self._save(Answers(boxes=tuple(boxes), frames=self._answers.frames))
+
+    def answer_frame(self, index: int, missed: tuple[Point, ...]) -> None:
+        """Answer for a frame, or change the answer; it is on disk when this returns.
+
+        Args:
+            index: Place in the sample; the next one, or one that has been answered.
+            missed: A point in each object that has no right label; empty where nothing was missed.
+
+        Raises:
+            IndexError: There is no such place, or those before it have not been answered.
+            EdgeloopError: The answer cannot be written.
+        """
+        with self._lock:
+            frames = list(self._answers.frames)
+            frames[_place(index, len(frames), len(self._key.frames))] = [missed]
+            self._save(Answers(boxes=self._answers.boxes, frames=tuple(frames)))
+
+    def _load(self) -> Answers:
+        try:
+            found = _File.model_validate_json(self._path.read_bytes())
+        except FileNotFoundError:
+            return Answers()
+        except (ValidationError, OSError) as error:
+            raise DataError(
+                f"{self._path}: not answers of an audit; move it away to begin a new one"
+            ) from error
+        if found.sample != self._key:
+            raise DataError(
+                f"{self._path}: holds the answers of an audit of {_difference(found.sample, self._key)}; "
+                "give that command again to go on with it, or move the file away to begin a new one"
+            )
+        fits = len(found.answers.boxes) <= len(self._key.boxes)
+        if not fits or len(found.answers.frames) > len(self._key.frames):
+            raise DataError(f"{self._path}: holds more answers than questions; move it away to begin anew")
+        return found.answers
+
+    def _save(self, answers: Answers) -> None:
+        text = _File(sample=self._key, answers=answers).model_dump_json(indent=1)
+        partial = self._path.with_name(self._path.name + ".part")
+        try:
+            with partial.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(self._path)
+        except OSError as error:
+            raise EdgeloopError(f"{self._path}: cannot be written ({error.strerror})") from error
+        self._answers = answers
+
+
+@contextmanager
+def open_answers(sample: Sample) -> Iterator[AnswerBook]:
+    """The answers of a dataset, kept in its audit.json; one audit of a dataset at a time.
+
+    Args:
+        sample: What is asked.
+
+    Yields:
+        The answers.
+
+    Raises:
+        DataError: audit.json holds answers to another sample, or another audit of this dataset is running.
+    """
+    folder = os.open(sample.dataset, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DataError(
+                f"{sample.dataset}: another audit of this dataset is running; end it first"
+            ) from error
+        yield AnswerBook(sample.dataset / _NAME, sample)
+    finally:
+        os.close(folder)
+
+
+def _key(sample: Sample) -> _SampleKey:
+    return _SampleKey(
+        digest=sample.digest,
+        seed=sample.seed,
+        boxes=tuple(box.id for box in sample.boxes),
+        frames=tuple(frame.id for frame in sample.frames),
+    )
+
+
+def _difference(found: _SampleKey, wanted: _SampleKey) -> str:
+    """Why two samples are not the same, the deepest reason first."""
+    if found.digest != wanted.digest:
+        return "other labels (instances.json has changed since)"
+    if found.seed != wanted.seed:
+        return f"--seed {found.seed}, not {wanted.seed}"
+    sizes = f"--boxes {len(found.boxes)} --frames {len(found.frames)}"
+    return f"another sample ({sizes}), not --boxes {len(wanted.boxes)} --frames {len(wanted.frames)}"
+
+
+def _place(index: int, answered: int, asked: int) -> slice:
+    if not 0 <= index <= answered or index >= asked:
+        raise IndexError(f"place {index}: expected one of the {answered} answered, or the next of {asked}")
+    return slice(index, index + 1)

@@ -1,0 +1,94 @@
+"""What a person judges by: a box and what is around it, a frame and its labels, large enough to see."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.annotate import SHADOW, annotate, color_of
+from edge.opencv import read_image
+from labeling.audit.sample import DrawnBox, DrawnFrame
+from models.detections import Detections
+from models.errors import DataError
+
+__all__ = ["picture_of_box", "picture_of_frame"]
+
+_CONTEXT = 0.6  # of a box's longer side, on each side of it
+_LEAST_CROP_PX = 48  # what a thing of four pixels is, only its surroundings tell
+_FRAME_SIDE_PX = 1280  # a label's text is drawn in pixels of the picture, so a small frame is enlarged first
+
+
+def picture_of_box(box: DrawnBox, side: int, *, drawn: bool = True) -> NDArray[np.uint8]:
+    """Cut a box out with what is around it, and enlarge it.
+
+    Args:
+        box: The box.
+        side: Longer side of the picture, px.
+        drawn: Whether to draw the box; its line lies outside it, so that the object's edge shows.
+
+    Returns:
+        HxWx3 uint8 BGR. The box is in the middle, unless it is near the edge of its image.
+    """
+    image = _read(box)
+    x1, y1, x2, y2 = _crop(box, image.shape[1], image.shape[0])
+    scale = side / max(x2 - x1, y2 - y1)
+    picture = _scaled(image[y1:y2, x1:x2], scale)
+    if drawn:
+        _outline(picture, (np.array(box.xyxy) - (x1, y1, x1, y1)) * scale, box.class_id)
+    return picture
+
+
+def picture_of_frame(
+    frame: DrawnFrame, names: tuple[str, ...], *, side: int | None = None, drawn: bool = True
+) -> NDArray[np.uint8]:
+    """A frame with its labels drawn.
+
+    Args:
+        frame: The frame.
+        names: The classes.
+        side: Longer side of the picture, px; None for the frame's own, or 1280 where that is smaller.
+        drawn: Whether to draw the labels.
+
+    Returns:
+        HxWx3 uint8 BGR.
+    """
+    longer = max(frame.width, frame.height)
+    scale = (max(longer, _FRAME_SIDE_PX) if side is None else side) / longer
+    picture = _scaled(_read(frame), scale)
+    if not drawn:
+        return picture
+    labels = Detections(frame.xyxy * np.float32(scale), np.ones(len(frame.xyxy), np.float32), frame.class_id)
+    return annotate(picture, labels, names, confidence=False)
+
+
+def _read(of: DrawnBox | DrawnFrame) -> NDArray[np.uint8]:
+    image = read_image(of.path)
+    if image is None:
+        raise DataError(f"{of.path}: not an image that can be read (corrupt or cut off)")
+    return image
+
+
+def _crop(box: DrawnBox, width: int, height: int) -> tuple[int, int, int, int]:
+    """A square around the box, moved (and only then cut) where it would leave the image, px of the image."""
+    x1, y1, x2, y2 = box.xyxy
+    side = max(_LEAST_CROP_PX, round(max(x2 - x1, y2 - y1) * (1 + 2 * _CONTEXT)))
+    columns, rows = min(side, width), min(side, height)
+    left = min(max(round((x1 + x2 - columns) / 2), 0), width - columns)
+    top = min(max(round((y1 + y2 - rows) / 2), 0), height - rows)
+    return left, top, left + columns, top + rows
+
+
+def _scaled(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
+    how = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA
+    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+    return np.asarray(cv2.resize(image, size, interpolation=how), np.uint8)
+
+
+def _outline(picture: NDArray[np.uint8], xyxy: NDArray[np.floating], class_id: int) -> None:
+    line = max(1, round(max(picture.shape[:2]) / 240))
+    x1, y1, x2, y2 = xyxy.round().astype(int).tolist()
+    for away, color in ((2 * line, SHADOW), (line, color_of(class_id))):
+        for step in range(away - line + 1, away + 1):
+            corners = (x1 - step, y1 - step), (x2 - 1 + step, y2 - 1 + step)
+            cv2.rectangle(picture, *corners, color, 1, cv2.LINE_8)

@@ -1,0 +1,143 @@
+"""The sample as one picture, for where there is no browser: boxes numbered, then frames with their labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.annotate import FONT, color_of
+from labeling.audit.pictures import picture_of_box, picture_of_frame
+from labeling.audit.sample import Sample
+from models.errors import DataError, EdgeloopError
+
+__all__ = ["BOX", "FRAME", "Cells", "draw_sheet", "write_sheet"]
+
+_GROUND = (38, 34, 32)
+_INK = (236, 236, 236)
+_FAINT = (160, 160, 160)
+_MARGIN_PX = 24
+_TITLE_PX = 56
+_CAPTION_PX = 30
+
+
+class Cells:
+    """Where pictures lie on a sheet: rows of equal cells, each a square or wide picture under its caption."""
+
+    def __init__(self, columns: int, width: int, height: int) -> None:
+        """Args:
+        columns: Cells in a row.
+        width: Of a picture, px.
+        height: Of a picture, px.
+        """
+        self.columns, self.width, self.height = columns, width, height
+
+    def place(self, number: int) -> tuple[int, int]:
+        """Left and top of picture `number` (from 0), px from the corner of the first cell."""
+        row, column = divmod(number, self.columns)
+        return column * (self.width + _MARGIN_PX), row * (
+            self.height + _CAPTION_PX + _MARGIN_PX
+        ) + _CAPTION_PX
+
+    def height_of(self, count: int) -> int:
+        """Height of so many cells, px, with the margin below them."""
+        return -(-count // self.columns) * (self.height + _CAPTION_PX + _MARGIN_PX)
+
+
+BOX = Cells(columns=10, width=184, height=184)
+FRAME = Cells(columns=3, width=677, height=508)
+SHEET_WIDTH_PX = 2 * _MARGIN_PX + 10 * 184 + 9 * _MARGIN_PX
+
+
+def draw_sheet(sample: Sample) -> NDArray[np.uint8]:
+    """Draw the sample: a title, the boxes from (24, 56) on, then the frames.
+
+    Args:
+        sample: The sample.
+
+    Returns:
+        HxWx3 uint8 BGR. Picture n of the boxes lies at `BOX.place(n)` from (24, 56), centred in its cell; the
+        frames follow in cells of `FRAME`, below a title of their own.
+    """
+    frames_top = _TITLE_PX + BOX.height_of(len(sample.boxes)) + _TITLE_PX
+    height = frames_top + FRAME.height_of(len(sample.frames))
+    sheet = np.full((height, SHEET_WIDTH_PX, 3), _GROUND, np.uint8)
+    title = f"{len(sample.boxes)} of {sample.labels} labels, seed {sample.seed}: is class and box right?"
+    _write(sheet, title, (_MARGIN_PX, _TITLE_PX - 20), 0.8, _INK)
+    for number, box in enumerate(sample.boxes):
+        caption = f"{sample.names[box.class_id]} {box.score:.2f}"
+        picture = picture_of_box(box, BOX.width)
+        _put(sheet, picture, BOX, number, _TITLE_PX, caption, color_of(box.class_id))
+    title = f"{len(sample.frames)} of {sample.images} frames: which object has no right label?"
+    _write(sheet, title, (_MARGIN_PX, frames_top - 20), 0.8, _INK)
+    for number, frame in enumerate(sample.frames):
+        picture = picture_of_frame(frame, sample.names, side=_fitting(frame.width, frame.height))
+        _put(sheet, picture, FRAME, number, frames_top, frame.path.name, _FAINT)
+    return sheet
+
+
+def write_sheet(sample: Sample, path: Path) -> None:
+    """Write the sheet as a PNG.
+
+    Args:
+        sample: The sample.
+        path: A file that does not exist yet.
+
+    Raises:
+        DataError: There is such a file already.
+        EdgeloopError: It cannot be written.
+    """
+    if path.exists():
+        raise DataError(f"{path}: exists already; name another file with --sheet, or remove it")
+    partial = path.with_name(path.name + ".part")
+    try:
+        partial.write_bytes(cv2.imencode(".png", draw_sheet(sample))[1].tobytes())
+        partial.replace(path)
+    except OSError as error:
+        raise EdgeloopError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _fitting(width: int, height: int) -> int:
+    """Longer side at which a frame fits its cell, px."""
+    return int(max(width, height) * min(FRAME.width / width, FRAME.height / height))
+
+
+def _put(
+    sheet: NDArray[np.uint8],
+    picture: NDArray[np.uint8],
+    cells: Cells,
+    number: int,
+    top: int,
+    caption: str,
+    color: tuple[int, int, int],
+) -> None:
+    left, below = cells.place(number)
+    height, width = picture.shape[:2]
+    x, y = _MARGIN_PX + left + (cells.width - width) // 2, top + below + (cells.height - height) // 2
+    sheet[y : y + height, x : x + width] = picture
+    baseline = top + below - 9
+    number_width = _write(sheet, f"{number + 1}", (_MARGIN_PX + left, baseline), 0.6, _INK)
+    room = cells.width - number_width - 10
+    _write(
+        sheet, _shortened(caption, 0.5, room), (_MARGIN_PX + left + number_width + 10, baseline), 0.5, color
+    )
+
+
+def _shortened(text: str, scale: float, room: int) -> str:
+    """The text without its middle if wider than `room` px; its end tells frames and scores apart."""
+    shown, keep = text, len(text)
+    while keep > 4 and cv2.getTextSize(shown, FONT, scale, 1)[0][0] > room:
+        keep -= 1
+        shown = f"{text[: keep // 2]}..{text[len(text) - (keep - keep // 2) :]}"
+    return shown
+
+
+def _write(
+    sheet: NDArray[np.uint8], text: str, at: tuple[int, int], scale: float, color: tuple[int, int, int]
+) -> int:
+    """Width of what was written, px."""
+    cv2.putText(sheet, text, at, FONT, scale, color, 1, cv2.LINE_AA)
+    width: int = cv2.getTextSize(text, FONT, scale, 1)[0][0]
+    return width

@@ -1,0 +1,58 @@
+"""`edgeloop audit` as a process: killed between two answers, taken up again, ended by Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.labeling.audits import write_audited
+
+COMMAND = "from labeling.audit.command import audit; audit()"
+
+
+@contextmanager
+def started(dataset: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The command and the address that it prints."""
+    arguments = [sys.executable, "-c", COMMAND, str(dataset), "--boxes", "12", "--frames", "2"]
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        lines = iter(process.stderr.readline, "")
+        yield process, next(found[0] for line in lines if (found := re.search(r"http://\S+", line)))
+    finally:
+        process.kill()
+        process.communicate(timeout=20)
+
+
+def post(url: str, index: int) -> None:
+    message = json.dumps({"kind": "box", "index": index, "right": index != 1}).encode()
+    request = urllib.request.Request(f"{url}answer", message, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=20) as reply:
+        assert reply.status == 200
+
+
+def test_killed_between_two_answers_it_goes_on_where_it_was(tmp_path: Path) -> None:
+    dataset = write_audited(tmp_path / "dataset")
+    with started(dataset) as (process, url):
+        post(url, 0)
+        post(url, 1)
+        process.send_signal(signal.SIGKILL)
+        process.wait(timeout=20)
+    with started(dataset) as (process, url):
+        with urllib.request.urlopen(f"{url}state", timeout=20) as reply:
+            assert json.load(reply)["answers"] == {"boxes": [True, False], "frames": []}
+        for index in range(2, 12):
+            post(url, index)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 130
+        assert process.stdout is not None
+        printed = process.stdout.read()
+    assert "0.917" in printed  # 11 of 12 boxes
+    assert "no figure: 0 frames answered" in printed
