@@ -1,0 +1,191 @@
+"""The loop on the device, measured: `python benchmarks/runtime.py MODEL.onnx VIDEO [MODEL.onnx VIDEO ...]`.
+
+For each model and video: the bare model's rate and the loop's in turns, first detection and memory, and the
+same beside `yolo predict` with --against. Then, with the first model, from frames that are held in memory and
+handed over by the clock as a camera does it:
+
+- live: --live-seconds at 30 frames a second, 720p: drops, and time from capture to result;
+- memory: resident memory after 2,000 and after --memory-frames frames;
+- slow: a source of 60 frames a second and a model that is held back to 20.
+
+--make 320 writes yolo26n with random weights for that size, for machines that have no model at hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from edge import pipeline
+from edge.bench import bench
+from edge.detector import Detector, Prepared
+from edge.frame import Frame
+from edge.metrics import Meter
+from edge.progress import progress_bar
+from edge.sources import Source
+from edge.sources.live import LiveSource
+
+LIVE_FPS, LIVE_SIZE = 30.0, (1280, 720)
+SLOW_MODEL_S, FAST_FPS, SLOW_SECONDS = 0.05, 60.0, 20.0
+EARLY_FRAMES = 2_000
+CLIP_FRAMES = 60
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("pairs", nargs="*", type=Path, metavar="MODEL VIDEO")
+    parser.add_argument("--make", type=int, action="append", default=[], metavar="SIZE")
+    parser.add_argument("--against", action="store_true", help="run `yolo predict` in turns with the loop")
+    parser.add_argument("--frames", type=int, default=150, help="in each half of a turn")
+    parser.add_argument("--turns", type=int, default=7)
+    parser.add_argument("--live-seconds", type=float, default=120)
+    parser.add_argument("--memory-frames", type=int, default=20_000)
+    arguments = parser.parse_args()
+    for size in arguments.make:
+        print(_make_model(size))
+    if not arguments.pairs:
+        return
+    if len(arguments.pairs) % 2:
+        parser.error("expected a video after each model")
+    report: dict[str, Any] = {
+        "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+    }
+    report["rate"] = [
+        asdict(
+            bench(
+                partial(Detector, model),
+                str(video),
+                frames=arguments.frames,
+                turns=arguments.turns,
+                against="ultralytics" if arguments.against else None,
+            )
+        )
+        for model, video in zip(arguments.pairs[::2], arguments.pairs[1::2], strict=True)
+    ]
+    detector = Detector(arguments.pairs[0])
+    images = _images(arguments.pairs[1])
+    report["live"] = _live(detector, images, fps=LIVE_FPS, seconds=arguments.live_seconds)
+    report["memory"] = _memory(detector, images, arguments.memory_frames)
+    report["slow"] = _live(HeldBack(arguments.pairs[0]), images, fps=FAST_FPS, seconds=SLOW_SECONDS)
+    print(json.dumps(report, indent=2))
+
+
+class HeldBack(Detector):
+    """A detector whose model takes as long as a slow one."""
+
+    def infer(self, prepared: Prepared) -> list[NDArray[np.floating]]:
+        due = time.monotonic() + SLOW_MODEL_S
+        outputs = super().infer(prepared)
+        time.sleep(max(0.0, due - time.monotonic()))
+        return outputs
+
+
+def _make_model(size: int) -> Path:
+    from ultralytics import YOLO
+
+    made = Path(YOLO("yolo26n.yaml", task="detect").export(format="onnx", imgsz=size, verbose=False))
+    return made.rename(f"yolo26n_{size}.onnx")
+
+
+def _images(video: Path) -> list[NDArray[np.uint8]]:
+    capture, images = cv2.VideoCapture(str(video)), []
+    while len(images) < CLIP_FRAMES:
+        read, image = capture.read()
+        if not read:
+            break
+        images.append(np.asarray(cv2.resize(image, LIVE_SIZE), np.uint8))
+    if not images:
+        raise SystemExit(f"{video}: no frame can be read")
+    return images
+
+
+def _paced(
+    images: list[NDArray[np.uint8]], fps: float, count: int
+) -> Generator[NDArray[np.uint8], None, None]:
+    """Each frame when it is due; copied, as a driver hands over new memory each time."""
+    began = time.monotonic()
+    for number in range(count):
+        time.sleep(max(0.0, began + number / fps - time.monotonic()))
+        yield images[number % len(images)].copy()
+
+
+def _live(
+    detector: Detector, images: list[NDArray[np.uint8]], *, fps: float, seconds: float
+) -> dict[str, Any]:
+    meter = Meter(detector.names)
+    before = _resident_mb()
+    with LiveSource("clock", _paced(images, fps, round(fps * seconds)), fps=fps) as source:
+        pipeline.run(source, detector, [], meter)
+        figures = {"frames": meter.frames, "dropped": source.dropped}
+    latency = meter.latency_ms
+    return {
+        "source_fps": fps,
+        "seconds": seconds,
+        **figures,
+        "latency_ms": None if latency is None else asdict(latency),
+        "memory_grew_mb": round(_resident_mb() - before, 1),
+    }
+
+
+def _memory(detector: Detector, images: list[NDArray[np.uint8]], frames: int) -> dict[str, Any]:
+    """Resident memory while the loop runs as fast as it can on frames that are not paced."""
+    meter = Meter(detector.names)
+    early = None
+    with (
+        closing(pipeline.results(Clip(images, frames), detector)) as found,
+        progress_bar(frames, "Memory") as bar,
+    ):
+        for result in found:
+            meter.add(result)
+            bar(1)
+            if meter.frames == EARLY_FRAMES:
+                early = _resident_mb()
+    return {"frames": meter.frames, "early_mb": early, "late_mb": _resident_mb()}
+
+
+class Clip(Source):
+    """Some images over and over, each a new array, as fast as they are taken."""
+
+    name, live, fps, dropped, skipped = "clip", False, None, 0, 0
+
+    def __init__(self, images: list[NDArray[np.uint8]], length: int) -> None:
+        self.length = length
+        self._images = images
+        self._stopped = False
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index in range(self.length):
+            if self._stopped:
+                return
+            image = self._images[index % len(self._images)].copy()
+            yield Frame(image, index, time.monotonic(), time.time(), self.name)
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def close(self) -> None:
+        self._stopped = True
+
+
+def _resident_mb() -> float:
+    return round(psutil.Process().memory_info().rss / 1e6, 1)
+
+
+if __name__ == "__main__":
+    main()
