@@ -1,7 +1,7 @@
 """Train `nano` within a time limit, and go on where an earlier run stopped.
 
-Crops grow with the time spent, from 256 px, which is quick, to the 512 px of inference: attention that was
-learnt over few cells is thin over many. The deep half of the backbone joins after the first tenth.
+Crops grow with the time spent, from 256 px, which is quick, towards the 512 px of inference: attention that
+was learnt over few cells is thin over many. The deep half of the backbone joins after the first tenth.
 
     python -m labeling.sam.recipe --data coco=3 --data people --hours 1.5 -o OUT --check coco_val
 
@@ -48,7 +48,6 @@ class Stage(NamedTuple):
 _STAGES = (
     Stage(0.0, crop=256, batch=8, boxes=4, points=4),
     Stage(0.5, crop=384, batch=6, boxes=5, points=5),
-    Stage(0.75, crop=512, batch=4, boxes=6, points=6),
 )
 _BACKBONE_FROM = 0.1  # share of the time
 _BACKBONE_BLOCK = 5  # of the backbone, the first that learns: strides 16 and 32
