@@ -13,6 +13,7 @@ from models.boxes import iou_matrix
 __all__ = ["without_repeats"]
 
 _DOUBLE_IOU = 0.6
+_DOUBLE_OF_CLASS_IOU = 0.45  # two parts seldom lie over each other so closely; two labels of one often do
 _PART_SHARE = 0.8  # of the smaller one's pixels inside the larger one
 
 
@@ -36,7 +37,8 @@ def without_repeats(
     iou = iou_matrix(boxes, boxes)
     kept: list[int] = []
     for row in np.argsort(-scores, kind="stable").tolist():
-        if (iou[row, kept] > _DOUBLE_IOU).any():
+        limit = np.where(class_id[kept] == class_id[row], _DOUBLE_OF_CLASS_IOU, _DOUBLE_IOU)
+        if (iou[row, kept] > limit).any():
             continue
         rivals = [other for other in kept if class_id[other] == class_id[row] and iou[row, other] > 0]
         if any(_shared_part(candidates[row], candidates[other]) > _PART_SHARE for other in rivals):

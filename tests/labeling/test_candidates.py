@@ -100,6 +100,10 @@ CORNER = np.tri(100, dtype=bool)
         pytest.param([boxed(5, 5, 25, 25), boxed(0, 0, 50, 50)], [0, 0], [0], id="whole after its part"),
         pytest.param([boxed(0, 0, 50, 50), boxed(5, 5, 25, 25)], [0, 1], [0, 1], id="one thing on another"),
         pytest.param([boxed(0, 0, 50, 50), boxed(25, 0, 75, 50)], [0, 0], [0, 1], id="half overlap"),
+        pytest.param([boxed(0, 0, 50, 50), boxed(17, 0, 67, 50)], [0, 0], [0], id="one class, mostly one"),
+        pytest.param(
+            [boxed(0, 0, 50, 50), boxed(17, 0, 67, 50)], [0, 1], [0, 1], id="two classes, mostly one"
+        ),
         pytest.param(
             [masked(0, 0, 100, 100, bits=CORNER), masked(60, 5, 90, 35)],
             [0, 0],
