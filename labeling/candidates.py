@@ -34,6 +34,16 @@ class Silhouette:
     top: int
     bits: NDArray[np.bool_]
 
+    @classmethod
+    def of_box(cls, xyxy: NDArray[np.float32]) -> Silhouette:
+        """A filled box, for what has no mask.
+
+        Args:
+            xyxy: float32 (4,), pixels of the frame; sides are rounded.
+        """
+        left, top, right, bottom = np.rint(xyxy).astype(int).tolist()
+        return cls(left, top, np.ones((max(bottom - top, 0), max(right - left, 0)), bool))
+
     @property
     def right(self) -> int:
         """x after the last column."""
@@ -73,6 +83,11 @@ class Candidate:
     sam_score: float
     class_scores: NDArray[np.float32] | None
     source: str
+
+    @property
+    def trust(self) -> float:
+        """How far to believe SAM's mask, in [0, 1], by the IoU that SAM predicts for it."""
+        return min(max((self.sam_score - _DOUBTED) / (_TRUSTED - _DOUBTED), 0.0), 1.0)
 
 
 def find_candidates(

@@ -64,7 +64,4 @@ def _shared_part(a: Candidate, b: Candidate) -> float:
 
 
 def _extent(candidate: Candidate) -> Silhouette:
-    if candidate.silhouette is not None:
-        return candidate.silhouette
-    left, top, right, bottom = np.rint(candidate.xyxy).astype(int).tolist()
-    return Silhouette(left, top, np.ones((max(bottom - top, 0), max(right - left, 0)), bool))
+    return Silhouette.of_box(candidate.xyxy) if candidate.silhouette is None else candidate.silhouette

@@ -12,6 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from edge.opencv import read_image
+from labeling.appraisal import ByExemplars, ByMotion
+from labeling.background import Background, learn_background
 from labeling.classes import learn_classes
 from labeling.dataset import DatasetReport, LabelledFrame, write_dataset
 from labeling.exemplars import ExemplarFrame, Exemplars, read_exemplars
@@ -19,14 +21,17 @@ from labeling.frames import FrameEntry, read_frames
 from labeling.judge import learn_judge
 from labeling.labeler import FrameLabeler
 from labeling.ledger import FrameResult, Ledger
-from labeling.prompts import TRAINING_STEPS, open_prompters
+from labeling.prompts import TRAINING_STEPS, MotionPrompter, open_prompters
 from labeling.rehearsal import rehearse
 from labeling.sam import fingerprint, load
 from labeling.split import split_by_time
 from labeling.tracks import settle
 from models.errors import DataError
 
-__all__ = ["LabelPlan", "LabelReport", "label_frames"]
+__all__ = ["MOVING", "LabelPlan", "LabelReport", "label_frames"]
+
+MOVING = "moving"
+"""The one class where nobody drew exemplars."""
 
 Stage = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Opens a stage of so many steps, and gives what to call with the number of steps done."""
@@ -38,11 +43,11 @@ class LabelPlan:
 
     Attributes:
         frames: Folder of frames.
-        exemplars: The person's boxes, COCO json.
+        exemplars: The person's boxes, COCO json or YOLO text files; None to label what moves, as `MOVING`.
         out: Folder of the dataset; must not exist.
         sam: Name or path of the segmenter.
         offline: Never reach out for a checkpoint.
-        prompts: Names of the prompters.
+        prompts: Names of the prompters; "motion" alone where there are no exemplars.
         confidence: Least score of a label, in [0, 1].
         val_share: Share of the frames that become val.
         gap_share: Share of the frames between train and val that nobody sees.
@@ -50,7 +55,7 @@ class LabelPlan:
     """
 
     frames: Path
-    exemplars: Path
+    exemplars: Path | None
     out: Path
     sam: str = "nano"
     offline: bool = False
@@ -92,9 +97,9 @@ def label_frames(plan: LabelPlan, stage: Stage) -> LabelReport:
         What came of it.
 
     Raises:
-        NoInputError: There are no frames or no exemplars.
+        NoInputError: There are no frames or no exemplars, or too few frames to learn a background from.
         DataError: The exemplars or frames.jsonl are malformed, `plan.out` exists, not one frame can be read,
-            or unfinished work was started with another plan.
+            unfinished work was started with another plan, or motion is asked for and the camera is not fixed.
         UsageError: There is no such segmenter.
         UnavailableError: Its checkpoint is not in the cache and cannot be fetched.
     """
@@ -102,12 +107,13 @@ def label_frames(plan: LabelPlan, stage: Stage) -> LabelReport:
     if plan.out.exists():
         raise DataError(f"{plan.out}: exists already; name another folder with -o, or remove it")
     entries = read_frames(plan.frames)
-    exemplars = read_exemplars(plan.exemplars, plan.frames)
+    exemplars = _exemplars(plan)
+    background = _background(plan, entries)
     unfinished = plan.out.with_name(plan.out.name + ".unfinished")
     unfinished.mkdir(parents=True, exist_ok=True)
-    with Ledger(unfinished / "ledger.sqlite3", _job(plan, entries, exemplars)) as ledger:
+    with Ledger(unfinished / "ledger.sqlite3", _job(plan, entries, exemplars, background)) as ledger:
         todo = [entry for entry in entries if entry.file not in ledger]
-        frames_per_s = _label_all(plan, todo, exemplars, ledger, stage) if todo else 0.0
+        frames_per_s = _label_all(plan, todo, exemplars, background, ledger, stage) if todo else 0.0
         report = _write(plan, entries, exemplars, ledger, unfinished / "dataset")
     if report.set_aside < len(entries):
         (unfinished / "dataset").replace(plan.out)
@@ -117,7 +123,27 @@ def label_frames(plan: LabelPlan, stage: Stage) -> LabelReport:
     return LabelReport(report, len(entries) - len(todo), frames_per_s, time.monotonic() - began)
 
 
-def _job(plan: LabelPlan, entries: Sequence[FrameEntry], exemplars: Exemplars) -> dict[str, str]:
+def _exemplars(plan: LabelPlan) -> Exemplars:
+    if plan.exemplars is None:
+        return Exemplars((MOVING,), ())
+    return read_exemplars(plan.exemplars, plan.frames)
+
+
+def _background(plan: LabelPlan, entries: Sequence[FrameEntry]) -> Background | None:
+    if plan.exemplars is not None and MotionPrompter.name not in plan.prompts:
+        return None
+    sources = {entry.source for entry in entries}
+    if len(sources) > 1:
+        raise DataError(
+            f"{plan.frames}: motion needs the frames of one fixed camera, got those of {len(sources)} "
+            "sources; label each on its own"
+        )
+    return learn_background([plan.frames / entry.file for entry in entries])
+
+
+def _job(
+    plan: LabelPlan, entries: Sequence[FrameEntry], exemplars: Exemplars, background: Background | None
+) -> dict[str, str]:
     """Everything that a frame's result depends on."""
     files = hashlib.sha256("\0".join(entry.file for entry in entries).encode())
     boxes = hashlib.sha256("\0".join(exemplars.names).encode())
@@ -126,6 +152,7 @@ def _job(plan: LabelPlan, entries: Sequence[FrameEntry], exemplars: Exemplars) -
     return {
         "frames": files.hexdigest(),
         "exemplars": boxes.hexdigest(),
+        "background": "" if background is None else background.digest,
         "sam": f"{plan.sam} {fingerprint(plan.sam)}",
         "prompts": ",".join(plan.prompts),
         "confidence": str(plan.confidence),
@@ -135,10 +162,15 @@ def _job(plan: LabelPlan, entries: Sequence[FrameEntry], exemplars: Exemplars) -
 
 
 def _label_all(
-    plan: LabelPlan, todo: Sequence[FrameEntry], exemplars: Exemplars, ledger: Ledger, stage: Stage
+    plan: LabelPlan,
+    todo: Sequence[FrameEntry],
+    exemplars: Exemplars,
+    background: Background | None,
+    ledger: Ledger,
+    stage: Stage,
 ) -> float:
     """Label what is left to do; frames a second."""
-    labeler = _learn(plan, exemplars, stage)
+    labeler = _learn(plan, exemplars, background, stage)
     by_person = {frame.path: frame for frame in exemplars.frames}
     began = time.monotonic()
     with stage("Labelling", len(todo)) as advance:
@@ -149,14 +181,18 @@ def _label_all(
     return len(todo) / (time.monotonic() - began)
 
 
-def _learn(plan: LabelPlan, exemplars: Exemplars, stage: Stage) -> FrameLabeler:
+def _learn(
+    plan: LabelPlan, exemplars: Exemplars, background: Background | None, stage: Stage
+) -> FrameLabeler:
     segmenter = load(plan.sam, offline=plan.offline)
     with stage("Learning", TRAINING_STEPS * plan.prompts.count("similar")) as advance:
-        prompters = open_prompters(plan.prompts, exemplars, seed=plan.seed, advance=advance)
+        prompters = open_prompters(plan.prompts, exemplars, background, seed=plan.seed, advance=advance)
+        if plan.exemplars is None and background is not None:
+            return FrameLabeler(prompters, segmenter, ByMotion(background), plan.confidence)
         rehearsals = rehearse(exemplars, prompters, segmenter)
         classes, unseen = learn_classes(exemplars, rehearsals, seed=plan.seed)
     judge = learn_judge(rehearsals, unseen)
-    return FrameLabeler(prompters, segmenter, classes, judge, plan.confidence)
+    return FrameLabeler(prompters, segmenter, ByExemplars(classes, judge), plan.confidence)
 
 
 def _label_one(
@@ -166,6 +202,8 @@ def _label_one(
     if image is None:
         return FrameResult(file=file, problem="not an image that can be read (corrupt or cut off)")
     drawn = by_person.get(path)
+    if drawn is None and (problem := labeler.problem(image)) is not None:
+        return FrameResult(file=file, problem=problem)
     labels, unsure = labeler.label(image) if drawn is None else (labeler.outline(image, drawn), [])
     height, width = image.shape[:2]
     return FrameResult(

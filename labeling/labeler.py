@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as rle
 
+from labeling.appraisal import Appraiser
 from labeling.candidates import Candidate, Silhouette, find_candidates
-from labeling.classes import ClassModel
 from labeling.cleaning import without_repeats
 from labeling.exemplars import ExemplarFrame
-from labeling.judge import Judge
 from labeling.ledger import Label
 from labeling.prompts.prompt import Prompter, Prompts
 from labeling.sam import Segmenter
@@ -31,16 +30,22 @@ class FrameLabeler:
     Attributes:
         prompters: Where to look.
         segmenter: Draws the masks.
-        classes: Tells what they show.
-        judge: Says how sure that is.
+        appraiser: Tells what they show, and how sure that is.
         confidence: Least score of a label, in [0, 1].
     """
 
     prompters: Sequence[Prompter]
     segmenter: Segmenter
-    classes: ClassModel
-    judge: Judge
+    appraiser: Appraiser
     confidence: float
+
+    def problem(self, image: NDArray[np.uint8]) -> str | None:
+        """Why a frame cannot be labelled; None where it can.
+
+        Args:
+            image: HxWx3 uint8 BGR.
+        """
+        return self.appraiser.problem(image)
 
     def label(self, image: NDArray[np.uint8]) -> tuple[list[Label], list[Label]]:
         """Label a frame.
@@ -51,11 +56,11 @@ class FrameLabeler:
         Returns:
             Labels to learn from, and those that a person should look at, both the surest first.
         """
-        prompts = [prompter.propose(image) for prompter in self.prompters]
+        prompts = [own for prompter in self.prompters for own in prompter.propose(image)]
         candidates = find_candidates(image, prompts, self.segmenter)
         if not candidates:
             return [], []
-        scores = self.judge.scores(candidates, self.classes.probabilities(image, candidates))
+        scores = self.appraiser.scores(image, candidates)
         best = scores.max(axis=1)
         class_id = scores.argmax(axis=1)
         margin = best - np.sort(scores, axis=1)[:, -2] if scores.shape[1] > 1 else best

@@ -51,7 +51,7 @@ def rehearse(exemplars: Exemplars, prompters: Sequence[Prompter], segmenter: Seg
     rehearsals = []
     for number, frame in enumerate(exemplars.frames):
         image = frame.image()
-        prompts = [prompter.rehearse(image, number) for prompter in prompters]
+        prompts = [own for prompter in prompters for own in prompter.rehearse(image, number)]
         found = find_candidates(image, prompts, segmenter)
         drawn = find_candidates(image, [Prompts("human", frame.xyxy)], segmenter)
         rehearsals.append(Rehearsal(frame, image, drawn, found))

@@ -4,28 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from labeling.background import Background
 from labeling.exemplars import Exemplars
 from labeling.prompts.grid import GridPrompter
 from labeling.prompts.learning import TRAINING_STEPS
+from labeling.prompts.motion import MotionPrompter
 from labeling.prompts.prompt import Prompter, Prompts
 from labeling.prompts.similar import SimilarPrompter
 from models.errors import UsageError
 
-__all__ = ["TRAINING_STEPS", "GridPrompter", "Prompter", "Prompts", "SimilarPrompter", "open_prompters"]
+__all__ = [
+    "TRAINING_STEPS",
+    "GridPrompter",
+    "MotionPrompter",
+    "Prompter",
+    "Prompts",
+    "SimilarPrompter",
+    "open_prompters",
+]
 
 
 def open_prompters(
     names: Sequence[str],
     exemplars: Exemplars,
+    background: Background | None = None,
     *,
     seed: int = 0,
     advance: Callable[[int], None] = lambda steps: None,
 ) -> list[Prompter]:
-    """Make prompters ready for the exemplars.
+    """Make prompters ready.
 
     Args:
-        names: Any of "similar" and "grid", each at most once.
-        exemplars: What to look for.
+        names: Any of "similar", "motion" and "grid", each at most once.
+        exemplars: What to look for; without frames there is no "similar".
+        background: What the camera sees where nothing moves; needed for "motion".
         seed: Of what is learnt.
         advance: Called with the number of steps done, `TRAINING_STEPS` in all for "similar".
 
@@ -33,10 +45,22 @@ def open_prompters(
         One prompter for each name.
 
     Raises:
-        UsageError: A name is unknown or given twice, or there is none.
+        UsageError: A name is unknown or given twice, there is none, or what it needs is missing.
     """
+
+    def similar() -> Prompter:
+        if not exemplars.frames:
+            raise UsageError("--prompts similar: needs boxes on a few frames (-e); without any, use motion")
+        return SimilarPrompter.fit(exemplars, seed=seed, advance=advance)
+
+    def motion() -> Prompter:
+        if background is None:
+            raise UsageError("motion: needs a background")
+        return MotionPrompter(background)
+
     factories: dict[str, Callable[[], Prompter]] = {
-        "similar": lambda: SimilarPrompter.fit(exemplars, seed=seed, advance=advance),
+        "similar": similar,
+        "motion": motion,
         "grid": GridPrompter,
     }
     if not names or len(set(names)) < len(names) or not set(names) <= factories.keys():

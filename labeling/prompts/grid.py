@@ -21,7 +21,7 @@ class GridPrompter:
         """
         self._points_per_side = points_per_side
 
-    def propose(self, image: NDArray[np.uint8]) -> Prompts:
+    def propose(self, image: NDArray[np.uint8]) -> tuple[Prompts, ...]:
         """See `Prompter.propose`."""
         height, width = image.shape[:2]
         cell = max(width, height) / self._points_per_side
@@ -29,8 +29,8 @@ class GridPrompter:
         x = (np.arange(columns, dtype=np.float32) + 0.5) * (width / columns)
         y = (np.arange(rows, dtype=np.float32) + 0.5) * (height / rows)
         points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-        return Prompts(self.name, points.astype(np.float32))
+        return (Prompts(self.name, points.astype(np.float32)),)
 
-    def rehearse(self, image: NDArray[np.uint8], frame: int) -> Prompts:
+    def rehearse(self, image: NDArray[np.uint8], frame: int) -> tuple[Prompts, ...]:
         """See `Prompter.rehearse`."""
         return self.propose(image)

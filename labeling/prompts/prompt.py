@@ -43,18 +43,18 @@ class Prompter(Protocol):
         """As `--prompts` calls it."""
         ...
 
-    def propose(self, image: NDArray[np.uint8]) -> Prompts:
+    def propose(self, image: NDArray[np.uint8]) -> tuple[Prompts, ...]:
         """Say where to look.
 
         Args:
             image: HxWx3 uint8 BGR.
 
         Returns:
-            Prompts in pixels of the image, maybe none.
+            Prompts of one kind or several, in pixels of the image, maybe empty.
         """
         ...
 
-    def rehearse(self, image: NDArray[np.uint8], frame: int) -> Prompts:
+    def rehearse(self, image: NDArray[np.uint8], frame: int) -> tuple[Prompts, ...]:
         """Say where to look in an exemplar frame as if it had never been seen.
 
         This is how what comes after the prompter learns how far to trust it.
@@ -64,6 +64,6 @@ class Prompter(Protocol):
             frame: Number of that frame among the exemplars.
 
         Returns:
-            Prompts in pixels of the image, maybe none.
+            Prompts of one kind or several, in pixels of the image, maybe empty.
         """
         ...

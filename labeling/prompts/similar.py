@@ -58,13 +58,13 @@ class SimilarPrompter:
         scale = _working_scale(views)
         return cls(train_heads(views, len(exemplars.names), scale, seed=seed, advance=advance), scale)
 
-    def propose(self, image: NDArray[np.uint8]) -> Prompts:
+    def propose(self, image: NDArray[np.uint8]) -> tuple[Prompts, ...]:
         """See `Prompter.propose`."""
-        return self._ask(image, self._heads)
+        return (self._ask(image, self._heads),)
 
-    def rehearse(self, image: NDArray[np.uint8], frame: int) -> Prompts:
+    def rehearse(self, image: NDArray[np.uint8], frame: int) -> tuple[Prompts, ...]:
         """See `Prompter.rehearse`."""
-        return self._ask(image, [self._heads[frame % len(self._heads)]])
+        return (self._ask(image, [self._heads[frame % len(self._heads)]]),)
 
     @torch.inference_mode()
     def _ask(self, image: NDArray[np.uint8], heads: Sequence[CentreHead]) -> Prompts:

@@ -1,0 +1,185 @@
+"""What a fixed camera sees where nothing moves, learnt from a sample of its frames.
+
+The frames that `edgeloop collect` keeps are seconds apart, so nothing is followed from one to the next.
+Instead a pixel belongs to the background where enough of the sampled frames show the same colour there, as in
+the sample consensus of ViBe (Barnich and Van Droogenbroeck, 2011): what has several looks, like a tree in the
+wind or a lamp that goes on and off, has them all. With one median colour for each pixel instead, half as many
+again of the regions found on a street were wrong.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.opencv import read_image
+from models.errors import DataError, NoInputError
+
+__all__ = ["SAMPLES", "Background", "Change", "learn_background"]
+
+SAMPLES = 40
+"""Frames that are kept; with the limit on their size some 60 MB, however long the footage."""
+
+_LEAST_SAMPLES = 8
+_LONG_SIDE_PX = 960
+_SAME_COLOUR = 15  # of 255, in each channel: sensor noise and JPEG
+_SHARE_OF_SAMPLES = 0.25  # that show a pixel's colour before it counts as background
+_SHADOW = (0.6, 0.95)  # what a shadow leaves of the light
+_SHADOW_TINT = 8  # of 255: how little it changes the colour
+_MOST_CHANGED = 0.5  # of the frame; beyond that it is not things that move
+_MOST_SHIFTED_PX = 1.5
+_SURE_OF_SHIFT = 0.15  # response of the phase correlation; below, the frame has too little to align by
+
+
+class Change(NamedTuple):
+    """How a frame differs from the background.
+
+    Attributes:
+        mask: bool (H, W), pixels of the frame that show something else; none where there is a problem.
+        problem: Why the frame as a whole cannot be compared; None where it can.
+    """
+
+    mask: NDArray[np.bool_]
+    problem: str | None
+
+
+class Background:
+    """The sampled frames of a fixed camera, and the comparison with them."""
+
+    def __init__(self, samples: NDArray[np.uint8], frame_size: tuple[int, int]) -> None:
+        """Args:
+        samples: (N, h, w, 3) BGR, as `_prepared` makes them.
+        frame_size: Width and height of the frames they were made of, px.
+        """
+        self._samples = samples
+        self._frame_size = frame_size
+        self._needed = max(2, round(_SHARE_OF_SAMPLES * len(samples)))
+        self._usual = np.median(samples, axis=0).astype(np.uint8)
+        self._last: tuple[NDArray[np.uint8], Change] | None = None
+
+    @property
+    def digest(self) -> str:
+        """sha256 of everything a comparison depends on."""
+        return hashlib.sha256(repr(self._frame_size).encode() + self._samples.tobytes()).hexdigest()
+
+    def compare(self, image: NDArray[np.uint8]) -> Change:
+        """Find what is not background. The result depends on the frame alone.
+
+        Args:
+            image: HxWx3 uint8 BGR.
+
+        Returns:
+            What changed; shadows do not count.
+        """
+        if self._last is None or self._last[0] is not image:  # prompts and scores both ask about a frame
+            self._last = image, self._compared(image)
+        return self._last[1]
+
+    def _compared(self, image: NDArray[np.uint8]) -> Change:
+        height, width = image.shape[:2]
+        nothing = np.zeros((height, width), bool)
+        if (width, height) != self._frame_size:
+            usual = "x".join(map(str, self._frame_size))
+            return Change(nothing, f"{width}x{height} px, the camera's other frames are {usual}")
+        change = self.compare_prepared(_prepared(image))
+        if change.problem is not None:
+            return Change(nothing, change.problem)
+        mask = cv2.resize(change.mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+        return Change(mask > 0, None)
+
+    def compare_prepared(self, small: NDArray[np.uint8]) -> Change:
+        """As `compare`, at the size of the samples."""
+        changed = self._unlike_samples(small)
+        shift = self._shift_px(small)
+        if shift >= _MOST_SHIFTED_PX:
+            problem = f"the camera moved: shifted by {shift:.1f} px against its other frames"
+            return Change(np.zeros_like(changed), problem)
+        if changed.mean() > _MOST_CHANGED:
+            problem = f"{changed.mean():.0%} of it changed: the light switched or the camera moved"
+            return Change(np.zeros_like(changed), problem)
+        changed &= ~self._in_shadow(small)
+        cleaned = cv2.morphologyEx(changed.astype(np.uint8), cv2.MORPH_OPEN, _disc(3))
+        return Change(cv2.morphologyEx(cleaned, cv2.MORPH_CLOSE, _disc(5)) > 0, None)
+
+    def _unlike_samples(self, small: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        alike = np.zeros(small.shape[:2], np.uint8)
+        for sample in self._samples:
+            blue, green, red = cv2.split(cv2.absdiff(small, sample))
+            alike += cv2.max(cv2.max(blue, green), red) <= _SAME_COLOUR
+        return np.asarray(alike < self._needed)
+
+    def _in_shadow(self, small: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """Where a pixel is the background's usual colour, only darker (Horprasert et al., 1999)."""
+        here, usual = small.astype(np.float32), self._usual.astype(np.float32)
+        light = (here * usual).sum(axis=2) / np.maximum((usual * usual).sum(axis=2), 1)
+        tint = np.abs(here - light[..., None] * usual).max(axis=2)
+        return (light > _SHADOW[0]) & (light < _SHADOW[1]) & (tint < _SHADOW_TINT)
+
+    def _shift_px(self, small: NDArray[np.uint8]) -> float:
+        """How far the whole picture moved, working pixels; 0 where that cannot be told."""
+        grey = [cv2.cvtColor(image, cv2.COLOR_BGR2GRAY).astype(np.float32) for image in (small, self._usual)]
+        window = cv2.createHanningWindow((small.shape[1], small.shape[0]), cv2.CV_32F)
+        (x, y), response = cv2.phaseCorrelate(*grey, window)
+        return float(np.hypot(x, y)) if response >= _SURE_OF_SHIFT else 0.0
+
+
+def learn_background(paths: Sequence[Path]) -> Background:
+    """Learn from frames of one fixed camera.
+
+    Args:
+        paths: The frames, in the order in which they were taken; `SAMPLES` of them are read, spread evenly.
+
+    Returns:
+        The background.
+
+    Raises:
+        NoInputError: Too few of the frames can be read.
+        DataError: They are of different sizes, or most of them differ from the rest as a whole.
+    """
+    chosen = np.unique(np.linspace(0, len(paths) - 1, SAMPLES).round().astype(int))
+    images = [image for row in chosen if (image := _small_and_size(paths[row])) is not None]
+    if len(images) < _LEAST_SAMPLES:
+        raise NoInputError(
+            f"motion: {len(images)} of the {len(chosen)} frames looked at can be read; "
+            f"a background needs {_LEAST_SAMPLES} or more frames"
+        )
+    sizes = {size for _, size in images}
+    if len(sizes) > 1:
+        raise DataError(
+            f"motion: frames are of different sizes ({', '.join(f'{w}x{h}' for w, h in sorted(sizes))}); "
+            "label the frames of each fixed camera on their own"
+        )
+    background = Background(np.stack([small for small, _ in images]), sizes.pop())
+    problems = [p for small, _ in images if (p := background.compare_prepared(small).problem) is not None]
+    if len(problems) > _MOST_CHANGED * len(images):
+        raise DataError(
+            f"motion: {len(problems)} of {len(images)} frames looked at differ from the others as a whole "
+            f"(one: {problems[0]}); expected a fixed camera; for a moving one "
+            "draw boxes and label with --prompts similar"
+        )
+    return background
+
+
+def _small_and_size(path: Path) -> tuple[NDArray[np.uint8], tuple[int, int]] | None:
+    image = read_image(path)
+    return None if image is None else (_prepared(image), (image.shape[1], image.shape[0]))
+
+
+def _prepared(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """At working size and without the finest noise."""
+    scale = _LONG_SIDE_PX / max(image.shape)
+    if scale < 1:
+        image = np.asarray(
+            cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8
+        )
+    return np.asarray(cv2.GaussianBlur(image, (3, 3), 0), np.uint8)
+
+
+def _disc(diameter: int) -> NDArray[np.uint8]:
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (diameter, diameter)), np.uint8)

@@ -1,0 +1,151 @@
+"""`edgeloop label`. What it needs is imported when it runs, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from labeling.job import LabelReport
+
+__all__ = ["label"]
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+@click.command()
+@click.argument("frames", type=_FOLDER)
+@click.option(
+    "-e",
+    "--exemplars",
+    type=click.Path(path_type=Path),
+    help="All objects of interest boxed on a few of the frames: a COCO json, or a folder of YOLO text files "
+    "with classes.txt. The class _ignore is for what must not be labelled.",
+)
+@click.option(
+    "--classes",
+    type=click.Choice(["moving"]),
+    help="Instead of exemplars: label whatever moves before a fixed camera.",
+)
+@click.option("-o", "--out", required=True, type=_FOLDER, help="Folder of the dataset; must not exist.")
+@click.option(
+    "--sam",
+    default="nano",
+    show_default=True,
+    help="Segmenter: nano, vit_b, vit_l, vit_h, or the path of a checkpoint.",
+)
+@click.option("--offline", is_flag=True, help="Never fetch a checkpoint; use what is in the cache.")
+@click.option(
+    "--prompts",
+    help="Where to look, separated by commas: similar (like an exemplar), motion (what a fixed camera sees "
+    "change), grid (everywhere).  [default: similar; motion without exemplars]",
+)
+@click.option(
+    "--confidence",
+    type=click.FloatRange(0, 1),
+    default=0.3,
+    show_default=True,
+    help="Least score of a label; what is a little less sure is listed in review.json.",
+)
+@click.option(
+    "--val-share",
+    type=click.FloatRange(0, 0.9),
+    default=0.2,
+    show_default=True,
+    help="Share of the frames, the latest, that are kept for validation.",
+)
+@click.option(
+    "--gap-share",
+    type=click.FloatRange(0, 0.5),
+    default=0.05,
+    show_default=True,
+    help="Share of the frames left out before them.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of what is learnt.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
+def label(
+    frames: Path,
+    exemplars: Path | None,
+    classes: str | None,
+    out: Path,
+    sam: str,
+    offline: bool,
+    prompts: str | None,
+    confidence: float,
+    val_share: float,
+    gap_share: float,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Label frames with SAM from boxes on a few of them, or what moves on them.
+
+    FRAMES is what `edgeloop collect` wrote, or any folder of images. The dataset opens in Ultralytics and in
+    COCO tools; it is split by time. An interrupted run goes on where it was when the command is given again.
+    """
+    if (exemplars is None) == (classes is None):
+        raise click.UsageError("expected either --exemplars or --classes moving: what is to be labelled?")
+    from labeling.job import LabelPlan, label_frames
+
+    prompts = prompts or ("motion" if exemplars is None else "similar")
+    plan = LabelPlan(
+        frames=frames,
+        exemplars=exemplars,
+        out=out,
+        sam=sam,
+        offline=offline,
+        prompts=tuple(prompts.split(",")),
+        confidence=confidence,
+        val_share=val_share,
+        gap_share=gap_share,
+        seed=seed,
+    )
+    report = label_frames(plan, _stage)
+    _print_table(report, out)
+    if as_json:
+        figures = {"out": str(out), **asdict(report.dataset), **_timing(report)}
+        click.echo(json.dumps(figures))
+
+
+def _stage(description: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+    from edge.progress import progress_bar
+
+    return progress_bar(total, description)
+
+
+def _timing(report: LabelReport) -> dict[str, float]:
+    return {
+        "resumed": report.resumed,
+        "frames_per_s": round(report.frames_per_s, 2),
+        "seconds": math.ceil(report.seconds),
+    }
+
+
+def _print_table(report: LabelReport, out: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    dataset = report.dataset
+    table = Table(title=str(out), title_justify="left")
+    table.add_column("")
+    for column in ("train", "val", "left out or unsure"):
+        table.add_column(column, justify="right")
+    table.add_row(
+        "images", *(str(dataset.images[split]) for split in ("train", "val", "gap")), end_section=True
+    )
+    for name, counts in dataset.labels.items():
+        table.add_row(name, str(counts["train"]), str(counts["val"]), str(dataset.unsure[name]))
+    console = Console(stderr=True)
+    console.print(table)
+    console.print(
+        f"{dataset.empty} images show nothing, {dataset.set_aside} were set aside; "
+        f"{report.frames_per_s:.1f} frames/s. What is unsure or set aside: {out / 'review.json'}",
+        soft_wrap=True,
+        highlight=False,
+    )

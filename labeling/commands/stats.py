@@ -1,0 +1,95 @@
+"""`edgeloop stats`. What it needs is imported when it runs, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from labeling.stats import DatasetStats
+
+__all__ = ["stats"]
+
+
+@click.command()
+@click.argument("dataset", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--frames",
+    "within_frames",
+    type=click.IntRange(0),
+    default=5,
+    show_default=True,
+    help="A validation frame so near to a training frame of its source leaks.",
+)
+@click.option(
+    "--bits",
+    "within_bits",
+    type=click.IntRange(0, 256),
+    default=4,
+    show_default=True,
+    help="So does one whose perceptual hash (256 bits) differs in so few bits.",
+)
+@click.option(
+    "--limit",
+    type=click.FloatRange(0, 1),
+    default=0.05,
+    show_default=True,
+    help="Largest share of validation frames that may leak; above it the exit code is 65.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the counts as one JSON object.")
+def stats(dataset: Path, within_frames: int, within_bits: int, limit: float, as_json: bool) -> None:
+    """Count what is in a dataset, and check that its validation frames are unseen.
+
+    DATASET is a folder that `edgeloop label` wrote. A detector's score on validation frames that look like
+    training frames says nothing; a dataset with too many of them is refused.
+    """
+    from edge.progress import progress_bar
+    from labeling.stats import read_stats
+    from models.errors import DataError
+
+    with progress_bar(None, "Comparing") as advance:
+        found = read_stats(dataset, within_frames=within_frames, within_bits=within_bits, advance=advance)
+    _print_stats(found, dataset)
+    if as_json:
+        click.echo(json.dumps({**asdict(found), "leaked_share": round(found.leaked_share, 4)}))
+    if found.leaked_share > limit:
+        worst = found.leaks[0]
+        raise DataError(
+            f"{dataset}: {len(found.leaks)} of {found.images['val']} validation frames are next to or look "
+            f"like training frames ({worst.file} like {worst.like}), expected at most {limit:.0%}; "
+            "label again with a larger --gap-share"
+        )
+
+
+def _print_stats(found: DatasetStats, dataset: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=str(dataset), title_justify="left")
+    table.add_column("")
+    for column in ("train", "val", "side of a box, px"):
+        table.add_column(column, justify="right")
+    table.add_row("images", *(str(found.images.get(split, 0)) for split in ("train", "val")), "")
+    table.add_row(
+        "without a label",
+        *(str(found.empty.get(split, 0)) for split in ("train", "val")),
+        "5 % / median / 95 %",
+        end_section=True,
+    )
+    for name, counts in found.labels.items():
+        sides = " / ".join(f"{side:.0f}" for side in found.sides_px.get(name, ()))
+        table.add_row(name, *(str(counts.get(split, 0)) for split in ("train", "val")), sides)
+    console = Console(stderr=True)
+    console.print(table)
+    prompts = ", ".join(f"{count} {name}" for name, count in found.prompts.items())
+    console.print(f"Labels by prompt: {prompts or 'none'}.", soft_wrap=True, highlight=False)
+    console.print(
+        f"{len(found.leaks)} of {found.images.get('val', 0)} validation frames are next to or look like a "
+        "training frame.",
+        soft_wrap=True,
+        highlight=False,
+    )
