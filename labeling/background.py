@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.opencv import read_image
+from labeling.alignment import in_light_of, shift_to, translated
 from models.errors import DataError, NoInputError
 
 __all__ = ["SAMPLES", "Background", "Change", "learn_background"]
@@ -33,8 +34,6 @@ _SHARE_OF_SAMPLES = 0.25  # that show a pixel's colour before it counts as backg
 _SHADOW = (0.6, 0.95)  # what a shadow leaves of the light
 _SHADOW_TINT = 8  # of 255: how little it changes the colour
 _MOST_CHANGED = 0.5  # of the frame; beyond that it is not things that move
-_MOST_SHIFTED_PX = 1.5
-_SURE_OF_SHIFT = 0.15  # response of the phase correlation; below, the frame has too little to align by
 
 
 class Change(NamedTuple):
@@ -57,10 +56,10 @@ class Background:
         samples: (N, h, w, 3) BGR, as `_prepared` makes them.
         frame_size: Width and height of the frames they were made of, px.
         """
-        self._samples = samples
         self._frame_size = frame_size
         self._needed = max(2, round(_SHARE_OF_SAMPLES * len(samples)))
         self._usual = np.median(samples, axis=0).astype(np.uint8)
+        self._samples = np.stack([self._steadied(sample)[0] for sample in samples])
         self._last: tuple[NDArray[np.uint8], Change] | None = None
 
     @property
@@ -95,17 +94,22 @@ class Background:
 
     def compare_prepared(self, small: NDArray[np.uint8]) -> Change:
         """As `compare`, at the size of the samples."""
-        changed = self._unlike_samples(small)
-        shift = self._shift_px(small)
-        if shift >= _MOST_SHIFTED_PX:
-            problem = f"the camera moved: shifted by {shift:.1f} px against its other frames"
-            return Change(np.zeros_like(changed), problem)
+        steady, (right, down) = self._steadied(small)
+        changed = self._unlike_samples(steady)
         if changed.mean() > _MOST_CHANGED:
-            problem = f"{changed.mean():.0%} of it changed: the light switched or the camera moved"
+            problem = f"{changed.mean():.0%} of it changed: the camera moved or the light switched"
             return Change(np.zeros_like(changed), problem)
-        changed &= ~self._in_shadow(small)
+        changed &= ~self._in_shadow(steady)
         cleaned = cv2.morphologyEx(changed.astype(np.uint8), cv2.MORPH_OPEN, _disc(3))
-        return Change(cv2.morphologyEx(cleaned, cv2.MORPH_CLOSE, _disc(5)) > 0, None)
+        cleaned = cv2.morphologyEx(cleaned, cv2.MORPH_CLOSE, _disc(5))
+        moved_back = translated(np.asarray(cleaned, np.uint8), (-right, -down))
+        return Change(moved_back > 0, None)
+
+    def _steadied(self, small: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+        """In the usual light and place, and by how many pixels it was moved there."""
+        lit = in_light_of(small, self._usual)
+        shift = shift_to(lit, self._usual)
+        return translated(lit, shift), shift
 
     def _unlike_samples(self, small: NDArray[np.uint8]) -> NDArray[np.bool_]:
         alike = np.zeros(small.shape[:2], np.uint8)
@@ -119,14 +123,7 @@ class Background:
         here, usual = small.astype(np.float32), self._usual.astype(np.float32)
         light = (here * usual).sum(axis=2) / np.maximum((usual * usual).sum(axis=2), 1)
         tint = np.abs(here - light[..., None] * usual).max(axis=2)
-        return (light > _SHADOW[0]) & (light < _SHADOW[1]) & (tint < _SHADOW_TINT)
-
-    def _shift_px(self, small: NDArray[np.uint8]) -> float:
-        """How far the whole picture moved, working pixels; 0 where that cannot be told."""
-        grey = [cv2.cvtColor(image, cv2.COLOR_BGR2GRAY).astype(np.float32) for image in (small, self._usual)]
-        window = cv2.createHanningWindow((small.shape[1], small.shape[0]), cv2.CV_32F)
-        (x, y), response = cv2.phaseCorrelate(*grey, window)
-        return float(np.hypot(x, y)) if response >= _SURE_OF_SHIFT else 0.0
+        return np.asarray((light > _SHADOW[0]) & (light < _SHADOW[1]) & (tint < _SHADOW_TINT))
 
 
 def learn_background(paths: Sequence[Path]) -> Background:

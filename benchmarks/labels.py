@@ -1,0 +1,177 @@
+"""How good labels are, against ground truth, per class and per source of prompts.
+
+    python benchmarks/labels.py street ../shared/data/street similar motion similar,motion moving --every 4
+    python benchmarks/labels.py conveyor similar similar,motion --seeds 11 12 13
+    python benchmarks/labels.py memory
+
+`street` labels a real street from boxes on five frames (see street_truth.py) once for each named choice of
+prompts, as `edgeloop label --prompts` takes them. `moving` stands for `--classes moving`, without exemplars:
+scored against all tracks that move in their life, and ("now") against boxes that move at the time, with those
+that stand left out. People on the sidewalk are not in that ground truth, so boxes around them count as wrong.
+`conveyor` does the same on the built-in scene, by seed. `memory` shows the peak memory of labelling some
+frames and twice as many. `--every N` takes each N-th frame only, for a quick look.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from rich.console import Console
+
+from edge.demo.truth import SceneTruth, write_exemplars
+from edge.demo.verbs import call_verb
+from edge.evaluate import precision_recall
+from edge.progress import progress_bar
+from edge.synth import open_scene
+from labeling.job import LabelPlan, label_frames
+from scoring import Coco, class_names, groups_of, labels_of, number_of, part, print_scores, scores
+from street_truth import (
+    DRAWN,
+    LABELLED,
+    MOVING,
+    SCORED,
+    copy_frames,
+    moving_part,
+    read_truth,
+)
+from street_truth import write_exemplars as write_street_exemplars
+
+CONVEYOR_FRAMES, CONVEYOR_STEP = 240, 20  # as `edgeloop demo` takes them
+
+Figures = dict[str, dict[str, float]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    verbs = parser.add_subparsers(dest="scene", required=True)
+    street = verbs.add_parser("street")
+    street.add_argument("street", type=Path, help="folder with images/ and instances.json")
+    street.add_argument("prompts", nargs="+", help="as in `edgeloop label --prompts`, or `moving`")
+    conveyor = verbs.add_parser("conveyor")
+    conveyor.add_argument("prompts", nargs="+", help="as in `edgeloop label --prompts`")
+    conveyor.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13])
+    for verb in (street, conveyor):
+        verb.add_argument("--every", type=int, default=1, help="label each N-th frame only")
+        verb.add_argument("--out", type=Path, help="new folder for all that is made; else it is thrown away")
+        verb.add_argument("--json", type=Path, help="file for the figures")
+    memory = verbs.add_parser("memory")
+    memory.add_argument("--frames", type=int, default=200, help="and twice as many")
+    memory.add_argument("--prompts", default="similar,motion", help="as in `edgeloop label`")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        if arguments.scene == "memory":
+            _memory(arguments.frames, arguments.prompts, Path(temporary))
+            return
+        out: Path = arguments.out or Path(temporary)
+        report = (_street if arguments.scene == "street" else _conveyor)(arguments, out)
+    print_scores(report)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def _street(arguments: argparse.Namespace, out: Path) -> dict[str, Figures]:
+    truth = read_truth(arguments.street)
+    frames = copy_frames(arguments.street, out / "frames", sorted({*LABELLED[:: arguments.every], *DRAWN}))
+    exemplars = write_street_exemplars(truth, out / "exemplars.json")
+    report = {}
+    for prompts in arguments.prompts:
+        dataset = out / prompts.replace(",", "-")
+        if prompts == MOVING:
+            speed = _label(frames, None, ("motion",), dataset)
+            indices, labels = labels_of(dataset, ())
+            figures = {
+                f"{MOVING}{suffix}": scores(moving_part(truth, indices, now=now), labels, {MOVING: [MOVING]})[
+                    MOVING
+                ]
+                for suffix, now in (("", False), (" now", True))
+            }
+        else:
+            speed = _label(frames, exemplars, tuple(prompts.split(",")), dataset)
+            indices, labels = labels_of(dataset, DRAWN)
+            expected = part(truth, indices, SCORED)
+            figures = scores(expected, labels, groups_of(expected, class_names(dataset))) | _by_source(
+                expected, labels
+            )
+        report[f"{prompts}, {speed:.1f} frames/s"] = figures
+    return report
+
+
+def _conveyor(arguments: argparse.Namespace, out: Path) -> dict[str, Figures]:
+    report: dict[str, Figures] = {}
+    for seed in arguments.seeds:
+        own = out / f"seed{seed}"
+        frames, truth = _collect(seed, (640, 480), CONVEYOR_FRAMES // arguments.every, arguments.every, own)
+        write_exemplars(truth, frames, own / "exemplars.json", count=len(DRAWN))
+        drawn = {number_of(i) for i in json.loads((own / "exemplars.json").read_text())["images"]}
+        for prompts in arguments.prompts:
+            dataset = own / prompts.replace(",", "-")
+            speed = _label(frames, own / "exemplars.json", tuple(prompts.split(",")), dataset)
+            indices, labels = labels_of(dataset, drawn)
+            expected = truth.coco((f"{index}.jpg", index) for index in sorted(indices))
+            figures = scores(expected, labels, groups_of(expected, class_names(dataset))) | _by_source(
+                expected, labels
+            )
+            report[f"seed {seed}: {prompts}, {speed:.1f} frames/s"] = figures
+    return report
+
+
+def _collect(seed: int, size: tuple[int, int], count: int, every: int, out: Path) -> tuple[Path, SceneTruth]:
+    source = (
+        f"synth:conveyor?seed={seed}&size={size[0]}x{size[1]}&step={CONVEYOR_STEP * every}&frames={count}"
+    )
+    call_verb("collect", source, "-o", out / "frames", "--keep-all")
+    return out / "frames", SceneTruth(open_scene("conveyor", seed=seed, size=size))
+
+
+def _label(frames: Path, exemplars: Path | None, prompts: tuple[str, ...], dataset: Path) -> float:
+    """Label without a gap, because its frames would be missing from the score; frames a second."""
+    plan = LabelPlan(frames, exemplars, dataset, prompts=prompts, gap_share=0.0)
+    return label_frames(plan, _stage).frames_per_s
+
+
+def _stage(description: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+    return progress_bar(total, description)
+
+
+def _by_source(expected: Coco, labels: list[Coco]) -> Figures:
+    """Of the labels that each prompter led to: how many, and how many of them are right."""
+    ids = {category["name"]: category["id"] for category in expected["categories"]}
+    figures: Figures = {}
+    for source in sorted({label["prompt"] for label in labels}):
+        own = [{**x, "category_id": ids[x["category"]]} for x in labels if x["prompt"] == source]
+        counts = precision_recall(expected, own)
+        figures[f"from {source}"] = {
+            "precision": round(counts.precision, 4),
+            "recall": round(counts.recall, 4),
+            "predicted": counts.predicted,
+            "truths": counts.truths,
+        }
+    return figures
+
+
+def _memory(count: int, prompts: str, out: Path) -> None:
+    """Label small frames in processes of their own, and print the peak of each."""
+    for times in (1, 2):
+        own = out / str(times)
+        frames, truth = _collect(11, (320, 240), times * count, 1, own)
+        write_exemplars(truth, frames, own / "exemplars.json", count=len(DRAWN))
+        command = [sys.executable, "-m", "edge", "label", frames, "-e", own / "exemplars.json"]
+        process = subprocess.Popen([*map(str, command), "-o", str(own / "dataset"), "--prompts", prompts])
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            raise SystemExit(f"edgeloop label ended with status {os.waitstatus_to_exitcode(status)}")
+        Console().print(f"{times * count} frames: peak {usage.ru_maxrss / 1024:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()
