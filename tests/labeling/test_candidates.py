@@ -56,7 +56,7 @@ def test_box_that_sam_sees_nothing_in_stays(nano: Segmenter, discs: NDArray[np.u
 
 def test_points_find_objects_without_exemplars(nano: Segmenter) -> None:
     scene = open_scene("conveyor", seed=1)
-    prompts = GridPrompter(24).propose(scene.render(900))
+    (prompts,) = GridPrompter(24).propose(scene.render(900))
     found = find_candidates(scene.render(900), [prompts], nano)
     boxes = np.stack([candidate.xyxy for candidate in found])
     best = iou_matrix(scene.truth(900).xyxy, boxes).max(axis=1)

@@ -26,7 +26,7 @@ def test_similar_finds_what_the_exemplars_show(footage: Footage, similar: Simila
     found = right = wanted = asked = 0
     for index in range(6010, 6310, 30):
         truth = footage.scene.truth(index)
-        prompts = similar.propose(footage.scene.render(index))
+        (prompts,) = similar.propose(footage.scene.render(index))
         assert prompts.class_scores is not None
         iou = iou_matrix(truth.xyxy, prompts.coords)
         named = prompts.class_scores.argmax(axis=1)
@@ -44,7 +44,7 @@ def test_rehearsal_leaves_the_frame_out(exemplars: Exemplars, similar: SimilarPr
     """Heads are surer of the boxes they were shown than of those they were not."""
     seen, unseen = [], []
     for number, frame in enumerate(exemplars.frames):
-        for prompts, sure in (
+        for (prompts,), sure in (
             (similar.propose(frame.image()), seen),
             (similar.rehearse(frame.image(), number), unseen),
         ):
@@ -59,7 +59,7 @@ def test_the_same_seed_gives_the_same_prompts(exemplars: Exemplars, monkeypatch:
     monkeypatch.setattr("labeling.prompts.learning._VIEWS", 2)
     image = exemplars.frames[0].image()
     monkeypatch.setattr("labeling.prompts.similar._LEAST_PROBABILITY", 0.0)
-    one, other = (SimilarPrompter.fit(exemplars, seed=4).propose(image) for _ in range(2))
+    (one,), (other,) = (SimilarPrompter.fit(exemplars, seed=4).propose(image) for _ in range(2))
     assert len(one) > 0
     np.testing.assert_array_equal(one.coords, other.coords)
     np.testing.assert_array_equal(one.class_scores, other.class_scores)
@@ -74,7 +74,7 @@ def test_the_same_seed_gives_the_same_prompts(exemplars: Exemplars, monkeypatch:
     ],
 )
 def test_grid(size: tuple[int, int], points: int) -> None:
-    prompts = GridPrompter().propose(np.zeros((size[1], size[0], 3), np.uint8))
+    (prompts,) = GridPrompter().propose(np.zeros((size[1], size[0], 3), np.uint8))
     assert prompts.coords.shape == (points, 2)
     assert not prompts.are_boxes
     assert prompts.coords.min() > 0
@@ -83,5 +83,5 @@ def test_grid(size: tuple[int, int], points: int) -> None:
 
 @pytest.mark.parametrize("names", [(), ("grid", "grid"), ("grid", "magic"), ("",)])
 def test_unknown_prompters(names: tuple[str, ...], exemplars: Exemplars) -> None:
-    with pytest.raises(UsageError, match="expected some of similar, grid, each once"):
+    with pytest.raises(UsageError, match="expected some of similar, motion, grid, each once"):
         open_prompters(names, exemplars)
