@@ -13,7 +13,7 @@ __all__ = ["MotionPrompter"]
 
 _LEAST_AREA = 1e-4  # of the frame: 6 x 6 px of 768 x 432
 _LEAST_RADIUS = 0.004  # of the frame's longer side: 3 px of 768
-_APART = 2.5  # radii of the discs that fit into a region, between two points on it
+_APART = 1.5  # radii of the disc that fits around a point, to the next point: discs that touch are 2 apart
 _MOST_PROMPTS = 60  # of each kind
 
 
