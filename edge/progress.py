@@ -15,10 +15,14 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
+    TransferSpeedColumn,
 )
+from rich.text import Text
 
 __all__ = ["progress", "progress_bar"]
 
@@ -46,7 +50,7 @@ def progress(items: Iterable[T], description: str) -> Iterator[T]:
 def progress_bar(
     total: int | None, description: str, *, in_bytes: bool = False
 ) -> Iterator[Callable[[int], None]]:
-    """A bar that is moved by hand, for work that is not an iterable.
+    """A bar that is moved by hand, for work that is not an iterable; it shows the rate and the time left.
 
     Args:
         total: Number of steps; None where nobody knows.
@@ -60,9 +64,18 @@ def progress_bar(
         TextColumn("{task.description:<12}"),
         BarColumn(bar_width=32),
         DownloadColumn() if in_bytes else MofNCompleteColumn(),
+        TransferSpeedColumn() if in_bytes else _RateColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(description, total=total)
         yield lambda steps: bar.advance(task, steps)
+
+
+class _RateColumn(ProgressColumn):
+    """Steps a second; when all is done, over the whole time."""
+
+    def render(self, task: Task) -> Text:
+        rate = task.finished_speed or task.speed
+        return Text("" if rate is None else f"{rate:.1f}/s", style="progress.data.speed")

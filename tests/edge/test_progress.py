@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import time
+
 import pytest
 
 from edge.progress import progress, progress_bar
@@ -24,3 +27,13 @@ def test_a_bar_is_moved_by_hand(capsys: pytest.CaptureFixture[str]) -> None:
         advance(4)
         advance(6)
     assert "10/10" in capsys.readouterr().err
+
+
+def test_rate_and_time_left_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_bar(5, "Labelling") as advance:
+        for _ in range(5):
+            time.sleep(0.01)
+            advance(1)
+    shown = re.search(r"5/5 (\d+\.\d)/s \d:\d\d:\d\d 0:00:00", capsys.readouterr().err)
+    assert shown is not None
+    assert 1 <= float(shown[1]) <= 100
