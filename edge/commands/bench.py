@@ -46,8 +46,8 @@ def bench(
 ) -> None:
     """Measure the loop against the bare model.
 
-    The session alone and the whole loop around it take turns, and the ratio of their rates says what
-    reading, preparing and decoding cost. SOURCE is as for `edgeloop run`; the default scene is recorded
+    onnxruntime alone, with its own settings, and the whole loop take turns, and the ratio of their rates says
+    what reading, preparing and decoding cost. SOURCE is as for `edgeloop run`; the default scene is recorded
     first, so that drawing it costs nothing. The time to the first detection and the memory are those of a
     process of its own. `--against ultralytics` lets `yolo predict` run the same file on the same footage,
     three times each in new processes that take turns.
@@ -84,7 +84,8 @@ def _lines(report: BenchReport) -> Iterator[tuple[str, str]]:
     yield "model", f"{report.model} on {report.provider}{share}"
     yield "source", f"{report.source}, {len(report.turns)} turns of {report.frames} frames"
     yield "bare model", f"{report.model_fps:.1f} fps"
-    yield "loop", f"{report.loop_fps:.1f} fps"
+    several = f", {report.parallel} frames in the model at a time" if report.parallel > 1 else ""
+    yield "loop", f"{report.loop_fps:.1f} fps{several}"
     ratios = [turn.loop_fps / turn.model_fps for turn in report.turns]
     yield "ratio", f"{report.ratio:.3f}  (turns {min(ratios):.3f} to {max(ratios):.3f})"
     for stage, spent_ms in report.stages_ms.items():

@@ -88,9 +88,10 @@ def run(
     from edge.commands.conclude import check_summary, conclude
     from edge.detector import Detector
     from edge.sinks import JsonLines, StatusLine
+    from edge.sources import is_footage
 
     check_summary(summary, overwrite)
-    detector = Detector(model, **model_settings)
+    detector = Detector(model, throughput=all(map(is_footage, sources)), **model_settings)
     places = list(_places(zones, sources, detector))
     with ExitStack() as opened:
         cameras = [

@@ -13,7 +13,7 @@ from edge.sources.synth import open_synth
 from edge.sources.video import open_video
 from models.errors import NoInputError, UnavailableError
 
-__all__ = ["Source", "open_source", "open_source_or_absent"]
+__all__ = ["Source", "is_footage", "open_source", "open_source_or_absent"]
 
 CAMERA = re.compile(r"(?:/dev/video)?(\d+)")
 
@@ -64,6 +64,21 @@ def open_source_or_absent(text: str) -> Source:
     except UnavailableError as error:
         camera = CAMERA.fullmatch(text)
         return AbsentSource(f"camera {int(camera[1])}" if camera else masked(text), error)
+
+
+def is_footage(text: str) -> bool:
+    """Tell from its name alone whether every frame of a source counts.
+
+    Args:
+        text: As for `open_source`.
+
+    Returns:
+        True for files, folders, globs and built-in scenes that are not live. False for cameras and for every
+        address: of a recording that a server has, one knows only once it is open.
+    """
+    if text.startswith("synth:"):
+        return not re.search(r"[?&]fps=", text)
+    return "://" not in text and not CAMERA.fullmatch(text)
 
 
 def _open_path(text: str) -> Source:
