@@ -217,6 +217,7 @@ def _run_loop(detector: Detector, footage: str, frames: int) -> RunSummary:
             provider=detector.provider,
             provider_share=detector.placement.share,
             dropped=source.dropped,
+            stale=source.stale,
             skipped=source.skipped,
         )
 

@@ -70,6 +70,7 @@ class Camera:
             provider=placement.provider,
             provider_share=placement.share,
             dropped=self.source.dropped,
+            stale=self.source.stale,
             skipped=self.source.skipped,
         )
         if self.zones is None:

@@ -58,7 +58,7 @@ def _several(figures: TotalSummary) -> Iterator[str]:
             yield f"  failed    {source.error}"
     rate = _rate(figures.frames, figures.seconds, figures.fps)
     yield f"{rate}  (all {len(figures.sources)} sources on {figures.provider})"
-    yield f"  lost      {figures.dropped} dropped"
+    yield f"  lost      {figures.dropped} dropped, {figures.stale} stale"
     yield f"  memory    {figures.peak_memory_mb:.0f} MB at most"
 
 
@@ -70,7 +70,7 @@ def _source(figures: RunSummary) -> Iterator[str]:
         yield f"  latency   p50 {p.p50:.1f}  p95 {p.p95:.1f}  p99 {p.p99:.1f} ms from capture to result"
         stages = "  ".join(f"{stage} {spent:.1f}" for stage, spent in figures.stages_ms.items())
         yield f"  stages    {stages} ms"
-    yield f"  lost      {figures.dropped} dropped, {figures.skipped} unreadable"
+    yield f"  lost      {figures.dropped} dropped, {figures.stale} stale, {figures.skipped} unreadable"
     found = ", ".join(f"{count} {name}" for name, count in figures.detections.items())
     yield f"  found     {found or 'nothing'}"
     for zone, classes in (figures.zones or {}).items():
