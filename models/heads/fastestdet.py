@@ -9,9 +9,22 @@ from models.boxes import cxcywh_to_xyxy
 from models.detections import Detections
 from models.errors import ModelError
 
-__all__ = ["decode"]
+__all__ = ["decode", "grid_shape"]
 
 _STRIDE = 16
+
+
+def grid_shape(input_size: tuple[int, int]) -> tuple[int, int]:
+    """Size of the grid.
+
+    Args:
+        input_size: (width, height) of the model's input in pixels.
+
+    Returns:
+        Number of its rows and columns.
+    """
+    width, height = input_size
+    return height // _STRIDE, width // _STRIDE
 
 
 def decode(output: NDArray[np.floating], *, input_size: tuple[int, int], confidence: float) -> Detections:
@@ -31,7 +44,7 @@ def decode(output: NDArray[np.floating], *, input_size: tuple[int, int], confide
         ModelError: the output has another shape.
     """
     width, height = input_size
-    rows, columns = height // _STRIDE, width // _STRIDE
+    rows, columns = grid_shape(input_size)
     if output.ndim != 4 or output.shape[0] != 1 or output.shape[1] < 6 or output.shape[2:] != (rows, columns):
         raise ModelError(
             f"fastestdet head: expected an output (1, 5 + classes, {rows}, {columns}), got {output.shape}"
