@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from models.digest import DatasetDigest
 from models.errors import DataError, NoInputError
 
 __all__ = ["Dataset", "LabelledImage", "open_dataset"]
@@ -73,7 +73,7 @@ def open_dataset(root: Path) -> Dataset:
         raise NoInputError(f"{path}: no such file; a dataset has data.yaml, images/ and labels/")
     config = _read_config(path)
     names = _names(config, path)
-    digest = hashlib.sha256("\0".join(names).encode())
+    digest = DatasetDigest(names)
     splits = [_read_split(root, config, split, names, digest) for split in ("train", "val")]
     return Dataset(root, names, splits[0], splits[1], digest.hexdigest())
 
@@ -98,7 +98,7 @@ def _names(config: Mapping[str, Any], path: Path) -> tuple[str, ...]:
 
 
 def _read_split(
-    root: Path, config: Mapping[str, Any], split: str, names: tuple[str, ...], digest: hashlib._Hash
+    root: Path, config: Mapping[str, Any], split: str, names: tuple[str, ...], digest: DatasetDigest
 ) -> tuple[LabelledImage, ...]:
     where = config.get(split)
     if where is None:
@@ -114,8 +114,7 @@ def _read_split(
         text = label_path.read_bytes() if label_path.is_file() else b""
         class_id, xywh = _parse_labels(text, label_path, names)
         images.append(LabelledImage(path, class_id, xywh))
-        for part in (split.encode(), path.relative_to(folder).as_posix().encode(), path.read_bytes(), text):
-            digest.update(len(part).to_bytes(8, "big") + part)
+        digest.add(split, path.relative_to(folder).as_posix(), path.read_bytes(), text)
     return tuple(images)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections import Counter
@@ -18,6 +17,7 @@ from pycocotools import mask as rle
 from labeling.frames import FrameEntry
 from labeling.ledger import FrameResult, Label
 from labeling.split import Split
+from models.digest import DatasetDigest
 
 __all__ = ["DatasetReport", "LabelledFrame", "write_dataset"]
 
@@ -224,11 +224,10 @@ class _Review:
 
 
 def _digest(folder: Path, names: Sequence[str]) -> str:
-    digest = hashlib.sha256("\0".join(names).encode())
+    digest = DatasetDigest(names)
     for split in _SPLITS:
         images = folder / "images" / split.value
         for path in sorted(images.iterdir()):
-            text = (folder / "labels" / split.value / path.name).with_suffix(".txt").read_bytes()
-            for part in (split.value.encode(), path.name.encode(), path.read_bytes(), text):
-                digest.update(len(part).to_bytes(8, "big") + part)
+            labels = (folder / "labels" / split.value / path.name).with_suffix(".txt").read_bytes()
+            digest.add(split.value, path.name, path.read_bytes(), labels)
     return digest.hexdigest()
