@@ -152,7 +152,6 @@ class _CocoFile:
             self._annotate(label, result)
 
     def _annotate(self, label: Label, result: FrameResult) -> None:
-        x1, y1, x2, y2 = label.xyxy
         segmentation = {
             "size": [result.height, result.width],
             "counts": label.counts or _filled_box(label, result),
@@ -162,7 +161,7 @@ class _CocoFile:
                 "id": len(self._annotations) + 1,
                 "image_id": len(self._images),
                 "category_id": label.class_id + 1,
-                "bbox": [x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)],
+                "bbox": _bbox(label),
                 "area": int(rle.area(segmentation)),
                 "segmentation": segmentation,
                 "iscrowd": 0,
@@ -181,6 +180,12 @@ class _CocoFile:
             "categories": self._categories,
         }
         path.write_text(json.dumps(coco), encoding="utf-8")
+
+
+def _bbox(label: Label) -> list[float]:
+    """COCO's xywh, without the long tails of a subtraction."""
+    x1, y1, x2, y2 = label.xyxy
+    return [x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)]
 
 
 def _filled_box(label: Label, result: FrameResult) -> str:
@@ -206,12 +211,11 @@ class _Review:
         for label in frame.result.unsure:
             name = self._names[label.class_id]
             self.by_class[name] += 1
-            x1, y1, x2, y2 = label.xyxy
             self._unsure.append(
                 {
                     "file": frame.entry.file,
                     "split": frame.split.value,
-                    "bbox": [x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)],
+                    "bbox": _bbox(label),
                     "maybe": name,
                     "score": label.score,
                     "prompt": label.prompt,
