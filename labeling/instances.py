@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edge.opencv import read_image
-from models.errors import DataError, NoInputError
+from models.errors import DataError, NoInputError, first_mistake
 
 __all__ = ["Annotation", "Category", "Image", "Instances", "read_instances", "read_listed"]
 
@@ -123,9 +123,7 @@ def read_instances(dataset: Path) -> Instances:
     try:
         file = _File.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "json"
-        raise DataError(f"{path}: not the {_NAME} of a dataset: {where}: {first['msg']}") from error
+        raise DataError(f"{path}: not the {_NAME} of a dataset: {first_mistake(error, 'json')}") from error
     _check_references(file, path)
     return Instances(
         path, hashlib.sha256(content).hexdigest(), file.images, file.annotations, file.categories
