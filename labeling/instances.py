@@ -13,7 +13,7 @@ from annotated_types import Ge, Gt, Len
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from edge.opencv import read_image
+from edge.opencv import require_image
 from models.errors import DataError, NoInputError, first_mistake
 
 __all__ = ["Annotation", "Category", "Image", "Instances", "read_instances", "read_listed"]
@@ -149,10 +149,7 @@ def read_listed(dataset: Path, image: Image) -> NDArray[np.uint8]:
         raise DataError(f"{dataset / _NAME}: {image.file_name!r} lies outside the dataset")
     if not path.is_file():
         raise NoInputError(f"{path}: no such file, but {_NAME} lists it")
-    pixels = read_image(path)
-    if pixels is None:
-        raise DataError(f"{path}: not an image that can be read (corrupt or cut off)")
-    return pixels
+    return require_image(path)
 
 
 def _check_references(file: _File, path: Path) -> None:
