@@ -11,12 +11,11 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from edge.sources.images import is_image
 from models.digest import DatasetDigest
 from models.errors import DataError, NoInputError
 
 __all__ = ["Dataset", "LabelledImage", "open_dataset"]
-
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +106,7 @@ def _read_split(
     folder = base / where if isinstance(where, str) else None
     if folder is None or not folder.is_dir():
         raise DataError(f"{root / 'data.yaml'}: {split} must name a folder of images, got {where!r}")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    paths = sorted(path for path in folder.rglob("*") if is_image(path))
     images = []
     for path in paths:
         label_path = _label_path(path)
