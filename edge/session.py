@@ -11,6 +11,7 @@ import onnxruntime as ort
 import psutil
 from numpy.typing import NDArray
 
+from edge.hardware import usable_cores
 from edge.providers import first_line, open_session
 from models.errors import ModelError, NoInputError
 from models.spec import TensorInfo
@@ -104,7 +105,7 @@ def _options(threads: int | None) -> ort.SessionOptions:
     # lost to fewer by no more than the noise of a busy machine, in which such a measurement would drown.
     options = ort.SessionOptions()
     options.log_severity_level = _FATAL_ONLY
-    options.intra_op_num_threads = threads or _usable_cores()
+    options.intra_op_num_threads = threads or _physical_cores()
     options.inter_op_num_threads = 1
     # Threads that wait by spinning take the cores from decoding and drawing: on two busy cores an inference
     # took 56 ms with, and 29 ms without.
@@ -114,11 +115,9 @@ def _options(threads: int | None) -> ort.SessionOptions:
     return options
 
 
-def _usable_cores() -> int:
-    """Physical cores, as far as this process may use them: two threads on one core slow each other down."""
-    physical = psutil.cpu_count(logical=False) or 1
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else physical
-    return min(physical, usable)
+def _physical_cores() -> int:
+    """As far as this process may use them: two threads on one core slow each other down."""
+    return min(psutil.cpu_count(logical=False) or 1, usable_cores())
 
 
 def _tensor_info(node: ort.NodeArg) -> TensorInfo:
