@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edge.annotate import annotate
 from edge.opencv import CODECS, open_capture, open_writer
 from edge.sinks.sink import Sink
+from edge.sources.source import DEFAULT_FPS
 from edge.targets import check_target
 from edge.zones import ZoneCounter
 from models.errors import UnavailableError, UsageError
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from edge.pipeline import Result
 
 __all__ = ["VideoFile"]
-
-DEFAULT_FPS = 30.0
 
 MAX_STILL_S = 2.0
 """A camera that was silent for longer does not fill the disk with copies of one picture."""
