@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.annotate import SHADOW, annotate, color_of
+from edge.annotate import annotate, color_of
+from edge.ink import SHADOW
 from edge.opencv import require_image
 from labeling.audit.sample import DrawnBox, DrawnFrame
 from models.detections import Detections

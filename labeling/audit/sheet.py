@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.annotate import FONT, color_of
+from edge.annotate import color_of
+from edge.ink import FONT
 from labeling.audit.pictures import picture_of_box, picture_of_frame
 from labeling.audit.sample import Sample
 from models.errors import DataError, EdgeloopError
