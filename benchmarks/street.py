@@ -26,13 +26,12 @@ from rich.table import Table
 
 from edge.demo.verbs import call_verb
 from edge.detector import Detector
-from edge.evaluate import evaluate_boxes, precision_recall
+from edge.evaluate import coco_results, evaluate_boxes, precision_recall
 from edge.progress import progress
 from labeling.dataset import LabelledFrame, write_dataset
 from labeling.frames import FrameEntry, read_frames
 from labeling.ledger import FrameResult, Label
 from labeling.split import split_by_time
-from models.boxes import xyxy_to_xywh
 
 DRAWN = (0, 50, 100, 150, 199)
 LABELLED = range(325)
@@ -158,13 +157,8 @@ def _detect(bundle: Path, folder: Path, images: Sequence[Coco]) -> Iterator[Coco
     detector = Detector(bundle, confidence=0.001)
     for image in progress(images, "Scoring"):
         detections = detector.detect(cv2.imread(str(folder / Path(image["file_name"]).name)))
-        for row, box in enumerate(xyxy_to_xywh(detections.xyxy).tolist()):
-            yield {
-                "image_id": _index(image),
-                "category": detector.names[int(detections.class_id[row])],
-                "bbox": box,
-                "score": float(detections.confidence[row]),
-            }
+        for result in coco_results(_index(image), detections):
+            yield {**result, "category": detector.names[result["category_id"]]}
 
 
 def _scores(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge.preprocess import InputBuffer
 from edge.providers import Placement
-from edge.session import Session, usable_cores
+from edge.session import Session, physical_cores
 from models.boxes import clip_boxes
 from models.detections import Detections
 from models.errors import DataError, ModelError, UsageError
@@ -86,8 +86,8 @@ class Detector:
             overrides = SpecOverrides(confidence=float(confidence)).over(overrides)
         # Two threads that work on one image wait for each other at every layer; on an image each they do not.
         # An accelerator takes one image at a time, and the next is prepared meanwhile.
-        self.parallel = min(usable_cores(), _MOST_PARALLEL) if throughput else 1
-        threads = threads or max(usable_cores() // self.parallel, 1)
+        self.parallel = min(physical_cores(), _MOST_PARALLEL) if throughput else 1
+        threads = threads or max(physical_cores() // self.parallel, 1)
         self._session = Session(Path(path), provider=provider, allow_cpu=allow_cpu, threads=threads)
         self._spec = read_spec(self._session, overrides)
         self._own = threading.local()

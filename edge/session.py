@@ -11,11 +11,12 @@ import onnxruntime as ort
 import psutil
 from numpy.typing import NDArray
 
+from edge.hardware import usable_cores
 from edge.providers import first_line, open_session
 from models.errors import ModelError, NoInputError
 from models.spec import TensorInfo
 
-__all__ = ["Session", "usable_cores"]
+__all__ = ["Session", "physical_cores"]
 
 _DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64"}
 _MAX_BYTES = 1 << 31
@@ -115,7 +116,7 @@ def _options(threads: int | None, *, bare: bool) -> ort.SessionOptions:
     # Threads and graph optimisation are not chosen by measuring at start. Over yolo26n, the demo's detector
     # and NanoDet, all optimisations were never slower and up to 2.5 times as fast as fewer; one thread a core
     # lost to fewer by no more than the noise of a busy machine, in which such a measurement would drown.
-    options.intra_op_num_threads = threads or usable_cores()
+    options.intra_op_num_threads = threads or physical_cores()
     options.inter_op_num_threads = 1
     # A plan that reserves the most that one inference needs in one piece is no faster than the arena alone,
     # and two inferences at a time took 36 MB more with it (yolo26n, 640 px).
@@ -126,15 +127,13 @@ def _options(threads: int | None, *, bare: bool) -> ort.SessionOptions:
     return options
 
 
-def usable_cores() -> int:
+def physical_cores() -> int:
     """Count the cores for inference: two threads on one core slow each other down.
 
     Returns:
         Physical cores, as far as this process may use them.
     """
-    physical = psutil.cpu_count(logical=False) or 1
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else physical
-    return min(physical, usable)
+    return min(psutil.cpu_count(logical=False) or 1, usable_cores())
 
 
 def _tensor_info(node: ort.NodeArg) -> TensorInfo:

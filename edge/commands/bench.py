@@ -13,7 +13,8 @@ import click
 
 from edge.commands.options import model_options
 from edge.peer import PEERS
-from models.errors import DataError, NoInputError, UsageError
+from edge.targets import check_target
+from models.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from edge.bench import BenchReport
@@ -114,7 +115,4 @@ def _check_plot(path: Path | None, overwrite: bool) -> None:
         return
     if path.suffix.lower() != ".png":
         raise UsageError(f"plot {path}: unknown suffix; expected .png")
-    if path.exists() and not overwrite:
-        raise DataError(f"plot {path}: the file exists; name another one or give --overwrite")
-    if not path.parent.is_dir():
-        raise NoInputError(f"plot {path}: no such folder {path.parent}")
+    check_target("plot", path, overwrite=overwrite)

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from edge.metrics import RunSummary, TotalSummary
-from models.errors import DataError, NoInputError
+from edge.targets import check_target
 
 __all__ = ["check_summary", "conclude"]
 
@@ -25,12 +25,8 @@ def check_summary(path: Path | None, overwrite: bool) -> None:
         DataError: It exists.
         NoInputError: Its folder does not exist.
     """
-    if path is None:
-        return
-    if path.exists() and not overwrite:
-        raise DataError(f"summary {path}: the file exists; name another one or give --overwrite")
-    if not path.parent.is_dir():
-        raise NoInputError(f"summary {path}: no such folder {path.parent}")
+    if path is not None:
+        check_target("summary", path, overwrite=overwrite)
 
 
 def conclude(figures: RunSummary | TotalSummary, path: Path | None) -> None:

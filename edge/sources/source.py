@@ -8,7 +8,10 @@ from typing import Protocol, Self
 
 from edge.frame import Frame
 
-__all__ = ["Source"]
+__all__ = ["DEFAULT_FPS", "Source"]
+
+DEFAULT_FPS = 30.0
+"""Frames a second of a source whose own nobody knows."""
 
 
 class Source(Protocol):

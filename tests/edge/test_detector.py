@@ -101,7 +101,7 @@ def test_the_cores_are_shared_out_among_the_images(
     write_model: ModelWriter, monkeypatch: pytest.MonkeyPatch, cores: int, images: int, threads: int
 ) -> None:
     asked = []
-    monkeypatch.setattr("edge.detector.usable_cores", lambda: cores)
+    monkeypatch.setattr("edge.detector.physical_cores", lambda: cores)
     monkeypatch.setattr(
         "edge.detector.Session", lambda path, **settings: asked.append(settings) or Session(path)
     )
