@@ -11,8 +11,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edge.sources import LivePolicy, open_source, stream
@@ -55,15 +57,13 @@ def port() -> int:
         return number
 
 
-def test_a_camera_is_live_and_true_to_its_clock(port: int) -> None:
+def test_a_camera_is_live_and_its_picture_moves(port: int) -> None:
     with camera(port) as address, open_source(address) as source:
         assert (source.live, source.fps) == (True, 30)
-        frames = iter(source)
-        first = next(frames)
-        last = [next(frames) for _ in range(30)][-1]
-    assert first.image.shape == (120, 160, 3)
-    rate = (last.index - first.index) / (last.captured_at - first.captured_at)
-    assert 15 < rate < 60
+        frames = list(islice(source, 10))
+    assert frames[0].image.shape == (120, 160, 3)
+    assert [frame.index for frame in frames] == sorted({frame.index for frame in frames})
+    assert not np.array_equal(frames[0].image, frames[-1].image)
 
 
 def test_the_whole_loop_on_a_camera(port: int, block_model: Path) -> None:
