@@ -6,9 +6,11 @@ handed over by the clock as a camera does it:
 
 - live: --live-seconds at 30 frames a second, 720p: drops, and time from capture to result;
 - memory: resident memory after 2,000 and after --memory-frames frames;
-- slow: a source of 60 frames a second and a model that is held back to 20.
+- slow: a source of 60 frames a second and a model that is held back to 20;
+- cameras: four of 15 frames a second, 720p, on one model.
 
---make 320 writes yolo26n with random weights for that size, for machines that have no model at hand.
+--make 320 writes yolo26n with random weights for that size, for machines that have no model at hand;
+--make-clip VIDEO writes its first 300 frames at 1280x720.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import os
 import platform
 import time
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -32,17 +34,20 @@ from numpy.typing import NDArray
 
 from edge import pipeline
 from edge.bench import bench
+from edge.camera import Camera
 from edge.detector import Detector, Prepared
 from edge.frame import Frame
 from edge.metrics import Meter
+from edge.opencv import open_writer
 from edge.progress import progress_bar
 from edge.sources import Source
 from edge.sources.live import LiveSource
 
 LIVE_FPS, LIVE_SIZE = 30.0, (1280, 720)
 SLOW_MODEL_S, FAST_FPS, SLOW_SECONDS = 0.05, 60.0, 20.0
+CAMERAS, CAMERA_FPS, CAMERA_SECONDS = 4, 15.0, 20.0
 EARLY_FRAMES = 2_000
-CLIP_FRAMES = 60
+CLIP_FRAMES, MADE_CLIP_FRAMES = 60, 300
 
 
 def main() -> None:
@@ -51,6 +56,7 @@ def main() -> None:
     )
     parser.add_argument("pairs", nargs="*", type=Path, metavar="MODEL VIDEO")
     parser.add_argument("--make", type=int, action="append", default=[], metavar="SIZE")
+    parser.add_argument("--make-clip", type=Path, metavar="VIDEO")
     parser.add_argument("--against", action="store_true", help="run `yolo predict` in turns with the loop")
     parser.add_argument("--frames", type=int, default=150, help="in each half of a turn")
     parser.add_argument("--turns", type=int, default=7)
@@ -59,6 +65,8 @@ def main() -> None:
     arguments = parser.parse_args()
     for size in arguments.make:
         print(_make_model(size))
+    if arguments.make_clip:
+        print(_make_clip(arguments.make_clip))
     if not arguments.pairs:
         return
     if len(arguments.pairs) % 2:
@@ -81,7 +89,8 @@ def main() -> None:
     detector = Detector(arguments.pairs[0])
     images = _images(arguments.pairs[1])
     report["live"] = _live(detector, images, fps=LIVE_FPS, seconds=arguments.live_seconds)
-    report["memory"] = _memory(detector, images, arguments.memory_frames)
+    report["memory"] = _memory(Detector(arguments.pairs[0], throughput=True), images, arguments.memory_frames)
+    report["cameras"] = _cameras(detector, images)
     report["slow"] = _live(HeldBack(arguments.pairs[0]), images, fps=FAST_FPS, seconds=SLOW_SECONDS)
     print(json.dumps(report, indent=2))
 
@@ -103,9 +112,20 @@ def _make_model(size: int) -> Path:
     return made.rename(f"yolo26n_{size}.onnx")
 
 
-def _images(video: Path) -> list[NDArray[np.uint8]]:
+def _make_clip(video: Path) -> Path:
+    made = Path(f"{video.stem}_720p.mp4")
+    writer = open_writer(made, fps=30, size=LIVE_SIZE)
+    if writer is None:
+        raise SystemExit(f"{made}: this OpenCV cannot write it")
+    for image in _images(video, MADE_CLIP_FRAMES):
+        writer.write(image)
+    writer.release()
+    return made
+
+
+def _images(video: Path, count: int = CLIP_FRAMES) -> list[NDArray[np.uint8]]:
     capture, images = cv2.VideoCapture(str(video)), []
-    while len(images) < CLIP_FRAMES:
+    while len(images) < count:
         read, image = capture.read()
         if not read:
             break
@@ -140,6 +160,30 @@ def _live(
         **figures,
         "latency_ms": None if latency is None else asdict(latency),
         "memory_grew_mb": round(_resident_mb() - before, 1),
+    }
+
+
+def _cameras(detector: Detector, images: list[NDArray[np.uint8]]) -> dict[str, Any]:
+    """Several cameras in turn, each with its own figures."""
+    count = round(CAMERA_FPS * CAMERA_SECONDS)
+    with ExitStack() as opened:
+        cameras = [
+            Camera(
+                opened.enter_context(
+                    LiveSource(f"clock {number}", _paced(images, CAMERA_FPS, count), fps=CAMERA_FPS)
+                ),
+                Meter(detector.names),
+            )
+            for number in range(CAMERAS)
+        ]
+        pipeline.run_all(cameras, detector, [])
+    return {
+        camera.source.name: {
+            "frames": camera.meter.frames,
+            "dropped": camera.source.dropped,
+            "latency_ms": camera.meter.latency_ms and asdict(camera.meter.latency_ms),
+        }
+        for camera in cameras
     }
 
 

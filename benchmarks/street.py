@@ -20,12 +20,12 @@ import cv2
 
 from edge.demo.verbs import call_verb
 from edge.detector import Detector
+from edge.evaluate import coco_results
 from edge.progress import progress
 from labeling.dataset import LabelledFrame, write_dataset
 from labeling.frames import FrameEntry, read_frames
 from labeling.ledger import FrameResult, Label
 from labeling.split import split_by_time
-from models.boxes import xyxy_to_xywh
 from scoring import Coco, class_names, groups_of, labels_of, number_of, part, print_scores, scores
 from street_truth import DRAWN, SCORED, UNSEEN_FROM, copy_frames, read_truth, write_exemplars
 
@@ -103,13 +103,8 @@ def _detect(bundle: Path, folder: Path, images: Sequence[Coco]) -> Iterator[Coco
     detector = Detector(bundle, confidence=0.001)
     for image in progress(images, "Scoring"):
         detections = detector.detect(cv2.imread(str(folder / Path(image["file_name"]).name)))
-        for row, box in enumerate(xyxy_to_xywh(detections.xyxy).tolist()):
-            yield {
-                "image_id": number_of(image),
-                "category": detector.names[int(detections.class_id[row])],
-                "bbox": box,
-                "score": float(detections.confidence[row]),
-            }
+        for result in coco_results(number_of(image), detections):
+            yield {**result, "category": detector.names[result["category_id"]]}
 
 
 if __name__ == "__main__":

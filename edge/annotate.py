@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.ink import FONT, SHADOW, side_of, text_scale
 from edge.zones.count import ZoneCounter
 from edge.zones.draw import draw_zones
 from models.detections import Detections
@@ -37,9 +38,6 @@ PALETTE: tuple[Color, ...] = (
 )
 """BGR. Neighbours differ strongly in hue and in lightness, for models of few classes above all."""
 
-SHADOW: Color = (24, 24, 24)
-FONT = cv2.FONT_HERSHEY_DUPLEX
-
 
 @dataclass(frozen=True)
 class _Style:
@@ -50,9 +48,9 @@ class _Style:
     padding: int
 
     @classmethod
-    def fit(cls, height: int, width: int) -> _Style:
-        side = (height * width) ** 0.5
-        return cls(max(2, round(side / 320)), max(0.42, side / 1300), max(3, round(side / 160)))
+    def fit(cls, shape: tuple[int, ...]) -> _Style:
+        side = side_of(shape)
+        return cls(max(2, round(side / 320)), text_scale(shape), max(3, round(side / 160)))
 
 
 def annotate(
@@ -77,7 +75,7 @@ def annotate(
     """
     canvas = image.copy()
     taken = [] if zones is None else draw_zones(canvas, zones)
-    style = _Style.fit(*canvas.shape[:2])
+    style = _Style.fit(canvas.shape)
     boxes: list[Rect] = [(x1, y1, x2, y2) for x1, y1, x2, y2 in detections.xyxy.round().astype(int).tolist()]
     # Large boxes first, so that a small object in front of a large one keeps its outline.
     order = sorted(range(len(boxes)), key=lambda row: -_area(boxes[row]))

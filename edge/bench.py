@@ -1,8 +1,9 @@
 """How much of the bare model's speed the loop keeps, measured in turns.
 
-Two rates taken one after the other on a machine that also does other things say little about each other. So
-the bare model and the loop take turns of the same number of frames, and the ratio is the median over the
-turns. First detection and memory come from a process of its own, as a user would start one.
+The bare model is onnxruntime with its own settings, given one and the same input. Two rates taken one after
+the other on a machine that also does other things say little about each other. So the bare model and the loop
+take turns of the same number of frames, and the ratio is the median over the turns. First detection and
+memory come from a process of its own, as a user would start one.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import astuple, dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,8 +30,9 @@ from edge.detector import Detector
 from edge.metrics import Meter, Percentiles, RunSummary, peak_memory_mb
 from edge.opencv import open_writer
 from edge.peer import Fresh, find_peer, run_peer
+from edge.session import Session
 from edge.sinks import JsonLines
-from edge.sources import open_source
+from edge.sources import is_footage, open_source
 from models.errors import DataError, EdgeloopError, UnavailableError, UsageError
 
 __all__ = ["PEER_TURNS", "Against", "BenchReport", "Turn", "bench"]
@@ -74,7 +77,8 @@ class BenchReport:
         provider_share: Part of its nodes that ran there, 0 to 1, the others on the CPU; None where unknown.
         frames: Frames in each half of a turn.
         turns: Every turn.
-        model_fps: Median rate of the session alone, run on one and the same input.
+        parallel: How many frames the loop's model works on at the same time.
+        model_fps: Median rate of onnxruntime with its own settings, run on one and the same input.
         loop_fps: Median rate of reading, preparing, running and decoding together.
         ratio: Median over the turns of loop over model.
         latency_ms: From the arrival of a frame to its detections, in the loop.
@@ -90,6 +94,7 @@ class BenchReport:
     provider_share: float | None
     frames: int
     turns: Sequence[Turn]
+    parallel: int
     model_fps: float
     loop_fps: float
     ratio: float
@@ -101,7 +106,7 @@ class BenchReport:
 
 
 def bench(
-    open_detector: Callable[[], Detector],
+    open_detector: Callable[..., Detector],
     source: str,
     *,
     frames: int,
@@ -112,7 +117,8 @@ def bench(
     """Measure a model and the loop around it.
 
     Args:
-        open_detector: Loads the detector; picklable, because a process of its own calls it too.
+        open_detector: Loads the detector, and takes `throughput` as `Detector` does; picklable, because a
+            process of its own calls it too.
         source: What the loop reads, as for `open_source`. A built-in scene that is not live is recorded
             first, because drawing it takes time that no camera takes. A live source paces the loop.
         frames: Frames in each half of a turn.
@@ -127,16 +133,18 @@ def bench(
         EdgeloopError: The model or the source does not work, or there is no such peer here.
     """
     yolo = find_peer() if against else None
+    open_detector = partial(open_detector, throughput=is_footage(source))
     detector = open_detector()
+    bare = Session(detector.path, provider=detector.provider, allow_cpu=True, bare=True)
     model_fps: list[float] = []
     loops: list[RunSummary] = []
     with _recorded(source, frames) as footage:
         if yolo and not Path(footage).is_file():
             raise UsageError(f"source {footage}: --against needs a video, so that both see the same frames")
-        image = _first_image(footage)
-        _run_model(detector, image, WARM_UP_FRAMES)
+        tensor = detector.preprocess(_first_image(footage)).tensor
+        _run_model(bare, tensor, WARM_UP_FRAMES)
         for _ in range(turns):
-            model_fps.append(_run_model(detector, image, frames))
+            model_fps.append(_run_model(bare, tensor, frames))
             loops.append(_run_loop(detector, footage, frames))
             on_turn()
         compared = _compare(yolo, open_detector, detector, footage, frames, on_turn) if yolo else None
@@ -150,6 +158,7 @@ def bench(
         provider_share=detector.placement.share,
         frames=frames,
         turns=pairs,
+        parallel=detector.parallel,
         model_fps=statistics.median(turn.model_fps for turn in pairs),
         loop_fps=statistics.median(turn.loop_fps for turn in pairs),
         ratio=round(statistics.median(turn.loop_fps / turn.model_fps for turn in pairs), 3),
@@ -190,12 +199,11 @@ def _first_image(footage: str) -> NDArray[np.uint8]:
     raise DataError(f"source {footage}: holds no frame")
 
 
-def _run_model(detector: Detector, image: NDArray[np.uint8], frames: int) -> float:
+def _run_model(bare: Session, tensor: NDArray[np.generic], frames: int) -> float:
     """Frames a second of the session alone."""
-    prepared = detector.preprocess(image)
     started_at = time.monotonic()
     for _ in range(frames):
-        detector.infer(prepared)
+        bare.run(tensor)
     return frames / (time.monotonic() - started_at)
 
 
@@ -209,6 +217,7 @@ def _run_loop(detector: Detector, footage: str, frames: int) -> RunSummary:
             provider=detector.provider,
             provider_share=detector.placement.share,
             dropped=source.dropped,
+            stale=source.stale,
             skipped=source.skipped,
         )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from edge.frame import Frame
 from edge.metrics import Meter, RunSummary
 from edge.sources import Source
+from edge.sources.source import DEFAULT_FPS
 from edge.tracker import Tracker
 from edge.zones import ZoneCounter
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from edge.sinks import Sink
 
 __all__ = ["Camera"]
-
-DEFAULT_FPS = 30.0
 
 
 @dataclass(slots=True, eq=False)
@@ -70,6 +69,7 @@ class Camera:
             provider=placement.provider,
             provider_share=placement.share,
             dropped=self.source.dropped,
+            stale=self.source.stale,
             skipped=self.source.skipped,
         )
         if self.zones is None:

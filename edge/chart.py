@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.ink import FONT
+
 if TYPE_CHECKING:
     from edge.bench import BenchReport
 
@@ -16,7 +18,6 @@ __all__ = ["draw_report"]
 
 _WIDTH, _ROW, _LABELS, _MARGIN = 960, 34, 250, 24
 _INK, _GREY, _OURS, _THEIRS = (40, 40, 40), (110, 110, 110), (190, 120, 30), (150, 150, 150)
-_FONT = cv2.FONT_HERSHEY_DUPLEX
 
 Bar = tuple[str, float, str, tuple[int, int, int]]
 
@@ -81,4 +82,4 @@ def _bars(canvas: NDArray[np.uint8], bars: Sequence[Bar], top: int) -> int:
 def _text(
     canvas: NDArray[np.uint8], text: str, x: int, y: int, color: tuple[int, int, int], size: float
 ) -> None:
-    cv2.putText(canvas, text, (x, y), _FONT, size, color, 1, cv2.LINE_AA)
+    cv2.putText(canvas, text, (x, y), FONT, size, color, 1, cv2.LINE_AA)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge.preprocess import InputBuffer
 from edge.providers import Placement
-from edge.session import Session
+from edge.session import Session, physical_cores
 from models.boxes import clip_boxes
 from models.detections import Detections
 from models.errors import DataError, ModelError, UsageError
@@ -21,8 +22,8 @@ from models.spec import ModelSpec, SpecOverrides
 
 __all__ = ["Detector", "Prepared", "read_spec"]
 
-# One that the model reads while the next image is written into the other.
-_BUFFERS = 2
+# Images at once: each has its own activations in memory, and more than this gain little.
+_MOST_PARALLEL = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,8 +31,8 @@ class Prepared:
     """An image as the model takes it.
 
     Attributes:
-        tensor: (1, 3, H, W) or (1, H, W, 3) in the dtype of the model's input. It is one of the detector's
-            two buffers and holds this image until `preprocess` has been called twice more.
+        tensor: (1, 3, H, W) or (1, H, W, 3) in the dtype of the model's input. It holds this image until
+            `preprocess` is called again in the same thread, which has one buffer for all of its images.
         letterbox: the way back to the source image.
     """
 
@@ -42,8 +43,11 @@ class Prepared:
 class Detector:
     """A detector on one ONNX file.
 
-    `detect` does three steps in a row: `preprocess`, `infer`, `postprocess`. A pipeline that overlaps or
-    times them calls them itself; each step may run in a thread of its own.
+    `detect` does three steps in a row: `preprocess`, `infer`, `postprocess`. A pipeline that times them calls
+    them itself. Any number of threads may detect at the same time.
+
+    Attributes:
+        parallel: how many images it is made for at the same time.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class Detector:
         overrides: SpecOverrides | None = None,
         allow_cpu: bool = False,
         threads: int | None = None,
+        throughput: bool = False,
     ) -> None:
         """Load a detector.
 
@@ -65,6 +70,8 @@ class Detector:
             overrides: facts that the file does not state, or states wrongly.
             allow_cpu: let the CPU run what the provider that was asked for does not.
             threads: CPU threads for one inference; None for one a core that this process may use.
+            throughput: for footage, where the rate counts and not how long each image takes: the cores are
+                shared out among the `parallel` images that are detected at the same time.
 
         Raises:
             NoInputError: there is no such file.
@@ -77,10 +84,13 @@ class Detector:
             if not 0 <= confidence <= 1:
                 raise UsageError(f"confidence {confidence}: expected 0 to 1")
             overrides = SpecOverrides(confidence=float(confidence)).over(overrides)
+        # Two threads that work on one image wait for each other at every layer; on an image each they do not.
+        # An accelerator takes one image at a time, and the next is prepared meanwhile.
+        self.parallel = min(physical_cores(), _MOST_PARALLEL) if throughput else 1
+        threads = threads or max(physical_cores() // self.parallel, 1)
         self._session = Session(Path(path), provider=provider, allow_cpu=allow_cpu, threads=threads)
         self._spec = read_spec(self._session, overrides)
-        self._buffers = [InputBuffer(self._spec) for _ in range(_BUFFERS)]
-        self._letterbox: Letterbox | None = None
+        self._own = threading.local()
 
     @property
     def path(self) -> Path:
@@ -138,16 +148,21 @@ class Detector:
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
             raise DataError(f"expected an image (H, W, 3) uint8, got {image.shape} {image.dtype}")
         height, width = image.shape[:2]
-        if self._letterbox is None or self._letterbox.source_size != (width, height):
-            self._letterbox = Letterbox.fit(
-                (width, height),
-                self._spec.input_size,
-                centered=self._spec.centered,
-                stretched=self._spec.stretched,
-                pad_value=self._spec.pad_value,
-            )
-        self._buffers.reverse()
-        return Prepared(self._buffers[0].fill(image, self._letterbox), self._letterbox)
+        letterbox = Letterbox.fit(
+            (width, height),
+            self._spec.input_size,
+            centered=self._spec.centered,
+            stretched=self._spec.stretched,
+            pad_value=self._spec.pad_value,
+        )
+        return Prepared(self._buffer().fill(image, letterbox), letterbox)
+
+    def _buffer(self) -> InputBuffer:
+        """The buffer of this thread."""
+        if not hasattr(self._own, "buffer"):
+            self._own.buffer = InputBuffer(self._spec)
+        buffer: InputBuffer = self._own.buffer
+        return buffer
 
     def infer(self, prepared: Prepared) -> list[NDArray[np.floating]]:
         """Second step: run the model.

@@ -15,7 +15,7 @@ import onnxruntime as ort
 import psutil
 
 from edge.codecs import readable_codecs, writable_codecs
-from edge.hardware import Accelerator, find_accelerators
+from edge.hardware import Accelerator, find_accelerators, usable_cores
 from edge.opencv import has_screen
 from edge.probe import probe
 from edge.providers import PROVIDERS
@@ -129,15 +129,10 @@ def _machine() -> Machine:
         system=platform.platform(terse=True),
         architecture=platform.machine(),
         processor=models[0] if models else platform.processor(),
-        cores=_usable_cores(),
+        cores=usable_cores(),
         memory_gb=round(psutil.virtual_memory().total / 1e9, 1),
         python=platform.python_version(),
     )
-
-
-def _usable_cores() -> int:
-    """Cores that this process may use; containers and taskset give it fewer than there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _providers() -> list[Provider]:

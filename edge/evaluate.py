@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.boxes import iou_matrix, xywh_to_xyxy
+from models.boxes import iou_matrix, xywh_to_xyxy, xyxy_to_xywh
+from models.detections import Detections
 from models.errors import DataError, UnavailableError
 
-__all__ = ["ClassScore", "PrecisionRecall", "Scores", "evaluate_boxes", "precision_recall"]
+__all__ = ["ClassScore", "PrecisionRecall", "Scores", "coco_results", "evaluate_boxes", "precision_recall"]
 
 Json = Mapping[str, Any]
 _MAX_BOXES = 100
@@ -74,6 +75,23 @@ class PrecisionRecall:
     def recall(self) -> float:
         """Share of the objects that were hit, in [0, 1]; 0 without objects."""
         return self.matched / self.truths if self.truths else 0.0
+
+
+def coco_results(image_id: int, found: Detections) -> list[dict[str, Any]]:
+    """Write detections as COCO results.
+
+    Args:
+        image_id: Of the image they were found in.
+        found: Boxes in pixels of that image.
+
+    Returns:
+        For each row `image_id`, `category_id` (its class id), `bbox` (xywh in pixels) and `score`.
+    """
+    columns = xyxy_to_xywh(found.xyxy), found.class_id, found.confidence
+    return [
+        {"image_id": image_id, "category_id": class_id, "bbox": bbox, "score": score}
+        for bbox, class_id, score in zip(*(column.tolist() for column in columns), strict=True)
+    ]
 
 
 def evaluate_boxes(

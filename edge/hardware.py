@@ -1,4 +1,4 @@
-"""Accelerators that this machine has, and what runs models on them."""
+"""Cores and accelerators of this machine, and what runs models on them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Accelerator", "find_accelerators"]
+__all__ = ["Accelerator", "find_accelerators", "usable_cores"]
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,15 @@ _PCI = {
 }
 # By what a board's device tree calls itself.
 _BOARDS = {"jetson": _JETSON, "tegra": _JETSON, "raspberry pi": _PI, "qcom": _QUALCOMM, "qualcomm": _QUALCOMM}
+
+
+def usable_cores() -> int:
+    """Cores that this process may use; containers and taskset give it fewer than there are.
+
+    Returns:
+        Their number, two for a physical core that runs two threads.
+    """
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def find_accelerators(

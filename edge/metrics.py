@@ -56,6 +56,7 @@ class RunSummary:
         provider_share: Part of its nodes that ran there, 0 to 1, the others on the CPU; None where unknown.
         frames: Frames that went through the model.
         dropped: Frames of a live source that a newer one replaced.
+        stale: Frames of a live source that were too old when their turn came.
         skipped: Frames that could not be read.
         seconds: From the arrival of the first frame to the last result acted upon.
         fps: `frames` over `seconds`.
@@ -74,6 +75,7 @@ class RunSummary:
     provider_share: float | None
     frames: int
     dropped: int
+    stale: int
     skipped: int
     seconds: float
     fps: float
@@ -101,6 +103,7 @@ class TotalSummary:
         provider_share: Part of its nodes that ran there, 0 to 1, the others on the CPU; None where unknown.
         frames: Frames of all sources that went through the model.
         dropped: Frames of live sources that a newer one replaced.
+        stale: Frames of live sources that were too old when their turn came.
         seconds: From the arrival of the first frame to the last result acted upon.
         fps: `frames` over `seconds`.
         peak_memory_mb: Largest resident memory of the process so far, in MB (10^6 bytes).
@@ -112,6 +115,7 @@ class TotalSummary:
     provider_share: float | None
     frames: int
     dropped: int
+    stale: int
     seconds: float
     fps: float
     peak_memory_mb: float
@@ -135,6 +139,7 @@ class TotalSummary:
             provider_share=sources[0].provider_share,
             frames=frames,
             dropped=sum(source.dropped for source in sources),
+            stale=sum(source.stale for source in sources),
             seconds=round(seconds, 3),
             fps=round(frames / seconds, 2) if seconds else 0.0,
             peak_memory_mb=peak_memory_mb(),
@@ -197,6 +202,7 @@ class Meter:
         provider: str,
         provider_share: float | None,
         dropped: int,
+        stale: int,
         skipped: int,
     ) -> RunSummary:
         """Sum up the run.
@@ -207,6 +213,7 @@ class Meter:
             provider: Execution provider that ran the model.
             provider_share: Part of its nodes that ran there; None where unknown.
             dropped: Frames that the source dropped.
+            stale: Frames that the source found too old.
             skipped: Frames that the source could not read.
 
         Returns:
@@ -220,6 +227,7 @@ class Meter:
             provider_share=provider_share,
             frames=self.frames,
             dropped=dropped,
+            stale=stale,
             skipped=skipped,
             seconds=round(seconds, 3),
             fps=round(self.frames / seconds, 2) if seconds else 0.0,

@@ -21,7 +21,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CODECS", "has_screen", "open_capture", "open_writer", "read_image"]
+from models.errors import DataError
+
+__all__ = ["CODECS", "has_screen", "open_capture", "open_writer", "read_image", "require_image"]
 
 CODECS = {".mp4": ("mp4v", "avc1"), ".avi": ("MJPG", "mp4v")}
 """Codecs to try for each container, first the one that every OpenCV build with FFmpeg encodes in software."""
@@ -91,6 +93,24 @@ def read_image(path: Path) -> NDArray[np.uint8] | None:
     if cut_off or not data:
         return None
     image: NDArray[np.uint8] | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    return image
+
+
+def require_image(path: Path) -> NDArray[np.uint8]:
+    """Read one image file that nothing can be done without.
+
+    Args:
+        path: As for `read_image`.
+
+    Returns:
+        As `read_image`.
+
+    Raises:
+        DataError: There is no whole image.
+    """
+    image = read_image(path)
+    if image is None:
+        raise DataError(f"{path}: not an image that can be read (corrupt or cut off)")
     return image
 
 

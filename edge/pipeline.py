@@ -1,14 +1,18 @@
 """The loop on the device: read, detect, track, act.
 
-Reading overlaps with detecting: a live source captures in its own thread and hands over its newest frame; of
-any other source a thread reads the next frame while the model works on this one, and none is ever lost.
+All of it overlaps, so that the model never waits. A live source captures in its own thread and hands over its
+newest frame as soon as the model is free: whatever was read ahead would be old by then. Of any other source a
+thread reads ahead, several frames are in the model at the same time where the detector is made for that, and
+what was found is acted upon in order; none is ever lost.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections import deque
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -34,8 +38,8 @@ class Timings:
 
     Attributes:
         latency_ms: From the arrival of the frame to its detections; the sum of the stages.
-        stages_ms: `wait` (arrived, not yet taken), `preprocess`, `infer`, `postprocess` and, where objects
-            are followed, `track`.
+        stages_ms: `wait` (for the model, and then for the frames before it), `preprocess`, `infer`,
+            `postprocess` and, where objects are followed, `track`.
     """
 
     latency_ms: float
@@ -104,15 +108,19 @@ def run_all(
         duration_s: Time in seconds after which to end.
     """
     ends_at = time.monotonic() + (duration_s if duration_s is not None else float("inf"))
-    with closing(in_turn([camera.source for camera in cameras], max_frames=max_frames)) as arrivals:
-        for number, arrival in arrivals:
+    sources = [camera.source for camera in cameras]
+    with (
+        closing(in_turn(sources, max_frames=max_frames)) as arrivals,
+        closing(_detected(arrivals, detector, _ahead(sources, detector))) as found,
+    ):
+        for number, item in found:
             camera = cameras[number]
-            if isinstance(arrival, Ended):
-                camera.end(arrival.error)
-                if arrival.error is not None and len(cameras) > 1:
-                    log.warning("%s; the other sources go on", arrival.error)
+            if isinstance(item, Ended):
+                camera.end(item.error)
+                if item.error is not None and len(cameras) > 1:
+                    log.warning("%s; the other sources go on", item.error)
             else:
-                result = _detect(arrival, detector, camera)
+                result = _result(item, camera)
                 for sink in (*sinks, *camera.sinks):
                     sink.write(result)
                 camera.meter.add(result)
@@ -135,33 +143,81 @@ def results(
         One result a frame, in order.
     """
     camera = Camera(source, Meter(detector.names), tracker=tracker, zones=zones)
-    with closing(in_turn([source])) as arrivals:
-        for _, arrival in arrivals:
-            if isinstance(arrival, Frame):
-                yield _detect(arrival, detector, camera)
-            elif arrival.error is not None:
-                raise arrival.error
+    with (
+        closing(in_turn([source])) as arrivals,
+        closing(_detected(arrivals, detector, _ahead([source], detector))) as found,
+    ):
+        for _, item in found:
+            if isinstance(item, _Found):
+                yield _result(item, camera)
+            elif item.error is not None:
+                raise item.error
 
 
-def _detect(frame: Frame, detector: Detector, camera: Camera) -> Result:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """What was found in one frame; `ready_at` is when, by the monotonic clock in seconds."""
+
+    frame: Frame
+    detections: Detections
+    stages_ms: Mapping[str, float]
+    ready_at: float
+
+
+def _ahead(sources: Sequence[Source], detector: Detector) -> int:
+    """Frames to take before the first of them is acted upon, so that the model has its next while we act."""
+    if detector.parallel == 1 or any(source.live for source in sources):
+        return 1
+    return detector.parallel + 1
+
+
+def _detected(
+    arrivals: Iterable[tuple[int, Frame | Ended]], detector: Detector, ahead: int
+) -> Generator[tuple[int, _Found | Ended], None, None]:
+    """Detect in frames as they arrive, and give them back in the same order."""
+    with ThreadPoolExecutor(detector.parallel, "detect") as pool:
+        taken: deque[tuple[int, Future[_Found] | Ended]] = deque()
+        for number, arrival in arrivals:
+            item = pool.submit(_detect, arrival, detector) if isinstance(arrival, Frame) else arrival
+            taken.append((number, item))
+            if len(taken) == ahead:
+                yield _first(taken)
+        while taken:
+            yield _first(taken)
+
+
+def _first(taken: deque[tuple[int, Future[_Found] | Ended]]) -> tuple[int, _Found | Ended]:
+    number, item = taken.popleft()
+    return number, item if isinstance(item, Ended) else item.result()
+
+
+def _detect(frame: Frame, detector: Detector) -> _Found:
     taken_at = time.monotonic()
     prepared = detector.preprocess(frame.image)
     prepared_at = time.monotonic()
     outputs = detector.infer(prepared)
     inferred_at = time.monotonic()
     detections = detector.postprocess(outputs, prepared.letterbox)
-    done_at = time.monotonic()
+    ready_at = time.monotonic()
     stages_ms = {
         "wait": (taken_at - frame.captured_at) * 1000,
         "preprocess": (prepared_at - taken_at) * 1000,
         "infer": (inferred_at - prepared_at) * 1000,
-        "postprocess": (done_at - inferred_at) * 1000,
+        "postprocess": (ready_at - inferred_at) * 1000,
     }
-    events = None
+    return _Found(frame, detections, stages_ms, ready_at)
+
+
+def _result(found: _Found, camera: Camera) -> Result:
+    """Follow what was found from the frames before, whose turn it was first."""
+    frame, detections, events = found.frame, found.detections, None
+    done_at = time.monotonic()
+    stages_ms = dict(found.stages_ms)
+    stages_ms["wait"] += (done_at - found.ready_at) * 1000
     if camera.tracker is not None:
         detections, events = _track(frame, detections, camera.tracker, camera)
-        found_at, done_at = done_at, time.monotonic()
-        stages_ms["track"] = (done_at - found_at) * 1000
+        turn_at, done_at = done_at, time.monotonic()
+        stages_ms["track"] = (done_at - turn_at) * 1000
     return Result(frame, detections, Timings((done_at - frame.captured_at) * 1000, stages_ms), events)
 
 

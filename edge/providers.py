@@ -68,7 +68,7 @@ class Placement:
 
     def __str__(self) -> str:
         rest = f", the CPU the others ({_some(self.operators)})" if self.operators else ""
-        share = "an unknown share" if self.share is None else f"{_percent(self.share)}"
+        share = "an unknown share" if self.share is None else _percent(self.share)
         nodes = "" if self.provider == "cpu" else f", {share} of nodes{rest}"
         return f"{self.provider}{nodes}{f'; {self.refused}' if self.refused else ''}"
 

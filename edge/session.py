@@ -11,11 +11,12 @@ import onnxruntime as ort
 import psutil
 from numpy.typing import NDArray
 
+from edge.hardware import usable_cores
 from edge.providers import first_line, open_session
 from models.errors import ModelError, NoInputError
 from models.spec import TensorInfo
 
-__all__ = ["Session"]
+__all__ = ["Session", "physical_cores"]
 
 _DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64"}
 _MAX_BYTES = 1 << 31
@@ -34,7 +35,13 @@ class Session:
     """
 
     def __init__(
-        self, path: Path, *, provider: str = "auto", allow_cpu: bool = False, threads: int | None = None
+        self,
+        path: Path,
+        *,
+        provider: str = "auto",
+        allow_cpu: bool = False,
+        threads: int | None = None,
+        bare: bool = False,
     ) -> None:
         """Load a model.
 
@@ -44,6 +51,7 @@ class Session:
                 to run every node.
             allow_cpu: let the CPU run what the provider that was asked for does not.
             threads: CPU threads for one inference; None for one a core that this process may use.
+            bare: leave everything but safety to onnxruntime's own settings, as a measure for ours.
 
         Raises:
             NoInputError: there is no such file.
@@ -54,7 +62,7 @@ class Session:
         self.path = path
         model = _read(path)
         self._session, self.placement = open_session(
-            model, path, _options(threads), provider=provider, allow_cpu=allow_cpu
+            model, path, _options(threads, bare=bare), provider=provider, allow_cpu=allow_cpu
         )
         self.metadata: Mapping[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         self.inputs = tuple(_tensor_info(node) for node in self._session.get_inputs())
@@ -98,27 +106,34 @@ def _read(path: Path) -> bytes:
         raise NoInputError(f"{path}: cannot read the model file ({error.strerror})") from error
 
 
-def _options(threads: int | None) -> ort.SessionOptions:
+def _options(threads: int | None, *, bare: bool) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.log_severity_level = _FATAL_ONLY
+    # Weights in a second file would be read from wherever the model says. Nothing lies below the null device.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
+    if bare:
+        return options
     # Threads and graph optimisation are not chosen by measuring at start. Over yolo26n, the demo's detector
     # and NanoDet, all optimisations were never slower and up to 2.5 times as fast as fewer; one thread a core
     # lost to fewer by no more than the noise of a busy machine, in which such a measurement would drown.
-    options = ort.SessionOptions()
-    options.log_severity_level = _FATAL_ONLY
-    options.intra_op_num_threads = threads or _usable_cores()
+    options.intra_op_num_threads = threads or physical_cores()
     options.inter_op_num_threads = 1
+    # A plan that reserves the most that one inference needs in one piece is no faster than the arena alone,
+    # and two inferences at a time took 36 MB more with it (yolo26n, 640 px).
+    options.enable_mem_pattern = False
     # Threads that wait by spinning take the cores from decoding and drawing: on two busy cores an inference
     # took 56 ms with, and 29 ms without.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Weights in a second file would be read from wherever the model says. Nothing lies below the null device.
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     return options
 
 
-def _usable_cores() -> int:
-    """Physical cores, as far as this process may use them: two threads on one core slow each other down."""
-    physical = psutil.cpu_count(logical=False) or 1
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else physical
-    return min(physical, usable)
+def physical_cores() -> int:
+    """Count the cores for inference: two threads on one core slow each other down.
+
+    Returns:
+        Physical cores, as far as this process may use them.
+    """
+    return min(psutil.cpu_count(logical=False) or 1, usable_cores())
 
 
 def _tensor_info(node: ort.NodeArg) -> TensorInfo:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from edge.sources.source import DEFAULT_FPS
 from models.detections import Detections
 from models.errors import UnavailableError
 
@@ -58,7 +59,7 @@ class Tracker:
         start = confidence + START_SHARE * (1 - confidence)
         options: dict[str, Any] = {
             "lost_track_buffer": round(30 * LOST_S),  # the library counts it at 30 frames a second
-            "frame_rate": fps or 30.0,
+            "frame_rate": fps or DEFAULT_FPS,
             "track_activation_threshold": start,
         }
         if method == "bytetrack":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,11 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from edge.sources.images import is_image
+from models.digest import DatasetDigest
 from models.errors import DataError, NoInputError
 
 __all__ = ["Dataset", "LabelledImage", "open_dataset"]
-
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +72,7 @@ def open_dataset(root: Path) -> Dataset:
         raise NoInputError(f"{path}: no such file; a dataset has data.yaml, images/ and labels/")
     config = _read_config(path)
     names = _names(config, path)
-    digest = hashlib.sha256("\0".join(names).encode())
+    digest = DatasetDigest(names)
     splits = [_read_split(root, config, split, names, digest) for split in ("train", "val")]
     return Dataset(root, names, splits[0], splits[1], digest.hexdigest())
 
@@ -98,7 +97,7 @@ def _names(config: Mapping[str, Any], path: Path) -> tuple[str, ...]:
 
 
 def _read_split(
-    root: Path, config: Mapping[str, Any], split: str, names: tuple[str, ...], digest: hashlib._Hash
+    root: Path, config: Mapping[str, Any], split: str, names: tuple[str, ...], digest: DatasetDigest
 ) -> tuple[LabelledImage, ...]:
     where = config.get(split)
     if where is None:
@@ -107,15 +106,14 @@ def _read_split(
     folder = base / where if isinstance(where, str) else None
     if folder is None or not folder.is_dir():
         raise DataError(f"{root / 'data.yaml'}: {split} must name a folder of images, got {where!r}")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    paths = sorted(path for path in folder.rglob("*") if is_image(path))
     images = []
     for path in paths:
         label_path = _label_path(path)
         text = label_path.read_bytes() if label_path.is_file() else b""
         class_id, xywh = _parse_labels(text, label_path, names)
         images.append(LabelledImage(path, class_id, xywh))
-        for part in (split.encode(), path.relative_to(folder).as_posix().encode(), path.read_bytes(), text):
-            digest.update(len(part).to_bytes(8, "big") + part)
+        digest.add(split, path.relative_to(folder).as_posix(), path.read_bytes(), text)
     return tuple(images)
 
 

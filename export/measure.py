@@ -13,13 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.detector import Detector
-from edge.evaluate import Scores, evaluate_boxes
+from edge.evaluate import Scores, coco_results, evaluate_boxes
 from edge.opencv import read_image
 from edge.progress import progress
 from export.dataset import LabelledImage
 from export.parity import Parity, TorchDetector, compare, merge
-from models.boxes import xyxy_to_xywh
-from models.detections import Detections
 from models.errors import DataError
 
 __all__ = ["LOWEST_CONFIDENCE", "Measurement", "measure"]
@@ -75,7 +73,7 @@ def measure(reference: TorchDetector, bundle: Detector, images: Sequence[Labelle
         times_ms.append((time.perf_counter() - began) * 1e3)
         actual = bundle.postprocess(outputs, prepared.letterbox)
         parities.append(compare(expected[number], actual))
-        found += _coco_results(number, actual)
+        found += coco_results(number, actual)
         size = (image.shape[1], image.shape[0])
         truth["images"].append({"id": number, "width": size[0], "height": size[1]})
         truth["annotations"] += _coco_labels(number, labelled, size, first_id=len(truth["annotations"]) + 1)
@@ -106,12 +104,3 @@ def _coco_labels(number: int, labelled: LabelledImage, size: tuple[int, int], *,
             }
         )
     return annotations
-
-
-def _coco_results(number: int, found: Detections) -> list[Json]:
-    boxes = xyxy_to_xywh(found.xyxy).tolist()
-    rows = zip(boxes, found.class_id.tolist(), found.confidence.tolist(), strict=True)
-    return [
-        {"image_id": number, "category_id": class_id, "bbox": box, "score": confidence}
-        for box, class_id, confidence in rows
-    ]

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from models.errors import DataError, NoInputError
+from models.errors import DataError, NoInputError, first_mistake
 
 __all__ = ["Epoch", "RunRecord", "read_record", "write_record"]
 
@@ -106,6 +106,4 @@ def read_record(run: Path) -> RunRecord:
     try:
         return RunRecord.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "content"
-        raise DataError(f"{path}, {where}: {first['msg']}") from error
+        raise DataError(f"{path}, {first_mistake(error, 'content')}") from error

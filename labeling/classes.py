@@ -85,12 +85,11 @@ def learn_classes(
     rng = np.random.default_rng(seed)
     classes = len(exemplars.names)
     examples = [_examples(rehearsal, classes, rng) for rehearsal in rehearsals]
-    strength = _best_strength(examples)
-    unseen = []
-    for number, rehearsal in enumerate(rehearsals):
-        others = [*examples[:number], *examples[number + 1 :]] or examples
-        model = ClassModel(_fitted(others, strength), classes)
-        unseen.append(model.probabilities(rehearsal.image, rehearsal.found))
+    strength, without_one = _best_strength(examples)
+    unseen = [
+        ClassModel(classifier, classes).probabilities(rehearsal.image, rehearsal.found)
+        for classifier, rehearsal in zip(without_one, rehearsals, strict=True)
+    ]
     return ClassModel(_fitted(examples, strength), classes), unseen
 
 
@@ -171,18 +170,18 @@ def _fitted(examples: Sequence[_Examples], strength: float) -> Pipeline:
     )
 
 
-def _best_strength(examples: Sequence[_Examples]) -> float:
-    """The strength whose probabilities are best on the frame left out, over all frames."""
+def _best_strength(examples: Sequence[_Examples]) -> tuple[float, list[Pipeline]]:
+    """The strength whose probabilities are best on the frame left out, over all frames.
+
+    With it come the classifiers that chose it, each fitted without one frame; of one frame, one that saw it.
+    """
     if len(examples) < 2:
-        return _STRENGTHS[1]
-    losses = [
-        sum(
-            _loss(_fitted([*examples[:number], *examples[number + 1 :]], strength), left_out)
-            for number, left_out in enumerate(examples)
-        )
-        for strength in _STRENGTHS
-    ]
-    return _STRENGTHS[int(np.argmin(losses))]
+        return _STRENGTHS[1], [_fitted(examples, _STRENGTHS[1])]
+    parts = [[*examples[:number], *examples[number + 1 :]] for number in range(len(examples))]
+    fitted = [[_fitted(others, strength) for others in parts] for strength in _STRENGTHS]
+    losses = [sum(map(_loss, classifiers, examples)) for classifiers in fitted]
+    best = int(np.argmin(losses))
+    return _STRENGTHS[best], fitted[best]
 
 
 def _loss(classifier: Pipeline, examples: _Examples) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections import Counter
@@ -18,6 +17,7 @@ from pycocotools import mask as rle
 from labeling.frames import FrameEntry
 from labeling.ledger import FrameResult, Label
 from labeling.split import Split
+from models.digest import DatasetDigest
 
 __all__ = ["DatasetReport", "LabelledFrame", "write_dataset"]
 
@@ -152,7 +152,6 @@ class _CocoFile:
             self._annotate(label, result)
 
     def _annotate(self, label: Label, result: FrameResult) -> None:
-        x1, y1, x2, y2 = label.xyxy
         segmentation = {
             "size": [result.height, result.width],
             "counts": label.counts or _filled_box(label, result),
@@ -162,7 +161,7 @@ class _CocoFile:
                 "id": len(self._annotations) + 1,
                 "image_id": len(self._images),
                 "category_id": label.class_id + 1,
-                "bbox": [x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)],
+                "bbox": _bbox(label),
                 "area": int(rle.area(segmentation)),
                 "segmentation": segmentation,
                 "iscrowd": 0,
@@ -181,6 +180,12 @@ class _CocoFile:
             "categories": self._categories,
         }
         path.write_text(json.dumps(coco), encoding="utf-8")
+
+
+def _bbox(label: Label) -> list[float]:
+    """COCO's xywh, without the long tails of a subtraction."""
+    x1, y1, x2, y2 = label.xyxy
+    return [x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)]
 
 
 def _filled_box(label: Label, result: FrameResult) -> str:
@@ -206,12 +211,11 @@ class _Review:
         for label in frame.result.unsure:
             name = self._names[label.class_id]
             self.by_class[name] += 1
-            x1, y1, x2, y2 = label.xyxy
             self._unsure.append(
                 {
                     "file": frame.entry.file,
                     "split": frame.split.value,
-                    "bbox": [x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)],
+                    "bbox": _bbox(label),
                     "maybe": name,
                     "score": label.score,
                     "prompt": label.prompt,
@@ -224,11 +228,10 @@ class _Review:
 
 
 def _digest(folder: Path, names: Sequence[str]) -> str:
-    digest = hashlib.sha256("\0".join(names).encode())
+    digest = DatasetDigest(names)
     for split in _SPLITS:
         images = folder / "images" / split.value
         for path in sorted(images.iterdir()):
-            text = (folder / "labels" / split.value / path.name).with_suffix(".txt").read_bytes()
-            for part in (split.value.encode(), path.name.encode(), path.read_bytes(), text):
-                digest.update(len(part).to_bytes(8, "big") + part)
+            labels = (folder / "labels" / split.value / path.name).with_suffix(".txt").read_bytes()
+            digest.add(split.value, path.name, path.read_bytes(), labels)
     return digest.hexdigest()

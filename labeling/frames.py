@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edge.sources.images import is_image
-from models.errors import DataError, EdgeloopError, NoInputError
+from models.errors import DataError, EdgeloopError, NoInputError, first_mistake
 
 __all__ = ["FrameEntry", "FrameWriter", "read_frames"]
 
@@ -115,9 +115,7 @@ def _listed(path: Path) -> Iterator[FrameEntry]:
         try:
             entry = FrameEntry.model_validate_json(line)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "line"
-            raise DataError(f"{path}:{number}: {where}: {first['msg']}") from error
+            raise DataError(f"{path}:{number}: {first_mistake(error, 'line')}") from error
         if Path(entry.file).name != entry.file:
             raise DataError(f"{path}:{number}: file must be a name in this folder, got {entry.file!r}")
         yield entry

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.opencv import read_image
+from labeling.instances import Image, read_instances, read_listed
 from labeling.looks import measured, perceptual_hash
-from models.errors import DataError, NoInputError
 
 __all__ = ["DatasetStats", "Leak", "read_stats"]
-
-Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,39 +82,24 @@ def read_stats(
         NoInputError: There is no such dataset, or an image of it is missing.
         DataError: It is not one that `edgeloop label` wrote, or an image cannot be read.
     """
-    coco = _read(dataset / "instances.json")
-    images, annotations = coco["images"], coco["annotations"]
-    split = {image["id"]: image["split"] for image in images}
-    names = {category["id"]: category["name"] for category in coco["categories"]}
+    coco = read_instances(dataset)
+    split = {image.id: image.split for image in coco.images}
+    names = {category.id: category.name for category in coco.categories}
     labels = {name: Counter[str]() for name in names.values()}
     sides: dict[str, list[float]] = {name: [] for name in names.values()}
-    for annotation in annotations:
-        name = names[annotation["category_id"]]
-        labels[name][split[annotation["image_id"]]] += 1
-        sides[name].append(float(np.sqrt(annotation["bbox"][2] * annotation["bbox"][3])))
-    labelled = {annotation["image_id"] for annotation in annotations}
+    for annotation in coco.annotations:
+        name = names[annotation.category_id]
+        labels[name][split[annotation.image_id]] += 1
+        sides[name].append(math.sqrt(annotation.bbox[2] * annotation.bbox[3]))
+    labelled = {annotation.image_id for annotation in coco.annotations}
     return DatasetStats(
         images=dict(Counter(split.values())),
         empty=dict(Counter(of for image_id, of in split.items() if image_id not in labelled)),
         labels={name: dict(count) for name, count in labels.items()},
         sides_px={name: _percentiles(values) for name, values in sides.items() if values},
-        prompts=dict(Counter(annotation["prompt"] for annotation in annotations)),
-        leaks=_leaks(dataset, images, within_frames, within_bits, advance),
+        prompts=dict(Counter(annotation.prompt for annotation in coco.annotations)),
+        leaks=_leaks(dataset, coco.images, within_frames, within_bits, advance),
     )
-
-
-def _read(path: Path) -> Json:
-    try:
-        coco: Json = json.loads(path.read_text(encoding="utf-8"))
-        missing = {"images", "annotations", "categories"} - coco.keys()
-        missing |= {"split", "source", "frame_index"} - (coco["images"] or [{}])[0].keys()
-    except FileNotFoundError as error:
-        raise NoInputError(f"{path}: no such file; expected a dataset that edgeloop label wrote") from error
-    except (ValueError, KeyError, AttributeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not the instances.json of a dataset ({error})") from error
-    if missing:
-        raise DataError(f"{path}: has no {', '.join(sorted(missing))}; expected what edgeloop label writes")
-    return coco
 
 
 def _percentiles(values: Sequence[float]) -> tuple[float, float, float]:
@@ -128,46 +109,41 @@ def _percentiles(values: Sequence[float]) -> tuple[float, float, float]:
 
 def _leaks(
     dataset: Path,
-    images: Sequence[Json],
+    images: Sequence[Image],
     within_frames: int,
     within_bits: int,
     advance: Callable[[int], None],
 ) -> list[Leak]:
-    train = [image for image in images if image["split"] == "train"]
-    val = [image for image in images if image["split"] == "val"]
+    train = [image for image in images if image.split == "train"]
+    val = [image for image in images if image.split == "val"]
     if not train or not val:
         return []
-    codes = np.stack([_code(dataset / image["file_name"], advance) for image in train])
+    codes = np.stack([_code(dataset, image, advance) for image in train])
     leaks = []
     for image in val:
-        place, apart = _nearest(image, train)
-        if apart is not None and apart <= within_frames:
-            leaks.append(Leak(image["file_name"], train[place]["file_name"], apart, None))
+        beside = _nearest(image, train)
+        if beside is not None and _frames_apart(image, beside) <= within_frames:
+            leaks.append(Leak(image.file_name, beside.file_name, _frames_apart(image, beside), None))
             advance(1)
             continue
-        bits = (codes != _code(dataset / image["file_name"], advance)).sum(axis=1)
+        bits = (codes != _code(dataset, image, advance)).sum(axis=1)
         if bits.min() <= within_bits:
-            like = train[int(bits.argmin())]["file_name"]
-            leaks.append(Leak(image["file_name"], like, None, int(bits.min())))
+            leaks.append(Leak(image.file_name, train[int(bits.argmin())].file_name, None, int(bits.min())))
     return leaks
 
 
-def _nearest(image: Json, train: Sequence[Json]) -> tuple[int, int | None]:
-    """Row of the training frame of the same source that is closest, and how many frames away it is."""
-    apart = [
-        abs(other["frame_index"] - image["frame_index"]) if other["source"] == image["source"] else None
-        for other in train
-    ]
-    known = [(distance, row) for row, distance in enumerate(apart) if distance is not None]
-    return (min(known)[1], min(known)[0]) if known else (0, None)
+def _nearest(image: Image, train: Sequence[Image]) -> Image | None:
+    """The training frame of the same source that is closest, if there is one."""
+    same = (other for other in train if other.source == image.source)
+    return min(same, key=lambda other: _frames_apart(image, other), default=None)
 
 
-def _code(path: Path, advance: Callable[[int], None]) -> NDArray[np.bool_]:
-    if not path.is_file():
-        raise NoInputError(f"{path}: no such file, but instances.json lists it")
-    image = read_image(path)
-    if image is None:
-        raise DataError(f"{path}: not an image that can be read (corrupt or cut off)")
+def _frames_apart(one: Image, other: Image) -> int:
+    return abs(one.frame_index - other.frame_index)
+
+
+def _code(dataset: Path, image: Image, advance: Callable[[int], None]) -> NDArray[np.bool_]:
+    """The perceptual hash of an image, 256 bits."""
+    code: NDArray[np.bool_] = perceptual_hash(measured(read_listed(dataset, image))).hash.ravel()
     advance(1)
-    code: NDArray[np.bool_] = perceptual_hash(measured(image)).hash.ravel()
     return code

@@ -66,6 +66,8 @@ class _Sighting:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Frame:
+    """A frame that waits; its sightings are in the order of its labels, then of its unsure ones."""
+
     number: int
     result: FrameResult
     sightings: Sequence[_Sighting]
@@ -169,11 +171,11 @@ class _Linker:
 
     def _is_flicker(self, sighting: _Sighting, frame: _Frame) -> bool:
         """Whether nothing was there before and after, in a frame whose other labels are seen there."""
-        others = [
-            other for other in frame.sightings if other is not sighting and other.label in frame.result.labels
-        ]
-        steady = sum(_goes_on(other) for other in others)
-        return not _goes_on(sighting) and bool(others) and steady >= _STEADY_SHARE * len(others)
+        if _goes_on(sighting):
+            return False
+        sure = frame.sightings[: len(frame.result.labels)]
+        others = [other for other in sure if other is not sighting]
+        return bool(others) and sum(map(_goes_on, others)) >= _STEADY_SHARE * len(others)
 
     def _missing(self, frame: _Frame, labels: Sequence[Label]) -> Iterator[Label]:
         """Labels for sure objects that are seen right before and right after, but not in this frame."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edge.opencv import read_image
+from edge.opencv import require_image
 from edge.sources.images import is_image
 from models.errors import DataError, NoInputError
 
@@ -49,10 +49,7 @@ def read_yolo_boxes(folder: Path, frames_folder: Path) -> dict[str, Any]:
     for number, file in enumerate(files):
         if file.stem not in frames:
             raise DataError(f"{file}: there is no image {file.stem} in {frames_folder}")
-        image = read_image(frames[file.stem])
-        if image is None:
-            raise DataError(f"{frames[file.stem]}: not an image that can be read (corrupt or cut off)")
-        height, width = image.shape[:2]
+        height, width = require_image(frames[file.stem]).shape[:2]
         images.append({"id": number, "file_name": frames[file.stem].name})
         for row, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
             if line.strip():

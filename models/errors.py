@@ -13,7 +13,20 @@ and leaves with `exit_code` (the numbers are those of BSD's sysexits.h).
 
 from __future__ import annotations
 
-__all__ = ["DataError", "EdgeloopError", "ModelError", "NoInputError", "UnavailableError", "UsageError"]
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+__all__ = [
+    "DataError",
+    "EdgeloopError",
+    "ModelError",
+    "NoInputError",
+    "UnavailableError",
+    "UsageError",
+    "first_mistake",
+]
 
 
 class EdgeloopError(Exception):
@@ -48,3 +61,17 @@ class UnavailableError(EdgeloopError):
     """A device, stream, execution provider or optional package that is not available."""
 
     exit_code = 69
+
+
+def first_mistake(error: ValidationError, whole: str) -> str:
+    """The first thing that is wrong with data from outside, in one line.
+
+    Args:
+        error: From pydantic.
+        whole: What to call the place of a mistake that is not in one field.
+
+    Returns:
+        Where and what, such as "images.0.width: Field required".
+    """
+    first = error.errors(include_url=False, include_context=False)[0]
+    return f"{'.'.join(map(str, first['loc'])) or whole}: {first['msg']}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from models.errors import ModelError
 from models.facts import MAX_SIDE, MIN_SIDE, Dtype, Layout, SpecOverrides
-from models.heads import Head, cell_count, nanodet
+from models.heads import Head, cell_count, fastestdet, nanodet
 from models.literals import shorten
 
 __all__ = ["TensorInfo", "check_output", "facts_from_input", "head_from_output"]
@@ -89,13 +89,9 @@ def head_from_output(outputs: Sequence[TensorInfo], input_size: tuple[int, int])
     if _is_nanodet(outputs, input_size):
         return "nanodet"
     output = _only_output(outputs)
-    width, height = input_size
     cells = cell_count(input_size)
     match output.shape[1:]:
-        case (int(channels), rows, columns) if channels > 5 and (rows, columns) == (
-            height // 16,
-            width // 16,
-        ):
+        case (int(channels), *grid) if channels > 5 and tuple(grid) == fastestdet.grid_shape(input_size):
             return "fastestdet"
         case (int(rows), 6) if rows != cells:
             return "end2end"
@@ -136,7 +132,6 @@ def _read_as(
     """Whether outputs are what a head writes, and for how many classes, None where that is open."""
     if head == "nanodet":
         return _is_nanodet(outputs, input_size), outputs[0].shape[-1] if outputs else None
-    width, height = input_size
     match _only_output(outputs).shape[1:]:
         case (_, third) if head == "end2end":
             return third in (None, 6), None
@@ -146,8 +141,8 @@ def _read_as(
             fits = second in (None, cell_count(input_size)) and (third is None or third > 5)
             return fits, None if third is None else third - 5
         case (int(second), third, fourth) if head == "fastestdet":
-            fits = third in (None, height // 16) and fourth in (None, width // 16)
-            return fits and second > 5, second - 5
+            rows, columns = fastestdet.grid_shape(input_size)
+            return third in (None, rows) and fourth in (None, columns) and second > 5, second - 5
     return False, None
 
 

@@ -13,7 +13,8 @@ import click
 
 from edge.commands.options import model_options
 from edge.peer import PEERS
-from models.errors import DataError, NoInputError, UsageError
+from edge.targets import check_target
+from models.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from edge.bench import BenchReport
@@ -46,8 +47,8 @@ def bench(
 ) -> None:
     """Measure the loop against the bare model.
 
-    The session alone and the whole loop around it take turns, and the ratio of their rates says what
-    reading, preparing and decoding cost. SOURCE is as for `edgeloop run`; the default scene is recorded
+    onnxruntime alone, with its own settings, and the whole loop take turns, and the ratio of their rates says
+    what reading, preparing and decoding cost. SOURCE is as for `edgeloop run`; the default scene is recorded
     first, so that drawing it costs nothing. The time to the first detection and the memory are those of a
     process of its own. `--against ultralytics` lets `yolo predict` run the same file on the same footage,
     three times each in new processes that take turns.
@@ -84,7 +85,8 @@ def _lines(report: BenchReport) -> Iterator[tuple[str, str]]:
     yield "model", f"{report.model} on {report.provider}{share}"
     yield "source", f"{report.source}, {len(report.turns)} turns of {report.frames} frames"
     yield "bare model", f"{report.model_fps:.1f} fps"
-    yield "loop", f"{report.loop_fps:.1f} fps"
+    several = f", {report.parallel} frames in the model at a time" if report.parallel > 1 else ""
+    yield "loop", f"{report.loop_fps:.1f} fps{several}"
     ratios = [turn.loop_fps / turn.model_fps for turn in report.turns]
     yield "ratio", f"{report.ratio:.3f}  (turns {min(ratios):.3f} to {max(ratios):.3f})"
     for stage, spent_ms in report.stages_ms.items():
@@ -113,7 +115,4 @@ def _check_plot(path: Path | None, overwrite: bool) -> None:
         return
     if path.suffix.lower() != ".png":
         raise UsageError(f"plot {path}: unknown suffix; expected .png")
-    if path.exists() and not overwrite:
-        raise DataError(f"plot {path}: the file exists; name another one or give --overwrite")
-    if not path.parent.is_dir():
-        raise NoInputError(f"plot {path}: no such folder {path.parent}")
+    check_target("plot", path, overwrite=overwrite)

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from edge.metrics import RunSummary, TotalSummary
-from models.errors import DataError, NoInputError
+from edge.targets import check_target
 
 __all__ = ["check_summary", "conclude"]
 
@@ -25,12 +25,8 @@ def check_summary(path: Path | None, overwrite: bool) -> None:
         DataError: It exists.
         NoInputError: Its folder does not exist.
     """
-    if path is None:
-        return
-    if path.exists() and not overwrite:
-        raise DataError(f"summary {path}: the file exists; name another one or give --overwrite")
-    if not path.parent.is_dir():
-        raise NoInputError(f"summary {path}: no such folder {path.parent}")
+    if path is not None:
+        check_target("summary", path, overwrite=overwrite)
 
 
 def conclude(figures: RunSummary | TotalSummary, path: Path | None) -> None:
@@ -58,7 +54,7 @@ def _several(figures: TotalSummary) -> Iterator[str]:
             yield f"  failed    {source.error}"
     rate = _rate(figures.frames, figures.seconds, figures.fps)
     yield f"{rate}  (all {len(figures.sources)} sources on {figures.provider})"
-    yield f"  lost      {figures.dropped} dropped"
+    yield f"  lost      {figures.dropped} dropped, {figures.stale} stale"
     yield f"  memory    {figures.peak_memory_mb:.0f} MB at most"
 
 
@@ -70,7 +66,7 @@ def _source(figures: RunSummary) -> Iterator[str]:
         yield f"  latency   p50 {p.p50:.1f}  p95 {p.p95:.1f}  p99 {p.p99:.1f} ms from capture to result"
         stages = "  ".join(f"{stage} {spent:.1f}" for stage, spent in figures.stages_ms.items())
         yield f"  stages    {stages} ms"
-    yield f"  lost      {figures.dropped} dropped, {figures.skipped} unreadable"
+    yield f"  lost      {figures.dropped} dropped, {figures.stale} stale, {figures.skipped} unreadable"
     found = ", ".join(f"{count} {name}" for name, count in figures.detections.items())
     yield f"  found     {found or 'nothing'}"
     for zone, classes in (figures.zones or {}).items():

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from edge.detector import Detector
     from edge.metrics import RunSummary, TotalSummary
     from edge.sinks import Sink
-    from edge.sources import Source
+    from edge.sources import LivePolicy, Source
     from edge.zones import ZoneFile
 
 __all__ = ["run"]
@@ -49,6 +49,21 @@ INTERRUPTED = 130
 @click.option("--show", is_flag=True, help="Show annotated frames in a window; q ends.")
 @click.option("--summary", type=click.Path(path_type=Path), help="Write the closing figures as JSON.")
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+@click.option(
+    "--max-age",
+    type=click.FloatRange(0, min_open=True),
+    default=1.0,
+    show_default=True,
+    metavar="S",
+    help="Drop a live frame that has waited longer.",
+)
+@click.option(
+    "--reconnect",
+    type=click.FloatRange(0),
+    default=0.0,
+    metavar="S",
+    help="Seconds for which to open a camera or stream again that broke off.  [default: 0]",
+)
 @click.option("--max-frames", type=click.IntRange(1), metavar="N", help="End each SOURCE after N frames.")
 @click.option("--duration", type=click.FloatRange(0, min_open=True), metavar="S", help="End after S seconds.")
 @model_options
@@ -62,6 +77,8 @@ def run(
     show: bool,
     summary: Path | None,
     overwrite: bool,
+    max_age: float,
+    reconnect: float,
     max_frames: int | None,
     duration: float | None,
     **model_settings: Any,
@@ -70,7 +87,8 @@ def run(
 
     MODEL is an ONNX file. SOURCE is a camera (0), a video or image file, a folder or glob of images, an
     rtsp:// or http:// address, or synth:NAME?fps=30. Live sources drop frames rather than fall behind, and
-    every drop is counted; of anything else every frame counts. Ctrl-C ends the run and completes the video.
+    every drop is counted; of anything else every frame counts, and the model works on several at a time.
+    Ctrl-C ends the run and completes the video.
 
     Several sources share the model in turn; one that fails or ends leaves the others running.
 
@@ -88,14 +106,15 @@ def run(
     from edge.commands.conclude import check_summary, conclude
     from edge.detector import Detector
     from edge.sinks import JsonLines, StatusLine
+    from edge.sources import LivePolicy, is_footage
 
     check_summary(summary, overwrite)
-    detector = Detector(model, **model_settings)
+    detector = Detector(model, throughput=all(map(is_footage, sources)), **model_settings)
     places = list(_places(zones, sources, detector))
     with ExitStack() as opened:
         cameras = [
             _camera(detector, opened.enter_context(source), track, place)
-            for source, place in zip(_open(sources), places, strict=True)
+            for source, place in zip(_open(sources, LivePolicy(max_age, reconnect)), places, strict=True)
         ]
         _check_names(cameras)
         stop = partial(_stop, cameras)
@@ -119,11 +138,12 @@ def run(
         click.get_current_context().exit(INTERRUPTED)
 
 
-def _open(sources: Sequence[str]) -> Iterator[Source]:
+def _open(sources: Sequence[str], policy: LivePolicy) -> Iterator[Source]:
     """Every source; where there are others, one that does not answer is left to fail alone."""
     from edge.sources import open_source, open_source_or_absent
 
-    yield from map(open_source if len(sources) == 1 else open_source_or_absent, sources)
+    opened = open_source if len(sources) == 1 else open_source_or_absent
+    yield from (opened(source, policy) for source in sources)
 
 
 def _places(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edge.annotate import annotate, color_of
 from edge.demo.truth import SceneTruth
 from edge.detector import Detector
+from edge.ink import FONT
 from models.boxes import xywh_to_xyxy
 from models.detections import Detections
 
@@ -104,7 +105,7 @@ def _sheet(rows: list[tuple[Image, Image, Image]]) -> Image:
     for column, title in enumerate(_TITLES):
         left = _MARGIN + column * (width + _MARGIN)
         place = (left, _HEADER - 15)
-        cv2.putText(sheet, title, place, cv2.FONT_HERSHEY_DUPLEX, width / 900, _INK, 1, cv2.LINE_AA)
+        cv2.putText(sheet, title, place, FONT, width / 900, _INK, 1, cv2.LINE_AA)
         for row, pictures in enumerate(rows):
             top = _HEADER + row * (height + _MARGIN)
             sheet[top : top + height, left : left + width] = pictures[column]

@@ -8,9 +8,8 @@ from typing import Any
 
 from edge.demo.truth import SceneTruth
 from edge.detector import Detector
-from edge.evaluate import evaluate_boxes, precision_recall
+from edge.evaluate import coco_results, evaluate_boxes, precision_recall
 from edge.progress import progress
-from models.boxes import xyxy_to_xywh
 
 __all__ = ["score_detector", "score_labels"]
 
@@ -68,17 +67,8 @@ def score_detector(truth: SceneTruth, bundle: Path, *, start: int, count: int, s
     indices = range(start, start + count * step, step)
     found: list[CocoResult] = []
     for index in progress(indices, "Scoring"):
-        detections = detector.detect(truth.scene.render(index))
-        boxes = xyxy_to_xywh(detections.xyxy).tolist()
-        for row, box in enumerate(boxes):
-            found.append(
-                {
-                    "image_id": index,
-                    "category_id": class_ids[int(detections.class_id[row])],
-                    "bbox": box,
-                    "score": float(detections.confidence[row]),
-                }
-            )
+        results = coco_results(index, detector.detect(truth.scene.render(index)))
+        found += [{**result, "category_id": class_ids[result["category_id"]]} for result in results]
     expected = truth.coco((str(index), index) for index in indices)
     return {**_scores(expected, found, confidence=0.25), "frames": count}
 

@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from edge.annotate import annotate
 from edge.opencv import CODECS, open_capture, open_writer
 from edge.sinks.sink import Sink
+from edge.sources.source import DEFAULT_FPS
+from edge.targets import check_target
 from edge.zones import ZoneCounter
-from models.errors import DataError, NoInputError, UnavailableError, UsageError
+from models.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
     from edge.pipeline import Result
 
 __all__ = ["VideoFile"]
-
-DEFAULT_FPS = 30.0
 
 MAX_STILL_S = 2.0
 """A camera that was silent for longer does not fill the disk with copies of one picture."""
@@ -58,10 +58,7 @@ class VideoFile(Sink):
         """
         if path.suffix.lower() not in CODECS:
             raise UsageError(f"video {path}: unknown suffix; expected {' or '.join(CODECS)}")
-        if path.exists() and not overwrite:
-            raise DataError(f"video {path}: the file exists; name another one or give --overwrite")
-        if not path.parent.is_dir():
-            raise NoInputError(f"video {path}: no such folder {path.parent}")
+        check_target("video", path, overwrite=overwrite)
         self._path = path
         self._partial = path.with_name(f"{path.stem}.partial{path.suffix}")
         self._names = names

@@ -7,18 +7,19 @@ from pathlib import Path
 
 from edge.sources.absent import AbsentSource
 from edge.sources.images import ImageFiles, is_image, open_folder, open_glob
+from edge.sources.live import LivePolicy
 from edge.sources.source import Source
 from edge.sources.stream import masked, open_address, open_camera
 from edge.sources.synth import open_synth
 from edge.sources.video import open_video
 from models.errors import NoInputError, UnavailableError
 
-__all__ = ["Source", "open_source", "open_source_or_absent"]
+__all__ = ["LivePolicy", "Source", "is_footage", "open_source", "open_source_or_absent"]
 
 CAMERA = re.compile(r"(?:/dev/video)?(\d+)")
 
 
-def open_source(text: str) -> Source:
+def open_source(text: str, policy: LivePolicy | None = None) -> Source:
     """Open a source of frames.
 
     Args:
@@ -26,6 +27,8 @@ def open_source(text: str) -> Source:
             that matches some; an rtsp://, rtsps://, http:// or https:// address;
             `synth:NAME?seed=1&fps=30&start=0&frames=300&size=640x480` (a built-in scene, live exactly where
             `fps` is given).
+        policy: What to make of late frames and lost connections, where the source is live; None for the
+            defaults.
 
     Returns:
         The open source, to be used as a context manager.
@@ -36,20 +39,22 @@ def open_source(text: str) -> Source:
         UnavailableError: The camera or stream does not answer.
         UsageError: An address, scene or option that does not exist.
     """
+    policy = policy or LivePolicy()
     if camera := CAMERA.fullmatch(text):
-        return open_camera(int(camera[1]))
+        return open_camera(int(camera[1]), policy)
     if text.startswith("synth:"):
-        return open_synth(text)
+        return open_synth(text, policy)
     if "://" in text:
-        return open_address(text)
+        return open_address(text, policy)
     return _open_path(text)
 
 
-def open_source_or_absent(text: str) -> Source:
+def open_source_or_absent(text: str, policy: LivePolicy | None = None) -> Source:
     """Open a source of frames that others must not wait for.
 
     Args:
         text: As for `open_source`.
+        policy: As for `open_source`.
 
     Returns:
         The open source, or one that fails at its first frame where the camera or stream does not answer.
@@ -60,10 +65,25 @@ def open_source_or_absent(text: str) -> Source:
         UsageError: An address, scene or option that does not exist.
     """
     try:
-        return open_source(text)
+        return open_source(text, policy)
     except UnavailableError as error:
         camera = CAMERA.fullmatch(text)
         return AbsentSource(f"camera {int(camera[1])}" if camera else masked(text), error)
+
+
+def is_footage(text: str) -> bool:
+    """Tell from its name alone whether every frame of a source counts.
+
+    Args:
+        text: As for `open_source`.
+
+    Returns:
+        True for files, folders, globs and built-in scenes that are not live. False for cameras and for every
+        address: of a recording that a server has, one knows only once it is open.
+    """
+    if text.startswith("synth:"):
+        return not re.search(r"[?&]fps=", text)
+    return "://" not in text and not CAMERA.fullmatch(text)
 
 
 def _open_path(text: str) -> Source:

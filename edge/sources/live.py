@@ -2,7 +2,7 @@
 
 A camera does not wait. Whoever queues its frames behind a model that is slower than the camera looks further
 and further into the past, so there is no queue here: the capture thread puts each frame into a slot of one,
-and the consumer takes what lies there when it is ready.
+and the consumer takes what lies there when it is ready, unless it has lain there for too long.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +18,28 @@ from numpy.typing import NDArray
 from edge.frame import Frame
 from edge.sources.source import Source
 
-__all__ = ["LiveSource"]
+__all__ = ["LivePolicy", "LiveSource"]
 
 WAKE_S = 0.1
 """How often a waiting consumer looks whether it was told to stop (a signal handler must not take locks)."""
 
 JOIN_S = 1.0
 """How long closing waits for the capture thread, which may hang in a driver until its own time limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class LivePolicy:
+    """What to make of a live source that is late or away.
+
+    Attributes:
+        max_age_s: Seconds after which a frame that still waits shows what was and not what is: it is not
+            handed over but counted as stale.
+        reconnect_s: Seconds after its last frame for which to go on opening a camera or stream that broke
+            off; 0 to let it fail at once.
+    """
+
+    max_age_s: float = 1.0
+    reconnect_s: float = 0.0
 
 
 class LiveSource(Source):
@@ -40,6 +56,7 @@ class LiveSource(Source):
         *,
         fps: float | None,
         first_index: int = 0,
+        policy: LivePolicy | None = None,
     ) -> None:
         """Prepare to capture; the thread starts with the iteration, so nothing goes stale before it.
 
@@ -49,10 +66,12 @@ class LiveSource(Source):
                 stream, raises where the source fails, and is run and closed by the capture thread alone.
             fps: Nominal frames a second, None where nobody knows.
             first_index: Index of the first frame.
+            policy: How old a frame may be; None for a second.
         """
         self.name = name
         self.fps = fps
-        self.dropped = 0
+        self._max_age_s = (policy or LivePolicy()).max_age_s
+        self.dropped = self.stale = 0
         self._images = images
         self._first_index = first_index
         self._lock = threading.Lock()
@@ -89,7 +108,7 @@ class LiveSource(Source):
         """Take the newest frame, without waiting.
 
         Returns:
-            None where the newest was taken already, at the end of the stream and after a stop.
+            None where the newest was taken already or is stale, at the end of the stream and after a stop.
 
         Raises:
             Exception: What ended the source, after its last frame.
@@ -100,7 +119,10 @@ class LiveSource(Source):
             frame, self._newest = self._newest, None
             if frame is None and self._error is not None:
                 raise self._error
-            return frame
+        if frame is not None and time.monotonic() - frame.captured_at > self._max_age_s:
+            self.stale += 1
+            return None
+        return frame
 
     @property
     def over(self) -> bool:

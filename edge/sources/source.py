@@ -8,7 +8,10 @@ from typing import Protocol, Self
 
 from edge.frame import Frame
 
-__all__ = ["Source"]
+__all__ = ["DEFAULT_FPS", "Source"]
+
+DEFAULT_FPS = 30.0
+"""Frames a second of a source whose own nobody knows."""
 
 
 class Source(Protocol):
@@ -23,6 +26,7 @@ class Source(Protocol):
         fps: Nominal frames a second, None where nobody knows.
         length: Number of frames to expect, None where nobody knows. Containers only estimate it.
         dropped: Frames so far that a newer one replaced before they were taken. Always 0 where not live.
+        stale: Frames so far that were too old when their turn came. Always 0 where not live.
         skipped: Frames so far that were there and could not be read.
     """
 
@@ -32,6 +36,7 @@ class Source(Protocol):
     length: int | None
     dropped: int
     skipped: int
+    stale: int = 0
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames in order."""

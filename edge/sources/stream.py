@@ -1,4 +1,4 @@
-"""Cameras and addresses: opening them, and telling the end of a stream from its failure.
+"""Cameras and addresses: opening them, opening them again, and telling the end of a stream from its failure.
 
 OpenCV says no more than "no frame" in every case, so the difference is drawn here. A camera never ends: no
 frame is a failure. A stream that went silent ran into its time limit. A stream that stopped at once was ended
@@ -7,9 +7,10 @@ by its server if the server still answers, and lost with it if it does not.
 
 from __future__ import annotations
 
+import logging
 import socket
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from urllib.parse import urlsplit
 
 import cv2
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.opencv import open_capture
-from edge.sources.live import LiveSource
+from edge.sources.live import LivePolicy, LiveSource
 from edge.sources.source import Source
 from edge.sources.video import Recording, frame_count, nominal_fps
 from models.errors import UnavailableError, UsageError
@@ -33,14 +34,20 @@ SETTLE_S = 0.5
 PORTS = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322}
 """The schemes that are read, and the port that each means where the address names none."""
 
+RETRY_S = 1.0
+"""How long to wait between two attempts to open what broke off."""
+
 Images = Generator[NDArray[np.uint8], None, None]
 
+log = logging.getLogger(__name__)
 
-def open_camera(index: int) -> LiveSource:
+
+def open_camera(index: int, policy: LivePolicy) -> LiveSource:
     """Open a camera of this machine.
 
     Args:
         index: 0 for the first one.
+        policy: What to make of late frames, and of a camera that is unplugged.
 
     Returns:
         A live source.
@@ -55,14 +62,19 @@ def open_camera(index: int) -> LiveSource:
             f"{name}: cannot be opened (not connected, in use, or no permission); "
             "`edgeloop doctor` lists what is there"
         )
-    return LiveSource(name, _camera_images(name, capture), fps=nominal_fps(capture))
+
+    def images(capture: cv2.VideoCapture) -> Images:
+        return _camera_images(name, capture)
+
+    return _live(name, index, capture, images, policy)
 
 
-def open_address(address: str) -> Source:
+def open_address(address: str, policy: LivePolicy) -> Source:
     """Open a stream, or a recording that lies behind an address.
 
     Args:
         address: rtsp://, rtsps://, http:// or https://, with a user and password where it needs them.
+        policy: What to make of late frames, and of a stream that breaks off.
 
     Returns:
         A live source; where the server states a length, a recording of which every frame counts.
@@ -79,7 +91,55 @@ def open_address(address: str) -> Source:
         raise UnavailableError(f"stream {name}: cannot be opened: {reason}")
     if frame_count(capture) is not None:
         return Recording(name, capture, remote=True)
-    return LiveSource(name, _stream_images(name, address, capture), fps=nominal_fps(capture))
+
+    def images(capture: cv2.VideoCapture) -> Images:
+        return _stream_images(name, address, capture)
+
+    return _live(name, address, capture, images, policy)
+
+
+def _live(
+    name: str,
+    place: int | str,
+    capture: cv2.VideoCapture,
+    images: Callable[[cv2.VideoCapture], Images],
+    policy: LivePolicy,
+) -> LiveSource:
+    frames = images(capture)
+    if policy.reconnect_s:
+        frames = _reconnected(name, frames, lambda: _again(place, images), policy.reconnect_s)
+    return LiveSource(name, frames, fps=nominal_fps(capture), policy=policy)
+
+
+def _again(place: int | str, images: Callable[[cv2.VideoCapture], Images]) -> Images | None:
+    capture = open_capture(place, timeout_s=TIMEOUT_S)
+    return None if capture is None else images(capture)
+
+
+def _reconnected(name: str, images: Images, again: Callable[[], Images | None], patience_s: float) -> Images:
+    """Images of a source that is opened again whenever it ends, until it has been away for too long."""
+    came_at = time.monotonic()
+    while True:
+        lost: UnavailableError | None = None
+        try:
+            for image in images:
+                came_at = time.monotonic()
+                yield image
+        except UnavailableError as error:
+            lost = error
+        finally:
+            images.close()
+        log.warning("%s; opening it again", lost or f"{name}: ended")
+        opened = None
+        while opened is None and time.monotonic() - came_at < patience_s:
+            time.sleep(RETRY_S)
+            opened = again()
+        if opened is not None:
+            images = opened
+        elif lost is not None:
+            raise UnavailableError(f"{lost}; not back within {patience_s:g} s")
+        else:
+            return
 
 
 def _camera_images(name: str, capture: cv2.VideoCapture) -> Images:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.frame import Frame
-from edge.sources.live import LiveSource
+from edge.sources.live import LivePolicy, LiveSource
 from edge.sources.source import Source
 from edge.synth import SCENES, Scene, open_scene
 from models.errors import UsageError
@@ -85,11 +85,12 @@ class SynthSource(Source):
         self.stop()
 
 
-def open_synth(text: str) -> Source:
+def open_synth(text: str, policy: LivePolicy) -> Source:
     """Open a built-in scene.
 
     Args:
         text: `synth:NAME?seed=1&fps=30&start=0&step=1&frames=300&size=640x480`, every option optional.
+        policy: How old a frame may be, where it is live.
 
     Returns:
         A source that is live exactly where `fps` is given.
@@ -105,7 +106,7 @@ def open_synth(text: str) -> Source:
     if query.fps is None:
         return SynthSource(text, scene, query)
     images = _paced(scene, query.indices, 1 / query.fps)
-    return LiveSource(text, images, fps=query.fps, first_index=query.start)
+    return LiveSource(text, images, fps=query.fps, first_index=query.start, policy=policy)
 
 
 def _paced(scene: Scene, indices: Iterator[int], period_s: float) -> Generator[NDArray[np.uint8], None, None]:

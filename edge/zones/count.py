@@ -171,11 +171,10 @@ class _ZoneCount:
                     self._stays[found.tracker_id] = _Stay(found.class_id, at_s, at_s)
                     self._entered[found.class_id] += 1
                     yield Event("enter", self.zone.name, found.tracker_id, found.class_id)
-            elif inside_px < -found.margin:
-                stay.seen_s = at_s
+                continue
+            stay.seen_s = at_s
+            if inside_px < -found.margin:
                 yield self._leave(found.tracker_id)
-            else:
-                stay.seen_s = at_s
         for tracker_id, stay in list(self._stays.items()):
             if at_s - stay.seen_s > FORGET_S:
                 yield self._leave(tracker_id)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.ink import FONT, SHADOW, side_of, text_scale
 from edge.zones.count import ZoneCounter
 from edge.zones.file import Line, Zone
 
@@ -18,8 +17,6 @@ Rect = tuple[int, int, int, int]
 INK = (80, 230, 255)
 """BGR; none of the colours that classes have."""
 
-SHADOW = (24, 24, 24)
-FONT = cv2.FONT_HERSHEY_DUPLEX
 ARROW = 0.04
 """Length of the arrow that shows where `in` is, as a share of the picture's side."""
 
@@ -59,7 +56,7 @@ def _draw_line(canvas: NDArray[np.uint8], line: Line, text: str) -> Rect:
     start, end = np.array(line.start), np.array(line.end)
     along = (end - start) / np.linalg.norm(end - start)
     middle = (start + end) / 2
-    tip = middle + ARROW * _side(canvas) * np.array([-along[1], along[0]])
+    tip = middle + ARROW * side_of(canvas.shape) * np.array([-along[1], along[0]])
     width = _width(canvas)
     for color, thickness in ((SHADOW, width + 2), (INK, width)):
         cv2.line(canvas, _pixel(start), _pixel(end), color, thickness, cv2.LINE_AA)
@@ -69,7 +66,7 @@ def _draw_line(canvas: NDArray[np.uint8], line: Line, text: str) -> Rect:
 
 def _write(canvas: NDArray[np.uint8], text: str, at: NDArray[np.generic]) -> Rect:
     """Write above a point, within the picture; returns where."""
-    scale = max(0.42, _side(canvas) / 1300)
+    scale = text_scale(canvas.shape)
     (width, height), descent = cv2.getTextSize(text, FONT, scale, 1)
     x = max(0, min(int(at[0]), canvas.shape[1] - width))
     y = max(height, min(int(at[1]) - descent - _width(canvas), canvas.shape[0] - descent))
@@ -82,9 +79,5 @@ def _pixel(point: NDArray[np.floating]) -> tuple[int, int]:
     return round(float(point[0])), round(float(point[1]))
 
 
-def _side(canvas: NDArray[np.uint8]) -> float:
-    return math.sqrt(canvas.shape[0] * canvas.shape[1])
-
-
 def _width(canvas: NDArray[np.uint8]) -> int:
-    return max(1, round(_side(canvas) / 480))
+    return max(1, round(side_of(canvas.shape) / 480))

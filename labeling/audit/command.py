@@ -68,12 +68,14 @@ def audit(
     from labeling.audit.answers import open_answers
     from labeling.audit.estimate import estimate
     from labeling.audit.sample import draw_sample
-    from labeling.audit.sheet import write_sheet
+    from labeling.audit.sheet import check_sheet, write_sheet
 
-    if sheet is not None and sheet.suffix.lower() != ".png":
-        raise click.BadParameter(f"{sheet}: expected a name that ends in .png", param_hint="--sheet")
-    if sheet is not None and (as_json or port is not None):
-        raise click.UsageError("--sheet asks nothing; --json and --port belong to the page")
+    if sheet is not None:
+        if sheet.suffix.lower() != ".png":
+            raise click.BadParameter(f"{sheet}: expected a name that ends in .png", param_hint="--sheet")
+        if as_json or port is not None:
+            raise click.UsageError("--sheet asks nothing; --json and --port belong to the page")
+        check_sheet(sheet)
     with progress_bar(None, "Drawing") as advance:
         sample = draw_sample(dataset, boxes=boxes, frames=frames, seed=seed, advance=advance)
     if sheet is not None:

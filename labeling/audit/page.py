@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from labeling.audit.answers import AnswerBook, Point
 from labeling.audit.pictures import picture_of_box, picture_of_frame
 from labeling.audit.sample import Sample
-from models.errors import EdgeloopError, UnavailableError
+from models.errors import EdgeloopError, UnavailableError, first_mistake
 
 __all__ = ["Page"]
 
@@ -151,9 +151,7 @@ class Page:
                 self._check_points(said)
                 self.book.answer_frame(said.index, said.missed)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "message"
-            raise _RefusedError(HTTPStatus.BAD_REQUEST, f"{where}: {first['msg']}") from error
+            raise _RefusedError(HTTPStatus.BAD_REQUEST, first_mistake(error, "message")) from error
         except IndexError as error:
             raise _RefusedError(HTTPStatus.CONFLICT, str(error)) from error
         ended = isinstance(said, _Done) or self.book.complete

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.annotate import SHADOW, annotate, color_of
-from edge.opencv import read_image
+from edge.annotate import annotate, color_of
+from edge.ink import SHADOW
+from edge.opencv import require_image
 from labeling.audit.sample import DrawnBox, DrawnFrame
 from models.detections import Detections
-from models.errors import DataError
 
 __all__ = ["picture_of_box", "picture_of_frame"]
 
@@ -30,7 +30,7 @@ def picture_of_box(box: DrawnBox, side: int, *, drawn: bool = True) -> NDArray[n
     Returns:
         HxWx3 uint8 BGR. The box is in the middle, unless it is near the edge of its image.
     """
-    image = _read(box)
+    image = require_image(box.path)
     x1, y1, x2, y2 = _crop(box, image.shape[1], image.shape[0])
     scale = side / max(x2 - x1, y2 - y1)
     picture = _scaled(image[y1:y2, x1:x2], scale)
@@ -55,18 +55,11 @@ def picture_of_frame(
     """
     longer = max(frame.width, frame.height)
     scale = (max(longer, _FRAME_SIDE_PX) if side is None else side) / longer
-    picture = _scaled(_read(frame), scale)
+    picture = _scaled(require_image(frame.path), scale)
     if not drawn:
         return picture
     labels = Detections(frame.xyxy * np.float32(scale), np.ones(len(frame.xyxy), np.float32), frame.class_id)
     return annotate(picture, labels, names, confidence=False)
-
-
-def _read(of: DrawnBox | DrawnFrame) -> NDArray[np.uint8]:
-    image = read_image(of.path)
-    if image is None:
-        raise DataError(f"{of.path}: not an image that can be read (corrupt or cut off)")
-    return image
 
 
 def _crop(box: DrawnBox, width: int, height: int) -> tuple[int, int, int, int]:

@@ -8,12 +8,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.annotate import FONT, color_of
+from edge.annotate import color_of
+from edge.ink import FONT
 from labeling.audit.pictures import picture_of_box, picture_of_frame
 from labeling.audit.sample import Sample
 from models.errors import DataError, EdgeloopError
 
-__all__ = ["BOX", "FRAME", "Cells", "draw_sheet", "write_sheet"]
+__all__ = ["BOX", "FRAME", "Cells", "check_sheet", "draw_sheet", "write_sheet"]
 
 _GROUND = (38, 34, 32)
 _INK = (236, 236, 236)
@@ -49,6 +50,19 @@ class Cells:
 BOX = Cells(columns=10, width=184, height=184)
 FRAME = Cells(columns=3, width=677, height=508)
 SHEET_WIDTH_PX = 2 * _MARGIN_PX + 10 * 184 + 9 * _MARGIN_PX
+
+
+def check_sheet(path: Path) -> None:
+    """Refuse a file that is there, before anything is drawn for it.
+
+    Args:
+        path: Where the sheet is to go.
+
+    Raises:
+        DataError: There is such a file already.
+    """
+    if path.exists():
+        raise DataError(f"{path}: exists already; name another file with --sheet, or remove it")
 
 
 def draw_sheet(sample: Sample) -> NDArray[np.uint8]:
@@ -89,8 +103,7 @@ def write_sheet(sample: Sample, path: Path) -> None:
         DataError: There is such a file already.
         EdgeloopError: It cannot be written.
     """
-    if path.exists():
-        raise DataError(f"{path}: exists already; name another file with --sheet, or remove it")
+    check_sheet(path)
     partial = path.with_name(path.name + ".part")
     try:
         partial.write_bytes(cv2.imencode(".png", draw_sheet(sample))[1].tobytes())

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from models.boxes import nms
 from models.detections import Detections
 from models.heads import classic, end2end, fastestdet, nanodet, yolox
 from models.heads.yolox import cell_count
@@ -46,20 +47,16 @@ def decode(
         ModelError: the output has another shape than the head writes.
     """
     if head == "nanodet":
-        return nanodet.decode(
-            outputs, input_size=input_size, confidence=confidence, iou=iou, max_detections=max_detections
-        )
-    (output,) = outputs
-    match head:
-        case "end2end":
-            return end2end.decode(output, confidence=confidence, max_detections=max_detections)
-        case "classic":
-            return classic.decode(output, confidence=confidence, iou=iou, max_detections=max_detections)
-        case "yolox":
-            return yolox.decode(
-                output, input_size=input_size, confidence=confidence, iou=iou, max_detections=max_detections
-            )
-        case "fastestdet":
-            return fastestdet.decode(
-                output, input_size=input_size, confidence=confidence, iou=iou, max_detections=max_detections
-            )
+        found = nanodet.decode(outputs, input_size=input_size, confidence=confidence)
+    else:
+        (output,) = outputs
+        match head:
+            case "end2end":
+                return end2end.decode(output, confidence=confidence, max_detections=max_detections)
+            case "classic":
+                found = classic.decode(output, confidence=confidence)
+            case "yolox":
+                found = yolox.decode(output, input_size=input_size, confidence=confidence)
+            case "fastestdet":
+                found = fastestdet.decode(output, input_size=input_size, confidence=confidence)
+    return found[nms(found.xyxy, found.confidence, found.class_id, iou, limit=max_detections)]

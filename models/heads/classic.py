@@ -5,25 +5,23 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from models.boxes import cxcywh_to_xyxy, nms
+from models.boxes import cxcywh_to_xyxy
 from models.detections import Detections
 from models.errors import ModelError
 
 __all__ = ["decode"]
 
 
-def decode(output: NDArray[np.floating], *, confidence: float, iou: float, max_detections: int) -> Detections:
-    """Read a dense output and suppress overlapping boxes, class by class.
+def decode(output: NDArray[np.floating], *, confidence: float) -> Detections:
+    """Read a dense output.
 
     Args:
         output: (1, 4 + classes, N): centre x, centre y, width, height in pixels of the model's input, then
             one score in [0, 1] a class.
         confidence: the best class of a box must exceed this.
-        iou: overlap above which the less confident of two boxes of a class goes.
-        max_detections: keep at most this many, the most confident ones.
 
     Returns:
-        Detections in pixels of the model's input, most confident first.
+        Detections in pixels of the model's input, in no order, before NMS.
 
     Raises:
         ModelError: the output has another shape.
@@ -34,8 +32,4 @@ def decode(output: NDArray[np.floating], *, confidence: float, iou: float, max_d
     # The maximum over the class rows runs along memory; which class it was is asked of the few that stay.
     candidates = np.flatnonzero(scores.max(axis=0) > confidence)
     best = scores[:, candidates].astype(np.float32)
-    class_id = best.argmax(axis=0)
-    best_score = best.max(axis=0)
-    xyxy = cxcywh_to_xyxy(output[0, :4, candidates])
-    kept = nms(xyxy, best_score, class_id, iou, limit=max_detections)
-    return Detections(xyxy[kept], best_score[kept], class_id[kept])
+    return Detections(cxcywh_to_xyxy(output[0, :4, candidates]), best.max(axis=0), best.argmax(axis=0))

@@ -5,24 +5,30 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from models.boxes import cxcywh_to_xyxy, nms
+from models.boxes import cxcywh_to_xyxy
 from models.detections import Detections
 from models.errors import ModelError
 
-__all__ = ["decode"]
+__all__ = ["decode", "grid_shape"]
 
 _STRIDE = 16
 
 
-def decode(
-    output: NDArray[np.floating],
-    *,
-    input_size: tuple[int, int],
-    confidence: float,
-    iou: float,
-    max_detections: int,
-) -> Detections:
-    """Read the grid and suppress overlapping boxes, class by class.
+def grid_shape(input_size: tuple[int, int]) -> tuple[int, int]:
+    """Size of the grid.
+
+    Args:
+        input_size: (width, height) of the model's input in pixels.
+
+    Returns:
+        Number of its rows and columns.
+    """
+    width, height = input_size
+    return height // _STRIDE, width // _STRIDE
+
+
+def decode(output: NDArray[np.floating], *, input_size: tuple[int, int], confidence: float) -> Detections:
+    """Read the grid.
 
     Args:
         output: (1, 5 + classes, H / 16, W / 16): objectness in [0, 1], centre x, centre y before tanh as
@@ -30,17 +36,15 @@ def decode(
             score in [0, 1] a class.
         input_size: (width, height) of the model's input in pixels.
         confidence: objectness to the power of 0.6 times the best class score to that of 0.4 must exceed this.
-        iou: overlap above which the less confident of two boxes of a class goes.
-        max_detections: keep at most this many, the most confident ones.
 
     Returns:
-        Detections in pixels of the model's input, most confident first.
+        Detections in pixels of the model's input, in no order, before NMS.
 
     Raises:
         ModelError: the output has another shape.
     """
     width, height = input_size
-    rows, columns = height // _STRIDE, width // _STRIDE
+    rows, columns = grid_shape(input_size)
     if output.ndim != 4 or output.shape[0] != 1 or output.shape[1] < 6 or output.shape[2:] != (rows, columns):
         raise ModelError(
             f"fastestdet head: expected an output (1, 5 + classes, {rows}, {columns}), got {output.shape}"
@@ -53,6 +57,4 @@ def decode(
     centre = (cell + np.tanh(found[1:3])) * _STRIDE
     size = np.array([[width], [height]]) / (1 + np.exp(-found[3:5]))
     xyxy = cxcywh_to_xyxy(np.concatenate((centre, size)).T)
-    class_id = found[5:].argmax(axis=0)
-    kept = nms(xyxy, score[sure], class_id, iou, limit=max_detections)
-    return Detections(xyxy[kept], score[sure][kept], class_id[kept])
+    return Detections(xyxy, score[sure], found[5:].argmax(axis=0))

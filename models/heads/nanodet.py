@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.boxes import nms
 from models.detections import Detections
 from models.errors import ModelError
 from models.heads.yolox import STRIDES
@@ -33,14 +32,9 @@ def output_shapes(input_size: tuple[int, int], classes: int) -> list[tuple[int, 
 
 
 def decode(
-    outputs: Sequence[NDArray[np.floating]],
-    *,
-    input_size: tuple[int, int],
-    confidence: float,
-    iou: float,
-    max_detections: int,
+    outputs: Sequence[NDArray[np.floating]], *, input_size: tuple[int, int], confidence: float
 ) -> Detections:
-    """Read the six outputs of NanoDet and suppress overlapping boxes, class by class.
+    """Read the six outputs of NanoDet.
 
     Args:
         outputs: for the strides 8, 16 and 32, whose cells go row by row, first (1, cells, classes), scores in
@@ -48,11 +42,9 @@ def decode(
             distance 0 to 7 from the middle of the cell, in strides.
         input_size: (width, height) of the model's input in pixels.
         confidence: the best class of a box must exceed this.
-        iou: overlap above which the less confident of two boxes of a class goes.
-        max_detections: keep at most this many, the most confident ones.
 
     Returns:
-        Detections in pixels of the model's input, most confident first.
+        Detections in pixels of the model's input, in no order, before NMS.
 
     Raises:
         ModelError: the outputs have other shapes.
@@ -65,9 +57,7 @@ def decode(
         _level(scores[0], sides[0], input_size[0] // stride, stride, confidence)
         for scores, sides, stride in zip(outputs[:3], outputs[3:], STRIDES, strict=True)
     ]
-    xyxy, best_score, class_id = (np.concatenate(parts) for parts in zip(*levels, strict=True))
-    kept = nms(xyxy, best_score, class_id, iou, limit=max_detections)
-    return Detections(xyxy[kept], best_score[kept], class_id[kept])
+    return Detections(*(np.concatenate(parts) for parts in zip(*levels, strict=True)))
 
 
 def _level(

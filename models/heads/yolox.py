@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from models.boxes import cxcywh_to_xyxy, nms
+from models.boxes import cxcywh_to_xyxy
 from models.detections import Detections
 from models.errors import ModelError
 
@@ -29,15 +29,8 @@ def cell_count(input_size: tuple[int, int]) -> int:
     return sum((width // stride) * (height // stride) for stride in STRIDES)
 
 
-def decode(
-    output: NDArray[np.floating],
-    *,
-    input_size: tuple[int, int],
-    confidence: float,
-    iou: float,
-    max_detections: int,
-) -> Detections:
-    """Read a raw YOLOX output and suppress overlapping boxes, class by class.
+def decode(output: NDArray[np.floating], *, input_size: tuple[int, int], confidence: float) -> Detections:
+    """Read a raw YOLOX output.
 
     Args:
         output: (1, N, 5 + classes), the cells of strides 8, 16 and 32 row by row: centre x, centre y as
@@ -45,11 +38,9 @@ def decode(
             class, both in [0, 1].
         input_size: (width, height) of the model's input in pixels.
         confidence: objectness times the best class score must exceed this.
-        iou: overlap above which the less confident of two boxes of a class goes.
-        max_detections: keep at most this many, the most confident ones.
 
     Returns:
-        Detections in pixels of the model's input, most confident first.
+        Detections in pixels of the model's input, in no order, before NMS.
 
     Raises:
         ModelError: the output has another shape.
@@ -68,9 +59,7 @@ def decode(
         ((rows[:, :2] + cell_xy[candidates]) * stride, np.exp(rows[:, 2:4]) * stride), axis=1
     )
     sure = best_score > confidence
-    xyxy, best_score, class_id = cxcywh_to_xyxy(cxcywh[sure]), best_score[sure], class_id[sure]
-    kept = nms(xyxy, best_score, class_id, iou, limit=max_detections)
-    return Detections(xyxy[kept], best_score[kept], class_id[kept])
+    return Detections(cxcywh_to_xyxy(cxcywh[sure]), best_score[sure], class_id[sure])
 
 
 @lru_cache(maxsize=8)

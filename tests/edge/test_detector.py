@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ import onnx
 import pytest
 
 from edge.detector import Detector
+from edge.session import Session
 from models import SpecOverrides
 from models.boxes import iou_matrix
 from models.errors import DataError, ModelError, NoInputError, UsageError
@@ -86,12 +88,27 @@ def test_three_steps_are_one(block_model: Path) -> None:
     assert np.array_equal(found.confidence, whole.confidence)
 
 
-def test_an_image_stays_prepared_while_the_next_one_is(write_model: ModelWriter) -> None:
+def test_threads_detect_at_the_same_time_each_in_its_own_image(write_model: ModelWriter) -> None:
     detector = Detector(write_model(), confidence=0.5)
-    first = detector.preprocess(flat(RED))
-    second = detector.preprocess(flat(BLUE, (32, 80)))
-    assert len(detector.postprocess(detector.infer(first), first.letterbox)) == 1
-    assert len(detector.postprocess(detector.infer(second), second.letterbox)) == 0
+    images = [flat(RED), flat(BLUE, (32, 80))] * 50
+    with ThreadPoolExecutor(4) as pool:
+        counts = [len(found) for found in pool.map(detector.detect, images)]
+    assert counts == [1, 0] * 50
+
+
+@pytest.mark.parametrize(("cores", "images", "threads"), [(1, 1, 1), (2, 2, 1), (6, 4, 1), (16, 4, 4)])
+def test_the_cores_are_shared_out_among_the_images(
+    write_model: ModelWriter, monkeypatch: pytest.MonkeyPatch, cores: int, images: int, threads: int
+) -> None:
+    asked = []
+    monkeypatch.setattr("edge.detector.physical_cores", lambda: cores)
+    monkeypatch.setattr(
+        "edge.detector.Session", lambda path, **settings: asked.append(settings) or Session(path)
+    )
+    assert Detector(write_model(), throughput=True).parallel == images
+    assert asked[0]["threads"] == threads
+    assert Detector(write_model()).parallel == 1
+    assert asked[1]["threads"] == cores
 
 
 def test_boxes_are_clipped_and_those_in_the_fill_are_left_out(write_model: ModelWriter) -> None:

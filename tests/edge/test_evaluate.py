@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.evaluate import evaluate_boxes, precision_recall
+from edge.evaluate import coco_results, evaluate_boxes, precision_recall
+from models.detections import Detections
 from models.errors import DataError, UnavailableError
 
 Box = dict[str, Any]
@@ -30,6 +31,18 @@ def box(
     if crowd is not None:
         made["iscrowd"] = crowd
     return made
+
+
+def test_detections_become_results() -> None:
+    found = Detections(
+        np.array([[10, 20, 40, 25], [0, 0, 1, 1]], np.float32),
+        np.array([0.75, 0.5], np.float32),
+        np.array([3, 1], np.int64),
+    )
+    assert coco_results(7, found) == [
+        {"image_id": 7, "category_id": 3, "bbox": [10, 20, 30, 5], "score": 0.75},
+        {"image_id": 7, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 0.5},
+    ]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.sources import open_source, stream
-from edge.sources.live import LiveSource
+from edge.sources.live import LivePolicy, LiveSource
 from models.errors import UnavailableError
 from tests.blocks import draw_block
 
@@ -62,6 +62,23 @@ def test_a_fast_consumer_loses_nothing() -> None:
     with LiveSource("camera", camera(10, 0.05), fps=20) as source:
         assert [frame.index for frame in source] == list(range(10))
     assert source.dropped == 0
+
+
+def test_a_frame_that_waited_too_long_is_stale_and_counted() -> None:
+    def late() -> Generator[Image]:
+        yield np.full((8, 8, 3), 0, np.uint8)
+        yield np.full((8, 8, 3), 1, np.uint8)
+        time.sleep(0.4)
+        yield np.full((8, 8, 3), 2, np.uint8)
+
+    with LiveSource("camera", late(), fps=None, policy=LivePolicy(max_age_s=0.1)) as source:
+        source.start(threading.Event())
+        time.sleep(0.2)  # the model is busy for longer than a frame may wait
+        assert source.take() is None
+        assert (source.dropped, source.stale) == (1, 1)
+        while (frame := source.take()) is None:
+            time.sleep(0.01)
+        assert (frame.index, source.stale) == (2, 1)
 
 
 def test_memory_stays_flat_behind_a_slow_consumer() -> None:
@@ -176,6 +193,43 @@ def test_a_stream_whose_server_dies_is_a_lost_connection() -> None:
         server.shutdown()
         server.server_close()
         with pytest.raises(UnavailableError, match=r"broke off after \d+ frames: nobody answers"):
+            list(frames)
+
+
+def test_a_stream_that_broke_off_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "RETRY_S", 0.05)
+    served = []
+
+    def serve(handler: BaseHTTPRequestHandler) -> None:
+        served.append(handler)
+        if len(served) == 2:
+            handler.send_error(503)
+        else:
+            send_mjpeg(handler, 60)
+
+    with (
+        http_server(serve) as server,
+        open_source(address(server), LivePolicy(reconnect_s=30)) as source,
+    ):
+        frames = iter(source)
+        indices = [next(frames).index for _ in range(20)]
+        while len(served) < 4:  # the first, one that fails, two that follow
+            indices.append(next(frames).index)
+    assert indices == sorted(set(indices))
+    assert indices[-1] >= 60, "counted on over the gap"
+
+
+def test_a_stream_that_stays_away_fails_once_patience_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "RETRY_S", 0.05)
+    with (
+        http_server(lambda handler: send_mjpeg(handler, 150)) as server,
+        open_source(address(server), LivePolicy(reconnect_s=2)) as source,
+    ):
+        frames = iter(source)
+        next(frames)
+        server.shutdown()
+        server.server_close()
+        with pytest.raises(UnavailableError, match=r"nobody answers at .*; not back within 2 s"):
             list(frames)
 
 

@@ -27,7 +27,7 @@ def result(captured_at: float, latency_ms: float, class_ids: list[int]) -> Resul
 
 def summary(meter: Meter) -> RunSummary:
     return meter.summary(
-        model="m.onnx", source="test", provider="cpu", provider_share=1.0, dropped=3, skipped=1
+        model="m.onnx", source="test", provider="cpu", provider_share=1.0, dropped=3, stale=2, skipped=1
     )
 
 
@@ -51,7 +51,7 @@ def test_a_summary_counts_classes_and_times_stages() -> None:
     assert figures.stages_ms["infer"] == 20
     assert figures.stages_ms["act"] == pytest.approx(480, abs=50)
     assert figures.seconds == pytest.approx(0.5, abs=0.1)
-    assert (figures.dropped, figures.skipped) == (3, 1)
+    assert (figures.dropped, figures.stale, figures.skipped) == (3, 2, 1)
 
 
 def test_the_figures_of_one_source_say_nothing_of_zones_and_errors_where_there_are_none() -> None:
@@ -62,6 +62,7 @@ def test_the_figures_of_one_source_say_nothing_of_zones_and_errors_where_there_a
         "provider_share",
         "frames",
         "dropped",
+        "stale",
         "skipped",
         "seconds",
         "fps",

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from edge import pipeline
 from edge.camera import Camera
-from edge.detector import Detector
+from edge.detector import Detector, Prepared
 from edge.frame import Frame
 from edge.metrics import WINDOW, Meter
 from edge.pipeline import Result
@@ -28,9 +29,11 @@ from models.errors import DataError
 from tests.blocks import block_box, draw_block
 
 
-@pytest.fixture(scope="module")
-def detector(block_model: Path) -> Detector:
-    return Detector(block_model, threads=1)
+@pytest.fixture(scope="module", params=[1, 3], ids=["one at a time", "three at a time"])
+def detector(block_model: Path, request: pytest.FixtureRequest) -> Detector:
+    detector = Detector(block_model, threads=1)
+    detector.parallel = request.param
+    return detector
 
 
 class Notes(Sink):
@@ -208,14 +211,46 @@ def test_no_thread_outlives_the_loop(detector: Detector, clip: Path) -> None:
     assert set(threading.enumerate()) == before
 
 
-def test_reading_is_at_most_one_frame_ahead(detector: Detector) -> None:
+def test_reading_is_ahead_by_what_the_model_works_on_and_no_more(detector: Detector) -> None:
     source = Failing(None)
     results = pipeline.results(source, detector)
     for _ in range(3):
         next(results)
     time.sleep(0.05)
-    assert source.given <= 3
+    assert source.given <= (3 if detector.parallel == 1 else 3 + detector.parallel)
     results.close()
+
+
+def test_several_frames_are_in_the_model_at_the_same_time(block_model: Path) -> None:
+    together = threading.Barrier(2)
+
+    class Meeting(Detector):
+        def infer(self, prepared: Prepared) -> list[NDArray[np.floating]]:
+            together.wait(timeout=10)  # breaks where the other frame does not come
+            return super().infer(prepared)
+
+    detector = Meeting(block_model, threads=1)
+    detector.parallel = 2
+    frames = [result.frame.index for result in islice(pipeline.results(Failing(None), detector), 6)]
+    assert frames == list(range(6))
+
+
+def test_a_camera_has_one_frame_in_the_model_whatever_the_detector_is_made_for(block_model: Path) -> None:
+    inside, most = [0], [0]
+
+    class Counting(Detector):
+        def infer(self, prepared: Prepared) -> list[NDArray[np.floating]]:
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+            time.sleep(0.01)
+            inside[0] -= 1
+            return super().infer(prepared)
+
+    detector = Counting(block_model, threads=1)
+    detector.parallel = 3
+    with LiveSource("camera", (draw_block(index) for index in range(40)), fps=200) as source:
+        pipeline.run(source, detector, [], Meter(detector.names))
+    assert most[0] == 1
 
 
 def test_memory_is_bounded(detector: Detector) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edge.frame import Frame
-from edge.sources import Source, open_source
+from edge.sources import Source, is_footage, open_source
 from edge.synth import open_scene
 from models.errors import DataError, EdgeloopError, NoInputError, UnavailableError, UsageError
 from tests.blocks import draw_block
@@ -54,6 +54,23 @@ def test_stop_ends_the_iteration_after_the_frame_in_hand(clip: Path) -> None:
         next(frames)
         source.stop()
         assert list(frames) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "footage"),
+    [
+        ("0", False),
+        ("/dev/video0", False),
+        ("rtsp://127.0.0.1/cam", False),
+        ("http://127.0.0.1/recording.mp4", False),
+        ("synth:conveyor?seed=1&fps=30", False),
+        ("synth:conveyor?seed=1", True),
+        ("video.mp4", True),
+        ("folder/*.jpg", True),
+    ],
+)
+def test_a_name_tells_whether_every_frame_counts(text: str, footage: bool) -> None:
+    assert is_footage(text) is footage
 
 
 def test_a_scene_without_fps_is_footage_indexed_like_the_scene() -> None:

@@ -253,3 +253,11 @@ def test_bad_arguments_are_refused(dataset: Path, arguments: list[str], reason: 
     result = CliRunner().invoke(audit, [str(dataset), *arguments])
     assert result.exit_code == 2
     assert reason in result.output
+
+
+def test_a_sheet_that_is_there_is_refused_before_the_dataset_is_read(tmp_path: Path) -> None:
+    sheet = tmp_path / "sheet.png"
+    sheet.touch()
+    result = CliRunner().invoke(audit, [str(tmp_path / "no dataset"), "--sheet", str(sheet)])
+    assert isinstance(result.exception, DataError)
+    assert "sheet.png: exists already" in str(result.exception)

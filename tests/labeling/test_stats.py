@@ -30,8 +30,8 @@ def write(folder: Path, frames: list[tuple[str, int, int]]) -> Path:
         place = {"source": "belt.mp4", "frame_index": index, "split": split}
         images.append({"id": number, "file_name": name, "width": 320, "height": 240, **place})
         if number > 1:
-            box = {"image_id": number, "category_id": 1, "bbox": [10, 10, 16, 25], "prompt": "similar"}
-            annotations.append({"id": number, **box})
+            box = {"image_id": number, "category_id": 1, "bbox": [10, 10, 16, 25]}
+            annotations.append({"id": number, **box, "score": 0.5, "prompt": "similar"})
     coco = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "part"}]}
     (folder / "instances.json").write_text(json.dumps(coco))
     return folder
@@ -86,6 +86,9 @@ def test_too_many_leaks_are_refused_in_one_line(tmp_path: Path) -> None:
             '{"images": [{"id": 1}], "annotations": [], "categories": []}', DataError, id="not ours"
         ),
         pytest.param("[1]", DataError, id="no object"),
+        pytest.param(
+            '{"images": [], "annotations": [{"id": 1}], "categories": []}', DataError, id="half a label"
+        ),
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, content: str | None, error: type[Exception]) -> None:

@@ -1,0 +1,97 @@
+"""A real RTSP camera: GStreamer's server in a process of its own.
+
+Needs Debian's gir1.2-gst-rtsp-server-1.0, python3-gi and gstreamer1.0-plugins-good, which .ci/run installs.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.sources import LivePolicy, open_source, stream
+from models.errors import UnavailableError
+
+DEBIAN_PYTHON = Path("/usr/bin/python3")
+SERVER = Path(__file__).with_name("rtsp_server.py")
+
+
+def missing() -> bool:
+    code = "import gi; gi.require_version('GstRtspServer', '1.0')"
+    return (
+        not DEBIAN_PYTHON.exists() or subprocess.run([DEBIAN_PYTHON, "-c", code], check=False).returncode != 0
+    )
+
+
+pytestmark = pytest.mark.skipif(
+    missing(),
+    reason="no RTSP server: apt install gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-good",
+)
+
+
+@contextmanager
+def camera(port: int) -> Iterator[str]:
+    server = subprocess.Popen([DEBIAN_PYTHON, SERVER, str(port)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        assert server.stdout.readline() == "ready\n"
+        yield f"rtsp://127.0.0.1:{port}/cam"
+    finally:
+        server.kill()
+        server.wait()
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        number: int = free.getsockname()[1]
+        return number
+
+
+def test_a_camera_is_live_and_its_picture_moves(port: int) -> None:
+    with camera(port) as address, open_source(address) as source:
+        assert (source.live, source.fps) == (True, 30)
+        frames = list(islice(source, 10))
+    assert frames[0].image.shape == (120, 160, 3)
+    assert [frame.index for frame in frames] == sorted({frame.index for frame in frames})
+    assert not np.array_equal(frames[0].image, frames[-1].image)
+
+
+def test_the_whole_loop_on_a_camera(port: int, block_model: Path) -> None:
+    with camera(port) as address:
+        command = [sys.executable, "-m", "edge", "run", block_model, address, "--json", "--max-frames", "10"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["source"] for line in done.stdout.splitlines()] == [address] * 10
+
+
+def test_a_camera_that_restarts_is_opened_again(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "RETRY_S", 0.2)
+    with camera(port) as address:
+        source = open_source(address, LivePolicy(reconnect_s=30))
+        frames = iter(source)
+        before = [next(frames).index for _ in range(5)]
+    with camera(port), source:
+        # What was still on its way when the camera died comes first.
+        after = [next(frames).index for _ in range(40)]
+    assert after == sorted(set(after))
+    assert after[0] > before[-1]
+
+
+def test_a_camera_that_dies_is_a_lost_connection(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "TIMEOUT_S", 2.0)
+    with camera(port) as address:
+        source = open_source(address)
+        frames = iter(source)
+        next(frames)
+    with source, pytest.raises(UnavailableError, match=f"stream rtsp://127.0.0.1:{port}/cam: "):
+        list(frames)
