@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from export.options import ExportOptions
+
 __all__ = ["export", "train"]
 
 _PATH = click.Path(path_type=Path)
@@ -61,7 +63,7 @@ def export(run: Path, dataset: Path, out: Path, imgsz: int | None, overwrite: bo
     """
     from export.onnx import export as run_export
 
-    report = run_export(run, dataset, out, imgsz=imgsz, overwrite=overwrite)
+    report = run_export(run, dataset, out, ExportOptions(imgsz=imgsz, overwrite=overwrite))
     parity, scores = report.measurement.parity, report.measurement.scores
     click.echo(
         f"{out}: {parity.matched:.2%} of torch's {parity.boxes} boxes repeated, mAP50 {scores.map50:.3f}, "

@@ -22,6 +22,7 @@ from edge.detector import Detector
 from export.dataset import Dataset, open_dataset
 from export.detectors import load_detector
 from export.measure import LOWEST_CONFIDENCE, Measurement, measure
+from export.options import ExportOptions
 from export.parity import TorchDetector
 from export.record import RunRecord, read_record
 from models.bundle import Golden, Measured, Record
@@ -31,8 +32,6 @@ from models.spec import ModelSpec
 
 __all__ = ["ExportReport", "export"]
 
-# Old enough for TensorRT 8, OpenVINO, QNN and CoreML converters, new enough for quantisation by channel.
-_OPSET = 13
 _MIN_PARITY = 0.99
 _LICENSE = "AGPL-3.0 (https://ultralytics.com/license)"
 
@@ -73,17 +72,14 @@ class ExportReport:
         }
 
 
-def export(
-    run: Path, dataset: Path, out: Path, *, imgsz: int | None = None, overwrite: bool = False
-) -> ExportReport:
+def export(run: Path, dataset: Path, out: Path, options: ExportOptions | None = None) -> ExportReport:
     """Export a trained detector as one ONNX bundle.
 
     Args:
         run: Folder that `edgeloop train` made.
         dataset: Dataset whose validation part the bundle is checked on.
         out: The .onnx file to write; a report goes beside it, with the suffix .json.
-        imgsz: Side of the bundle's square input, px, a multiple of 32; None takes the training's.
-        overwrite: Replace files that exist.
+        options: How the bundle is to be.
 
     Returns:
         The report.
@@ -94,17 +90,23 @@ def export(
         ModelError: The checkpoint cannot be read, or the bundle does not do what torch does.
         UsageError: An argument makes no sense.
     """
-    _check_output(out, overwrite=overwrite)
+    options = options or ExportOptions()
+    if options.precision != "fp32" or options.input != "tensor" or options.dynamic_batch:
+        raise UsageError("only --precision fp32 --input tensor --batch 1 so far")
+    _check_output(out, overwrite=options.overwrite)
     record, model = _read_run(run)
-    size = _input_size(imgsz or record.imgsz)
+    side = options.imgsz or record.imgsz
+    size = (side, side)
     data = open_dataset(dataset)
     _check_dataset(data, record)
+    if options.end2end is not None:
+        model.end2end = options.end2end
     model = _prepared(model)
     spec = _spec(model, record.names, size)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.stem}-", dir=out.parent) as folder:
         bundle = Path(folder) / out.name
-        graph = _to_onnx(model, spec, bundle)
+        graph = _to_onnx(model, spec, bundle, options.opset)
         _save(graph, spec.to_metadata(), bundle)
         detector = Detector(bundle, provider="cpu", confidence=LOWEST_CONFIDENCE)
         measurement = measure(TorchDetector(model, spec), detector, data.val)
@@ -137,12 +139,6 @@ def _read_run(run: Path) -> tuple[RunRecord, DetectionModel]:
             f"{run}: run.json names {len(record.names)} classes, best.pt has {model.model[-1].nc}"
         )
     return record, model
-
-
-def _input_size(side: int) -> tuple[int, int]:
-    if side < 32 or side % 32:
-        raise UsageError(f"--imgsz {side}: expected a multiple of 32")
-    return side, side
 
 
 def _check_dataset(data: Dataset, record: RunRecord) -> None:
@@ -182,14 +178,14 @@ def _spec(model: DetectionModel, names: tuple[str, ...], size: tuple[int, int]) 
     )
 
 
-def _to_onnx(model: DetectionModel, spec: ModelSpec, path: Path) -> onnx.ModelProto:
+def _to_onnx(model: DetectionModel, spec: ModelSpec, path: Path, opset: int) -> onnx.ModelProto:
     width, height = spec.input_size
     image = torch.zeros(1, 3, height, width)
     model(image)  # lays out the grid of cells, which the graph then holds as a constant
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's notes on its own future
         torch.onnx.export(
-            model, (image,), path, opset_version=_OPSET, input_names=["images"], output_names=["output0"],
+            model, (image,), path, opset_version=opset, input_names=["images"], output_names=["output0"],
             dynamo=False,
         )  # fmt: skip
     return onnxslim.slim(onnx.load(path))

@@ -16,6 +16,7 @@ from edge.detector import Detector
 from export.detectors import build_detector
 from export.measure import Measurement
 from export.onnx import ExportReport, _check_parity, _prepared, _save, _spec, _to_onnx, export
+from export.options import ExportOptions
 from export.parity import Parity
 from models.bundle import read_document
 from models.errors import DataError, ModelError, NoInputError, UsageError
@@ -83,7 +84,7 @@ def test_yolo_predict_finds_the_same_boxes(report: ExportReport, dataset: Path) 
 
 
 def test_the_input_can_have_another_size(run: Path, dataset: Path, tmp_path: Path) -> None:
-    report = export(run, dataset, tmp_path / "wide.onnx", imgsz=192)
+    report = export(run, dataset, tmp_path / "wide.onnx", ExportOptions(imgsz=192))
     assert Detector(report.bundle).spec.input_size == (192, 192)
 
 
@@ -93,7 +94,7 @@ def test_files_that_exist_are_kept_unless_told(run: Path, dataset: Path, tmp_pat
     with pytest.raises(DataError, match=r"x\.onnx: exists; .*--overwrite"):
         export(run, dataset, out)
     assert out.read_text() == "mine"
-    export(run, dataset, out, overwrite=True)
+    export(run, dataset, out, ExportOptions(overwrite=True))
     assert Detector(out).names == ("disk", "bar")
     with pytest.raises(DataError, match=r"x\.onnx: exists"):
         export(run, dataset, out)
@@ -106,7 +107,7 @@ def test_an_end_to_end_head_is_exported_as_one(tmp_path: Path) -> None:
     model = _prepared(model)
     spec = _spec(model, names, (96, 96))
     bundle = tmp_path / "yolo26n.onnx"
-    _save(_to_onnx(model, spec, bundle), spec.to_metadata(), bundle)
+    _save(_to_onnx(model, spec, bundle, 13), spec.to_metadata(), bundle)
     detector = Detector(bundle, provider="cpu")
     assert detector.spec.head == "end2end"
     prepared = detector.preprocess(golden_image((96, 96)))
@@ -168,4 +169,4 @@ def test_refuses_arguments_that_make_no_sense(
     out: str, imgsz: int | None, message: str, run: Path, dataset: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        export(run, dataset, tmp_path / out, imgsz=imgsz)
+        export(run, dataset, tmp_path / out, ExportOptions(imgsz=imgsz))
