@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,6 +92,11 @@ class Detector:
     def spec(self) -> ModelSpec:
         """How the model is run."""
         return self._spec
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """What the file says about itself."""
+        return self._session.metadata
 
     @property
     def names(self) -> tuple[str, ...]:

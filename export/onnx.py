@@ -19,6 +19,7 @@ from ultralytics.nn.modules import Detect
 from ultralytics.nn.tasks import DetectionModel
 
 from edge.detector import Detector
+from edge.verify import make_golden
 from export.dataset import Dataset, open_dataset
 from export.detectors import load_detector
 from export.measure import LOWEST_CONFIDENCE, Measurement, measure
@@ -27,7 +28,7 @@ from export.parity import TorchDetector
 from export.record import RunRecord, read_record
 from models.bundle import Golden, Measured, Record
 from models.errors import DataError, ModelError, NoInputError, UsageError
-from models.golden import array_digest, golden_image
+from models.onnx_bytes import seal
 from models.spec import ModelSpec
 
 __all__ = ["ExportReport", "export"]
@@ -111,7 +112,7 @@ def export(run: Path, dataset: Path, out: Path, options: ExportOptions | None = 
         detector = Detector(bundle, provider="cpu", confidence=LOWEST_CONFIDENCE)
         measurement = measure(TorchDetector(model, spec), detector, data.val)
         _check_parity(measurement, out)
-        written = _record(record, measurement, _golden(bundle))
+        written = _record(record, measurement, make_golden(detector))
         _save(graph, spec.to_metadata(written) | _about(record), bundle)
         report = ExportReport(bundle, spec, written, measurement)
         sidecar = bundle.with_suffix(".json")
@@ -195,7 +196,7 @@ def _save(graph: onnx.ModelProto, metadata: Mapping[str, str], path: Path) -> No
     del graph.metadata_props[:]
     for key, value in metadata.items():
         graph.metadata_props.add(key=key, value=value)
-    onnx.save(graph, path)
+    path.write_bytes(seal(graph.SerializeToString()))
 
 
 def _check_parity(measurement: Measurement, out: Path) -> None:
@@ -210,14 +211,6 @@ def _check_parity(measurement: Measurement, out: Path) -> None:
             f"{out}: not written; onnxruntime repeats {parity.repeated} of torch's {parity.boxes} boxes on "
             f"{parity.frames} held-out frames ({parity.matched:.1%}, expected {_MIN_PARITY:.0%} or more)"
         )
-
-
-def _golden(bundle: Path) -> Golden:
-    """What the bundle makes of an input that every machine can draw for itself: nobody's footage."""
-    detector = Detector(bundle, provider="cpu")
-    image = golden_image(detector.spec.input_size)
-    output = detector.infer(detector.preprocess(image))[0]
-    return Golden(input_sha256=array_digest(image), output_sha256=array_digest(output))
 
 
 def _record(run: RunRecord, measurement: Measurement, golden: Golden) -> Record:
