@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -54,18 +55,28 @@ def train(
 @click.option("-d", "--dataset", type=_PATH, required=True, help="Its validation part checks the bundle.")
 @click.option("-o", "--out", type=_PATH, required=True, metavar="FILE.onnx", help="Bundle to write.")
 @click.option("--imgsz", type=click.IntRange(32), help="Input side, px.  [default: as trained]")
+@click.option("--target", metavar="NAME", help="cpu, openvino, tensorrt, coreml, qnn, rknn or hailo.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier bundle.")
-def export(run: Path, dataset: Path, out: Path, imgsz: int | None, overwrite: bool) -> None:
+def export(
+    run: Path, dataset: Path, out: Path, imgsz: int | None, target: str | None, overwrite: bool
+) -> None:
     """Export the detector in RUN as one ONNX bundle.
 
     The bundle is compared with torch on held-out frames, box by box, and refused if it drifted. A report goes
-    beside it (FILE.json).
+    beside it (FILE.json). --target sets what a runtime is known to need and says what to run next; an option
+    that is given beside it wins where the target leaves a choice.
     """
     from export.onnx import export as run_export
+    from export.targets import options_for
 
-    report = run_export(run, dataset, out, ExportOptions(imgsz=imgsz, overwrite=overwrite))
+    asked: dict[str, Any] = {"imgsz": imgsz, "overwrite": overwrite}
+    given = {name: value for name, value in asked.items() if value is not None}
+    options = ExportOptions(**given) if target is None else options_for(target, given)
+    report = run_export(run, dataset, out, options)
     parity, scores = report.measurement.parity, report.measurement.scores
     click.echo(
         f"{out}: {parity.matched:.2%} of torch's {parity.boxes} boxes repeated, mAP50 {scores.map50:.3f}, "
         f"mAP50-95 {scores.map50_95:.3f} on {parity.frames} frames, {report.measurement.latency_ms:.1f} ms"
     )
+    if report.next_step is not None:
+        click.echo(f"next: {report.next_step}")

@@ -26,6 +26,7 @@ from export.measure import LOWEST_CONFIDENCE, Measurement, measure
 from export.options import ExportOptions
 from export.parity import TorchDetector
 from export.record import RunRecord, read_record
+from export.targets import next_step, warn_about_activation
 from models.bundle import Golden, Measured, Record
 from models.errors import DataError, ModelError, NoInputError, UsageError
 from models.onnx_bytes import seal
@@ -46,12 +47,19 @@ class ExportReport:
         spec: How it is run.
         record: What it says about itself.
         measurement: How it did on the held-out frames.
+        target: Runtime that it is meant for; None for any.
     """
 
     bundle: Path
     spec: ModelSpec
     record: Record
     measurement: Measurement
+    target: str | None = None
+
+    @property
+    def next_step(self) -> str | None:
+        """Command that the user runs next; None where no target was named."""
+        return None if self.target is None else next_step(self.target, self.bundle)
 
     def document(self) -> dict[str, Any]:
         """The report as it is written beside the bundle."""
@@ -70,6 +78,8 @@ class ExportReport:
             "map50_95": scores.map50_95,
             "per_class": {name: asdict(score) for name, score in scores.per_class.items()},
             "latency_ms": self.measurement.latency_ms,
+            "target": self.target,
+            "next_step": self.target and next_step(self.target, Path(self.bundle.name)),
         }
 
 
@@ -96,6 +106,8 @@ def export(run: Path, dataset: Path, out: Path, options: ExportOptions | None = 
         raise UsageError("only --precision fp32 --input tensor --batch 1 so far")
     _check_output(out, overwrite=options.overwrite)
     record, model = _read_run(run)
+    if options.target is not None:
+        warn_about_activation(options.target, model)
     side = options.imgsz or record.imgsz
     size = (side, side)
     data = open_dataset(dataset)
@@ -114,12 +126,12 @@ def export(run: Path, dataset: Path, out: Path, options: ExportOptions | None = 
         _check_parity(measurement, out)
         written = _record(record, measurement, make_golden(detector))
         _save(graph, spec.to_metadata(written) | _about(record), bundle)
-        report = ExportReport(bundle, spec, written, measurement)
+        report = ExportReport(bundle, spec, written, measurement, options.target)
         sidecar = bundle.with_suffix(".json")
         sidecar.write_text(json.dumps(report.document(), indent=2) + "\n", encoding="utf-8")
         sidecar.replace(out.with_suffix(".json"))
         bundle.replace(out)
-    return ExportReport(out, spec, written, measurement)
+    return ExportReport(out, spec, written, measurement, options.target)
 
 
 def _check_output(out: Path, *, overwrite: bool) -> None:

@@ -14,8 +14,9 @@ Input = Literal["tensor", "image"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 INPUTS: tuple[Input, ...] = get_args(Input)
 
-# The oldest that quantises weights by channel, and the newest that torch's exporter writes.
-_OPSETS = range(13, 21)
+# What Hailo's tools are fed, and the newest that torch's exporter writes.
+_OPSETS = range(11, 21)
+_BY_CHANNEL = 13  # the oldest that quantises weights by channel
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class ExportOptions:
             for quantisation by channel.
         end2end: None leaves the head as it was trained; False takes the classic head, with NMS outside.
         overwrite: Replace files that exist.
+        target: Runtime that it is meant for, one of `export.targets.TARGETS`; None for any.
         tolerance_map: How much mAP50-95 a bundle may lose against torch.
         tolerance_boxes: Share of torch's boxes that a bundle may fail to repeat.
     """
@@ -43,6 +45,7 @@ class ExportOptions:
     opset: int = 13
     end2end: bool | None = None
     overwrite: bool = False
+    target: str | None = None
     tolerance_map: float = 0.01
     tolerance_boxes: float = 0.01
 
@@ -51,3 +54,5 @@ class ExportOptions:
             raise UsageError(f"--imgsz {self.imgsz}: expected a multiple of 32")
         if self.opset not in _OPSETS:
             raise UsageError(f"--opset {self.opset}: expected {_OPSETS[0]} to {_OPSETS[-1]}")
+        if self.precision in ("int8", "auto") and self.opset < _BY_CHANNEL:
+            raise UsageError(f"--opset {self.opset}: int8 needs {_BY_CHANNEL} or more")
