@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from export.options import ExportOptions
+
+if TYPE_CHECKING:
+    from export.detectors import Activation
 
 __all__ = ["export", "train"]
 
@@ -19,6 +22,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("-o", "--out", type=_PATH, required=True, metavar="RUN", help="Folder to make.")
 @click.option("--model", default="edgeloop-lite0", show_default=True, help="Or yolo26n, a .pt, a .yaml.")
 @click.option("--weights", help="What to start from: none, imagenet, a shipped name, .safetensors or .pt.")
+@click.option("--activation", type=click.Choice(["silu", "relu"]), help="NPUs and INT8 like ReLU better.")
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the training images.  [default: 30]")
 @click.option(
     "--time-limit", type=click.FloatRange(0, min_open=True), metavar="S", help="Wall time, seconds."
@@ -29,8 +33,9 @@ _PATH = click.Path(path_type=Path)
 @click.option("--freeze", type=click.IntRange(0), metavar="N", help="Leading layers that stay as they are.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier run.")
 def train(
-    dataset: Path, out: Path, model: str, weights: str | None, epochs: int | None, time_limit: float | None,
-    imgsz: int, batch: int, seed: int, freeze: int | None, overwrite: bool,
+    dataset: Path, out: Path, model: str, weights: str | None, activation: Activation | None,
+    epochs: int | None, time_limit: float | None, imgsz: int, batch: int, seed: int, freeze: int | None,
+    overwrite: bool,
 ) -> None:  # fmt: skip
     """Train a compact detector on DATASET.
 
@@ -40,8 +45,8 @@ def train(
     from export.train import train as run_training
 
     options = TrainOptions(
-        model=model, weights=weights, epochs=epochs, time_limit_s=time_limit, imgsz=imgsz, batch=batch,
-        seed=seed, freeze=freeze, overwrite=overwrite,
+        model=model, weights=weights, activation=activation, epochs=epochs, time_limit_s=time_limit,
+        imgsz=imgsz, batch=batch, seed=seed, freeze=freeze, overwrite=overwrite,
     )  # fmt: skip
     record = run_training(dataset, out, options)
     click.echo(

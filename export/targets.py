@@ -170,7 +170,7 @@ TARGETS: Mapping[str, Target] = {
             Source("takes quantised models and no open shapes", f"{_ORT}/QNN-ExecutionProvider.html"),
             Source("the end-to-end head is switched off for it", _ULTRALYTICS),
             Source(
-                "ReLU is the best choice of activation, Swish (SiLU) has simple alternatives (in its SDK 2.39)",
+                "ReLU is the best choice of activation, Swish (SiLU) has simple alternatives (SDK 2.39)",
                 "docs/QNN/HTP/htp-network-design-recommendations/htp_guidelines_activation_functions.html",
             ),
         ),

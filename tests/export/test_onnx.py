@@ -14,7 +14,7 @@ from ultralytics import YOLO
 
 from edge.detector import Detector
 from edge.verify import verify
-from export.detectors import build_detector
+from export.detectors import Activation, build_detector
 from export.measure import Measurement
 from export.onnx import ExportReport, _check_parity, _prepared, _save, _spec, _to_onnx, export
 from export.options import ExportOptions
@@ -102,9 +102,10 @@ def test_files_that_exist_are_kept_unless_told(run: Path, dataset: Path, tmp_pat
         export(run, dataset, out)
 
 
-def test_an_end_to_end_head_is_exported_as_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("activation", ["silu", "relu"])
+def test_an_end_to_end_head_is_exported_as_one(tmp_path: Path, activation: Activation) -> None:
     names = ("disk", "bar")
-    model = build_detector("yolo26n", None, names, seed=0).eval()
+    model = build_detector("yolo26n", None, names, seed=0, activation=activation).eval()
     model.end2end = True
     model = _prepared(model)
     spec = _spec(model, names, (96, 96))
@@ -112,6 +113,7 @@ def test_an_end_to_end_head_is_exported_as_one(tmp_path: Path) -> None:
     _save(_to_onnx(model, spec, bundle, 13), spec.to_metadata(), bundle)
     detector = Detector(bundle, provider="cpu")
     assert detector.spec.head == "end2end"
+    assert any(node.op_type == "Relu" for node in onnx.load(bundle).graph.node) == (activation == "relu")
     prepared = detector.preprocess(golden_image((96, 96)))
     (actual,) = detector.infer(prepared)
     with torch.inference_mode():
