@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from export.options import ExportOptions
 
@@ -75,8 +76,7 @@ def export(
     from export.targets import options_for
 
     asked: dict[str, Any] = {"imgsz": imgsz, "overwrite": overwrite}
-    given = {name: value for name, value in asked.items() if value is not None}
-    options = ExportOptions(**given) if target is None else options_for(target, given)
+    options = ExportOptions(**asked) if target is None else options_for(target, _typed(asked))
     report = run_export(run, dataset, out, options)
     parity, scores = report.measurement.parity, report.measurement.scores
     click.echo(
@@ -85,3 +85,9 @@ def export(
     )
     if report.next_step is not None:
         click.echo(f"next: {report.next_step}")
+
+
+def _typed(asked: dict[str, Any]) -> dict[str, Any]:
+    """The options that stand on the command line: what a target sets, a mere default must not undo."""
+    source = click.get_current_context().get_parameter_source
+    return {name: value for name, value in asked.items() if source(name) is ParameterSource.COMMANDLINE}

@@ -52,6 +52,11 @@ def check_seal(model: bytes) -> bool:
     """
     body = memoryview(model)[: -len(_PREFIX) - _HEX_DIGITS]
     if model[len(body) : -_HEX_DIGITS] != _PREFIX:
+        if _PREFIX in model:
+            raise ModelError(
+                "cut short or changed since it was exported: the digest of its content is no longer its end; "
+                "copy it again, or export it anew"
+            )
         return False
     actual, stated = hashlib.sha256(body).hexdigest(), model[-_HEX_DIGITS:]
     if actual.encode() != stated:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -182,10 +183,19 @@ def test_one_flipped_bit_is_found_by_every_verb(bundle: Path, verb: str, share: 
 
 
 @VERBS
+def test_a_file_that_was_added_to_is_refused(bundle: Path, verb: str) -> None:
+    model = onnx.load(bundle)
+    model.metadata_props.add(key="author", value="somebody else")
+    onnx.save(model, bundle)
+    assert "parts.onnx: cut short or changed since it was exported" in refused(call(verb, bundle))
+
+
+@VERBS
 @pytest.mark.parametrize("missing", [1, 100, 5000, 300_000])
 def test_a_file_that_is_cut_short_is_refused(bundle: Path, verb: str, missing: int) -> None:
     bundle.write_bytes(bundle.read_bytes()[:-missing])
-    assert "parts.onnx: expected an ONNX model" in refused(call(verb, bundle))
+    message = refused(call(verb, bundle))
+    assert re.search(r"parts\.onnx: (cut short or changed|expected an ONNX model)", message)
 
 
 def test_where_only_the_seal_is_cut_off_the_golden_sample_speaks(bundle: Path) -> None:

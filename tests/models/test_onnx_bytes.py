@@ -41,6 +41,9 @@ def test_bytes_that_are_missing_or_added_are_found() -> None:
     for changed in (sealed[1:], sealed[:100] + sealed[101:], b"\0" + sealed):
         with pytest.raises(ModelError, match="damaged"):
             check_seal(changed)
+    for changed in (sealed + b"\0", sealed[:-1], sealed[:-64]):
+        with pytest.raises(ModelError, match="cut short or changed"):
+            check_seal(changed)
 
 
 def test_the_opset_is_that_of_onnx_itself() -> None:
