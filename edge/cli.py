@@ -30,6 +30,7 @@ SUMMARIES = {
     "run": "Run a detector on cameras, streams, videos or folders.",
     "bench": "Measure the loop against the bare model.",
     "inspect": "Say what a model file is.",
+    "verify": "Prove that a bundle computes here what it should.",
     "doctor": "Say what this machine can do.",
 }
 """Our own verbs in the order of the work, with what `--help` says of them without importing them."""

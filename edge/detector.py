@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,6 +102,11 @@ class Detector:
     def spec(self) -> ModelSpec:
         """How the model is run."""
         return self._spec
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """What the file says about itself."""
+        return self._session.metadata
 
     @property
     def names(self) -> tuple[str, ...]:

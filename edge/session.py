@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from edge.hardware import usable_cores
 from edge.providers import first_line, open_session
 from models.errors import ModelError, NoInputError
+from models.onnx_bytes import check_seal
 from models.spec import TensorInfo
 
 __all__ = ["Session", "physical_cores"]
@@ -55,7 +56,7 @@ class Session:
 
         Raises:
             NoInputError: there is no such file.
-            ModelError: the file is no ONNX model, or keeps its weights elsewhere.
+            ModelError: the file is no ONNX model, keeps its weights elsewhere, or was changed after export.
             UsageError: there is no provider of this name.
             UnavailableError: the provider that was asked for does not work here, or not for all of the model.
         """
@@ -64,7 +65,7 @@ class Session:
         self._session, self.placement = open_session(
             model, path, _options(threads, bare=bare), provider=provider, allow_cpu=allow_cpu
         )
-        self.metadata: Mapping[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        self.metadata = _metadata(self._session, path)
         self.inputs = tuple(_tensor_info(node) for node in self._session.get_inputs())
         self.outputs = tuple(_tensor_info(node) for node in self._session.get_outputs())
 
@@ -94,6 +95,23 @@ class Session:
 
 
 def _read(path: Path) -> bytes:
+    """A model whose content is whole, as far as it says what it should be."""
+    model = _content(path)
+    try:
+        check_seal(model)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+    return model
+
+
+def _metadata(session: ort.InferenceSession, path: Path) -> Mapping[str, str]:
+    try:
+        return dict(session.get_modelmeta().custom_metadata_map)
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{path}: its metadata is no text ({error.reason}); the file is damaged") from error
+
+
+def _content(path: Path) -> bytes:
     if not path.exists():
         raise NoInputError(f"{path}: there is no such model file")
     if not path.is_file():

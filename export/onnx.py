@@ -19,20 +19,21 @@ from ultralytics.nn.modules import Detect
 from ultralytics.nn.tasks import DetectionModel
 
 from edge.detector import Detector
+from edge.verify import make_golden
 from export.dataset import Dataset, open_dataset
 from export.detectors import load_detector
 from export.measure import LOWEST_CONFIDENCE, Measurement, measure
+from export.options import ExportOptions
 from export.parity import TorchDetector
 from export.record import RunRecord, read_record
+from export.targets import next_step, warn_about_activation
 from models.bundle import Golden, Measured, Record
 from models.errors import DataError, ModelError, NoInputError, UsageError
-from models.golden import array_digest, golden_image
+from models.onnx_bytes import seal
 from models.spec import ModelSpec
 
 __all__ = ["ExportReport", "export"]
 
-# Old enough for TensorRT 8, OpenVINO, QNN and CoreML converters, new enough for quantisation by channel.
-_OPSET = 13
 _MIN_PARITY = 0.99
 _LICENSE = "AGPL-3.0 (https://ultralytics.com/license)"
 
@@ -46,12 +47,19 @@ class ExportReport:
         spec: How it is run.
         record: What it says about itself.
         measurement: How it did on the held-out frames.
+        target: Runtime that it is meant for; None for any.
     """
 
     bundle: Path
     spec: ModelSpec
     record: Record
     measurement: Measurement
+    target: str | None = None
+
+    @property
+    def next_step(self) -> str | None:
+        """Command that the user runs next; None where no target was named."""
+        return None if self.target is None else next_step(self.target, self.bundle)
 
     def document(self) -> dict[str, Any]:
         """The report as it is written beside the bundle."""
@@ -70,20 +78,19 @@ class ExportReport:
             "map50_95": scores.map50_95,
             "per_class": {name: asdict(score) for name, score in scores.per_class.items()},
             "latency_ms": self.measurement.latency_ms,
+            "target": self.target,
+            "next_step": self.target and next_step(self.target, Path(self.bundle.name)),
         }
 
 
-def export(
-    run: Path, dataset: Path, out: Path, *, imgsz: int | None = None, overwrite: bool = False
-) -> ExportReport:
+def export(run: Path, dataset: Path, out: Path, options: ExportOptions | None = None) -> ExportReport:
     """Export a trained detector as one ONNX bundle.
 
     Args:
         run: Folder that `edgeloop train` made.
         dataset: Dataset whose validation part the bundle is checked on.
         out: The .onnx file to write; a report goes beside it, with the suffix .json.
-        imgsz: Side of the bundle's square input, px, a multiple of 32; None takes the training's.
-        overwrite: Replace files that exist.
+        options: How the bundle is to be.
 
     Returns:
         The report.
@@ -94,29 +101,37 @@ def export(
         ModelError: The checkpoint cannot be read, or the bundle does not do what torch does.
         UsageError: An argument makes no sense.
     """
-    _check_output(out, overwrite=overwrite)
+    options = options or ExportOptions()
+    if options.precision != "fp32" or options.input != "tensor" or options.dynamic_batch:
+        raise UsageError("only --precision fp32 --input tensor --batch 1 so far")
+    _check_output(out, overwrite=options.overwrite)
     record, model = _read_run(run)
-    size = _input_size(imgsz or record.imgsz)
+    if options.target is not None:
+        warn_about_activation(options.target, model)
+    side = options.imgsz or record.imgsz
+    size = (side, side)
     data = open_dataset(dataset)
     _check_dataset(data, record)
+    if options.end2end is not None:
+        model.end2end = options.end2end
     model = _prepared(model)
     spec = _spec(model, record.names, size)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.stem}-", dir=out.parent) as folder:
         bundle = Path(folder) / out.name
-        graph = _to_onnx(model, spec, bundle)
+        graph = _to_onnx(model, spec, bundle, options.opset)
         _save(graph, spec.to_metadata(), bundle)
         detector = Detector(bundle, provider="cpu", confidence=LOWEST_CONFIDENCE)
         measurement = measure(TorchDetector(model, spec), detector, data.val)
         _check_parity(measurement, out)
-        written = _record(record, measurement, _golden(bundle))
+        written = _record(record, measurement, make_golden(detector))
         _save(graph, spec.to_metadata(written) | _about(record), bundle)
-        report = ExportReport(bundle, spec, written, measurement)
+        report = ExportReport(bundle, spec, written, measurement, options.target)
         sidecar = bundle.with_suffix(".json")
         sidecar.write_text(json.dumps(report.document(), indent=2) + "\n", encoding="utf-8")
         sidecar.replace(out.with_suffix(".json"))
         bundle.replace(out)
-    return ExportReport(out, spec, written, measurement)
+    return ExportReport(out, spec, written, measurement, options.target)
 
 
 def _check_output(out: Path, *, overwrite: bool) -> None:
@@ -137,12 +152,6 @@ def _read_run(run: Path) -> tuple[RunRecord, DetectionModel]:
             f"{run}: run.json names {len(record.names)} classes, best.pt has {model.model[-1].nc}"
         )
     return record, model
-
-
-def _input_size(side: int) -> tuple[int, int]:
-    if side < 32 or side % 32:
-        raise UsageError(f"--imgsz {side}: expected a multiple of 32")
-    return side, side
 
 
 def _check_dataset(data: Dataset, record: RunRecord) -> None:
@@ -182,14 +191,14 @@ def _spec(model: DetectionModel, names: tuple[str, ...], size: tuple[int, int]) 
     )
 
 
-def _to_onnx(model: DetectionModel, spec: ModelSpec, path: Path) -> onnx.ModelProto:
+def _to_onnx(model: DetectionModel, spec: ModelSpec, path: Path, opset: int) -> onnx.ModelProto:
     width, height = spec.input_size
     image = torch.zeros(1, 3, height, width)
     model(image)  # lays out the grid of cells, which the graph then holds as a constant
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's notes on its own future
         torch.onnx.export(
-            model, (image,), path, opset_version=_OPSET, input_names=["images"], output_names=["output0"],
+            model, (image,), path, opset_version=opset, input_names=["images"], output_names=["output0"],
             dynamo=False,
         )  # fmt: skip
     return onnxslim.slim(onnx.load(path))
@@ -199,7 +208,7 @@ def _save(graph: onnx.ModelProto, metadata: Mapping[str, str], path: Path) -> No
     del graph.metadata_props[:]
     for key, value in metadata.items():
         graph.metadata_props.add(key=key, value=value)
-    onnx.save(graph, path)
+    path.write_bytes(seal(graph.SerializeToString()))
 
 
 def _check_parity(measurement: Measurement, out: Path) -> None:
@@ -214,14 +223,6 @@ def _check_parity(measurement: Measurement, out: Path) -> None:
             f"{out}: not written; onnxruntime repeats {parity.repeated} of torch's {parity.boxes} boxes on "
             f"{parity.frames} held-out frames ({parity.matched:.1%}, expected {_MIN_PARITY:.0%} or more)"
         )
-
-
-def _golden(bundle: Path) -> Golden:
-    """What the bundle makes of an input that every machine can draw for itself: nobody's footage."""
-    detector = Detector(bundle, provider="cpu")
-    image = golden_image(detector.spec.input_size)
-    output = detector.infer(detector.preprocess(image))[0]
-    return Golden(input_sha256=array_digest(image), output_sha256=array_digest(output))
 
 
 def _record(run: RunRecord, measurement: Measurement, golden: Golden) -> Record:

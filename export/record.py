@@ -43,6 +43,7 @@ class RunRecord(_Data):
     Attributes:
         model: Detector that was asked for.
         weights: What it started from.
+        activation: That was asked for; None for what the model's description says.
         names: Class names.
         dataset: Folder it was trained on.
         dataset_sha256: Digest of that dataset.
@@ -61,6 +62,7 @@ class RunRecord(_Data):
 
     model: str
     weights: str
+    activation: str | None = None
     names: tuple[str, ...]
     dataset: str
     dataset_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

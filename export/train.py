@@ -16,7 +16,7 @@ from ultralytics.nn.tasks import DetectionModel
 from edge.progress import progress_bar
 from export.curves import draw_curves
 from export.dataset import Dataset, open_dataset
-from export.detectors import DEFAULT_MODEL, build_detector
+from export.detectors import DEFAULT_MODEL, Activation, build_detector
 from export.record import Epoch, RunRecord, write_record
 from export.trainer import CpuTraining
 from models.errors import DataError, UsageError
@@ -55,6 +55,7 @@ class TrainOptions:
     Attributes:
         model: See `build_detector`.
         weights: See `build_detector`.
+        activation: See `build_detector`.
         epochs: Passes over the training images; None leaves it to the time limit, or to the default of 30.
         time_limit_s: Wall time for the whole of the training, s; the learning rate falls to its end by then.
         imgsz: Side of the training image, px; a multiple of 32.
@@ -69,6 +70,7 @@ class TrainOptions:
 
     model: str = DEFAULT_MODEL
     weights: str | None = None
+    activation: Activation | None = None
     epochs: int | None = None
     time_limit_s: float | None = None
     imgsz: int = 320
@@ -101,7 +103,9 @@ def train(dataset: Path, run: Path, options: TrainOptions | None = None) -> RunR
     _check_run(run, overwrite=options.overwrite)
     data = open_dataset(dataset)
     _check_dataset(data)
-    detector = build_detector(options.model, options.weights, data.names, seed=options.seed)
+    detector = build_detector(
+        options.model, options.weights, data.names, seed=options.seed, activation=options.activation
+    )
     with _folder_beside(run) as folder:
         trainer = _trainer(data, detector, folder, options)
         log = _Log(trainer, options.time_limit_s, began)
@@ -201,6 +205,7 @@ def _record(
     return RunRecord(
         model=options.model,
         weights=options.weights or (options.model if options.model.endswith(".pt") else shipped),
+        activation=options.activation,
         names=data.names,
         dataset=str(data.root),
         dataset_sha256=data.digest,

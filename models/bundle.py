@@ -10,13 +10,26 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from models.errors import ModelError
 from models.facts import Share, SpecOverrides
 
-__all__ = ["BUNDLE_KEY", "Document", "Golden", "Measured", "Record", "read_document"]
+__all__ = [
+    "BUNDLE_KEY",
+    "Document",
+    "Golden",
+    "GoldenRow",
+    "Measured",
+    "Record",
+    "WeightPrecision",
+    "read_document",
+]
 
 BUNDLE_KEY = "edgeloop"
 MAX_DOCUMENT = 1 << 20
 
+WeightPrecision = Literal["fp32", "fp16", "int8"]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Millis = Annotated[float, Field(ge=0, le=1e6)]
+Index = Annotated[int, Field(ge=0, le=1_000_000)]
+Coordinate = Annotated[float, Field(ge=-1e6, le=1e6)]
+MAX_ROWS = 64
 
 
 class _Data(BaseModel):
@@ -39,17 +52,36 @@ class Measured(_Data):
     latency_ms: Millis | None = None
 
 
+class GoldenRow(_Data):
+    """One of the answers to the golden input.
+
+    Attributes:
+        place: number of the cell of a classic head, of the row of an end-to-end head.
+        class_id: class of its highest score.
+        score: that score, after the sigmoid.
+        box: four numbers in pixels of the model's input, in the head's own form: centre, width and height of
+            a classic head, corners of an end-to-end head.
+    """
+
+    place: Index
+    class_id: Index
+    score: Share
+    box: tuple[Coordinate, Coordinate, Coordinate, Coordinate]
+
+
 class Golden(_Data):
     """One input and what came out, to recognise on another machine.
 
     Attributes:
         input_sha256: `array_digest` of `golden_image` at the size of the input.
         output_sha256: `array_digest` of the raw output on the CPU of the exporting machine. Another machine
-            may round differently, so a difference is a hint and equality is a proof.
+            may round differently, so equality is a proof, and where the bits differ the rows decide.
+        rows: the answers with the highest scores; none in a bundle of schema 1.
     """
 
     input_sha256: Sha256
     output_sha256: Sha256
+    rows: Annotated[tuple[GoldenRow, ...], Field(max_length=MAX_ROWS)] = ()
 
 
 class Record(_Data):
@@ -60,11 +92,11 @@ class Record(_Data):
         precision: of the weights.
         dataset_sha256: digest of the dataset it was trained on.
         measured: figures of its release check.
-        golden: one input and output digest.
+        golden: one input and what came out.
     """
 
     created: Annotated[str, StringConstraints(pattern=r"^[0-9T:.+Z -]{1,40}$")] | None = None
-    precision: Literal["fp32", "fp16", "int8"] | None = None
+    precision: WeightPrecision | None = None
     dataset_sha256: Sha256 | None = None
     measured: Measured = Measured()
     golden: Golden | None = None
@@ -74,12 +106,12 @@ class Document(_Data):
     """The JSON value under `edgeloop`.
 
     Attributes:
-        schema_version: of this document; 1.
+        schema_version: of this document; 2 came with the golden rows.
         model: how to run the model.
         record: where it comes from and how good it was found to be.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
     model: SpecOverrides
     record: Record = Record()
 

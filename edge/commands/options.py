@@ -15,7 +15,7 @@ from models.facts import MAX_SIDE, MIN_SIDE, Color, SpecOverrides
 from models.heads import HEADS, Head
 from models.literals import read_names
 
-__all__ = ["model_options"]
+__all__ = ["model_options", "placement_options"]
 
 R = TypeVar("R")
 
@@ -58,9 +58,23 @@ def model_options(command: Callable[..., R]) -> Callable[..., R]:
         return command(*args, overrides=overrides, **kwargs)
 
     decorated = with_overrides
-    for option in reversed(_OPTIONS):  # click lists the option that was added last first
+    for option in reversed(_FACTS):  # click lists the option that was added last first
         decorated = option(decorated)
-    return decorated
+    return placement_options(decorated)
+
+
+def placement_options(command: Callable[..., R]) -> Callable[..., R]:
+    """Give a command the options that say where a model runs.
+
+    Args:
+        command: takes the keyword arguments `provider` (str) and `allow_cpu` (bool).
+
+    Returns:
+        The command with the options `--provider` and `--allow-cpu`.
+    """
+    for option in reversed(_PLACEMENT):
+        command = option(command)
+    return command
 
 
 def _size(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[int, int] | None:
@@ -76,7 +90,7 @@ def _size(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tu
     return size
 
 
-_OPTIONS = (
+_PLACEMENT = (
     click.option(
         "--provider",
         type=click.Choice(["auto", *PROVIDERS]),
@@ -85,6 +99,8 @@ _OPTIONS = (
         help="What runs the model. One that is named and does not run all of it is an error.",
     ),
     click.option("--allow-cpu", is_flag=True, help="Let the CPU run what the provider does not."),
+)
+_FACTS = (
     click.option(
         "--confidence", type=click.FloatRange(0, 1), help="Threshold of detections.  [default: the model's]"
     ),

@@ -121,7 +121,7 @@ def test_help_lists_the_verbs_in_the_order_of_the_work(edgeloop: Callable[..., O
     assert listed == list(cli.SUMMARIES)
     assert listed == [
         *("demo", "collect", "label", "stats", "audit", "train", "export"),
-        *("run", "bench", "inspect", "doctor"),
+        *("run", "bench", "inspect", "verify", "doctor"),
     ]
 
 

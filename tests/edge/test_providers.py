@@ -21,16 +21,13 @@ from edge.providers import PROVIDERS, Placement
 from edge.session import Session
 from models.errors import ModelError, UnavailableError, UsageError
 from tests.calls import Outcome
+from tests.marks import needs_openvino
 from tests.meter import ModelWriter
 
 MISSING = next(
     name
     for name in ("cuda", "coreml", "directml", "qnn")
     if PROVIDERS[name] not in ort.get_available_providers()
-)
-needs_openvino = pytest.mark.skipif(
-    PROVIDERS["openvino"] not in ort.get_available_providers(),
-    reason="no OpenVINO in this onnxruntime: pip install onnxruntime-openvino in place of onnxruntime",
 )
 STRICT_ERROR = (
     "[ONNXRuntimeError] : 1 : FAIL : This session contains graph nodes that are assigned to the default CPU "

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
+from ultralytics.utils import ROOT
 
-from export.detectors import build_detector, load_detector
+from export.detectors import Activation, build_detector, load_detector
 from export.detectors.backbone import _edgeloop_lite0
 from export.weights import load_start_weights, read_state, start_state, write_state
 from models.errors import EdgeloopError, ModelError, NoInputError, UsageError
@@ -147,3 +149,27 @@ def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"trap\.pt: not a readable checkpoint"):
         load_detector(tmp_path / "trap.pt")
     assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("activation", [None, "silu", "relu"])
+def test_the_activation_of_a_detector_can_be_chosen(activation: Activation | None) -> None:
+    detector = build_detector("yolo26n", None, NAMES, seed=0, activation=activation)
+    kinds = {type(module) for module in detector.modules()}
+    assert (nn.SiLU in kinds, nn.ReLU in kinds) == (activation != "relu", activation == "relu")
+    # The choice belongs to this detector and not to the process.
+    assert nn.SiLU in {type(module) for module in build_detector("yolo26n", None, NAMES, seed=0).modules()}
+
+
+def test_an_activation_that_cannot_be_chosen_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="--activation silu: edgeloop-lite0 is made of ReLU and ReLU6"):
+        build_detector("edgeloop-lite0", None, NAMES, seed=0, activation="silu")
+    with pytest.raises(UsageError, match=r"yolov10n\.yaml has layers whose SiLU cannot be exchanged"):
+        build_detector(str(ROOT / "cfg/models/v10/yolov10n.yaml"), None, NAMES, seed=0, activation="relu")
+
+
+def test_a_checkpoint_keeps_its_activation(tmp_path: Path) -> None:
+    detector = build_detector("yolo26n", None, NAMES, seed=0, activation="relu")
+    torch.save({"model": detector}, tmp_path / "best.pt")
+    assert not any(isinstance(module, nn.SiLU) for module in load_detector(tmp_path / "best.pt").modules())
+    again = build_detector(str(tmp_path / "best.pt"), None, ("one",), seed=0)
+    assert not any(isinstance(module, nn.SiLU) for module in again.modules())

@@ -13,13 +13,15 @@ import torch
 from ultralytics import YOLO
 
 from edge.detector import Detector
-from export.detectors import build_detector
+from edge.verify import verify
+from export.detectors import Activation, build_detector
 from export.measure import Measurement
 from export.onnx import ExportReport, _check_parity, _prepared, _save, _spec, _to_onnx, export
+from export.options import ExportOptions
 from export.parity import Parity
 from models.bundle import read_document
 from models.errors import DataError, ModelError, NoInputError, UsageError
-from models.golden import array_digest, golden_image
+from models.golden import golden_image
 
 
 def test_onnxruntime_repeats_torch(report: ExportReport) -> None:
@@ -51,12 +53,13 @@ def test_the_bundle_explains_itself(report: ExportReport, dataset: Path) -> None
 
 
 def test_the_golden_sample_comes_out_again(report: ExportReport) -> None:
-    detector = Detector(report.bundle, provider="cpu")
-    image = golden_image(detector.spec.input_size)
+    found = verify(report.bundle, provider="cpu")
+    assert (found.sealed, found.opset, found.schema_version) == (True, 13, 2)
+    assert found.judgement.verdict == "identical"
+    assert found.exported_latency_ms == report.measurement.latency_ms
     golden = report.record.golden
     assert golden is not None
-    assert golden.input_sha256 == array_digest(image)
-    assert golden.output_sha256 == array_digest(detector.infer(detector.preprocess(image))[0])
+    assert len(golden.rows) == 32
 
 
 def test_the_report_lies_beside_the_bundle(report: ExportReport, dataset: Path) -> None:
@@ -83,7 +86,7 @@ def test_yolo_predict_finds_the_same_boxes(report: ExportReport, dataset: Path) 
 
 
 def test_the_input_can_have_another_size(run: Path, dataset: Path, tmp_path: Path) -> None:
-    report = export(run, dataset, tmp_path / "wide.onnx", imgsz=192)
+    report = export(run, dataset, tmp_path / "wide.onnx", ExportOptions(imgsz=192))
     assert Detector(report.bundle).spec.input_size == (192, 192)
 
 
@@ -93,22 +96,24 @@ def test_files_that_exist_are_kept_unless_told(run: Path, dataset: Path, tmp_pat
     with pytest.raises(DataError, match=r"x\.onnx: exists; .*--overwrite"):
         export(run, dataset, out)
     assert out.read_text() == "mine"
-    export(run, dataset, out, overwrite=True)
+    export(run, dataset, out, ExportOptions(overwrite=True))
     assert Detector(out).names == ("disk", "bar")
     with pytest.raises(DataError, match=r"x\.onnx: exists"):
         export(run, dataset, out)
 
 
-def test_an_end_to_end_head_is_exported_as_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("activation", ["silu", "relu"])
+def test_an_end_to_end_head_is_exported_as_one(tmp_path: Path, activation: Activation) -> None:
     names = ("disk", "bar")
-    model = build_detector("yolo26n", None, names, seed=0).eval()
+    model = build_detector("yolo26n", None, names, seed=0, activation=activation).eval()
     model.end2end = True
     model = _prepared(model)
     spec = _spec(model, names, (96, 96))
     bundle = tmp_path / "yolo26n.onnx"
-    _save(_to_onnx(model, spec, bundle), spec.to_metadata(), bundle)
+    _save(_to_onnx(model, spec, bundle, 13), spec.to_metadata(), bundle)
     detector = Detector(bundle, provider="cpu")
     assert detector.spec.head == "end2end"
+    assert any(node.op_type == "Relu" for node in onnx.load(bundle).graph.node) == (activation == "relu")
     prepared = detector.preprocess(golden_image((96, 96)))
     (actual,) = detector.infer(prepared)
     with torch.inference_mode():
@@ -168,4 +173,4 @@ def test_refuses_arguments_that_make_no_sense(
     out: str, imgsz: int | None, message: str, run: Path, dataset: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        export(run, dataset, tmp_path / out, imgsz=imgsz)
+        export(run, dataset, tmp_path / out, ExportOptions(imgsz=imgsz))

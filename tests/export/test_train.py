@@ -147,3 +147,14 @@ def test_says_that_a_folder_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"model": 3}')
     with pytest.raises(DataError, match=r"run\.json, model: Input should be a valid string"):
         read_record(tmp_path)
+
+
+def test_a_detector_of_another_activation_is_trained_and_loaded_again(
+    dataset: Path, tmp_path: Path, options: TrainOptions
+) -> None:
+    chosen = replace(options, model="yolo26n", activation="relu", epochs=1, imgsz=64)
+    assert train(dataset, tmp_path / "run", chosen).activation == "relu"
+    assert read_record(tmp_path / "run").activation == "relu"
+    kinds = {type(module) for module in load_detector(tmp_path / "run" / "best.pt").modules()}
+    assert torch.nn.ReLU in kinds
+    assert torch.nn.SiLU not in kinds

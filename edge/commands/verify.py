@@ -1,0 +1,91 @@
+"""`edgeloop verify`: does a bundle compute on this device what it computed where it was made?"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from edge.commands.options import placement_options
+from edge.verify import Verification
+from edge.verify import verify as verify_bundle
+from models.bundle import WeightPrecision
+from models.errors import ModelError
+from models.golden import TOLERANCES, Difference
+
+__all__ = ["verify"]
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@placement_options
+@click.option(
+    "--tolerance",
+    type=click.Choice(list(TOLERANCES)),
+    help="Precision whose rounding is allowed, where the provider computes in less.  [default: its own]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def verify(
+    model: Path, provider: str, allow_cpu: bool, tolerance: WeightPrecision | None, as_json: bool
+) -> None:
+    """Re-run a bundle's golden sample on this device and compare.
+
+    MODEL is an ONNX file that `edgeloop export` made. Exit code 0 means that it is whole and computes here
+    what it computed there, to the last bit or within tolerance; 65 that it does not, or that nothing could be
+    proven.
+    """
+    found = verify_bundle(model, provider=provider, allow_cpu=allow_cpu, tolerance=tolerance)
+    click.echo(_json(found) if as_json else _text(found))
+    judgement = found.judgement
+    if not judgement.passed:
+        verdict = judgement.verdict.upper()
+        raise ModelError(f"{found.path}: {verdict} on {found.placement.provider}: {judgement.reason}")
+
+
+def _text(found: Verification) -> str:
+    """One fact a line."""
+    width, height = found.spec.input_size
+    kind = "no bundle" if found.schema_version is None else f"bundle, schema {found.schema_version}"
+    exported = found.exported_latency_ms
+    facts = {
+        "file": f"{found.path}, {found.size / 1e6:.1f} MB, opset {found.opset}, weights inside",
+        "content": "as exported (sha256)" if found.sealed else "no digest in the file",
+        "metadata": f"{kind}; {width}x{height}, {found.spec.head} head, {len(found.spec.names)} classes",
+        "provider": str(found.placement),
+        "time": f"{found.latency_ms:.1f} ms an inference"
+        + ("" if exported is None else f", {exported:.1f} ms where it was exported"),
+        "golden": f"{found.judgement.verdict}: {found.judgement.reason}",
+    }
+    column = max(map(len, facts))
+    return "\n".join(f"{key:<{column}}  {value}" for key, value in facts.items())
+
+
+def _json(found: Verification) -> str:
+    judgement = found.judgement
+    report = {
+        "path": str(found.path),
+        "bytes": found.size,
+        "sealed": found.sealed,
+        "opset": found.opset,
+        "schema_version": found.schema_version,
+        "spec": found.spec.model_dump(mode="json"),
+        "provider": found.placement.provider,
+        "provider_share": found.placement.share,
+        "latency_ms": round(found.latency_ms, 3),
+        "exported_latency_ms": found.exported_latency_ms,
+        "verdict": judgement.verdict,
+        "reason": judgement.reason,
+        "difference": _finite(judgement.difference),
+        "tolerance": _finite(judgement.tolerance),
+    }
+    return json.dumps(report, indent=2)
+
+
+def _finite(difference: Difference | None) -> dict[str, float | None] | None:
+    """JSON has no word for infinity."""
+    if difference is None:
+        return None
+    return {key: value if math.isfinite(value) else None for key, value in asdict(difference).items()}

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+
+from edge.detector import Detector
+from edge.verify import verify
+from export.detectors import build_detector
+from export.options import ExportOptions
+from export.targets import TARGETS, next_step, options_for, warn_about_activation
+from models.errors import UsageError
+from tests.calls import Outcome
+from tests.marks import needs_openvino
+
+DOCS = (Path(__file__).parents[2] / "docs" / "targets.md").read_text()
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_target_is_consistent_and_says_where_its_facts_come_from(name: str) -> None:
+    target = TARGETS[name]
+    options = options_for(name, {})
+    assert (options.target, options.opset, options.precision) == (name, target.opset, target.precision)
+    assert options.end2end is (None if target.end2end else False)
+    assert target.opset in target.opsets
+    assert target.precision in target.precisions
+    assert all(source.fact and source.url for source in target.sources)
+    assert "x.onnx" in next_step(name, Path("x.onnx"))
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_the_documentation_says_the_same(name: str) -> None:
+    row = next(line for line in DOCS.splitlines() if line.startswith(f"| `{name}` "))
+    target = TARGETS[name]
+    _, _, opset, precision, form, head, *_ = (cell.strip() for cell in row.strip("|").split("|"))
+    assert (int(opset), precision, form) == (target.opset, target.precision, target.input)
+    assert head == ("as trained" if target.end2end else "classic")
+    assert ("ReLU" in row) == bool(target.silu)
+    for source in target.sources:
+        assert source.url in DOCS
+
+
+def test_the_readme_and_the_help_list_them() -> None:
+    from export.commands import export
+
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    (option,) = [option for option in export.params if option.name == "target"]
+    for name in TARGETS:
+        assert f"`{name}`" in readme
+        assert re.search(rf"\b{name}\b", getattr(option, "help", ""))
+
+
+def test_an_explicit_option_wins_where_there_is_a_choice() -> None:
+    options = options_for("cpu", {"precision": "fp32", "imgsz": 224, "end2end": False, "opset": 17})
+    assert options == ExportOptions(
+        precision="fp32", imgsz=224, end2end=False, opset=17, input="image", target="cpu"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "says"),
+    [
+        ("rknn", {"opset": 20}, "rknn: cannot take --opset 20, it takes 12 to 19; see docs/targets.md"),
+        ("qnn", {"precision": "fp32"}, "cannot take --precision fp32, it takes int8"),
+        ("tensorrt", {"precision": "int8"}, "cannot take --precision int8, it takes fp32 or fp16"),
+        ("hailo", {"dynamic_batch": True}, "cannot take a dynamic batch, it needs one that is fixed"),
+        ("coreml", {"end2end": True}, "cannot take an end-to-end head, it takes the classic one"),
+        ("abacus", {}, "--target abacus: unknown, expected one of cpu, openvino, tensorrt"),
+    ],
+)
+def test_what_a_target_cannot_take_is_a_usage_error(name: str, given: dict[str, object], says: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(says)):
+        options_for(name, given)
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "warned"),
+    [("yolo26n", "rknn", True), ("yolo26n", "openvino", False), ("edgeloop-lite0", "rknn", False)],
+)
+def test_an_activation_that_hurts_is_one_line(
+    model: str, name: str, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        warn_about_activation(name, build_detector(model, "none", ["a"], seed=0))
+    assert len(caplog.messages) == warned
+    if warned:
+        assert caplog.messages[0].startswith("--target rknn: Rockchip's own forks of YOLO replace SiLU with")
+        assert caplog.messages[0].endswith("; train one with --activation relu")
+
+
+def test_the_report_and_the_last_line_say_what_to_run_next(
+    edgeloop: Callable[..., Outcome], run: Path, dataset: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "parts.onnx"
+    done = edgeloop("export", run, "-d", dataset, "-o", out, "--target", "hailo")
+    assert done.code == 0, done.err
+    command = "hailomz compile --ckpt {} --calib-path DATASET/images/train --yaml NETWORK.yaml"
+    assert done.out.splitlines()[-1] == "next: " + command.format(out)
+    report = json.loads(out.with_suffix(".json").read_text())
+    assert (report["target"], report["next_step"]) == ("hailo", command.format("parts.onnx"))
+    assert onnx.load(out).opset_import[0].version == 11
+    assert verify(out, provider="cpu").judgement.verdict == "identical"
+
+
+@needs_openvino
+def test_openvino_finds_the_same_boxes(
+    edgeloop: Callable[..., Outcome], run: Path, dataset: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "parts.onnx"
+    done = edgeloop("export", run, "-d", dataset, "-o", out, "--target", "openvino")
+    assert done.code == 0, done.err
+    assert done.out.endswith(f"next: edgeloop verify {out} --provider openvino\n")
+    verified = edgeloop("verify", out, "--provider", "openvino")
+    assert verified.code == 0, verified.err
+    assert "openvino, 100 % of nodes" in verified.out
+    ours, theirs = Detector(out, provider="cpu"), Detector(out, provider="openvino")
+    boxes = 0
+    for path in sorted((dataset / "images/val").glob("*.jpg")):
+        image = cv2.imread(str(path))
+        expected, actual = ours.detect(image), theirs.detect(image)
+        np.testing.assert_allclose(actual.xyxy, expected.xyxy, atol=0.05)
+        np.testing.assert_allclose(actual.confidence, expected.confidence, atol=1e-3)
+        np.testing.assert_array_equal(actual.class_id, expected.class_id)
+        boxes += len(expected)
+    assert boxes >= 4

@@ -1,0 +1,13 @@
+"""Marks of tests that need what not every environment has."""
+
+from __future__ import annotations
+
+import onnxruntime as ort
+import pytest
+
+from edge.providers import PROVIDERS
+
+needs_openvino = pytest.mark.skipif(
+    PROVIDERS["openvino"] not in ort.get_available_providers(),
+    reason="no OpenVINO in this onnxruntime: pip install onnxruntime-openvino in place of onnxruntime",
+)
