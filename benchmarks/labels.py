@@ -8,7 +8,8 @@
 prompts, as `edgeloop label --prompts` takes them. `moving` stands for `--classes moving`, without exemplars:
 scored against all tracks that move in their life, and ("now") against boxes that move at the time, with those
 that stand left out. People on the sidewalk are not in that ground truth, so boxes around them count as wrong.
-`conveyor` does the same on the built-in scene, by seed. `memory` shows the peak memory of labelling some
+`conveyor` does the same on the built-in scene, by seed; `crops` stands for the exemplars cut out, with motion
+to say where to look. `memory` shows the peak memory of labelling some
 frames and twice as many. `--every N` takes each N-th frame only, for a quick look.
 """
 
@@ -24,6 +25,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import cv2
 from rich.console import Console
 
 from edge.demo.truth import SceneTruth, write_exemplars
@@ -44,6 +46,7 @@ from street_truth import (
 )
 from street_truth import write_exemplars as write_street_exemplars
 
+CROPS = "crops"
 CONVEYOR_FRAMES, CONVEYOR_STEP = 240, 20  # as `edgeloop demo` takes them
 
 Figures = dict[str, dict[str, float]]
@@ -58,7 +61,7 @@ def main() -> None:
     street.add_argument("street", type=Path, help="folder with images/ and instances.json")
     street.add_argument("prompts", nargs="+", help="as in `edgeloop label --prompts`, or `moving`")
     conveyor = verbs.add_parser("conveyor")
-    conveyor.add_argument("prompts", nargs="+", help="as in `edgeloop label --prompts`")
+    conveyor.add_argument("prompts", nargs="+", help="as in `edgeloop label --prompts`, or `crops`")
     conveyor.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13])
     for verb in (street, conveyor):
         verb.add_argument("--every", type=int, default=1, help="label each N-th frame only")
@@ -115,7 +118,10 @@ def _conveyor(arguments: argparse.Namespace, out: Path) -> dict[str, Figures]:
         drawn = {number_of(i) for i in json.loads((own / "exemplars.json").read_text())["images"]}
         for prompts in arguments.prompts:
             dataset = own / prompts.replace(",", "-")
-            speed = _label(frames, own / "exemplars.json", tuple(prompts.split(",")), dataset)
+            if prompts == CROPS:
+                speed = _label(frames, _cut(own / "exemplars.json", frames, own), ("motion",), dataset)
+            else:
+                speed = _label(frames, own / "exemplars.json", tuple(prompts.split(",")), dataset)
             indices, labels = labels_of(dataset, drawn)
             expected = truth.coco((f"{index}.jpg", index) for index in sorted(indices))
             figures = scores(expected, labels, groups_of(expected, class_names(dataset))) | _by_source(
@@ -131,6 +137,20 @@ def _collect(seed: int, size: tuple[int, int], count: int, every: int, out: Path
     )
     call_verb("collect", source, "-o", out / "frames", "--keep-all")
     return out / "frames", SceneTruth(open_scene("conveyor", seed=seed, size=size))
+
+
+def _cut(exemplars: Path, frames: Path, out: Path) -> Path:
+    """The exemplars as folders of crops."""
+    coco = json.loads(exemplars.read_text())
+    names = {category["id"]: category["name"] for category in coco["categories"]}
+    files = {image["id"]: image["file_name"] for image in coco["images"]}
+    for number, annotation in enumerate(coco["annotations"]):
+        x, y, w, h = (round(side) for side in annotation["bbox"])
+        folder = out / "crops of exemplars" / names[annotation["category_id"]]
+        folder.mkdir(parents=True, exist_ok=True)
+        image = cv2.imread(str(frames / files[annotation["image_id"]]))
+        cv2.imwrite(str(folder / f"{number}.png"), image[max(y, 0) : y + h, max(x, 0) : x + w])
+    return out / "crops of exemplars"
 
 
 def _label(frames: Path, exemplars: Path | None, prompts: tuple[str, ...], dataset: Path) -> float:

@@ -14,7 +14,7 @@ from labeling.candidates import Candidate, Silhouette
 from labeling.classes import ClassModel
 from labeling.judge import Judge
 
-__all__ = ["Appraiser", "ByExemplars", "ByMotion"]
+__all__ = ["Appraiser", "ByCrops", "ByExemplars", "ByMotion"]
 
 
 class Appraiser(Protocol):
@@ -84,6 +84,28 @@ class ByMotion:
         changed = self.background.compare(image).mask
         scores = [candidate.trust * _changed_share(candidate, changed) for candidate in candidates]
         return np.array(scores, np.float32).reshape(-1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class ByCrops:
+    """What moves, and looks like a crop: the geometric mean of both opinions.
+
+    Attributes:
+        classes: Tells what candidates look like.
+        motion: Tells what moves, which no crop can.
+    """
+
+    classes: ClassModel
+    motion: ByMotion
+
+    def problem(self, image: NDArray[np.uint8]) -> str | None:
+        """See `Appraiser.problem`."""
+        return self.motion.problem(image)
+
+    def scores(self, image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[np.float32]:
+        """See `Appraiser.scores`."""
+        looks = self.classes.probabilities(image, candidates)
+        return np.asarray(np.sqrt(looks * self.motion.scores(image, candidates)), np.float32)
 
 
 def _changed_share(candidate: Candidate, changed: NDArray[np.bool_]) -> float:

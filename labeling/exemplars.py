@@ -19,7 +19,7 @@ from labeling.yolo_boxes import read_yolo_boxes
 from models.boxes import clip_boxes, xywh_to_xyxy
 from models.errors import DataError, NoInputError
 
-__all__ = ["IGNORE", "ExemplarFrame", "Exemplars", "read_exemplars"]
+__all__ = ["IGNORE", "Crop", "ExemplarFrame", "Exemplars", "read_exemplars"]
 
 log = logging.getLogger(__name__)
 
@@ -72,10 +72,24 @@ class ExemplarFrame:
 
     def image(self) -> NDArray[np.uint8]:
         """Decode the image, HxWx3 uint8 BGR."""
-        image = read_image(self.path)
-        if image is None:
-            raise DataError(f"{self.path}: not an image that can be read (corrupt or cut off)")
-        return image
+        return _decoded(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """A picture of one object, cut out tightly: what it looks like, but not where it stands.
+
+    Attributes:
+        path: The image.
+        class_id: Index into `Exemplars.names`; -1 for what must not be labelled.
+    """
+
+    path: Path
+    class_id: int
+
+    def image(self) -> NDArray[np.uint8]:
+        """Decode the image, HxWx3 uint8 BGR."""
+        return _decoded(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +99,12 @@ class Exemplars:
     Attributes:
         names: The classes to label, in the order of the file's categories.
         frames: The frames with boxes, in the order of the file.
+        crops: Single objects without their frames; there are either frames or crops.
     """
 
     names: tuple[str, ...]
     frames: tuple[ExemplarFrame, ...]
+    crops: tuple[Crop, ...] = ()
 
 
 def read_exemplars(path: Path, frames_folder: Path) -> Exemplars:
@@ -182,6 +198,13 @@ def _frame(
                 f"lies outside the image of {width}x{height}"
             )
     return ExemplarFrame(frame.path, clipped, class_id)
+
+
+def _decoded(path: Path) -> NDArray[np.uint8]:
+    image = read_image(path)
+    if image is None:
+        raise DataError(f"{path}: not an image that can be read (corrupt or cut off)")
+    return image
 
 
 def _find(file_name: str, path: Path, frames_folder: Path) -> Path:

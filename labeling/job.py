@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+
 from edge.opencv import read_image
-from labeling.appraisal import ByExemplars, ByMotion
+from labeling.appraisal import ByCrops, ByExemplars, ByMotion
 from labeling.background import Background, learn_background
-from labeling.classes import learn_classes
+from labeling.classes import ClassModel, learn_classes, learn_classes_from_crops
+from labeling.crops import holds_crops, read_crops
 from labeling.dataset import DatasetReport, LabelledFrame, write_dataset
 from labeling.exemplars import ExemplarFrame, Exemplars, read_exemplars
 from labeling.frames import FrameEntry, read_frames
@@ -23,15 +26,17 @@ from labeling.labeler import FrameLabeler
 from labeling.ledger import FrameResult, Ledger
 from labeling.prompts import TRAINING_STEPS, MotionPrompter, open_prompters
 from labeling.rehearsal import rehearse
-from labeling.sam import fingerprint, load
+from labeling.sam import Segmenter, fingerprint, load
 from labeling.split import split_by_time
 from labeling.tracks import settle
-from models.errors import DataError
+from models.errors import DataError, UsageError
 
 __all__ = ["MOVING", "LabelPlan", "LabelReport", "label_frames"]
 
 MOVING = "moving"
 """The one class where nobody drew exemplars."""
+
+_BACKGROUND_FRAMES = 15  # looked at for what is none of the classes, where crops show no background
 
 Stage = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Opens a stage of so many steps, and gives what to call with the number of steps done."""
@@ -43,7 +48,8 @@ class LabelPlan:
 
     Attributes:
         frames: Folder of frames.
-        exemplars: The person's boxes, COCO json or YOLO text files; None to label what moves, as `MOVING`.
+        exemplars: The person's boxes, COCO json or YOLO text files, or folders of crops; None to label
+            what moves, as `MOVING`.
         out: Folder of the dataset; must not exist.
         sam: Name or path of the segmenter.
         offline: Never reach out for a checkpoint.
@@ -100,7 +106,7 @@ def label_frames(plan: LabelPlan, stage: Stage) -> LabelReport:
         NoInputError: There are no frames or no exemplars, or too few frames to learn a background from.
         DataError: The exemplars or frames.jsonl are malformed, `plan.out` exists, not one frame can be read,
             unfinished work was started with another plan, or motion is asked for and the camera is not fixed.
-        UsageError: There is no such segmenter.
+        UsageError: There is no such segmenter or prompter, or prompts do not fit the exemplars.
         UnavailableError: Its checkpoint is not in the cache and cannot be fetched.
     """
     began = time.monotonic()
@@ -126,6 +132,13 @@ def label_frames(plan: LabelPlan, stage: Stage) -> LabelReport:
 def _exemplars(plan: LabelPlan) -> Exemplars:
     if plan.exemplars is None:
         return Exemplars((MOVING,), ())
+    if holds_crops(plan.exemplars):
+        if MotionPrompter.name not in plan.prompts:
+            raise UsageError(
+                f"{plan.exemplars}: crops show what things look like, not where they are; add "
+                "--prompts motion (for a fixed camera), or draw boxes on whole frames"
+            )
+        return read_crops(plan.exemplars)
     return read_exemplars(plan.exemplars, plan.frames)
 
 
@@ -149,6 +162,8 @@ def _job(
     boxes = hashlib.sha256("\0".join(exemplars.names).encode())
     for frame in exemplars.frames:
         boxes.update(frame.path.read_bytes() + frame.xyxy.tobytes() + frame.class_id.tobytes())
+    for crop in exemplars.crops:
+        boxes.update(crop.path.read_bytes() + str(crop.class_id).encode())
     return {
         "frames": files.hexdigest(),
         "exemplars": boxes.hexdigest(),
@@ -189,10 +204,26 @@ def _learn(
         prompters = open_prompters(plan.prompts, exemplars, background, seed=plan.seed, advance=advance)
         if plan.exemplars is None and background is not None:
             return FrameLabeler(prompters, segmenter, ByMotion(background), plan.confidence)
+        if exemplars.crops and background is not None:
+            classes = _learn_from_crops(plan, exemplars, background, segmenter)
+            appraiser = ByCrops(classes, ByMotion(background))
+            return FrameLabeler(prompters, segmenter, appraiser, plan.confidence)
         rehearsals = rehearse(exemplars, prompters, segmenter)
         classes, unseen = learn_classes(exemplars, rehearsals, seed=plan.seed)
     judge = learn_judge(rehearsals, unseen)
     return FrameLabeler(prompters, segmenter, ByExemplars(classes, judge), plan.confidence)
+
+
+def _learn_from_crops(
+    plan: LabelPlan, exemplars: Exemplars, background: Background, segmenter: Segmenter
+) -> ClassModel:
+    entries = read_frames(plan.frames)
+    chosen = np.unique(np.linspace(0, len(entries) - 1, _BACKGROUND_FRAMES).round().astype(int))
+    read = (read_image(plan.frames / entries[row].file) for row in chosen)
+    frames = [image for image in read if image is not None]
+    if not frames:
+        raise DataError(f"{plan.frames}: not one of {len(chosen)} frames looked at can be read")
+    return learn_classes_from_crops(exemplars, frames, background, segmenter, seed=plan.seed)
 
 
 def _label_one(

@@ -27,7 +27,8 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     "--exemplars",
     type=click.Path(path_type=Path),
     help="All objects of interest boxed on a few of the frames: a COCO json, or a folder of YOLO text files "
-    "with classes.txt. The class _ignore is for what must not be labelled.",
+    "with classes.txt. Or, with --prompts motion, folders of crops named by class. The class _ignore is for "
+    "what must not be labelled.",
 )
 @click.option(
     "--classes",

@@ -50,7 +50,10 @@ def open_prompters(
 
     def similar() -> Prompter:
         if not exemplars.frames:
-            raise UsageError("--prompts similar: needs boxes on a few frames (-e); without any, use motion")
+            raise UsageError(
+                "--prompts similar: needs boxes on whole frames (-e); without them name motion (for a "
+                "fixed camera) or grid (everywhere)"
+            )
         return SimilarPrompter.fit(exemplars, seed=seed, advance=advance)
 
     def motion() -> Prompter:

@@ -244,7 +244,7 @@ def test_one_camera_at_a_time(frames: Path, tmp_path: Path) -> None:
     [
         pytest.param((), "either --exemplars or --classes moving", id="neither"),
         pytest.param(("--classes", "moving", "-e", "x.json"), "either --exemplars or", id="both"),
-        pytest.param(("--classes", "moving", "--prompts", "similar"), "needs boxes on a few", id="similar"),
+        pytest.param(("--classes", "moving", "--prompts", "similar"), "needs boxes on whole", id="similar"),
     ],
 )
 def test_what_is_to_be_labelled_must_be_said(
