@@ -12,6 +12,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from edge.opencv import read_image
 from models.errors import DataError, NoInputError
 
 __all__ = ["Dataset", "LabelledImage", "open_dataset"]
@@ -32,6 +33,20 @@ class LabelledImage:
     path: Path
     class_id: NDArray[np.int64]
     xywh: NDArray[np.float32]
+
+    def read(self) -> NDArray[np.uint8]:
+        """Decode the image.
+
+        Returns:
+            HxWx3 uint8 BGR.
+
+        Raises:
+            DataError: It is no whole image.
+        """
+        image = read_image(self.path)
+        if image is None:
+            raise DataError(f"{self.path}: not a readable image; restore it or remove it")
+        return image
 
 
 @dataclass(frozen=True, eq=False)
