@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from export.options import ExportOptions
+from export.options import INPUTS, PRECISIONS, ExportOptions, Input, Precision
 
 __all__ = ["export", "train"]
 
@@ -54,18 +54,71 @@ def train(
 @click.option("-d", "--dataset", type=_PATH, required=True, help="Its validation part checks the bundle.")
 @click.option("-o", "--out", type=_PATH, required=True, metavar="FILE.onnx", help="Bundle to write.")
 @click.option("--imgsz", type=click.IntRange(32), help="Input side, px.  [default: as trained]")
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="fp32",
+    show_default=True,
+    help="auto: the fastest on this machine that passes.",
+)
+@click.option(
+    "--input",
+    "input_form",
+    type=click.Choice(INPUTS),
+    default="tensor",
+    show_default=True,
+    help="tensor: float NCHW RGB, as other tools feed it. image: uint8 NHWC BGR.",
+)
+@click.option("--batch", type=click.Choice(["1", "dynamic"]), default="1", show_default=True)
+@click.option("--opset", type=int, default=13, show_default=True, help="Of ONNX.")
+@click.option("--tolerance-map", type=float, default=0.01, show_default=True, help="mAP50-95 it may lose.")
+@click.option(
+    "--tolerance-boxes", type=float, default=0.01, show_default=True, help="Share of boxes it may lose."
+)
 @click.option("--overwrite", is_flag=True, help="Replace an earlier bundle.")
-def export(run: Path, dataset: Path, out: Path, imgsz: int | None, overwrite: bool) -> None:
+def export(
+    run: Path,
+    dataset: Path,
+    out: Path,
+    imgsz: int | None,
+    precision: Precision,
+    input_form: Input,
+    batch: str,
+    opset: int,
+    tolerance_map: float,
+    tolerance_boxes: float,
+    overwrite: bool,
+) -> None:
     """Export the detector in RUN as one ONNX bundle.
 
-    The bundle is compared with torch on held-out frames, box by box, and refused if it drifted. A report goes
-    beside it (FILE.json).
+    The bundle is compared with torch on held-out frames and refused (exit code 65) if it lost boxes or
+    precision. A report goes beside it: FILE.md, FILE.json and FILE.worst.jpg, or FILE.refused.md and so on.
     """
+    from export.card import precision_rows
     from export.onnx import export as run_export
 
-    report = run_export(run, dataset, out, ExportOptions(imgsz=imgsz, overwrite=overwrite))
+    options = ExportOptions(
+        imgsz=imgsz,
+        precision=precision,
+        input=input_form,
+        dynamic_batch=batch == "dynamic",
+        opset=opset,
+        overwrite=overwrite,
+        tolerance_map=tolerance_map,
+        tolerance_boxes=tolerance_boxes,
+    )
+    report = run_export(run, dataset, out, options)
     parity, scores = report.measurement.parity, report.measurement.scores
+    rows = precision_rows(report)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = zip(row, widths, strict=True)
+        click.echo("  ".join(f"{cell:<{width}}" for cell, width in cells).rstrip(), err=True)
+    for candidate in report.candidates:
+        for reason in candidate.reasons:
+            click.echo(f"refused: {reason}", err=True)
     click.echo(
-        f"{out}: {parity.matched:.2%} of torch's {parity.boxes} boxes repeated, mAP50 {scores.map50:.3f}, "
-        f"mAP50-95 {scores.map50_95:.3f} on {parity.frames} frames, {report.measurement.latency_ms:.1f} ms"
+        f"{out}: {report.chosen.precision}, {parity.matched:.2%} of torch's {parity.boxes} boxes repeated, "
+        f"mAP50 {scores.map50:.3f}, mAP50-95 {scores.map50_95:.3f} on {parity.frames} frames, "
+        f"{report.measurement.latency_ms:.1f} ms"
     )
