@@ -20,7 +20,7 @@ from edge.opencv import has_screen
 from edge.probe import probe
 from edge.providers import PROVIDERS
 
-__all__ = ["Camera", "Extra", "Health", "Machine", "OpenCv", "Provider", "examine"]
+__all__ = ["Camera", "Extra", "Health", "Machine", "OpenCv", "Provider", "examine", "machine"]
 
 PACKAGES = (
     "edgeloop",
@@ -111,7 +111,7 @@ def examine() -> Health:
         What is there, and which of it works.
     """
     return Health(
-        machine=_machine(),
+        machine=machine(),
         packages={name: found for name in PACKAGES if (found := _version(name))},
         accelerators=find_accelerators(),
         providers=_providers(),
@@ -122,7 +122,12 @@ def examine() -> Health:
     )
 
 
-def _machine() -> Machine:
+def machine() -> Machine:
+    """Look at the computer.
+
+    Returns:
+        What it is.
+    """
     info = Path("/proc/cpuinfo")
     models = re.findall(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else []
     return Machine(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from export.options import ExportOptions
+from export.options import INPUTS, PRECISIONS, ExportOptions, Input, Precision
 
 if TYPE_CHECKING:
     from export.detectors import Activation
@@ -61,27 +61,80 @@ def train(
 @click.option("-d", "--dataset", type=_PATH, required=True, help="Its validation part checks the bundle.")
 @click.option("-o", "--out", type=_PATH, required=True, metavar="FILE.onnx", help="Bundle to write.")
 @click.option("--imgsz", type=click.IntRange(32), help="Input side, px.  [default: as trained]")
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="fp32",
+    show_default=True,
+    help="auto: the fastest on this machine that passes.",
+)
+@click.option(
+    "--input",
+    "input_form",
+    type=click.Choice(INPUTS),
+    default="tensor",
+    show_default=True,
+    help="tensor: float NCHW RGB, as other tools feed it. image: uint8 NHWC BGR.",
+)
+@click.option("--batch", type=click.Choice(["1", "dynamic"]), default="1", show_default=True)
+@click.option("--opset", type=int, default=13, show_default=True, help="Of ONNX.")
+@click.option("--tolerance-map", type=float, default=0.01, show_default=True, help="mAP50-95 it may lose.")
+@click.option(
+    "--tolerance-boxes", type=float, default=0.01, show_default=True, help="Share of boxes it may lose."
+)
 @click.option("--target", metavar="NAME", help="cpu, openvino, tensorrt, coreml, qnn, rknn or hailo.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier bundle.")
 def export(
-    run: Path, dataset: Path, out: Path, imgsz: int | None, target: str | None, overwrite: bool
+    run: Path,
+    dataset: Path,
+    out: Path,
+    imgsz: int | None,
+    precision: Precision,
+    input_form: Input,
+    batch: str,
+    opset: int,
+    tolerance_map: float,
+    tolerance_boxes: float,
+    target: str | None,
+    overwrite: bool,
 ) -> None:
     """Export the detector in RUN as one ONNX bundle.
 
-    The bundle is compared with torch on held-out frames, box by box, and refused if it drifted. A report goes
-    beside it (FILE.json). --target sets what a runtime is known to need and says what to run next; an option
-    that is given beside it wins where the target leaves a choice.
+    The bundle is compared with torch on held-out frames and refused (exit code 65) if it lost boxes or
+    precision. A report goes beside it: FILE.md, FILE.json and FILE.worst.jpg, or FILE.refused.md and so on.
+
+    --target sets what a runtime is known to need and says what to run next; an option that is given beside it
+    wins where the target leaves a choice.
     """
+    from export.card import precision_rows
     from export.onnx import export as run_export
     from export.targets import options_for
 
-    asked: dict[str, Any] = {"imgsz": imgsz, "overwrite": overwrite}
+    asked: dict[str, Any] = {
+        "imgsz": imgsz,
+        "precision": precision,
+        "input": input_form,
+        "dynamic_batch": batch == "dynamic",
+        "opset": opset,
+        "overwrite": overwrite,
+        "tolerance_map": tolerance_map,
+        "tolerance_boxes": tolerance_boxes,
+    }
     options = ExportOptions(**asked) if target is None else options_for(target, _typed(asked))
     report = run_export(run, dataset, out, options)
     parity, scores = report.measurement.parity, report.measurement.scores
+    rows = precision_rows(report)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = zip(row, widths, strict=True)
+        click.echo("  ".join(f"{cell:<{width}}" for cell, width in cells).rstrip(), err=True)
+    for candidate in report.candidates:
+        for reason in candidate.reasons:
+            click.echo(f"refused: {reason}", err=True)
     click.echo(
-        f"{out}: {parity.matched:.2%} of torch's {parity.boxes} boxes repeated, mAP50 {scores.map50:.3f}, "
-        f"mAP50-95 {scores.map50_95:.3f} on {parity.frames} frames, {report.measurement.latency_ms:.1f} ms"
+        f"{out}: {report.chosen.precision}, {parity.matched:.2%} of torch's {parity.boxes} boxes repeated, "
+        f"mAP50 {scores.map50:.3f}, mAP50-95 {scores.map50_95:.3f} on {parity.frames} frames, "
+        f"{report.measurement.latency_ms:.1f} ms"
     )
     if report.next_step is not None:
         click.echo(f"next: {report.next_step}")
@@ -90,4 +143,6 @@ def export(
 def _typed(asked: dict[str, Any]) -> dict[str, Any]:
     """The options that stand on the command line: what a target sets, a mere default must not undo."""
     source = click.get_current_context().get_parameter_source
-    return {name: value for name, value in asked.items() if source(name) is ParameterSource.COMMANDLINE}
+    named = {"input": "input_form", "dynamic_batch": "batch"}
+    typed = {name for name in asked if source(named.get(name, name)) is ParameterSource.COMMANDLINE}
+    return {name: value for name, value in asked.items() if name in typed}

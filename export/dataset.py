@@ -11,6 +11,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from edge.opencv import read_image
 from edge.sources.images import is_image
 from models.digest import DatasetDigest
 from models.errors import DataError, NoInputError
@@ -31,6 +32,20 @@ class LabelledImage:
     path: Path
     class_id: NDArray[np.int64]
     xywh: NDArray[np.float32]
+
+    def read(self) -> NDArray[np.uint8]:
+        """Decode the image.
+
+        Returns:
+            HxWx3 uint8 BGR.
+
+        Raises:
+            DataError: It is no whole image.
+        """
+        image = read_image(self.path)
+        if image is None:
+            raise DataError(f"{self.path}: not a readable image; restore it or remove it")
+        return image
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import cv2
 from ultralytics.data import YOLODataset
 
-from edge.opencv import read_image
 from edge.progress import progress
 from export.dataset import LabelledImage
-from models.errors import DataError
 
 __all__ = ["CachedImages"]
 
@@ -50,7 +47,7 @@ class CachedImages(YOLODataset):  # type: ignore[misc]  # ultralytics is untyped
 
     def cache_images(self) -> None:
         for index, image in enumerate(progress(self._images, f"Reading {self.prefix}")):
-            pixels = _read(image.path)
+            pixels = image.read()
             height, width = pixels.shape[:2]
             ratio = self.imgsz / max(height, width)
             size = (min(round(width * ratio), self.imgsz), min(round(height * ratio), self.imgsz))
@@ -58,10 +55,3 @@ class CachedImages(YOLODataset):  # type: ignore[misc]  # ultralytics is untyped
                 pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR)
             self.ims[index] = pixels
             self.im_hw0[index], self.im_hw[index] = (height, width), pixels.shape[:2]
-
-
-def _read(path: Path) -> Any:
-    pixels = read_image(path)
-    if pixels is None:
-        raise DataError(f"{path}: not a readable image; restore it or remove it")
-    return pixels

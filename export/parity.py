@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -20,11 +21,30 @@ from models.heads import decode
 from models.letterbox import Letterbox
 from models.spec import ModelSpec
 
-__all__ = ["Parity", "TorchDetector", "compare", "merge"]
+__all__ = [
+    "LOWEST_CONFIDENCE",
+    "SURE",
+    "BundlePrecision",
+    "Parity",
+    "TorchDetector",
+    "compare",
+    "disagreement",
+    "merge",
+]
 
-_CONFIDENCE = 0.25  # of the boxes that must be repeated
+BundlePrecision = Literal["fp32", "fp16", "int8"]
+
+#: Average precision wants the doubtful boxes as well.
+LOWEST_CONFIDENCE = 0.001
+#: Confidence of the boxes that must be repeated.
+SURE = 0.25
 _NEARLY = 0.2  # a box that is repeated with this confidence was not lost, only less certain
-_SAME_BOX = 0.95
+
+# From which overlap on a box counts as repeated. In float32 and float16 boxes are those of torch but for
+# rounding, and a box that moved tells of a fault. In 256 steps every box moves by some pixels: what counts is
+# that the object is found, well placed by COCO's strict threshold. What the finer placement is worth,
+# mAP50-95 says, which goes up to 0.95.
+_SAME_BOX: dict[BundlePrecision, float] = {"fp32": 0.95, "fp16": 0.95, "int8": 0.75}
 
 
 @dataclass(frozen=True)
@@ -34,7 +54,7 @@ class Parity:
     Attributes:
         frames: Held-out images compared.
         boxes: Torch's boxes with a confidence of 0.25 or more.
-        repeated: Those that onnxruntime has too, at IoU 0.95 or more and of the same class.
+        repeated: Those that onnxruntime has too, of the same class, at IoU 0.95 or more, for int8 at 0.75.
         confidence_drift: Largest difference in confidence among the repeated boxes.
     """
 
@@ -68,7 +88,7 @@ class TorchDetector:
             image: HxWx3 uint8 BGR.
 
         Returns:
-            Detections in pixels of the image, clipped to it.
+            Detections in pixels of the image, clipped to it, down to `LOWEST_CONFIDENCE`.
         """
         spec = self._spec
         source_size = (image.shape[1], image.shape[0])
@@ -80,7 +100,7 @@ class TorchDetector:
             spec.head,
             [output.numpy()],
             input_size=spec.input_size,
-            confidence=_CONFIDENCE,
+            confidence=LOWEST_CONFIDENCE,
             iou=spec.iou,
             max_detections=spec.max_detections,
         )
@@ -89,26 +109,61 @@ class TorchDetector:
         return Detections(boxes_src[inside], found.confidence[inside], found.class_id[inside])
 
 
-def compare(expected: Detections, actual: Detections) -> Parity:
+def compare(expected: Detections, actual: Detections, precision: BundlePrecision = "fp32") -> Parity:
     """Compare two sets of boxes of one image.
 
     Args:
         expected: What torch found.
         actual: What onnxruntime found, down to a lower confidence.
+        precision: Of the bundle that found it.
 
     Returns:
         The agreement; each actual box repeats at most one expected box.
     """
-    actual = actual[actual.confidence >= _NEARLY]
-    iou = iou_matrix(expected.xyxy, actual.xyxy)
-    iou[expected.class_id[:, None] != actual.class_id[None, :]] = 0
+    expected, actual = expected[expected.confidence >= SURE], actual[actual.confidence >= _NEARLY]
+    iou = _iou_of_class(expected, actual)
     drifts = []
     for row in range(len(expected) if len(actual) else 0):
         partner = int(iou[row].argmax())
-        if iou[row, partner] >= _SAME_BOX:
+        if iou[row, partner] >= _SAME_BOX[precision]:
             drifts.append(abs(float(expected.confidence[row] - actual.confidence[partner])))
             iou[:, partner] = 0
     return Parity(1, len(expected), len(drifts), max(drifts, default=0.0))
+
+
+def disagreement(expected: Sequence[Detections], actual: Sequence[Detections]) -> float:
+    """How far two detectors are apart, without a threshold of IoU: a few frames tell close rivals apart.
+
+    Args:
+        expected: What the one found, image by image.
+        actual: What the other found on the same images.
+
+    Returns:
+        Mean over the sure boxes of both of 1 - IoU * (1 - difference in confidence) with the nearest box of
+        the same class: 0 where they agree, 1 where they share nothing.
+    """
+    losses = [
+        loss
+        for one, other in zip(expected, actual, strict=True)
+        for a, b in ((one, other), (other, one))
+        for loss in _losses(a[a.confidence >= SURE], b).tolist()
+    ]
+    return sum(losses) / len(losses) if losses else 0.0
+
+
+def _losses(sure: Detections, others: Detections) -> NDArray[np.float32]:
+    if not len(sure) or not len(others):
+        return np.ones(len(sure), np.float32)
+    likeness = 1 - np.abs(sure.confidence[:, None] - others.confidence[None, :])
+    agreement: NDArray[np.float32] = (_iou_of_class(sure, others) * likeness).max(axis=1)
+    return 1 - agreement
+
+
+def _iou_of_class(a: Detections, b: Detections) -> NDArray[np.float32]:
+    """IoU (len(a), len(b)); 0 between boxes of different classes."""
+    iou = iou_matrix(a.xyxy, b.xyxy)
+    iou[a.class_id[:, None] != b.class_id[None, :]] = 0
+    return iou
 
 
 def merge(parts: Sequence[Parity]) -> Parity:

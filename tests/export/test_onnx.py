@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,10 +16,9 @@ from ultralytics import YOLO
 from edge.detector import Detector
 from edge.verify import verify
 from export.detectors import Activation, build_detector
-from export.measure import Measurement
-from export.onnx import ExportReport, _check_parity, _prepared, _save, _spec, _to_onnx, export
+from export.graph import model_spec, prepare_model, save_graph, to_onnx
+from export.onnx import ExportReport, export
 from export.options import ExportOptions
-from export.parity import Parity
 from models.bundle import read_document
 from models.errors import DataError, ModelError, NoInputError, UsageError
 from models.golden import golden_image
@@ -68,7 +68,9 @@ def test_the_report_lies_beside_the_bundle(report: ExportReport, dataset: Path) 
     assert written["parity"]["matched"] == 1
     assert set(written["per_class"]) == {"disk", "bar"}
     assert written["dataset_sha256"] == report.record.dataset_sha256
-    assert sorted(path.name for path in report.bundle.parent.iterdir()) == ["parts.json", "parts.onnx"]
+    assert sorted(path.name for path in report.bundle.parent.iterdir()) == [
+        "parts.json", "parts.md", "parts.onnx", "parts.worst.jpg",
+    ]  # fmt: skip
 
 
 def test_yolo_predict_finds_the_same_boxes(report: ExportReport, dataset: Path) -> None:
@@ -106,11 +108,10 @@ def test_files_that_exist_are_kept_unless_told(run: Path, dataset: Path, tmp_pat
 def test_an_end_to_end_head_is_exported_as_one(tmp_path: Path, activation: Activation) -> None:
     names = ("disk", "bar")
     model = build_detector("yolo26n", None, names, seed=0, activation=activation).eval()
-    model.end2end = True
-    model = _prepared(model)
-    spec = _spec(model, names, (96, 96))
+    model = prepare_model(model, end2end=True)
+    spec = model_spec(model, names, (96, 96))
     bundle = tmp_path / "yolo26n.onnx"
-    _save(_to_onnx(model, spec, bundle, 13), spec.to_metadata(), bundle)
+    save_graph(to_onnx(model, (96, 96), ExportOptions()), spec.to_metadata(), bundle)
     detector = Detector(bundle, provider="cpu")
     assert detector.spec.head == "end2end"
     assert any(node.op_type == "Relu" for node in onnx.load(bundle).graph.node) == (activation == "relu")
@@ -122,19 +123,12 @@ def test_an_end_to_end_head_is_exported_as_one(tmp_path: Path, activation: Activ
     np.testing.assert_allclose(actual[0, :, 4], expected[0, :, 4], atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("parity", "message"),
-    [
-        (Parity(frames=8, boxes=100, repeated=98, confidence_drift=0.1), "repeats 98 of torch's 100 boxes"),
-        (Parity(frames=8, boxes=0, repeated=0, confidence_drift=0.0), "nothing to compare; train it for"),
-    ],
-)
-def test_a_bundle_that_drifted_does_not_leave(parity: Parity, message: str, report: ExportReport) -> None:
-    measurement = Measurement(parity, report.measurement.scores, 1.0)
-    with pytest.raises(ModelError) as caught:
-        _check_parity(measurement, Path("x.onnx"))
-    assert message in str(caught.value)
-    assert caught.value.exit_code == 65
+def test_the_classic_head_of_an_end_to_end_detector_can_be_had() -> None:
+    names = ("disk", "bar")
+    model = prepare_model(build_detector("yolo26n", None, names, seed=0), end2end=False)
+    assert model_spec(model, names, (96, 96)).head == "classic"
+    with pytest.raises(UsageError, match="this detector has the classic head alone"):
+        prepare_model(build_detector("edgeloop-lite0", "none", names, seed=0), end2end=True)
 
 
 def test_says_what_is_wrong_with_a_run(run: Path, dataset: Path, tmp_path: Path) -> None:
@@ -166,11 +160,16 @@ def test_says_what_is_wrong_with_the_dataset(run: Path, dataset: Path, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("out", "imgsz", "message"),
-    [("x.pt", None, r"-o \S*x.pt: expected a file that ends in .onnx"), ("x.onnx", 100, "--imgsz 100")],
+    ("out", "settings", "message"),
+    [
+        ("x.pt", {}, r"-o \S*x.pt: expected a file that ends in .onnx"),
+        ("x.onnx", {"imgsz": 100}, "--imgsz 100: expected a multiple of 32"),
+        ("x.onnx", {"opset": 12}, "--opset 12: expected 13 to 20"),
+        ("x.onnx", {"tolerance_boxes": 2}, "--tolerance-boxes 2: expected 0 to 1"),
+    ],
 )
 def test_refuses_arguments_that_make_no_sense(
-    out: str, imgsz: int | None, message: str, run: Path, dataset: Path, tmp_path: Path
+    out: str, settings: dict[str, Any], message: str, run: Path, dataset: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        export(run, dataset, tmp_path / out, ExportOptions(imgsz=imgsz))
+        export(run, dataset, tmp_path / out, ExportOptions(**settings))

@@ -1,0 +1,180 @@
+"""From a trained detector in torch to an ONNX graph, in the form of input that was asked for."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import onnx
+import onnxslim
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from ultralytics.nn.modules import Detect
+from ultralytics.nn.tasks import DetectionModel
+
+from export.options import ExportOptions
+from models.errors import UsageError
+from models.onnx_bytes import seal
+from models.spec import ModelSpec
+
+__all__ = ["INPUT", "model_spec", "prepare_model", "save_graph", "to_onnx", "with_image_input"]
+
+#: Name of the graph's only input.
+INPUT = "images"
+_OUTPUT = "output0"
+
+
+def prepare_model(model: DetectionModel, *, end2end: bool | None = None) -> DetectionModel:
+    """The model as it is exported, and as torch runs it for comparison: folded, output and nothing else.
+
+    Args:
+        model: A trained detector, changed in place.
+        end2end: Which head to keep, where the model has both; None leaves it as it was trained.
+
+    Returns:
+        The model, float32, in evaluation mode.
+
+    Raises:
+        UsageError: The model has no end-to-end head to keep.
+    """
+    if end2end is not None:
+        if end2end and getattr(model.model[-1], "one2one_cv2", None) is None:
+            raise UsageError("end2end: this detector has the classic head alone, which needs NMS outside")
+        model.end2end = end2end
+    model = model.float().eval().fuse(verbose=False)
+    for module in model.modules():
+        if isinstance(module, Detect):
+            module.export, module.format, module.dynamic = True, "onnx", False
+    return model.requires_grad_(False)
+
+
+def model_spec(model: DetectionModel, names: tuple[str, ...], size: tuple[int, int]) -> ModelSpec:
+    """How the graph of a prepared model is run.
+
+    Args:
+        model: What `prepare_model` returned.
+        names: Class names.
+        size: (width, height) of the input, px.
+
+    Returns:
+        The spec, of the form of input "tensor".
+    """
+    head = model.model[-1]
+    return ModelSpec(
+        head="end2end" if head.end2end else "classic",
+        input_size=size,
+        layout="NCHW",
+        dtype="float32",
+        color="RGB",
+        scale=255.0,
+        centered=True,
+        pad_value=114,
+        names=names,
+        stride=int(model.stride.max()),
+        confidence=0.25,
+        iou=0.7,
+        max_detections=head.max_det,
+    )
+
+
+def to_onnx(model: DetectionModel, size: tuple[int, int], options: ExportOptions) -> onnx.ModelProto:
+    """Write a prepared model down as a graph.
+
+    Args:
+        model: What `prepare_model` returned.
+        size: (width, height) of the input, px.
+        options: For the opset and the batch.
+
+    Returns:
+        The graph: float32 (1, 3, H, W) RGB in [0, 1] in, what the head writes out.
+    """
+    width, height = size
+    image = torch.zeros(1, 3, height, width)
+    model(image)  # lays out the grid of cells, which the graph then holds as a constant
+    with TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's notes on its own future
+        path = Path(folder) / "graph.onnx"
+        torch.onnx.export(
+            model, (image,), path, opset_version=options.opset, input_names=[INPUT], output_names=[_OUTPUT],
+            dynamic_axes={INPUT: {0: "batch"}, _OUTPUT: {0: "batch"}} if options.dynamic_batch else None,
+            dynamo=False,
+        )  # fmt: skip
+        return onnxslim.slim(onnx.load(path))
+
+
+def with_image_input(model: onnx.ModelProto, spec: ModelSpec) -> tuple[onnx.ModelProto, ModelSpec]:
+    """Put layout, colour and scale into a graph.
+
+    Where the graph begins by quantising its input to pixel / 255, the bytes are that already: they go in as
+    they are, and no value changes.
+
+    Args:
+        model: A graph whose input is float32 NCHW RGB in [0, 1]; left as it is.
+        spec: How it is run.
+
+    Returns:
+        The same graph behind uint8 NHWC BGR, and how that is run.
+    """
+    model = copy.deepcopy(model)
+    graph = model.graph
+    (image,) = graph.input
+    batch = image.type.tensor_type.shape.dim[0]
+    width, height = spec.input_size
+    image.CopyFrom(
+        helper.make_tensor_value_info(
+            INPUT, TensorProto.UINT8, [batch.dim_param or batch.dim_value, height, width, 3]
+        )
+    )
+    graph.initializer.append(numpy_helper.from_array(np.array([2, 1, 0]), "image/rgb"))
+    nodes = [
+        helper.make_node("Transpose", [INPUT], ["image/nchw"], perm=[0, 3, 1, 2], name="image/Transpose"),
+        helper.make_node("Gather", ["image/nchw", "image/rgb"], ["image/bytes"], axis=1, name="image/Gather"),
+    ]
+    readers = [node for node in graph.node if INPUT in node.input]
+    if all(_quantises_bytes(node, graph) for node in readers):
+        replaced = {node.output[0]: "image/bytes" for node in readers}
+        for node in readers:
+            graph.node.remove(node)
+    else:
+        graph.initializer.append(numpy_helper.from_array(np.float32(spec.scale), "image/scale"))
+        nodes += [
+            helper.make_node(
+                "Cast", ["image/bytes"], ["image/float"], to=TensorProto.FLOAT, name="image/Cast"
+            ),
+            helper.make_node("Div", ["image/float", "image/scale"], ["image/tensor"], name="image/Div"),
+        ]
+        replaced = {INPUT: "image/tensor"}
+    for node in graph.node:
+        for place, name in enumerate(node.input):
+            node.input[place] = replaced.get(name, name)
+    rest = list(graph.node)
+    del graph.node[:]
+    graph.node.extend(nodes + rest)
+    bytes_in = {"layout": "NHWC", "dtype": "uint8", "color": "BGR", "scale": 1.0}
+    return model, spec.model_copy(update=bytes_in)
+
+
+def _quantises_bytes(node: onnx.NodeProto, graph: onnx.GraphProto) -> bool:
+    if node.op_type != "QuantizeLinear":
+        return False
+    constants = {each.name: each for each in graph.initializer}
+    scale, zero_point = (numpy_helper.to_array(constants[name]) for name in node.input[1:])
+    return zero_point.dtype == np.uint8 and not zero_point.any() and bool(np.allclose(scale * 255, 1, 1e-6))
+
+
+def save_graph(model: onnx.ModelProto, metadata: Mapping[str, str], path: Path) -> None:
+    """Write a graph as one file that explains itself.
+
+    Args:
+        model: The graph.
+        metadata: All that the file says about itself.
+        path: File to write.
+    """
+    del model.metadata_props[:]
+    for key, value in metadata.items():
+        model.metadata_props.add(key=key, value=value)
+    path.write_bytes(seal(model.SerializeToString()))
