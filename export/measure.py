@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.detector import Detector
-from edge.evaluate import Scores, evaluate_boxes
+from edge.evaluate import Scores, coco_results, evaluate_boxes
 from edge.progress import progress
 from export.dataset import LabelledImage
 from export.parity import BundlePrecision, Parity, TorchDetector, compare, merge
