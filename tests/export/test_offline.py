@@ -45,7 +45,8 @@ def test_train_and_export_stay_at_home(dataset: Path, tmp_path: Path) -> None:
     assert "of torch's" in exported.stdout
     assert "ultralytics" not in (trained.stderr + exported.stderr).lower()
     assert [path.name for path in home.iterdir()] == ["matplotlib"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "run", "x.json", "x.onnx"]
+    written = {path.name for path in tmp_path.iterdir()}
+    assert written == {"home", "run", "x.json", "x.md", "x.onnx", "x.worst.jpg"}
 
 
 @pytest.mark.parametrize(
