@@ -33,12 +33,12 @@ def main() -> None:
     arguments = parser.parse_args()
     image = torch.rand(1, 3, arguments.imgsz, arguments.imgsz, generator=torch.Generator().manual_seed(0))
     with TemporaryDirectory() as folder:
-        paths = [_write(Path(folder), activation, image) for activation in ACTIVATIONS]
+        paths = [write_model(Path(folder), activation, image) for activation in ACTIVATIONS]
         sessions = [Session(path, provider="cpu") for path in paths]
     turns: dict[Activation, list[tuple[float, float]]] = {activation: [] for activation in ACTIVATIONS}
     for turn in range(arguments.turns + 1):
         for activation, session in zip(ACTIVATIONS, sessions, strict=True):
-            times_ms = _time(session, image.numpy(), arguments.inferences)
+            times_ms = time_ms(session, image.numpy(), arguments.inferences)
             if turn:  # the first warms up
                 turns[activation].append(times_ms)
     for place, clock in enumerate(("wall", "processor")):
@@ -47,12 +47,12 @@ def main() -> None:
         print(f"{clock} time: SiLU {_spread(silu)}, ReLU {_spread(relu)}; median of the ratios {ratio:.2f}")
 
 
-def _time(session: Session, image: NDArray[np.float32], count: int) -> tuple[float, float]:
+def time_ms(session: Session, image: NDArray[np.float32], count: int) -> tuple[float, float]:
     """Wall time, and processor time of all threads, of one inference, ms; the latter bears a busy machine."""
-    wall, processor = time.perf_counter(), time.process_time()
+    wall, processor = time.perf_counter(), time.processtime_ms()
     for _ in range(count):
         session.run(image)
-    spent = time.perf_counter() - wall, time.process_time() - processor
+    spent = time.perf_counter() - wall, time.processtime_ms() - processor
     return spent[0] * 1e3 / count, spent[1] * 1e3 / count
 
 
@@ -61,7 +61,8 @@ def _spread(times_ms: list[float]) -> str:
     return f"{median:.1f} ms ({low:.1f} to {high:.1f} in half of the turns)"
 
 
-def _write(folder: Path, activation: Activation, image: torch.Tensor) -> Path:
+def write_model(folder: Path, activation: Activation, image: torch.Tensor) -> Path:
+    """yolo26n with random weights, for images of one size."""
     detector = build_detector(
         "yolo26n", "none", [str(number) for number in range(80)], seed=0, activation=activation
     )

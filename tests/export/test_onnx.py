@@ -164,7 +164,7 @@ def test_says_what_is_wrong_with_the_dataset(run: Path, dataset: Path, tmp_path:
     [
         ("x.pt", {}, r"-o \S*x.pt: expected a file that ends in .onnx"),
         ("x.onnx", {"imgsz": 100}, "--imgsz 100: expected a multiple of 32"),
-        ("x.onnx", {"opset": 12}, "--opset 12: expected 13 to 20"),
+        ("x.onnx", {"opset": 10}, "--opset 10: expected 11 to 20"),
         ("x.onnx", {"tolerance_boxes": 2}, "--tolerance-boxes 2: expected 0 to 1"),
     ],
 )
