@@ -76,7 +76,9 @@ def train(
     show_default=True,
     help="tensor: float NCHW RGB, as other tools feed it. image: uint8 NHWC BGR.",
 )
-@click.option("--batch", type=click.Choice(["1", "dynamic"]), default="1", show_default=True)
+@click.option(
+    "--batch", type=click.Choice(["1", "dynamic"]), default="1", show_default=True, help="Images at a time."
+)
 @click.option("--opset", type=int, default=13, show_default=True, help="Of ONNX.")
 @click.option("--tolerance-map", type=float, default=0.01, show_default=True, help="mAP50-95 it may lose.")
 @click.option(
