@@ -175,6 +175,10 @@ def _detected(
     arrivals: Iterable[tuple[int, Frame | Ended]], detector: Detector, ahead: int
 ) -> Generator[tuple[int, _Found | Ended], None, None]:
     """Detect in frames as they arrive, and give them back in the same order."""
+    if ahead == 1:  # here and now: another thread would have to be woken, and this one again
+        for number, arrival in arrivals:
+            yield number, _detect(arrival, detector) if isinstance(arrival, Frame) else arrival
+        return
     with ThreadPoolExecutor(detector.parallel, "detect") as pool:
         taken: deque[tuple[int, Future[_Found] | Ended]] = deque()
         for number, arrival in arrivals:
