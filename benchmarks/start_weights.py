@@ -76,9 +76,8 @@ def main() -> None:
     starts = STARTS + ((Start("yolo26n", arguments.checkpoint),) if arguments.checkpoint else ())
     digest = open_dataset(dataset).digest
     rows: dict[Start, list[RunRecord]] = {start: [] for start in starts}
-    for (
-        seed
-    ) in arguments.seeds:  # one row after the other, so that a machine that slows down slows all of them
+    # Seed by seed, so that a machine that slows down slows every row.
+    for seed in arguments.seeds:
         for start in starts:
             run = arguments.out / f"{arguments.time_limit:g}s-{arguments.imgsz}px-seed{seed}" / start.folder
             rows[start].append(_row(start, seed, dataset, digest, run, arguments))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -109,10 +109,7 @@ def run_all(
     """
     ends_at = time.monotonic() + (duration_s if duration_s is not None else float("inf"))
     sources = [camera.source for camera in cameras]
-    with (
-        closing(in_turn(sources, max_frames=max_frames)) as arrivals,
-        closing(_detected(arrivals, detector, _ahead(sources, detector))) as found,
-    ):
+    with closing(_detected(sources, detector, max_frames=max_frames)) as found:
         for number, item in found:
             camera = cameras[number]
             if isinstance(item, Ended):
@@ -143,10 +140,7 @@ def results(
         One result a frame, in order.
     """
     camera = Camera(source, Meter(detector.names), tracker=tracker, zones=zones)
-    with (
-        closing(in_turn([source])) as arrivals,
-        closing(_detected(arrivals, detector, _ahead([source], detector))) as found,
-    ):
+    with closing(_detected([source], detector)) as found:
         for _, item in found:
             if isinstance(item, _Found):
                 yield _result(item, camera)
@@ -172,22 +166,24 @@ def _ahead(sources: Sequence[Source], detector: Detector) -> int:
 
 
 def _detected(
-    arrivals: Iterable[tuple[int, Frame | Ended]], detector: Detector, ahead: int
+    sources: Sequence[Source], detector: Detector, *, max_frames: int | None = None
 ) -> Generator[tuple[int, _Found | Ended], None, None]:
     """Detect in frames as they arrive, and give them back in the same order."""
-    if ahead == 1:  # here and now: another thread would have to be woken, and this one again
-        for number, arrival in arrivals:
-            yield number, _detect(arrival, detector) if isinstance(arrival, Frame) else arrival
-        return
-    with ThreadPoolExecutor(detector.parallel, "detect") as pool:
-        taken: deque[tuple[int, Future[_Found] | Ended]] = deque()
-        for number, arrival in arrivals:
-            item = pool.submit(_detect, arrival, detector) if isinstance(arrival, Frame) else arrival
-            taken.append((number, item))
-            if len(taken) == ahead:
+    ahead = _ahead(sources, detector)
+    with closing(in_turn(sources, max_frames=max_frames)) as arrivals:
+        if ahead == 1:  # here and now: another thread would have to be woken, and this one again
+            for number, arrival in arrivals:
+                yield number, _detect(arrival, detector) if isinstance(arrival, Frame) else arrival
+            return
+        with ThreadPoolExecutor(detector.parallel, "detect") as pool:
+            taken: deque[tuple[int, Future[_Found] | Ended]] = deque()
+            for number, arrival in arrivals:
+                item = pool.submit(_detect, arrival, detector) if isinstance(arrival, Frame) else arrival
+                taken.append((number, item))
+                if len(taken) == ahead:
+                    yield _first(taken)
+            while taken:
                 yield _first(taken)
-        while taken:
-            yield _first(taken)
 
 
 def _first(taken: deque[tuple[int, Future[_Found] | Ended]]) -> tuple[int, _Found | Ended]:

@@ -11,6 +11,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Generator
+from functools import partial
 from urllib.parse import urlsplit
 
 import cv2
@@ -62,11 +63,7 @@ def open_camera(index: int, policy: LivePolicy) -> LiveSource:
             f"{name}: cannot be opened (not connected, in use, or no permission); "
             "`edgeloop doctor` lists what is there"
         )
-
-    def images(capture: cv2.VideoCapture) -> Images:
-        return _camera_images(name, capture)
-
-    return _live(name, index, capture, images, policy)
+    return _live(name, index, capture, partial(_camera_images, name), policy)
 
 
 def open_address(address: str, policy: LivePolicy) -> Source:
@@ -91,11 +88,7 @@ def open_address(address: str, policy: LivePolicy) -> Source:
         raise UnavailableError(f"stream {name}: cannot be opened: {reason}")
     if frame_count(capture) is not None:
         return Recording(name, capture, remote=True)
-
-    def images(capture: cv2.VideoCapture) -> Images:
-        return _stream_images(name, address, capture)
-
-    return _live(name, address, capture, images, policy)
+    return _live(name, address, capture, partial(_stream_images, name, address), policy)
 
 
 def _live(
