@@ -91,7 +91,7 @@ def measure_torch(
         image = labelled.read()
         size = (image.shape[1], image.shape[0])
         truth["images"].append({"id": number, "width": size[0], "height": size[1]})
-        truth["annotations"] += _coco_labels(number, labelled, size, first_id=len(truth["annotations"]) + 1)
+        truth["annotations"] += _coco_labels(number, labelled, size)
         found.append(detector.detect(image))
     return Reference(tuple(images), truth, tuple(found), _scores(truth, found))
 
@@ -161,20 +161,14 @@ def _scores(truth: Json, found: Sequence[Detections]) -> Scores:
     )
 
 
-def _coco_labels(number: int, labelled: LabelledImage, size: tuple[int, int], *, first_id: int) -> list[Json]:
+def _coco_labels(number: int, labelled: LabelledImage, size: tuple[int, int]) -> list[Json]:
     """Labels of one image as COCO annotations, boxes xywh in pixels of the image."""
     width, height = size
-    annotations: list[Json] = []
-    for class_id, (x, y, w, h) in zip(labelled.class_id.tolist(), labelled.xywh.tolist(), strict=True):
-        box = [(x - w / 2) * width, (y - h / 2) * height, w * width, h * height]
-        annotations.append(
-            {
-                "id": first_id + len(annotations),
-                "image_id": number,
-                "category_id": class_id,
-                "bbox": box,
-                "area": box[2] * box[3],
-                "iscrowd": 0,
-            }
-        )
-    return annotations
+    return [
+        {
+            "image_id": number,
+            "category_id": class_id,
+            "bbox": [(x - w / 2) * width, (y - h / 2) * height, w * width, h * height],
+        }
+        for class_id, (x, y, w, h) in zip(labelled.class_id.tolist(), labelled.xywh.tolist(), strict=True)
+    ]
