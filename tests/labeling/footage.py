@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from edge.opencv import read_image
 from edge.synth import Scene
-from labeling.job import LabelReport
+from labeling.job import LabelPlan, LabelReport, label_frames
 from models.boxes import xyxy_to_xywh
 
 INDICES = range(0, 24 * 60, 60)
@@ -60,3 +63,18 @@ def scene_coco(scene: Scene, indices: range) -> dict[str, Any]:
         for box, class_id in zip(xyxy_to_xywh(truth.xyxy).tolist(), truth.class_id.tolist(), strict=True):
             coco["annotations"].append({"image_id": index, "category_id": class_id, "bbox": box})
     return coco
+
+
+def break_off(plan: LabelPlan, monkeypatch: pytest.MonkeyPatch, *, after: int) -> None:
+    """Label until so many frames were read, and be interrupted at the next."""
+    frames_left = iter(range(after))
+
+    def read_or_stop(path: Path) -> object:
+        if next(frames_left, None) is None:
+            raise KeyboardInterrupt
+        return read_image(path)
+
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr("labeling.job.read_image", read_or_stop)
+        with pytest.raises(KeyboardInterrupt):
+            label_frames(plan, silent)

@@ -16,13 +16,12 @@ import yaml
 from pycocotools.coco import COCO
 
 from edge.evaluate import evaluate_boxes, precision_recall
-from edge.opencv import read_image
 from export.dataset import open_dataset
 from labeling.job import LabelPlan, label_frames
 from labeling.ledger import FrameResult, Ledger
 from models.errors import DataError
 from tests.calls import Outcome
-from tests.labeling.footage import BROKEN, DRAWN, INDICES, Footage, Labelled, scene_coco, silent
+from tests.labeling.footage import BROKEN, DRAWN, INDICES, Footage, Labelled, break_off, scene_coco, silent
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -130,17 +129,7 @@ def test_interrupted_job_goes_on_and_ends_the_same(
 ) -> None:
     label_frames(LabelPlan(few, footage.exemplars, tmp_path / "whole"), silent)
     plan = LabelPlan(few, footage.exemplars, tmp_path / "broken")
-    frames_left = iter(range(6))
-
-    def read_or_stop(path: Path) -> object:
-        if next(frames_left, None) is None:
-            raise KeyboardInterrupt
-        return read_image(path)
-
-    with monkeypatch.context() as interrupted:
-        interrupted.setattr("labeling.job.read_image", read_or_stop)
-        with pytest.raises(KeyboardInterrupt):
-            label_frames(plan, silent)
+    break_off(plan, monkeypatch, after=6)
     assert not plan.out.exists()
     report = label_frames(plan, silent)
     assert report.resumed == 6

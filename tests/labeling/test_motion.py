@@ -12,14 +12,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge.opencv import read_image
 from labeling.background import Background, learn_background
 from labeling.job import LabelPlan, label_frames
 from labeling.prompts import MotionPrompter
 from models.boxes import iou_matrix
 from models.errors import DataError, NoInputError
 from tests.calls import Outcome
-from tests.labeling.footage import silent
+from tests.labeling.footage import break_off, silent
 
 WIDTH, HEIGHT = 320, 240
 LAMP = slice(10, 40), slice(260, 300)
@@ -211,17 +210,7 @@ def test_interrupted_job_goes_on_with_the_same_background_only(
     shutil.copytree(frames, own)
     label_frames(LabelPlan(own, None, tmp_path / "whole", prompts=("motion",)), silent)
     plan = LabelPlan(own, None, tmp_path / "broken", prompts=("motion",))
-    left = iter(range(7))
-
-    def read_or_stop(path: Path) -> object:
-        if next(left, None) is None:
-            raise KeyboardInterrupt
-        return read_image(path)
-
-    with monkeypatch.context() as interrupted:
-        interrupted.setattr("labeling.job.read_image", read_or_stop)
-        with pytest.raises(KeyboardInterrupt):
-            label_frames(plan, silent)
+    break_off(plan, monkeypatch, after=7)
     cv2.imwrite(str(own / "012.png"), wall())
     with pytest.raises(DataError, match="unfinished work with other background"):
         label_frames(plan, silent)
