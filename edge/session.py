@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -61,10 +63,10 @@ class Session:
             UnavailableError: the provider that was asked for does not work here, or not for all of the model.
         """
         self.path = path
-        model = _read(path)
         self._session, self.placement = open_session(
-            model, path, _options(threads, bare=bare), provider=provider, allow_cpu=allow_cpu
+            _read(path), path, _options(threads, bare=bare), provider=provider, allow_cpu=allow_cpu
         )
+        _give_back_memory(self._session)
         self.metadata = _metadata(self._session, path)
         self.inputs = tuple(_tensor_info(node) for node in self._session.get_inputs())
         self.outputs = tuple(_tensor_info(node) for node in self._session.get_outputs())
@@ -102,6 +104,14 @@ def _read(path: Path) -> bytes:
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
     return model
+
+
+def _give_back_memory(session: ort.InferenceSession) -> None:
+    """Free what was needed to load a model and is not needed to run it."""
+    session._model_bytes = None  # the whole file, kept for a fallback that `open_session` turns off
+    # Optimising a graph leaves holes in the heap, and glibc keeps them until it is asked.
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)
 
 
 def _metadata(session: ort.InferenceSession, path: Path) -> Mapping[str, str]:

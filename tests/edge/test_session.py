@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,26 @@ def test_weights_in_a_second_file_are_not_read(
     monkeypatch.chdir(tmp_path)  # where a file of that name lies
     with pytest.raises(ModelError, match=r"two.onnx: keeps its weights in a second file"):
         Session(path)
+
+
+def test_the_file_does_not_stay_in_memory(tmp_path: Path) -> None:
+    path, floats = tmp_path / "large.onnx", 1_000_000
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "weights"], ["y"])],
+        "large",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [floats])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [floats])],
+        [numpy_helper.from_array(np.ones(floats, np.float32), "weights")],
+    )
+    onnx.save(helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)]), path)
+    tracemalloc.start()
+    try:
+        session = Session(path)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert session.inputs[0].shape == (floats,)
+    assert held < path.stat().st_size / 2
 
 
 def test_onnxruntime_keeps_quiet(write_model: ModelWriter, capfd: pytest.CaptureFixture[str]) -> None:
