@@ -16,12 +16,11 @@ from typing import Any
 
 import torch
 from activation import time_ms, write_model
-from rich.console import Console
-from rich.table import Table
 
 from edge.demo.verbs import call_verb
 from edge.detector import Detector
 from edge.session import Session
+from edge.table import table
 
 INFERENCES = 5
 """Of each model in each turn."""
@@ -75,29 +74,30 @@ def _baseline_over(bundle: Path, size: int, arguments: argparse.Namespace) -> fl
 
 
 def _print(report: dict[str, dict[str, Any]]) -> None:
-    table = Table(
-        "dataset", "precision", "ms", "fp32 over it", "mAP50-95", "torch's", "boxes repeated", "gate"
-    )
+    header = ("dataset", "precision", "ms", "fp32 over it", "mAP50-95", "torch's", "boxes repeated", "gate")
+    sections = []
     for text, found in report.items():
         gate = found["gate"]
         fp32_ms = gate["precisions"][0]["latency_ms"]
+        rows = []
         for each in gate["precisions"]:
             parity, left = each["parity"], each["precision"] == gate["precision"]
-            table.add_row(
-                text,
-                each["precision"],
-                f"{each['latency_ms']:.1f}",
-                f"{fp32_ms / each['latency_ms']:.2f}",
-                f"{each['map50_95']:.4f}",
-                f"{gate['torch']['map50_95']:.4f}",
-                f"{parity['repeated']} of {parity['boxes']}",
-                "refused" if each["refused"] else "left" if left else "passed",
+            rows.append(
+                (
+                    text,
+                    each["precision"],
+                    f"{each['latency_ms']:.1f}",
+                    f"{fp32_ms / each['latency_ms']:.2f}",
+                    f"{each['map50_95']:.4f}",
+                    f"{gate['torch']['map50_95']:.4f}",
+                    f"{parity['repeated']} of {parity['boxes']}",
+                    "refused" if each["refused"] else "left" if left else "passed",
+                )
             )
-        table.add_section()
-    console = Console(width=120)
-    console.print(table)
+        sections.append(rows)
+    print(table("<<>>>>><", header, *sections))
     for text, found in report.items():
-        console.print(
+        print(
             f"{text}: train, export and gate {found['seconds']:.0f} s; yolo26n with SiLU in float32 takes "
             f"{found['silu_fp32_over_bundle']:.2f} times as long as the bundle"
         )

@@ -26,7 +26,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import cv2
-from rich.console import Console
 
 from edge.demo.truth import SceneTruth, write_exemplars
 from edge.demo.verbs import call_verb
@@ -190,7 +189,7 @@ def _memory(count: int, prompts: str, out: Path) -> None:
         _, status, usage = os.wait4(process.pid, 0)
         if status:
             raise SystemExit(f"edgeloop label ended with status {os.waitstatus_to_exitcode(status)}")
-        Console().print(f"{times * count} frames: peak {usage.ru_maxrss / 1024:.0f} MB")
+        print(f"{times * count} frames: peak {usage.ru_maxrss / 1024:.0f} MB")
 
 
 if __name__ == "__main__":

@@ -7,10 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from edge.evaluate import evaluate_boxes, precision_recall
+from edge.table import table
 
 Coco = dict[str, Any]
 
@@ -115,12 +113,11 @@ def scores(
 
 def print_scores(report: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
     """One table of what was scored, its groups of classes, and their figures."""
-    table = Table("what", "classes", *_COLUMNS)
+    sections = []
     for what, groups in report.items():
+        rows = []
         for group, figures in groups.items():
             cells = (figures.get(column, "") for column in _COLUMNS)
-            table.add_row(
-                what, group, *(f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in cells)
-            )
-        table.add_section()
-    Console(width=120).print(table)
+            rows.append((what, group, *(f"{c:.3f}" if isinstance(c, float) else str(c) for c in cells)))
+        sections.append(rows)
+    print(table("<<" + ">" * len(_COLUMNS), ("what", "classes", *_COLUMNS), *sections))

@@ -20,11 +20,10 @@ from pathlib import Path
 
 import cv2
 import yaml
-from rich.console import Console
-from rich.table import Table
 
 from edge.progress import progress
 from edge.synth import open_scene
+from edge.table import table
 from export.dataset import open_dataset
 from export.detectors import Activation
 from export.record import RunRecord, read_record
@@ -144,10 +143,12 @@ def _figures(run: RunRecord) -> dict[str, float | None]:
 
 
 def _print(rows: dict[Start, list[RunRecord]]) -> None:
-    table = Table("model", "start", "activation", "images seen", "images/s", "mAP50", "mAP50-95")
-    for start, runs in rows.items():
-        table.add_row(start.model, start.weights, start.activation or "as is", *_cells(runs))
-    Console(width=120).print(table)
+    header = ("model", "start", "activation", "images seen", "images/s", "mAP50", "mAP50-95")
+    cells = [
+        (start.model, start.weights, start.activation or "as is", *_cells(runs))
+        for start, runs in rows.items()
+    ]
+    print(table("<<<>>>>", header, cells))
 
 
 def _cells(runs: Sequence[RunRecord]) -> Iterator[str]:

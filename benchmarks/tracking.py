@@ -21,12 +21,11 @@ from typing import Any, get_args
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 from trackers.eval import box_iou, compute_clear_metrics, compute_hota_metrics, compute_identity_metrics
 
 from edge.detector import Detector
 from edge.progress import progress
+from edge.table import table
 from edge.tracker import NO_ID, Method, Tracker
 from models.boxes import xywh_to_xyxy
 from models.detections import Detections
@@ -60,12 +59,11 @@ def main() -> None:
     truth = json.loads((arguments.street / "instances.json").read_text())
     images = sorted(truth["images"], key=lambda image: image["file_name"])[arguments.from_frame :]
 
-    table = Table("boxes", "method", *COLUMNS)
     exact = _truth(truth, images, None)
     found = [
         Detections(t.boxes, np.ones(len(t.ids), np.float32), np.zeros(len(t.ids), np.int64)) for t in exact
     ]
-    _compare(table, "ground truth", exact, found, 0.25)
+    sections = [_compare("ground truth", exact, found, 0.25)]
     if arguments.model:
         overrides = SpecOverrides(
             head=arguments.head, names=read_names(arguments.names) if arguments.names else None
@@ -73,8 +71,8 @@ def main() -> None:
         detector = Detector(arguments.model, confidence=arguments.confidence, overrides=overrides, threads=1)
         found = _detect(detector, [arguments.street / "images" / image["file_name"] for image in images])
         vehicles = _truth(truth, images, VEHICLES)
-        _compare(table, arguments.model.name, vehicles, found, detector.spec.confidence)
-    Console(width=140).print(table)
+        sections.append(_compare(arguments.model.name, vehicles, found, detector.spec.confidence))
+    print(table("<<" + ">" * len(COLUMNS), ("boxes", "method", *COLUMNS), *sections))
 
 
 def _truth(
@@ -101,9 +99,10 @@ def _detect(detector: Detector, paths: Sequence[Path]) -> list[Detections]:
 
 
 def _compare(
-    table: Table, boxes: str, truth: Sequence[Tracks], found: Sequence[Detections], confidence: float
-) -> None:
+    boxes: str, truth: Sequence[Tracks], found: Sequence[Detections], confidence: float
+) -> list[tuple[str, ...]]:
     """One row for each method."""
+    rows = []
     for method in get_args(Method):
         tracker = Tracker(fps=FPS, confidence=confidence, method=method)
         began_at = time.perf_counter()
@@ -111,8 +110,8 @@ def _compare(
         spent_ms = (time.perf_counter() - began_at) * 1000 / len(found)
         scores = _scores(truth, [_known(detections) for detections in tracked])
         cells = [*scores.values(), spent_ms]
-        table.add_row(boxes, method, *(f"{c:.3f}" if isinstance(c, float) else str(c) for c in cells))
-    table.add_section()
+        rows.append((boxes, method, *(f"{c:.3f}" if isinstance(c, float) else str(c) for c in cells)))
+    return rows
 
 
 def _known(detections: Detections) -> Tracks:

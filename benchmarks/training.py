@@ -13,9 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
-from rich.console import Console
-from rich.table import Table
-
+from edge.table import table
 from export import train as training
 from export.record import RunRecord, read_record
 from export.train import TrainOptions, train
@@ -35,11 +33,11 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     start = TrainOptions(epochs=arguments.epochs, imgsz=arguments.imgsz, seed=arguments.seed)
-    table = Table("setting", "mAP50", "mAP50-95", "seconds")
+    rows = []
     for name, options, recipe in _rows(start):
         record = _trained(arguments.dataset, arguments.out / name.replace(" ", "-"), options, recipe)
-        table.add_row(name, f"{record.map50:.3f}", f"{record.map50_95:.3f}", f"{record.seconds:.0f}")
-    Console(width=80).print(table)
+        rows.append((name, f"{record.map50:.3f}", f"{record.map50_95:.3f}", f"{record.seconds:.0f}"))
+    print(table("<>>>", ("setting", "mAP50", "mAP50-95", "seconds"), rows))
 
 
 def _rows(start: TrainOptions) -> Rows:

@@ -108,6 +108,7 @@ def export(
     --target sets what a runtime is known to need and says what to run next; an option that is given beside it
     wins where the target leaves a choice.
     """
+    from edge.table import table
     from export.card import precision_rows
     from export.onnx import export as run_export
     from export.targets import options_for
@@ -125,11 +126,8 @@ def export(
     options = ExportOptions(**asked) if target is None else options_for(target, _typed(asked))
     report = run_export(run, dataset, out, options)
     parity, scores = report.measurement.parity, report.measurement.scores
-    rows = precision_rows(report)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = zip(row, widths, strict=True)
-        click.echo("  ".join(f"{cell:<{width}}" for cell, width in cells).rstrip(), err=True)
+    header, *rows = precision_rows(report)
+    click.echo(table("<>>>>><", header, rows), err=True)
     for candidate in report.candidates:
         for reason in candidate.reasons:
             click.echo(f"refused: {reason}", err=True)

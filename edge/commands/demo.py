@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from edge.table import table
 from models.errors import DataError
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 __all__ = ["demo"]
 
@@ -41,8 +39,6 @@ def demo(
     exports it and runs it live on frames of a later time. Ends with a table against the scene's own ground
     truth; OUT holds report.json, overview.png, annotated.mp4 and everything in between.
     """
-    from rich.console import Console
-
     from edge.demo import DemoPlan, run_demo
 
     _prepare(out, overwrite=overwrite)
@@ -50,7 +46,7 @@ def demo(
         out=out, seed=seed, size=_parse_size(size), frames=frames, train_seconds=train_seconds, imgsz=imgsz
     )
     report = run_demo(plan)
-    Console().print(_table(report))
+    click.echo(_text(report))
     click.echo(
         f"\nLook at {out / 'overview.png'} and {out / 'annotated.mp4'}; all figures: {out / 'report.json'}"
     )
@@ -75,16 +71,8 @@ def _parse_size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def _table(report: dict[str, Any]) -> Table:
-    from rich.table import Table
-
-    labels, detector, run = report["labels"], report["detector"], report["run"]
-    table = Table(
-        title="edgeloop demo: five frames of boxes to a detector on the device", title_justify="left"
-    )
-    table.add_column("stage")
-    table.add_column("seconds", justify="right")
-    table.add_column("measured against the scene's ground truth")
+def _text(report: dict[str, Any]) -> str:
+    labels, detector, run, seconds = (report[key] for key in ("labels", "detector", "run", "seconds"))
     results = {
         "collect": "{frames} frames, boxes drawn on {exemplar_frames}".format(**report["plan"]),
         "label": "mAP50 {map50:.3f}  precision {precision:.3f}  recall {recall:.3f}".format(**labels),
@@ -95,7 +83,14 @@ def _table(report: dict[str, Any]) -> Table:
         ),
         "score": "",
     }
-    for stage, text in results.items():
-        table.add_row(stage, f"{report['seconds'][stage]:.0f}", text)
-    table.add_row("total", f"{report['seconds']['total']:.0f}", "", style="bold")
-    return table
+    return "\n".join(
+        (
+            "\nedgeloop demo: five frames of boxes to a detector on the device\n",
+            table(
+                "<><",
+                ("stage", "seconds", "measured against the scene's ground truth"),
+                [(stage, f"{seconds[stage]:.0f}", text) for stage, text in results.items()],
+                [("total", f"{seconds['total']:.0f}", "")],
+            ),
+        )
+    )

@@ -6,7 +6,7 @@ import shlex
 import subprocess
 import sys
 
-from rich.console import Console
+import click
 
 from models.errors import EdgeloopError
 
@@ -32,7 +32,7 @@ def call_verb(verb: str, *arguments: object) -> None:
         VerbError: It ended with another exit code than 0.
     """
     words = [verb, *map(str, arguments)]
-    Console(stderr=True).print(f"\n[bold]$ edgeloop {shlex.join(words)}[/]", soft_wrap=True, highlight=False)
+    click.secho(f"\n$ edgeloop {shlex.join(words)}", bold=True, err=True)
     exit_code = subprocess.run([sys.executable, "-m", "edge", *words], check=False).returncode
     if exit_code:
         raise VerbError(verb, exit_code)

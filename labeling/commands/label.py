@@ -129,24 +129,18 @@ def _timing(report: LabelReport) -> dict[str, float]:
 
 
 def _print_table(report: LabelReport, out: Path) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from edge.table import table
 
     dataset = report.dataset
-    table = Table(title=str(out), title_justify="left")
-    table.add_column("")
-    for column in ("train", "val", "left out or unsure"):
-        table.add_column(column, justify="right")
-    table.add_row(
-        "images", *(str(dataset.images[split]) for split in ("train", "val", "gap")), end_section=True
-    )
-    for name, counts in dataset.labels.items():
-        table.add_row(name, str(counts["train"]), str(counts["val"]), str(dataset.unsure[name]))
-    console = Console(stderr=True)
-    console.print(table)
-    console.print(
-        f"{dataset.empty} images show nothing, {dataset.set_aside} were set aside; "
+    images = [("images", *(str(dataset.images[split]) for split in ("train", "val", "gap")))]
+    labels = [
+        (name, str(counts["train"]), str(counts["val"]), str(dataset.unsure[name]))
+        for name, counts in dataset.labels.items()
+    ]
+    click.echo(f"{out}\n", err=True)
+    click.echo(table("<>>>", ("", "train", "val", "left out or unsure"), images, labels), err=True)
+    click.echo(
+        f"\n{dataset.empty} images show nothing, {dataset.set_aside} were set aside; "
         f"{report.frames_per_s:.1f} frames/s. What is unsure or set aside: {out / 'review.json'}",
-        soft_wrap=True,
-        highlight=False,
+        err=True,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,30 +67,26 @@ def stats(dataset: Path, within_frames: int, within_bits: int, limit: float, as_
 
 
 def _print_stats(found: DatasetStats, dataset: Path) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from edge.table import table
 
-    table = Table(title=str(dataset), title_justify="left")
-    table.add_column("")
-    for column in ("train", "val", "side of a box, px"):
-        table.add_column(column, justify="right")
-    table.add_row("images", *(str(found.images.get(split, 0)) for split in ("train", "val")), "")
-    table.add_row(
-        "without a label",
-        *(str(found.empty.get(split, 0)) for split in ("train", "val")),
-        "5 % / median / 95 %",
-        end_section=True,
-    )
-    for name, counts in found.labels.items():
-        sides = " / ".join(f"{side:.0f}" for side in found.sides_px.get(name, ()))
-        table.add_row(name, *(str(counts.get(split, 0)) for split in ("train", "val")), sides)
-    console = Console(stderr=True)
-    console.print(table)
+    images = [
+        ("images", *_by_split(found.images), ""),
+        ("without a label", *_by_split(found.empty), "5 % / median / 95 %"),
+    ]
+    labels = [
+        (name, *_by_split(counts), " / ".join(f"{side:.0f}" for side in found.sides_px.get(name, ())))
+        for name, counts in found.labels.items()
+    ]
+    click.echo(f"{dataset}\n", err=True)
+    click.echo(table("<>>>", ("", "train", "val", "side of a box, px"), images, labels), err=True)
     prompts = ", ".join(f"{count} {name}" for name, count in found.prompts.items())
-    console.print(f"Labels by prompt: {prompts or 'none'}.", soft_wrap=True, highlight=False)
-    console.print(
+    click.echo(f"\nLabels by prompt: {prompts or 'none'}.", err=True)
+    click.echo(
         f"{len(found.leaks)} of {found.images.get('val', 0)} validation frames are next to or look like a "
         "training frame.",
-        soft_wrap=True,
-        highlight=False,
+        err=True,
     )
+
+
+def _by_split(counts: Mapping[str, int]) -> tuple[str, str]:
+    return str(counts.get("train", 0)), str(counts.get("val", 0))
