@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.ink import FONT, SHADOW, side_of, text_scale
-from edge.zones.count import ZoneCounter
-from edge.zones.draw import draw_zones
 from models.detections import Detections
+
+if TYPE_CHECKING:
+    from edge.zones import ZoneCounter
 
 __all__ = ["annotate", "color_of"]
 
@@ -74,7 +76,11 @@ def annotate(
         HxWx3 uint8, BGR.
     """
     canvas = image.copy()
-    taken = [] if zones is None else draw_zones(canvas, zones)
+    taken: list[Rect] = []
+    if zones is not None:
+        from edge.zones.draw import draw_zones  # only who counts pays for what counting needs
+
+        taken = draw_zones(canvas, zones)
     style = _Style.fit(canvas.shape)
     boxes: list[Rect] = [(x1, y1, x2, y2) for x1, y1, x2, y2 in detections.xyxy.round().astype(int).tolist()]
     # Large boxes first, so that a small object in front of a large one keeps its outline.

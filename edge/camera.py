@@ -10,12 +10,12 @@ from edge.frame import Frame
 from edge.metrics import Meter, RunSummary
 from edge.sources import Source
 from edge.sources.source import DEFAULT_FPS
-from edge.tracker import Tracker
-from edge.zones import ZoneCounter
 
 if TYPE_CHECKING:
     from edge.providers import Placement
     from edge.sinks import Sink
+    from edge.tracker import Tracker
+    from edge.zones import ZoneCounter
 
 __all__ = ["Camera"]
 

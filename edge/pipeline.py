@@ -15,6 +15,7 @@ from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from edge.camera import Camera
 from edge.detector import Detector
@@ -22,10 +23,12 @@ from edge.frame import Frame
 from edge.metrics import Meter
 from edge.sinks import Sink
 from edge.sources import Source
-from edge.tracker import Tracker
 from edge.turns import Ended, in_turn
-from edge.zones import Event, ZoneCounter
 from models.detections import Detections
+
+if TYPE_CHECKING:
+    from edge.tracker import Tracker
+    from edge.zones import Event, ZoneCounter
 
 __all__ = ["Result", "Timings", "results", "run", "run_all"]
 

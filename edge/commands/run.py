@@ -110,7 +110,7 @@ def run(
 
     check_summary(summary, overwrite)
     detector = Detector(model, throughput=all(map(is_footage, sources)), **model_settings)
-    places = list(_places(zones, sources, detector))
+    places = _places(zones, sources, detector)
     with ExitStack() as opened:
         cameras = [
             _camera(detector, opened.enter_context(source), track, place)
@@ -148,31 +148,31 @@ def _open(sources: Sequence[str], policy: LivePolicy) -> Iterator[Source]:
 
 def _places(
     paths: Sequence[Path], sources: Sequence[str], detector: Detector
-) -> Iterator[tuple[Path, ZoneFile] | None]:
+) -> Sequence[tuple[Path, ZoneFile] | None]:
     """Where to count in each source."""
-    from edge.zones import read_zones
-
     if len(paths) not in (0, len(sources)):
         raise UsageError(
             f"--zones is given {len(paths)} times for {len(sources)} sources; "
             "give it once for each, in their order"
         )
     if not paths:
-        yield from (None for _ in sources)
-    for path in paths:
-        yield path, read_zones(path, detector.names)
+        return [None] * len(sources)
+    from edge.zones import read_zones
+
+    return [(path, read_zones(path, detector.names)) for path in paths]
 
 
 def _camera(detector: Detector, source: Source, track: bool, place: tuple[Path, ZoneFile] | None) -> Camera:
     from edge.camera import Camera
     from edge.metrics import Meter
     from edge.tracker import Tracker
-    from edge.zones import ZoneCounter
 
     camera = Camera(source, Meter(detector.names))
     if track or place:
         camera.tracker = Tracker(fps=source.fps, confidence=detector.spec.confidence)
     if place:
+        from edge.zones import ZoneCounter
+
         path, zones = place
         camera.zones = ZoneCounter(zones, detector.names, str(path))
     return camera

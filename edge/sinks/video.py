@@ -15,11 +15,11 @@ from edge.opencv import CODECS, open_capture, open_writer
 from edge.sinks.sink import Sink
 from edge.sources.source import DEFAULT_FPS
 from edge.targets import check_target
-from edge.zones import ZoneCounter
 from models.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
     from edge.pipeline import Result
+    from edge.zones import ZoneCounter
 
 __all__ = ["VideoFile"]
 

@@ -11,11 +11,11 @@ import cv2
 from edge.annotate import annotate
 from edge.opencv import has_screen
 from edge.sinks.sink import Sink
-from edge.zones import ZoneCounter
 from models.errors import UnavailableError
 
 if TYPE_CHECKING:
     from edge.pipeline import Result
+    from edge.zones import ZoneCounter
 
 __all__ = ["Window"]
 

@@ -10,7 +10,6 @@ from edge.sources.images import ImageFiles, is_image, open_folder, open_glob
 from edge.sources.live import LivePolicy
 from edge.sources.source import Source
 from edge.sources.stream import masked, open_address, open_camera
-from edge.sources.synth import open_synth
 from edge.sources.video import open_video
 from models.errors import NoInputError, UnavailableError
 
@@ -43,6 +42,8 @@ def open_source(text: str, policy: LivePolicy | None = None) -> Source:
     if camera := CAMERA.fullmatch(text):
         return open_camera(int(camera[1]), policy)
     if text.startswith("synth:"):
+        from edge.sources.synth import open_synth  # brings the scenes, which nothing else needs
+
         return open_synth(text, policy)
     if "://" in text:
         return open_address(text, policy)
