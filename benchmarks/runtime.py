@@ -159,6 +159,7 @@ def _live(
         "seconds": seconds,
         **figures,
         "latency_ms": None if latency is None else asdict(latency),
+        "stages_ms": meter.stages_ms,
         "memory_grew_mb": round(_resident_mb() - before, 1),
     }
 

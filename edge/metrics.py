@@ -194,6 +194,11 @@ class Meter:
         """Capture to result over the last frames; None before the first."""
         return Percentiles.of(self._latencies_ms) if self._latencies_ms else None
 
+    @property
+    def stages_ms(self) -> Mapping[str, float]:
+        """Median time of each stage over the last frames."""
+        return {stage: Percentiles.of(spent).p50 for stage, spent in self._stages_ms.items()}
+
     def summary(
         self,
         *,
@@ -232,7 +237,7 @@ class Meter:
             seconds=round(seconds, 3),
             fps=round(self.frames / seconds, 2) if seconds else 0.0,
             latency_ms=self.latency_ms,
-            stages_ms={stage: Percentiles.of(spent).p50 for stage, spent in self._stages_ms.items()},
+            stages_ms=self.stages_ms,
             detections={self._names[class_id]: count for class_id, count in self._found.most_common()},
             peak_memory_mb=peak_memory_mb(),
         )
