@@ -6,6 +6,7 @@ On a terminal the bar is live; into a file or a CI log it becomes one closing li
 from __future__ import annotations
 
 import io
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
@@ -60,7 +61,7 @@ def progress_bar(
         unit="B" if in_bytes else "",
         unit_scale=in_bytes,
         file=sys.stderr if live else io.StringIO(),
-        dynamic_ncols=live,
+        ncols=shutil.get_terminal_size().columns if live else None,  # tqdm takes a serial console for 0 wide
     )
 
     def advance(steps: int) -> None:
