@@ -54,6 +54,7 @@ def progress_bar(
         advance: call it with the number of steps done since the last call.
     """
     live = sys.stderr.isatty()
+    columns, rows = shutil.get_terminal_size()  # of a serial console, whose size nobody knows, tqdm makes 0
     bar = tqdm(
         total=total,
         desc=f"{description:<12}",
@@ -61,7 +62,8 @@ def progress_bar(
         unit="B" if in_bytes else "",
         unit_scale=in_bytes,
         file=sys.stderr if live else io.StringIO(),
-        ncols=shutil.get_terminal_size().columns if live else None,  # tqdm takes a serial console for 0 wide
+        ncols=columns if live else None,
+        nrows=rows,
     )
 
     def advance(steps: int) -> None:
