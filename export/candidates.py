@@ -91,7 +91,8 @@ def make_bundles(
         if precision == "fp16":
             changed = to_fp16(graph)
         elif precision == "int8":
-            changed, quantization = search_int8(graph, detector, training_frames(data))
+            for_cpu = options.target in (None, "cpu")
+            changed, quantization = search_int8(graph, detector, training_frames(data), for_cpu=for_cpu)
         layers = {} if precision == "fp32" else stage_errors(graph, changed, tensors, spec.head)
         shipped, shipped_spec = (
             with_image_input(changed, spec) if options.input == "image" else (changed, spec)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +14,37 @@ import onnx
 from edge.detector import Detector
 from edge.progress import progress_bar
 from export.calibrate import METHODS, Frames, Method, Ranges, calibrate
+from export.channels_last import channels_last
 from export.graph import save_graph
 from export.parity import LOWEST_CONFIDENCE, disagreement
 from export.quantize import to_int8
 from export.stages import decoding_nodes, stage_nodes
 from models.detections import Detections
 
-__all__ = ["Quantization", "search_int8", "stages_in_float"]
+__all__ = ["Choice", "Quantization", "quickest", "search_int8", "stages_in_float"]
 
 # Disagreement below which nothing needs to be searched: half of what passes the gate.
 _GOOD_ENOUGH = 0.02
 # What leaving one more stage in float must take off the disagreement to be worth its time at run time.
 _WORTH = 0.1
+# How many of the first stages are tried in float, and how long each choice is timed.
+_FIRST = 3
+_ROUNDS, _PER_ROUND = 7, 4
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One way to begin a quantised detector.
+
+    Attributes:
+        first: Stages at the beginning that are in float besides those that 8 bits hurt.
+        disagreement: With float32, on the tuning frames.
+        processor_ms: Time of all threads for one inference, which bears a busy machine better than the clock.
+    """
+
+    first: tuple[str, ...]
+    disagreement: float
+    processor_ms: float
 
 
 @dataclass(frozen=True)
@@ -35,7 +56,9 @@ class Quantization:
         methods: Disagreement of each method, decoding in float and all else quantised.
         stages: Disagreement with this stage left in float as well, for each stage; empty where it was small
             enough without.
-        in_float: Stages that stay in float, the worst first.
+        in_float: Stages that stay in float because 8 bits hurt them, the worst first.
+        begins: What was tried to begin with, on this machine; empty where the bundle is for another kind.
+        first: Stages at the beginning that stay in float because that is quicker.
         decoding: How many nodes of box decoding stay in float in any case.
         disagreement: Of the result.
         calibration_frames: Frames that ranges were measured on.
@@ -46,6 +69,8 @@ class Quantization:
     methods: Mapping[Method, float]
     stages: Mapping[str, float]
     in_float: tuple[str, ...]
+    begins: tuple[Choice, ...]
+    first: tuple[str, ...]
     decoding: int
     disagreement: float
     calibration_frames: int
@@ -53,7 +78,7 @@ class Quantization:
 
 
 def search_int8(
-    model: onnx.ModelProto, bundle: Detector, frames: Frames
+    model: onnx.ModelProto, bundle: Detector, frames: Frames, *, for_cpu: bool
 ) -> tuple[onnx.ModelProto, Quantization]:
     """Quantise a detector as well as it goes.
 
@@ -61,6 +86,7 @@ def search_int8(
         model: The float32 graph, input form "tensor".
         bundle: The same, opened with `LOWEST_CONFIDENCE`.
         frames: To calibrate on and to compare on.
+        for_cpu: Whether onnxruntime on a CPU like this one will run it: then it is written as that likes it.
 
     Returns:
         The quantised graph, and how it came about.
@@ -77,14 +103,18 @@ def search_int8(
         stages, in_float, best = stages_in_float(
             lambda tried: trials.run(ranges, tried), tuple(trials.stages), methods[method]
         )
-        quantised = to_int8(model, ranges, trials.nodes(in_float))
-    return quantised, Quantization(
+        begins = trials.begin(ranges, in_float) if for_cpu else ()
+        chosen = quickest(begins, best) if for_cpu else Choice((), best, 0.0)
+        quantised = to_int8(model, ranges, trials.nodes((*in_float, *chosen.first)))
+    return channels_last(quantised) if for_cpu else quantised, Quantization(
         method=method,
         methods=methods,
         stages=stages,
         in_float=in_float,
+        begins=begins,
+        first=chosen.first,
         decoding=len(trials.decoding),
-        disagreement=best,
+        disagreement=chosen.disagreement,
         calibration_frames=len(frames.calibration),
         tuning_frames=len(frames.tuning),
     )
@@ -122,6 +152,20 @@ def stages_in_float(
     return alone, in_float, best
 
 
+def quickest(begins: Sequence[Choice], disagreement: float) -> Choice:
+    """Choose how a quantised detector begins.
+
+    Args:
+        begins: What was tried.
+        disagreement: What the search for stages that hurt left.
+
+    Returns:
+        The quickest of those that are no worse, but for what would not be worth a stage in float.
+    """
+    bearable = max(_GOOD_ENOUGH, (1 + _WORTH) * disagreement)
+    return min((each for each in begins if each.disagreement <= bearable), key=lambda each: each.processor_ms)
+
+
 class _Trials:
     """Quantises in one way after the other and compares with float32.
 
@@ -142,9 +186,38 @@ class _Trials:
 
     def run(self, ranges: Ranges, in_float: Sequence[str]) -> float:
         """Disagreement with float32 where these stages stay in float."""
-        quantised = to_int8(self._model, ranges, self.nodes(in_float))
+        return self._compare(self._open(to_int8(self._model, ranges, self.nodes(in_float))))
+
+    def begin(self, ranges: Ranges, in_float: Sequence[str]) -> tuple[Choice, ...]:
+        """Time the detector with none, one and more of its first stages in float besides.
+
+        They compute few channels at full size, where 8 bits gain least; and a stage in float behind one that
+        is quantised pays for two conversions of tensors of that size.
+        """
+        leading = [list(self.stages)[:count] for count in range(_FIRST + 1)]
+        tried = dict.fromkeys(tuple(stage for stage in stages if stage not in in_float) for stages in leading)
+        trials = [
+            self._open(channels_last(to_int8(self._model, ranges, self.nodes([*in_float, *first]))))
+            for first in tried
+        ]
+        disagreements = [self._compare(trial) for trial in trials]
+        prepared = self._bundle.preprocess(self._frames.tuning[0])
+        times_ms: list[list[float]] = [[] for _ in trials]
+        for turn in range(_ROUNDS * len(trials)):
+            place = turn % len(trials)
+            trials[place].infer(prepared)  # the one before has taken the caches
+            began = time.process_time()
+            for _ in range(_PER_ROUND):
+                trials[place].infer(prepared)
+            times_ms[place].append((time.process_time() - began) * 1e3 / _PER_ROUND)
+        rows = zip(tried, disagreements, times_ms, strict=True)
+        return tuple(Choice(first, apart, statistics.median(times)) for first, apart, times in rows)
+
+    def _open(self, quantised: onnx.ModelProto) -> Detector:
         save_graph(quantised, self._bundle.spec.to_metadata(), self._path)
-        trial = Detector(self._path, provider="cpu", confidence=LOWEST_CONFIDENCE)
+        return Detector(self._path, provider="cpu", confidence=LOWEST_CONFIDENCE)
+
+    def _compare(self, trial: Detector) -> float:
         return disagreement(self._expected, self._detect(trial))
 
     def _detect(self, detector: Detector) -> list[Detections]:
