@@ -25,11 +25,11 @@ __all__ = ["Choice", "Quantization", "quickest", "search_int8", "stages_in_float
 
 # Disagreement below which nothing needs to be searched: half of what passes the gate.
 _GOOD_ENOUGH = 0.02
-# What leaving one more stage in float must take off the disagreement to be worth its time at run time.
+# What leaving one more stage in float must take off the disagreement, or more where it costs more time.
 _WORTH = 0.1
-# How many of the first stages are tried in float, and how long each choice is timed.
+# How many of the first stages are tried in float whether 8 bits hurt them or not.
 _FIRST = 3
-_ROUNDS, _PER_ROUND = 7, 4
+_ROUNDS, _PER_ROUND = 7, 4  # of timing
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,10 @@ def search_int8(
         method = min(METHODS, key=lambda each: methods[each])
         ranges = all_ranges[method]
         stages, in_float, best = stages_in_float(
-            lambda tried: trials.run(ranges, tried), tuple(trials.stages), methods[method]
+            lambda tried: trials.run(ranges, tried),
+            tuple(trials.stages),
+            methods[method],
+            cost=(lambda *tried: trials.cost(ranges, *tried)) if for_cpu else lambda *_: 0.0,
         )
         begins = trials.begin(ranges, in_float) if for_cpu else ()
         chosen = quickest(begins, best) if for_cpu else Choice((), best, 0.0)
@@ -121,7 +124,11 @@ def search_int8(
 
 
 def stages_in_float(
-    trial: Callable[[tuple[str, ...]], float], stages: Sequence[str], disagreement: float
+    trial: Callable[[tuple[str, ...]], float],
+    stages: Sequence[str],
+    disagreement: float,
+    *,
+    cost: Callable[[tuple[str, ...], tuple[str, ...]], float],
 ) -> tuple[dict[str, float], tuple[str, ...], float]:
     """Find the stages that quantisation must leave alone: each by itself, then those that hurt most together.
 
@@ -129,6 +136,7 @@ def stages_in_float(
         trial: Quantises with these stages in float and returns the disagreement with float32.
         stages: All that there are.
         disagreement: Without any of them in float.
+        cost: Share of its time that a detector with the first stages in float takes longer with the second.
 
     Returns:
         Disagreement with each stage alone in float, none where the given one is small enough; the stages to
@@ -146,9 +154,11 @@ def stages_in_float(
     for stage in sorted(alone, key=lambda each: alone[each]):
         if best <= _GOOD_ENOUGH or alone[stage] > (1 - _WORTH) * disagreement:
             break
-        left = trial((*in_float, stage)) if in_float else alone[stage]
-        if left <= (1 - _WORTH) * best:
-            in_float, best = (*in_float, stage), left
+        more = (*in_float, stage)
+        left = trial(more) if in_float else alone[stage]
+        gain = 1 - left / best
+        if gain >= _WORTH and gain >= cost(in_float, more):
+            in_float, best = more, left
     return alone, in_float, best
 
 
@@ -186,39 +196,48 @@ class _Trials:
 
     def run(self, ranges: Ranges, in_float: Sequence[str]) -> float:
         """Disagreement with float32 where these stages stay in float."""
-        return self._compare(self._open(to_int8(self._model, ranges, self.nodes(in_float))))
+        trial = self._open(to_int8(self._model, ranges, self.nodes(in_float)))
+        return disagreement(self._expected, self._detect(trial))
+
+    def cost(self, ranges: Ranges, some: Sequence[str], more: Sequence[str]) -> float:
+        """Share of its time that the detector takes longer with more stages in float."""
+        before_ms, after_ms = self._processor_ms(ranges, [some, more])
+        return after_ms / before_ms - 1
 
     def begin(self, ranges: Ranges, in_float: Sequence[str]) -> tuple[Choice, ...]:
-        """Time the detector with none, one and more of its first stages in float besides.
+        """Try the detector with none, one and more of its first stages in float besides.
 
         They compute few channels at full size, where 8 bits gain least; and a stage in float behind one that
         is quantised pays for two conversions of tensors of that size.
         """
         leading = [list(self.stages)[:count] for count in range(_FIRST + 1)]
-        tried = dict.fromkeys(tuple(stage for stage in stages if stage not in in_float) for stages in leading)
+        tried = list(
+            dict.fromkeys(tuple(stage for stage in stages if stage not in in_float) for stages in leading)
+        )
+        apart = [self.run(ranges, (*in_float, *first)) for first in tried]
+        times_ms = self._processor_ms(ranges, [(*in_float, *first) for first in tried])
+        return tuple(Choice(*row) for row in zip(tried, apart, times_ms, strict=True))
+
+    def _processor_ms(self, ranges: Ranges, tried: Sequence[Sequence[str]]) -> list[float]:
+        """Median time of all threads for one inference with these stages in float, measured in turns."""
         trials = [
-            self._open(channels_last(to_int8(self._model, ranges, self.nodes([*in_float, *first]))))
-            for first in tried
+            self._open(channels_last(to_int8(self._model, ranges, self.nodes(in_float))))
+            for in_float in tried
         ]
-        disagreements = [self._compare(trial) for trial in trials]
         prepared = self._bundle.preprocess(self._frames.tuning[0])
         times_ms: list[list[float]] = [[] for _ in trials]
-        for turn in range(_ROUNDS * len(trials)):
-            place = turn % len(trials)
-            trials[place].infer(prepared)  # the one before has taken the caches
-            began = time.process_time()
-            for _ in range(_PER_ROUND):
-                trials[place].infer(prepared)
-            times_ms[place].append((time.process_time() - began) * 1e3 / _PER_ROUND)
-        rows = zip(tried, disagreements, times_ms, strict=True)
-        return tuple(Choice(first, apart, statistics.median(times)) for first, apart, times in rows)
+        for _ in range(_ROUNDS):
+            for trial, times in zip(trials, times_ms, strict=True):
+                trial.infer(prepared)  # the one before has taken the caches
+                began = time.process_time()
+                for _ in range(_PER_ROUND):
+                    trial.infer(prepared)
+                times.append((time.process_time() - began) * 1e3 / _PER_ROUND)
+        return [statistics.median(times) for times in times_ms]
 
     def _open(self, quantised: onnx.ModelProto) -> Detector:
         save_graph(quantised, self._bundle.spec.to_metadata(), self._path)
         return Detector(self._path, provider="cpu", confidence=LOWEST_CONFIDENCE)
-
-    def _compare(self, trial: Detector) -> float:
-        return disagreement(self._expected, self._detect(trial))
 
     def _detect(self, detector: Detector) -> list[Detections]:
         return [detector.detect(image) for image in self._frames.tuning]
