@@ -86,7 +86,7 @@ def search_int8(
         model: The float32 graph, input form "tensor".
         bundle: The same, opened with `LOWEST_CONFIDENCE`.
         frames: To calibrate on and to compare on.
-        for_cpu: Whether onnxruntime on a CPU like this one will run it: then it is written as that likes it.
+        for_cpu: Whether a CPU like this one will run it, rewritten by `channels_last`: then time counts too.
 
     Returns:
         The quantised graph, and how it came about.
@@ -109,7 +109,7 @@ def search_int8(
         begins = trials.begin(ranges, in_float) if for_cpu else ()
         chosen = quickest(begins, best) if for_cpu else Choice((), best, 0.0)
         quantised = to_int8(model, ranges, trials.nodes((*in_float, *chosen.first)))
-    return channels_last(quantised) if for_cpu else quantised, Quantization(
+    return quantised, Quantization(
         method=method,
         methods=methods,
         stages=stages,
