@@ -63,7 +63,12 @@ def _measure(text: str, arguments: argparse.Namespace) -> dict[str, Any]:
     seconds = time.monotonic() - began
     gate = json.loads(bundle.with_suffix(".json").read_text())
     call_verb("export", run, "-d", dataset, "-o", in_float, "--precision", "fp32", "--imgsz", size)
-    return {"seconds": seconds, "over_bundle": _over(bundle, in_float, size, arguments), "gate": gate}
+    return {
+        "steps": "train, export and gate" if arguments.runs is None else "export and gate",
+        "seconds": seconds,
+        "over_bundle": _over(bundle, in_float, size, arguments),
+        "gate": gate,
+    }
 
 
 def _over(bundle: Path, in_float: Path, size: int, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -108,7 +113,7 @@ def _print(report: dict[str, dict[str, Any]]) -> None:
     console = Console(width=120)
     console.print(table)
     for text, found in report.items():
-        console.print(f"{text}: train, export and gate {found['seconds']:.0f} s")
+        console.print(f"{text}: {found['steps']} {found['seconds']:.0f} s")
         for name, ratio in found["over_bundle"].items():
             console.print(
                 f"{text}: {name} takes {ratio['wall']:.2f} times as long as the bundle by the clock, "
