@@ -2,7 +2,12 @@
 
 For each dataset: `edgeloop train` for --time-limit seconds and `edgeloop export --precision auto`, timed
 together; then what the gate measured of each precision, in turns and on the same frames, and the bundle that
-left in turns with yolo26n in float32 with SiLU (random weights: time does not depend on them).
+left in turns with the same detector in float32 and with yolo26n in float32 with SiLU, as torch's exporter
+writes it (random weights: time does not depend on them). Processor time bears a busy machine better
+than the clock.
+
+`--model yolo26n --activation relu` measures another detector; `--runs FOLDER` takes runs NAME-run that lie in
+FOLDER instead of training.
 """
 
 from __future__ import annotations
@@ -15,10 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from activation import time_ms, write_model
+from activation import ACTIVATIONS, time_ms, write_model
 
 from edge.demo.verbs import call_verb
-from edge.detector import Detector
 from edge.session import Session
 from edge.table import table
 
@@ -33,6 +37,9 @@ def main() -> None:
     parser.add_argument("datasets", nargs="+", metavar="DATASET[=IMGSZ]")
     parser.add_argument("--out", type=Path, required=True, help="new folder for everything made")
     parser.add_argument("--time-limit", type=float, default=110, help="of each training, seconds")
+    parser.add_argument("--model", default="edgeloop-lite0", help="what `edgeloop train --model` takes")
+    parser.add_argument("--activation", choices=ACTIVATIONS)
+    parser.add_argument("--runs", type=Path, help="folder of trained runs, NAME-run for each dataset NAME")
     parser.add_argument("--turns", type=int, default=40)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True)
@@ -44,33 +51,42 @@ def main() -> None:
 def _measure(text: str, arguments: argparse.Namespace) -> dict[str, Any]:
     place, _, imgsz = text.partition("=")
     dataset, size = Path(place), int(imgsz or 320)
-    run, bundle = arguments.out / f"{dataset.name}-run", arguments.out / f"{dataset.name}.onnx"
+    run = (arguments.runs or arguments.out) / f"{dataset.name}-run"
+    bundle, in_float = (arguments.out / f"{dataset.name}-{size}{what}.onnx" for what in ("", "-fp32"))
     began = time.monotonic()
-    call_verb("train", dataset, "-o", run, "--imgsz", size, "--time-limit", arguments.time_limit)
-    call_verb("export", run, "-d", dataset, "-o", bundle, "--precision", "auto")
+    if arguments.runs is None:
+        activation = ["--activation", arguments.activation] if arguments.activation else []
+        model = ["--model", arguments.model, *activation]
+        call_verb("train", dataset, "-o", run, "--imgsz", size, "--time-limit", arguments.time_limit, *model)
+    call_verb("export", run, "-d", dataset, "-o", bundle, "--precision", "auto", "--imgsz", size)
     seconds = time.monotonic() - began
     gate = json.loads(bundle.with_suffix(".json").read_text())
-    ratio = _baseline_over(bundle, size, arguments)
-    return {"seconds": seconds, "silu_fp32_over_bundle": ratio, "gate": gate}
+    call_verb("export", run, "-d", dataset, "-o", in_float, "--precision", "fp32", "--imgsz", size)
+    return {
+        "steps": "train, export and gate" if arguments.runs is None else "export and gate",
+        "seconds": seconds,
+        "over_bundle": _over(bundle, in_float, size, arguments),
+        "gate": gate,
+    }
 
 
-def _baseline_over(bundle: Path, size: int, arguments: argparse.Namespace) -> float:
-    """Median over the turns of yolo26n's time over the bundle's."""
+def _over(bundle: Path, in_float: Path, size: int, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Median over the turns of others' time over the bundle's, by the clock and of the processor."""
     image = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
-    baseline = Session(write_model(arguments.out, "silu", image), provider="cpu")
+    paths = {"itself in float32": in_float, "yolo26n with SiLU": write_model(arguments.out, "silu", image)}
+    others = {name: Session(path, provider="cpu") for name, path in paths.items()}
     ours = Session(bundle, provider="cpu")
-    tensor = (
-        Detector(bundle, provider="cpu")
-        .preprocess((image[0].permute(1, 2, 0) * 255).byte().contiguous().numpy())
-        .tensor
-    )
-    ratios = []
+    ratios: dict[str, list[list[float]]] = {name: [[], []] for name in others}
     for turn in range(arguments.turns + 1):
-        slow, _ = time_ms(baseline, image.numpy(), INFERENCES)
-        fast, _ = time_ms(ours, tensor, INFERENCES)
-        if turn:  # the first warms up
-            ratios.append(slow / fast)
-    return statistics.median(ratios)
+        fast = time_ms(ours, image.numpy(), INFERENCES)
+        for name, session in others.items():
+            slow = time_ms(session, image.numpy(), INFERENCES)
+            for clock in range(2 if turn else 0):  # the first turn warms up
+                ratios[name][clock].append(slow[clock] / fast[clock])
+    return {
+        name: dict(zip(("wall", "processor"), map(statistics.median, clocks), strict=True))
+        for name, clocks in ratios.items()
+    }
 
 
 def _print(report: dict[str, dict[str, Any]]) -> None:
@@ -97,10 +113,12 @@ def _print(report: dict[str, dict[str, Any]]) -> None:
         sections.append(rows)
     print(table("<<>>>>><", header, *sections))
     for text, found in report.items():
-        print(
-            f"{text}: train, export and gate {found['seconds']:.0f} s; yolo26n with SiLU in float32 takes "
-            f"{found['silu_fp32_over_bundle']:.2f} times as long as the bundle"
-        )
+        print(f"{text}: {found['steps']} {found['seconds']:.0f} s")
+        for name, ratio in found["over_bundle"].items():
+            print(
+                f"{text}: {name} takes {ratio['wall']:.2f} times as long as the bundle by the clock, "
+                f"{ratio['processor']:.2f} times the processor's time"
+            )
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import onnx
 
 from edge.detector import Detector
 from export.calibrate import training_frames
+from export.channels_last import channels_last
 from export.dataset import Dataset
 from export.gate import Candidate, refusals
 from export.graph import save_graph, with_image_input
@@ -86,13 +87,16 @@ def make_bundles(
     tensors = [detector.preprocess(image).tensor.copy() for image in images]
     anything = any((found.confidence >= SURE).any() for found in reference.found)
     bundles = []
+    for_cpu = options.target in (None, "cpu")
     for precision in _WANTED[options.precision if anything else "fp32"]:
         changed, quantization = graph, None
         if precision == "fp16":
             changed = to_fp16(graph)
         elif precision == "int8":
-            changed, quantization = search_int8(graph, detector, training_frames(data))
+            changed, quantization = search_int8(graph, detector, training_frames(data), for_cpu=for_cpu)
         layers = {} if precision == "fp32" else stage_errors(graph, changed, tensors, spec.head)
+        if precision == "int8" and for_cpu:
+            changed = channels_last(changed)
         shipped, shipped_spec = (
             with_image_input(changed, spec) if options.input == "image" else (changed, spec)
         )

@@ -17,6 +17,7 @@ from ultralytics.nn.modules import Detect
 from ultralytics.nn.tasks import DetectionModel
 
 from export.options import ExportOptions
+from export.split import split_convolutions
 from models.errors import UsageError
 from models.onnx_bytes import seal
 from models.spec import ModelSpec
@@ -103,7 +104,7 @@ def to_onnx(model: DetectionModel, size: tuple[int, int], options: ExportOptions
             dynamic_axes={INPUT: {0: "batch"}, _OUTPUT: {0: "batch"}} if options.dynamic_batch else None,
             dynamo=False,
         )  # fmt: skip
-        return onnxslim.slim(onnx.load(path))
+        return split_convolutions(onnxslim.slim(onnx.load(path)))
 
 
 def with_image_input(model: onnx.ModelProto, spec: ModelSpec) -> tuple[onnx.ModelProto, ModelSpec]:

@@ -84,7 +84,10 @@ def test_layers_drift_more_in_fewer_bits(auto: ExportReport) -> None:
     assert not fp32
     assert list(fp16) == list(int8)
     assert {"model.0/m.0", "model.7", "model.17/cv3.0", "decoding"} <= int8.keys()
-    assert all(0 < fp16[stage] < int8[stage] < 1 for stage in int8)
+    quantization = auto.candidates[2].quantization
+    assert quantization is not None
+    drifts = {stage: (fp16[stage], int8[stage]) for stage in int8 if stage not in quantization.first}
+    assert not {stage: drift for stage, drift in drifts.items() if not 0 < drift[0] < drift[1] < 1}
 
 
 def test_the_report_holds_every_precision(auto: ExportReport) -> None:

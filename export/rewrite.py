@@ -1,0 +1,100 @@
+"""A copy of a graph in which nodes are exchanged for others."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+from onnxruntime.quantization.onnx_model import ONNXModel
+
+__all__ = ["Rewrite"]
+
+
+class Rewrite:
+    """A graph under change: look around, add, remove, and take the result.
+
+    Attributes:
+        nodes: All nodes of the copy, those added at the end.
+    """
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        """Copy a graph.
+
+        Args:
+            model: Left as it is.
+        """
+        self._model = copy.deepcopy(model)
+        inferred = onnx.shape_inference.infer_shapes(model).graph
+        self._shapes = {each.name: each.type.tensor_type.shape.dim for each in inferred.value_info}
+        self._constants = {each.name: each for each in self._model.graph.initializer}
+        self.nodes = self._model.graph.node
+
+    def shape(self, name: str) -> list[int]:
+        """Sides of a tensor, 0 where one is open; none where nothing is known."""
+        return [side.dim_value for side in self._shapes.get(name, ())]
+
+    def producer(self, name: str) -> onnx.NodeProto | None:
+        """The node that computes a tensor; None for an input or a constant."""
+        return next((node for node in self.nodes if name in node.output), None)
+
+    def readers(self, name: str) -> list[onnx.NodeProto]:
+        """The nodes that read a tensor."""
+        return [node for node in self.nodes if name in node.input]
+
+    def constant(self, name: str) -> NDArray[np.generic] | None:
+        """The value of a constant; None where a tensor is none."""
+        found = self._constants.get(name)
+        return None if found is None else numpy_helper.to_array(found)
+
+    def same_constants(self, some: Sequence[str], others: Sequence[str]) -> bool:
+        """Whether all of these are constants and have the same values in pairs."""
+        pairs = [(self.constant(a), self.constant(b)) for a, b in zip(some, others, strict=True)]
+        return all(a is not None and b is not None and np.array_equal(a, b) for a, b in pairs)
+
+    def add_constant(self, name: str, value: NDArray[np.generic]) -> str:
+        """Add a constant and return its name."""
+        self._constants[name] = numpy_helper.from_array(value, name)
+        self._model.graph.initializer.append(self._constants[name])
+        return name
+
+    def add(
+        self, name: str, op_type: str, inputs: Sequence[str], output: str = "", **attributes: object
+    ) -> str:
+        """Add a node and return the name of its only output, which is the node's own unless it is given."""
+        output = output or name
+        self.add_node(helper.make_node(op_type, inputs, [output], name=name, **attributes))
+        return output
+
+    def add_node(self, node: onnx.NodeProto) -> None:
+        """Add a node."""
+        self.nodes.append(node)
+
+    def remove(self, nodes: Iterable[onnx.NodeProto]) -> None:
+        """Take nodes out, so that others can compute what they did."""
+        for node in list(nodes):
+            self.nodes.remove(node)
+
+    def result(self) -> onnx.ModelProto:
+        """The graph in order of computation, without what leads to none of its outputs.
+
+        Returns:
+            The copy; this object must not be used any more.
+        """
+        graph = self._model.graph
+        producers = {output: node for node in self.nodes for output in node.output}
+        wanted, used = [each.name for each in graph.output], set()
+        while wanted:
+            name = wanted.pop()
+            if name not in used:
+                used.add(name)
+                wanted += producers[name].input if name in producers else []
+        self.remove(node for node in self.nodes if not used.intersection(node.output))
+        for constant in [each for each in graph.initializer if each.name not in used]:
+            graph.initializer.remove(constant)
+        ordered = ONNXModel(self._model)
+        ordered.topological_sort()
+        return ordered.model
