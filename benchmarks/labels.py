@@ -2,24 +2,19 @@
 
     python benchmarks/labels.py street ../shared/data/street similar motion similar,motion moving --every 4
     python benchmarks/labels.py conveyor similar similar,motion --seeds 11 12 13
-    python benchmarks/labels.py memory
 
 `street` labels a real street from boxes on five frames (see street_truth.py) once for each named choice of
 prompts, as `edgeloop label --prompts` takes them. `moving` stands for `--classes moving`, without exemplars:
 scored against all tracks that move in their life, and ("now") against boxes that move at the time, with those
 that stand left out. People on the sidewalk are not in that ground truth, so boxes around them count as wrong.
 `conveyor` does the same on the built-in scene, by seed; `crops` stands for the exemplars cut out, with motion
-to say where to look. `memory` shows the peak memory of labelling some
-frames and twice as many. `--every N` takes each N-th frame only, for a quick look.
+to say where to look. `--every N` takes each N-th frame only, for a quick look.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -66,14 +61,8 @@ def main() -> None:
         verb.add_argument("--every", type=int, default=1, help="label each N-th frame only")
         verb.add_argument("--out", type=Path, help="new folder for all that is made; else it is thrown away")
         verb.add_argument("--json", type=Path, help="file for the figures")
-    memory = verbs.add_parser("memory")
-    memory.add_argument("--frames", type=int, default=200, help="and twice as many")
-    memory.add_argument("--prompts", default="similar,motion", help="as in `edgeloop label`")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        if arguments.scene == "memory":
-            _memory(arguments.frames, arguments.prompts, Path(temporary))
-            return
         out: Path = arguments.out or Path(temporary)
         report = (_street if arguments.scene == "street" else _conveyor)(arguments, out)
     print_scores(report)
@@ -176,20 +165,6 @@ def _by_source(expected: Coco, labels: list[Coco]) -> Figures:
             "truths": counts.truths,
         }
     return figures
-
-
-def _memory(count: int, prompts: str, out: Path) -> None:
-    """Label small frames in processes of their own, and print the peak of each."""
-    for times in (1, 2):
-        own = out / str(times)
-        frames, truth = _collect(11, (320, 240), times * count, 1, own)
-        write_exemplars(truth, frames, own / "exemplars.json", count=len(DRAWN))
-        command = [sys.executable, "-m", "edge", "label", frames, "-e", own / "exemplars.json"]
-        process = subprocess.Popen([*map(str, command), "-o", str(own / "dataset"), "--prompts", prompts])
-        _, status, usage = os.wait4(process.pid, 0)
-        if status:
-            raise SystemExit(f"edgeloop label ended with status {os.waitstatus_to_exitcode(status)}")
-        print(f"{times * count} frames: peak {usage.ru_maxrss / 1024:.0f} MB")
 
 
 if __name__ == "__main__":

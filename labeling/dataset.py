@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -16,6 +15,7 @@ from pycocotools import mask as rle
 
 from labeling.frames import FrameEntry
 from labeling.ledger import FrameResult, Label
+from labeling.long_json import LongJson, long_json
 from labeling.split import Split
 from models.digest import DatasetDigest
 
@@ -66,7 +66,7 @@ def write_dataset(
     Args:
         folder: New folder.
         names: Classes; `Label.class_id` points into them.
-        frames: In the order in which they were taken.
+        frames: In the order in which they were taken. Memory does not grow with their number.
         frames_folder: Where the images are; they are copied.
         info: How the labels were made, for instances.json.
 
@@ -76,33 +76,39 @@ def write_dataset(
     for split in _SPLITS:
         (folder / "images" / split.value).mkdir(parents=True)
         (folder / "labels" / split.value).mkdir(parents=True)
-    coco = _CocoFile(names, info)
-    review = _Review(names)
-    images, labels, empty = Counter[str](), {name: Counter[str]() for name in names}, 0
-    for frame in frames:
-        review.add(frame)
-        if frame.result.problem is not None:
-            continue
-        images[frame.split.value] += 1
-        if frame.split is Split.GAP:
-            continue
-        empty += not frame.result.labels
-        for label in frame.result.labels:
-            labels[names[label.class_id]][frame.split.value] += 1
-        _write_image(folder, frame, frames_folder)
-        coco.add(frame)
     _write_config(folder / "data.yaml", names)
-    digest = _digest(folder, names)
-    coco.write(folder / "instances.json", digest)
-    review.write(folder / "review.json")
+    images, unsure, empty = Counter[str](), Counter[str](), 0
+    labels = {name: Counter[str]() for name in names}
+    with (
+        long_json(folder / "instances.json", ("images", "annotations")) as coco,
+        long_json(folder / "review.json", ("unsure", "set_aside")) as review,
+    ):
+        for frame in frames:
+            _list_for_review(frame, names, review)
+            if frame.result.problem is not None:
+                continue
+            images[frame.split.value] += 1
+            unsure.update(names[label.class_id] for label in frame.result.unsure)
+            if frame.split is Split.GAP:
+                continue
+            empty += not frame.result.labels
+            for label in frame.result.labels:
+                labels[names[label.class_id]][frame.split.value] += 1
+            _write_image(folder, frame, frames_folder)
+            _list_in_coco(frame, coco)
+        digest = _digest(folder, names)
+        categories = [{"id": number, "name": name} for number, name in enumerate(names, start=1)]
+        coco.write(info={**info, "digest": digest}, categories=categories)
+        review.write()
+        set_aside = review.count("set_aside")
     return DatasetReport(
         images={split.value: images[split.value] for split in Split},
         empty=empty,
         labels={
             name: {split.value: count[split.value] for split in _SPLITS} for name, count in labels.items()
         },
-        unsure={name: review.by_class[name] for name in names},
-        set_aside=len(review.set_aside),
+        unsure={name: unsure[name] for name in names},
+        set_aside=set_aside,
         digest=digest,
     )
 
@@ -125,41 +131,32 @@ def _write_image(folder: Path, frame: LabelledFrame, frames_folder: Path) -> Non
     (folder / "labels" / split / name.with_suffix(".txt")).write_text("".join(lines), encoding="ascii")
 
 
-class _CocoFile:
-    """instances.json while it grows."""
-
-    def __init__(self, names: Sequence[str], info: dict[str, Any]) -> None:
-        self._info = info
-        self._images: list[dict[str, Any]] = []
-        self._annotations: list[dict[str, Any]] = []
-        self._categories = [{"id": number, "name": name} for number, name in enumerate(names, start=1)]
-
-    def add(self, frame: LabelledFrame) -> None:
-        entry, result, split = frame.entry, frame.result, frame.split.value
-        self._images.append(
-            {
-                "id": len(self._images) + 1,
-                "file_name": f"images/{split}/{entry.file}",
-                "width": result.width,
-                "height": result.height,
-                "source": entry.source,
-                "frame_index": entry.index,
-                "time_s": entry.time_s,
-                "split": split,
-            }
-        )
-        for label in result.labels:
-            self._annotate(label, result)
-
-    def _annotate(self, label: Label, result: FrameResult) -> None:
+def _list_in_coco(frame: LabelledFrame, coco: LongJson) -> None:
+    entry, result, split = frame.entry, frame.result, frame.split.value
+    image_id = coco.count("images") + 1
+    coco.add(
+        "images",
+        {
+            "id": image_id,
+            "file_name": f"images/{split}/{entry.file}",
+            "width": result.width,
+            "height": result.height,
+            "source": entry.source,
+            "frame_index": entry.index,
+            "time_s": entry.time_s,
+            "split": split,
+        },
+    )
+    for label in result.labels:
         segmentation = {
             "size": [result.height, result.width],
             "counts": label.counts or _filled_box(label, result),
         }
-        self._annotations.append(
+        coco.add(
+            "annotations",
             {
-                "id": len(self._annotations) + 1,
-                "image_id": len(self._images),
+                "id": coco.count("annotations") + 1,
+                "image_id": image_id,
                 "category_id": label.class_id + 1,
                 "bbox": _bbox(label),
                 "area": int(rle.area(segmentation)),
@@ -169,17 +166,8 @@ class _CocoFile:
                 "prompt": label.prompt,
                 "mask_from": "sam" if label.counts else "box",
                 "sam_score": label.sam_score,
-            }
+            },
         )
-
-    def write(self, path: Path, digest: str) -> None:
-        coco = {
-            "info": {**self._info, "digest": digest},
-            "images": self._images,
-            "annotations": self._annotations,
-            "categories": self._categories,
-        }
-        path.write_text(json.dumps(coco), encoding="utf-8")
 
 
 def _bbox(label: Label) -> list[float]:
@@ -196,35 +184,22 @@ def _filled_box(label: Label, result: FrameResult) -> str:
     return counts.decode("ascii")
 
 
-class _Review:
-    """review.json: what a person should look at."""
-
-    def __init__(self, names: Sequence[str]) -> None:
-        self._names = names
-        self._unsure: list[dict[str, Any]] = []
-        self.set_aside: list[dict[str, str]] = []
-        self.by_class = Counter[str]()
-
-    def add(self, frame: LabelledFrame) -> None:
-        if frame.result.problem is not None:
-            self.set_aside.append({"file": frame.entry.file, "reason": frame.result.problem})
-        for label in frame.result.unsure:
-            name = self._names[label.class_id]
-            self.by_class[name] += 1
-            self._unsure.append(
-                {
-                    "file": frame.entry.file,
-                    "split": frame.split.value,
-                    "bbox": _bbox(label),
-                    "maybe": name,
-                    "score": label.score,
-                    "prompt": label.prompt,
-                }
-            )
-
-    def write(self, path: Path) -> None:
-        review = {"unsure": self._unsure, "set_aside": self.set_aside}
-        path.write_text(json.dumps(review, indent=1), encoding="utf-8")
+def _list_for_review(frame: LabelledFrame, names: Sequence[str], review: LongJson) -> None:
+    """What a person should look at."""
+    if frame.result.problem is not None:
+        review.add("set_aside", {"file": frame.entry.file, "reason": frame.result.problem})
+    for label in frame.result.unsure:
+        review.add(
+            "unsure",
+            {
+                "file": frame.entry.file,
+                "split": frame.split.value,
+                "bbox": _bbox(label),
+                "maybe": names[label.class_id],
+                "score": label.score,
+                "prompt": label.prompt,
+            },
+        )
 
 
 def _digest(folder: Path, names: Sequence[str]) -> str:
