@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TextIO
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from edge.sources.images import is_image
 from models.errors import DataError, EdgeloopError, NoInputError, first_mistake
@@ -21,8 +22,9 @@ _LIST = "frames.jsonl"
 _JPEG_QUALITY = 95
 
 
-class FrameEntry(BaseModel):
-    """One line of frames.jsonl.
+@dataclass(frozen=True, slots=True)
+class FrameEntry:
+    """One line of frames.jsonl; all lines are held in memory, so it is small.
 
     Attributes:
         file: Name of the image in the folder.
@@ -32,13 +34,14 @@ class FrameEntry(BaseModel):
         wall_time: When a live source delivered it, unix seconds; None where nobody knows.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
     file: str
     source: str
     index: int
     time_s: float | None = None
     wall_time: float | None = None
+
+
+_LINE = TypeAdapter(FrameEntry)
 
 
 class FrameWriter:
@@ -67,7 +70,7 @@ class FrameWriter:
         path = self.folder / entry.file
         if not cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]):
             raise EdgeloopError(f"{path}: cannot be written; is the disk full?")
-        self._list.write(entry.model_dump_json() + "\n")
+        self._list.write(_LINE.dump_json(entry).decode() + "\n")
         self._list.flush()
 
     def __enter__(self) -> Self:
@@ -113,7 +116,7 @@ def _listed(path: Path) -> Iterator[FrameEntry]:
     # What follows the last newline is a line that was being written when collect was killed.
     for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], start=1):
         try:
-            entry = FrameEntry.model_validate_json(line)
+            entry = _LINE.validate_json(line)
         except ValidationError as error:
             raise DataError(f"{path}:{number}: {first_mistake(error, 'line')}") from error
         if Path(entry.file).name != entry.file:
