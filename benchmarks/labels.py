@@ -1,12 +1,15 @@
 """How good labels are, against ground truth, per class and per source of prompts.
 
     python benchmarks/labels.py street ../shared/data/street similar motion similar,motion moving --every 4
+    python benchmarks/labels.py street ../shared/data/street similar everything-16 everything-32 --every 25
     python benchmarks/labels.py conveyor similar similar,motion --seeds 11 12 13
 
 `street` labels a real street from boxes on five frames (see street_truth.py) once for each named choice of
 prompts, as `edgeloop label --prompts` takes them. `moving` stands for `--classes moving`, without exemplars:
-scored against all tracks that move in their life, and ("now") against boxes that move at the time, with those
-that stand left out. People on the sidewalk are not in that ground truth, so boxes around them count as wrong.
+"all" is scored against all tracks that move in their life, "now" against boxes that move at the time, with
+those that stand left out. People on the sidewalk are not in that ground truth, so boxes around them count as
+wrong. `everything-16` and `everything-32` are no labels but segment-anything's own generator on the same
+frames (see everything.py). "right/s" are right labels a second of labelling, what is learnt first left out.
 `conveyor` does the same on the built-in scene, by seed; `crops` stands for the exemplars cut out, with motion
 to say where to look. `--every N` takes each N-th frame only, for a quick look.
 """
@@ -27,6 +30,7 @@ from edge.demo.verbs import call_verb
 from edge.evaluate import precision_recall
 from edge.progress import progress_bar
 from edge.synth import open_scene
+from everything import EVERYTHING, OBJECT, segment_everything, without_classes
 from labeling.job import LabelPlan, label_frames
 from scoring import Coco, class_names, groups_of, labels_of, number_of, part, print_scores, scores
 from street_truth import (
@@ -80,21 +84,25 @@ def _street(arguments: argparse.Namespace, out: Path) -> dict[str, Figures]:
         if prompts == MOVING:
             speed = _label(frames, None, ("motion",), dataset)
             indices, labels = labels_of(dataset, ())
-            figures = {
-                f"{MOVING}{suffix}": scores(moving_part(truth, indices, now=now), labels, {MOVING: [MOVING]})[
-                    MOVING
-                ]
-                for suffix, now in (("", False), (" now", True))
-            }
+            figures = _moving_figures(truth, indices, labels)
+        elif prompts in EVERYTHING:
+            asked = {int(path.stem): path for path in frames.iterdir() if int(path.stem) not in DRAWN}
+            indices = set(asked)
+            labels, speed = segment_everything(asked, EVERYTHING[prompts])
+            figures = scores(without_classes(part(truth, indices, SCORED)), labels, {"all": [OBJECT]})
         else:
             speed = _label(frames, exemplars, tuple(prompts.split(",")), dataset)
             indices, labels = labels_of(dataset, DRAWN)
-            expected = part(truth, indices, SCORED)
-            figures = scores(expected, labels, groups_of(expected, class_names(dataset))) | _by_source(
-                expected, labels
-            )
-        report[f"{prompts}, {speed:.1f} frames/s"] = figures
+            figures = _figures(part(truth, indices, SCORED), labels, dataset)
+        report[_titled(prompts, speed, figures, len(indices))] = figures
     return report
+
+
+def _moving_figures(truth: Coco, indices: set[int], labels: list[Coco]) -> Figures:
+    return {
+        name: scores(moving_part(truth, indices, now=now), labels, {MOVING: [MOVING]})[MOVING]
+        for name, now in (("all", False), ("now", True))
+    }
 
 
 def _conveyor(arguments: argparse.Namespace, out: Path) -> dict[str, Figures]:
@@ -112,10 +120,8 @@ def _conveyor(arguments: argparse.Namespace, out: Path) -> dict[str, Figures]:
                 speed = _label(frames, own / "exemplars.json", tuple(prompts.split(",")), dataset)
             indices, labels = labels_of(dataset, drawn)
             expected = truth.coco((f"{index}.jpg", index) for index in sorted(indices))
-            figures = scores(expected, labels, groups_of(expected, class_names(dataset))) | _by_source(
-                expected, labels
-            )
-            report[f"seed {seed}: {prompts}, {speed:.1f} frames/s"] = figures
+            figures = _figures(expected, labels, dataset)
+            report[_titled(f"seed {seed}: {prompts}", speed, figures, len(indices))] = figures
     return report
 
 
@@ -151,6 +157,15 @@ def _stage(description: str, total: int) -> AbstractContextManager[Callable[[int
     return progress_bar(total, description)
 
 
+def _titled(what: str, frames_per_s: float, figures: Figures, frames: int) -> str:
+    right_per_s = frames_per_s * figures["all"]["matched"] / frames
+    return f"{what}, {frames_per_s:.2f} frames/s, {right_per_s:.1f} right/s"
+
+
+def _figures(expected: Coco, labels: list[Coco], dataset: Path) -> Figures:
+    return scores(expected, labels, groups_of(expected, class_names(dataset))) | _by_source(expected, labels)
+
+
 def _by_source(expected: Coco, labels: list[Coco]) -> Figures:
     """Of the labels that each prompter led to: how many, and how many of them are right."""
     ids = {category["name"]: category["id"] for category in expected["categories"]}
@@ -161,6 +176,7 @@ def _by_source(expected: Coco, labels: list[Coco]) -> Figures:
         figures[f"from {source}"] = {
             "precision": round(counts.precision, 4),
             "recall": round(counts.recall, 4),
+            "matched": counts.matched,
             "predicted": counts.predicted,
             "truths": counts.truths,
         }

@@ -12,7 +12,7 @@ from edge.table import table
 
 Coco = dict[str, Any]
 
-_COLUMNS = ("map50", "map50_95", "precision", "recall", "predicted", "truths")
+_COLUMNS = ("map50", "map50_95", "precision", "recall", "matched", "predicted", "truths")
 
 
 def number_of(image: Coco) -> int:
@@ -84,7 +84,7 @@ def scores(
         confidence: What boxes must reach to count in precision and recall.
 
     Returns:
-        By group: map50, map50_95, precision, recall, and the counts of boxes and objects.
+        By group: map50, map50_95, precision, recall, and the counts of right boxes, boxes and objects.
     """
     ids = {category["name"]: category["id"] for category in expected["categories"]}
     results = [
@@ -105,6 +105,7 @@ def scores(
             "map50_95": round(average.map50_95, 4),
             "precision": round(working.precision, 4),
             "recall": round(working.recall, 4),
+            "matched": working.matched,
             "predicted": working.predicted,
             "truths": working.truths,
         }
