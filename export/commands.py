@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from edge.commands.finite import FiniteRange
 from export.options import INPUTS, PRECISIONS, ExportOptions, Input, Precision
 
 if TYPE_CHECKING:
@@ -25,9 +26,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--weights", help="What to start from: none, imagenet, a shipped name, .safetensors or .pt.")
 @click.option("--activation", type=click.Choice(["silu", "relu"]), help="NPUs and INT8 like ReLU better.")
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the training images.  [default: 30]")
-@click.option(
-    "--time-limit", type=click.FloatRange(0, min_open=True), metavar="S", help="Wall time, seconds."
-)
+@click.option("--time-limit", type=FiniteRange(0, min_open=True), metavar="S", help="Wall time, seconds.")
 @click.option("--imgsz", type=click.IntRange(32), default=320, show_default=True, help="Image side, px.")
 @click.option("--batch", type=click.IntRange(1), default=8, show_default=True, help="Images per step.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)

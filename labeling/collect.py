@@ -134,7 +134,8 @@ def collect_frames(
 
     Raises:
         DataError: The folder holds something already.
-        NoInputError: The source ended without a frame worth keeping.
+        NoInputError: The source ended without a frame, or without one worth keeping.
+        EdgeloopError: The folder or a frame cannot be written.
     """
     selector = FrameSelector(plan.min_sharpness, plan.min_difference)
     clock = _SourceClock(source)
@@ -154,8 +155,13 @@ def collect_frames(
             advance(int(verdict is Verdict.KEPT) if plan.count is not None else 1)
             if counts[Verdict.KEPT] == plan.count:
                 break
+    if not read:
+        raise NoInputError(f"source {source.name}: ended without a frame")
     if not counts[Verdict.KEPT]:
-        raise NoInputError(f"source {source.name}: ended without a frame worth keeping")
+        raise NoInputError(
+            f"source {source.name}: not one of {read} frames was kept, {counts[Verdict.BLURRED]} were taken "
+            "for blurred; keep them with a lower --min-sharpness, or all with --keep-all"
+        )
     return CollectReport(read, counts[Verdict.KEPT], counts[Verdict.BLURRED], counts[Verdict.REPEATED])
 
 

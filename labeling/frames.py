@@ -53,12 +53,20 @@ class FrameWriter:
 
         Raises:
             DataError: It holds something, or is no folder.
+            EdgeloopError: It cannot be created.
         """
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        self._created = not folder.exists()
+        if not self._created and (not folder.is_dir() or any(folder.iterdir())):
             raise DataError(f"{folder}: expected a new or empty folder for the frames; name another with -o")
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._list: TextIO = (folder / _LIST).open("a", encoding="utf-8")
+        except OSError as error:
+            raise EdgeloopError(
+                f"{folder}: no frames can be written there ({error.strerror}); name another folder with -o"
+            ) from error
         self.folder = folder
-        self._list: TextIO = (folder / _LIST).open("a", encoding="utf-8")
+        self._empty = True
 
     def add(self, image: NDArray[np.uint8], entry: FrameEntry) -> None:
         """Write an image, then its line: a line never names an image that is not whole.
@@ -72,12 +80,18 @@ class FrameWriter:
             raise EdgeloopError(f"{path}: cannot be written; is the disk full?")
         self._list.write(_LINE.dump_json(entry).decode() + "\n")
         self._list.flush()
+        self._empty = False
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Without a frame the folder is left as it was found, for the next try."""
         self._list.close()
+        if self._empty:
+            (self.folder / _LIST).unlink()
+            if self._created:
+                self.folder.rmdir()
 
 
 def read_frames(folder: Path) -> tuple[FrameEntry, ...]:

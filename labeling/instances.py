@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Len
@@ -35,7 +35,7 @@ class Image(_Entry):
         height: Of the image, px.
         source: What the frame was taken from.
         frame_index: Place in that source.
-        split: `train` or `val`.
+        split: The part of the dataset that it belongs to.
     """
 
     id: int
@@ -44,7 +44,7 @@ class Image(_Entry):
     height: Annotated[int, Gt(0)]
     source: str
     frame_index: int
-    split: str
+    split: Literal["train", "val"]
 
 
 class Annotation(_Entry):

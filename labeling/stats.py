@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from labeling.instances import Image, read_instances, read_listed
 from labeling.looks import measured, perceptual_hash
+from models.errors import DataError
 
 __all__ = ["DatasetStats", "Leak", "read_stats"]
 
@@ -80,10 +81,12 @@ def read_stats(
 
     Raises:
         NoInputError: There is no such dataset, or an image of it is missing.
-        DataError: It is not one that `edgeloop label` wrote, or an image cannot be read.
+        DataError: It is not one that `edgeloop label` wrote, there is no image in it, or one cannot be read.
     """
     coco = read_instances(dataset)
-    split = {image.id: image.split for image in coco.images}
+    if not coco.images:
+        raise DataError(f"{coco.path}: there is no image in it, so there is nothing to count")
+    split: dict[int, str] = {image.id: image.split for image in coco.images}
     names = {category.id: category.name for category in coco.categories}
     labels = {name: Counter[str]() for name in names.values()}
     sides: dict[str, list[float]] = {name: [] for name in names.values()}

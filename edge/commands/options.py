@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import click
 
+from edge.commands.finite import FiniteRange
 from edge.providers import PROVIDERS
 from models.facts import MAX_SIDE, MIN_SIDE, Color, SpecOverrides
 from models.heads import HEADS, Head
@@ -102,16 +103,16 @@ _PLACEMENT = (
 )
 _FACTS = (
     click.option(
-        "--confidence", type=click.FloatRange(0, 1), help="Threshold of detections.  [default: the model's]"
+        "--confidence", type=FiniteRange(0, 1), help="Threshold of detections.  [default: the model's]"
     ),
-    click.option("--iou", type=click.FloatRange(0, 1), help="Threshold of NMS.  [default: the model's]"),
+    click.option("--iou", type=FiniteRange(0, 1), help="Threshold of NMS.  [default: the model's]"),
     click.option("--head", type=click.Choice(HEADS), help="How the model writes its boxes."),
     click.option("--names", type=click.Path(path_type=Path), help="File of class names, one a line."),
     click.option("--input-size", callback=_size, metavar="WxH", help="Size of the model's input, px."),
     click.option("--color", type=click.Choice(["RGB", "BGR"]), help="Channel order of the model's input."),
     click.option(
         "--scale",
-        type=click.FloatRange(0, 65536, min_open=True),
+        type=FiniteRange(0, 65536, min_open=True),
         help="What pixel values are divided by: 255 gives 0 to 1.",
     ),
     click.option(

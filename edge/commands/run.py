@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge.commands.finite import FiniteRange
 from edge.commands.options import model_options
 from models.errors import EdgeloopError, UsageError
 
@@ -51,7 +52,7 @@ INTERRUPTED = 130
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @click.option(
     "--max-age",
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     default=1.0,
     show_default=True,
     metavar="S",
@@ -59,13 +60,13 @@ INTERRUPTED = 130
 )
 @click.option(
     "--reconnect",
-    type=click.FloatRange(0),
+    type=FiniteRange(0),
     default=0.0,
     metavar="S",
     help="Seconds for which to open a camera or stream again that broke off.  [default: 0]",
 )
 @click.option("--max-frames", type=click.IntRange(1), metavar="N", help="End each SOURCE after N frames.")
-@click.option("--duration", type=click.FloatRange(0, min_open=True), metavar="S", help="End after S seconds.")
+@click.option("--duration", type=FiniteRange(0, min_open=True), metavar="S", help="End after S seconds.")
 @model_options
 def run(
     model: Path,

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-__all__ = ["collect"]
+from edge.commands.finite import FiniteRange
 
-_FOLDER = click.Path(path_type=Path, file_okay=False)
+__all__ = ["collect"]
 
 
 @click.command()
@@ -23,11 +23,11 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     help="New or empty folder for the frames.",
 )
 @click.option("--count", type=click.IntRange(1), help="Stop after so many frames.")
-@click.option("--every", "every_s", type=click.FloatRange(0), default=0.0, help="Seconds between two frames.")
+@click.option("--every", "every_s", type=FiniteRange(0), default=0.0, help="Seconds between two frames.")
 @click.option("--stride", type=click.IntRange(1), default=1, help="Look at each N-th frame only.")
 @click.option(
     "--min-sharpness",
-    type=click.FloatRange(0),
+    type=FiniteRange(0),
     default=0.5,
     show_default=True,
     help="Least sharpness, as a share of what is usual in this source; 0 keeps blurred frames.",

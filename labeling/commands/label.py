@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge.commands.finite import FiniteRange
+
 if TYPE_CHECKING:
     from labeling.job import LabelReport
 
@@ -50,21 +52,21 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 )
 @click.option(
     "--confidence",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     default=0.3,
     show_default=True,
     help="Least score of a label; what is a little less sure is listed in review.json.",
 )
 @click.option(
     "--val-share",
-    type=click.FloatRange(0, 0.9),
+    type=FiniteRange(0, 0.9),
     default=0.2,
     show_default=True,
     help="Share of the frames, the latest, that are kept for validation.",
 )
 @click.option(
     "--gap-share",
-    type=click.FloatRange(0, 0.5),
+    type=FiniteRange(0, 0.5),
     default=0.05,
     show_default=True,
     help="Share of the frames left out before them.",
@@ -94,7 +96,8 @@ def label(
         raise click.UsageError("expected either --exemplars or --classes moving: what is to be labelled?")
     from labeling.job import LabelPlan, label_frames
 
-    prompts = prompts or ("motion" if exemplars is None else "similar")
+    if prompts is None:
+        prompts = "motion" if exemplars is None else "similar"
     plan = LabelPlan(
         frames=frames,
         exemplars=exemplars,

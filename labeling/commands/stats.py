@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge.commands.finite import FiniteRange
+
 if TYPE_CHECKING:
     from labeling.stats import DatasetStats
 
@@ -36,7 +38,7 @@ __all__ = ["stats"]
 )
 @click.option(
     "--limit",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     default=0.05,
     show_default=True,
     help="Largest share of validation frames that may leak; above it the exit code is 65.",
@@ -81,11 +83,11 @@ def _print_stats(found: DatasetStats, dataset: Path) -> None:
     click.echo(table("<>>>", ("", "train", "val", "side of a box, px"), images, labels), err=True)
     prompts = ", ".join(f"{count} {name}" for name, count in found.prompts.items())
     click.echo(f"\nLabels by prompt: {prompts or 'none'}.", err=True)
-    click.echo(
-        f"{len(found.leaks)} of {found.images.get('val', 0)} validation frames are next to or look like a "
-        "training frame.",
-        err=True,
-    )
+    val = found.images.get("val", 0)
+    told = f"{len(found.leaks)} of {val} validation frames are next to or look like a training frame."
+    if not val:
+        told = "No validation frame: nothing will tell how good a detector is; label again with --val-share."
+    click.echo(told, err=True)
 
 
 def _by_split(counts: Mapping[str, int]) -> tuple[str, str]:
