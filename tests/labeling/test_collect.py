@@ -121,7 +121,7 @@ def test_folder_that_holds_something_is_refused(tmp_path: Path) -> None:
 
 
 def test_source_without_frames(tmp_path: Path) -> None:
-    with pytest.raises(NoInputError, match="without a frame worth keeping"):
+    with pytest.raises(NoInputError, match="ended without a frame"):
         collect_frames(Recorded([]), tmp_path / "frames", CollectPlan())
 
 
