@@ -11,10 +11,25 @@ from numpy.typing import NDArray
 
 from labeling.background import Background
 from labeling.candidates import Candidate, Silhouette
-from labeling.classes import ClassModel
 from labeling.judge import Judge
 
-__all__ = ["Appraiser", "ByCrops", "ByExemplars", "ByMotion"]
+__all__ = ["Appraiser", "ByCrops", "ByExemplars", "ByMotion", "Looks"]
+
+
+class Looks(Protocol):
+    """Tells what candidates look like."""
+
+    def probabilities(self, image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[np.float32]:
+        """Judge candidates by their looks alone.
+
+        Args:
+            image: HxWx3 uint8 BGR.
+            candidates: In that image.
+
+        Returns:
+            float32 (N, classes) in [0, 1]; what a row lacks to 1 is the probability of none of them.
+        """
+        ...
 
 
 class Appraiser(Protocol):
@@ -53,7 +68,7 @@ class ByExemplars:
         judge: Joins that with what the prompter said.
     """
 
-    classes: ClassModel
+    classes: Looks
     judge: Judge
 
     def problem(self, image: NDArray[np.uint8]) -> str | None:
@@ -88,14 +103,14 @@ class ByMotion:
 
 @dataclass(frozen=True, slots=True)
 class ByCrops:
-    """What moves, and looks like a crop: the geometric mean of both opinions.
+    """What moves, and looks like a crop or like what it is called: the geometric mean of both opinions.
 
     Attributes:
         classes: Tells what candidates look like.
         motion: Tells what moves, which no crop can.
     """
 
-    classes: ClassModel
+    classes: Looks
     motion: ByMotion
 
     def problem(self, image: NDArray[np.uint8]) -> str | None:

@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from labeling.background import Background
 from labeling.candidates import Candidate, Silhouette, find_candidates
-from labeling.embedding import embed
+from labeling.embedding import Embedder, embed
 from labeling.exemplars import Exemplars
 from labeling.prompts.prompt import Prompts
 from labeling.rehearsal import Rehearsal
@@ -48,13 +48,15 @@ class ClassModel:
     probabilities mean what they say on frames it has not seen.
     """
 
-    def __init__(self, classifier: Pipeline, classes: int) -> None:
+    def __init__(self, classifier: Pipeline, classes: int, embedder: Embedder = embed) -> None:
         """Args:
         classifier: Fitted; its classes 0 to `classes` - 1 are those to label.
         classes: Number of classes to label.
+        embedder: Of what it was fitted to.
         """
         self._classifier = classifier
         self._classes = classes
+        self._embed = embedder
 
     def probabilities(self, image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[np.float32]:
         """Judge candidates by their looks alone.
@@ -68,7 +70,7 @@ class ClassModel:
         """
         if not candidates:
             return np.empty((0, self._classes), np.float32)
-        rows = self._classifier.predict_proba(embed(image, candidates))
+        rows = self._classifier.predict_proba(self._embed(image, candidates))
         probabilities = np.zeros((len(candidates), self._classes), np.float32)
         for column, class_id in enumerate(self._classifier.classes_):
             if class_id < self._classes:
@@ -77,13 +79,14 @@ class ClassModel:
 
 
 def learn_classes(
-    exemplars: Exemplars, rehearsals: Sequence[Rehearsal], *, seed: int = 0
+    exemplars: Exemplars, rehearsals: Sequence[Rehearsal], *, embedder: Embedder = embed, seed: int = 0
 ) -> tuple[ClassModel, list[NDArray[np.float32]]]:
     """Learn from the exemplars, from the background around them and from what is mistaken for them.
 
     Args:
         exemplars: The person's boxes.
         rehearsals: What the prompters found on their frames; what matches no box is background.
+        embedder: Describes what candidates look like.
         seed: Of the choice of background.
 
     Returns:
@@ -92,16 +95,16 @@ def learn_classes(
     """
     rng = np.random.default_rng(seed)
     classes = len(exemplars.names)
-    examples = [_examples(rehearsal, classes, rng) for rehearsal in rehearsals]
+    examples = [_examples(rehearsal, classes, embedder, rng) for rehearsal in rehearsals]
     strength, without_one = _best_strength(examples)
     unseen = [
-        ClassModel(classifier, classes).probabilities(rehearsal.image, rehearsal.found)
+        ClassModel(classifier, classes, embedder).probabilities(rehearsal.image, rehearsal.found)
         for classifier, rehearsal in zip(without_one, rehearsals, strict=True)
     ]
-    return ClassModel(_fitted(examples, strength), classes), unseen
+    return ClassModel(_fitted(examples, strength), classes, embedder), unseen
 
 
-def _examples(rehearsal: Rehearsal, classes: int, rng: np.random.Generator) -> _Examples:
+def _examples(rehearsal: Rehearsal, classes: int, embedder: Embedder, rng: np.random.Generator) -> _Examples:
     """Objects as drawn, mirrored, and roughly boxed; and what is none."""
     image, boxes = rehearsal.image, rehearsal.frame.xyxy
     mirrored = [_mirrored(candidate, image.shape[1]) for candidate in rehearsal.drawn]
@@ -109,9 +112,9 @@ def _examples(rehearsal: Rehearsal, classes: int, rng: np.random.Generator) -> _
     others = [candidate for candidate in rehearsal.found if _foreign(candidate.xyxy, boxes)]
     others += [_bare(box) for box in _backgrounds(boxes, image, rng)]
     embeddings = (
-        embed(image, rehearsal.drawn),
-        embed(np.ascontiguousarray(image[:, ::-1]), mirrored),
-        embed(image, [*rough, *others]),
+        embedder(image, rehearsal.drawn),
+        embedder(np.ascontiguousarray(image[:, ::-1]), mirrored),
+        embedder(image, [*rough, *others]),
     )
     drawn = np.where(rehearsal.frame.class_id < 0, classes, rehearsal.frame.class_id)
     class_id = np.concatenate((np.tile(drawn, 3), np.full(len(others), classes + 1)))
@@ -124,6 +127,7 @@ def learn_classes_from_crops(
     background: Background,
     segmenter: Segmenter,
     *,
+    embedder: Embedder = embed,
     seed: int = 0,
 ) -> ClassModel:
     """Learn from crops, and from places in the frames where nothing is.
@@ -134,6 +138,7 @@ def learn_classes_from_crops(
         background: Tells where nothing is; with places anywhere, objects among them, mAP50 on a conveyor was
             0.45 instead of 0.75.
         segmenter: Draws the masks of the crops.
+        embedder: Describes what candidates look like.
         seed: Of the choice of places.
 
     Returns:
@@ -146,25 +151,27 @@ def learn_classes_from_crops(
         crops = exemplars.crops[fold::folds]
         images = [crop.image() for crop in crops]
         sizes = np.array([(image.shape[1], image.shape[0]) for image in images])
-        shown = [rows for image in images for rows in _crop_views(image, segmenter, rng)]
-        empty = [embed(frame, _empty_places(frame, background, sizes, rng)) for frame in frames[fold::folds]]
+        shown = [rows for image in images for rows in _crop_views(image, segmenter, embedder, rng)]
+        empty = [
+            embedder(frame, _empty_places(frame, background, sizes, rng)) for frame in frames[fold::folds]
+        ]
         drawn = [len(exemplars.names) if crop.class_id < 0 else crop.class_id for crop in crops]
         none = np.full(sum(map(len, empty)), len(exemplars.names) + 1)
         class_id = np.concatenate((np.repeat(drawn, _VIEWS_OF_CROP), none))
         examples.append(_Examples(np.concatenate([*shown, *empty]), class_id))
     strength, _ = _best_strength(examples)
-    return ClassModel(_fitted(examples, strength), len(exemplars.names))
+    return ClassModel(_fitted(examples, strength), len(exemplars.names), embedder)
 
 
 def _crop_views(
-    crop: NDArray[np.uint8], segmenter: Segmenter, rng: np.random.Generator
+    crop: NDArray[np.uint8], segmenter: Segmenter, embedder: Embedder, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Embeddings of a crop as SAM sees it and roughly boxed, and mirrored: `_VIEWS_OF_CROP` rows."""
     image, box = _with_surroundings(crop)
     (seen,) = find_candidates(image, [Prompts("exemplar", box[None])], segmenter)
     rough = [_bare(side) for side in _shaken(box[None], image, rng)]
     mirrored = [_mirrored(seen, image.shape[1])]
-    return embed(image, [seen, *rough]), embed(np.ascontiguousarray(image[:, ::-1]), mirrored)
+    return embedder(image, [seen, *rough]), embedder(np.ascontiguousarray(image[:, ::-1]), mirrored)
 
 
 def _empty_places(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 from labeling.candidates import Candidate
 from labeling.features import CHANNELS, extract, prepared
 
-__all__ = ["DIMENSIONS", "embed"]
+__all__ = ["DIMENSIONS", "LITE0", "Embedder", "cut_out", "embed"]
+
+LITE0 = "lite0"
+"""Name of the looks that ship."""
+
+Embedder = Callable[[NDArray[np.uint8], Sequence[Candidate]], NDArray[np.float32]]
+"""Describes candidates of an image, HxWx3 uint8 BGR, by float32 (N, D)."""
 
 _SIDE_PX = 96
 _MARGIN = 0.15  # of the longer side, on each side: what an object stands on says something about it
@@ -33,41 +39,60 @@ def embed(image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[
     """
     if not candidates:
         return np.empty((0, DIMENSIONS), np.float32)
-    matrices = [_to_crop(candidate.xyxy) for candidate in candidates]
-    crops = torch.cat([prepared(_warp(image, matrix, 127), (_SIDE_PX, _SIDE_PX)) for matrix in matrices])
-    masks = torch.from_numpy(
-        np.stack([_mask(candidate, m) for candidate, m in zip(candidates, matrices, strict=True)])
-    )
+    crops, masks = cut_out(image, candidates, _SIDE_PX)
+    inside = torch.from_numpy(masks)[:, None]
     pooled = []
-    for features in extract(crops)[1:]:
-        weight = F.adaptive_avg_pool2d(masks[:, None], (features.shape[2], features.shape[3])) + _LEAST_WEIGHT
+    for features in extract(torch.cat([prepared(crop, (_SIDE_PX, _SIDE_PX)) for crop in crops]))[1:]:
+        weight = F.adaptive_avg_pool2d(inside, (features.shape[2], features.shape[3])) + _LEAST_WEIGHT
         mean = (features * weight).sum(dim=(2, 3)) / weight.sum(dim=(2, 3))
         pooled.append(F.normalize(mean, dim=1))
     return np.asarray(torch.cat(pooled, dim=1).numpy(), np.float32)
 
 
-def _to_crop(xyxy: NDArray[np.float32]) -> NDArray[np.float64]:
+def cut_out(
+    image: NDArray[np.uint8], candidates: Sequence[Candidate], side_px: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Squares around candidates, each with a margin of what it stands on.
+
+    Args:
+        image: HxWx3 uint8 BGR.
+        candidates: At least one.
+        side_px: Of each square.
+
+    Returns:
+        uint8 (N, side_px, side_px, 3) BGR; and float32 (N, side_px, side_px) in [0, 1], where the candidate's
+        mask is, or its box where it has none.
+    """
+    matrices = [_to_crop(candidate.xyxy, side_px) for candidate in candidates]
+    crops = [_warp(image, matrix, side_px, 127) for matrix in matrices]
+    masks = [_mask(own, matrix, side_px) for own, matrix in zip(candidates, matrices, strict=True)]
+    return np.stack(crops), np.stack(masks)
+
+
+def _to_crop(xyxy: NDArray[np.float32], side_px: int) -> NDArray[np.float64]:
     """Affine map from the frame to a square around a box that keeps its proportions."""
     x1, y1, x2, y2 = xyxy.tolist()
-    scale = _SIDE_PX / (max(x2 - x1, y2 - y1, 2.0) * (1 + 2 * _MARGIN))
-    shift_x, shift_y = (_SIDE_PX / 2 - scale * (low + high) / 2 for low, high in ((x1, x2), (y1, y2)))
+    scale = side_px / (max(x2 - x1, y2 - y1, 2.0) * (1 + 2 * _MARGIN))
+    shift_x, shift_y = (side_px / 2 - scale * (low + high) / 2 for low, high in ((x1, x2), (y1, y2)))
     return np.array([[scale, 0.0, shift_x], [0.0, scale, shift_y]])
 
 
-def _mask(candidate: Candidate, matrix: NDArray[np.float64]) -> NDArray[np.float32]:
+def _mask(candidate: Candidate, matrix: NDArray[np.float64], side_px: int) -> NDArray[np.float32]:
     if candidate.silhouette is not None and candidate.outlined:
         offset = np.array([candidate.silhouette.left, candidate.silhouette.top])
         moved = matrix.copy()
         moved[:, 2] += matrix[:, :2] @ offset
-        return np.asarray(_warp(candidate.silhouette.bits.astype(np.float32), moved, 0), np.float32)
-    mask = np.zeros((_SIDE_PX, _SIDE_PX), np.float32)
+        return np.asarray(_warp(candidate.silhouette.bits.astype(np.float32), moved, side_px, 0), np.float32)
+    mask = np.zeros((side_px, side_px), np.float32)
     corners = candidate.xyxy.reshape(2, 2) @ matrix[:, :2].T + matrix[:, 2]
     (left, top), (right, bottom) = np.floor(corners[0]).astype(int), np.ceil(corners[1]).astype(int)
     mask[max(top, 0) : bottom, max(left, 0) : right] = 1
     return mask
 
 
-def _warp(image: NDArray[np.generic], matrix: NDArray[np.float64], border: int) -> NDArray[np.uint8]:
+def _warp(
+    image: NDArray[np.generic], matrix: NDArray[np.float64], side_px: int, border: int
+) -> NDArray[np.uint8]:
     return np.asarray(
-        cv2.warpAffine(image, matrix, (_SIDE_PX, _SIDE_PX), flags=cv2.INTER_LINEAR, borderValue=(border,) * 3)
+        cv2.warpAffine(image, matrix, (side_px, side_px), flags=cv2.INTER_LINEAR, borderValue=(border,) * 3)
     )

@@ -17,8 +17,11 @@ from edge.opencv import read_image
 from labeling.appraisal import ByCrops, ByExemplars, ByMotion
 from labeling.background import Background, learn_background
 from labeling.classes import ClassModel, learn_classes, learn_classes_from_crops
+from labeling.clip import TextClasses, load_clip
+from labeling.clip import fingerprint as fingerprint_of_looks
 from labeling.crops import holds_crops, read_crops
 from labeling.dataset import DatasetReport, LabelledFrame, write_dataset
+from labeling.embedding import LITE0, Embedder, embed
 from labeling.exemplars import ExemplarFrame, Exemplars, read_exemplars
 from labeling.frames import FrameEntry, read_frames
 from labeling.judge import learn_judge
@@ -49,7 +52,9 @@ class LabelPlan:
     Attributes:
         frames: Folder of frames.
         exemplars: The person's boxes, COCO json or YOLO text files, or folders of crops; None to label
-            what moves, as `MOVING`.
+            what moves.
+        classes: Without exemplars, what moves is called, in words that `looks` reads; none for `MOVING`.
+        looks: What tells classes apart: "lite0", which ships, or MODEL:WEIGHTS of open_clip.
         out: Folder of the dataset; must not exist.
         sam: Name or path of the segmenter.
         offline: Never reach out for a checkpoint.
@@ -63,6 +68,8 @@ class LabelPlan:
     frames: Path
     exemplars: Path | None
     out: Path
+    classes: tuple[str, ...] = ()
+    looks: str = LITE0
     sam: str = "nano"
     offline: bool = False
     prompts: tuple[str, ...] = ("similar",)
@@ -106,8 +113,9 @@ def label_frames(plan: LabelPlan, stage: Stage) -> LabelReport:
         NoInputError: There are no frames or no exemplars, or too few frames to learn a background from.
         DataError: The exemplars or frames.jsonl are malformed, `plan.out` exists, not one frame can be read,
             unfinished work was started with another plan, or motion is asked for and the camera is not fixed.
-        UsageError: There is no such segmenter or prompter, or prompts do not fit the exemplars.
-        UnavailableError: Its checkpoint is not in the cache and cannot be fetched.
+        UsageError: There is no such segmenter, prompter or CLIP, prompts do not fit the exemplars, or words
+            are given to looks that read none.
+        UnavailableError: A checkpoint is not in the cache and cannot be fetched, or open_clip is missing.
     """
     began = time.monotonic()
     if plan.out.exists():
@@ -131,7 +139,12 @@ def label_frames(plan: LabelPlan, stage: Stage) -> LabelReport:
 
 def _exemplars(plan: LabelPlan) -> Exemplars:
     if plan.exemplars is None:
-        return Exemplars((MOVING,), ())
+        if plan.classes and plan.looks == LITE0:
+            raise UsageError(
+                f"--classes {','.join(plan.classes)}: {LITE0} reads no words; name what does with "
+                "--looks MODEL:WEIGHTS, or show exemplars"
+            )
+        return Exemplars(plan.classes or (MOVING,), ())
     if holds_crops(plan.exemplars):
         if MotionPrompter.name not in plan.prompts:
             raise UsageError(
@@ -167,6 +180,7 @@ def _job(
     return {
         "frames": files.hexdigest(),
         "exemplars": boxes.hexdigest(),
+        "looks": plan.looks if plan.looks == LITE0 else f"{plan.looks} {fingerprint_of_looks(plan.looks)}",
         "background": "" if background is None else background.digest,
         "sam": f"{plan.sam} {fingerprint(plan.sam)}",
         "prompts": ",".join(plan.prompts),
@@ -200,22 +214,26 @@ def _learn(
     plan: LabelPlan, exemplars: Exemplars, background: Background | None, stage: Stage
 ) -> FrameLabeler:
     segmenter = load(plan.sam, offline=plan.offline)
+    clip = None if plan.looks == LITE0 else load_clip(plan.looks, offline=plan.offline)
+    embedder = embed if clip is None else clip.embed
     with stage("Learning", TRAINING_STEPS * plan.prompts.count("similar")) as advance:
         prompters = open_prompters(plan.prompts, exemplars, background, seed=plan.seed, advance=advance)
         if plan.exemplars is None and background is not None:
-            return FrameLabeler(prompters, segmenter, ByMotion(background), plan.confidence)
+            moving = ByMotion(background)
+            named = moving if clip is None else ByCrops(TextClasses(clip, exemplars.names), moving)
+            return FrameLabeler(prompters, segmenter, named, plan.confidence)
         if exemplars.crops and background is not None:
-            classes = _learn_from_crops(plan, exemplars, background, segmenter)
+            classes = _learn_from_crops(plan, exemplars, background, segmenter, embedder)
             appraiser = ByCrops(classes, ByMotion(background))
             return FrameLabeler(prompters, segmenter, appraiser, plan.confidence)
         rehearsals = rehearse(exemplars, prompters, segmenter)
-        classes, unseen = learn_classes(exemplars, rehearsals, seed=plan.seed)
+        classes, unseen = learn_classes(exemplars, rehearsals, embedder=embedder, seed=plan.seed)
     judge = learn_judge(rehearsals, unseen)
     return FrameLabeler(prompters, segmenter, ByExemplars(classes, judge), plan.confidence)
 
 
 def _learn_from_crops(
-    plan: LabelPlan, exemplars: Exemplars, background: Background, segmenter: Segmenter
+    plan: LabelPlan, exemplars: Exemplars, background: Background, segmenter: Segmenter, embedder: Embedder
 ) -> ClassModel:
     entries = read_frames(plan.frames)
     chosen = np.unique(np.linspace(0, len(entries) - 1, _BACKGROUND_FRAMES).round().astype(int))
@@ -223,7 +241,9 @@ def _learn_from_crops(
     frames = [image for image in read if image is not None]
     if not frames:
         raise DataError(f"{plan.frames}: not one of {len(chosen)} frames looked at can be read")
-    return learn_classes_from_crops(exemplars, frames, background, segmenter, seed=plan.seed)
+    return learn_classes_from_crops(
+        exemplars, frames, background, segmenter, embedder=embedder, seed=plan.seed
+    )
 
 
 def _label_one(
@@ -260,6 +280,7 @@ def _write(
         "description": "made by edgeloop label",
         "sam": plan.sam,
         "sam_digest": fingerprint(plan.sam),
+        "looks": plan.looks,
         "prompts": list(plan.prompts),
         "confidence": plan.confidence,
     }

@@ -34,8 +34,8 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 )
 @click.option(
     "--classes",
-    type=click.Choice(["moving"]),
-    help="Instead of exemplars: label whatever moves before a fixed camera.",
+    help="Instead of exemplars: `moving`, for whatever moves before a fixed camera; or, with a CLIP as "
+    "--looks, names for what moves, separated by commas.",
 )
 @click.option("-o", "--out", required=True, type=_FOLDER, help="Folder of the dataset; must not exist.")
 @click.option(
@@ -43,6 +43,14 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     default="nano",
     show_default=True,
     help="Segmenter: nano, vit_b, vit_l, vit_h, or the path of a checkpoint.",
+)
+@click.option(
+    "--looks",
+    default="lite0",
+    show_default=True,
+    metavar="lite0|MODEL:WEIGHTS",
+    help="What tells classes apart: lite0, or a CLIP of open_clip and the path of its weights, or a tag, "
+    "which is fetched.",
 )
 @click.option("--offline", is_flag=True, help="Never fetch a checkpoint; use what is in the cache.")
 @click.option(
@@ -79,6 +87,7 @@ def label(
     classes: str | None,
     out: Path,
     sam: str,
+    looks: str,
     offline: bool,
     prompts: str | None,
     confidence: float,
@@ -93,8 +102,8 @@ def label(
     COCO tools; it is split by time. An interrupted run goes on where it was when the command is given again.
     """
     if (exemplars is None) == (classes is None):
-        raise click.UsageError("expected either --exemplars or --classes moving: what is to be labelled?")
-    from labeling.job import LabelPlan, label_frames
+        raise click.UsageError("expected either --exemplars or --classes: what is to be labelled?")
+    from labeling.job import MOVING, LabelPlan, label_frames
 
     if prompts is None:
         prompts = "motion" if exemplars is None else "similar"
@@ -102,6 +111,8 @@ def label(
         frames=frames,
         exemplars=exemplars,
         out=out,
+        classes=() if classes in (None, MOVING) else tuple(name.strip() for name in classes.split(",")),
+        looks=looks,
         sam=sam,
         offline=offline,
         prompts=tuple(prompts.split(",")),
