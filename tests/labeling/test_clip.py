@@ -34,7 +34,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     open_clip: Any = pytest.importorskip("open_clip", reason="no open_clip: pip install 'edgeloop[clip]'")
     folder = tmp_path_factory.mktemp("clip")
     (folder / "tiny.json").write_text(json.dumps(CONFIG))
-    open_clip.add_model_config(folder / "tiny.json")
+    (folder / "wider.json").write_text(json.dumps(CONFIG | {"embed_dim": 2 * WIDTH}))
+    open_clip.add_model_config(folder)
     torch.manual_seed(0)
     torch.save(open_clip.create_model("tiny").state_dict(), folder / "tiny.pt")
     return folder / "tiny.pt"
@@ -138,9 +139,7 @@ def test_words_name_what_moves(
         pytest.param("nope:{weights}", UsageError, "no model nope", id="unknown model"),
         pytest.param("tiny:{weights}.gone", NoInputError, "is no file", id="no file"),
         pytest.param("tiny:{text}", ModelError, "not weights of tiny", id="a text file"),
-        pytest.param(
-            "ViT-B-32:{weights}", ModelError, "not weights of ViT-B-32", id="weights of another model"
-        ),
+        pytest.param("wider:{weights}", ModelError, "not weights of wider", id="weights of another model"),
         pytest.param("ViT-B-32:openai", UnavailableError, "--offline forbids", id="a tag, offline"),
         pytest.param("roberta-ViT-B-32:{weights}", UsageError, "is fetched", id="a tower that is fetched"),
     ],
