@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Gt, Len
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked
 
 from edge.opencv import require_image
 from models.errors import DataError, NoInputError, first_mistake
@@ -21,11 +22,12 @@ __all__ = ["Annotation", "Category", "Image", "Instances", "read_instances", "re
 _NAME = "instances.json"
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+_STRICT = ConfigDict(extra="ignore", allow_inf_nan=False)
 
 
-class Image(_Entry):
+# With slots, because a dataset has a hundred thousand of them.
+@checked(frozen=True, slots=True, config=_STRICT)
+class Image:
     """A frame of the dataset.
 
     Attributes:
@@ -47,7 +49,8 @@ class Image(_Entry):
     split: Literal["train", "val"]
 
 
-class Annotation(_Entry):
+@checked(frozen=True, slots=True, config=_STRICT)
+class Annotation:
     """A label.
 
     Attributes:
@@ -67,14 +70,16 @@ class Annotation(_Entry):
     prompt: str
 
 
-class Category(_Entry):
+@checked(frozen=True, slots=True, config=_STRICT)
+class Category:
     """A class."""
 
     id: int
     name: Annotated[str, Len(1, 100)]
 
 
-class _File(_Entry):
+@checked(frozen=True, slots=True, config=_STRICT)
+class _File:
     images: list[Image]
     annotations: list[Annotation]
     categories: list[Category]
@@ -121,7 +126,7 @@ def read_instances(dataset: Path) -> Instances:
             f"{path}: cannot be read ({error.strerror}); expected a dataset that edgeloop label wrote"
         ) from error
     try:
-        file = _File.model_validate_json(content)
+        file = TypeAdapter(_File).validate_json(content)
     except ValidationError as error:
         raise DataError(f"{path}: not the {_NAME} of a dataset: {first_mistake(error, 'json')}") from error
     _check_references(file, path)
