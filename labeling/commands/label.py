@@ -102,7 +102,9 @@ def label(
     COCO tools; it is split by time. An interrupted run goes on where it was when the command is given again.
     """
     if (exemplars is None) == (classes is None):
-        raise click.UsageError("expected either --exemplars or --classes: what is to be labelled?")
+        raise click.UsageError(
+            "expected either --exemplars or --classes (such as moving): what is to be labelled?"
+        )
     from labeling.job import MOVING, LabelPlan, label_frames
 
     if prompts is None:

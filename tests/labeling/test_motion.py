@@ -231,7 +231,7 @@ def test_one_camera_at_a_time(frames: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        pytest.param((), "either --exemplars or --classes moving", id="neither"),
+        pytest.param((), "either --exemplars or --classes", id="neither"),
         pytest.param(("--classes", "moving", "-e", "x.json"), "either --exemplars or", id="both"),
         pytest.param(("--classes", "moving", "--prompts", "similar"), "needs boxes on whole", id="similar"),
     ],
