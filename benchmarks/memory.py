@@ -19,10 +19,9 @@ from unittest.mock import patch
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
-from rich.table import Table
 
 from edge.cli import main as edgeloop
+from edge.table import table
 from street_truth import MOVING
 
 SOURCE = "synth:conveyor?seed=11&size=320x240&step=20&frames={}"
@@ -56,12 +55,10 @@ def main() -> None:
     parser.add_argument("--sam", action="store_true", help="label with nano, which takes its time")
     arguments = parser.parse_args()
     counts: list[int] = arguments.frames
-    table = Table("verb", *(f"{count} frames" for count in counts))
     with tempfile.TemporaryDirectory() as temporary:
         columns = [_peaks(count, arguments.sam, Path(temporary) / str(count)) for count in counts]
-    for verb in columns[0]:
-        table.add_row(verb, *(column[verb] for column in columns))
-    Console(width=100).print(table)
+    rows = [(verb, *(column[verb] for column in columns)) for verb in columns[0]]
+    print(table("<" + ">" * len(counts), ("verb", *(f"{count} frames" for count in counts)), rows))
 
 
 def _peaks(count: int, with_sam: bool, out: Path) -> dict[str, str]:
