@@ -23,6 +23,7 @@ from labeling.crops import holds_crops, read_crops
 from labeling.dataset import DatasetReport, LabelledFrame, write_dataset
 from labeling.embedding import LITE0, Embedder, embed
 from labeling.exemplars import ExemplarFrame, Exemplars, read_exemplars
+from labeling.fitting import learn_fitters
 from labeling.frames import FrameEntry, read_frames
 from labeling.judge import learn_judge
 from labeling.labeler import FrameLabeler
@@ -227,9 +228,14 @@ def _learn(
             appraiser = ByCrops(classes, ByMotion(background))
             return FrameLabeler(prompters, segmenter, appraiser, plan.confidence)
         rehearsals = rehearse(exemplars, prompters, segmenter)
-        classes, unseen = learn_classes(exemplars, rehearsals, embedder=embedder, seed=plan.seed)
-    judge = learn_judge(rehearsals, unseen)
-    return FrameLabeler(prompters, segmenter, ByExemplars(classes, judge), plan.confidence)
+        classes, looks = learn_classes(exemplars, rehearsals, embedder=embedder, seed=plan.seed)
+        fitter, unseen = learn_fitters(exemplars.frames, seed=plan.seed)
+    fitted = [
+        own.fitted(rehearsal.image, rehearsal.boxes)
+        for own, rehearsal in zip(unseen, rehearsals, strict=True)
+    ]
+    judge = learn_judge(rehearsals, looks, fitted)
+    return FrameLabeler(prompters, segmenter, ByExemplars(classes, judge), plan.confidence, fitter)
 
 
 def _learn_from_crops(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,12 +56,17 @@ class Judge:
         return scores
 
 
-def learn_judge(rehearsals: Sequence[Rehearsal], looks: Sequence[NDArray[np.float32]]) -> Judge:
-    """Learn how far to trust each opinion, from frames on which both were formed without having seen them.
+def learn_judge(
+    rehearsals: Sequence[Rehearsal],
+    looks: Sequence[NDArray[np.float32]],
+    fitted: Sequence[NDArray[np.float32]],
+) -> Judge:
+    """Learn how far to trust each opinion, from frames on which all were formed without having seen them.
 
     Args:
         rehearsals: What was found on the exemplar frames.
         looks: For each of them (N, classes), what a class model says that has not seen the frame.
+        fitted: For each of them (N, 4), the boxes where a fitter moves them that has not seen the frame.
 
     Returns:
         The judge; with plain weights where one frame or too few cases leave nothing to learn from.
@@ -69,8 +75,8 @@ def learn_judge(rehearsals: Sequence[Rehearsal], looks: Sequence[NDArray[np.floa
     for has_opinion, plain in ((True, _PLAIN_BOTH), (False, _PLAIN_ALONE)):
         cases = [
             case
-            for rehearsal, own in zip(rehearsals, looks, strict=True)
-            for case in _cases(rehearsal, own, has_opinion)
+            for rehearsal, own, boxes in zip(rehearsals, looks, fitted, strict=True)
+            for case in _cases(rehearsal, own, boxes, has_opinion)
         ]
         right = np.array([hit for _, hit in cases], bool)
         enough = min(right.sum(), (~right).sum()) >= _LEAST_CASES
@@ -83,7 +89,7 @@ def learn_judge(rehearsals: Sequence[Rehearsal], looks: Sequence[NDArray[np.floa
 
 
 def _cases(
-    rehearsal: Rehearsal, looks: NDArray[np.float32], has_opinion: bool
+    rehearsal: Rehearsal, looks: NDArray[np.float32], fitted: NDArray[np.float32], has_opinion: bool
 ) -> list[tuple[NDArray[np.float32], bool]]:
     """Opinions of what would have been labelled, and whether that would have been right."""
     rows = [row for row, c in enumerate(rehearsal.found) if (c.class_scores is not None) == has_opinion]
@@ -92,8 +98,10 @@ def _cases(
     best, class_id = plain.max(axis=1, initial=0), plain.argmax(axis=1)
     free = np.ones(len(rehearsal.frame.xyxy), bool)
     cases = []
-    for row in without_repeats(found, best, class_id):
-        overlap = iou_matrix(found[row].xyxy[None], rehearsal.frame.xyxy)[0]
+    kept = without_repeats(found, best, class_id)
+    moved = [replace(found[row], xyxy=fitted[rows[row]]) for row in kept]
+    for row in (kept[number] for number in without_repeats(moved, best[kept], class_id[kept])):
+        overlap = iou_matrix(fitted[rows[row]][None], rehearsal.frame.xyxy)[0]
         overlap[~free | (rehearsal.frame.class_id != class_id[row])] = 0
         hit = bool(overlap.max(initial=0) >= _HIT_IOU)
         if hit:

@@ -1,4 +1,4 @@
-"""A frame in, its labels out: prompt, segment, classify, clean."""
+"""A frame in, its labels out: prompt, segment, classify, clean, fit."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from labeling.appraisal import Appraiser
 from labeling.candidates import Candidate, Silhouette, find_candidates
 from labeling.cleaning import without_repeats
 from labeling.exemplars import ExemplarFrame
+from labeling.fitting import BoxFitter
 from labeling.ledger import Label
 from labeling.prompts.prompt import Prompter, Prompts
 from labeling.sam import Segmenter
@@ -32,12 +33,14 @@ class FrameLabeler:
         segmenter: Draws the masks.
         appraiser: Tells what they show, and how sure that is.
         confidence: Least score of a label, in [0, 1].
+        fitter: Moves the boxes to where objects end; None where nobody drew boxes to learn that from.
     """
 
     prompters: Sequence[Prompter]
     segmenter: Segmenter
     appraiser: Appraiser
     confidence: float
+    fitter: BoxFitter | None = None
 
     def problem(self, image: NDArray[np.uint8]) -> str | None:
         """Why a frame cannot be labelled; None where it can.
@@ -64,15 +67,26 @@ class FrameLabeler:
         best = scores.max(axis=1)
         class_id = scores.argmax(axis=1)
         margin = best - np.sort(scores, axis=1)[:, -2] if scores.shape[1] > 1 else best
+        rows = [
+            row
+            for row in without_repeats(candidates, best, class_id)
+            if best[row] >= _DOUBT_SHARE * self.confidence
+        ]
+        found = self._fitted(image, [candidates[row] for row in rows])
         sure: list[Label] = []
         unsure: list[Label] = []
-        for row in without_repeats(candidates, best, class_id):
-            label = _label(candidates[row], int(class_id[row]), float(best[row]), image)
-            if best[row] >= self.confidence and margin[row] >= _LEAST_MARGIN:
-                sure.append(label)
-            elif best[row] >= _DOUBT_SHARE * self.confidence:
-                unsure.append(label)
+        for number in without_repeats(found, best[rows], class_id[rows]):
+            row = rows[number]
+            label = _label(found[number], int(class_id[row]), float(best[row]), image)
+            (sure if best[row] >= self.confidence and margin[row] >= _LEAST_MARGIN else unsure).append(label)
         return sure, unsure
+
+    def _fitted(self, image: NDArray[np.uint8], found: Sequence[Candidate]) -> Sequence[Candidate]:
+        """Moved to where objects end, and maybe over each other; most candidates are not worth that time."""
+        if self.fitter is None or not found:
+            return found
+        boxes = self.fitter.fitted(image, np.stack([candidate.xyxy for candidate in found]))
+        return [replace(candidate, xyxy=box) for candidate, box in zip(found, boxes, strict=True)]
 
     def outline(self, image: NDArray[np.uint8], exemplar: ExemplarFrame) -> list[Label]:
         """Turn a person's boxes into labels: the boxes stay as drawn, SAM adds the masks.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +35,11 @@ def cases(looks_right: float, looks_wrong: float) -> tuple[list[Rehearsal], list
     return [rehearsal(found, 8)] * 2, [looks] * 2
 
 
+def boxes_of(rehearsals: list[Rehearsal]) -> list[NDArray[np.float32]]:
+    """As found: no fitter moves them."""
+    return [rehearsal.boxes for rehearsal in rehearsals]
+
+
 def test_plain_judge_takes_the_mean_of_both_opinions() -> None:
     looks = np.array([[0.8, 0.1], [0.8, 0.1]], np.float32)
     scores = Judge().scores([candidate(0, (0.2, 0.9)), candidate(0, None)], looks)
@@ -42,7 +49,7 @@ def test_plain_judge_takes_the_mean_of_both_opinions() -> None:
 
 def test_judge_learns_whom_to_trust() -> None:
     rehearsals, looks = cases(looks_right=0.7, looks_wrong=0.3)
-    learnt = learn_judge(rehearsals, looks)
+    learnt = learn_judge(rehearsals, looks, boxes_of(rehearsals))
     opinions = np.array([[0.7], [0.3]], np.float32)
     of_right, of_wrong = learnt.scores([candidate(0, (0.6,))] * 2, opinions)[:, 0]
     plain_right, plain_wrong = Judge().scores([candidate(0, (0.6,))] * 2, opinions)[:, 0]
@@ -50,10 +57,30 @@ def test_judge_learns_whom_to_trust() -> None:
     assert of_wrong < plain_wrong
 
 
+def test_a_box_that_is_fitted_to_its_object_is_right() -> None:
+    """What counts is where the label ends, not where SAM was asked."""
+    rehearsals, looks = cases(looks_right=0.7, looks_wrong=0.3)
+    loose = [
+        Rehearsal(own.frame, own.image, own.drawn, [*shifted(own.found[:8]), *own.found[8:]])
+        for own in rehearsals
+    ]
+    opinions, some = np.array([[0.7]], np.float32), [candidate(0, (0.6,))]
+    as_found, fitted = (
+        learn_judge(loose, looks, boxes).scores(some, opinions)[0, 0]
+        for boxes in (boxes_of(loose), boxes_of(rehearsals))
+    )
+    assert fitted > as_found
+
+
+def shifted(found: Sequence[Candidate]) -> list[Candidate]:
+    """So far that they overlap their objects by less than half."""
+    return [replace(c, xyxy=c.xyxy + np.array([0, 5, 0, 5], np.float32)) for c in found]
+
+
 @pytest.mark.parametrize("frames", [pytest.param(1, id="one frame"), pytest.param(0, id="none")])
 def test_nothing_to_learn_from(frames: int) -> None:
     rehearsals, looks = cases(0.7, 0.3)
-    learnt = learn_judge(rehearsals[:frames], looks[:frames])
+    learnt = learn_judge(rehearsals[:frames], looks[:frames], boxes_of(rehearsals[:frames]))
     opinions = np.array([[0.3]], np.float32)
     some = [candidate(0, (0.6,))]
     np.testing.assert_array_equal(learnt.scores(some, opinions), Judge().scores(some, opinions))
