@@ -1,8 +1,8 @@
-"""How likely a candidate is a right label, given what the prompter and the class model say of it."""
+"""How likely a candidate is a right label, given who led to it and what class model, SAM and prompter say."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,22 +21,21 @@ _LEAST_CASES = 10  # right and wrong ones each; with fewer there is nothing to l
 _LIMIT = 1e-3  # probabilities are taken no surer than this
 
 Weights = tuple[float, ...]
-"""Bias, then the weight of each opinion's log odds: the class model's, then the prompter's if it has one."""
+"""Bias, then the weight of each opinion's log odds: the class model's, SAM's of its mask, and the prompter's
+if it has one."""
 
-_PLAIN_ALONE: Weights = (0.0, 1.0)
-_PLAIN_BOTH: Weights = (0.0, 0.5, 0.5)
+_PLAIN_ALONE: Weights = (0.0, 1.0, 0.0)
+_PLAIN_BOTH: Weights = (0.0, 0.5, 0.0, 0.5)
 
 
 class Judge:
-    """Joins opinions into one probability: a logistic regression on their log odds."""
+    """Joins opinions into one probability: for each prompter a logistic regression on their log odds."""
 
-    def __init__(self, both: Weights = _PLAIN_BOTH, alone: Weights = _PLAIN_ALONE) -> None:
+    def __init__(self, weights: Mapping[str, Weights] | None = None) -> None:
         """Args:
-        both: For candidates of which the prompter has an opinion too.
-        alone: For those of which it has none.
+        weights: By the name of the prompter that led to a candidate; plain ones for others.
         """
-        self._both = np.array(both, np.float32)
-        self._alone = np.array(alone, np.float32)
+        self._weights = {source: np.array(own, np.float32) for source, own in (weights or {}).items()}
 
     def scores(self, candidates: Sequence[Candidate], looks: NDArray[np.float32]) -> NDArray[np.float32]:
         """Judge candidates.
@@ -50,7 +49,8 @@ class Judge:
         """
         scores = np.empty_like(looks)
         for row, candidate in enumerate(candidates):
-            weights = self._alone if candidate.class_scores is None else self._both
+            plain = _PLAIN_ALONE if candidate.class_scores is None else _PLAIN_BOTH
+            weights = self._weights.get(candidate.source, np.array(plain, np.float32))
             log_odds = weights[0] + weights[1:] @ _opinions(candidate, looks[row])
             scores[row] = 1 / (1 + np.exp(-log_odds))
         return scores
@@ -69,30 +69,28 @@ def learn_judge(
         fitted: For each of them (N, 4), the boxes where a fitter moves them that has not seen the frame.
 
     Returns:
-        The judge; with plain weights where one frame or too few cases leave nothing to learn from.
+        The judge; with plain weights for prompters where one frame or too few cases leave nothing to learn.
     """
-    weights = []
-    for has_opinion, plain in ((True, _PLAIN_BOTH), (False, _PLAIN_ALONE)):
+    weights: dict[str, Weights] = {}
+    sources = {candidate.source for rehearsal in rehearsals for candidate in rehearsal.found}
+    for source in sorted(sources) if len(rehearsals) > 1 else ():
         cases = [
             case
             for rehearsal, own, boxes in zip(rehearsals, looks, fitted, strict=True)
-            for case in _cases(rehearsal, own, boxes, has_opinion)
+            for case in _cases(rehearsal, own, boxes, source)
         ]
         right = np.array([hit for _, hit in cases], bool)
-        enough = min(right.sum(), (~right).sum()) >= _LEAST_CASES
-        if len(rehearsals) < 2 or not enough:
-            weights.append(plain)
-            continue
-        model = LogisticRegression().fit(np.stack([opinions for opinions, _ in cases]), right)
-        weights.append((float(model.intercept_[0]), *model.coef_[0].tolist()))
-    return Judge(*weights)
+        if min(right.sum(), (~right).sum()) >= _LEAST_CASES:
+            model = LogisticRegression().fit(np.stack([opinions for opinions, _ in cases]), right)
+            weights[source] = (float(model.intercept_[0]), *model.coef_[0].tolist())
+    return Judge(weights)
 
 
 def _cases(
-    rehearsal: Rehearsal, looks: NDArray[np.float32], fitted: NDArray[np.float32], has_opinion: bool
+    rehearsal: Rehearsal, looks: NDArray[np.float32], fitted: NDArray[np.float32], source: str
 ) -> list[tuple[NDArray[np.float32], bool]]:
     """Opinions of what would have been labelled, and whether that would have been right."""
-    rows = [row for row, c in enumerate(rehearsal.found) if (c.class_scores is not None) == has_opinion]
+    rows = [row for row, candidate in enumerate(rehearsal.found) if candidate.source == source]
     found = [rehearsal.found[row] for row in rows]
     plain = Judge().scores(found, looks[rows])
     best, class_id = plain.max(axis=1, initial=0), plain.argmax(axis=1)
@@ -111,7 +109,9 @@ def _cases(
 
 
 def _opinions(candidate: Candidate, looks: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Log odds (1 or 2, classes)."""
-    opinions = [looks] if candidate.class_scores is None else [looks, candidate.class_scores]
+    """Log odds (2 or 3, classes)."""
+    opinions = [looks, np.full_like(looks, candidate.sam_score)]
+    if candidate.class_scores is not None:
+        opinions.append(candidate.class_scores)
     limited = np.clip(np.stack(opinions), _LIMIT, 1 - _LIMIT)
     return np.asarray(np.log(limited / (1 - limited)), np.float32)

@@ -16,9 +16,11 @@ from labeling.judge import Judge, learn_judge
 from labeling.rehearsal import Rehearsal
 
 
-def candidate(x: float, class_scores: tuple[float, ...] | None) -> Candidate:
+def candidate(
+    x: float, class_scores: tuple[float, ...] | None, *, sam_score: float = 0.5, source: str = "similar"
+) -> Candidate:
     scores = None if class_scores is None else np.array(class_scores, np.float32)
-    return Candidate(np.array([x, 0, x + 10, 10], np.float32), None, False, 0.0, scores, "similar")
+    return Candidate(np.array([x, 0, x + 10, 10], np.float32), None, False, sam_score, scores, source)
 
 
 def rehearsal(found: list[Candidate], right: int) -> Rehearsal:
@@ -75,6 +77,18 @@ def test_a_box_that_is_fitted_to_its_object_is_right() -> None:
 def shifted(found: Sequence[Candidate]) -> list[Candidate]:
     """So far that they overlap their objects by less than half."""
     return [replace(c, xyxy=c.xyxy + np.array([0, 5, 0, 5], np.float32)) for c in found]
+
+
+def test_each_prompter_is_trusted_as_far_as_it_was_right() -> None:
+    """And SAM: of the one prompter's candidates those are right of whose mask it is sure."""
+    good = [candidate(20 * i, None, source="motion", sam_score=0.9 if i < 12 else 0.5) for i in range(24)]
+    bad = [candidate(20 * i, None, source="grid") for i in range(100, 120)]
+    rehearsals = [rehearsal([*good, *bad], 12)] * 2
+    learnt = learn_judge(rehearsals, [np.full((44, 1), 0.6, np.float32)] * 2, boxes_of(rehearsals))
+    asked = [good[0], good[-1], bad[0]]
+    sure, unsure, elsewhere = learnt.scores(asked, np.full((3, 1), 0.6, np.float32))[:, 0]
+    assert sure > unsure
+    assert elsewhere == pytest.approx(0.6), "nothing was right there, so nothing was learnt"
 
 
 @pytest.mark.parametrize("frames", [pytest.param(1, id="one frame"), pytest.param(0, id="none")])
