@@ -6,7 +6,7 @@ import hashlib
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -28,7 +28,7 @@ from labeling.frames import FrameEntry, read_frames
 from labeling.judge import learn_judge
 from labeling.labeler import FrameLabeler
 from labeling.ledger import FrameResult, Ledger
-from labeling.prompts import TRAINING_STEPS, MotionPrompter, open_prompters
+from labeling.prompts import TRAINING_STEPS, MotionPrompter, SimilarPrompter, open_prompters
 from labeling.rehearsal import rehearse
 from labeling.sam import Segmenter, fingerprint, load
 from labeling.split import split_by_time
@@ -105,7 +105,7 @@ def label_frames(plan: LabelPlan, stage: Stage) -> LabelReport:
 
     Args:
         plan: What to do.
-        stage: For progress bars: learning from the exemplars, then the frames.
+        stage: For progress bars: learning where to look, if that is learnt, then the frames.
 
     Returns:
         What came of it.
@@ -217,7 +217,8 @@ def _learn(
     segmenter = load(plan.sam, offline=plan.offline)
     clip = None if plan.looks == LITE0 else load_clip(plan.looks, offline=plan.offline)
     embedder = embed if clip is None else clip.embed
-    with stage("Learning", TRAINING_STEPS * plan.prompts.count("similar")) as advance:
+    steps = TRAINING_STEPS * plan.prompts.count(SimilarPrompter.name)
+    with stage("Learning", steps) if steps else nullcontext(lambda done: None) as advance:
         prompters = open_prompters(plan.prompts, exemplars, background, seed=plan.seed, advance=advance)
         if plan.exemplars is None and background is not None:
             moving = ByMotion(background)

@@ -183,6 +183,7 @@ def test_moving_things_are_labelled_without_exemplars(
     cv2.imwrite(str(own / "500.png"), 255 - wall())
     done = edgeloop("label", own, "--classes", "moving", "-o", tmp_path / "out", "--gap-share", 0, "--json")
     assert done.code == 0, done.err
+    assert "Learning" not in done.err, "nothing is learnt in steps"
     assert json.loads(done.out)["set_aside"] == 1
     review = json.loads((tmp_path / "out" / "review.json").read_text())
     assert [entry["file"] for entry in review["set_aside"]] == ["500.png"]
