@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edge.session import Session
-from labeling.sam.backbone import PIXEL_MEAN, PIXEL_STD, TAP_CHANNELS
+from labeling.sam.backbone import LITE0, PIXEL_MEAN, PIXEL_STD
 from models.registry import weights_path
 
 __all__ = ["CHANNELS", "STRIDES", "extract", "prepared", "working_size"]
 
 STRIDES = (4, 8, 16, 32)
-CHANNELS = TAP_CHANNELS
+CHANNELS = LITE0.tap_channels
 
 
 def extract(images: Tensor) -> tuple[Tensor, ...]:

@@ -2,9 +2,9 @@
 
 The architecture is segment-anything's (Kirillov et al. 2023, arXiv:2304.02643): an image encoder that runs
 once, a prompt encoder, and a two-way transformer that decodes masks for every prompt. Three things differ,
-because the encoder is 200 times smaller than a ViT-B and has to be trained on an ordinary machine:
+because the encoder is 100 times smaller than a ViT-B's and has to be trained on an ordinary machine:
 
-- The encoder is EfficientNet-Lite0. Its stride-16 embedding is accompanied by stride-8 and stride-4 features
+- The encoder is EfficientNet-Lite2. Its stride-16 embedding is accompanied by stride-8 and stride-4 features
   that the decoder adds while it upscales (the idea of HQ-SAM and SAM 2). They travel inside the one tensor
   that `SamPredictor` hands from encoder to decoder, folded into channels by pixel-unshuffle.
 - Every prompt is also drawn, into the dense embedding. Sparse tokens alone do not train at this scale.
@@ -21,7 +21,7 @@ from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTra
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .backbone import PIXEL_MEAN, PIXEL_STD, TAP_CHANNELS, LitePyramid
+from .backbone import LITE2, PIXEL_MEAN, PIXEL_STD, LitePyramid
 
 __all__ = ["EMBED_DIM", "IMAGE_SIZE", "MULTIPLE", "STRIDE", "Nano", "build_nano"]
 
@@ -84,8 +84,8 @@ class NanoEncoder(nn.Module):
 
     def __init__(self, *, pretrained: bool) -> None:
         super().__init__()
-        self.backbone = LitePyramid(pretrained=pretrained)
-        c4, c8, c16, c32 = TAP_CHANNELS
+        self.backbone = LitePyramid(LITE2, pretrained=pretrained)
+        c4, c8, c16, c32 = LITE2.tap_channels
         self.lateral8 = nn.Conv2d(c8, EMBED_DIM, 3, stride=2, padding=1)
         self.lateral16 = nn.Conv2d(c16, EMBED_DIM, 1)
         self.lateral32 = nn.Conv2d(c32, EMBED_DIM, 1)
@@ -148,6 +148,44 @@ class NanoPromptEncoder(PromptEncoder):  # type: ignore[misc]
         return sparse, self.mask_downscaling(drawing)
 
 
+class MaskAppraiser(nn.Module):
+    """What a look at a mask adds to its predicted IoU.
+
+    segment-anything predicts it from one token, before there is a mask. Here the features inside of the mask,
+    those in a ring around it, its size and how sharp it is have a say too (the idea of Mask Scoring R-CNN,
+    Huang et al. 2019, arXiv:1903.00241). No gradient flows from here into the mask.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        last = nn.Linear(EMBED_DIM, 1)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.layers = nn.Sequential(nn.Linear(3 * EMBED_DIM + _S4_DIM + 3, EMBED_DIM), nn.ReLU(), last)
+
+    def forward(self, masks: Tensor, tokens: Tensor, coarse: Tensor, fine: Tensor) -> Tensor:
+        """Args:
+            masks: (N, M, 4h, 4w) logits.
+            tokens: (N, M, EMBED_DIM), of each mask.
+            coarse: (N, EMBED_DIM, h, w).
+            fine: (N, _S4_DIM, 4h, 4w).
+
+        Returns:
+            (N, M), to be added to the predicted IoU.
+        """
+        logits, tokens, coarse, fine = (x.detach().float() for x in (masks, tokens, coarse, fine))
+        inside = torch.sigmoid(logits)
+        cells = F.avg_pool2d(inside, 4)
+        ring = F.max_pool2d(cells, 3, stride=1, padding=1) - cells
+        evidence = [tokens, _mean_over(cells, coarse), _mean_over(ring, coarse), _mean_over(inside, fine)]
+        size = inside.sum((2, 3))
+        stability = torch.sigmoid(logits - 1).sum((2, 3)) / (torch.sigmoid(logits + 1).sum((2, 3)) + 1)
+        certainty = inside.square().sum((2, 3)) / (size + 1)
+        evidence.append(torch.stack([torch.log(size + 1) / 8, stability, certainty], dim=-1))
+        appraised: Tensor = self.layers(torch.cat(evidence, dim=-1)).squeeze(-1)
+        return appraised
+
+
 class NanoMaskDecoder(MaskDecoder):  # type: ignore[misc]
     """segment-anything's mask decoder, which adds stride-8 and stride-4 features while it upscales."""
 
@@ -168,6 +206,7 @@ class NanoMaskDecoder(MaskDecoder):  # type: ignore[misc]
         )
         for mlp in self.output_hypernetworks_mlps:
             mlp.layers[-1] = nn.Linear(EMBED_DIM, _S4_DIM)
+        self.appraiser = MaskAppraiser()
 
     def predict_masks(
         self,
@@ -203,8 +242,9 @@ class NanoMaskDecoder(MaskDecoder):  # type: ignore[misc]
         fine = F.relu(_add_skip(up["to4"](fine), skip4))
         mask_tokens = hidden[:, 1 : 1 + self.num_mask_tokens]
         weights = [mlp(mask_tokens[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)]
-        masks = torch.stack(weights, dim=1) @ fine.flatten(2)
-        return masks.view(count, -1, *fine.shape[-2:]), self.iou_prediction_head(hidden[:, 0])
+        masks = (torch.stack(weights, dim=1) @ fine.flatten(2)).view(count, -1, *fine.shape[-2:])
+        iou = self.iou_prediction_head(hidden[:, 0]) + self.appraiser(masks, mask_tokens, src, fine)
+        return masks, iou
 
 
 def build_nano(*, pretrained_backbone: bool = False) -> Nano:
@@ -293,6 +333,12 @@ class _Residual(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         added: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
         return F.relu(x + added)
+
+
+def _mean_over(area: Tensor, features: Tensor) -> Tensor:
+    """Mean of features (N, C, h, w) over soft areas (N, M, h, w): (N, M, C)."""
+    weighted = area.flatten(2) @ features.flatten(2).transpose(1, 2)
+    return weighted / (area.sum((2, 3)).unsqueeze(-1) + 1)
 
 
 def _repeat(x: Tensor, count: int) -> Tensor:

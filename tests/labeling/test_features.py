@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from labeling.features import CHANNELS, STRIDES, extract, prepared, working_size
-from labeling.sam.backbone import LitePyramid
+from labeling.sam.backbone import LITE0, LitePyramid
 
 
 @pytest.mark.parametrize(("count", "size"), [(1, (320, 192)), (3, (96, 96))])
@@ -16,7 +16,7 @@ def test_features_are_those_of_the_network(count: int, size: tuple[int, int]) ->
     images = torch.cat([prepared(image, size)] * count)
     found = extract(images)
     with torch.inference_mode():
-        expected = LitePyramid(pretrained=True).eval()(images)
+        expected = LitePyramid(LITE0, pretrained=True).eval()(images)
     for features, wanted, channels, stride in zip(found, expected, CHANNELS, STRIDES, strict=True):
         assert features.shape == (count, channels, size[1] // stride, size[0] // stride)
         assert float((features - wanted).norm() / wanted.norm()) < 5e-3

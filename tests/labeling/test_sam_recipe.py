@@ -11,14 +11,16 @@ import pytest
 import torch
 from click.testing import CliRunner
 from pycocotools import mask as rle
+from safetensors.torch import load_file, save_file
 
 from labeling.sam import load
 from labeling.sam.evaluate import evaluate_segmenter
 from labeling.sam.instances import read_folder
-from labeling.sam.nano import build_nano
+from labeling.sam.nano import EMBED_DIM, build_nano
 from labeling.sam.onnx import OnnxNano
 from labeling.sam.recipe import __main__ as recipe
 from labeling.sam.recipe.__main__ import Stage, main
+from labeling.sam.recipe.cutouts import write_cutouts
 from labeling.sam.recipe.data import PromptedCrops
 from labeling.sam.recipe.loss import prompt_loss
 from labeling.sam.recipe.ship import write_onnx
@@ -62,10 +64,14 @@ def test_recipe_trains_stops_goes_on_and_ships(
         Stage(0.5, crop=96, batch=1, boxes=1, points=2),
     )
     monkeypatch.setattr(recipe, "_STAGES", stages)
+    start = tmp_path / "start.safetensors"
+    save_file({"mask_decoder.iou_token.weight": torch.full((1, EMBED_DIM), 7.0)}, start)
     for hours in ("0.0015", "0.003"):
         arguments = [
             "--data",
             str(discs),
+            "--start",
+            str(start),
             "--check",
             str(discs),
             "--hours",
@@ -80,6 +86,8 @@ def test_recipe_trains_stops_goes_on_and_ships(
         metrics = json.loads((tmp_path / "metrics.json").read_text())
         assert metrics["seconds"] <= float(hours) * 3600 + 5
     assert metrics["images"] > 0
+    token = load_file(tmp_path / "nano.safetensors")["mask_decoder.iou_token.weight"]
+    assert abs(token.float().mean() - 7) < 1  # it started where it was told to
     assert 0 <= metrics["box_miou"] <= 1
     segmenter = load(str(tmp_path / "nano.safetensors"))
     segmenter.set_image(cv2.imread(str(discs / "images" / "0.png")))
@@ -91,7 +99,7 @@ def test_recipe_trains_stops_goes_on_and_ships(
 
 
 def test_crops_keep_prompts_on_their_masks(discs: Path) -> None:
-    crops = PromptedCrops([(read_folder(discs), 1.0)], crop=96, boxes=2, points=2, seed=3)
+    crops = PromptedCrops([(read_folder(discs), 1.0)], [], crop=96, boxes=2, points=2, seed=3)
     for sample, _ in zip(crops, range(20), strict=False):
         for mask, (x1, y1, x2, y2) in zip(sample.masks[:2], sample.boxes, strict=True):
             assert 0 <= x1 < x2 <= 96
@@ -105,13 +113,56 @@ def test_crops_keep_prompts_on_their_masks(discs: Path) -> None:
 def test_crops_are_the_same_for_a_seed(discs: Path) -> None:
     folder = read_folder(discs)
     first, again = (
-        next(iter(PromptedCrops([(folder, 1.0)], crop=96, boxes=2, points=2, seed=5))) for _ in "ab"
+        next(iter(PromptedCrops([(folder, 1.0)], [], crop=96, boxes=2, points=2, seed=5))) for _ in "ab"
     )
     assert np.array_equal(first.image, again.image)
     assert np.array_equal(first.boxes, again.boxes)
 
 
-def test_a_point_teaches_the_best_of_its_masks_most() -> None:
+def test_objects_with_a_transparent_ground_are_pasted(discs: Path, tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    square = np.zeros((100, 100, 4), dtype=np.uint8)
+    square[20:80, 20:80] = (0, 255, 0, 255)
+    cv2.imwrite(str(pictures / "square.png"), square)
+    cv2.imwrite(str(pictures / "opaque.png"), np.full((100, 100, 4), 255, dtype=np.uint8))
+    cv2.imwrite(str(pictures / "photo.png"), np.full((100, 100, 3), 255, dtype=np.uint8))
+    assert write_cutouts(pictures, tmp_path / "cutouts") == 1
+
+    cutouts = read_folder(tmp_path / "cutouts")
+    crops = PromptedCrops([(read_folder(discs), 1.0)], [cutouts], crop=96, boxes=2, points=2, seed=3)
+    green = 0
+    for sample, _ in zip(crops, range(60), strict=False):
+        red_channel, green_channel = sample.image[0].astype(int), sample.image[1].astype(int)
+        for mask in sample.masks:
+            inside = cv2.resize(mask, (96, 96), interpolation=cv2.INTER_NEAREST) > 0.99
+            green += bool(inside.any() and (green_channel - red_channel)[inside].min() > 100)
+    assert green > 0
+
+
+def test_cutouts_need_transparency(tmp_path: Path) -> None:
+    with pytest.raises(NoInputError, match="no such folder"):
+        write_cutouts(tmp_path / "nothing", tmp_path / "out")
+    cv2.imwrite(str(tmp_path / "photo.png"), np.full((100, 100, 3), 255, dtype=np.uint8))
+    with pytest.raises(DataError, match="transparent"):
+        write_cutouts(tmp_path, tmp_path / "out")
+    with pytest.raises(DataError, match="exists already"):
+        write_cutouts(tmp_path, tmp_path)
+
+
+def test_a_point_teaches_which_of_its_masks_is_the_best() -> None:
+    truth = torch.zeros(1, 8, 8)
+    truth[:, :4] = 1
+    logits = torch.full((1, 4, 8, 8), -1.0)
+    logits[:, 2] = truth * 2 - 1
+    predicted = torch.full((1, 4), 0.5, requires_grad=True)
+    prompt_loss(logits, predicted, truth, torch.tensor([False]))[0].backward()
+    assert predicted.grad is not None
+    _, first, best, last = predicted.grad[0].tolist()
+    assert best < 0 < first == last
+
+
+def test_a_point_teaches_the_best_the_best_of_its_masks_most() -> None:
     truth = torch.zeros(1, 8, 8)
     truth[:, :4] = 1
     logits = torch.zeros(1, 4, 8, 8)

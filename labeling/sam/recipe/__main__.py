@@ -1,7 +1,7 @@
 """Train `nano` within a time limit, and go on where an earlier run stopped.
 
 Crops grow with the time spent, from 256 px, which is quick, towards the 512 px of inference: attention that
-was learnt over few cells is thin over many. The deep half of the backbone joins after the first tenth.
+was learnt over few cells is thin over many. The deep half of the backbone joins late.
 
     python -m labeling.sam.recipe --data coco=3 --data people --hours 1.5 -o OUT --check coco_val
 
@@ -19,12 +19,12 @@ from typing import Any, NamedTuple
 
 import click
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from segment_anything.modeling import Sam
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from models.errors import EdgeloopError
+from models.errors import DataError, EdgeloopError
 
 from ..evaluate import evaluate_segmenter
 from ..instances import Folder, read_folder
@@ -49,9 +49,9 @@ _STAGES = (
     Stage(0.0, crop=256, batch=8, boxes=4, points=4),
     Stage(0.5, crop=384, batch=6, boxes=5, points=5),
 )
-_BACKBONE_FROM = 0.1  # share of the time
-_BACKBONE_BLOCK = 5  # of the backbone, the first that learns: strides 16 and 32
-_BACKBONE_LR_SHARE = 0.1
+_BACKBONE_FROM = 0.6  # share of the time
+_BACKBONE_BLOCK = 7  # of the backbone, the first that learns: strides 16 and 32
+_BACKBONE_LR_SHARE = 0.05
 _EMA_DECAY = 0.999
 _WARM_UP_STEPS = 200
 _SAVE_EVERY_S = 240.0
@@ -61,6 +61,8 @@ _SAVE_EVERY_S = 240.0
 @click.option(
     "--data", multiple=True, required=True, metavar="FOLDER[=WEIGHT]", help="COCO folder with masks."
 )
+@click.option("--cutouts", multiple=True, metavar="FOLDER", help="COCO folder of objects to paste only.")
+@click.option("--start", type=click.Path(path_type=Path), help="Weights to start from, where they fit.")
 @click.option("--check", type=click.Path(path_type=Path), help="COCO folder to measure on, never trained on.")
 @click.option("--hours", type=float, required=True, help="Time limit, earlier runs of OUT counted in.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
@@ -70,6 +72,8 @@ _SAVE_EVERY_S = 240.0
 @click.option("--device", default="cpu", show_default=True)
 def main(
     data: tuple[str, ...],
+    cutouts: tuple[str, ...],
+    start: Path | None,
     check: Path | None,
     hours: float,
     out: Path,
@@ -81,13 +85,21 @@ def main(
     torch.manual_seed(seed)
     out.mkdir(parents=True, exist_ok=True)
     model = build_nano(pretrained_backbone=True).to(device)
+    if start is not None:
+        _load_fitting(model, start)
     trainer = Trainer(model, out, lr=lr, limit_s=hours * 3600)
     folders = [_parse(text) for text in data]
+    pasted = [read_folder(Path(text)) for text in cutouts]
     ends = [stage.start for stage in _STAGES[1:]] + [1.0]
     for stage, end in zip(_STAGES, ends, strict=True):
         if trainer.progress < end:
             crops = PromptedCrops(
-                folders, crop=stage.crop, boxes=stage.boxes, points=stage.points, seed=seed + trainer.step
+                folders,
+                pasted,
+                crop=stage.crop,
+                boxes=stage.boxes,
+                points=stage.points,
+                seed=seed + trainer.step,
             )
             loader = DataLoader(crops, batch_size=stage.batch, num_workers=workers, collate_fn=collate)
             trainer.fit(loader, until=end)
@@ -247,6 +259,20 @@ def forward(model: Sam, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tenso
     )
     is_box = torch.arange(boxes.shape[1] + points.shape[1], device=images.device) < boxes.shape[1]
     return logits, predicted, is_box.repeat(count)
+
+
+def _load_fitting(model: Sam, path: Path) -> None:
+    """Take over the weights outside the backbone whose name and shape agree."""
+    own = model.state_dict()
+    given = load_file(path)
+    fitting = {
+        name: value.float()
+        for name, value in given.items()
+        if name in own and own[name].shape == value.shape and not name.startswith("image_encoder.backbone")
+    }
+    if not fitting:
+        raise DataError(f"{path}: none of its weights fits nano")
+    model.load_state_dict({**own, **fitting})
 
 
 def _parse(text: str) -> tuple[Folder, float]:

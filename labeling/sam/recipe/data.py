@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -21,6 +22,9 @@ from ..nano import IMAGE_SIZE, STRIDE
 __all__ = ["PromptedCrops", "Sample", "collate"]
 
 _MIN_AREA_PX = 60  # instances smaller than this, in the crop, teach nothing
+_PASTE_SHARE = 0.5  # of the crops, over which objects of other images are pasted
+_MOST_PASTED = 0.3  # of a crop, that one of them may cover
+_MAX_TURN_DEG = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class PromptedCrops(IterableDataset[Sample]):
 
     Args:
         folders: Folders with their sampling weights.
+        cutouts: Folders of objects that are pasted only, half of the time, beside the objects of `folders`.
         crop: Side of the crop, px, a multiple of 32.
         boxes: Box prompts a crop.
         points: Point prompts a crop.
@@ -54,11 +59,19 @@ class PromptedCrops(IterableDataset[Sample]):
     """
 
     def __init__(
-        self, folders: list[tuple[Folder, float]], *, crop: int, boxes: int, points: int, seed: int
+        self,
+        folders: list[tuple[Folder, float]],
+        cutouts: list[Folder],
+        *,
+        crop: int,
+        boxes: int,
+        points: int,
+        seed: int,
     ) -> None:
         self.folders = [folder for folder, _ in folders]
         weights = np.array([weight for _, weight in folders], dtype=np.float64)
         self.weights = weights / weights.sum()
+        self.cutouts = cutouts
         self.crop, self.boxes, self.points, self.seed = crop, boxes, points, seed
 
     def __iter__(self) -> Iterator[Sample]:
@@ -66,15 +79,13 @@ class PromptedCrops(IterableDataset[Sample]):
         rng = np.random.default_rng((self.seed, worker.id if worker else 0))
         cv2.setNumThreads(1)
         while True:
-            folder = self.folders[rng.choice(len(self.folders), p=self.weights)]
+            folder = self._folder(rng)
             sample = self._draw(folder, int(rng.integers(len(folder.paths))), rng)
             if sample is not None:
                 yield sample
 
     def _draw(self, folder: Folder, index: int, rng: np.random.Generator) -> Sample | None:
-        image = cv2.imread(str(folder.paths[index]), cv2.IMREAD_COLOR)
-        if image is None:
-            raise DataError(f"{folder.paths[index]}: cannot be read as an image")
+        image = _read(folder.paths[index])
         instances = folder.instances[index]
         # The anchor makes sure that the crop shows something; a few neighbours come along.
         chosen = rng.permutation(len(instances))[: self.boxes + self.points + 4]
@@ -84,6 +95,8 @@ class PromptedCrops(IterableDataset[Sample]):
             return None
         image = _colour(_warp(image, window, self.crop, cv2.INTER_LINEAR), rng)
         crops = np.stack([_warp(mask, window, self.crop, cv2.INTER_LINEAR) for mask in masks])
+        while rng.random() < _PASTE_SHARE:
+            image, crops = self._paste(image, crops, rng)
         crops = crops[(crops > 0).sum((1, 2)) >= _MIN_AREA_PX]
         if len(crops) == 0:
             return None
@@ -103,6 +116,32 @@ class PromptedCrops(IterableDataset[Sample]):
             offset=rng.integers(0, cells + 1, size=2),
         )
 
+    def _paste(
+        self, image: npt.NDArray[np.uint8], masks: npt.NDArray[np.uint8], rng: np.random.Generator
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        """Put an object of another image over a crop (Ghiasi et al. 2021, arXiv:2012.07177).
+
+        What it hides is taken from the masks below it; its own mask comes last.
+        """
+        cut_out = self.cutouts and rng.random() < 0.5
+        folder = self.cutouts[rng.integers(len(self.cutouts))] if cut_out else self._folder(rng)
+        index = int(rng.integers(len(folder.paths)))
+        instances = folder.instances[index]
+        mask = np.asarray(rle.decode(instances[int(rng.integers(len(instances)))]))
+        window = _window(mask, self.crop, rng)
+        if window is None:
+            return image, masks
+        mask = _warp(mask, window, self.crop, cv2.INTER_LINEAR)
+        if not _MIN_AREA_PX <= mask.sum() <= _MOST_PASTED * mask.size:
+            return image, masks
+        other = _colour(_warp(_read(folder.paths[index]), window, self.crop, cv2.INTER_LINEAR), rng)
+        soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.8)[..., None]
+        pasted = (soft * other + (1 - soft) * image).astype(np.uint8)
+        return pasted, np.concatenate([masks * (mask == 0), mask[None]])
+
+    def _folder(self, rng: np.random.Generator) -> Folder:
+        return self.folders[rng.choice(len(self.folders), p=self.weights)]
+
 
 def collate(samples: list[Sample]) -> dict[str, torch.Tensor]:
     """Stack samples into one batch of tensors, keyed by field."""
@@ -110,10 +149,17 @@ def collate(samples: list[Sample]) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(np.stack([getattr(s, name) for s in samples])) for name in fields}
 
 
+def _read(path: Path) -> npt.NDArray[np.uint8]:
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise DataError(f"{path}: cannot be read as an image")
+    return np.asarray(image, dtype=np.uint8)
+
+
 def _window(
     anchor: npt.NDArray[np.uint8], crop: int, rng: np.random.Generator
 ) -> npt.NDArray[np.float64] | None:
-    """An affine map (2, 3) from image to crop: random scale, flip, and a place that shows the anchor."""
+    """An affine map (2, 3) from image to crop: random scale, flip, turn; the place that shows the anchor."""
     ys, xs = np.nonzero(anchor)
     if len(xs) == 0:
         return None
@@ -129,6 +175,9 @@ def _window(
     matrix = np.array([[scale, 0, -left * scale], [0, scale, -top * scale]])
     if rng.random() < 0.5:
         matrix[0] = [-scale, 0, crop - matrix[0, 2]]
+    if rng.random() < 0.3:
+        turn = cv2.getRotationMatrix2D((crop / 2, crop / 2), rng.uniform(-_MAX_TURN_DEG, _MAX_TURN_DEG), 1.0)
+        matrix = turn[:, :2] @ matrix + np.array([[0, 0, turn[0, 2]], [0, 0, turn[1, 2]]])
     return matrix
 
 
@@ -150,6 +199,8 @@ def _colour(image: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArr
     """Light, contrast, tint, blur and noise of ordinary cameras."""
     gain = rng.uniform(0.6, 1.4) * rng.uniform(0.9, 1.1, size=3)
     out = (image.astype(np.float32) - 127) * gain + 127 + rng.uniform(-30, 30)
+    if rng.random() < 0.2:
+        out = out[..., rng.permutation(3)]
     if rng.random() < 0.15:
         out = np.repeat(out.mean(2, keepdims=True), 3, axis=2)
     if rng.random() < 0.2:

@@ -11,6 +11,8 @@ __all__ = ["prompt_loss"]
 _FOCAL_WEIGHT = 20.0
 _FOCAL_GAMMA = 2.0
 _IOU_WEIGHT = 4.0
+_CHOICE_WEIGHT = 1.0
+_CHOICE_TEMPERATURE = 0.05  # of IoU
 
 
 def prompt_loss(
@@ -19,7 +21,8 @@ def prompt_loss(
     """Loss over prompts.
 
     A box means one mask: output 0 learns it. A point may mean a part or the whole: of outputs 1 to 3 only the
-    best one learns in full, so that they stay different. Every output learns how good it is.
+    best one learns in full, so that they stay different. Every output learns how good it is, and those of a
+    point which of them is the best.
 
     Args:
         logits: (N, 4, h, w) mask logits.
@@ -40,7 +43,16 @@ def prompt_loss(
         hit, truth = logits > 0, target > 0.5
         union = (hit | truth).sum((2, 3)).clamp(min=1)
         true_iou = (hit & truth).sum((2, 3)) / union
-    return mask_loss + _IOU_WEIGHT * F.mse_loss(predicted_iou.float(), true_iou), true_iou
+    predicted_iou = predicted_iou.float()
+    regret = _regret(predicted_iou[~is_box, 1:], true_iou[~is_box, 1:])
+    loss = mask_loss + _IOU_WEIGHT * F.mse_loss(predicted_iou, true_iou) + _CHOICE_WEIGHT * regret
+    return loss, true_iou
+
+
+def _regret(predicted_iou: Tensor, true_iou: Tensor) -> Tensor:
+    """How much IoU is lost, on average, by choosing among masks (N, M) by their predicted IoU."""
+    choice = torch.softmax(predicted_iou / _CHOICE_TEMPERATURE, dim=1)
+    return (true_iou.amax(1) - (choice * true_iou).sum(1)).sum() / max(1, len(true_iou))
 
 
 def _focal(logits: Tensor, target: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from ..backbone import LitePyramid
+from ..backbone import LITE0, LitePyramid
 from ..nano import STRIDE, Nano, draw_prompts
 from ..weights import load_nano
 
@@ -75,7 +75,7 @@ def write_onnx(model: Nano, out: Path) -> tuple[Path, Path]:
 
 
 def write_backbone(out: Path) -> Path:
-    """Write `lite0.onnx`: `LitePyramid` with its ImageNet weights.
+    """Write `lite0.onnx`: `LitePyramid` of size Lite0 with its ImageNet weights.
 
     It maps (B, 3, H, W) float32 normalised RGB, H and W multiples of 32, to features at strides 4, 8, 16, 32.
 
@@ -86,7 +86,7 @@ def write_backbone(out: Path) -> Path:
         The path.
     """
     return _export(
-        LitePyramid(pretrained=True).eval(),
+        LitePyramid(LITE0, pretrained=True).eval(),
         (torch.zeros(1, 3, 288, 512),),
         out / "lite0.onnx",
         ["image"],
