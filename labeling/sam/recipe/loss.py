@@ -20,9 +20,9 @@ def prompt_loss(
 ) -> tuple[Tensor, Tensor]:
     """Loss over prompts.
 
-    A box means one mask: output 0 learns it. A point may mean a part or the whole: of outputs 1 to 3 only the
-    best one learns in full, so that they stay different. Every output learns how good it is, and those of a
-    point which of them is the best.
+    A box means one mask: output 0 learns it. A point may mean a part or the whole: output 1 learns the mask that
+    is best on average, of outputs 2 and 3 only the better one learns in full, so that they stay different. Every
+    output learns how good it is, and those of a point which of them is the best.
 
     Args:
         logits: (N, 4, h, w) mask logits.
@@ -36,9 +36,9 @@ def prompt_loss(
     logits = logits.float()
     target = masks.unsqueeze(1).expand_as(logits)
     quality = _FOCAL_WEIGHT * _focal(logits, target) + _dice(logits, target)
-    single, several = quality[:, 0], quality[:, 1:]
-    best = several.min(dim=1).values
-    mask_loss = torch.where(is_box, single + 0.1 * best, 0.3 * single + best + 0.1 * several.mean(1)).mean()
+    of_box = quality[:, 0] + 0.1 * quality[:, 1:].amin(1)
+    of_point = 0.3 * quality[:, 0] + quality[:, 1] + quality[:, 2:].amin(1) + 0.1 * quality[:, 2:].mean(1)
+    mask_loss = torch.where(is_box, of_box, of_point).mean()
     with torch.no_grad():
         hit, truth = logits > 0, target > 0.5
         union = (hit | truth).sum((2, 3)).clamp(min=1)
