@@ -20,9 +20,9 @@ def prompt_loss(
 ) -> tuple[Tensor, Tensor]:
     """Loss over prompts.
 
-    A box means one mask: output 0 learns it. A point may mean a part or the whole: output 1 learns the mask that
-    is best on average, of outputs 2 and 3 only the better one learns in full, so that they stay different. Every
-    output learns how good it is, and those of a point which of them is the best.
+    A box means one mask: output 0 learns it. A point may mean a part or the whole: output 1 learns the mask
+    that is best on average, of outputs 2 and 3 only the better one learns in full, so that they stay
+    different. Every output learns how good it is, and those of a point which of them is the best.
 
     Args:
         logits: (N, 4, h, w) mask logits.
