@@ -34,7 +34,7 @@ class Weights:
     source: str
 
 
-_NANO = "labeling/sam/recipe, from EfficientNet-Lite0's ImageNet weights (Apache-2.0); see docs/nano.md"
+_NANO = "labeling/sam/recipe, from EfficientNet-Lite2's ImageNet weights (Apache-2.0); see docs/nano.md"
 
 _LITE0 = "export/pretrain.py, with ultralytics, from EfficientNet-Lite0's ImageNet weights (Apache-2.0)"
 
@@ -56,22 +56,22 @@ WEIGHTS: Mapping[str, Weights] = MappingProxyType(
         ),
         "nano": Weights(
             file="nano.safetensors",
-            sha256="32aab661e349bb0fe8c09d0bffa44df64e564e2e04675b230b41aa86aec54d44",
-            size=8_016_704,
+            sha256="5475ddd576657ce2d53ed1ecbce1c1b19644fd93d225a6f34107c1baef6f851e",
+            size=10_991_402,
             licence="Apache-2.0",
             source=_NANO,
         ),
         "nano-encoder": Weights(
             file="nano_encoder.onnx",
-            sha256="e7390d0178d5f3e0d0bbe7b94a193f47f7f0688bc56e8b47ca58a6eda6b58e61",
-            size=6_395_264,
+            sha256="0c5960da62f02b1bdf3afc7818f1179babbedb2d1704a59eca18f98a241ca335",
+            size=9_239_199,
             licence="Apache-2.0",
             source=_NANO,
         ),
         "nano-decoder": Weights(
             file="nano_decoder.onnx",
-            sha256="f4d074e33a7689697a47befdff897dcc4ff9b59c4a88646d3e8d92adb2465c66",
-            size=2_091_028,
+            sha256="726c03692d9cc81a5367680a60944fd39406c018e33b70f33e9251c11c92fe03",
+            size=2_210_010,
             licence="Apache-2.0",
             source=_NANO,
         ),
