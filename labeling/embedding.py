@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from labeling.candidates import Candidate
 from labeling.features import CHANNELS, extract, prepared
+from labeling.squares import to_square, warp
 
 __all__ = ["DIMENSIONS", "LITE0", "Embedder", "cut_out", "embed"]
 
@@ -22,7 +22,6 @@ Embedder = Callable[[NDArray[np.uint8], Sequence[Candidate]], NDArray[np.float32
 """Describes candidates of an image, HxWx3 uint8 BGR, by float32 (N, D)."""
 
 _SIDE_PX = 96
-_MARGIN = 0.15  # of the longer side, on each side: what an object stands on says something about it
 _LEAST_WEIGHT = 1e-4  # keeps the mean defined where a mask is finer than a cell
 DIMENSIONS = sum(CHANNELS[1:])
 
@@ -63,18 +62,10 @@ def cut_out(
         uint8 (N, side_px, side_px, 3) BGR; and float32 (N, side_px, side_px) in [0, 1], where the candidate's
         mask is, or its box where it has none.
     """
-    matrices = [_to_crop(candidate.xyxy, side_px) for candidate in candidates]
-    crops = [_warp(image, matrix, side_px, 127) for matrix in matrices]
+    matrices = [to_square(candidate.xyxy, side_px) for candidate in candidates]
+    crops = [warp(image, matrix, side_px, 127) for matrix in matrices]
     masks = [_mask(own, matrix, side_px) for own, matrix in zip(candidates, matrices, strict=True)]
     return np.stack(crops), np.stack(masks)
-
-
-def _to_crop(xyxy: NDArray[np.float32], side_px: int) -> NDArray[np.float64]:
-    """Affine map from the frame to a square around a box that keeps its proportions."""
-    x1, y1, x2, y2 = xyxy.tolist()
-    scale = side_px / (max(x2 - x1, y2 - y1, 2.0) * (1 + 2 * _MARGIN))
-    shift_x, shift_y = (side_px / 2 - scale * (low + high) / 2 for low, high in ((x1, x2), (y1, y2)))
-    return np.array([[scale, 0.0, shift_x], [0.0, scale, shift_y]])
 
 
 def _mask(candidate: Candidate, matrix: NDArray[np.float64], side_px: int) -> NDArray[np.float32]:
@@ -82,17 +73,9 @@ def _mask(candidate: Candidate, matrix: NDArray[np.float64], side_px: int) -> ND
         offset = np.array([candidate.silhouette.left, candidate.silhouette.top])
         moved = matrix.copy()
         moved[:, 2] += matrix[:, :2] @ offset
-        return np.asarray(_warp(candidate.silhouette.bits.astype(np.float32), moved, side_px, 0), np.float32)
+        return np.asarray(warp(candidate.silhouette.bits.astype(np.float32), moved, side_px, 0), np.float32)
     mask = np.zeros((side_px, side_px), np.float32)
     corners = candidate.xyxy.reshape(2, 2) @ matrix[:, :2].T + matrix[:, 2]
     (left, top), (right, bottom) = np.floor(corners[0]).astype(int), np.ceil(corners[1]).astype(int)
     mask[max(top, 0) : bottom, max(left, 0) : right] = 1
     return mask
-
-
-def _warp(
-    image: NDArray[np.generic], matrix: NDArray[np.float64], side_px: int, border: int
-) -> NDArray[np.uint8]:
-    return np.asarray(
-        cv2.warpAffine(image, matrix, (side_px, side_px), flags=cv2.INTER_LINEAR, borderValue=(border,) * 3)
-    )

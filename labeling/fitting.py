@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,12 +17,12 @@ from sklearn.linear_model import Ridge
 
 from labeling.exemplars import ExemplarFrame
 from labeling.features import extract, prepared
+from labeling.squares import square_sides, to_square, warp
 from models.boxes import clip_boxes, iou_matrix
 
 __all__ = ["BoxFitter", "learn_fitters"]
 
 _SIDE_PX = 96
-_MARGIN = 0.15  # of the longer side, on each side: a box that is too small shows where the object goes on
 _AT_ONCE = 64
 _PROFILED = (1, 2)  # levels of the features, strides 8 and 16
 _SHIFTED = 12  # boxes made of each drawn one, and as many of its mirror image
@@ -68,7 +67,7 @@ class BoxFitter:
         if not len(xyxy):
             return xyxy
         features = (_features(image, xyxy) - self._mean) / self._spread
-        shifts = self._regression.predict(features) * _crop_sides(xyxy)[:, None]
+        shifts = self._regression.predict(features) * square_sides(xyxy)[:, None]
         moved = clip_boxes((xyxy + shifts).astype(np.float32), image.shape[1], image.shape[0])
         sound = (moved[:, 2:] - moved[:, :2]).min(axis=1) >= _LEAST_SIDE_PX
         return np.where(sound[:, None], moved, xyxy)
@@ -109,7 +108,7 @@ def _examples(frame: ExemplarFrame, times: int, rng: np.random.Generator) -> _Ex
         overlap = iou_matrix(rough, boxes)[np.arange(len(rough)), np.arange(len(rough)) // times]
         rough, true = rough[overlap > _LEAST_IOU], true[overlap > _LEAST_IOU]
         features.append(_features(seen, rough))
-        shifts.append((true - rough) / _crop_sides(rough)[:, None])
+        shifts.append((true - rough) / square_sides(rough)[:, None])
     return _Examples(np.concatenate(features), np.concatenate(shifts))
 
 
@@ -129,23 +128,9 @@ def _features(image: NDArray[np.uint8], xyxy: NDArray[np.float32]) -> NDArray[np
     parts = []
     for start in range(0, len(xyxy), _AT_ONCE):
         boxes = xyxy[start : start + _AT_ONCE]
-        levels = extract(torch.cat([prepared(_crop(image, box), (_SIDE_PX, _SIDE_PX)) for box in boxes]))
+        crops = [warp(image, to_square(box, _SIDE_PX), _SIDE_PX, 127) for box in boxes]
+        levels = extract(torch.cat([prepared(crop, (_SIDE_PX, _SIDE_PX)) for crop in crops]))
         profiles = [levels[level].mean(dim=axis).flatten(1).numpy() for level in _PROFILED for axis in (2, 3)]
         sides = boxes[:, 2:] - boxes[:, :2]
         parts.append(np.concatenate([*profiles, sides / sides.max(axis=1, keepdims=True)], axis=1))
     return np.concatenate(parts).astype(np.float32)
-
-
-def _crop_sides(xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
-    """float32 (N,), the side of the square that is cut out around each box, pixels of the image."""
-    longer = (xyxy[:, 2:] - xyxy[:, :2]).max(axis=1)
-    return np.asarray(np.maximum(longer, 2) * (1 + 2 * _MARGIN), np.float32)
-
-
-def _crop(image: NDArray[np.uint8], box: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """uint8 (_SIDE_PX, _SIDE_PX, 3), a square around a box that keeps its proportions; grey outside."""
-    scale = _SIDE_PX / float(_crop_sides(box[None])[0])
-    shift = _SIDE_PX / 2 - scale * (box[:2] + box[2:]) / 2
-    matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]], np.float64)
-    crop = cv2.warpAffine(image, matrix, (_SIDE_PX, _SIDE_PX), borderValue=(127, 127, 127))
-    return np.asarray(crop, np.uint8)
