@@ -94,15 +94,7 @@ class TextClasses:
         self._texts = float(clip.model.logit_scale.detach().exp()) * clip.read(sentences)
 
     def probabilities(self, image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[np.float32]:
-        """Judge candidates by their looks alone.
-
-        Args:
-            image: HxWx3 uint8 BGR.
-            candidates: In that image.
-
-        Returns:
-            float32 (N, classes) in [0, 1]; what a row lacks to 1 is the probability of none of them.
-        """
+        """See `Looks.probabilities`."""
         if not candidates:
             return np.empty((0, self._classes), np.float32)
         logits = self._clip.embed(image, candidates) @ self._texts.T
