@@ -106,7 +106,7 @@ def search_int8(
             methods[method],
             cost=(lambda *tried: trials.cost(ranges, *tried)) if for_cpu else lambda *_: 0.0,
         )
-        begins = trials.begin(ranges, in_float) if for_cpu else ()
+        begins = trials.begin(ranges, in_float, best) if for_cpu else ()
         chosen = quickest(begins, best) if for_cpu else Choice((), best, 0.0)
         quantised = to_int8(model, ranges, trials.nodes((*in_float, *chosen.first)))
     return quantised, Quantization(
@@ -204,17 +204,18 @@ class _Trials:
         before_ms, after_ms = self._processor_ms(ranges, [some, more])
         return after_ms / before_ms - 1
 
-    def begin(self, ranges: Ranges, in_float: Sequence[str]) -> tuple[Choice, ...]:
+    def begin(self, ranges: Ranges, in_float: Sequence[str], without: float) -> tuple[Choice, ...]:
         """Try the detector with none, one and more of its first stages in float besides.
 
         They compute few channels at full size, where 8 bits gain least; and a stage in float behind one that
         is quantised pays for two conversions of tensors of that size.
+        `without` is the disagreement with none of them.
         """
         leading = [list(self.stages)[:count] for count in range(_FIRST + 1)]
         tried = list(
             dict.fromkeys(tuple(stage for stage in stages if stage not in in_float) for stages in leading)
         )
-        apart = [self.run(ranges, (*in_float, *first)) for first in tried]
+        apart = [self.run(ranges, (*in_float, *first)) if first else without for first in tried]
         times_ms = self._processor_ms(ranges, [(*in_float, *first) for first in tried])
         return tuple(Choice(*row) for row in zip(tried, apart, times_ms, strict=True))
 
