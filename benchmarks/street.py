@@ -21,9 +21,9 @@ import cv2
 from edge.demo.verbs import call_verb
 from edge.detector import Detector
 from edge.evaluate import coco_results
+from edge.frames import FrameEntry, read_frames
 from edge.progress import progress
 from labeling.dataset import LabelledFrame, write_dataset
-from labeling.frames import FrameEntry, read_frames
 from labeling.ledger import FrameResult, Label
 from labeling.split import split_by_time
 from scoring import Coco, class_names, groups_of, labels_of, number_of, part, print_scores, scores

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,9 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.frame import Frame
+from edge.frames import FrameWriter, SourceClock, entry_of
 from edge.sources import Source
-from labeling.frames import FrameEntry, FrameWriter
 from labeling.looks import measured, perceptual_hash
 from models.errors import NoInputError
 
@@ -138,7 +136,7 @@ def collect_frames(
         EdgeloopError: The folder or a frame cannot be written.
     """
     selector = FrameSelector(plan.min_sharpness, plan.min_difference)
-    clock = _SourceClock(source)
+    clock = SourceClock(source)
     counts = Counter[Verdict]()
     read, due_s = 0, -math.inf
     with FrameWriter(folder) as writer:
@@ -150,7 +148,7 @@ def collect_frames(
                 verdict = selector.offer(frame.image)
                 counts[verdict] += 1
                 if verdict is Verdict.KEPT:
-                    writer.add(frame.image, _entry(source, frame, time_s))
+                    writer.add(frame.image, entry_of(source, frame, time_s))
             read += 1
             advance(int(verdict is Verdict.KEPT) if plan.count is not None else 1)
             if counts[Verdict.KEPT] == plan.count:
@@ -163,31 +161,3 @@ def collect_frames(
             "for blurred; keep them with a lower --min-sharpness, or all with --keep-all"
         )
     return CollectReport(read, counts[Verdict.KEPT], counts[Verdict.BLURRED], counts[Verdict.REPEATED])
-
-
-class _SourceClock:
-    """Seconds since a source's first frame: measured on live ones, by the nominal rate on recordings."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._first: Frame | None = None
-
-    def time_s(self, frame: Frame) -> float:
-        """NaN where nobody knows: a folder of images has an order and no times."""
-        if self._source.live:
-            self._first = self._first or frame
-            return frame.captured_at - self._first.captured_at
-        return frame.index / self._source.fps if self._source.fps else math.nan
-
-
-def _entry(source: Source, frame: Frame, time_s: float) -> FrameEntry:
-    # The source is part of the file name so that folders can be put together.
-    name = Path(re.split(r"[/\\:]", source.name.partition("?")[0].rstrip("/"))[-1]).stem
-    stem = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:32] or "frame"
-    return FrameEntry(
-        file=f"{stem}_{frame.index:06d}.jpg",
-        source=source.name,
-        index=frame.index,
-        time_s=None if math.isnan(time_s) else round(time_s, 4),
-        wall_time=round(frame.wall_time, 3) if source.live else None,
-    )

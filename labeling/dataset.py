@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 from pycocotools import mask as rle
 
-from labeling.frames import FrameEntry
+from edge.frames import FrameEntry
 from labeling.ledger import FrameResult, Label
 from labeling.long_json import LongJson, long_json
 from labeling.split import Split

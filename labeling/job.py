@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.frames import FrameEntry, read_frames
 from edge.opencv import read_image
 from labeling.appraisal import ByCrops, ByExemplars, ByMotion
 from labeling.background import Background, learn_background
@@ -24,7 +25,6 @@ from labeling.dataset import DatasetReport, LabelledFrame, write_dataset
 from labeling.embedding import LITE0, Embedder, embed
 from labeling.exemplars import ExemplarFrame, Exemplars, read_exemplars
 from labeling.fitting import learn_fitters
-from labeling.frames import FrameEntry, read_frames
 from labeling.judge import learn_judge
 from labeling.labeler import FrameLabeler
 from labeling.ledger import FrameResult, Ledger

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import Enum
 
-from labeling.frames import FrameEntry
+from edge.frames import FrameEntry
 
 __all__ = ["Split", "split_by_time"]
 
@@ -20,24 +20,22 @@ class Split(Enum):
 
 
 def split_by_time(frames: Sequence[FrameEntry], *, val_share: float, gap_share: float) -> list[Split]:
-    """Split each source's frames: first train, then a gap that nobody sees, then val.
+    """Split the frames of each recording: first train, then a gap that nobody sees, then val.
 
-    The gap keeps an object that crosses the picture from being trained on and validated on.
+    The gap keeps an object that crosses the picture from being trained on and validated on. Where a source's
+    times begin anew, a new recording of it begins.
 
     Args:
         frames: In the order in which they were taken, of one source or several.
-        val_share: Share of a source's frames that become val, in [0, 1).
-        gap_share: Share of a source's frames that are left out before val, in [0, 1).
+        val_share: Share of a recording's frames that become val, in [0, 1).
+        gap_share: Share of a recording's frames that are left out before val, in [0, 1).
 
     Returns:
-        One split for each frame. A source of fewer than five frames is all train, as is everything where
+        One split for each frame. A recording of fewer than five frames is all train, as is everything where
         `val_share` is 0.
     """
-    places: dict[str, list[int]] = {}
-    for place, frame in enumerate(frames):
-        places.setdefault(frame.source, []).append(place)
     splits = [Split.TRAIN] * len(frames)
-    for own in places.values():
+    for own in _recordings(frames):
         if val_share == 0 or len(own) < 5:
             continue
         val = max(1, round(val_share * len(own)))
@@ -48,3 +46,15 @@ def split_by_time(frames: Sequence[FrameEntry], *, val_share: float, gap_share: 
         for place in own[max(1, first_val - gap) : first_val]:
             splits[place] = Split.GAP
     return splits
+
+
+def _recordings(frames: Sequence[FrameEntry]) -> Iterator[list[int]]:
+    """The places of the frames of each recording, in order."""
+    places: dict[str, list[int]] = {}
+    for place, frame in enumerate(frames):
+        own = places.setdefault(frame.source, [])
+        if own and (frame.time_s or 0.0) < (frames[own[-1]].time_s or 0.0):
+            yield own
+            own = places[frame.source] = []
+        own.append(place)
+    yield from places.values()

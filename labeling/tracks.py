@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from labeling.frames import FrameEntry
+from edge.frames import FrameEntry
 from labeling.ledger import FrameResult, Label
 from models.boxes import iou_matrix
 

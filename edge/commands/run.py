@@ -47,6 +47,29 @@ INTERRUPTED = 130
     type=click.Path(path_type=Path),
     help="Write an annotated video, .mp4 or .avi; of several sources x-1.mp4, x-2.mp4 ...",
 )
+@click.option(
+    "--unsure",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FRAMES",
+    help="Keep frames on which the model was unsure, for `edgeloop label`: in a new folder, or with what "
+    "`edgeloop collect` kept.",
+)
+@click.option(
+    "--unsure-every",
+    type=FiniteRange(0),
+    default=10.0,
+    show_default=True,
+    metavar="S",
+    help="Of so many seconds the frame in most doubt.",
+)
+@click.option(
+    "--unsure-count",
+    type=click.IntRange(1),
+    default=500,
+    show_default=True,
+    metavar="N",
+    help="At most so many.",
+)
 @click.option("--show", is_flag=True, help="Show annotated frames in a window; q ends.")
 @click.option("--summary", type=click.Path(path_type=Path), help="Write the closing figures as JSON.")
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
@@ -75,6 +98,9 @@ def run(
     zones: tuple[Path, ...],
     as_json: bool,
     video: Path | None,
+    unsure: Path | None,
+    unsure_every: float,
+    unsure_count: int,
     show: bool,
     summary: Path | None,
     overwrite: bool,
@@ -123,10 +149,15 @@ def run(
         try:
             with ExitStack() as begun:
                 shared: list[Sink] = []
+                keep: Callable[[Source], Sink] | None = None
                 if as_json:
                     shared.append(begun.enter_context(JsonLines(sys.stdout, detector.names)))
+                if unsure is not None:
+                    threshold = detector.spec.confidence
+                    keeper = _keeper(unsure, threshold=threshold, every_s=unsure_every, most=unsure_count)
+                    keep = begun.enter_context(keeper)
                 for camera, target in zip(cameras, _targets(video, len(cameras)), strict=True):
-                    own = _sinks(detector, camera, target, show, overwrite, stop)
+                    own = _sinks(detector, camera, target, show, overwrite, stop, keep)
                     camera.sinks = [begun.enter_context(sink) for sink in own]
                 shared.append(begun.enter_context(StatusLine(sys.stderr, cameras)))
                 _announce(cameras, detector)
@@ -200,6 +231,7 @@ def _sinks(
     show: bool,
     overwrite: bool,
     stop: Callable[[], None],
+    keep: Callable[[Source], Sink] | None,
 ) -> Iterator[Sink]:
     """What the command line asks for, for one source."""
     from edge import sinks
@@ -217,6 +249,21 @@ def _sinks(
     if show:
         title = f"edgeloop: {source.name}"
         yield sinks.Window(title, detector.names, on_quit=stop, zones=camera.zones)
+    if keep is not None:
+        yield keep(source)
+
+
+@contextmanager
+def _keeper(folder: Path, **settings: Any) -> Iterator[Callable[[Source], Sink]]:
+    """Yields:
+    What keeps the unsure frames of a source in `folder`, with the settings of `UnsureFrames`.
+    """
+    from edge.frames import FrameWriter
+    from edge.sinks.unsure import UnsureFrames
+
+    with FrameWriter(folder, append=True) as writer:
+        yield partial(UnsureFrames, writer, **settings)
+    click.echo(f"{folder}: {writer.written} frames on which the model was unsure", err=True)
 
 
 def _stop(cameras: Sequence[Camera]) -> None:

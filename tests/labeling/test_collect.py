@@ -13,9 +13,9 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.frame import Frame
+from edge.frames import read_frames
 from edge.sources import Source
 from labeling.collect import CollectPlan, FrameSelector, Verdict, collect_frames
-from labeling.frames import read_frames
 from models.errors import DataError, NoInputError
 from tests.calls import Outcome
 

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.frames import FrameEntry
 from labeling.dataset import LabelledFrame, write_dataset
-from labeling.frames import FrameEntry
 from labeling.ledger import FrameResult, Label
 from labeling.long_json import long_json
 from labeling.split import Split

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from labeling.frames import FrameEntry
+from edge.frames import FrameEntry
 from labeling.split import split_by_time
 
 
@@ -32,3 +32,10 @@ def test_each_source_is_split_for_itself() -> None:
     frames = [frame for pair in zip(taken("a", 6), taken("b", 6), strict=True) for frame in pair]
     splits = split_by_time(frames, val_share=0.2, gap_share=0.1)
     assert "".join(split.value[0] for split in splits) == "ttttttttggvv"
+
+
+def test_a_second_recording_of_a_camera_is_split_for_itself() -> None:
+    times = [*range(10), *range(5)]
+    frames = [FrameEntry(f"{place}.jpg", "0", place, float(time)) for place, time in enumerate(times)]
+    splits = split_by_time(frames, val_share=0.2, gap_share=0.1)
+    assert "".join(split.value[0] for split in splits) == "tttttttgvv" + "tttgv"

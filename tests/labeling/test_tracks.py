@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from labeling.frames import FrameEntry
+from edge.frames import FrameEntry
 from labeling.ledger import FrameResult, Label
 from labeling.tracks import settle
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from labeling.frames import read_frames
+from edge.frames import FrameEntry, FrameWriter, read_frames
 from models.errors import DataError, NoInputError
 
 LINE = '{"file": "a.jpg", "source": "cam", "index": 4, "time_s": 0.4, "wall_time": null}\n'
@@ -61,3 +62,17 @@ def test_names_that_differ_in_the_suffix_only(tmp_path: Path) -> None:
     (tmp_path / "a.png").touch()
     with pytest.raises(DataError, match=r"a\.jpg and a\.png would share one label file"):
         read_frames(tmp_path)
+
+
+def test_frames_are_added_after_half_a_line(tmp_path: Path) -> None:
+    (tmp_path / "frames.jsonl").write_text(LINE + LINE[:30])
+    with FrameWriter(tmp_path, append=True) as writer:
+        writer.add(np.zeros((8, 8, 3), np.uint8), FrameEntry("a.jpg", "cam", 0))
+    assert [entry.file for entry in read_frames(tmp_path)] == ["a.jpg", "a-2.jpg"]
+
+
+def test_a_run_without_a_frame_leaves_a_folder_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "frames.jsonl").write_text(LINE)
+    with FrameWriter(tmp_path, append=True):
+        pass
+    assert (tmp_path / "frames.jsonl").read_text() == LINE

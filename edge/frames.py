@@ -1,10 +1,12 @@
-"""The folder between `collect` and `label`: images, and one line about each in frames.jsonl."""
+"""A folder of frames for `label`: images, and one line about each in frames.jsonl."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Self, TextIO
 
@@ -13,10 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
+from edge.frame import Frame
+from edge.sources import Source
 from edge.sources.images import is_image
 from models.errors import DataError, EdgeloopError, NoInputError, first_mistake
 
-__all__ = ["FrameEntry", "FrameWriter", "read_frames"]
+__all__ = ["FrameEntry", "FrameWriter", "SourceClock", "entry_of", "read_frames"]
 
 _LIST = "frames.jsonl"
 _JPEG_QUALITY = 95
@@ -45,42 +49,60 @@ _LINE = TypeAdapter(FrameEntry)
 
 
 class FrameWriter:
-    """Adds frames to a folder one by one; what has been added survives whatever happens next."""
+    """Adds frames to a folder one by one; what has been added survives whatever happens next.
 
-    def __init__(self, folder: Path) -> None:
+    Attributes:
+        folder: Where they go.
+        written: How many were added.
+    """
+
+    def __init__(self, folder: Path, *, append: bool = False) -> None:
         """Args:
-            folder: Created where it is missing; has to be empty.
+            folder: Created where it is missing.
+            append: Whether it may hold frames already, with their frames.jsonl; they stay as they are.
 
         Raises:
-            DataError: It holds something, or is no folder.
+            DataError: It holds something else, or is no folder.
             EdgeloopError: It cannot be created.
         """
+        path = folder / _LIST
+        goes_on = append and path.is_file()
         self._created = not folder.exists()
-        if not self._created and (not folder.is_dir() or any(folder.iterdir())):
-            raise DataError(f"{folder}: expected a new or empty folder for the frames; name another with -o")
+        if not self._created and not goes_on and (not folder.is_dir() or any(folder.iterdir())):
+            raise DataError(f"{folder}: expected a new or empty folder for the frames; name another")
+        self._taken = {Path(entry.file).stem for entry in read_frames(folder)} if goes_on else set()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._list: TextIO = (folder / _LIST).open("a", encoding="utf-8")
+            if goes_on:
+                _drop_half_a_line(path)
+            self._list: TextIO = path.open("a", encoding="utf-8")
         except OSError as error:
             raise EdgeloopError(
-                f"{folder}: no frames can be written there ({error.strerror}); name another folder with -o"
+                f"{folder}: no frames can be written there ({error.strerror}); name another folder"
             ) from error
         self.folder = folder
-        self._empty = True
+        self.written = 0
 
     def add(self, image: NDArray[np.uint8], entry: FrameEntry) -> None:
         """Write an image, then its line: a line never names an image that is not whole.
 
         Args:
             image: HxWx3 uint8 BGR.
-            entry: What to write about it.
+            entry: What to write about it. Where its file's name is taken, a number is added to that.
         """
+        entry = replace(entry, file=self._free(entry.file))
         path = self.folder / entry.file
         if not cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]):
             raise EdgeloopError(f"{path}: cannot be written; is the disk full?")
         self._list.write(_LINE.dump_json(entry).decode() + "\n")
         self._list.flush()
-        self._empty = False
+        self._taken.add(path.stem)
+        self.written += 1
+
+    def _free(self, file: str) -> str:
+        stem, suffix = Path(file).stem, Path(file).suffix
+        names = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
+        return next(name for name in names if name not in self._taken) + suffix
 
     def __enter__(self) -> Self:
         return self
@@ -88,10 +110,56 @@ class FrameWriter:
     def __exit__(self, *_: object) -> None:
         """Without a frame the folder is left as it was found, for the next try."""
         self._list.close()
-        if self._empty:
+        if not self._taken:
             (self.folder / _LIST).unlink()
             if self._created:
                 self.folder.rmdir()
+
+
+class SourceClock:
+    """Seconds since a source's first frame: measured on live ones, by the nominal rate on recordings."""
+
+    def __init__(self, source: Source) -> None:
+        """Args:
+        source: Whose frames will be asked about, from its first on.
+        """
+        self._source = source
+        self._first: Frame | None = None
+
+    def time_s(self, frame: Frame) -> float:
+        """Args:
+            frame: The next frame.
+
+        Returns:
+            Seconds; NaN where nobody knows: a folder of images has an order and no times.
+        """
+        if self._source.live:
+            self._first = self._first or frame
+            return frame.captured_at - self._first.captured_at
+        return frame.index / self._source.fps if self._source.fps else math.nan
+
+
+def entry_of(source: Source, frame: Frame, time_s: float) -> FrameEntry:
+    """The line about a frame.
+
+    Args:
+        source: Where it came from.
+        frame: The frame.
+        time_s: Its time, as `SourceClock` tells it.
+
+    Returns:
+        With a file name that no other frame of the source has.
+    """
+    # The source is part of the file name so that folders can be put together.
+    name = Path(re.split(r"[/\\:]", source.name.partition("?")[0].rstrip("/"))[-1]).stem
+    stem = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:32] or "frame"
+    return FrameEntry(
+        file=f"{stem}_{frame.index:06d}.jpg",
+        source=source.name,
+        index=frame.index,
+        time_s=None if math.isnan(time_s) else round(time_s, 4),
+        wall_time=round(frame.wall_time, 3) if source.live else None,
+    )
 
 
 def read_frames(folder: Path) -> tuple[FrameEntry, ...]:
@@ -124,6 +192,12 @@ def read_frames(folder: Path) -> tuple[FrameEntry, ...]:
             )
         stems[stem] = entry.file
     return entries
+
+
+def _drop_half_a_line(path: Path) -> None:
+    """Cut off what a killed writer left after the last newline."""
+    with path.open("rb+") as file:
+        file.truncate(file.read().rfind(b"\n") + 1)
 
 
 def _listed(path: Path) -> Iterator[FrameEntry]:

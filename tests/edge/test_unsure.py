@@ -1,0 +1,159 @@
+"""Which frames a run keeps to be labelled, and that they are kept in time and in bounds."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.doubt import doubt, misses
+from edge.frame import Frame
+from edge.frames import FrameWriter, read_frames
+from edge.pipeline import Result, Timings
+from edge.sinks.unsure import UnsureFrames
+from edge.sources import Source, open_source
+from models.detections import Detections
+from tests.blocks import draw_block
+
+THRESHOLD = 0.4
+SURE, UNSURE = 0.9, 0.5
+
+
+def found(*boxes: tuple[float, float], class_id: int = 0) -> Detections:
+    """Detections of 20x20 px, each given as (left edge, confidence)."""
+    xyxy = np.array([[left, 10, left + 20, 30] for left, _ in boxes], np.float32).reshape(-1, 4)
+    confidence = np.array([confidence for _, confidence in boxes], np.float32)
+    return Detections(xyxy, confidence, np.full(len(boxes), class_id, np.int64))
+
+
+NOTHING = found()
+
+
+@pytest.mark.parametrize(
+    ("detections", "expected"),
+    [
+        pytest.param(NOTHING, 0.0, id="nothing found is no doubt"),
+        pytest.param(found((0, 1.0)), 0.0, id="certain"),
+        pytest.param(found((0, 0.7)), 0.5, id="half-way"),
+        pytest.param(found((0, 0.4)), 1.0, id="at the threshold"),
+        pytest.param(found((0, 1.0), (50, 0.4)), 1.0, id="the worst box counts"),
+        pytest.param(found((0, 0.3)), 1.0, id="below it, as trackers hand on"),
+    ],
+)
+def test_doubt_grows_towards_the_threshold(detections: Detections, expected: float) -> None:
+    assert doubt(detections, THRESHOLD) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "after", "expected"),
+    [
+        pytest.param(found((0, SURE)), NOTHING, found((2, SURE)), True, id="gone for one frame"),
+        pytest.param(found((0, SURE)), found((1, SURE)), found((2, SURE)), False, id="there all the time"),
+        pytest.param(found((0, SURE)), NOTHING, NOTHING, False, id="left"),
+        pytest.param(NOTHING, NOTHING, found((0, SURE)), False, id="came"),
+        pytest.param(found((0, SURE)), NOTHING, found((60, SURE)), False, id="another one came"),
+        pytest.param(
+            found((0, SURE)), found((1, SURE), class_id=1), found((2, SURE)), True, id="of another class once"
+        ),
+    ],
+)
+def test_an_object_that_is_missing_once(
+    before: Detections, now: Detections, after: Detections, expected: bool
+) -> None:
+    assert misses(before, now, after) is expected
+
+
+def kept(
+    folder: Path, source: Source, frames: Sequence[Detections], *, every_s: float = 1.0, most: int = 99
+) -> list[int]:
+    """Run results through the sink, 10 a second; which frames it kept."""
+    with (
+        FrameWriter(folder) as writer,
+        UnsureFrames(writer, source, threshold=THRESHOLD, every_s=every_s, most=most) as sink,
+    ):
+        for index, detections in enumerate(frames):
+            frame = Frame(draw_block(index % 40), index, index / 10, 1700000000.0, source.name)
+            sink.write(Result(frame, detections, Timings(1.0, {"infer": 1.0})))
+    return [entry.index for entry in read_frames(folder)] if folder.exists() else []
+
+
+@pytest.fixture
+def footage() -> Source:
+    return open_source("synth:conveyor?fps=10&frames=1&size=320x240")
+
+
+def test_of_every_few_seconds_the_frame_in_most_doubt(footage: Source, tmp_path: Path) -> None:
+    confidences = [SURE] * 30
+    confidences[3], confidences[7], confidences[15] = 0.55, 0.45, 0.6
+    frames = [found((0, confidence)) for confidence in confidences]
+    assert kept(tmp_path / "frames", footage, frames) == [7, 15]
+
+
+def test_a_miss_is_worse_than_a_low_confidence(footage: Source, tmp_path: Path) -> None:
+    frames = [found((0, SURE))] * 10
+    frames[2], frames[5] = found((0, 0.41)), NOTHING
+    assert kept(tmp_path / "frames", footage, frames) == [5]
+
+
+def test_nothing_is_kept_of_a_sure_run(footage: Source, tmp_path: Path) -> None:
+    assert kept(tmp_path / "frames", footage, [found((0, SURE))] * 20) == []
+    assert not (tmp_path / "frames").exists()
+
+
+def test_the_folder_is_bounded(footage: Source, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    frames = [found((0, UNSURE))] * 50
+    assert len(kept(tmp_path / "frames", footage, frames, most=2)) == 2
+    assert [record.message for record in caplog.records] == [
+        f"{tmp_path / 'frames'}: holds 2 frames now and takes no more"
+    ]
+
+
+def test_images_without_times_are_each_their_own(tmp_path: Path) -> None:
+    for index in range(3):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), draw_block(index))
+    with open_source(str(tmp_path)) as folder:
+        frames = [found((0, UNSURE)), NOTHING, found((0, UNSURE))]
+        assert kept(tmp_path / "frames", folder, frames) == [0, 2]
+    assert {entry.time_s for entry in read_frames(tmp_path / "frames")} == {None}
+
+
+def test_a_run_keeps_the_frame_that_the_model_missed(block_model: Path, tmp_path: Path) -> None:
+    clip = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"MJPG"), 10, (160, 120))
+    for index in range(20):
+        block = draw_block(5)
+        writer.write(block if index != 12 else np.zeros_like(block))
+    writer.release()
+    command = [sys.executable, "-m", "edge", "run", str(block_model), str(clip)]
+    command += ["--unsure", str(tmp_path / "frames"), "--unsure-every", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert f"{tmp_path / 'frames'}: 1 frames on which the model was unsure" in done.stderr
+    (line,) = (tmp_path / "frames" / "frames.jsonl").read_text().splitlines()
+    assert json.loads(line) == {
+        "file": "clip_000012.jpg",
+        "source": str(clip),
+        "index": 12,
+        "time_s": 1.2,
+        "wall_time": None,
+    }
+    again = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert again.returncode == 0, again.stderr
+    entries = read_frames(tmp_path / "frames")
+    assert [entry.file for entry in entries] == ["clip_000012.jpg", "clip_000012-2.jpg"]
+    assert all((tmp_path / "frames" / entry.file).is_file() for entry in entries)
+
+
+def test_a_folder_of_something_else_is_left_alone(block_model: Path, clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "holiday.jpg").touch()
+    command = [sys.executable, "-m", "edge", "run", str(block_model), str(clip), "--unsure", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 65
+    assert "expected a new or empty folder" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["holiday.jpg"]
