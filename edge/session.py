@@ -45,16 +45,19 @@ class Session:
         allow_cpu: bool = False,
         threads: int | None = None,
         bare: bool = False,
+        weights_beside: bool = False,
     ) -> None:
         """Load a model.
 
         Args:
-            path: an ONNX file that has its weights inside.
+            path: an ONNX file.
             provider: "auto" for the best one that works, or one of `edge.providers.PROVIDERS`, which then has
                 to run every node.
             allow_cpu: let the CPU run what the provider that was asked for does not.
             threads: CPU threads for one inference; None for one a core that this process may use.
             bare: leave everything but safety to onnxruntime's own settings, as a measure for ours.
+            weights_beside: read the weights that the model keeps in other files of its folder. For models of
+                ours: others could name any file there.
 
         Raises:
             NoInputError: there is no such file.
@@ -63,8 +66,12 @@ class Session:
             UnavailableError: the provider that was asked for does not work here, or not for all of the model.
         """
         self.path = path
+        # Weights in other files would be read from wherever the model says; below the null device lies none.
+        options = _options(threads, bare=bare)
+        weights_in = str(path.parent) if weights_beside else os.devnull
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", weights_in)
         self._session, self.placement = open_session(
-            _read(path), path, _options(threads, bare=bare), provider=provider, allow_cpu=allow_cpu
+            _read(path), path, options, provider=provider, allow_cpu=allow_cpu
         )
         _give_back_memory(self._session)
         self.metadata = _metadata(self._session, path)
@@ -137,8 +144,6 @@ def _content(path: Path) -> bytes:
 def _options(threads: int | None, *, bare: bool) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.log_severity_level = _FATAL_ONLY
-    # Weights in a second file would be read from wherever the model says. Nothing lies below the null device.
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     if bare:
         return options
     # Threads and graph optimisation are not chosen by measuring at start. Over yolo26n, the demo's detector

@@ -72,6 +72,7 @@ def load(name: str, *, offline: bool = False) -> Segmenter:
     if name == NANO:
         from .onnx import OnnxNano
 
+        weights_path("nano")  # checked here because the graphs refer to it
         return OnnxNano(weights_path("nano-encoder"), weights_path("nano-decoder"))
     if name.endswith(".safetensors"):
         from .weights import load_nano
@@ -95,14 +96,14 @@ def fingerprint(name: str) -> str:
         name: As for `load`.
 
     Returns:
-        "sha256:" (of nano: its encoder's) or, for the official checkpoints, "md5:", and hexadecimal digits.
+        "sha256:" or, for the official checkpoints, "md5:", and hexadecimal digits.
 
     Raises:
         UsageError: No segmenter of that name.
         NoInputError: The path does not exist.
     """
     if name == NANO:
-        return f"sha256:{WEIGHTS['nano-encoder'].sha256}"
+        return f"sha256:{WEIGHTS[NANO].sha256}"
     if name.endswith((".safetensors", ".pth")):
         try:
             with Path(name).open("rb") as file:

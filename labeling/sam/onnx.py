@@ -25,13 +25,13 @@ class OnnxNano:
     def __init__(self, encoder: Path, decoder: Path) -> None:
         """Args:
             encoder: `nano_encoder.onnx`.
-            decoder: `nano_decoder.onnx`.
+            decoder: `nano_decoder.onnx`. The weights of both lie beside them, in `nano.safetensors`.
 
         Raises:
             ModelError: A file is no ONNX model.
         """
-        self._encoder = Session(encoder, provider="cpu")
-        self._decoder = Session(decoder, provider="cpu")
+        self._encoder = Session(encoder, provider="cpu", weights_beside=True)
+        self._decoder = Session(decoder, provider="cpu", weights_beside=True)
 
     def set_image(self, image: npt.NDArray[np.uint8]) -> None:
         """See `Segmenter.set_image`."""

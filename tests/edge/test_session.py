@@ -71,6 +71,34 @@ def test_a_folder(tmp_path: Path) -> None:
 def test_weights_in_a_second_file_are_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, absolute: bool
 ) -> None:
+    path = _write_two_files(tmp_path)
+    if absolute:
+        stored = onnx.load(str(path), load_external_data=False)
+        stored.graph.initializer[0].external_data[0].value = str(tmp_path / "weights.bin")
+        path.write_bytes(stored.SerializeToString())
+    monkeypatch.chdir(tmp_path)  # where a file of that name lies
+    with pytest.raises(ModelError, match=r"two.onnx: keeps its weights in a second file"):
+        Session(path)
+
+
+def test_weights_beside_a_model_are_read_where_that_is_asked_for(tmp_path: Path) -> None:
+    (y,) = Session(_write_two_files(tmp_path), weights_beside=True).run(np.full(64, 2, np.float32))
+    assert y.tolist() == [3] * 64
+
+
+def test_weights_beside_a_model_are_in_its_own_folder(tmp_path: Path) -> None:
+    path = _write_two_files(tmp_path)
+    inside = tmp_path / "inside" / path.name
+    inside.parent.mkdir()
+    stored = onnx.load(str(path), load_external_data=False)
+    stored.graph.initializer[0].external_data[0].value = "../weights.bin"
+    inside.write_bytes(stored.SerializeToString())
+    with pytest.raises(ModelError, match=r"two.onnx: "):
+        Session(inside, weights_beside=True)
+
+
+def _write_two_files(folder: Path) -> Path:
+    """A model that adds ones, which lie in a file of their own."""
     weights = numpy_helper.from_array(np.ones(64, np.float32), "weights")
     graph = helper.make_graph(
         [helper.make_node("Add", ["x", "weights"], ["y"])],
@@ -80,15 +108,9 @@ def test_weights_in_a_second_file_are_not_read(
         [weights],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    path = tmp_path / "two.onnx"
+    path = folder / "two.onnx"
     onnx.save(model, str(path), save_as_external_data=True, location="weights.bin", size_threshold=0)
-    if absolute:
-        stored = onnx.load(str(path), load_external_data=False)
-        stored.graph.initializer[0].external_data[0].value = str(tmp_path / "weights.bin")
-        path.write_bytes(stored.SerializeToString())
-    monkeypatch.chdir(tmp_path)  # where a file of that name lies
-    with pytest.raises(ModelError, match=r"two.onnx: keeps its weights in a second file"):
-        Session(path)
+    return path
 
 
 def test_the_file_does_not_stay_in_memory(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from labeling.sam.recipe.cutouts import write_cutouts
 from labeling.sam.recipe.data import PromptedCrops
 from labeling.sam.recipe.loss import prompt_loss
 from labeling.sam.recipe.ship import write_onnx
-from labeling.sam.segmenter import SamSegmenter
+from labeling.sam.weights import load_nano
 from models.errors import DataError, ModelError, NoInputError, UsageError
 
 
@@ -177,11 +177,19 @@ def test_a_point_teaches_one_mask_always_and_of_two_the_better_one() -> None:
     assert true_iou[0, 2] == 1
 
 
-def test_the_onnx_pair_repeats_what_it_was_made_from(tmp_path: Path) -> None:
+def _random_nano(folder: Path, dtype: torch.dtype) -> Path:
     torch.manual_seed(0)
-    model = build_nano().eval()
-    encoder, decoder = write_onnx(model, tmp_path)
-    by_onnx, by_torch = OnnxNano(encoder, decoder), SamSegmenter(model)
+    state = {name: value for name, value in build_nano().state_dict().items() if value.is_floating_point()}
+    path = folder / "nano.safetensors"
+    save_file({name: value.to(dtype) for name, value in state.items()}, path)
+    return path
+
+
+def test_the_onnx_pair_repeats_what_it_was_made_from(tmp_path: Path) -> None:
+    weights = _random_nano(tmp_path, torch.float16)
+    encoder, decoder = write_onnx(weights)
+    assert encoder.stat().st_size + decoder.stat().st_size < weights.stat().st_size / 5
+    by_onnx, by_torch = OnnxNano(encoder, decoder), load_nano(weights)
     image = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (256, 512, 3), np.uint8), (0, 0), 9)
     for segmenter in (by_onnx, by_torch):
         segmenter.set_image(image)
@@ -193,6 +201,11 @@ def test_the_onnx_pair_repeats_what_it_was_made_from(tmp_path: Path) -> None:
         expected, expected_scores = by_torch.masks(**prompts)
         assert (masks == expected).mean() > 0.98
         np.testing.assert_allclose(scores, expected_scores, atol=0.01)
+
+
+def test_weights_that_are_not_fp16_do_not_ship(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"nano.safetensors: .* is F32, expected F16"):
+        write_onnx(_random_nano(tmp_path, torch.float32))
 
 
 class Filler:
