@@ -151,9 +151,11 @@ def _options(threads: int | None, *, bare: bool) -> ort.SessionOptions:
     # lost to fewer by no more than the noise of a busy machine, in which such a measurement would drown.
     options.intra_op_num_threads = threads or physical_cores()
     options.inter_op_num_threads = 1
-    # A plan that reserves the most that one inference needs in one piece is no faster than the arena alone,
-    # and two inferences at a time took 36 MB more with it (yolo26n, 640 px).
+    # The arena alone, without plans made ahead: one reserves the most that an inference needs in one piece,
+    # the other keeps each tensor's memory until a later one of its size takes it. Neither is faster, and two
+    # inferences at a time take 36 MB more with the first and 42 MB more with the second (yolo26n, 640 px).
     options.enable_mem_pattern = False
+    options.enable_mem_reuse = False
     # Threads that wait by spinning take the cores from decoding and drawing: on two busy cores an inference
     # took 56 ms with, and 29 ms without.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
