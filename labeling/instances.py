@@ -1,12 +1,15 @@
-"""instances.json of a dataset, read back strictly: a person may have edited what `edgeloop label` wrote."""
+"""instances.json of a dataset, read back strictly: a person may have edited what `edgeloop label` wrote.
+
+Labels are read one by one, again for each who asks: a dataset has a hundred thousand of them.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import numpy as np
 from annotated_types import Ge, Gt, Len
@@ -15,17 +18,16 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
 from edge.opencv import require_image
+from labeling.long_json import read_entries
 from models.errors import DataError, NoInputError, first_mistake
 
 __all__ = ["Annotation", "Category", "Image", "Instances", "read_instances", "read_listed"]
 
 _NAME = "instances.json"
-
-
 _STRICT = ConfigDict(extra="ignore", allow_inf_nan=False)
+_T = TypeVar("_T")
 
 
-# With slots, because a dataset has a hundred thousand of them.
 @checked(frozen=True, slots=True, config=_STRICT)
 class Image:
     """A frame of the dataset.
@@ -78,13 +80,6 @@ class Category:
     name: Annotated[str, Len(1, 100)]
 
 
-@checked(frozen=True, slots=True, config=_STRICT)
-class _File:
-    images: list[Image]
-    annotations: list[Annotation]
-    categories: list[Category]
-
-
 @dataclass(frozen=True, slots=True)
 class Instances:
     """What the file says.
@@ -93,15 +88,32 @@ class Instances:
         path: The file.
         digest: sha256 of its bytes.
         images: In the order of the file.
-        annotations: Each of one of the images and categories.
         categories: In the order of the file.
     """
 
     path: Path
     digest: str
     images: Sequence[Image]
-    annotations: Sequence[Annotation]
     categories: Sequence[Category]
+
+    def annotations(self) -> Iterator[Annotation]:
+        """Read the labels from the file.
+
+        Yields:
+            Each in the order of the file, of one of the images and categories.
+
+        Raises:
+            NoInputError: The file is gone.
+            DataError: It is no longer what it was.
+        """
+        images = {image.id for image in self.images}
+        categories = {category.id for category in self.categories}
+        for number, annotation in enumerate(_entries(self.path, "annotations", Annotation)):
+            if annotation.image_id not in images or annotation.category_id not in categories:
+                raise DataError(
+                    f"{self.path}: annotations[{number}]: of an image or a category that is not there"
+                )
+            yield annotation
 
 
 def read_instances(dataset: Path) -> Instances:
@@ -119,20 +131,15 @@ def read_instances(dataset: Path) -> Instances:
             or a category that is not there.
     """
     path = dataset / _NAME
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise NoInputError(
-            f"{path}: cannot be read ({error.strerror}); expected a dataset that edgeloop label wrote"
-        ) from error
-    try:
-        file = TypeAdapter(_File).validate_json(content)
-    except ValidationError as error:
-        raise DataError(f"{path}: not the {_NAME} of a dataset: {first_mistake(error, 'json')}") from error
-    _check_references(file, path)
-    return Instances(
-        path, hashlib.sha256(content).hexdigest(), file.images, file.annotations, file.categories
-    )
+    images = tuple(_entries(path, "images", Image))
+    categories = tuple(_entries(path, "categories", Category))
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    coco = Instances(path, digest, images, categories)
+    _check_ids(path, "images", (image.id for image in images))
+    _check_ids(path, "categories", (category.id for category in categories))
+    _check_ids(path, "annotations", (annotation.id for annotation in coco.annotations()))
+    return coco
 
 
 def read_listed(dataset: Path, image: Image) -> NDArray[np.uint8]:
@@ -157,16 +164,38 @@ def read_listed(dataset: Path, image: Image) -> NDArray[np.uint8]:
     return require_image(path)
 
 
-def _check_references(file: _File, path: Path) -> None:
-    images = {image.id for image in file.images}
-    categories = {category.id for category in file.categories}
-    for what, entries, ids in (
-        ("images", file.images, images),
-        ("categories", file.categories, categories),
-        ("annotations", file.annotations, {annotation.id for annotation in file.annotations}),
-    ):
-        if len(ids) < len(entries):
+def _entries(path: Path, key: str, kind: type[_T]) -> Iterator[_T]:
+    """The entries of one of the file's lists."""
+    check = TypeAdapter(kind)
+    where = None
+    try:
+        for (name, *place), value in read_entries(path):
+            if name != key:
+                continue
+            where = ".".join(map(str, (name, *place)))
+            if place:
+                yield check.validate_python(value)
+            elif value != []:
+                raise _not_ours(path, f"{key}: expected a list")
+    except OSError as error:
+        raise NoInputError(
+            f"{path}: cannot be read ({error.strerror}); expected a dataset that edgeloop label wrote"
+        ) from error
+    except ValidationError as error:
+        raise _not_ours(path, f"{where}.{first_mistake(error, 'entry')}") from error
+    except ValueError as error:
+        raise _not_ours(path, f"no JSON object: {error}") from error
+    if where is None:
+        raise _not_ours(path, f"{key}: Field required")
+
+
+def _not_ours(path: Path, mistake: str) -> DataError:
+    return DataError(f"{path}: not the {_NAME} of a dataset: {mistake}")
+
+
+def _check_ids(path: Path, what: str, ids: Iterable[int]) -> None:
+    seen = set()
+    for number in ids:
+        if number in seen:
             raise DataError(f"{path}: {what}: every id may be there only once")
-    for number, annotation in enumerate(file.annotations):
-        if annotation.image_id not in images or annotation.category_id not in categories:
-            raise DataError(f"{path}: annotations[{number}]: of an image or a category that is not there")
+        seen.add(number)

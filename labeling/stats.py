@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -89,18 +90,21 @@ def read_stats(
     split: dict[int, str] = {image.id: image.split for image in coco.images}
     names = {category.id: category.name for category in coco.categories}
     labels = {name: Counter[str]() for name in names.values()}
-    sides: dict[str, list[float]] = {name: [] for name in names.values()}
-    for annotation in coco.annotations:
+    sides = {name: array("d") for name in names.values()}
+    prompts = Counter[str]()
+    labelled = set()
+    for annotation in coco.annotations():
         name = names[annotation.category_id]
         labels[name][split[annotation.image_id]] += 1
         sides[name].append(math.sqrt(annotation.bbox[2] * annotation.bbox[3]))
-    labelled = {annotation.image_id for annotation in coco.annotations}
+        prompts[annotation.prompt] += 1
+        labelled.add(annotation.image_id)
     return DatasetStats(
         images=dict(Counter(split.values())),
         empty=dict(Counter(of for image_id, of in split.items() if image_id not in labelled)),
         labels={name: dict(count) for name, count in labels.items()},
         sides_px={name: _percentiles(values) for name, values in sides.items() if values},
-        prompts=dict(Counter(annotation.prompt for annotation in coco.annotations)),
+        prompts=dict(prompts),
         leaks=_leaks(dataset, coco.images, within_frames, within_bits, advance),
     )
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,6 @@ from models.errors import DataError
 __all__ = ["DrawnBox", "DrawnFrame", "Sample", "draw_sample"]
 
 _HUMAN = "human"
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +112,15 @@ def draw_sample(
     coco = read_instances(dataset)
     images = {image.id: image for image in coco.images}
     rows = {category.id: row for row, category in enumerate(coco.categories)}
-    made = [annotation for annotation in coco.annotations if annotation.prompt != _HUMAN]
-    if not made:
+    labels = sum(annotation.prompt != _HUMAN for annotation in coco.annotations())
+    if not labels:
         raise DataError(
             f"{coco.path}: there is no label in it that edgeloop made, so there is nothing to audit"
         )
-    drawn_boxes = _draw(made, boxes, np.random.default_rng([seed, 0]))
-    drawn_frames = _draw(coco.images, frames, np.random.default_rng([seed, 1]))
+    rows_of_boxes = _draw(labels, boxes, np.random.default_rng([seed, 0]))
+    drawn_frames = [coco.images[row] for row in _draw(len(images), frames, np.random.default_rng([seed, 1]))]
+    found, on_frames = _find(coco.annotations(), set(rows_of_boxes), {image.id for image in drawn_frames})
+    drawn_boxes = [found[row] for row in rows_of_boxes]
     looked_at = [images[box.image_id] for box in drawn_boxes] + drawn_frames
     for image in {image.id: image for image in looked_at}.values():
         _check_image(dataset, image)
@@ -140,14 +140,31 @@ def draw_sample(
             )
             for box in drawn_boxes
         ),
-        frames=tuple(_frame(dataset, image, coco.annotations, rows) for image in drawn_frames),
-        labels=len(made),
-        images=len(coco.images),
+        frames=tuple(_frame(dataset, image, on_frames[image.id], rows) for image in drawn_frames),
+        labels=labels,
+        images=len(images),
     )
 
 
-def _draw(entries: Sequence[_T], count: int, random: np.random.Generator) -> list[_T]:
-    return [entries[row] for row in random.permutation(len(entries))[:count]]
+def _draw(out_of: int, count: int, random: np.random.Generator) -> list[int]:
+    return [int(row) for row in random.permutation(out_of)[:count]]
+
+
+def _find(
+    annotations: Iterable[Annotation], rows: Set[int], images: Set[int]
+) -> tuple[dict[int, Annotation], dict[int, list[Annotation]]]:
+    """Labels that edgeloop made, by their row among those, and all labels of some images, by `Image.id`."""
+    made: dict[int, Annotation] = {}
+    on_images: dict[int, list[Annotation]] = {image_id: [] for image_id in images}
+    row = 0
+    for annotation in annotations:
+        if annotation.image_id in images:
+            on_images[annotation.image_id].append(annotation)
+        if annotation.prompt != _HUMAN:
+            if row in rows:
+                made[row] = annotation
+            row += 1
+    return made, on_images
 
 
 def _check_image(dataset: Path, image: Image) -> None:
@@ -164,10 +181,7 @@ def _corners(annotation: Annotation) -> tuple[float, float, float, float]:
     return x, y, x + width, y + height
 
 
-def _frame(
-    dataset: Path, image: Image, annotations: Sequence[Annotation], rows: dict[int, int]
-) -> DrawnFrame:
-    own = [annotation for annotation in annotations if annotation.image_id == image.id]
+def _frame(dataset: Path, image: Image, own: Sequence[Annotation], rows: dict[int, int]) -> DrawnFrame:
     return DrawnFrame(
         id=image.id,
         path=dataset / image.file_name,
