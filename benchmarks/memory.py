@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.cli import main as edgeloop
+from edge.metrics import peak_memory_mb
 from edge.table import table
 from street_truth import MOVING
 
@@ -90,8 +91,7 @@ def _peak_mb(words: tuple[str, ...], with_sam: bool) -> float:
         except SystemExit as left:
             if left.code:
                 raise RuntimeError(f"edgeloop {words[0]} ended with exit code {left.code}") from left
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+    return peak_memory_mb()
 
 
 if __name__ == "__main__":

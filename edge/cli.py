@@ -101,6 +101,8 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
+    # Otherwise pydantic asks every package that is installed whether it is a plug-in, for some 20 ms.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     for package in sorted(OUR_PACKAGES):
         logging.getLogger(package).addHandler(_HANDLER)
     sys.exit(_exit_code())
