@@ -1,17 +1,24 @@
-"""How a run went: figures on stderr for people, and the same in a file for programs."""
+"""How a run went: figures on stderr for people, the same in a file for programs, and the exit code."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from edge.metrics import RunSummary, TotalSummary
 from edge.targets import check_target
+from models.errors import EdgeloopError
 
-__all__ = ["check_summary", "conclude"]
+if TYPE_CHECKING:
+    from edge.camera import Camera
+    from edge.providers import Placement
+
+__all__ = ["check_summary", "conclude", "raise_failure"]
 
 
 def check_summary(path: Path | None, overwrite: bool) -> None:
@@ -29,17 +36,53 @@ def check_summary(path: Path | None, overwrite: bool) -> None:
         check_target("summary", path, overwrite=overwrite)
 
 
-def conclude(figures: RunSummary | TotalSummary, path: Path | None) -> None:
+def conclude(cameras: Sequence[Camera], path: Path | None, *, model: Path, placement: Placement) -> None:
     """Say how the run went on stderr, and write the same figures for programs.
 
     Args:
-        figures: Of one source, or of several.
+        cameras: The sources of the run, of which at least one had a frame.
         path: File to write; None for none.
+        model: The model's file.
+        placement: Execution provider that ran it, and how much of it.
     """
+    figures = _figures(cameras, model, placement)
     if path is not None:
         path.write_text(json.dumps(figures.as_dict(), indent=2) + "\n")
     for line in _one(figures) if isinstance(figures, RunSummary) else _several(figures):
         click.echo(line, err=True)
+
+
+def raise_failure(cameras: Sequence[Camera]) -> None:
+    """Leave with the code of the first source that failed, if one did.
+
+    Args:
+        cameras: The sources of the run.
+
+    Raises:
+        EdgeloopError: What ended the only source; of several, which failed, as the first one's kind of error.
+    """
+    errors = [camera.error for camera in cameras if camera.error is not None]
+    if len(cameras) == 1 or not errors:
+        for error in errors:
+            raise error
+        return
+    kind = type(errors[0]) if isinstance(errors[0], EdgeloopError) else EdgeloopError
+    raise kind(f"{len(errors)} of {len(cameras)} sources failed: {'; '.join(map(str, errors))}")
+
+
+def _figures(cameras: Sequence[Camera], model: Path, placement: Placement) -> RunSummary | TotalSummary:
+    figures = [camera.summary(model=str(model), placement=placement) for camera in cameras]
+    if len(cameras) == 1:
+        return figures[0]
+    meters = [camera.meter for camera in cameras if camera.meter.frames]
+    seconds = max(meter.ended_at for meter in meters) - min(meter.started_at for meter in meters)
+    return TotalSummary.of(
+        [
+            replace(figure, error=None if camera.error is None else str(camera.error))
+            for figure, camera in zip(figures, cameras, strict=True)
+        ],
+        seconds,
+    )
 
 
 def _one(figures: RunSummary) -> Iterator[str]:

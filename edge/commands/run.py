@@ -6,7 +6,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -16,12 +15,11 @@ import click
 
 from edge.commands.finite import FiniteRange
 from edge.commands.options import model_options
-from models.errors import EdgeloopError, UsageError
+from models.errors import UsageError
 
 if TYPE_CHECKING:
     from edge.camera import Camera
     from edge.detector import Detector
-    from edge.metrics import RunSummary, TotalSummary
     from edge.sinks import Sink
     from edge.sources import LivePolicy, Source
     from edge.zones import ZoneFile
@@ -130,7 +128,7 @@ def run(
     the other has "in" on the right hand.
     """
     from edge import pipeline
-    from edge.commands.conclude import check_summary, conclude
+    from edge.commands.conclude import check_summary, conclude, raise_failure
     from edge.detector import Detector
     from edge.sinks import JsonLines, StatusLine
     from edge.sources import LivePolicy, is_footage
@@ -164,8 +162,8 @@ def run(
                 pipeline.run_all(cameras, detector, shared, max_frames=max_frames, duration_s=duration)
         finally:
             if any(camera.meter.frames for camera in cameras):
-                conclude(_summary(detector, cameras), summary)
-    _raise_failure(cameras)
+                conclude(cameras, summary, model=detector.path, placement=detector.placement)
+    raise_failure(cameras)
     if signal.SIGINT in signals:
         click.get_current_context().exit(INTERRUPTED)
 
@@ -304,31 +302,3 @@ def _announce(cameras: Sequence[Camera], detector: Detector) -> None:
         kind = "live" if camera.source.live else "every frame"
         rate = "" if camera.source.fps is None else f", {camera.source.fps:g} fps"
         click.echo(f"  {number}  {camera.source.name}  ({kind}{rate})", err=True)
-
-
-def _summary(detector: Detector, cameras: Sequence[Camera]) -> RunSummary | TotalSummary:
-    from edge.metrics import TotalSummary
-
-    figures = [camera.summary(model=str(detector.path), placement=detector.placement) for camera in cameras]
-    if len(cameras) == 1:
-        return figures[0]
-    meters = [camera.meter for camera in cameras if camera.meter.frames]
-    seconds = max(meter.ended_at for meter in meters) - min(meter.started_at for meter in meters)
-    return TotalSummary.of(
-        [
-            replace(figure, error=None if camera.error is None else str(camera.error))
-            for figure, camera in zip(figures, cameras, strict=True)
-        ],
-        seconds,
-    )
-
-
-def _raise_failure(cameras: Sequence[Camera]) -> None:
-    """Leave with the code of the first source that failed."""
-    errors = [camera.error for camera in cameras if camera.error is not None]
-    if len(cameras) == 1 or not errors:
-        for error in errors:
-            raise error
-        return
-    kind = type(errors[0]) if isinstance(errors[0], EdgeloopError) else EdgeloopError
-    raise kind(f"{len(errors)} of {len(cameras)} sources failed: {'; '.join(map(str, errors))}")
