@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ __all__ = ["Candidate", "Silhouette", "find_candidates"]
 _PROMPTS_AT_ONCE = 32  # masks come at the size of the frame
 _DOUBTED, _TRUSTED = 0.4, 0.9  # predicted IoU of a mask that says nothing, and of one that says all
 _LEAST_AGREEMENT = 0.6
+_SAME_IOU = 0.5  # two boxes of one thing
+_NOT_FOUND = 0.02  # class score of what a prompter that knows classes did not propose
 _LEAST_POINT_SCORE = 0.3  # what a point means is decided by its looks; this only leaves out the hopeless
 
 
@@ -73,7 +75,8 @@ class Candidate:
         silhouette: SAM's mask; None where SAM saw nothing believable.
         outlined: Whether the mask is one of what the prompt meant.
         sam_score: IoU that SAM predicts for its mask, about [0, 1].
-        class_scores: float32 (classes,), from the prompter; None from one that knows no classes.
+        class_scores: float32 (classes,), from the prompter, or from another one that found the same; None
+            where no prompter knows classes.
         source: Name of the prompter.
     """
 
@@ -101,12 +104,33 @@ def find_candidates(
         segmenter: Encodes the image once, however many prompts there are; not at all where there is none.
 
     Returns:
-        One candidate for each box, and for each point where SAM is sure of an object.
+        One candidate for each box, and for each point where SAM is sure of an object. If one prompter knows
+        classes, all have class scores.
     """
+    prompts = list(prompts)
     asked = [p for p in prompts if len(p)]
     if asked:
         segmenter.set_image(image)
-    return [candidate for p in asked for candidate in _ask(p, segmenter)]
+    found = [candidate for p in asked for candidate in _ask(p, segmenter)]
+    known = [p.class_scores for p in prompts if p.class_scores is not None]
+    return _with_class_scores(found, known[0].shape[1]) if known else found
+
+
+def _with_class_scores(found: Sequence[Candidate], classes: int) -> list[Candidate]:
+    """Give those of prompters that know no classes the scores of the same things found by one that does.
+
+    What that one did not find has a score too, the lowest: not to be found is an opinion.
+    """
+    scored = [(own.xyxy, own.class_scores) for own in found if own.class_scores is not None]
+    boxes = np.array([xyxy for xyxy, _ in scored], np.float32).reshape(-1, 4)
+    scores = np.array([own for _, own in scored], np.float32).reshape(-1, classes)
+    completed = []
+    for candidate in found:
+        if candidate.class_scores is None:
+            same = iou_matrix(candidate.xyxy[None], boxes)[0] >= _SAME_IOU
+            candidate = replace(candidate, class_scores=scores[same].max(axis=0, initial=_NOT_FOUND))
+        completed.append(candidate)
+    return completed
 
 
 def _ask(prompts: Prompts, segmenter: Segmenter) -> Iterator[Candidate]:

@@ -48,11 +48,14 @@ def without_repeats(
 
 
 def _shared_part(a: Candidate, b: Candidate) -> float:
-    """Share of the smaller one that lies inside the other: of its mask where it has one, else of its box.
+    """Share of the smaller one that lies inside the other: of masks where both have one, else of boxes.
 
     A mask counts here even where it is not of what the prompt meant: asked about a part, SAM shows the whole.
     """
-    area_a, area_b = _extent(a), _extent(b)
+    if a.silhouette is None or b.silhouette is None:
+        area_a, area_b = (Silhouette.of_box(candidate.xyxy) for candidate in (a, b))
+    else:
+        area_a, area_b = a.silhouette, b.silhouette
     left, top = max(area_a.left, area_b.left), max(area_a.top, area_b.top)
     right, bottom = (min(area_a.right, area_b.right), min(area_a.bottom, area_b.bottom))
     if left >= right or top >= bottom:
@@ -61,7 +64,3 @@ def _shared_part(a: Candidate, b: Candidate) -> float:
     shared = np.count_nonzero(area_a.window(*window) & area_b.window(*window))
     smaller = min(int(np.count_nonzero(area.bits)) for area in (area_a, area_b))
     return int(shared) / max(smaller, 1)
-
-
-def _extent(candidate: Candidate) -> Silhouette:
-    return Silhouette.of_box(candidate.xyxy) if candidate.silhouette is None else candidate.silhouette

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -31,8 +31,8 @@ from labeling.ledger import FrameResult, Ledger
 from labeling.prompts import TRAINING_STEPS, MotionPrompter, SimilarPrompter, open_prompters
 from labeling.rehearsal import rehearse
 from labeling.sam import Segmenter, fingerprint, load
+from labeling.settling import learn_persistence, settle
 from labeling.split import split_by_time
-from labeling.tracks import settle
 from models.errors import DataError, UsageError
 
 __all__ = ["MOVING", "LabelPlan", "LabelReport", "label_frames"]
@@ -280,8 +280,8 @@ def _write(
     if folder.exists():
         shutil.rmtree(folder)  # an earlier run was interrupted while it wrote
     splits = split_by_time(entries, val_share=plan.val_share, gap_share=plan.gap_share)
-    found = ledger.results(entry.file for entry in entries)
-    results = settle(zip(entries, found, strict=True), confidence=plan.confidence)
+    persistence = learn_persistence(_found(entries, ledger))
+    results = settle(_found(entries, ledger), persistence, confidence=plan.confidence)
     frames = (LabelledFrame(*parts) for parts in zip(entries, splits, results, strict=True))
     info = {
         "description": "made by edgeloop label",
@@ -292,3 +292,7 @@ def _write(
         "confidence": plan.confidence,
     }
     return write_dataset(folder, exemplars.names, frames, plan.frames, info)
+
+
+def _found(entries: Sequence[FrameEntry], ledger: Ledger) -> Iterator[tuple[FrameEntry, FrameResult]]:
+    return zip(entries, ledger.results(entry.file for entry in entries), strict=True)

@@ -20,7 +20,7 @@ from labeling.sam import Segmenter
 
 __all__ = ["FrameLabeler"]
 
-_DOUBT_SHARE = 0.5  # from this share of the confidence on, a candidate is worth a person's look
+_DOUBT_SHARE = 0.1  # from this share of the confidence on, neighbouring frames may yet confirm a candidate
 _LEAST_MARGIN = 0.1  # between the best class and the next; below, the class is a guess
 
 
@@ -57,7 +57,7 @@ class FrameLabeler:
             image: HxWx3 uint8 BGR.
 
         Returns:
-            Labels to learn from, and those that a person should look at, both the surest first.
+            Labels to learn from, and what may be some, both the surest first.
         """
         prompts = [own for prompter in self.prompters for own in prompter.propose(image)]
         candidates = find_candidates(image, prompts, self.segmenter)

@@ -64,6 +64,22 @@ def test_points_find_objects_without_exemplars(nano: Segmenter) -> None:
     assert all(candidate.class_scores is None for candidate in found)
 
 
+def test_what_two_prompters_find_has_the_opinion_of_the_one_that_knows_classes(
+    nano: Segmenter, discs: NDArray[np.uint8]
+) -> None:
+    known = Prompts("similar", DISC[None], np.array([[0.2, 0.7]], np.float32))
+    other = np.array([[195, 105, 285, 195]], np.float32)
+    moving = Prompts("motion", np.concatenate((DISC[None] + 2, other)))
+    _, same, unknown = find_candidates(discs, [known, moving], nano)
+    assert same.class_scores is not None
+    assert unknown.class_scores is not None
+    assert (same.source, same.class_scores.tolist()) == ("motion", pytest.approx([0.2, 0.7]))
+    assert unknown.class_scores.max() < 0.05
+    nothing = Prompts("similar", np.empty((0, 4), np.float32), np.empty((0, 2), np.float32))
+    (alone,) = find_candidates(discs, [nothing, Prompts("motion", other)], nano)
+    assert alone.class_scores is not None, "not to be found is an opinion too"
+
+
 def test_no_prompts_cost_nothing(discs: NDArray[np.uint8]) -> None:
     class Asleep:
         def set_image(self, image: NDArray[np.uint8]) -> None:
@@ -115,6 +131,12 @@ CORNER = np.tri(100, dtype=bool)
             [0, 0],
             [0],
             id="asked about a part, SAM shows the whole",
+        ),
+        pytest.param(
+            [masked(0, 0, 100, 100, bits=CORNER), boxed(60, 5, 90, 35)],
+            [0, 0],
+            [0],
+            id="a box without a mask, in the bay of one that has a mask",
         ),
         pytest.param([], [], [], id="nothing"),
     ],

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from edge.frames import FrameEntry
 from labeling.ledger import FrameResult, Label
-from labeling.tracks import settle
+from labeling.persistence import Persistence
+from labeling.settling import learn_persistence, settle
 
 CONFIDENCE = 0.4
 Box = tuple[float, float, float, float]
@@ -34,10 +35,10 @@ def entry(number: int, source: str = "camera", time_s: float | None = None) -> F
 
 
 def settled(frames: Iterable[FrameResult], *, apart_s: float | None = None) -> list[FrameResult]:
-    entries = (
+    found = [
         (entry(n, time_s=None if apart_s is None else n * apart_s), result) for n, result in enumerate(frames)
-    )
-    return list(settle(entries, confidence=CONFIDENCE))
+    ]
+    return list(settle(found, learn_persistence(found), confidence=CONFIDENCE))
 
 
 def boxes(result: FrameResult) -> list[Box]:
@@ -100,6 +101,26 @@ def test_flicker_among_steady_labels_goes() -> None:
     assert [found.xyxy for found in result.unsure] == [label(500).xyxy]
 
 
+def test_a_doubtful_track_is_sure_where_mistakes_are_short_lived() -> None:
+    """One object is seen well and one badly, all the time; mistakes come and go elsewhere."""
+    frames = [
+        frame(
+            n,
+            [label(200)],
+            [label(100, 0.36, y=100), label(97 * n % 600, 0.25, y=300), label(89 * n % 600, 0.25, y=400)],
+        )
+        for n in range(100)
+    ]
+    results = settled(frames)
+    assert all(label(100, y=100).xyxy in boxes(result) for result in results)
+    assert not any(box[1] >= 300 for result in results for box in boxes(result))
+
+
+def test_what_is_hopeless_is_not_worth_a_look() -> None:
+    (result,) = settled([frame(0, [label(50)], [label(200, 0.25), label(400, 0.1)])])
+    assert [found.score for found in result.unsure] == [0.25]
+
+
 def test_frames_that_show_other_objects_stay_as_they_are() -> None:
     """One of three happens to lie where another one lay, twice: no hole is filled, nothing is flicker."""
     frames = [
@@ -131,7 +152,8 @@ def test_a_frame_that_a_person_drew_on_stays_and_has_its_say() -> None:
 def test_tracks_end_with_their_source() -> None:
     frames = [frame(n, [label(50)]) for n in range(3)] + [frame(n, [], [label(50, 0.3)]) for n in range(3, 6)]
     entries = [entry(n, source="a" if n < 3 else "b") for n in range(6)]
-    assert list(settle(zip(entries, frames, strict=True), confidence=CONFIDENCE)) == frames
+    found = list(zip(entries, frames, strict=True))
+    assert list(settle(found, learn_persistence(found), confidence=CONFIDENCE)) == frames
 
 
 def test_frames_that_could_not_be_read_pass_through() -> None:
@@ -150,7 +172,7 @@ def test_memory_does_not_grow_with_the_number_of_frames() -> None:
             yield entry(n), frame(n, [label(50)])
 
     given = 0
-    for _ in settle(many(), confidence=CONFIDENCE):
+    for _ in settle(many(), Persistence(), confidence=CONFIDENCE):
         given += 1
         assert taken - given <= 8
     assert given == 300
