@@ -77,40 +77,57 @@ def write_dataset(
         (folder / "images" / split.value).mkdir(parents=True)
         (folder / "labels" / split.value).mkdir(parents=True)
     _write_config(folder / "data.yaml", names)
-    images, unsure, empty = Counter[str](), Counter[str](), 0
-    labels = {name: Counter[str]() for name in names}
+    tally = _Tally(names)
     with (
         long_json(folder / "instances.json", ("images", "annotations")) as coco,
         long_json(folder / "review.json", ("unsure", "set_aside")) as review,
     ):
         for frame in frames:
+            tally.add(frame)
             _list_for_review(frame, names, review)
-            if frame.result.problem is not None:
-                continue
-            images[frame.split.value] += 1
-            unsure.update(names[label.class_id] for label in frame.result.unsure)
-            if frame.split is Split.GAP:
-                continue
-            empty += not frame.result.labels
-            for label in frame.result.labels:
-                labels[names[label.class_id]][frame.split.value] += 1
-            _write_image(folder, frame, frames_folder)
-            _list_in_coco(frame, coco)
+            if frame.result.problem is None and frame.split is not Split.GAP:
+                _write_image(folder, frame, frames_folder)
+                _list_in_coco(frame, coco)
         digest = _digest(folder, names)
         categories = [{"id": number, "name": name} for number, name in enumerate(names, start=1)]
         coco.write(info={**info, "digest": digest}, categories=categories)
         review.write()
-        set_aside = review.count("set_aside")
-    return DatasetReport(
-        images={split.value: images[split.value] for split in Split},
-        empty=empty,
-        labels={
-            name: {split.value: count[split.value] for split in _SPLITS} for name, count in labels.items()
-        },
-        unsure={name: unsure[name] for name in names},
-        set_aside=set_aside,
-        digest=digest,
-    )
+    return tally.report(digest)
+
+
+class _Tally:
+    """Counts what is written."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+        self._images, self._unsure = Counter[str](), Counter[str]()
+        self._labels = {name: Counter[str]() for name in names}
+        self._empty = self._set_aside = 0
+
+    def add(self, frame: LabelledFrame) -> None:
+        if frame.result.problem is not None:
+            self._set_aside += 1
+            return
+        self._images[frame.split.value] += 1
+        self._unsure.update(self._names[label.class_id] for label in frame.result.unsure)
+        if frame.split is Split.GAP:
+            return
+        self._empty += not frame.result.labels
+        for label in frame.result.labels:
+            self._labels[self._names[label.class_id]][frame.split.value] += 1
+
+    def report(self, digest: str) -> DatasetReport:
+        return DatasetReport(
+            images={split.value: self._images[split.value] for split in Split},
+            empty=self._empty,
+            labels={
+                name: {split.value: count[split.value] for split in _SPLITS}
+                for name, count in self._labels.items()
+            },
+            unsure={name: self._unsure[name] for name in self._names},
+            set_aside=self._set_aside,
+            digest=digest,
+        )
 
 
 def _write_config(path: Path, names: Sequence[str]) -> None:

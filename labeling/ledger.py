@@ -49,7 +49,8 @@ class FrameResult(BaseModel):
         width: Of the image, px; 0 where it cannot be read.
         height: Of the image, px; 0 where it cannot be read.
         labels: Objects to learn from.
-        unsure: What may be an object, or of another class: for a person to look at, not to learn from.
+        unsure: What may be an object, or of another class: not to learn from unless frames around confirm it;
+            what they leave open is for a person to look at.
         by_person: Whether a person drew the boxes: then nobody else changes them.
         problem: Why the frame was set aside; None where it was not.
     """
