@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edge.frames import FrameWriter, SourceClock, entry_of
 from edge.sources import Source
-from labeling.looks import measured, perceptual_hash
+from labeling.likeness import measured, perceptual_hash
 from models.errors import NoInputError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from labeling.frames import FrameEntry
+from edge.frames import FrameEntry
 from labeling.ledger import FrameResult, Label
 from labeling.persistence import Persistence
 from labeling.tracks import LinkedFrame, Sighting, Track, linked

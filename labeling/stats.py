@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labeling.instances import Image, read_instances, read_listed
-from labeling.looks import measured, perceptual_hash
+from labeling.likeness import measured, perceptual_hash
 from models.errors import DataError
 
 __all__ = ["DatasetStats", "Leak", "read_stats"]
