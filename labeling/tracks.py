@@ -143,11 +143,11 @@ class _Linker:
         oldest = max(self._cut, number - 1 - _SKIPPED)
         live = [track for track in self._tracks if track.seen[-1].frame >= oldest]
         labels = (*result.labels, *result.unsure)
-        linked = _continued(labels, live, number)
-        if not self._is_neighbour(result, linked):
-            linked, self._cut = [None] * len(labels), number
+        continued = _continued(labels, live, number)
+        if not self._is_neighbour(result, continued):
+            continued, self._cut = [None] * len(labels), number
         sightings = []
-        for label, track in zip(labels, linked, strict=True):
+        for label, track in zip(labels, continued, strict=True):
             sighting = Sighting(number, label, track or Track())
             if track is None:
                 self._tracks.append(sighting.track)
@@ -170,13 +170,13 @@ class _Linker:
         after = sum(later.cut <= frame.number for later in self._waiting)
         return LinkedFrame(frame.number, frame.result, frame.sightings, before + after, self._tracks)
 
-    def _is_neighbour(self, result: FrameResult, linked: Sequence[Track | None]) -> bool:
+    def _is_neighbour(self, result: FrameResult, continued: Sequence[Track | None]) -> bool:
         """Whether enough of the surer labels of this frame and the one before are the same objects."""
         if not self._waiting:
             return True
         sure = len(result.labels)
         fewer = min(sure, len(self._waiting[-1].result.labels))
-        return sum(track is not None for track in linked[:sure]) >= _LINKED_SHARE * fewer
+        return sum(track is not None for track in continued[:sure]) >= _LINKED_SHARE * fewer
 
     def _forget(self, *, before: int) -> None:
         for track in self._tracks:
