@@ -1,13 +1,12 @@
-"""From labels to a proven bundle: `python benchmarks/bundles.py DATASET[=IMGSZ] ... --out OUT`.
+"""What each precision costs and gains: `python benchmarks/bundles.py STREET=416 CONVEYOR --out OUT`.
 
-For each dataset: `edgeloop train` for --time-limit seconds and `edgeloop export --precision auto`, timed
-together; then what the gate measured of each precision, in turns and on the same frames, and the bundle that
-left in turns with the same detector in float32 and with yolo26n in float32 with SiLU, as torch's exporter
-writes it (random weights: time does not depend on them). Processor time bears a busy machine better
-than the clock.
+For each dataset and each of DETECTORS: `edgeloop train` and `edgeloop export --precision auto`, timed
+together, and what the gate found out about each precision. Then the bundle that left runs in turns with the
+same detector in float32, and with yolo26n in float32 with SiLU as torch's exporter writes it (random weights:
+time does not depend on them). Processor time bears a busy machine better than the clock.
 
-`--model yolo26n --activation relu` measures another detector; `--runs FOLDER` takes runs NAME-run that lie in
-FOLDER instead of training.
+What OUT holds already is not made again: an interrupted call goes on, a trained run that lies there under its
+name (street-416-yolo26n-relu) is taken, and a call that finds everything times it, which takes a minute.
 """
 
 from __future__ import annotations
@@ -16,18 +15,51 @@ import argparse
 import json
 import statistics
 import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from activation import ACTIVATIONS, time_ms, write_model
+from activation import time_ms, write_model
 
 from edge.demo.verbs import call_verb
 from edge.session import Session
 from edge.table import table
+from export.onnx import export
+from export.options import ExportOptions, Precision
+
+DETECTORS: Mapping[str, tuple[object, ...]] = {
+    "edgeloop-lite0": ("--time-limit", 110),
+    "yolo26n-relu": ("--model", "yolo26n", "--activation", "relu", "--epochs", 60),
+}
+"""What `edgeloop train` is told, by the name that files get."""
+
+END_TO_END = {"yolo26n-relu"}
+"""Those with a second head, which needs no NMS: they are exported with it as well."""
 
 INFERENCES = 5
 """Of each model in each turn."""
+
+Times = tuple[float, float]
+"""Of one inference by the clock and of the processor: ms, or multiples of another model's."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A detector with one of its heads.
+
+    Attributes:
+        bundle: The fastest that passed the gate.
+        in_float: The same in float32.
+        gate: The former's report.
+        seconds: That training, export and gate took; None where they were not all part of this call.
+    """
+
+    bundle: Path
+    in_float: Path
+    gate: Mapping[str, Any]
+    seconds: float | None
 
 
 def main() -> None:
@@ -35,90 +67,98 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("datasets", nargs="+", metavar="DATASET[=IMGSZ]")
-    parser.add_argument("--out", type=Path, required=True, help="new folder for everything made")
-    parser.add_argument("--time-limit", type=float, default=110, help="of each training, seconds")
-    parser.add_argument("--model", default="edgeloop-lite0", help="what `edgeloop train --model` takes")
-    parser.add_argument("--activation", choices=ACTIVATIONS)
-    parser.add_argument("--runs", type=Path, help="folder of trained runs, NAME-run for each dataset NAME")
-    parser.add_argument("--turns", type=int, default=40)
+    parser.add_argument("--out", type=Path, required=True, help="folder for everything made")
+    parser.add_argument("--detectors", nargs="+", choices=DETECTORS, default=list(DETECTORS))
+    parser.add_argument("--turns", type=int, default=25)
     arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True)
-    report = {text: _measure(text, arguments) for text in arguments.datasets}
-    (arguments.out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
-    _print(report)
-
-
-def _measure(text: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    place, _, imgsz = text.partition("=")
-    dataset, size = Path(place), int(imgsz or 320)
-    run = (arguments.runs or arguments.out) / f"{dataset.name}-run"
-    bundle, in_float = (arguments.out / f"{dataset.name}-{size}{what}.onnx" for what in ("", "-fp32"))
-    began = time.monotonic()
-    if arguments.runs is None:
-        activation = ["--activation", arguments.activation] if arguments.activation else []
-        model = ["--model", arguments.model, *activation]
-        call_verb("train", dataset, "-o", run, "--imgsz", size, "--time-limit", arguments.time_limit, *model)
-    call_verb("export", run, "-d", dataset, "-o", bundle, "--precision", "auto", "--imgsz", size)
-    seconds = time.monotonic() - began
-    gate = json.loads(bundle.with_suffix(".json").read_text())
-    call_verb("export", run, "-d", dataset, "-o", in_float, "--precision", "fp32", "--imgsz", size)
-    return {
-        "steps": "train, export and gate" if arguments.runs is None else "export and gate",
-        "seconds": seconds,
-        "over_bundle": _over(bundle, in_float, size, arguments),
-        "gate": gate,
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    by_size: dict[int, list[Exported]] = {}
+    for text in arguments.datasets:
+        place, _, imgsz = text.partition("=")
+        size = int(imgsz or 320)
+        for detector in arguments.detectors:
+            by_size.setdefault(size, []).extend(_make(Path(place), size, detector, arguments.out))
+    # Timed when all is there, so that models of one size meet the machine in the same state.
+    ratios = {
+        one.bundle: found
+        for size, made in by_size.items()
+        for one, found in zip(made, _time(made, size, arguments.turns, arguments.out), strict=True)
     }
+    _print([one for made in by_size.values() for one in made], ratios)
 
 
-def _over(bundle: Path, in_float: Path, size: int, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Median over the turns of others' time over the bundle's, by the clock and of the processor."""
+def _make(dataset: Path, size: int, detector: str, out: Path) -> Iterator[Exported]:
+    """Train and export what is not there yet."""
+    run = out / f"{dataset.name}-{size}-{detector}"
+    bundle, began = out / f"{run.name}.onnx", time.monotonic()
+    fresh = not run.exists()
+    if fresh:
+        call_verb("train", dataset, "-o", run, "--imgsz", size, *DETECTORS[detector])
+    if not bundle.exists():
+        call_verb("export", run, "-d", dataset, "-o", bundle, "--precision", "auto", "--imgsz", size)
+    seconds = time.monotonic() - began if fresh else None
+    yield _exported(run, dataset, bundle, ExportOptions(imgsz=size), seconds)
+    if detector in END_TO_END:
+        bundle = out / f"{run.name}-end2end.onnx"
+        yield _exported(run, dataset, bundle, ExportOptions(imgsz=size, end2end=True), None)
+
+
+def _exported(
+    run: Path, dataset: Path, bundle: Path, options: ExportOptions, seconds: float | None
+) -> Exported:
+    """The fastest bundle and the one in float32, made where they are not there."""
+    in_float = bundle.with_stem(f"{bundle.stem}-fp32")
+    precisions: dict[Path, Precision] = {bundle: "auto", in_float: "fp32"}
+    for path, precision in precisions.items():
+        if not path.exists():
+            export(run, dataset, path, replace(options, precision=precision))
+    return Exported(bundle, in_float, json.loads(bundle.with_suffix(".json").read_text()), seconds)
+
+
+def _time(made: Sequence[Exported], size: int, turns: int, out: Path) -> Iterator[tuple[Times, Times]]:
+    """For each bundle, the time of itself in float32 and of yolo26n over its own, medians of the turns."""
     image = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
-    paths = {"itself in float32": in_float, "yolo26n with SiLU": write_model(arguments.out, "silu", image)}
-    others = {name: Session(path, provider="cpu") for name, path in paths.items()}
-    ours = Session(bundle, provider="cpu")
-    ratios: dict[str, list[list[float]]] = {name: [[], []] for name in others}
-    for turn in range(arguments.turns + 1):
-        fast = time_ms(ours, image.numpy(), INFERENCES)
-        for name, session in others.items():
-            slow = time_ms(session, image.numpy(), INFERENCES)
-            for clock in range(2 if turn else 0):  # the first turn warms up
-                ratios[name][clock].append(slow[clock] / fast[clock])
-    return {
-        name: dict(zip(("wall", "processor"), map(statistics.median, clocks), strict=True))
-        for name, clocks in ratios.items()
-    }
+    silu = write_model(out, "silu", image)
+    paths = [silu, *(path for one in made for path in (one.bundle, one.in_float))]
+    sessions = {path: Session(path, provider="cpu") for path in paths}
+    times: dict[Path, list[Times]] = {path: [] for path in paths}
+    for _ in range(turns):
+        for path, session in sessions.items():
+            session.run(image.numpy())  # the one before has taken the caches
+            times[path].append(time_ms(session, image.numpy(), INFERENCES))
+    for one in made:
+        yield _ratios(times[one.in_float], times[one.bundle]), _ratios(times[silu], times[one.bundle])
 
 
-def _print(report: dict[str, dict[str, Any]]) -> None:
-    header = ("dataset", "precision", "ms", "fp32 over it", "mAP50-95", "torch's", "boxes repeated", "gate")
-    sections = []
-    for text, found in report.items():
-        gate = found["gate"]
-        fp32_ms = gate["precisions"][0]["latency_ms"]
-        rows = []
-        for each in gate["precisions"]:
-            parity, left = each["parity"], each["precision"] == gate["precision"]
-            rows.append(
-                (
-                    text,
-                    each["precision"],
-                    f"{each['latency_ms']:.1f}",
-                    f"{fp32_ms / each['latency_ms']:.2f}",
-                    f"{each['map50_95']:.4f}",
-                    f"{gate['torch']['map50_95']:.4f}",
-                    f"{parity['repeated']} of {parity['boxes']}",
-                    "refused" if each["refused"] else "left" if left else "passed",
-                )
-            )
-        sections.append(rows)
+def _ratios(some: Sequence[Times], others: Sequence[Times]) -> Times:
+    pairs = list(zip(some, others, strict=True))
+    clock = statistics.median(one / other for (one, _), (other, _) in pairs)
+    return clock, statistics.median(one / other for (_, one), (_, other) in pairs)
+
+
+def _print(made: Sequence[Exported], ratios: Mapping[Path, tuple[Times, Times]]) -> None:
+    header = ("detector", "precision", "mAP50-95", "torch's", "repeated", "fp32 over", "SiLU over", "gate")
+    sections = [[_row(one, found, ratios[one.bundle]) for found in one.gate["precisions"]] for one in made]
     print(table("<<>>>>><", header, *sections))
-    for text, found in report.items():
-        print(f"{text}: {found['steps']} {found['seconds']:.0f} s")
-        for name, ratio in found["over_bundle"].items():
-            print(
-                f"{text}: {name} takes {ratio['wall']:.2f} times as long as the bundle by the clock, "
-                f"{ratio['processor']:.2f} times the processor's time"
-            )
+    print("fp32 and SiLU over the bundle: time by the clock (of the processor)")
+    for one in made:
+        if one.seconds is not None:
+            print(f"{one.bundle.stem}: training, export and gate took {one.seconds:.0f} s")
+
+
+def _row(one: Exported, found: Mapping[str, Any], ratios: tuple[Times, Times]) -> tuple[str, ...]:
+    left = found["precision"] == one.gate["precision"]
+    over_fp32, over_silu = (f"{clock:.2f} ({processor:.2f})" if left else "" for clock, processor in ratios)
+    return (
+        one.bundle.stem,
+        found["precision"],
+        f"{found['map50_95']:.4f}",
+        f"{one.gate['torch']['map50_95']:.4f}",
+        f"{found['parity']['repeated']} of {found['parity']['boxes']}",
+        over_fp32,
+        over_silu,
+        "refused" if found["refused"] else "left" if left else "passed",
+    )
 
 
 if __name__ == "__main__":

@@ -1,24 +1,41 @@
 """What the training's settings are worth: `python benchmarks/training.py DATASET -o OUT --epochs 8`.
 
-Each row changes one setting of `edgeloop train` and leaves the others, same dataset, same seed. Rows of the
-same epochs see the same images; the seconds say what that cost. Accuracy is the validation part's. A row that
-OUT holds already is not trained again, so an interrupted call goes on.
+Each row changes one setting of `edgeloop train` and leaves the others, same dataset, same seeds. Rows of the
+same epochs see the same images; the seconds say what that cost. Accuracy is the validation part's. What OUT
+holds already is not trained again, so an interrupted call goes on. `--rows 'freeze 0' 'scale 0.7'` trains
+these alone, and `--seeds 0 1` each of them twice.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from unittest.mock import patch
 
 from edge.table import table
 from export import train as training
+from export.dataset import open_dataset
 from export.record import RunRecord, read_record
 from export.train import TrainOptions, train
+from models.errors import DataError
 
-Rows = Iterator[tuple[str, TrainOptions, Mapping[str, float]]]
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table.
+
+    Attributes:
+        name: What differs.
+        options: All that `edgeloop train` is told.
+        recipe: What differs in the part of the recipe that has no options.
+    """
+
+    name: str
+    options: TrainOptions
+    recipe: Mapping[str, float] = field(default_factory=dict)
 
 
 def main() -> None:
@@ -26,39 +43,59 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("dataset", type=Path)
-    parser.add_argument("-o", "--out", type=Path, required=True)
+    parser.add_argument("-o", "--out", type=Path, required=True, help="folder for everything made")
     parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--imgsz", type=int, default=320)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--imgsz", type=int, default=320, help="px")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--rows", nargs="+", metavar="NAME", help="default: all")
     arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    start = TrainOptions(epochs=arguments.epochs, imgsz=arguments.imgsz, seed=arguments.seed)
-    rows = []
-    for name, options, recipe in _rows(start):
-        record = _trained(arguments.dataset, arguments.out / name.replace(" ", "-"), options, recipe)
-        rows.append((name, f"{record.map50:.3f}", f"{record.map50_95:.3f}", f"{record.seconds:.0f}"))
-    print(table("<>>>", ("setting", "mAP50", "mAP50-95", "seconds"), rows))
+    rows = list(_rows(TrainOptions(epochs=arguments.epochs, imgsz=arguments.imgsz)))
+    known = [row.name for row in rows]
+    if unknown := set(arguments.rows or ()) - set(known):
+        parser.error(f"--rows {', '.join(unknown)}: expected some of {', '.join(known)}")
+    out = arguments.out / f"{arguments.epochs}-epochs-{arguments.imgsz}px"
+    digest = open_dataset(arguments.dataset).digest
+    records = [
+        (row.name, [_trained(arguments.dataset, digest, out, row, seed) for seed in arguments.seeds])
+        for row in rows
+        if row.name in (arguments.rows or known)
+    ]
+    cells = [(name, *_cells(found)) for name, found in records]
+    print(table("<>>>", ("setting", "mAP50", "mAP50-95", "seconds"), cells))
 
 
-def _rows(start: TrainOptions) -> Rows:
-    yield "as it is", start, {}
+def _rows(start: TrainOptions) -> Iterator[Row]:
+    yield Row("as it is", start)
     for imgsz in (start.imgsz - 96, start.imgsz + 96):
-        yield f"imgsz {imgsz}", replace(start, imgsz=imgsz), {}
+        yield Row(f"imgsz {imgsz}", replace(start, imgsz=imgsz))
     for mosaic in (0.0, 1.0):
-        yield f"mosaic {mosaic:g}", start, {"mosaic": mosaic}
-    for scale in (0.1, 0.5):
-        yield f"scale {scale:g}", start, {"scale": scale}
-    yield "freeze 0", replace(start, freeze=0), {}
-    yield "weights imagenet", replace(start, weights="imagenet"), {}
+        yield Row(f"mosaic {mosaic:g}", start, {"mosaic": mosaic})
+    for scale in sorted({0.1, 0.3, 0.5, 0.7} - {training._RECIPE["scale"]}):
+        yield Row(f"scale {scale:g}", start, {"scale": scale})
+    yield Row("freeze 0", replace(start, freeze=0))
+    yield Row("weights imagenet", replace(start, weights="imagenet"))
     for epochs in ((start.epochs or 2) // 2, (start.epochs or 2) * 2):
-        yield f"epochs {epochs}", replace(start, epochs=epochs), {}
+        yield Row(f"epochs {epochs}", replace(start, epochs=epochs))
 
 
-def _trained(dataset: Path, run: Path, options: TrainOptions, recipe: Mapping[str, float]) -> RunRecord:
+def _trained(dataset: Path, digest: str, out: Path, row: Row, seed: int) -> RunRecord:
+    """Train, or read what an earlier call trained."""
+    run = out / f"seed{seed}" / row.name.replace(" ", "-")
     if (run / "run.json").is_file():
-        return read_record(run)
-    with patch.dict(training._RECIPE, recipe):
-        return train(dataset, run, options)
+        record = read_record(run)
+        if record.dataset_sha256 != digest:
+            raise DataError(f"{run}: was trained on another dataset than {dataset}; name another --out")
+        return record
+    with patch.dict(training._RECIPE, row.recipe):
+        return train(dataset, run, replace(row.options, seed=seed))
+
+
+def _cells(found: Sequence[RunRecord]) -> Iterator[str]:
+    """Means over the seeds; of the scores, each one as well."""
+    for scores in ([one.map50 or 0.0 for one in found], [one.map50_95 or 0.0 for one in found]):
+        each = f" ({', '.join(f'{score:.3f}' for score in scores)})" if len(scores) > 1 else ""
+        yield f"{statistics.mean(scores):.3f}{each}"
+    yield f"{statistics.mean(one.seconds for one in found):.0f}"
 
 
 if __name__ == "__main__":

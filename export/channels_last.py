@@ -15,9 +15,8 @@ import copy
 
 import numpy as np
 import onnx
-from onnx import helper
 
-from export.rewrite import Rewrite
+from export.rewrite import Rewrite, attributes
 from export.stages import decoding_nodes
 
 __all__ = ["channels_last"]
@@ -61,7 +60,7 @@ def _repeat_rows_and_columns(graph: Rewrite, node: onnx.NodeProto) -> None:
         or source.op_type != "DequantizeLinear"
         or [reader.op_type for reader in quantised] != ["QuantizeLinear"]
         or not graph.same_constants(source.input[1:], quantised[0].input[1:])
-        or _REPEATS.items() - _attributes(node).items()
+        or _REPEATS.items() - attributes(node).items()
         or not all(side and larger % side == 0 for side, larger in zip(*sizes, strict=True))
     ):
         return
@@ -84,7 +83,7 @@ def _add_channel(graph: Rewrite, node: onnx.NodeProto) -> None:
         or {source.op_type, weights.op_type} != {"DequantizeLinear"}
         or matrix is None
         or matrix.shape[1] != _PICTURE
-        or _attributes(node).get("group", 1) != 1
+        or attributes(node).get("group", 1) != 1
     ):
         return
     more = graph.add_constant(f"{node.name}/more", np.array([0, 0, 0, 0, 0, 1, 0, 0]))
@@ -109,7 +108,7 @@ def _multiply(graph: Rewrite, node: onnx.NodeProto) -> None:
         or weights is None
         or weights.shape[2:] != (1, 1)
         or len(node.input) < 3
-        or any(_attributes(node).get(name, default) != default for name, default in steps.items())
+        or any(attributes(node).get(name, default) != default for name, default in steps.items())
     ):
         return
     bytes_last = graph.add(f"{node.name}/last", "Transpose", [source.input[0]], perm=_TO_LAST)
@@ -119,7 +118,3 @@ def _multiply(graph: Rewrite, node: onnx.NodeProto) -> None:
     biased = graph.add(f"{node.name}/biased", "Add", [product, node.input[2]])
     graph.remove([node])
     graph.add(f"{node.name}/first", "Transpose", [biased], output=node.output[0], perm=_TO_FIRST)
-
-
-def _attributes(node: onnx.NodeProto) -> dict[str, object]:
-    return {each.name: helper.get_attribute_value(each) for each in node.attribute}

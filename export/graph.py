@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,11 +11,12 @@ import numpy as np
 import onnx
 import onnxslim
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 from ultralytics.nn.modules import Detect
 from ultralytics.nn.tasks import DetectionModel
 
 from export.options import ExportOptions
+from export.rewrite import Rewrite
 from export.split import split_convolutions
 from models.errors import UsageError
 from models.onnx_bytes import seal
@@ -120,51 +120,37 @@ def with_image_input(model: onnx.ModelProto, spec: ModelSpec) -> tuple[onnx.Mode
     Returns:
         The same graph behind uint8 NHWC BGR, and how that is run.
     """
-    model = copy.deepcopy(model)
-    graph = model.graph
-    (image,) = graph.input
+    graph = Rewrite(model)
+    readers = graph.readers(INPUT)
+    if all(_quantises_bytes(graph, node) for node in readers):
+        graph.remove(readers)
+        for node in readers:
+            graph.redirect(node.output[0], "image/bytes")
+    else:
+        graph.redirect(INPUT, "image/tensor")
+        scale = graph.add_constant("image/scale", np.array(spec.scale, np.float32))
+        floats = graph.add("image/float", "Cast", ["image/bytes"], to=TensorProto.FLOAT)
+        graph.add("image/tensor", "Div", [floats, scale])
+    reverse = graph.add_constant("image/reverse", np.array([2, 1, 0]))
+    channels_first = graph.add("image/channels_first", "Transpose", [INPUT], perm=[0, 3, 1, 2])
+    graph.add("image/bytes", "Gather", [channels_first, reverse], axis=1)
+    changed = graph.result()
+    (image,) = changed.graph.input
     batch = image.type.tensor_type.shape.dim[0]
     width, height = spec.input_size
-    image.CopyFrom(
-        helper.make_tensor_value_info(
-            INPUT, TensorProto.UINT8, [batch.dim_param or batch.dim_value, height, width, 3]
-        )
-    )
-    graph.initializer.append(numpy_helper.from_array(np.array([2, 1, 0]), "image/rgb"))
-    nodes = [
-        helper.make_node("Transpose", [INPUT], ["image/nchw"], perm=[0, 3, 1, 2], name="image/Transpose"),
-        helper.make_node("Gather", ["image/nchw", "image/rgb"], ["image/bytes"], axis=1, name="image/Gather"),
-    ]
-    readers = [node for node in graph.node if INPUT in node.input]
-    if all(_quantises_bytes(node, graph) for node in readers):
-        replaced = {node.output[0]: "image/bytes" for node in readers}
-        for node in readers:
-            graph.node.remove(node)
-    else:
-        graph.initializer.append(numpy_helper.from_array(np.float32(spec.scale), "image/scale"))
-        nodes += [
-            helper.make_node(
-                "Cast", ["image/bytes"], ["image/float"], to=TensorProto.FLOAT, name="image/Cast"
-            ),
-            helper.make_node("Div", ["image/float", "image/scale"], ["image/tensor"], name="image/Div"),
-        ]
-        replaced = {INPUT: "image/tensor"}
-    for node in graph.node:
-        for place, name in enumerate(node.input):
-            node.input[place] = replaced.get(name, name)
-    rest = list(graph.node)
-    del graph.node[:]
-    graph.node.extend(nodes + rest)
+    shape = [batch.dim_param or batch.dim_value, height, width, 3]
+    image.CopyFrom(helper.make_tensor_value_info(INPUT, TensorProto.UINT8, shape))
     bytes_in = {"layout": "NHWC", "dtype": "uint8", "color": "BGR", "scale": 1.0}
-    return model, spec.model_copy(update=bytes_in)
+    return changed, spec.model_copy(update=bytes_in)
 
 
-def _quantises_bytes(node: onnx.NodeProto, graph: onnx.GraphProto) -> bool:
+def _quantises_bytes(graph: Rewrite, node: onnx.NodeProto) -> bool:
     if node.op_type != "QuantizeLinear":
         return False
-    constants = {each.name: each for each in graph.initializer}
-    scale, zero_point = (numpy_helper.to_array(constants[name]) for name in node.input[1:])
-    return zero_point.dtype == np.uint8 and not zero_point.any() and bool(np.allclose(scale * 255, 1, 1e-6))
+    scale, zero = (graph.constant(name) for name in node.input[1:])
+    if scale is None or zero is None:
+        return False
+    return zero.dtype == np.uint8 and not zero.any() and bool(np.allclose(scale * 255, 1, 1e-6))
 
 
 def save_graph(model: onnx.ModelProto, metadata: Mapping[str, str], path: Path) -> None:

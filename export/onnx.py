@@ -76,6 +76,7 @@ def export(run: Path, dataset: Path, out: Path, options: ExportOptions | None = 
         bundles = make_bundles(to_onnx(model, (side, side), options), spec, reference, data, options, folder)
         candidates = judge_bundles(bundles, reference, options)
         asked_for = [each for each in candidates if options.precision in ("auto", each.precision)]
+        # Where torch finds nothing there is float32 alone, whatever was asked for, and that is refused.
         chosen = fastest(asked_for) or (asked_for or candidates)[0]
         kept = bundles[candidates.index(chosen)]
         provenance = Provenance(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from onnxruntime.quantization.onnx_model import ONNXModel
 
-__all__ = ["Rewrite"]
+__all__ = ["Rewrite", "attributes"]
 
 
 class Rewrite:
@@ -73,6 +74,11 @@ class Rewrite:
         """Add a node."""
         self.nodes.append(node)
 
+    def redirect(self, tensor: str, other: str) -> None:
+        """Let all that reads one tensor read another one."""
+        for node in self.readers(tensor):
+            node.input[:] = [other if name == tensor else name for name in node.input]
+
     def remove(self, nodes: Iterable[onnx.NodeProto]) -> None:
         """Take nodes out, so that others can compute what they did."""
         for node in list(nodes):
@@ -98,3 +104,8 @@ class Rewrite:
         ordered = ONNXModel(self._model)
         ordered.topological_sort()
         return ordered.model
+
+
+def attributes(node: onnx.NodeProto) -> dict[str, Any]:
+    """The attributes that a node states, by name; those left at the default are not among them."""
+    return {each.name: helper.get_attribute_value(each) for each in node.attribute}

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from export.rewrite import Rewrite
+from export.rewrite import Rewrite, attributes
 
 __all__ = ["split_convolutions"]
 
@@ -58,7 +58,7 @@ def _parts(graph: Rewrite, cut: onnx.NodeProto) -> list[_Part]:
     given = [graph.constant(name) for name in cut.input[1:]]
     numbers = [[] if each is None else each.tolist() for each in given]
     if cut.op_type == "Split" and numbers:
-        axis = next((each.i for each in cut.attribute if each.name == "axis"), 0)
+        axis = attributes(cut).get("axis", 0)
         stops = np.cumsum(numbers[0]).astype(int).tolist()
         if axis == _CHANNELS and len(stops) == len(cut.output):
             return [_Part(*each) for each in zip([0, *stops], stops, cut.output, strict=False)]
@@ -90,7 +90,7 @@ def _since_convolution(graph: Rewrite, tensor: str) -> list[onnx.NodeProto]:
 
 def _is_dense(graph: Rewrite, convolution: onnx.NodeProto) -> bool:
     """Whether every channel that goes in counts for every one that comes out, by constant weights."""
-    group = next((each.i for each in convolution.attribute if each.name == "group"), 1)
+    group = attributes(convolution).get("group", 1)
     return group == 1 and all(graph.constant(name) is not None for name in convolution.input[1:])
 
 

@@ -8,17 +8,21 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from edge.detector import Detector
 from edge.session import Session
 from export import graph as export_graph
+from export.calibrate import calibrate
 from export.channels_last import channels_last
 from export.detectors import build_detector
-from export.graph import prepare_model, to_onnx
+from export.graph import model_spec, prepare_model, save_graph, to_onnx
 from export.options import ExportOptions
 from export.quantize import to_int8
 from export.split import split_convolutions
+from export.stages import decoding_nodes
 
 SIDE = 64
 
@@ -90,6 +94,31 @@ def test_bytes_stay_channels_last(batch: int | str, tmp_path: Path) -> None:
 
 def test_an_enlargement_that_blends_pixels_stays() -> None:
     assert kinds(channels_last(quantised_neck("linear", 1)))["Resize"] == 1
+
+
+def test_an_end_to_end_head_is_quantised_up_to_its_decoding(tmp_path: Path) -> None:
+    detector = build_detector("yolo26n", "none", ["a", "b"], seed=0, activation="relu")
+    for module in detector.modules():
+        if isinstance(module, torch.nn.Conv2d):  # fresh weights let hardly anything through
+            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    model = prepare_model(detector, end2end=True)
+    graph = to_onnx(model, (SIDE, SIDE), ExportOptions())
+    save_graph(graph, model_spec(model, ("a", "b"), (SIDE, SIDE)).to_metadata(), tmp_path / "float.onnx")
+    picture = np.random.default_rng(6).integers(0, 255, (SIDE, SIDE, 3), np.uint8)
+    ranges = calibrate(Detector(tmp_path / "float.onnx", provider="cpu"), [picture], "minmax")
+    decoding = decoding_nodes(graph.graph)
+    plain = to_int8(graph, ranges, decoding)
+    changed = channels_last(plain)
+    onnx.checker.check_model(changed, full_check=True)
+    assert {"TopK", "Sigmoid"} <= {node.op_type for node in plain.graph.node if node.name in decoding}
+    assert kinds(changed)["MatMul"] == kinds(plain)["MatMul"] + 6  # boxes and classes at three strides
+    image = np.random.default_rng(7).random((1, 3, SIDE, SIDE), np.float32)
+    in_float, in_bytes, rewritten = (
+        np.sort(run(each, image, tmp_path)[0, :, 4]) for each in (graph, plain, changed)
+    )
+    assert in_float.std() > 0.3
+    np.testing.assert_allclose(in_bytes, in_float, atol=0.2)
+    np.testing.assert_allclose(rewritten, in_bytes, atol=1e-5)
 
 
 def quantised_neck(mode: str, batch: int | str) -> onnx.ModelProto:
