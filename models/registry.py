@@ -56,8 +56,8 @@ WEIGHTS: Mapping[str, Weights] = MappingProxyType(
         ),
         "nano": Weights(
             file="nano.safetensors",
-            sha256="5475ddd576657ce2d53ed1ecbce1c1b19644fd93d225a6f34107c1baef6f851e",
-            size=10_991_402,
+            sha256="5ee93db643c9bd968053e970a929f336fc0897a99543e47a5cebcfb08945e90a",
+            size=10_994_474,
             licence="Apache-2.0",
             source=_NANO,
         ),
@@ -70,8 +70,8 @@ WEIGHTS: Mapping[str, Weights] = MappingProxyType(
         ),
         "nano-decoder": Weights(
             file="nano_decoder.onnx",
-            sha256="177dbb5dc04522adde6656bf1aa70b0af971bacb992d8bee423008dd1b57adc9",
-            size=553_095,
+            sha256="d9108cf07d1b80102857b79515bf551a88bf687f78d5f574ae154c89962dd665",
+            size=555_551,
             licence="Apache-2.0",
             source=_NANO,
         ),

@@ -152,28 +152,37 @@ class MaskAppraiser(nn.Module):
     """What a look at a mask adds to its predicted IoU.
 
     segment-anything predicts it from one token, before there is a mask. Here the features inside of the mask,
-    those in a ring around it, its size and how sharp it is have a say too (the idea of Mask Scoring R-CNN,
-    Huang et al. 2019, arXiv:1903.00241). No gradient flows from here into the mask.
+    those in a ring around it, its size, how sharp it is and whether the other masks agree have a say too. The
+    idea is that of Mask Scoring R-CNN (Huang et al. 2019, arXiv:1903.00241). No gradient flows from here into
+    the mask.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, masks: int) -> None:
+        """Args:
+        masks: How many each prompt has, M.
+        """
         super().__init__()
         last = nn.Linear(EMBED_DIM, 1)
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
-        self.layers = nn.Sequential(nn.Linear(3 * EMBED_DIM + _S4_DIM + 3, EMBED_DIM), nn.ReLU(), last)
+        evidence = 3 * EMBED_DIM + _S4_DIM + 3 + 3 * masks
+        self.layers = nn.Sequential(nn.Linear(evidence, EMBED_DIM), nn.ReLU(), last)
 
-    def forward(self, masks: Tensor, tokens: Tensor, coarse: Tensor, fine: Tensor) -> Tensor:
+    def forward(
+        self, masks: Tensor, predicted: Tensor, tokens: Tensor, coarse: Tensor, fine: Tensor
+    ) -> Tensor:
         """Args:
             masks: (N, M, 4h, 4w) logits.
+            predicted: (N, M), IoU from the token.
             tokens: (N, M, EMBED_DIM), of each mask.
             coarse: (N, EMBED_DIM, h, w).
             fine: (N, _S4_DIM, 4h, 4w).
 
         Returns:
-            (N, M), to be added to the predicted IoU.
+            (N, M), to be added to `predicted`.
         """
-        logits, tokens, coarse, fine = (x.detach().float() for x in (masks, tokens, coarse, fine))
+        given = (masks, predicted, tokens, coarse, fine)
+        logits, predicted, tokens, coarse, fine = (x.detach().float() for x in given)
         inside = torch.sigmoid(logits)
         cells = F.avg_pool2d(inside, 4)
         ring = F.max_pool2d(cells, 3, stride=1, padding=1) - cells
@@ -181,7 +190,12 @@ class MaskAppraiser(nn.Module):
         size = inside.sum((2, 3))
         stability = torch.sigmoid(logits - 1).sum((2, 3)) / (torch.sigmoid(logits + 1).sum((2, 3)) + 1)
         certainty = inside.square().sum((2, 3)) / (size + 1)
-        evidence.append(torch.stack([torch.log(size + 1) / 8, stability, certainty], dim=-1))
+        log_size = torch.log(size + 1) / 8
+        evidence.append(torch.stack([log_size, stability, certainty], dim=-1))
+        common = inside.flatten(2) @ inside.flatten(2).transpose(1, 2)
+        agreement = common / (size[:, :, None] + size[:, None] - common + 1)
+        others = predicted[:, None].expand_as(agreement)
+        evidence += [agreement, log_size[:, None] - log_size[:, :, None], others]
         appraised: Tensor = self.layers(torch.cat(evidence, dim=-1)).squeeze(-1)
         return appraised
 
@@ -206,7 +220,7 @@ class NanoMaskDecoder(MaskDecoder):  # type: ignore[misc]
         )
         for mlp in self.output_hypernetworks_mlps:
             mlp.layers[-1] = nn.Linear(EMBED_DIM, _S4_DIM)
-        self.appraiser = MaskAppraiser()
+        self.appraiser = MaskAppraiser(self.num_mask_tokens)
 
     def predict_masks(
         self,
@@ -243,8 +257,8 @@ class NanoMaskDecoder(MaskDecoder):  # type: ignore[misc]
         mask_tokens = hidden[:, 1 : 1 + self.num_mask_tokens]
         weights = [mlp(mask_tokens[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)]
         masks = (torch.stack(weights, dim=1) @ fine.flatten(2)).view(count, -1, *fine.shape[-2:])
-        iou = self.iou_prediction_head(hidden[:, 0]) + self.appraiser(masks, mask_tokens, src, fine)
-        return masks, iou
+        predicted = self.iou_prediction_head(hidden[:, 0])
+        return masks, predicted + self.appraiser(masks, predicted, mask_tokens, src, fine)
 
 
 def build_nano(*, pretrained_backbone: bool = False) -> Nano:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -12,6 +14,7 @@ import torch
 from click.testing import CliRunner
 from pycocotools import mask as rle
 from safetensors.torch import load_file, save_file
+from torch.utils.data import DataLoader
 
 from labeling.sam import load
 from labeling.sam.evaluate import evaluate_segmenter
@@ -19,9 +22,9 @@ from labeling.sam.instances import read_folder
 from labeling.sam.nano import EMBED_DIM, build_nano
 from labeling.sam.onnx import OnnxNano
 from labeling.sam.recipe import __main__ as recipe
-from labeling.sam.recipe.__main__ import Stage, main
+from labeling.sam.recipe.__main__ import Stage, Trainer, main
 from labeling.sam.recipe.cutouts import write_cutouts
-from labeling.sam.recipe.data import PromptedCrops
+from labeling.sam.recipe.data import PromptedCrops, collate
 from labeling.sam.recipe.loss import prompt_loss
 from labeling.sam.recipe.ship import write_onnx
 from labeling.sam.weights import load_nano
@@ -60,8 +63,9 @@ def test_recipe_trains_stops_goes_on_and_ships(
     discs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stages = (
-        Stage(0.0, crop=64, batch=2, boxes=2, points=1),
-        Stage(0.5, crop=96, batch=1, boxes=1, points=2),
+        Stage(0.0, 0.4, crop=64, batch=2, boxes=2, points=1, learns="head"),
+        Stage(0.4, 0.8, crop=96, batch=1, boxes=1, points=2, learns="all"),
+        Stage(0.8, 1.0, crop=64, batch=1, boxes=1, points=2, learns="appraiser"),
     )
     monkeypatch.setattr(recipe, "_STAGES", stages)
     start = tmp_path / "start.safetensors"
@@ -96,6 +100,34 @@ def test_recipe_trains_stops_goes_on_and_ships(
     assert masks.dtype == np.bool_
     assert scores.dtype == np.float32
     assert segmenter.masks(points=np.empty((0, 2), dtype=np.float32))[0].shape == (0, 200, 300)
+
+
+@pytest.mark.parametrize(
+    ("learns", "moves", "stays"),
+    [
+        ("head", ("image_encoder.fuse", "mask_decoder.transformer"), ("image_encoder.backbone",)),
+        ("all", ("image_encoder.backbone.blocks.9", "mask_decoder"), ("image_encoder.backbone.blocks.6",)),
+        ("appraiser", ("mask_decoder.appraiser",), ("image_encoder", "mask_decoder.transformer")),
+    ],
+)
+def test_a_stage_moves_what_learns_in_it(
+    discs: Path,
+    tmp_path: Path,
+    learns: Literal["head", "all", "appraiser"],
+    moves: tuple[str, ...],
+    stays: tuple[str, ...],
+) -> None:
+    model = build_nano()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    trainer = Trainer(model, tmp_path, lr=1e-2, limit_s=3600)
+    trainer.step = 100  # far enough into the warm-up that weights move
+    crops = PromptedCrops([(read_folder(discs), 1.0)], [], crop=64, boxes=1, points=2, seed=1)
+    batches = DataLoader(list(islice(crops, 4)), batch_size=2, collate_fn=collate)  # type: ignore[arg-type]
+    trainer.fit(batches, Stage(0.0, 1.0, crop=64, batch=2, boxes=1, points=2, learns=learns))
+    moved = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    for part in moves:
+        assert any(name.startswith(part) for name in moved)
+    assert not any(name.startswith(stays) for name in moved)
 
 
 def test_crops_keep_prompts_on_their_masks(discs: Path) -> None:

@@ -1,7 +1,8 @@
 """Train `nano` within a time limit, and go on where an earlier run stopped.
 
 Crops grow with the time spent, from 256 px, which is quick, towards the 512 px of inference: attention that
-was learnt over few cells is thin over many. The deep half of the backbone joins late.
+was learnt over few cells is thin over many. The deep half of the backbone joins once the head has settled; at
+the end the head stands still, and what appraises its masks goes on learning.
 
     python -m labeling.sam.recipe --data coco=3 --data people --hours 1.5 -o OUT --check coco_val
 
@@ -15,7 +16,7 @@ import json
 import math
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import click
 import torch
@@ -35,23 +36,34 @@ from .loss import prompt_loss
 
 
 class Stage(NamedTuple):
-    """What a step consists of, from a share of the training time on."""
+    """What a step consists of, and what learns.
+
+    Attributes:
+        start, end: Shares of the training time.
+        crop: Side of the crops, px.
+        batch: Crops a step.
+        boxes, points: Prompts a crop.
+        learns: "head" is all but the backbone, "all" the backbone's deep half too. With "appraiser" the
+            averaged weights stand still and only the appraiser learns, to judge the masks that will ship.
+    """
 
     start: float
+    end: float
     crop: int
     batch: int
     boxes: int
     points: int
+    learns: Literal["head", "all", "appraiser"]
 
 
-# From which share of the time: side of the crops in px, crops a step, box prompts and point prompts a crop.
 _STAGES = (
-    Stage(0.0, crop=256, batch=8, boxes=4, points=4),
-    Stage(0.5, crop=384, batch=6, boxes=5, points=5),
+    Stage(0.0, 0.3, crop=256, batch=8, boxes=4, points=4, learns="head"),
+    Stage(0.3, 0.65, crop=256, batch=8, boxes=4, points=4, learns="all"),
+    Stage(0.65, 0.95, crop=384, batch=6, boxes=5, points=5, learns="all"),
+    Stage(0.95, 1.0, crop=512, batch=4, boxes=4, points=12, learns="appraiser"),
 )
-_BACKBONE_FROM = 0.6  # share of the time
 _BACKBONE_BLOCK = 7  # of the backbone, the first that learns: strides 16 and 32
-_BACKBONE_LR_SHARE = 0.05
+_BACKBONE_LR_SHARE = 0.15
 _EMA_DECAY = 0.999
 _WARM_UP_STEPS = 200
 _SAVE_EVERY_S = 240.0
@@ -90,9 +102,8 @@ def main(
     trainer = Trainer(model, out, lr=lr, limit_s=hours * 3600)
     folders = [_parse(text) for text in data]
     pasted = [read_folder(Path(text)) for text in cutouts]
-    ends = [stage.start for stage in _STAGES[1:]] + [1.0]
-    for stage, end in zip(_STAGES, ends, strict=True):
-        if trainer.progress < end:
+    for stage in _STAGES:
+        if trainer.progress < stage.end:
             crops = PromptedCrops(
                 folders,
                 pasted,
@@ -102,7 +113,7 @@ def main(
                 seed=seed + trainer.step,
             )
             loader = DataLoader(crops, batch_size=stage.batch, num_workers=workers, collate_fn=collate)
-            trainer.fit(loader, until=end)
+            trainer.fit(loader, stage)
     if check is not None:
         model.load_state_dict(trainer.average)
         scores = evaluate_segmenter(SamSegmenter(model.eval()), check)
@@ -132,17 +143,19 @@ class Trainer:
         """Share of the time that is spent."""
         return self.elapsed_s / self.limit_s
 
-    def fit(self, loader: DataLoader[Any], *, until: float = 1.0) -> None:
-        """Train until a share of the time is spent; save every few minutes and at the end."""
+    def fit(self, loader: DataLoader[Any], stage: Stage) -> None:
+        """Train until the stage's share of the time is spent; save every few minutes and at the end."""
         self.model.train()
+        self._hold_still(stage)
         before, began, saved = self.elapsed_s, time.monotonic(), time.monotonic()
         seen: list[tuple[float, float, float]] = []
         for batch in loader:
             self.elapsed_s = before + time.monotonic() - began
-            if self.progress >= until:
+            if self.progress >= stage.end:
                 break
-            self._schedule()
+            self._schedule(stage)
             seen.append(self._train_step(batch))
+            self._average(1.0 if stage.learns == "appraiser" else 1 - _EMA_DECAY)
             if self.step % 50 == 0:
                 self._log(seen)
                 seen = []
@@ -179,15 +192,22 @@ class Trainer:
         self.step, self.images = state["counters"]["step"], state["counters"]["images"]
         self.elapsed_s, self.history = state["counters"]["elapsed_s"], state["history"]
 
-    def _schedule(self) -> None:
-        """Warm up, then a half cosine to zero at the time limit; the deep half of the backbone joins late."""
+    def _hold_still(self, stage: Stage) -> None:
+        if stage.learns == "appraiser":
+            self.model.load_state_dict(self.average)
+        backbone = self.model.image_encoder.backbone
+        self.model.requires_grad_(stage.learns != "appraiser")
+        self.model.mask_decoder.appraiser.requires_grad_(True)
+        backbone.requires_grad_(False)
+        backbone.blocks[_BACKBONE_BLOCK:].requires_grad_(stage.learns == "all")
+
+    def _schedule(self, stage: Stage) -> None:
+        """Warm up, then a half cosine to zero: over the whole run, and once more for the appraiser alone."""
+        start, end = (stage.start, stage.end) if stage.learns == "appraiser" else (0.0, _STAGES[-1].start)
         warm = min(1.0, (self.step + 1) / _WARM_UP_STEPS)
-        decay = 0.5 * (1 + math.cos(math.pi * self.progress))
+        decay = 0.5 * (1 + math.cos(math.pi * (self.progress - start) / (end - start)))
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr * group["share"] * warm * decay
-        backbone = self.model.image_encoder.backbone
-        backbone.requires_grad_(False)
-        backbone.blocks[_BACKBONE_BLOCK:].requires_grad_(self.progress >= _BACKBONE_FROM)
 
     def _train_step(self, batch: dict[str, Tensor]) -> tuple[float, float, float]:
         batch = {k: v.to(self.model.device) for k, v in batch.items()}
@@ -201,13 +221,16 @@ class Trainer:
         self.optimizer.step()
         self.step += 1
         self.images += len(batch["image"])
-        decay = min(_EMA_DECAY, (1 + self.step) / (10 + self.step))
-        for name, value in self.model.state_dict().items():
-            if value.is_floating_point():
-                self.average[name].lerp_(value, 1 - decay)
         chosen = predicted.detach()[:, 1:].argmax(1, keepdim=True)
         point_iou = true_iou[:, 1:].gather(1, chosen)[~is_box]
         return loss.item(), true_iou[is_box, 0].mean().item(), point_iou.mean().item()
+
+    def _average(self, share: float) -> None:
+        """Draw the averaged weights towards the present ones, in full at the start of a run."""
+        share = max(share, 9 / (10 + self.step))
+        for name, value in self.model.state_dict().items():
+            if value.is_floating_point():
+                self.average[name].lerp_(value, share)
 
     def _log(self, seen: list[tuple[float, float, float]]) -> None:
         loss, box, point = (sum(values) / len(values) for values in zip(*seen, strict=True))
