@@ -14,7 +14,7 @@ from annotated_types import Len
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from edge.opencv import read_image
+from edge.opencv import require_image
 from labeling.yolo_boxes import read_yolo_boxes
 from models.boxes import clip_boxes, xywh_to_xyxy
 from models.errors import DataError, NoInputError
@@ -72,7 +72,7 @@ class ExemplarFrame:
 
     def image(self) -> NDArray[np.uint8]:
         """Decode the image, HxWx3 uint8 BGR."""
-        return _decoded(self.path)
+        return require_image(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Crop:
 
     def image(self) -> NDArray[np.uint8]:
         """Decode the image, HxWx3 uint8 BGR."""
-        return _decoded(self.path)
+        return require_image(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,13 +198,6 @@ def _frame(
                 f"lies outside the image of {width}x{height}"
             )
     return ExemplarFrame(frame.path, clipped, class_id)
-
-
-def _decoded(path: Path) -> NDArray[np.uint8]:
-    image = read_image(path)
-    if image is None:
-        raise DataError(f"{path}: not an image that can be read (corrupt or cut off)")
-    return image
 
 
 def _find(file_name: str, path: Path, frames_folder: Path) -> Path:

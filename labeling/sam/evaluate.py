@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as rle
 
+from edge.opencv import require_image
 from models.errors import DataError
 
 from . import Segmenter
@@ -64,10 +65,7 @@ def evaluate_segmenter(segmenter: Segmenter, folder: Path, *, limit: int | None 
         truth = [mask for mask in truth if mask.sum() * scale**2 >= _MIN_AREA_PX]
         if not truth:
             continue
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if image is None:
-            raise DataError(f"{path}: cannot be read as an image")
-        segmenter.set_image(image)
+        segmenter.set_image(require_image(path))
         boxes = np.array([_box(mask) for mask in truth], dtype=np.float32)
         by_box, box_scores = segmenter.masks(boxes=boxes)
         by_point, point_scores = segmenter.masks(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -14,7 +13,7 @@ import torch
 from pycocotools import mask as rle
 from torch.utils.data import IterableDataset
 
-from models.errors import DataError
+from edge.opencv import require_image
 
 from ..instances import Folder
 from ..nano import IMAGE_SIZE, STRIDE
@@ -85,7 +84,7 @@ class PromptedCrops(IterableDataset[Sample]):
                 yield sample
 
     def _draw(self, folder: Folder, index: int, rng: np.random.Generator) -> Sample | None:
-        image = _read(folder.paths[index])
+        image = require_image(folder.paths[index])
         instances = folder.instances[index]
         # The anchor makes sure that the crop shows something; a few neighbours come along.
         chosen = rng.permutation(len(instances))[: self.boxes + self.points + 4]
@@ -134,7 +133,7 @@ class PromptedCrops(IterableDataset[Sample]):
         mask = _warp(mask, window, self.crop, cv2.INTER_LINEAR)
         if not _MIN_AREA_PX <= mask.sum() <= _MOST_PASTED * mask.size:
             return image, masks
-        other = _colour(_warp(_read(folder.paths[index]), window, self.crop, cv2.INTER_LINEAR), rng)
+        other = _colour(_warp(require_image(folder.paths[index]), window, self.crop, cv2.INTER_LINEAR), rng)
         soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.8)[..., None]
         pasted = (soft * other + (1 - soft) * image).astype(np.uint8)
         return pasted, np.concatenate([masks * (mask == 0), mask[None]])
@@ -147,13 +146,6 @@ def collate(samples: list[Sample]) -> dict[str, torch.Tensor]:
     """Stack samples into one batch of tensors, keyed by field."""
     fields = Sample.__slots__
     return {name: torch.from_numpy(np.stack([getattr(s, name) for s in samples])) for name in fields}
-
-
-def _read(path: Path) -> npt.NDArray[np.uint8]:
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise DataError(f"{path}: cannot be read as an image")
-    return np.asarray(image, dtype=np.uint8)
 
 
 def _window(
