@@ -70,7 +70,7 @@ class FrameWriter:
         self._created = not folder.exists()
         if not self._created and not goes_on and (not folder.is_dir() or any(folder.iterdir())):
             raise DataError(f"{folder}: expected a new or empty folder for the frames; name another")
-        self._taken = {Path(entry.file).stem for entry in read_frames(folder)} if goes_on else set()
+        self._taken = {Path(entry.file).stem for entry in _listed(path)} if goes_on else set()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if goes_on:
@@ -124,7 +124,7 @@ class SourceClock:
         source: Whose frames will be asked about, from its first on.
         """
         self._source = source
-        self._first: Frame | None = None
+        self._began_at: float | None = None
 
     def time_s(self, frame: Frame) -> float:
         """Args:
@@ -134,8 +134,9 @@ class SourceClock:
             Seconds; NaN where nobody knows: a folder of images has an order and no times.
         """
         if self._source.live:
-            self._first = self._first or frame
-            return frame.captured_at - self._first.captured_at
+            if self._began_at is None:
+                self._began_at = frame.captured_at
+            return frame.captured_at - self._began_at
         return frame.index / self._source.fps if self._source.fps else math.nan
 
 

@@ -71,6 +71,13 @@ def test_frames_are_added_after_half_a_line(tmp_path: Path) -> None:
     assert [entry.file for entry in read_frames(tmp_path)] == ["a.jpg", "a-2.jpg"]
 
 
+def test_frames_are_added_to_a_list_that_was_killed_before_its_first(tmp_path: Path) -> None:
+    (tmp_path / "frames.jsonl").touch()
+    with FrameWriter(tmp_path, append=True) as writer:
+        writer.add(np.zeros((8, 8, 3), np.uint8), FrameEntry("a.jpg", "cam", 0))
+    assert [entry.file for entry in read_frames(tmp_path)] == ["a.jpg"]
+
+
 def test_a_run_without_a_frame_leaves_a_folder_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "frames.jsonl").write_text(LINE)
     with FrameWriter(tmp_path, append=True):
