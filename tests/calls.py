@@ -1,7 +1,9 @@
-"""How calls of the command line end."""
+"""Calls of the command line, and how they end."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass
 
 
@@ -12,3 +14,9 @@ class Outcome:
     code: int
     out: str
     err: str
+
+
+def edgeloop(*words: object, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
+    """Call `edgeloop` in a process of its own."""
+    command = [sys.executable, "-m", "edge", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout_s)

@@ -11,14 +11,11 @@ from pathlib import Path
 import cv2
 import pytest
 
-from tests.calls import Outcome
-
-BENCH = [sys.executable, "-m", "edge", "bench"]
+from tests.calls import Outcome, edgeloop
 
 
 def bench(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [*BENCH, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=90)
+    return edgeloop("bench", *arguments, timeout_s=90)
 
 
 def test_the_report_adds_up(block_model: Path, clip: Path) -> None:

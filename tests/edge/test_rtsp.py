@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -19,6 +18,7 @@ import pytest
 
 from edge.sources import LivePolicy, open_source, stream
 from models.errors import UnavailableError
+from tests.calls import edgeloop
 
 DEBIAN_PYTHON = Path("/usr/bin/python3")
 SERVER = Path(__file__).with_name("rtsp_server.py")
@@ -68,8 +68,7 @@ def test_a_camera_is_live_and_its_picture_moves(port: int) -> None:
 
 def test_the_whole_loop_on_a_camera(port: int, block_model: Path) -> None:
     with camera(port) as address:
-        command = [sys.executable, "-m", "edge", "run", block_model, address, "--json", "--max-frames", "10"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        done = edgeloop("run", block_model, address, "--json", "--max-frames", 10)
     assert done.returncode == 0, done.stderr
     assert [json.loads(line)["source"] for line in done.stdout.splitlines()] == [address] * 10
 

@@ -13,14 +13,13 @@ import cv2
 import pytest
 
 from tests.blocks import block_box
-from tests.calls import Outcome
+from tests.calls import Outcome, edgeloop
 
 RUN = [sys.executable, "-m", "edge", "run"]
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [*RUN, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return edgeloop("run", *arguments)
 
 
 def frame_count(video: Path) -> int:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from edge.sinks.unsure import UnsureFrames
 from edge.sources import Source, open_source
 from models.detections import Detections
 from tests.blocks import draw_block
+from tests.calls import edgeloop
 
 THRESHOLD = 0.4
 SURE, UNSURE = 0.9, 0.5
@@ -130,9 +129,8 @@ def test_a_run_keeps_the_frame_that_the_model_missed(block_model: Path, tmp_path
         block = draw_block(5)
         writer.write(block if index != 12 else np.zeros_like(block))
     writer.release()
-    command = [sys.executable, "-m", "edge", "run", str(block_model), str(clip)]
-    command += ["--unsure", str(tmp_path / "frames"), "--unsure-every", "1"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    command = ("run", block_model, clip, "--unsure", tmp_path / "frames", "--unsure-every", 1)
+    done = edgeloop(*command)
     assert done.returncode == 0, done.stderr
     assert f"{tmp_path / 'frames'}: 1 frames on which the model was unsure" in done.stderr
     (line,) = (tmp_path / "frames" / "frames.jsonl").read_text().splitlines()
@@ -143,7 +141,7 @@ def test_a_run_keeps_the_frame_that_the_model_missed(block_model: Path, tmp_path
         "time_s": 1.2,
         "wall_time": None,
     }
-    again = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    again = edgeloop(*command)
     assert again.returncode == 0, again.stderr
     entries = read_frames(tmp_path / "frames")
     assert [entry.file for entry in entries] == ["clip_000012.jpg", "clip_000012-2.jpg"]
@@ -152,8 +150,7 @@ def test_a_run_keeps_the_frame_that_the_model_missed(block_model: Path, tmp_path
 
 def test_a_folder_of_something_else_is_left_alone(block_model: Path, clip: Path, tmp_path: Path) -> None:
     (tmp_path / "holiday.jpg").touch()
-    command = [sys.executable, "-m", "edge", "run", str(block_model), str(clip), "--unsure", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = edgeloop("run", block_model, clip, "--unsure", tmp_path)
     assert done.returncode == 65
     assert "expected a new or empty folder" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["holiday.jpg"]
