@@ -3,7 +3,8 @@
 For each dataset and each of DETECTORS: `edgeloop train` and `edgeloop export --precision auto`, timed
 together, and what the gate found out about each precision. Then the bundle that left runs in turns with the
 same detector in float32, and with yolo26n in float32 with SiLU as torch's exporter writes it (random weights:
-time does not depend on them). Processor time bears a busy machine better than the clock.
+time does not depend on them), by the clock and in both ways in which `edgeloop run` does: a camera's image on
+all cores, and footage's images at the same time, one on each core.
 
 What OUT holds already is not made again: an interrupted call goes on, a trained run that lies there under its
 name (street-416-yolo26n-relu) is taken, and a call that finds everything times it, which takes a minute.
@@ -16,15 +17,18 @@ import json
 import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from activation import time_ms, write_model
+from activation import write_model
+from numpy.typing import NDArray
 
 from edge.demo.verbs import call_verb
-from edge.session import Session
+from edge.session import Session, physical_cores
 from edge.table import table
 from export.onnx import export
 from export.options import ExportOptions, Precision
@@ -39,10 +43,10 @@ END_TO_END = {"yolo26n-relu"}
 """Those with a second head, which needs no NMS: they are exported with it as well."""
 
 INFERENCES = 5
-"""Of each model in each turn."""
+"""Of each model in each turn, on each core."""
 
 Times = tuple[float, float]
-"""Of one inference by the clock and of the processor: ms, or multiples of another model's."""
+"""Of an image on all cores, and for each image where every core has its own: ms, or multiples of another's."""
 
 
 @dataclass(frozen=True)
@@ -120,27 +124,43 @@ def _time(made: Sequence[Exported], size: int, turns: int, out: Path) -> Iterato
     image = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
     silu = write_model(out, "silu", image)
     paths = [silu, *(path for one in made for path in (one.bundle, one.in_float))]
-    sessions = {path: Session(path, provider="cpu") for path in paths}
+    cores = physical_cores()
+    sessions = {
+        path: [Session(path, provider="cpu", threads=threads) for threads in (cores, 1)] for path in paths
+    }
     times: dict[Path, list[Times]] = {path: [] for path in paths}
-    for _ in range(turns):
-        for path, session in sessions.items():
-            session.run(image.numpy())  # the one before has taken the caches
-            times[path].append(time_ms(session, image.numpy(), INFERENCES))
+    with ThreadPoolExecutor(cores) as workers:
+        for _ in range(turns):
+            for path, (on_all, on_one) in sessions.items():
+                times[path].append(
+                    (
+                        _time_ms([on_all], image.numpy(), workers),
+                        _time_ms([on_one] * cores, image.numpy(), workers),
+                    )
+                )
     for one in made:
         yield _ratios(times[one.in_float], times[one.bundle]), _ratios(times[silu], times[one.bundle])
 
 
+def _time_ms(sessions: Sequence[Session], image: NDArray[np.float32], workers: Executor) -> float:
+    """Milliseconds for each image, one at a time in each of these sessions and all of them at once."""
+    list(workers.map(lambda session: session.run(image), sessions))  # the model before has taken the caches
+    began = time.perf_counter()
+    list(workers.map(lambda session: [session.run(image) for _ in range(INFERENCES)], sessions))
+    return (time.perf_counter() - began) * 1e3 / (INFERENCES * len(sessions))
+
+
 def _ratios(some: Sequence[Times], others: Sequence[Times]) -> Times:
     pairs = list(zip(some, others, strict=True))
-    clock = statistics.median(one / other for (one, _), (other, _) in pairs)
-    return clock, statistics.median(one / other for (_, one), (_, other) in pairs)
+    alone, together = (statistics.median(one[way] / other[way] for one, other in pairs) for way in (0, 1))
+    return alone, together
 
 
 def _print(made: Sequence[Exported], ratios: Mapping[Path, tuple[Times, Times]]) -> None:
     header = ("detector", "precision", "mAP50-95", "torch's", "repeated", "fp32 over", "SiLU over", "gate")
     sections = [[_row(one, found, ratios[one.bundle]) for found in one.gate["precisions"]] for one in made]
     print(table("<<>>>>><", header, *sections))
-    print("fp32 and SiLU over the bundle: time by the clock (of the processor)")
+    print("fp32 and SiLU over the bundle: time of one image on all cores (with an image on each core)")
     for one in made:
         if one.seconds is not None:
             print(f"{one.bundle.stem}: training, export and gate took {one.seconds:.0f} s")
@@ -148,7 +168,7 @@ def _print(made: Sequence[Exported], ratios: Mapping[Path, tuple[Times, Times]])
 
 def _row(one: Exported, found: Mapping[str, Any], ratios: tuple[Times, Times]) -> tuple[str, ...]:
     left = found["precision"] == one.gate["precision"]
-    over_fp32, over_silu = (f"{clock:.2f} ({processor:.2f})" if left else "" for clock, processor in ratios)
+    over_fp32, over_silu = (f"{alone:.2f} ({together:.2f})" if left else "" for alone, together in ratios)
     return (
         one.bundle.stem,
         found["precision"],
