@@ -8,13 +8,18 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready-$(shell cat requirements/dev.txt pyproject.toml | cksum | cut -d' ' -f1)
 OUT ?= demo-out
 
-.PHONY: demo test lint requirements clean
+.PHONY: demo test test-openvino lint requirements clean
 
 demo: $(READY)
 	$(BIN)/edgeloop demo --out $(OUT) --overwrite
 
 test: $(READY) lint
 	$(BIN)/python -m pytest
+
+# OpenVINO comes as another build of onnxruntime (x86 only): for these tests it stands in front of the usual one.
+test-openvino: $(READY)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --target $(VENV)/openvino --require-hashes -r requirements/openvino.txt
+	PYTHONPATH=$(CURDIR)/$(VENV)/openvino $(BIN)/python -m pytest -k openvino tests/edge tests/export
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -37,6 +42,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 requirements: $(READY)
 	echo 'uv' | $(UV_COMPILE) - -o requirements/uv.txt
 	$(UV_COMPILE) pyproject.toml -o requirements/runtime.txt
+	echo 'onnxruntime-openvino' | $(UV_COMPILE) --no-deps - -o requirements/openvino.txt
 	$(UV_COMPILE) pyproject.toml --extra all --extra dev -o requirements/dev.txt
 
 clean:

@@ -9,5 +9,5 @@ from edge.providers import PROVIDERS
 
 needs_openvino = pytest.mark.skipif(
     PROVIDERS["openvino"] not in ort.get_available_providers(),
-    reason="no OpenVINO in this onnxruntime: pip install onnxruntime-openvino in place of onnxruntime",
+    reason="no OpenVINO in this onnxruntime: `make test-openvino` runs these",
 )
