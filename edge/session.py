@@ -148,7 +148,8 @@ def _options(threads: int | None, *, bare: bool) -> ort.SessionOptions:
         return options
     # Threads and graph optimisation are not chosen by measuring at start. Over yolo26n, the demo's detector
     # and NanoDet, all optimisations were never slower and up to 2.5 times as fast as fewer; one thread a core
-    # lost to fewer by no more than the noise of a busy machine, in which such a measurement would drown.
+    # is up to 1.5 times as fast as a single one, and where a model is so small that the second wakes too late
+    # (320 px, a camera's pauses between), 10 to 20 % slower: less than a measurement on a busy machine tells.
     options.intra_op_num_threads = threads or physical_cores()
     options.inter_op_num_threads = 1
     # The arena alone, without plans made ahead: one reserves the most that an inference needs in one piece,
