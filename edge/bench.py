@@ -27,12 +27,13 @@ from numpy.typing import NDArray
 
 from edge import pipeline
 from edge.detector import Detector
+from edge.footage import is_footage
 from edge.metrics import Meter, Percentiles, RunSummary, peak_memory_mb
 from edge.opencv import open_writer
 from edge.peer import Fresh, find_peer, run_peer
 from edge.session import Session
 from edge.sinks import JsonLines
-from edge.sources import is_footage, open_source
+from edge.sources import open_source
 from models.errors import DataError, EdgeloopError, UnavailableError, UsageError
 
 __all__ = ["PEER_TURNS", "Against", "BenchReport", "Turn", "bench"]

@@ -5,21 +5,26 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.preprocess import InputBuffer
 from edge.providers import Placement
 from edge.session import Session, physical_cores
 from models.boxes import clip_boxes
 from models.detections import Detections
 from models.errors import DataError, ModelError, UsageError
 from models.heads import decode
-from models.letterbox import Letterbox
-from models.spec import ModelSpec, SpecOverrides
+
+if TYPE_CHECKING:
+    from edge.preprocess import InputBuffer
+    from models.letterbox import Letterbox
+    from models.spec import ModelSpec, SpecOverrides
 
 __all__ = ["Detector", "Prepared", "read_spec"]
 
@@ -80,17 +85,24 @@ class Detector:
             UsageError: there is no provider of this name, or the confidence lies outside [0, 1].
             UnavailableError: the provider that was asked for does not work here, or not for all of the model.
         """
-        overrides = overrides or SpecOverrides()
-        if confidence is not None:
-            if not 0 <= confidence <= 1:
-                raise UsageError(f"confidence {confidence}: expected 0 to 1")
-            overrides = SpecOverrides(confidence=float(confidence)).over(overrides)
+        if confidence is not None and not 0 <= confidence <= 1:
+            raise UsageError(f"confidence {confidence}: expected 0 to 1")
         # Two threads that work on one image wait for each other at every layer; on an image each they do not.
         # An accelerator takes one image at a time, and the next is prepared meanwhile.
         self.parallel = min(physical_cores(), _MOST_PARALLEL) if throughput else 1
         threads = threads or max(physical_cores() // self.parallel, 1)
-        self._session = Session(Path(path), provider=provider, allow_cpu=allow_cpu, threads=threads)
-        self._spec = read_spec(self._session, overrides)
+        with ThreadPoolExecutor(1, "load") as loader:
+            # onnxruntime builds a session without Python's lock. What brings OpenCV and pydantic, as long to
+            # load as most models, is imported meanwhile, and for that reason nowhere above.
+            loading = loader.submit(
+                Session, Path(path), provider=provider, allow_cpu=allow_cpu, threads=threads
+            )
+            from edge.preprocess import InputBuffer
+            from models.spec import SpecOverrides
+        self._session = loading.result()
+        said = SpecOverrides(confidence=None if confidence is None else float(confidence))
+        self._spec = read_spec(self._session, said.over(overrides or SpecOverrides()))
+        self._new_buffer = partial(InputBuffer, self._spec)
         self._own = threading.local()
 
     @property
@@ -153,20 +165,12 @@ class Detector:
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
             raise DataError(f"expected an image (H, W, 3) uint8, got {image.shape} {image.dtype}")
-        height, width = image.shape[:2]
-        letterbox = Letterbox.fit(
-            (width, height),
-            self._spec.input_size,
-            centered=self._spec.centered,
-            stretched=self._spec.stretched,
-            pad_value=self._spec.pad_value,
-        )
-        return Prepared(self._buffer().fill(image, letterbox), letterbox)
+        return Prepared(*self._buffer().fill(image))
 
     def _buffer(self) -> InputBuffer:
         """The buffer of this thread."""
         if not hasattr(self._own, "buffer"):
-            self._own.buffer = InputBuffer(self._spec)
+            self._own.buffer = self._new_buffer()
         buffer: InputBuffer = self._own.buffer
         return buffer
 
@@ -230,6 +234,8 @@ def read_spec(session: Session, overrides: SpecOverrides) -> ModelSpec:
     Raises:
         ModelError: the model is of another kind, contradicts itself, or does not say enough.
     """
+    from models.spec import ModelSpec
+
     try:
         return ModelSpec.from_metadata(session.metadata, session.inputs, session.outputs, overrides)
     except ModelError as error:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +15,30 @@ from models.spec import ModelSpec
 __all__ = ["InputBuffer"]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Places:
+    """Where each step writes an image of one size.
+
+    Attributes:
+        letterbox: of that size.
+        resized: uint8 HxWx3 BGR.
+        planes: `pixels` by channel, in the order of `resized`; none where the model takes them interleaved.
+        pixels: uint8, in the layout and colour of the model.
+        inside: the part of the tensor that is not fill; None where `pixels` is that part itself.
+    """
+
+    letterbox: Letterbox
+    resized: NDArray[np.uint8]
+    planes: Sequence[NDArray[np.uint8]]
+    pixels: NDArray[np.uint8]
+    inside: NDArray[np.generic] | None
+
+
 class InputBuffer:
     """Memory for one input tensor of a model.
+
+    Images of one source are of one size, so the letterbox is worked out and its fill written when the size
+    changes, and each image costs what its own pixels cost.
 
     Attributes:
         tensor: (1, 3, H, W) or (1, H, W, 3) in the dtype of the model's input.
@@ -26,61 +51,69 @@ class InputBuffer:
             spec: the model.
         """
         width, height = spec.input_size
-        shape = (1, 3, height, width) if spec.layout == "NCHW" else (1, height, width, 3)
+        planar = spec.layout == "NCHW"
+        shape = (1, 3, height, width) if planar else (1, height, width, 3)
         self.tensor: NDArray[np.generic] = np.zeros(shape, spec.dtype)
         self._spec = spec
-        # (pixel / scale - mean) / std in one subtraction and one division, by channel.
-        self._divisors = np.float32(spec.scale) * np.asarray(spec.std, np.float32)
-        self._means = np.float32(spec.scale) * np.asarray(spec.mean, np.float32)
-        # Bytes that go in as they are need no second copy: the image is drawn into the tensor itself.
-        as_is = self.tensor.dtype == np.uint8
-        nhwc = spec.layout == "NHWC"
-        self._canvas = self.tensor[0] if as_is and nhwc else np.empty((height, width, 3), np.uint8)
-        self._planes = list(self.tensor[0] if as_is and not nhwc else np.empty((3, height, width), np.uint8))
+        # (pixel / scale - mean) / std in one subtraction and one division, by channel. Dividing by the same
+        # float32 as training did, and not multiplying by its inverse, keeps every value equal to the last bit.
+        channels = (3, 1, 1) if planar else (3,)
+        self._divisors = (np.float32(spec.scale) * np.asarray(spec.std, np.float32)).reshape(channels)
+        self._means = (np.float32(spec.scale) * np.asarray(spec.mean, np.float32)).reshape(channels)
+        self._centres = bool(self._means.any())
+        self._places: _Places | None = None
 
-    def fill(self, image: NDArray[np.uint8], letterbox: Letterbox) -> NDArray[np.generic]:
+    def fill(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.generic], Letterbox]:
         """Write an image into the tensor, letterboxed, in the colour, layout and scale that the model takes.
 
         Args:
-            image: uint8 HxWx3 BGR of the letterbox's source size.
-            letterbox: into the model's input size.
+            image: uint8 HxWx3 BGR.
 
         Returns:
-            `tensor`.
+            `tensor`, and the way back to the image.
         """
-        letterbox.apply(image, self._canvas)
-        if self._spec.layout == "NHWC":
-            self._fill_pixels()
+        height, width = image.shape[:2]
+        places = self._places
+        if places is None or places.letterbox.source_size != (width, height):
+            places = self._places = self._lay_out((width, height))
+        places.letterbox.resize(image, places.resized)
+        if places.planes:
+            cv2.split(places.resized, places.planes)
+        elif self._spec.color == "RGB":
+            cv2.cvtColor(places.resized, cv2.COLOR_BGR2RGB, dst=places.resized)
+        if places.inside is not None:
+            self._normalise(places.pixels, places.inside)
+        return self.tensor, places.letterbox
+
+    def _lay_out(self, source_size: tuple[int, int]) -> _Places:
+        """Write the fill around images of one size, and find the places of their pixels."""
+        spec = self._spec
+        letterbox = Letterbox.fit(
+            source_size,
+            spec.input_size,
+            centered=spec.centered,
+            stretched=spec.stretched,
+            pad_value=spec.pad_value,
+        )
+        (left, top), (width, height) = letterbox.offset, letterbox.resized_size
+        rows, columns = slice(top, top + height), slice(left, left + width)
+        planar = spec.layout == "NCHW"
+        inside = self.tensor[0, :, rows, columns] if planar else self.tensor[0, rows, columns]
+        fill = np.full(self._means.shape, spec.pad_value, np.uint8)
+        # Bytes that go in as they are need no second copy: the image is drawn into the tensor itself.
+        as_is = spec.dtype == "uint8"
+        if as_is:
+            self.tensor[:] = fill
         else:
-            self._fill_planes()
-        return self.tensor
+            self._normalise(fill, self.tensor[0])
+        pixels = inside.view(np.uint8) if as_is else np.empty(inside.shape, np.uint8)
+        # Splitting the bytes first lets the division run along memory.
+        resized = np.empty((height, width, 3), np.uint8) if planar else pixels
+        planes = list(pixels[::-1] if spec.color == "RGB" else pixels) if planar else []
+        return _Places(letterbox, resized, planes, pixels, None if as_is else inside)
 
-    def _fill_pixels(self) -> None:
-        if self._spec.color == "RGB":
-            cv2.cvtColor(self._canvas, cv2.COLOR_BGR2RGB, dst=self._canvas)
-        if self.tensor.dtype != np.uint8:
-            _normalise(self._canvas, self._means, self._divisors, self.tensor[0])
-
-    def _fill_planes(self) -> None:
-        # Splitting the bytes first lets the division run along memory; dividing by the same float32 as
-        # training did, and not multiplying by its inverse, keeps every value equal to the last bit.
-        planes = self._planes[::-1] if self._spec.color == "RGB" else self._planes
-        cv2.split(self._canvas, planes)
-        if self.tensor.dtype != np.uint8:
-            for plane, mean, divisor, target in zip(
-                self._planes, self._means, self._divisors, self.tensor[0], strict=True
-            ):
-                _normalise(plane, mean, divisor, target)
-
-
-def _normalise(
-    pixels: NDArray[np.uint8],
-    mean: NDArray[np.float32] | np.float32,
-    divisor: NDArray[np.float32] | np.float32,
-    out: NDArray[np.generic],
-) -> None:
-    if not np.any(mean):
-        np.divide(pixels, divisor, out=out, casting="same_kind")
-        return
-    np.subtract(pixels, mean, out=out, casting="same_kind")
-    np.divide(out, divisor, out=out, casting="same_kind")
+    def _normalise(self, pixels: NDArray[np.generic], out: NDArray[np.generic]) -> None:
+        if self._centres:
+            np.subtract(pixels, self._means, out=out, casting="same_kind")
+            pixels = out
+        np.divide(pixels, self._divisors, out=out, casting="same_kind")

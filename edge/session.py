@@ -17,7 +17,7 @@ from edge.hardware import usable_cores
 from edge.providers import first_line, open_session
 from models.errors import ModelError, NoInputError
 from models.onnx_bytes import check_seal
-from models.spec import TensorInfo
+from models.tensor_info import TensorInfo
 
 __all__ = ["Session", "physical_cores"]
 

@@ -84,22 +84,35 @@ class Letterbox:
         Raises:
             ValueError: `image` or `out` has another size, shape or dtype than this map is for.
         """
-        (source_w, source_h), (model_w, model_h) = self.source_size, self.model_size
+        model_w, model_h = self.model_size
         if out is None:
             out = np.empty((model_h, model_w, 3), np.uint8)
-        _check("image", image, (source_h, source_w, 3))
         _check("out", out, (model_h, model_w, 3))
         (left, top), (width, height) = self.offset, self.resized_size
-        inside = out[top : top + height, left : left + width]
-        if self.source_size == self.resized_size:
-            inside[...] = image
-        else:
-            cv2.resize(image, self.resized_size, dst=inside, interpolation=cv2.INTER_LINEAR)
+        self.resize(image, out[top : top + height, left : left + width])
         out[:top] = self.pad_value
         out[top + height :] = self.pad_value
         out[top : top + height, :left] = self.pad_value
         out[top : top + height, left + width :] = self.pad_value
         return out
+
+    def resize(self, image: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+        """Scale an image to the size that it takes up inside the model's input.
+
+        Args:
+            image: uint8 HxWx3 of `source_size`, any order of channels.
+            out: uint8 HxWx3 of `resized_size` to write into; rows may lie apart.
+
+        Raises:
+            ValueError: `image` or `out` has another size, shape or dtype than this map is for.
+        """
+        (source_w, source_h), (width, height) = self.source_size, self.resized_size
+        _check("image", image, (source_h, source_w, 3))
+        _check("out", out, (height, width, 3))
+        if self.source_size == self.resized_size:
+            out[...] = image
+        else:
+            cv2.resize(image, self.resized_size, dst=out, interpolation=cv2.INTER_LINEAR)
 
     def to_source(self, boxes_model: NDArray[np.floating]) -> NDArray[np.float32]:
         """Boxes in the model's input to boxes in the source image. Not clipped.
@@ -133,4 +146,4 @@ class Letterbox:
 
 def _check(name: str, image: NDArray[np.uint8], shape: tuple[int, int, int]) -> None:
     if image.shape != shape or image.dtype != np.uint8:
-        raise ValueError(f"Letterbox.apply: expected {name} uint8 {shape}, got {image.dtype} {image.shape}")
+        raise ValueError(f"Letterbox: expected {name} uint8 {shape}, got {image.dtype} {image.shape}")

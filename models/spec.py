@@ -26,9 +26,10 @@ from models.facts import (
 )
 from models.heads import HEADS, Head
 from models.metadata import facts_from_metadata
-from models.tensors import TensorInfo, check_output, facts_from_input, head_from_output
+from models.tensor_info import TensorInfo
+from models.tensors import check_output, facts_from_input, head_from_output
 
-__all__ = ["ModelSpec", "SpecOverrides", "TensorInfo"]
+__all__ = ["ModelSpec", "SpecOverrides"]
 
 # How the families prepare an image and which thresholds their own tools start with.
 _ULTRALYTICS = SpecOverrides(

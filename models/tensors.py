@@ -3,36 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from models.errors import ModelError
 from models.facts import MAX_SIDE, MIN_SIDE, Dtype, Layout, SpecOverrides
 from models.heads import Head, cell_count, fastestdet, nanodet
-from models.literals import shorten
+from models.tensor_info import TensorInfo
 
-__all__ = ["TensorInfo", "check_output", "facts_from_input", "head_from_output"]
+__all__ = ["check_output", "facts_from_input", "head_from_output"]
 
 _INPUT_DTYPES: dict[str, Dtype] = {"float32": "float32", "float16": "float16", "uint8": "uint8"}
 _OUTPUT_DTYPES = ("float32", "float16")
-
-
-@dataclass(frozen=True, slots=True)
-class TensorInfo:
-    """One input or output of a model.
-
-    Attributes:
-        name: as the graph calls it.
-        shape: sizes of the axes, None for one that is decided at run time.
-        dtype: as numpy calls it.
-    """
-
-    name: str
-    shape: tuple[int | None, ...]
-    dtype: str
-
-    def __str__(self) -> str:
-        axes = ", ".join("?" if side is None else str(side) for side in self.shape)
-        return f"{shorten(self.name)} {self.dtype} ({axes})"
 
 
 def facts_from_input(inputs: Sequence[TensorInfo]) -> SpecOverrides:

@@ -6,15 +6,17 @@ import re
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from edge.commands.finite import FiniteRange
 from edge.providers import PROVIDERS
-from models.facts import MAX_SIDE, MIN_SIDE, Color, SpecOverrides
 from models.heads import HEADS, Head
 from models.literals import read_names
+
+if TYPE_CHECKING:
+    from models.facts import Color, SpecOverrides
 
 __all__ = ["model_options", "placement_options"]
 
@@ -26,7 +28,8 @@ def model_options(command: Callable[..., R]) -> Callable[..., R]:
 
     Args:
         command: takes the keyword arguments `provider` (str), `allow_cpu` (bool), `confidence` (float or
-            None) and `overrides` (SpecOverrides), as `edge.detector.Detector` does, beside its own.
+            None) and `overrides` (SpecOverrides, None where nothing is stated), as `edge.detector.Detector` does,
+            beside its own.
 
     Returns:
         The command with the options `--provider`, `--allow-cpu`, `--confidence`, `--iou`, and those that
@@ -46,7 +49,7 @@ def model_options(command: Callable[..., R]) -> Callable[..., R]:
         iou: float | None,
         **kwargs: object,
     ) -> R:
-        overrides = SpecOverrides(
+        overrides = _overrides(
             head=head,
             names=None if names is None else read_names(names),
             input_size=input_size,
@@ -78,10 +81,20 @@ def placement_options(command: Callable[..., R]) -> Callable[..., R]:
     return command
 
 
+def _overrides(**facts: object) -> SpecOverrides | None:
+    if all(fact is None for fact in facts.values()):
+        return None
+    from models.facts import SpecOverrides  # brings pydantic, which loads beside the model where it can
+
+    return SpecOverrides.model_validate(facts)
+
+
 def _size(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[int, int] | None:
     """WIDTHxHEIGHT in pixels, or one number for a square."""
     if value is None:
         return None
+    from models.facts import MAX_SIDE, MIN_SIDE
+
     match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", value)
     size = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
     if not all(MIN_SIDE <= side <= MAX_SIDE for side in size):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from edge.footage import CAMERA
 from edge.sources.absent import AbsentSource
 from edge.sources.images import ImageFiles, is_image, open_folder, open_glob
 from edge.sources.live import LivePolicy
@@ -13,9 +14,7 @@ from edge.sources.stream import masked, open_address, open_camera
 from edge.sources.video import open_video
 from models.errors import NoInputError, UnavailableError
 
-__all__ = ["LivePolicy", "Source", "is_footage", "open_source", "open_source_or_absent"]
-
-CAMERA = re.compile(r"(?:/dev/video)?(\d+)")
+__all__ = ["LivePolicy", "Source", "open_source", "open_source_or_absent"]
 
 
 def open_source(text: str, policy: LivePolicy | None = None) -> Source:
@@ -70,21 +69,6 @@ def open_source_or_absent(text: str, policy: LivePolicy | None = None) -> Source
     except UnavailableError as error:
         camera = CAMERA.fullmatch(text)
         return AbsentSource(f"camera {int(camera[1])}" if camera else masked(text), error)
-
-
-def is_footage(text: str) -> bool:
-    """Tell from its name alone whether every frame of a source counts.
-
-    Args:
-        text: As for `open_source`.
-
-    Returns:
-        True for files, folders, globs and built-in scenes that are not live. False for cameras and for every
-        address: of a recording that a server has, one knows only once it is open.
-    """
-    if text.startswith("synth:"):
-        return not re.search(r"[?&]fps=", text)
-    return "://" not in text and not CAMERA.fullmatch(text)
 
 
 def _open_path(text: str) -> Source:

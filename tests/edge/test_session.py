@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edge.session import Session
 from models.errors import ModelError, NoInputError
-from models.spec import TensorInfo
+from models.tensor_info import TensorInfo
 from tests.meter import ModelWriter
 
 

@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.footage import is_footage
 from edge.frame import Frame
-from edge.sources import Source, is_footage, open_source
+from edge.sources import Source, open_source
 from edge.synth import open_scene
 from models.errors import DataError, EdgeloopError, NoInputError, UnavailableError, UsageError
 from tests.blocks import draw_block

@@ -10,7 +10,7 @@ from models import ModelSpec, SpecOverrides
 from models.bundle import BUNDLE_KEY, Golden, Measured, Record, read_document
 from models.errors import ModelError
 from models.heads import HEADS
-from models.spec import TensorInfo
+from models.tensor_info import TensorInfo
 
 Shape = tuple[int | None, ...]
 
