@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 # FFmpeg reads its level once, when its backend is first used; -8 is AV_LOG_QUIET.
@@ -23,7 +25,7 @@ from numpy.typing import NDArray
 
 from models.errors import DataError
 
-__all__ = ["CODECS", "has_screen", "open_capture", "open_writer", "read_image", "require_image"]
+__all__ = ["CODECS", "has_screen", "one_thread", "open_capture", "open_writer", "read_image", "require_image"]
 
 CODECS = {".mp4": ("mp4v", "avc1"), ".avi": ("MJPG", "mp4v")}
 """Codecs to try for each container, first the one that every OpenCV build with FFmpeg encodes in software."""
@@ -32,12 +34,27 @@ if "OPENCV_LOG_LEVEL" not in os.environ:
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
-def open_capture(target: int | str, *, timeout_s: float) -> cv2.VideoCapture | None:
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let OpenCV work on the thread that calls it alone: where every core has an image of its own, the
+    threads among which it would share one out only take the cores from the others."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+def open_capture(
+    target: int | str, *, timeout_s: float, decoders: int | None = None
+) -> cv2.VideoCapture | None:
     """Open a camera, a video file or a stream.
 
     Args:
         target: Camera index, path or address.
         timeout_s: How long a stream may take to open, and later to deliver a frame; 0 for no limit.
+        decoders: Threads that decode a file or stream; None for one a core.
 
     Returns:
         The open capture, or None where OpenCV cannot open it.
@@ -49,7 +66,8 @@ def open_capture(target: int | str, *, timeout_s: float) -> cv2.VideoCapture | N
     else:
         timeout_ms = int(timeout_s * 1000)
         limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, timeout_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout_ms]
-        capture = cv2.VideoCapture(target, cv2.CAP_FFMPEG, limits)
+        threads = [] if decoders is None else [cv2.CAP_PROP_N_THREADS, decoders]
+        capture = cv2.VideoCapture(target, cv2.CAP_FFMPEG, limits + threads)
     if not capture.isOpened():
         capture.release()
         return None

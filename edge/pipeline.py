@@ -21,6 +21,7 @@ from edge.camera import Camera
 from edge.detector import Detector
 from edge.frame import Frame
 from edge.metrics import Meter
+from edge.opencv import one_thread
 from edge.sinks import Sink
 from edge.sources import Source
 from edge.turns import Ended, in_turn
@@ -178,7 +179,7 @@ def _detected(
             for number, arrival in arrivals:
                 yield number, _detect(arrival, detector) if isinstance(arrival, Frame) else arrival
             return
-        with ThreadPoolExecutor(detector.parallel, "detect") as pool:
+        with one_thread(), ThreadPoolExecutor(detector.parallel, "detect") as pool:
             taken: deque[tuple[int, Future[_Found] | Ended]] = deque()
             for number, arrival in arrivals:
                 item = pool.submit(_detect, arrival, detector) if isinstance(arrival, Frame) else arrival
