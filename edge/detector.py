@@ -211,7 +211,9 @@ class Detector:
             iou=spec.iou,
             max_detections=spec.max_detections,
         )
-        if len(found) and not 0 <= found.class_id.min() <= found.class_id.max() < len(spec.names):
+        if not len(found):
+            return found
+        if not 0 <= found.class_id.min() <= found.class_id.max() < len(spec.names):
             raise ModelError(
                 f"{self.path}: returned the classes {found.class_id.min()} to {found.class_id.max()}, "
                 f"but has names for {len(spec.names)}"

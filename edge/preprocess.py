@@ -56,7 +56,7 @@ class InputBuffer:
         self.tensor: NDArray[np.generic] = np.zeros(shape, spec.dtype)
         self._spec = spec
         # (pixel / scale - mean) / std in one subtraction and one division, by channel. Dividing by the same
-        # float32 as training did, and not multiplying by its inverse, keeps every value equal to the last bit.
+        # float32 as training did, and not multiplying by its inverse, keeps values equal to the last bit.
         channels = (3, 1, 1) if planar else (3,)
         self._divisors = (np.float32(spec.scale) * np.asarray(spec.std, np.float32)).reshape(channels)
         self._means = (np.float32(spec.scale) * np.asarray(spec.mean, np.float32)).reshape(channels)

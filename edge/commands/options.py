@@ -28,8 +28,8 @@ def model_options(command: Callable[..., R]) -> Callable[..., R]:
 
     Args:
         command: takes the keyword arguments `provider` (str), `allow_cpu` (bool), `confidence` (float or
-            None) and `overrides` (SpecOverrides, None where nothing is stated), as `edge.detector.Detector` does,
-            beside its own.
+            None) and `overrides` (SpecOverrides, None where nothing is stated), as `edge.detector.Detector`
+            does, beside its own.
 
     Returns:
         The command with the options `--provider`, `--allow-cpu`, `--confidence`, `--iou`, and those that

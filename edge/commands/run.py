@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-# The loop multiplies no matrices, and the threads that numpy's BLAS starts for that spin at first, on the cores
+# The loop multiplies no matrices, and the threads that numpy's BLAS starts for that spin at first, on cores
 # that the start needs.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -180,7 +180,7 @@ def run(
 
 @contextmanager
 def _no_collecting() -> Iterator[None]:
-    """Load without looking for garbage, a tenth of the time; what was loaded stays and is never looked at again."""
+    """Load without looking for garbage, a tenth of the time; what was loaded stays, unlooked at, ever after."""
     gc.disable()
     try:
         yield

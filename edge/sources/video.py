@@ -20,7 +20,7 @@ __all__ = ["Recording", "frame_count", "nominal_fps", "open_video"]
 log = logging.getLogger(__name__)
 
 SMALL = 1280 * 720
-"""Frames of so many pixels at most cost several decoding threads a third more than one, which is no slower."""
+"""Frames of up to so many pixels cost several decoding threads a third more than one, which is no slower."""
 
 SHORTFALL = 0.9
 """Containers estimate their number of frames; something is missing only below this share of it."""

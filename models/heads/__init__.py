@@ -59,4 +59,6 @@ def decode(
                 found = yolox.decode(output, input_size=input_size, confidence=confidence)
             case "fastestdet":
                 found = fastestdet.decode(output, input_size=input_size, confidence=confidence)
+    if not len(found):
+        return found
     return found[nms(found.xyxy, found.confidence, found.class_id, iou, limit=max_detections)]

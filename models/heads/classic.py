@@ -31,5 +31,7 @@ def decode(output: NDArray[np.floating], *, confidence: float) -> Detections:
     scores = output[0, 4:]
     # The maximum over the class rows runs along memory; which class it was is asked of the few that stay.
     candidates = np.flatnonzero(scores.max(axis=0) > confidence)
+    if not candidates.size:
+        return Detections.empty()
     best = scores[:, candidates].astype(np.float32)
     return Detections(cxcywh_to_xyxy(output[0, :4, candidates]), best.max(axis=0), best.argmax(axis=0))
