@@ -3,21 +3,19 @@
 The bare model is onnxruntime with its own settings, given one and the same input. Two rates taken one after
 the other on a machine that also does other things say little about each other. So the bare model and the loop
 take turns of the same number of frames, and the ratio is the median over the turns. First detection and
-memory come from a process of its own, as a user would start one.
+memory are those of `edgeloop run --json` in a new process, seen from outside.
 """
 
 from __future__ import annotations
 
 import itertools
-import multiprocessing
-import os
+import re
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import astuple, dataclass
-from functools import partial
-from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,18 +26,19 @@ from numpy.typing import NDArray
 from edge import pipeline
 from edge.detector import Detector
 from edge.footage import is_footage
-from edge.metrics import Meter, Percentiles, RunSummary, peak_memory_mb
+from edge.fresh import Fresh, watch
+from edge.metrics import Meter, Percentiles, RunSummary
 from edge.opencv import open_writer
-from edge.peer import Fresh, find_peer, run_peer
+from edge.peer import find_peer, run_peer
 from edge.session import Session
-from edge.sinks import JsonLines
 from edge.sources import open_source
-from models.errors import DataError, EdgeloopError, UnavailableError, UsageError
+from models.errors import DataError, UnavailableError, UsageError
 
 __all__ = ["PEER_TURNS", "Against", "BenchReport", "Turn", "bench"]
 
 WARM_UP_FRAMES = 10
 PEER_TURNS = 3
+_FRAME = re.compile(r'^\{"index": ')
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ class BenchReport:
         ratio: Median over the turns of loop over model.
         latency_ms: From the arrival of a frame to its detections, in the loop.
         stages_ms: Median time of each stage of the loop.
-        first_detection_s: From the start of a new process to its first result.
+        first_detection_s: From the start of a new process to the first line that it prints.
         peak_memory_mb: Largest resident memory of that process over one turn, in MB (10^6 bytes).
         against: The same beside a peer's, where one was asked for.
     """
@@ -113,18 +112,19 @@ def bench(
     frames: int,
     turns: int,
     against: str | None = None,
+    options: Sequence[str] = (),
     on_turn: Callable[[], None] = lambda: None,
 ) -> BenchReport:
     """Measure a model and the loop around it.
 
     Args:
-        open_detector: Loads the detector, and takes `throughput` as `Detector` does; picklable, because a
-            process of its own calls it too.
+        open_detector: Loads the detector, and takes `throughput` as `Detector` does.
         source: What the loop reads, as for `open_source`. A built-in scene that is not live is recorded
             first, because drawing it takes time that no camera takes. A live source paces the loop.
         frames: Frames in each half of a turn.
         turns: Number of turns.
         against: One of `edge.peer.PEERS`, to run the same model and source by.
+        options: What `edgeloop run` is to be told of the model, so that it loads the same.
         on_turn: Called after each turn, and after each of the `PEER_TURNS` with a peer.
 
     Returns:
@@ -134,8 +134,7 @@ def bench(
         EdgeloopError: The model or the source does not work, or there is no such peer here.
     """
     yolo = find_peer() if against else None
-    open_detector = partial(open_detector, throughput=is_footage(source))
-    detector = open_detector()
+    detector = open_detector(throughput=is_footage(source))
     bare = Session(detector.path, provider=detector.provider, allow_cpu=True, bare=True)
     model_fps: list[float] = []
     loops: list[RunSummary] = []
@@ -148,8 +147,9 @@ def bench(
             model_fps.append(_run_model(bare, tensor, frames))
             loops.append(_run_loop(detector, footage, frames))
             on_turn()
-        compared = _compare(yolo, open_detector, detector, footage, frames, on_turn) if yolo else None
-        fresh = compared.ours if compared else _fresh_process(open_detector, footage, frames)
+        counted = min(frames, loops[-1].frames)
+        compared = _compare(yolo, detector, footage, counted, options, on_turn) if yolo else None
+        fresh = compared.ours if compared else _run_ours(detector, footage, counted, options)
     pairs = [Turn(round(model, 2), loop.fps) for model, loop in zip(model_fps, loops, strict=True)]
     typical = sorted(loops, key=lambda loop: loop.fps)[len(loops) // 2]
     return BenchReport(
@@ -225,16 +225,16 @@ def _run_loop(detector: Detector, footage: str, frames: int) -> RunSummary:
 
 def _compare(
     yolo: Path,
-    open_detector: Callable[[], Detector],
     detector: Detector,
     footage: str,
     frames: int,
+    options: Sequence[str],
     on_turn: Callable[[], None],
 ) -> Against:
     ours: list[Fresh] = []
     theirs: list[Fresh] = []
     for _ in range(PEER_TURNS):
-        ours.append(_fresh_process(open_detector, footage, frames))
+        ours.append(_run_ours(detector, footage, frames, options))
         theirs.append(
             run_peer(
                 yolo,
@@ -253,37 +253,7 @@ def _medians(runs: Sequence[Fresh]) -> Fresh:
     return Fresh(*(statistics.median(values) for values in zip(*map(astuple, runs), strict=True)))
 
 
-def _fresh_process(open_detector: Callable[[], Detector], footage: str, frames: int) -> Fresh:
-    """The loop in a process of its own, which writes its results to nowhere."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_fresh_run, args=(theirs, open_detector, footage, frames))
-    started_at = time.monotonic()
-    process.start()
-    theirs.close()
-    try:
-        ours.recv()
-        first_s = time.monotonic() - started_at
-        fps, peak_mb = ours.recv()
-    except EOFError as error:
-        raise EdgeloopError("bench: the process that measures the first detection ended early") from error
-    finally:
-        process.join()
-    return Fresh(fps=round(fps, 2), first_detection_s=round(first_s, 3), peak_memory_mb=peak_mb)
-
-
-def _fresh_run(pipe: Connection, open_detector: Callable[[], Detector], footage: str, frames: int) -> None:
-    with ExitStack() as stack:
-        source = stack.enter_context(open_source(footage))
-        detector = open_detector()
-        nowhere = stack.enter_context(Path(os.devnull).open("w"))
-        lines = JsonLines(nowhere, detector.names)
-        results = stack.enter_context(closing(pipeline.results(source, detector)))
-        lines.write(next(results))
-        first_at = time.monotonic()
-        pipe.send(None)
-        count = 0
-        for result in itertools.islice(results, frames - 1):
-            lines.write(result)
-            count += 1
-        pipe.send((count / max(time.monotonic() - first_at, 1e-9), peak_memory_mb()))
+def _run_ours(detector: Detector, footage: str, frames: int, options: Sequence[str]) -> Fresh:
+    """The loop as a user would start it, its results on stdout."""
+    run = [sys.executable, "-m", "edge", "run", str(detector.path), footage, "--json", *options]
+    return watch("edgeloop run", run, frame=_FRAME, frames=frames)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from models.letterbox import Letterbox
     from models.spec import ModelSpec, SpecOverrides
 
-__all__ = ["Detector", "Prepared", "read_spec"]
+__all__ = ["Detector", "Prepared"]
 
 # Images at once: each has its own activations in memory, and more than this gain little.
 _MOST_PARALLEL = 4
@@ -98,10 +98,9 @@ class Detector:
                 Session, Path(path), provider=provider, allow_cpu=allow_cpu, threads=threads
             )
             from edge.preprocess import InputBuffer
-            from models.spec import SpecOverrides
+            from edge.spec import read_spec
         self._session = loading.result()
-        said = SpecOverrides(confidence=None if confidence is None else float(confidence))
-        self._spec = read_spec(self._session, said.over(overrides or SpecOverrides()))
+        self._spec = read_spec(self._session, overrides, confidence)
         self._new_buffer = partial(InputBuffer, self._spec)
         self._own = threading.local()
 
@@ -221,24 +220,3 @@ class Detector:
         xyxy = clip_boxes(letterbox.to_source(found.xyxy), *letterbox.source_size)
         inside = (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)
         return Detections(xyxy[inside], found.confidence[inside], found.class_id[inside])
-
-
-def read_spec(session: Session, overrides: SpecOverrides) -> ModelSpec:
-    """Find out how a loaded model wants to be run.
-
-    Args:
-        session: the model.
-        overrides: what the user says of it.
-
-    Returns:
-        The spec.
-
-    Raises:
-        ModelError: the model is of another kind, contradicts itself, or does not say enough.
-    """
-    from models.spec import ModelSpec
-
-    try:
-        return ModelSpec.from_metadata(session.metadata, session.inputs, session.outputs, overrides)
-    except ModelError as error:
-        raise ModelError(f"{session.path}: {error}") from error

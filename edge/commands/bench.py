@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge.commands.options import model_options
+from edge.commands.options import model_options, stated_options
 from edge.peer import PEERS
 from edge.targets import check_target
 from models.errors import DataError, UsageError
@@ -69,6 +69,7 @@ def bench(
             frames=frames,
             turns=turns,
             against=against,
+            options=stated_options(click.get_current_context()),
             on_turn=lambda: advance(1),
         )
     if plot is not None and not cv2.imwrite(str(plot), draw_report(report)):

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from edge.commands.options import model_options
-from edge.detector import read_spec
 from edge.session import Session
+from edge.spec import read_spec
 from models.bundle import Record, read_document
 from models.facts import SpecOverrides
 from models.literals import shorten
@@ -31,7 +31,7 @@ def inspect(
     provider: str,
     allow_cpu: bool,
     confidence: float | None,
-    overrides: SpecOverrides,
+    overrides: SpecOverrides | None,
     as_json: bool,
 ) -> None:
     """Say what a model file is and how it would be run.
@@ -40,7 +40,7 @@ def inspect(
     that `edgeloop run` needs for it work here too.
     """
     session = Session(model, provider=provider, allow_cpu=allow_cpu)
-    spec = read_spec(session, SpecOverrides(confidence=confidence).over(overrides))
+    spec = read_spec(session, overrides, confidence)
     document = read_document(session.metadata)
     record = document.record if document else None
     click.echo(_json(session, spec, record) if as_json else _text(session, spec, record))

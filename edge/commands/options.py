@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from edge.commands.finite import FiniteRange
 from edge.providers import PROVIDERS
@@ -18,7 +19,7 @@ from models.literals import read_names
 if TYPE_CHECKING:
     from models.facts import Color, SpecOverrides
 
-__all__ = ["model_options", "placement_options"]
+__all__ = ["model_options", "placement_options", "stated_options"]
 
 R = TypeVar("R")
 
@@ -81,6 +82,25 @@ def placement_options(command: Callable[..., R]) -> Callable[..., R]:
     return command
 
 
+def stated_options(context: click.Context) -> list[str]:
+    """Which of the options of `model_options` a call states.
+
+    Args:
+        context: Of the call.
+
+    Returns:
+        Them as words, for another verb that has them.
+    """
+    words: list[str] = []
+    for option in context.command.params:
+        stated = context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
+        if stated and option.name in _NAMES:
+            value = context.params[option.name]
+            text = "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            words += option.opts if value is True else [*option.opts, text]
+    return words
+
+
 def _overrides(**facts: object) -> SpecOverrides | None:
     if all(fact is None for fact in facts.values()):
         return None
@@ -104,6 +124,9 @@ def _size(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tu
     return size
 
 
+_NAMES = {"provider", "allow_cpu", "confidence", "iou"} | {
+    *("head", "names", "input_size", "color", "scale", "letterbox")
+}
 _PLACEMENT = (
     click.option(
         "--provider",

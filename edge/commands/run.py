@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import sys
@@ -10,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 # The loop multiplies no matrices, and the threads that numpy's BLAS starts for that spin at first, on cores
@@ -21,6 +19,7 @@ import click
 
 from edge.commands.finite import FiniteRange
 from edge.commands.options import model_options
+from edge.commands.process import stopped_by_signals, uncollected
 from models.errors import UsageError
 
 if TYPE_CHECKING:
@@ -133,7 +132,7 @@ def run(
     classes and dwell_s (report who stays that long) may be left out. Whoever walks from one end of a line to
     the other has "in" on the right hand.
     """
-    with _no_collecting():
+    with uncollected():
         from edge.commands.conclude import check_summary, conclude, raise_failure
         from edge.detector import Detector
         from edge.footage import is_footage
@@ -153,7 +152,7 @@ def run(
         ]
         _check_names(cameras)
         stop = partial(_stop, cameras)
-        signals = opened.enter_context(_stopped_by_signals(stop))
+        signals = opened.enter_context(stopped_by_signals(stop))
         try:
             with ExitStack() as begun:
                 shared: list[Sink] = []
@@ -176,17 +175,6 @@ def run(
     raise_failure(cameras)
     if signal.SIGINT in signals:
         click.get_current_context().exit(INTERRUPTED)
-
-
-@contextmanager
-def _no_collecting() -> Iterator[None]:
-    """Load without looking for garbage, a tenth of the time; what was loaded stays, unlooked at, ever after."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 def _open(sources: Sequence[str], policy: LivePolicy) -> Iterator[Source]:
@@ -288,29 +276,6 @@ def _keeper(folder: Path, **settings: Any) -> Iterator[Callable[[Source], Sink]]
 def _stop(cameras: Sequence[Camera]) -> None:
     for camera in cameras:
         camera.source.stop()
-
-
-@contextmanager
-def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[list[int]]:
-    """Let SIGINT and SIGTERM end the run in good order; a second one ends it at once.
-
-    Yields:
-        The signals that came so far.
-    """
-    came: list[int] = []
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        if came:
-            raise KeyboardInterrupt
-        came.append(number)
-        stop()
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield came
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _announce(cameras: Sequence[Camera], detector: Detector) -> None:

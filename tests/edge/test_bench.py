@@ -12,6 +12,7 @@ import cv2
 import pytest
 
 from tests.calls import Outcome, edgeloop
+from tests.meter import ModelWriter
 
 
 def bench(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -39,6 +40,24 @@ def test_the_default_source_is_a_scene_and_the_table_is_for_people(block_model: 
     assert "synth:conveyor, 1 turns of 5 frames" in done.stdout
     for topic in ("bare model", "loop", "ratio", "first detection", "peak memory"):
         assert topic in done.stdout
+
+
+def test_the_new_process_is_told_what_the_model_leaves_open(
+    write_model: ModelWriter, clip: Path, tmp_path: Path
+) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text("car\ntram\n")
+    model = write_model(shape=[1, "h", "w", 3], metadata={})
+    stated = ("--head", "end2end", "--names", names, "--input-size", "96x64", "--color", "BGR", "--allow-cpu")
+    done = bench(model, clip, "--frames", 5, "--turns", 1, "--json", *stated)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["first_detection_s"] > 0
+
+
+def test_one_image_has_no_rate_and_a_first_detection(block_model: Path, image_folder: Path) -> None:
+    done = bench(block_model, min(image_folder.iterdir()), "--frames", 5, "--turns", 1, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["first_detection_s"] > 0
 
 
 FAKE_YOLO = """#!{python}

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import re
+import sys
+
+import pytest
+
+from edge.fresh import Fresh, watch
+from models.errors import UnavailableError
+
+LINES = """
+import sys, time
+time.sleep(0.3)
+print('loading')
+for frame in range({frames}):
+    print(f'image {{frame + 1}}/9 a.png: 64x64 (no detections), 4.2ms', flush=True)
+    time.sleep({pause})
+print('done')
+"""
+
+
+FRAME = re.compile(r"image \d+/\d+ .*ms$")
+
+
+def command(frames: int, pause: float = 0.05) -> list[str]:
+    return [sys.executable, "-c", LINES.format(frames=frames, pause=pause)]
+
+
+def see(words: list[str], *, frames: int = 5, limit_s: float = 60) -> Fresh:
+    return watch("yolo predict", words, frame=FRAME, frames=frames, limit_s=limit_s)
+
+
+def test_lines_of_frames_are_timed() -> None:
+    fresh = see(command(9))
+    assert 5 < fresh.fps <= 20.5
+    assert 0.3 < fresh.first_detection_s < 20
+    assert 3 < fresh.peak_memory_mb < 100
+
+
+def test_a_command_that_runs_on_is_ended() -> None:
+    with pytest.raises(UnavailableError, match="it said last: image 1/9"):
+        see(command(9, pause=1000), limit_s=3)
+
+
+def test_a_command_that_fails_is_one_line_with_its_last_word() -> None:
+    with pytest.raises(
+        UnavailableError, match=r"`yolo predict` did not run the model; it said last: no such model$"
+    ):
+        see([sys.executable, "-c", "print('no such model\\n')"])
+
+
+def test_one_frame_has_no_rate() -> None:
+    fresh = see(command(9), frames=1)
+    assert fresh.fps == 0
+    assert fresh.first_detection_s > 0.3
