@@ -14,7 +14,7 @@ __all__ = ["stopped_by_signals", "uncollected"]
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Load without looking for garbage, a tenth of the time; what was loaded is not looked at until the end."""
+    """Load without looking for garbage, a tenth of the time; what was loaded is not looked at again."""
     gc.disable()
     atexit.register(gc.unfreeze)
     try:
