@@ -141,3 +141,13 @@ def test_the_list_of_verbs_imports_none_of_them() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stderr == "set()\n"
+
+
+def test_a_model_loads_before_what_it_does_not_need_is_imported() -> None:
+    """Otherwise pydantic and OpenCV would no longer be imported beside it, and delay the first detection."""
+    code = (
+        "import sys\nimport edge.commands.run, edge.commands.conclude, edge.detector, edge.footage\n"
+        "print({'pydantic', 'cv2'} & set(sys.modules))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "set()\n"

@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+import cv2
 import numpy as np
 import psutil
 import pytest
@@ -260,3 +261,19 @@ def test_memory_is_bounded(detector: Detector) -> None:
     pipeline.run(Failing(None), detector, [], meter, max_frames=WINDOW + 200)
     assert psutil.Process().memory_info().rss - before < 2e6
     assert meter.frames == 2 * WINDOW + 400
+
+
+def test_opencv_works_on_one_thread_where_each_core_has_a_frame(block_model: Path, clip: Path) -> None:
+    before = cv2.getNumThreads()
+    detector = Detector(block_model, threads=1)
+    detector.parallel = 2
+    cv2.setNumThreads(3)
+    try:
+        with open_source(str(clip)) as source:
+            found = pipeline.results(source, detector)
+            next(found)
+            assert cv2.getNumThreads() == 1
+            found.close()
+        assert cv2.getNumThreads() == 3
+    finally:
+        cv2.setNumThreads(before)
