@@ -49,9 +49,9 @@ def bench(
 
     onnxruntime alone, with its own settings, and the whole loop take turns, and the ratio of their rates says
     what reading, preparing and decoding cost. SOURCE is as for `edgeloop run`; the default scene is recorded
-    first, so that drawing it costs nothing. The time to the first detection and the memory are those of a
-    process of its own. `--against ultralytics` lets `yolo predict` run the same file on the same footage,
-    three times each in new processes that take turns.
+    first, so that drawing it costs nothing. The time to the first detection and the memory are those of
+    `edgeloop run` in a new process. `--against ultralytics` lets `yolo predict` run the same file on the same
+    footage, three times each in new processes that take turns.
     """
     import cv2
 
