@@ -46,7 +46,7 @@ INFERENCES = 5
 """Of each model in each turn, on each core."""
 
 Times = tuple[float, float]
-"""Of an image on all cores, and for each image where every core has its own: ms, or multiples of another's."""
+"""Of an image on all cores, and for each where every core has its own: ms, or multiples of another's."""
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,6 @@ __all__ = ["Recording", "frame_count", "nominal_fps", "open_video"]
 
 log = logging.getLogger(__name__)
 
-SMALL = 1280 * 720
-"""Frames of up to so many pixels cost several decoding threads a third more than one, which is no slower."""
-
 SHORTFALL = 0.9
 """Containers estimate their number of frames; something is missing only below this share of it."""
 
@@ -89,20 +86,12 @@ def open_video(path: Path) -> Recording:
     Raises:
         DataError: OpenCV cannot open it.
     """
-    capture = open_capture(str(path), timeout_s=0, decoders=1)
-    if capture is not None and _pixels(capture) > SMALL:
-        capture.release()
-        capture = open_capture(str(path), timeout_s=0)
+    capture = open_capture(str(path), timeout_s=0)
     if capture is None:
         raise DataError(
             f"source {path}: neither an image nor a video that OpenCV can open (corrupt, or no codec for it)"
         )
     return Recording(str(path), capture)
-
-
-def _pixels(capture: cv2.VideoCapture) -> float:
-    """Pixels of a frame."""
-    return float(capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
 
 
 def nominal_fps(capture: cv2.VideoCapture) -> float | None:

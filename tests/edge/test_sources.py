@@ -12,7 +12,7 @@ import pytest
 
 from edge.footage import is_footage
 from edge.frame import Frame
-from edge.opencv import open_capture, open_writer
+from edge.opencv import open_writer
 from edge.sources import Source, open_source
 from edge.synth import open_scene
 from models.errors import DataError, EdgeloopError, NoInputError, UnavailableError, UsageError
@@ -33,25 +33,27 @@ def test_a_video_yields_every_frame_in_order(clip: Path) -> None:
     assert np.abs(frames[7].image.astype(int) - draw_block(7)).mean() < 3
 
 
-@pytest.mark.parametrize(("size", "decoders"), [((1280, 720), [1]), ((1920, 1080), [1, None])], ids=str)
-def test_small_frames_are_decoded_by_one_thread(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], decoders: list[int | None]
+@pytest.mark.parametrize(("size", "threads"), [((1280, 720), [1]), ((1920, 1080), [1, 3])], ids=str)
+def test_frames_are_decoded_by_as_many_threads_as_they_need(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], threads: list[int]
 ) -> None:
     writer = open_writer(tmp_path / "clip.mp4", fps=30, size=size)
     assert writer is not None
     for _ in range(3):
         writer.write(np.zeros((size[1], size[0], 3), np.uint8))
     writer.release()
-    asked: list[int | None] = []
+    asked: list[int] = []
 
-    def spy(target: str, *, timeout_s: float, decoders: int | None = None) -> cv2.VideoCapture | None:
-        asked.append(decoders)
-        return open_capture(target, timeout_s=timeout_s, decoders=decoders)
+    def spy(path: str, backend: int, settings: list[int]) -> cv2.VideoCapture:
+        asked.append(dict(zip(settings[::2], settings[1::2], strict=True))[cv2.CAP_PROP_N_THREADS])
+        return capture(path, backend, settings)
 
-    monkeypatch.setattr("edge.sources.video.open_capture", spy)
+    capture = cv2.VideoCapture
+    monkeypatch.setattr(cv2, "VideoCapture", spy)
+    monkeypatch.setattr("edge.opencv.usable_cores", lambda: 8)
     _, frames = frames_of(str(tmp_path / "clip.mp4"))
     assert [frame.image.shape for frame in frames] == [(size[1], size[0], 3)] * 3
-    assert asked == decoders
+    assert asked == threads
 
 
 def test_a_folder_is_read_in_natural_order(image_folder: Path) -> None:
