@@ -33,7 +33,7 @@ __all__ = ["CODECS", "has_screen", "one_thread", "open_capture", "open_writer", 
 CODECS = {".mp4": ("mp4v", "avc1"), ".avi": ("MJPG", "mp4v")}
 """Codecs to try for each container, first the one that every OpenCV build with FFmpeg encodes in software."""
 
-# For so many pixels of a frame FFmpeg gets a thread to decode it. Each further one makes frames cost more, and
+# For so many pixels of a frame FFmpeg gets a thread to decode it. Each further one makes frames cost more and
 # come out a frame later: a stream decoded by eight threads was 0.3 s behind its camera, by one 0.07 s.
 _PIXELS_A_THREAD = 1280 * 720
 
