@@ -27,6 +27,9 @@ _PATH = click.Path(path_type=Path)
 @click.option("--activation", type=click.Choice(["silu", "relu"]), help="NPUs and INT8 like ReLU better.")
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the training images.  [default: 30]")
 @click.option("--time-limit", type=FiniteRange(0, min_open=True), metavar="S", help="Wall time, seconds.")
+@click.option(
+    "--patience", type=click.IntRange(1), metavar="N", help="End after N epochs without a better mAP50-95."
+)
 @click.option("--imgsz", type=click.IntRange(32), default=320, show_default=True, help="Image side, px.")
 @click.option("--batch", type=click.IntRange(1), default=8, show_default=True, help="Images per step.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
@@ -34,8 +37,8 @@ _PATH = click.Path(path_type=Path)
 @click.option("--overwrite", is_flag=True, help="Replace an earlier run.")
 def train(
     dataset: Path, out: Path, model: str, weights: str | None, activation: Activation | None,
-    epochs: int | None, time_limit: float | None, imgsz: int, batch: int, seed: int, freeze: int | None,
-    overwrite: bool,
+    epochs: int | None, time_limit: float | None, patience: int | None, imgsz: int, batch: int, seed: int,
+    freeze: int | None, overwrite: bool,
 ) -> None:  # fmt: skip
     """Train a compact detector on DATASET.
 
@@ -46,7 +49,7 @@ def train(
 
     options = TrainOptions(
         model=model, weights=weights, activation=activation, epochs=epochs, time_limit_s=time_limit,
-        imgsz=imgsz, batch=batch, seed=seed, freeze=freeze, overwrite=overwrite,
+        patience=patience, imgsz=imgsz, batch=batch, seed=seed, freeze=freeze, overwrite=overwrite,
     )  # fmt: skip
     record = run_training(dataset, out, options)
     click.echo(

@@ -73,6 +73,14 @@ def test_a_time_limit_holds(dataset: Path, tmp_path: Path, options: TrainOptions
     assert record.epochs[-1].map50 is not None
 
 
+def test_ends_early_where_nothing_is_gained_any_more(run: Path, dataset: Path, tmp_path: Path) -> None:
+    options = TrainOptions(model=str(run / "best.pt"), epochs=40, patience=1, imgsz=160, batch=4, freeze=1)
+    record = train(dataset, tmp_path / "run", options)
+    scores = [epoch.map50_95 or 0.0 for epoch in record.epochs]
+    assert 1 < len(scores) < 40
+    assert scores[-1] <= max(scores[:-1]) == record.map50_95
+
+
 def test_goes_on_from_a_checkpoint(run: Path, record: RunRecord, dataset: Path, tmp_path: Path) -> None:
     options = TrainOptions(model=str(run / "best.pt"), epochs=1, imgsz=160, batch=4, freeze=1)
     again = train(dataset, tmp_path / "run", options)
