@@ -58,7 +58,7 @@ class TrainOptions:
         activation: See `build_detector`.
         epochs: Passes over the training images; None leaves it to the time limit, or to the default of 30.
         time_limit_s: Wall time for the whole of the training, s; the learning rate falls to its end by then.
-        patience: Epochs without a better mAP50-95 after which the training ends early; each is validated then.
+        patience: Epochs without a better mAP50-95 after which training ends early; each is validated then.
             None goes on: the learning rate falls until the last epoch, and much is gained there.
         imgsz: Side of the training image, px; a multiple of 32.
         batch: Images per step. In a short training many small steps beat few large ones: on the conveyor,
