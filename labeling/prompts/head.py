@@ -45,10 +45,13 @@ def stacked(features: Sequence[Tensor]) -> Maps:
         features: (1, C, h, w) for each stride of `labeling.features.STRIDES`.
 
     Returns:
-        The maps that the head takes.
+        The maps that the head takes, channels last in memory: on a CPU its convolutions are up to
+        twice as fast so.
     """
     s4, s8, s16, s32 = features
-    return torch.cat((F.pixel_unshuffle(s4, 2), s8), dim=1), s16, s32
+    maps = torch.cat((F.pixel_unshuffle(s4, 2), s8), dim=1), s16, s32
+    first, second, third = (level.contiguous(memory_format=torch.channels_last) for level in maps)
+    return first, second, third
 
 
 class CentreHead(nn.Module):
