@@ -129,8 +129,8 @@ def _without_answered(prompts: Sequence[Prompts]) -> Iterator[Prompts]:
             yield own
         else:
             points = own.coords[:, None]
-            inside = ((points > sure[:, :2]) & (points < sure[:, 2:])).all(axis=2).any(axis=1)
-            yield replace(own, coords=own.coords[~inside])
+            inside = np.all((points > sure[:, :2]) & (points < sure[:, 2:]), axis=2)
+            yield replace(own, coords=own.coords[~np.any(inside, axis=1)])
 
 
 def _with_class_scores(found: Sequence[Candidate], classes: int) -> list[Candidate]:
