@@ -99,7 +99,7 @@ class Background:
         if changed.mean() > _MOST_CHANGED:
             problem = f"{changed.mean():.0%} of it changed: the camera moved or the light switched"
             return Change(np.zeros_like(changed), problem)
-        changed &= ~self._in_shadow(steady)
+        changed[changed] = ~_in_shadow(steady[changed], self._usual[changed])
         cleaned = cv2.morphologyEx(changed.astype(np.uint8), cv2.MORPH_OPEN, _disc(3))
         cleaned = cv2.morphologyEx(cleaned, cv2.MORPH_CLOSE, _disc(5))
         moved_back = translated(np.asarray(cleaned, np.uint8), (-right, -down))
@@ -117,13 +117,6 @@ class Background:
             blue, green, red = cv2.split(cv2.absdiff(small, sample))
             alike += cv2.max(cv2.max(blue, green), red) <= _SAME_COLOUR
         return np.asarray(alike < self._needed)
-
-    def _in_shadow(self, small: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        """Where a pixel is the background's usual colour, only darker (Horprasert et al., 1999)."""
-        here, usual = small.astype(np.float32), self._usual.astype(np.float32)
-        light = (here * usual).sum(axis=2) / np.maximum((usual * usual).sum(axis=2), 1)
-        tint = np.abs(here - light[..., None] * usual).max(axis=2)
-        return np.asarray((light > _SHADOW[0]) & (light < _SHADOW[1]) & (tint < _SHADOW_TINT))
 
 
 def learn_background(paths: Sequence[Path]) -> Background:
@@ -161,6 +154,14 @@ def learn_background(paths: Sequence[Path]) -> Background:
             "draw boxes and label with --prompts similar"
         )
     return background
+
+
+def _in_shadow(colours: NDArray[np.uint8], usual: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which of (N, 3) colours are the background's usual ones, only darker (Horprasert et al., 1999)."""
+    here, there = colours.astype(np.float32), usual.astype(np.float32)
+    light = (here * there).sum(axis=1) / np.maximum((there * there).sum(axis=1), 1)
+    tint = np.abs(here - light[:, None] * there).max(axis=1)
+    return np.asarray((light > _SHADOW[0]) & (light < _SHADOW[1]) & (tint < _SHADOW_TINT))
 
 
 def _small_and_size(path: Path) -> tuple[NDArray[np.uint8], tuple[int, int]] | None:

@@ -18,6 +18,7 @@ _PROMPTS_AT_ONCE = 32  # masks come at the size of the frame
 _DOUBTED, _TRUSTED = 0.4, 0.9  # predicted IoU of a mask that says nothing, and of one that says all
 _LEAST_AGREEMENT = 0.6
 _SAME_IOU = 0.5  # two boxes of one thing
+_SURE = 0.5  # class score of a box from which on nobody has to ask what is in it
 _NOT_FOUND = 0.02  # class score of what a prompter that knows classes did not propose
 _LEAST_POINT_SCORE = 0.3  # what a point means is decided by its looks; this only leaves out the hopeless
 
@@ -104,16 +105,32 @@ def find_candidates(
         segmenter: Encodes the image once, however many prompts there are; not at all where there is none.
 
     Returns:
-        One candidate for each box, and for each point where SAM is sure of an object. If one prompter knows
-        classes, all have class scores.
+        One candidate for each box, and for each point where SAM is sure of an object and no prompter that
+        knows classes is. If there is one that does, all have class scores.
     """
     prompts = list(prompts)
-    asked = [p for p in prompts if len(p)]
+    asked = [p for p in _without_answered(prompts) if len(p)]
     if asked:
         segmenter.set_image(image)
     found = [candidate for p in asked for candidate in _ask(p, segmenter)]
     known = [p.class_scores for p in prompts if p.class_scores is not None]
     return _with_class_scores(found, known[0].shape[1]) if known else found
+
+
+def _without_answered(prompts: Sequence[Prompts]) -> Iterator[Prompts]:
+    """Leave out points on what a prompter that knows classes is sure of: SAM is asked about its box already.
+
+    Which class does not matter. Boxes of other prompters stay, for theirs may fit better.
+    """
+    boxes = [p.coords[p.class_scores.max(axis=1) >= _SURE] for p in prompts if p.class_scores is not None]
+    sure = np.concatenate([np.empty((0, 4), np.float32), *boxes])
+    for own in prompts:
+        if own.are_boxes or own.class_scores is not None:
+            yield own
+        else:
+            points = own.coords[:, None]
+            inside = np.all((points > sure[:, :2]) & (points < sure[:, 2:]), axis=2)
+            yield replace(own, coords=own.coords[~np.any(inside, axis=1)])
 
 
 def _with_class_scores(found: Sequence[Candidate], classes: int) -> list[Candidate]:

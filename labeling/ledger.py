@@ -23,10 +23,11 @@ class Label(BaseModel):
     """One object in one frame.
 
     Attributes:
-        xyxy: Box, pixels of the frame.
+        xyxy: Box, pixels of the frame: where the object ends by all that is known, its mask maybe elsewhere.
         class_id: Index into the dataset's names.
         score: How sure we are, in [0, 1]; 1 for a person's box.
-        counts: COCO run lengths of the mask, compressed; None where there is no mask worth the name.
+        counts: COCO run lengths of SAM's mask in this frame, compressed; None where there is none worth the
+            name.
         prompt: Name of the prompter; "human" for a person's box.
         sam_score: IoU that SAM predicts for the mask.
     """

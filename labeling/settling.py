@@ -1,4 +1,4 @@
-"""What neighbouring frames say about each other's labels: one class along a track, no flicker, no holes."""
+"""What neighbouring frames say about each other's labels: one class, a steady box, no flicker, no holes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from edge.frames import FrameEntry
 from labeling.ledger import FrameResult, Label
 from labeling.persistence import Persistence
+from labeling.steadying import steady_box
 from labeling.tracks import LinkedFrame, Sighting, Track, linked
 from models.boxes import iou_matrix
 
@@ -45,7 +46,8 @@ def settle(
     A label's class becomes the one with most of the scores along its track, its score their mean, raised or
     lowered by how long the track is seen. What was unsure alone may so become sure, and the other way round;
     what only one frame shows, while most of its labels go on, is flicker and becomes unsure; a hole of one
-    frame is filled. A frame that a person drew on stays as it is, and has its say.
+    frame is filled. Boxes are steadied along their tracks; a mask stays what SAM saw in its frame. A frame
+    that a person drew on stays as it is, and has its say.
 
     Args:
         results: Each frame and what came of it, in the order in which they were taken.
@@ -67,7 +69,8 @@ def _settled(frame: LinkedFrame, persistence: Persistence, confidence: float) ->
     unsure: list[Label] = []
     for sighting in frame.sightings:
         class_id, score = _judged(sighting.track, frame, persistence)
-        label = sighting.label.model_copy(update={"class_id": class_id, "score": score})
+        own = {"class_id": class_id, "score": score, "xyxy": _steadied(sighting.track, frame)}
+        label = sighting.label.model_copy(update=own)
         if label.score >= confidence and not _is_flicker(sighting, frame):
             labels.append(label)
         elif label.score >= _DOUBT_SHARE * confidence:
@@ -84,6 +87,13 @@ def _judged(track: Track, frame: LinkedFrame, persistence: Persistence) -> tuple
     if frame.neighbours:
         score = persistence.judged(score, _share_seen(around, frame))
     return class_id, round(score, 4)
+
+
+def _steadied(track: Track, frame: LinkedFrame) -> tuple[float, float, float, float]:
+    """Box of an object in a frame, seen there or not."""
+    size = (frame.result.width, frame.result.height)
+    x1, y1, x2, y2 = steady_box(track.around(frame.number), frame.number, size).tolist()
+    return round(x1, 2), round(y1, 2), round(x2, 2), round(y2, 2)
 
 
 def _share_seen(around: Sequence[Sighting], frame: LinkedFrame) -> float:
@@ -115,12 +125,11 @@ def _missing(
     """Labels for objects that are seen right before and right after, but not in this frame."""
     taken = np.array([label.xyxy for label in labels], np.float32).reshape(-1, 4)
     for track in frame.tracks:
-        near = {sighting.frame - frame.number: sighting for sighting in track.around(frame.number)}
-        if 0 in near or not {-1, 1} <= near.keys():
+        near = {sighting.frame - frame.number for sighting in track.around(frame.number)}
+        if 0 in near or not {-1, 1} <= near:
             continue
         class_id, score = _judged(track, frame, persistence)
-        box = (np.array(near[-1].label.xyxy) + np.array(near[1].label.xyxy)) / 2
-        free = iou_matrix(box[None].astype(np.float32), taken).max(initial=0) <= _FREE_IOU
+        box = _steadied(track, frame)
+        free = iou_matrix(np.array([box], np.float32), taken).max(initial=0) <= _FREE_IOU
         if free and score >= confidence:
-            x1, y1, x2, y2 = (round(side, 2) for side in box.tolist())
-            yield Label(xyxy=(x1, y1, x2, y2), class_id=class_id, score=score, prompt="linked", sam_score=0.0)
+            yield Label(xyxy=box, class_id=class_id, score=score, prompt="linked", sam_score=0.0)

@@ -18,9 +18,11 @@ from edge.frames import FrameEntry
 from labeling.ledger import FrameResult, Label
 from models.boxes import iou_matrix
 
-__all__ = ["LinkedFrame", "Sighting", "Track", "linked"]
+__all__ = ["REACH", "LinkedFrame", "Sighting", "Track", "linked"]
 
-_REACH = 4  # frames before and after that have a say
+REACH = 4
+"""Frames before and after that have a say."""
+
 _LINK_IOU = 0.3
 _NEIGHBOUR_S = 0.5  # frames farther apart in time show other objects in the same places
 _LINKED_SHARE = 0.5  # of the labels of two neighbouring frames are linked, or they are no neighbours
@@ -49,7 +51,7 @@ class Track:
 
     def around(self, frame: int) -> list[Sighting]:
         """Sightings that have a say in a frame."""
-        return [sighting for sighting in self.seen if abs(sighting.frame - frame) <= _REACH]
+        return [sighting for sighting in self.seen if abs(sighting.frame - frame) <= REACH]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,9 +156,9 @@ class _Linker:
             sighting.track.seen.append(sighting)
             sightings.append(sighting)
         self._waiting.append(_Waiting(number, result, sightings, self._cut))
-        if len(self._waiting) > _REACH:
+        if len(self._waiting) > REACH:
             yield self._next()
-            self._forget(before=self._waiting[0].number - _REACH)
+            self._forget(before=self._waiting[0].number - REACH)
 
     def flush(self) -> Iterator[LinkedFrame]:
         """Yield the frames that still wait, and start anew."""
@@ -166,7 +168,7 @@ class _Linker:
 
     def _next(self) -> LinkedFrame:
         frame = self._waiting.popleft()
-        before = frame.number - max(frame.number - _REACH, frame.cut)
+        before = frame.number - max(frame.number - REACH, frame.cut)
         after = sum(later.cut <= frame.number for later in self._waiting)
         return LinkedFrame(frame.number, frame.result, frame.sightings, before + after, self._tracks)
 

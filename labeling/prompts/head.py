@@ -45,10 +45,13 @@ def stacked(features: Sequence[Tensor]) -> Maps:
         features: (1, C, h, w) for each stride of `labeling.features.STRIDES`.
 
     Returns:
-        The maps that the head takes.
+        The maps that the head takes, channels last in memory: on a CPU its convolutions are up to
+        twice as fast so.
     """
     s4, s8, s16, s32 = features
-    return torch.cat((F.pixel_unshuffle(s4, 2), s8), dim=1), s16, s32
+    maps = torch.cat((F.pixel_unshuffle(s4, 2), s8), dim=1), s16, s32
+    first, second, third = (level.contiguous(memory_format=torch.channels_last) for level in maps)
+    return first, second, third
 
 
 class CentreHead(nn.Module):
@@ -57,18 +60,18 @@ class CentreHead(nn.Module):
     def __init__(self, classes: int, statistics: Sequence[tuple[Tensor, Tensor]]) -> None:
         """Args:
         classes: Number of classes.
-        statistics: Mean and standard deviation (1, C, 1, 1) of each of the maps, on the frames to learn from.
+        statistics: Mean and variance (C,) of each of the maps, on the frames to learn from.
         """
         super().__init__()
-        for level, (mean, std) in enumerate(statistics):
+        for level, (mean, variance) in enumerate(statistics):
             self.register_buffer(f"mean{level}", mean)
-            self.register_buffer(f"std{level}", std)
+            self.register_buffer(f"variance{level}", variance)
         self.project = nn.ModuleList(nn.Conv2d(channels, _WIDTH, 1) for channels in _STACKED_CHANNELS)
         self.mix = nn.Sequential(
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Conv2d(_WIDTH, _WIDTH, 3, padding=1, groups=_WIDTH),
             nn.Conv2d(_WIDTH, _WIDTH, 1),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
         )
         self.centre = _output(classes, -4.0)  # almost every cell is background
         self.sides = _output(4, 0.5)
@@ -81,13 +84,14 @@ class CentreHead(nn.Module):
             Logits and distances.
         """
         size = maps[0].shape[-2:]
-        total = torch.zeros(())
+        # Large maps are overwritten where that is possible: each new one takes as long as the sums.
+        total = maps[0].new_zeros((1, _WIDTH, *size)).contiguous(memory_format=torch.channels_last)
         for level, (features, project) in enumerate(zip(maps, self.project, strict=True)):
-            normalised = (features - self.get_buffer(f"mean{level}")) / self.get_buffer(f"std{level}")
-            projected = project(normalised)
+            mean, variance = self.get_buffer(f"mean{level}"), self.get_buffer(f"variance{level}")
+            projected = project(F.batch_norm(features, mean, variance, eps=0.0))
             if level:
                 projected = F.interpolate(projected, size=size, mode="bilinear", align_corners=False)
-            total = total + projected / 2
+            total.add_(projected, alpha=0.5)
         mixed = self.mix(total)
         return HeadOutput(self.centre(mixed)[0], STRIDE * torch.exp(self.sides(mixed)[0].clamp(-6, 6)))
 

@@ -227,11 +227,11 @@ def _bell(cells: Tensor, low: float, high: float) -> Tensor:
 
 
 def _statistics(frames: Sequence[Maps]) -> list[tuple[Tensor, Tensor]]:
-    """Mean and standard deviation of each channel of each map over the frames."""
+    """Mean and variance of each channel of each map over the frames."""
     statistics = []
     for level in range(3):
         values = torch.cat([maps[level].float().flatten(2)[0] for maps in frames], dim=1)
-        statistics.append((values.mean(1)[None, :, None, None], values.std(1)[None, :, None, None] + 1e-3))
+        statistics.append((values.mean(dim=1), (values.std(dim=1) + 1e-3).square()))
     return statistics
 
 

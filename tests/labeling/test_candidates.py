@@ -80,6 +80,20 @@ def test_what_two_prompters_find_has_the_opinion_of_the_one_that_knows_classes(
     assert alone.class_scores is not None, "not to be found is an opinion too"
 
 
+@pytest.mark.parametrize(
+    ("score", "asked"),
+    [pytest.param(0.7, 1, id="sure of it"), pytest.param(0.3, 2, id="in doubt of it")],
+)
+def test_no_point_asks_about_what_a_prompter_that_knows_classes_is_sure_of(
+    nano: Segmenter, discs: NDArray[np.uint8], score: float, asked: int
+) -> None:
+    known = Prompts("similar", DISC[None], np.array([[0.1, score]], np.float32))
+    points = Prompts("motion", np.array([[105, 85], [240, 150]], np.float32))
+    found = find_candidates(discs, [points, known], nano)
+    assert [candidate.source for candidate in found] == ["motion"] * asked + ["similar"]
+    assert found[asked - 1].xyxy == pytest.approx([195, 105, 285, 195], abs=8)
+
+
 def test_no_prompts_cost_nothing(discs: NDArray[np.uint8]) -> None:
     class Asleep:
         def set_image(self, image: NDArray[np.uint8]) -> None:

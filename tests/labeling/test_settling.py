@@ -73,6 +73,13 @@ def test_a_track_has_one_class() -> None:
     assert {found.class_id for result in settled(frames) for found in result.labels} == {0}
 
 
+def test_a_box_that_jumps_is_steadied_and_its_mask_stays() -> None:
+    frames = [frame(n, [label(5.0 * n + (6 if n == 4 else 0))]) for n in range(9)]
+    (found,) = settled(frames)[4].labels
+    assert 20.0 < found.xyxy[0] < 22.0
+    assert found.counts == "mask"
+
+
 def test_a_hole_of_one_frame_is_filled_between_its_neighbours() -> None:
     frames = [frame(n, [] if n == 4 else [label(6.0 * n)]) for n in range(9)]
     (filled,) = settled(frames)[4].labels
@@ -124,7 +131,7 @@ def test_what_is_hopeless_is_not_worth_a_look() -> None:
 def test_frames_that_show_other_objects_stay_as_they_are() -> None:
     """One of three happens to lie where another one lay, twice: no hole is filled, nothing is flicker."""
     frames = [
-        frame(n, [label(60.0 * n), label(620.0 - 60 * n, y=300), *([] if n == 4 else [label(300, y=150)])])
+        frame(n, [label(60.0 * n), label(590.0 - 60 * n, y=300), *([] if n == 4 else [label(300, y=150)])])
         for n in range(9)
     ]
     assert settled(frames) == frames
