@@ -10,74 +10,39 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from edge.frames import FrameEntry, read_frames
 from edge.opencv import read_image
 from labeling.appraisal import ByCrops, ByExemplars, ByMotion
-from labeling.background import Background, learn_background
+from labeling.background import Background
 from labeling.classes import ClassModel, learn_classes, learn_classes_from_crops
 from labeling.clip import TextClasses, load_clip
 from labeling.clip import fingerprint as fingerprint_of_looks
-from labeling.crops import holds_crops, read_crops
 from labeling.dataset import DatasetReport, LabelledFrame, write_dataset
 from labeling.embedding import LITE0, Embedder, embed
-from labeling.exemplars import ExemplarFrame, Exemplars, read_exemplars
-from labeling.fitting import learn_fitters
+from labeling.exemplars import ExemplarFrame, Exemplars
+from labeling.fitting import fit, learn_fitters
 from labeling.judge import learn_judge
 from labeling.labeler import FrameLabeler
 from labeling.ledger import FrameResult, Ledger
-from labeling.prompts import TRAINING_STEPS, MotionPrompter, SimilarPrompter, open_prompters
+from labeling.material import Material, gather
+from labeling.plan import MOVING, LabelPlan
+from labeling.prompts import TRAINING_STEPS, SimilarPrompter, open_prompters
 from labeling.rehearsal import rehearse
 from labeling.sam import Segmenter, fingerprint, load
 from labeling.settling import learn_persistence, settle
 from labeling.split import split_by_time
-from models.errors import DataError, UsageError
+from models.errors import DataError
 
 __all__ = ["MOVING", "LabelPlan", "LabelReport", "label_frames"]
-
-MOVING = "moving"
-"""The one class where nobody drew exemplars."""
 
 _BACKGROUND_FRAMES = 15  # looked at for what is none of the classes, where crops show no background
 
 Stage = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Opens a stage of so many steps, and gives what to call with the number of steps done."""
-
-
-@dataclass(frozen=True, slots=True)
-class LabelPlan:
-    """What to label, and how.
-
-    Attributes:
-        frames: Folder of frames.
-        exemplars: The person's boxes, COCO json or YOLO text files, or folders of crops; None to label
-            what moves.
-        classes: Without exemplars, what moves is called, in words that `looks` reads; none for `MOVING`.
-        looks: What tells classes apart: "lite0", which ships, or MODEL:WEIGHTS of open_clip.
-        out: Folder of the dataset; must not exist.
-        sam: Name or path of the segmenter.
-        offline: Never reach out for a checkpoint.
-        prompts: Names of the prompters; "motion" alone where there are no exemplars.
-        confidence: Least score of a label, in [0, 1].
-        val_share: Share of the frames that become val.
-        gap_share: Share of the frames between train and val that nobody sees.
-        seed: Of everything that is learnt.
-    """
-
-    frames: Path
-    exemplars: Path | None
-    out: Path
-    classes: tuple[str, ...] = ()
-    looks: str = LITE0
-    sam: str = "nano"
-    offline: bool = False
-    prompts: tuple[str, ...] = ("similar",)
-    confidence: float = 0.3
-    val_share: float = 0.2
-    gap_share: float = 0.05
-    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +87,13 @@ def label_frames(plan: LabelPlan, stage: Stage) -> LabelReport:
     if plan.out.exists():
         raise DataError(f"{plan.out}: exists already; name another folder with -o, or remove it")
     entries = read_frames(plan.frames)
-    exemplars = _exemplars(plan)
-    background = _background(plan, entries)
+    material = gather(plan, entries)
     unfinished = plan.out.with_name(plan.out.name + ".unfinished")
     unfinished.mkdir(parents=True, exist_ok=True)
-    with Ledger(unfinished / "ledger.sqlite3", _job(plan, entries, exemplars, background)) as ledger:
+    with Ledger(unfinished / "ledger.sqlite3", _job(plan, entries, material)) as ledger:
         todo = [entry for entry in entries if entry.file not in ledger]
-        frames_per_s = _label_all(plan, todo, exemplars, background, ledger, stage) if todo else 0.0
-        report = _write(plan, entries, exemplars, ledger, unfinished / "dataset")
+        frames_per_s = _label_all(plan, todo, material, ledger, stage) if todo else 0.0
+        report = _write(plan, entries, material, ledger, unfinished / "dataset")
     if report.set_aside < len(entries):
         (unfinished / "dataset").replace(plan.out)
     shutil.rmtree(unfinished)
@@ -138,51 +102,13 @@ def label_frames(plan: LabelPlan, stage: Stage) -> LabelReport:
     return LabelReport(report, len(entries) - len(todo), frames_per_s, time.monotonic() - began)
 
 
-def _exemplars(plan: LabelPlan) -> Exemplars:
-    if plan.exemplars is None:
-        if plan.classes and plan.looks == LITE0:
-            raise UsageError(
-                f"--classes {','.join(plan.classes)}: {LITE0} reads no words; name what does with "
-                "--looks MODEL:WEIGHTS, or show exemplars"
-            )
-        return Exemplars(plan.classes or (MOVING,), ())
-    if holds_crops(plan.exemplars):
-        if MotionPrompter.name not in plan.prompts:
-            raise UsageError(
-                f"{plan.exemplars}: crops show what things look like, not where they are; add "
-                "--prompts motion (for a fixed camera), or draw boxes on whole frames"
-            )
-        return read_crops(plan.exemplars)
-    return read_exemplars(plan.exemplars, plan.frames)
-
-
-def _background(plan: LabelPlan, entries: Sequence[FrameEntry]) -> Background | None:
-    if plan.exemplars is not None and MotionPrompter.name not in plan.prompts:
-        return None
-    sources = {entry.source for entry in entries}
-    if len(sources) > 1:
-        raise DataError(
-            f"{plan.frames}: motion needs the frames of one fixed camera, got those of {len(sources)} "
-            "sources; label each on its own"
-        )
-    return learn_background([plan.frames / entry.file for entry in entries])
-
-
-def _job(
-    plan: LabelPlan, entries: Sequence[FrameEntry], exemplars: Exemplars, background: Background | None
-) -> dict[str, str]:
+def _job(plan: LabelPlan, entries: Sequence[FrameEntry], material: Material) -> dict[str, str]:
     """Everything that a frame's result depends on."""
     files = hashlib.sha256("\0".join(entry.file for entry in entries).encode())
-    boxes = hashlib.sha256("\0".join(exemplars.names).encode())
-    for frame in exemplars.frames:
-        boxes.update(frame.path.read_bytes() + frame.xyxy.tobytes() + frame.class_id.tobytes())
-    for crop in exemplars.crops:
-        boxes.update(crop.path.read_bytes() + str(crop.class_id).encode())
     return {
         "frames": files.hexdigest(),
-        "exemplars": boxes.hexdigest(),
+        **material.digests(),
         "looks": plan.looks if plan.looks == LITE0 else f"{plan.looks} {fingerprint_of_looks(plan.looks)}",
-        "background": "" if background is None else background.digest,
         "sam": f"{plan.sam} {fingerprint(plan.sam)}",
         "prompts": ",".join(plan.prompts),
         "confidence": str(plan.confidence),
@@ -194,14 +120,13 @@ def _job(
 def _label_all(
     plan: LabelPlan,
     todo: Sequence[FrameEntry],
-    exemplars: Exemplars,
-    background: Background | None,
+    material: Material,
     ledger: Ledger,
     stage: Stage,
 ) -> float:
     """Label what is left to do; frames a second."""
-    labeler = _learn(plan, exemplars, background, stage)
-    by_person = {frame.path: frame for frame in exemplars.frames}
+    labeler = _learn(plan, material, stage)
+    by_person = {frame.path: frame for frame in material.exemplars.frames}
     began = time.monotonic()
     with stage("Labelling", len(todo)) as advance:
         for entry in todo:
@@ -211,15 +136,16 @@ def _label_all(
     return len(todo) / (time.monotonic() - began)
 
 
-def _learn(
-    plan: LabelPlan, exemplars: Exemplars, background: Background | None, stage: Stage
-) -> FrameLabeler:
+def _learn(plan: LabelPlan, material: Material, stage: Stage) -> FrameLabeler:
+    exemplars, background = material.exemplars, material.background
     segmenter = load(plan.sam, offline=plan.offline)
     clip = None if plan.looks == LITE0 else load_clip(plan.looks, offline=plan.offline)
     embedder = embed if clip is None else clip.embed
     steps = TRAINING_STEPS * plan.prompts.count(SimilarPrompter.name)
     with stage("Learning", steps) if steps else nullcontext(lambda done: None) as advance:
-        prompters = open_prompters(plan.prompts, exemplars, background, seed=plan.seed, advance=advance)
+        prompters = open_prompters(
+            plan.prompts, exemplars, background, material.detector, seed=plan.seed, advance=advance
+        )
         if plan.exemplars is None and background is not None:
             moving = ByMotion(background)
             named = moving if clip is None else ByCrops(TextClasses(clip, exemplars.names), moving)
@@ -232,8 +158,7 @@ def _learn(
         classes, looks = learn_classes(exemplars, rehearsals, embedder=embedder, seed=plan.seed)
         fitter, unseen = learn_fitters(exemplars.frames, seed=plan.seed)
     fitted = [
-        own.fitted(rehearsal.image, rehearsal.boxes)
-        for own, rehearsal in zip(unseen, rehearsals, strict=True)
+        fit(own, rehearsal.image, rehearsal.found) for own, rehearsal in zip(unseen, rehearsals, strict=True)
     ]
     judge = learn_judge(rehearsals, looks, fitted)
     return FrameLabeler(prompters, segmenter, ByExemplars(classes, judge), plan.confidence, fitter)
@@ -275,7 +200,7 @@ def _label_one(
 
 
 def _write(
-    plan: LabelPlan, entries: Sequence[FrameEntry], exemplars: Exemplars, ledger: Ledger, folder: Path
+    plan: LabelPlan, entries: Sequence[FrameEntry], material: Material, ledger: Ledger, folder: Path
 ) -> DatasetReport:
     if folder.exists():
         shutil.rmtree(folder)  # an earlier run was interrupted while it wrote
@@ -283,7 +208,7 @@ def _write(
     persistence = learn_persistence(_found(entries, ledger))
     results = settle(_found(entries, ledger), persistence, confidence=plan.confidence)
     frames = (LabelledFrame(*parts) for parts in zip(entries, splits, results, strict=True))
-    info = {
+    info: dict[str, Any] = {
         "description": "made by edgeloop label",
         "sam": plan.sam,
         "sam_digest": fingerprint(plan.sam),
@@ -291,7 +216,9 @@ def _write(
         "prompts": list(plan.prompts),
         "confidence": plan.confidence,
     }
-    return write_dataset(folder, exemplars.names, frames, plan.frames, info)
+    if plan.detector is not None and material.detector is not None:
+        info |= {"detector": plan.detector.name, "detector_digest": material.detector.digest}
+    return write_dataset(folder, material.exemplars.names, frames, plan.frames, info)
 
 
 def _found(entries: Sequence[FrameEntry], ledger: Ledger) -> Iterator[tuple[FrameEntry, FrameResult]]:

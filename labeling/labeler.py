@@ -13,7 +13,7 @@ from labeling.appraisal import Appraiser
 from labeling.candidates import Candidate, Silhouette, find_candidates
 from labeling.cleaning import without_repeats
 from labeling.exemplars import ExemplarFrame
-from labeling.fitting import BoxFitter
+from labeling.fitting import BoxFitter, fit
 from labeling.ledger import Label
 from labeling.prompts.prompt import Prompter, Prompts
 from labeling.sam import Segmenter
@@ -85,7 +85,7 @@ class FrameLabeler:
         """Moved to where objects end, and maybe over each other; most candidates are not worth that time."""
         if self.fitter is None or not found:
             return found
-        boxes = self.fitter.fitted(image, np.stack([candidate.xyxy for candidate in found]))
+        boxes = fit(self.fitter, image, found)
         return [replace(candidate, xyxy=box) for candidate, box in zip(found, boxes, strict=True)]
 
     def outline(self, image: NDArray[np.uint8], exemplar: ExemplarFrame) -> list[Label]:

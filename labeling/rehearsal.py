@@ -36,11 +36,6 @@ class Rehearsal:
     drawn: Sequence[Candidate]
     found: Sequence[Candidate]
 
-    @property
-    def boxes(self) -> NDArray[np.float32]:
-        """float32 (N, 4), of what was found."""
-        return np.array([candidate.xyxy for candidate in self.found], np.float32).reshape(-1, 4)
-
 
 def rehearse(exemplars: Exemplars, prompters: Sequence[Prompter], segmenter: Segmenter) -> list[Rehearsal]:
     """Go through the exemplar frames.

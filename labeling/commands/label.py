@@ -56,7 +56,13 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option(
     "--prompts",
     help="Where to look, separated by commas: similar (like an exemplar), motion (what a fixed camera sees "
-    "change), grid (everywhere).  [default: similar; motion without exemplars]",
+    "change), detector (see --detector), grid (everywhere).  [default: similar, and detector where one is "
+    "named; motion without exemplars]",
+)
+@click.option(
+    "--detector",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A second pass: a bundle that was trained on the labels of a first one tells where to look.",
 )
 @click.option(
     "--confidence",
@@ -90,6 +96,7 @@ def label(
     looks: str,
     offline: bool,
     prompts: str | None,
+    detector: Path | None,
     confidence: float,
     val_share: float,
     gap_share: float,
@@ -109,6 +116,7 @@ def label(
 
     if prompts is None:
         prompts = "motion" if exemplars is None else "similar"
+        prompts += "" if detector is None else ",detector"
     plan = LabelPlan(
         frames=frames,
         exemplars=exemplars,
@@ -118,6 +126,7 @@ def label(
         sam=sam,
         offline=offline,
         prompts=tuple(prompts.split(",")),
+        detector=detector,
         confidence=confidence,
         val_share=val_share,
         gap_share=gap_share,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from labeling.background import Background
 from labeling.exemplars import Exemplars
+from labeling.prompts.detector import DetectorPrompter
 from labeling.prompts.grid import GridPrompter
 from labeling.prompts.learning import TRAINING_STEPS
 from labeling.prompts.motion import MotionPrompter
@@ -15,6 +16,7 @@ from models.errors import UsageError
 
 __all__ = [
     "TRAINING_STEPS",
+    "DetectorPrompter",
     "GridPrompter",
     "MotionPrompter",
     "Prompter",
@@ -28,6 +30,7 @@ def open_prompters(
     names: Sequence[str],
     exemplars: Exemplars,
     background: Background | None = None,
+    detector: DetectorPrompter | None = None,
     *,
     seed: int = 0,
     advance: Callable[[int], None] = lambda steps: None,
@@ -35,9 +38,10 @@ def open_prompters(
     """Make prompters ready.
 
     Args:
-        names: Any of "similar", "motion" and "grid", each at most once.
+        names: Any of "similar", "motion", "detector" and "grid", each at most once.
         exemplars: What to look for; without frames there is no "similar".
         background: What the camera sees where nothing moves; needed for "motion".
+        detector: Of an earlier pass; needed for "detector".
         seed: Of what is learnt.
         advance: Called with the number of steps done, `TRAINING_STEPS` in all for "similar".
 
@@ -61,9 +65,15 @@ def open_prompters(
             raise UsageError("motion: needs a background")
         return MotionPrompter(background)
 
+    def found() -> Prompter:
+        if detector is None:
+            raise UsageError("detector: needs a bundle")
+        return detector
+
     factories: dict[str, Callable[[], Prompter]] = {
         "similar": similar,
         "motion": motion,
+        "detector": found,
         "grid": GridPrompter,
     }
     if not names or len(set(names)) < len(names) or not set(names) <= factories.keys():

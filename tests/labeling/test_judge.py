@@ -39,7 +39,7 @@ def cases(looks_right: float, looks_wrong: float) -> tuple[list[Rehearsal], list
 
 def boxes_of(rehearsals: list[Rehearsal]) -> list[NDArray[np.float32]]:
     """As found: no fitter moves them."""
-    return [rehearsal.boxes for rehearsal in rehearsals]
+    return [np.stack([candidate.xyxy for candidate in own.found]) for own in rehearsals]
 
 
 def test_plain_judge_takes_the_mean_of_both_opinions() -> None:
