@@ -3,6 +3,7 @@
     python benchmarks/labels.py street ../shared/data/street similar motion similar,motion moving --every 4
     python benchmarks/labels.py street ../shared/data/street similar everything-16 everything-32 --every 25
     python benchmarks/labels.py conveyor similar similar,motion --seeds 11 12 13
+    python benchmarks/labels.py conveyor similar similar,detector detector --seeds 11 12 13
 
 `street` labels a real street from boxes on five frames (see street_truth.py) once for each named choice of
 prompts, as `edgeloop label --prompts` takes them. `moving` stands for `--classes moving`, without exemplars:
@@ -10,8 +11,9 @@ prompts, as `edgeloop label --prompts` takes them. `moving` stands for `--classe
 those that stand left out. People on the sidewalk are not in that ground truth, so boxes around them count as
 wrong. `everything-16` and `everything-32` are no labels but segment-anything's own generator on the same
 frames (see everything.py). "right/s" are right labels a second of labelling, what is learnt first left out.
-`conveyor` does the same on the built-in scene, by seed; `crops` stands for the exemplars cut out, with motion
-to say where to look. `--every N` takes each N-th frame only, for a quick look.
+A choice with `detector` in it is a second pass: its detector is trained on the labels of the first choice,
+for `--epochs` at `--imgsz`. `conveyor` does the same on the built-in scene, by seed; `crops` stands for the
+exemplars cut out, with motion to say where to look. `--every N` takes each N-th frame only, for a quick look.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ from street_truth import (
 )
 from street_truth import write_exemplars as write_street_exemplars
 
-CROPS = "crops"
+CROPS, DETECTOR = "crops", "detector"
 CONVEYOR_FRAMES, CONVEYOR_STEP = 240, 20  # as `edgeloop demo` takes them
 
 Figures = dict[str, dict[str, float]]
@@ -62,6 +64,8 @@ def main() -> None:
     conveyor.add_argument("prompts", nargs="+", help="as in `edgeloop label --prompts`, or `crops`")
     conveyor.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13])
     for verb in (street, conveyor):
+        verb.add_argument("--epochs", type=int, default=9, help="of the training for a second pass")
+        verb.add_argument("--imgsz", type=int, default=320, help="of its detector, px")
         verb.add_argument("--every", type=int, default=1, help="label each N-th frame only")
         verb.add_argument("--out", type=Path, help="new folder for all that is made; else it is thrown away")
         verb.add_argument("--json", type=Path, help="file for the figures")
@@ -91,7 +95,8 @@ def _street(arguments: argparse.Namespace, out: Path) -> dict[str, Figures]:
             labels, speed = segment_everything(asked, EVERYTHING[prompts])
             figures = scores(without_classes(part(truth, indices, SCORED)), labels, {"all": [OBJECT]})
         else:
-            speed = _label(frames, exemplars, tuple(prompts.split(",")), dataset)
+            detector = _detector(prompts, out, arguments)
+            speed = _label(frames, exemplars, tuple(prompts.split(",")), dataset, detector)
             indices, labels = labels_of(dataset, DRAWN)
             figures = _figures(part(truth, indices, SCORED), labels, dataset)
         report[_titled(prompts, speed, figures, len(indices))] = figures
@@ -117,7 +122,8 @@ def _conveyor(arguments: argparse.Namespace, out: Path) -> dict[str, Figures]:
             if prompts == CROPS:
                 speed = _label(frames, _cut(own / "exemplars.json", frames, own), ("motion",), dataset)
             else:
-                speed = _label(frames, own / "exemplars.json", tuple(prompts.split(",")), dataset)
+                detector = _detector(prompts, own, arguments)
+                speed = _label(frames, own / "exemplars.json", tuple(prompts.split(",")), dataset, detector)
             indices, labels = labels_of(dataset, drawn)
             expected = truth.coco((f"{index}.jpg", index) for index in sorted(indices))
             figures = _figures(expected, labels, dataset)
@@ -147,9 +153,27 @@ def _cut(exemplars: Path, frames: Path, out: Path) -> Path:
     return out / "crops of exemplars"
 
 
-def _label(frames: Path, exemplars: Path | None, prompts: tuple[str, ...], dataset: Path) -> float:
+def _detector(prompts: str, out: Path, arguments: argparse.Namespace) -> Path | None:
+    """What a second pass asks: trained on the labels of the first choice of prompts, once."""
+    if DETECTOR not in prompts.split(","):
+        return None
+    first = out / arguments.prompts[0].replace(",", "-")
+    bundle, run = out / "detector.onnx", out / "run"
+    if not bundle.exists():
+        call_verb("train", first, "-o", run, "--epochs", arguments.epochs, "--imgsz", arguments.imgsz)
+        call_verb("export", run, "-d", first, "-o", bundle)
+    return bundle
+
+
+def _label(
+    frames: Path,
+    exemplars: Path | None,
+    prompts: tuple[str, ...],
+    dataset: Path,
+    detector: Path | None = None,
+) -> float:
     """Label without a gap, because its frames would be missing from the score; frames a second."""
-    plan = LabelPlan(frames, exemplars, dataset, prompts=prompts, gap_share=0.0)
+    plan = LabelPlan(frames, exemplars, dataset, prompts=prompts, detector=detector, gap_share=0.0)
     return label_frames(plan, _stage).frames_per_s
 
 

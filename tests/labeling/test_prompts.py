@@ -83,5 +83,5 @@ def test_grid(size: tuple[int, int], points: int) -> None:
 
 @pytest.mark.parametrize("names", [(), ("grid", "grid"), ("grid", "magic"), ("",)])
 def test_unknown_prompters(names: tuple[str, ...], exemplars: Exemplars) -> None:
-    with pytest.raises(UsageError, match="expected some of similar, motion, grid, each once"):
+    with pytest.raises(UsageError, match="expected some of similar, motion, detector, grid, each once"):
         open_prompters(names, exemplars)

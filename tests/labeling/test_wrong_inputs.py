@@ -39,7 +39,7 @@ def edit_dataset(folder: Path, **changes: object) -> None:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place(tmp_path_factory: pytest.TempPathFactory, block_model: Path) -> Path:
     """A folder of things to get wrong."""
     place = tmp_path_factory.mktemp("wrong")
     for name in ("empty", "half", "frames"):
@@ -51,6 +51,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     half.write_bytes(half.read_bytes()[: half.stat().st_size // 2])
     (place / "file.mp4").write_text("no video")
     (place / "broken.json").write_text("{")
+    (place / "broken.onnx").write_bytes(block_model.read_bytes()[:2000])
+    (place / "block.onnx").write_bytes(block_model.read_bytes())
     write_exemplars(place / "good.json")
     write_exemplars(place / "zero.json", annotations=[])
     write_exemplars(place / "outside.json", annotations=[BOX | {"bbox": [90, 4, 20, 20]}])
@@ -131,6 +133,33 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
         pytest.param(
             "label frames -e good.json -o {out} --confidence nan", USAGE, "not a finite", id="label: nan"
+        ),
+        pytest.param(
+            "label frames -e good.json -o {out} --prompts similar,detector",
+            USAGE,
+            "name a bundle",
+            id="label: which detector",
+        ),
+        pytest.param(
+            "label frames -e good.json -o {out} --prompts similar --detector block.onnx",
+            USAGE,
+            "add it: --prompts similar,detector",
+            id="label: detector that nobody asks",
+        ),
+        pytest.param(
+            "label frames -e good.json -o {out} --detector no.onnx", INPUT, "no.onnx", id="label: no detector"
+        ),
+        pytest.param(
+            "label frames -e good.json -o {out} --detector broken.onnx",
+            DATA,
+            "broken.onnx",
+            id="label: half a detector",
+        ),
+        pytest.param(
+            "label frames -e good.json -o {out} --detector block.onnx",
+            DATA,
+            "finds block, but the exemplars show part",
+            id="label: detector of something else",
         ),
         pytest.param("stats nothing", INPUT, "expected a dataset", id="stats: no dataset"),
         pytest.param("stats empty", INPUT, "expected a dataset", id="stats: empty folder"),
