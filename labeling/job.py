@@ -76,11 +76,13 @@ def label_frames(plan: LabelPlan, stage: Stage) -> LabelReport:
         What came of it.
 
     Raises:
-        NoInputError: There are no frames or no exemplars, or too few frames to learn a background from.
-        DataError: The exemplars or frames.jsonl are malformed, `plan.out` exists, not one frame can be read,
-            unfinished work was started with another plan, or motion is asked for and the camera is not fixed.
-        UsageError: There is no such segmenter, prompter or CLIP, prompts do not fit the exemplars, or words
-            are given to looks that read none.
+        NoInputError: There are no frames, no exemplars or no such detector, or too few frames to learn a
+            background from.
+        DataError: The exemplars, the detector or frames.jsonl are malformed, `plan.out` exists, not one frame
+            can be read, unfinished work was started with another plan, the detector knows other classes, or
+            motion is asked for and the camera is not fixed.
+        UsageError: There is no such segmenter, prompter or CLIP, prompts do not fit the exemplars or the
+            detector, or words are given to looks that read none.
         UnavailableError: A checkpoint is not in the cache and cannot be fetched, or open_clip is missing.
     """
     began = time.monotonic()
