@@ -64,7 +64,7 @@ def main() -> None:
     conveyor.add_argument("prompts", nargs="+", help="as in `edgeloop label --prompts`, or `crops`")
     conveyor.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13])
     for verb in (street, conveyor):
-        verb.add_argument("--epochs", type=int, default=9, help="of the training for a second pass")
+        verb.add_argument("--epochs", type=int, default=15, help="of the training for a second pass")
         verb.add_argument("--imgsz", type=int, default=320, help="of its detector, px")
         verb.add_argument("--every", type=int, default=1, help="label each N-th frame only")
         verb.add_argument("--out", type=Path, help="new folder for all that is made; else it is thrown away")
