@@ -124,9 +124,10 @@ def _size(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tu
     return size
 
 
-_NAMES = {"provider", "allow_cpu", "confidence", "iou"} | {
-    *("head", "names", "input_size", "color", "scale", "letterbox")
-}
+_NAMES = frozenset(
+    {"provider", "allow_cpu", "confidence", "iou"}
+    | {"head", "names", "input_size", "color", "scale", "letterbox"}
+)
 _PLACEMENT = (
     click.option(
         "--provider",
