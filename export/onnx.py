@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +27,7 @@ from export.report import LICENSE, ExportReport, Provenance, write_json
 from export.targets import warn_about_activation
 from export.worst import draw_worst
 from models.bundle import Golden, Measured, Record
+from models.digest import file_sha256
 from models.errors import DataError, ModelError, NoInputError, UsageError
 
 __all__ = ["ExportReport", "export"]
@@ -80,7 +80,7 @@ def export(run: Path, dataset: Path, out: Path, options: ExportOptions | None = 
         chosen = fastest(asked_for) or (asked_for or candidates)[0]
         kept = bundles[candidates.index(chosen)]
         provenance = Provenance(
-            record, _sha256(run / "best.pt"), data.digest, options, machine(), datetime.now(UTC)
+            record, file_sha256(run / "best.pt"), data.digest, options, machine(), datetime.now(UTC)
         )
         written = _record(provenance, chosen.measurement, make_golden(Detector(kept.path, provider="cpu")))
         report = ExportReport(out, None, kept.spec, written, chosen, candidates, reference, provenance)
@@ -128,7 +128,7 @@ def _leave(report: ExportReport, graph: onnx.ModelProto, folder: Path) -> Export
     """Write the bundle and its report, all complete before the first is renamed, the bundle last."""
     out, bundle = report.bundle, folder / report.bundle.name
     save_graph(graph, report.spec.to_metadata(report.record) | _about(report.provenance.run), bundle)
-    report = replace(report, sha256=_sha256(bundle))
+    report = replace(report, sha256=file_sha256(bundle))
     _write_beside(report, folder, "")
     bundle.replace(out)
     for path in _beside(out, _REFUSED).values():
@@ -169,8 +169,3 @@ def _about(run: RunRecord) -> dict[str, str]:
         "version": run.versions["ultralytics"],
         "license": LICENSE,
     }
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

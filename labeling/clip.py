@@ -6,7 +6,6 @@ of it ship: the user names a file, or a tag that open_clip fetches.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from labeling.candidates import Candidate
 from labeling.embedding import cut_out
+from models.digest import file_sha256
 from models.errors import ModelError, NoInputError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -166,10 +166,7 @@ def fingerprint(name: str) -> str:
         UsageError: `name` is something else.
     """
     path = Path(_parts(name)[1])
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    return f"sha256:{file_sha256(path)}" if path.is_file() else ""
 
 
 def _parts(name: str) -> tuple[str, str]:

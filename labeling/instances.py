@@ -5,7 +5,6 @@ Labels are read one by one, again for each who asks: a dataset has a hundred tho
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from pydantic.dataclasses import dataclass as checked
 
 from edge.opencv import require_image
 from labeling.long_json import read_entries
+from models.digest import file_sha256
 from models.errors import DataError, NoInputError, first_mistake
 
 __all__ = ["Annotation", "Category", "Image", "Instances", "read_instances", "read_listed"]
@@ -133,9 +133,7 @@ def read_instances(dataset: Path) -> Instances:
     path = dataset / _NAME
     images = tuple(_entries(path, "images", Image))
     categories = tuple(_entries(path, "categories", Category))
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    coco = Instances(path, digest, images, categories)
+    coco = Instances(path, file_sha256(path), images, categories)
     _check_ids(path, "images", (image.id for image in images))
     _check_ids(path, "categories", (category.id for category in categories))
     _check_ids(path, "annotations", (annotation.id for annotation in coco.annotations()))

@@ -1,11 +1,28 @@
-"""What tells one dataset from another: written down by whoever labels, worked out again by whoever trains."""
+"""What tells one file or dataset from another: written down by its maker, worked out again by its user."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 
-__all__ = ["DatasetDigest"]
+__all__ = ["DatasetDigest", "file_sha256"]
+
+
+def file_sha256(path: Path) -> str:
+    """Digest a file.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        sha256 of its content, 64 hexadecimal digits.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class DatasetDigest:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from models.digest import file_sha256
 from models.errors import ModelError, UsageError
 
 __all__ = ["WEIGHTS", "Weights", "weights_path"]
@@ -97,8 +97,7 @@ def weights_path(name: str) -> Path:
         raise UsageError(f"weights '{name}': unknown, expected one of {', '.join(sorted(WEIGHTS)) or 'none'}")
     path = _FOLDER / weights.file
     try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = file_sha256(path)
     except OSError as error:
         raise ModelError(
             f"{path}: cannot read the weights '{name}' ({error.strerror}); install edgeloop again"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from edge.commands.options import model_options
 from edge.session import Session
 from edge.spec import read_spec
 from models.bundle import Record, read_document
+from models.digest import file_sha256
 from models.facts import SpecOverrides
 from models.literals import shorten
 from models.spec import ModelSpec
@@ -50,7 +50,7 @@ def _json(session: Session, spec: ModelSpec, record: Record | None) -> str:
     report = {
         "path": str(session.path),
         "bytes": session.path.stat().st_size,
-        "sha256": _sha256(session.path),
+        "sha256": file_sha256(session.path),
         "credits": _credits(session),
         "inputs": [str(tensor) for tensor in session.inputs],
         "outputs": [str(tensor) for tensor in session.outputs],
@@ -69,7 +69,7 @@ def _text(session: Session, spec: ModelSpec, record: Record | None) -> str:
     more = len(spec.names) - _NAMES_SHOWN
     facts = {
         "file": f"{session.path}, {session.path.stat().st_size / 1e6:.1f} MB",
-        "sha256": _sha256(session.path),
+        "sha256": file_sha256(session.path),
         "kind": "a detector" if record is None else "an edgeloop bundle",
         **_credits(session),
         "input": f"{width}x{height} {spec.color}, {spec.layout} {spec.dtype}, {_values(spec)}",
@@ -114,8 +114,3 @@ def _origin(record: Record) -> dict[str, str]:
         and f"{record.golden.input_sha256[:12]} gives {record.golden.output_sha256[:12]}",
     }
     return {key: value for key, value in facts.items() if value}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

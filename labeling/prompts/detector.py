@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from edge.detector import Detector
 from labeling.prompts.prompt import Prompts
 from models.boxes import iou_matrix, nms
+from models.digest import file_sha256
 from models.errors import DataError
 
 __all__ = ["DetectorPrompter"]
@@ -47,7 +47,7 @@ class DetectorPrompter:
                 "detector that was trained on labels of these exemplars"
             )
         self._class_ids = np.array([names.index(name) for name in known])
-        self.digest = hashlib.sha256(bundle.read_bytes()).hexdigest()
+        self.digest = file_sha256(bundle)
 
     def propose(self, image: NDArray[np.uint8]) -> tuple[Prompts, ...]:
         """See `Prompter.propose`."""

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.progress import progress_bar
+from models.digest import file_sha256
 from models.errors import NoInputError, UsageError
 from models.registry import WEIGHTS, weights_path
 
@@ -106,8 +106,7 @@ def fingerprint(name: str) -> str:
         return f"sha256:{WEIGHTS[NANO].sha256}"
     if name.endswith((".safetensors", ".pth")):
         try:
-            with Path(name).open("rb") as file:
-                return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+            return f"sha256:{file_sha256(Path(name))}"
         except OSError as error:
             raise NoInputError(f"--sam {name}: cannot be read ({error.strerror})") from error
     from .official import OFFICIAL
