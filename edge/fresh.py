@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
+from edge.metrics import peak_memory_mb
 from models.errors import UnavailableError
 
 __all__ = ["Fresh", "watch"]
@@ -80,7 +79,7 @@ def watch(
                 continue
             came_at.append(time.monotonic())
             if len(came_at) % _LOOKED_AT == 1 or len(came_at) == frames:
-                peak_mb = max(peak_mb, _memory_mb(process.pid))
+                peak_mb = max(peak_mb, peak_memory_mb(process.pid))
             if len(came_at) == frames:
                 break
     finally:
@@ -96,11 +95,3 @@ def watch(
         first_detection_s=round(came_at[0] - started_at, 3),
         peak_memory_mb=peak_mb,
     )
-
-
-def _memory_mb(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status")
-    if status.exists():
-        match = re.search(r"VmHWM:\s+(\d+)", status.read_text())
-        return round(int(match[1]) * 1024 / 1e6, 1) if match else 0.0
-    return round(psutil.Process(pid).memory_info().rss / 1e6, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import psutil
 
 if TYPE_CHECKING:
     from edge.pipeline import Result
@@ -243,16 +245,22 @@ class Meter:
         )
 
 
-def peak_memory_mb() -> float:
-    """Largest resident memory of this process so far.
+def peak_memory_mb(pid: int | None = None) -> float:
+    """Largest resident memory of a process so far.
+
+    Args:
+        pid: Its number; None for this process.
 
     Returns:
-        MB (10^6 bytes).
+        MB (10^6 bytes), 0 of one that has ended. Of another process, where the system does not keep the peak
+        (none but Linux does), what it has now.
     """
-    # On Linux ru_maxrss is inherited from the parent over fork and exec; VmHWM is this program's own.
-    status = Path("/proc/self/status")
+    # On Linux ru_maxrss is inherited from the parent over fork and exec; VmHWM is the program's own.
+    status = Path(f"/proc/{'self' if pid is None else pid}/status")
     if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return round(int(line.split()[1]) * 1024 / 1e6, 1)
+        match = re.search(r"VmHWM:\s+(\d+)", status.read_text())
+        return round(int(match[1]) * 1024 / 1e6, 1) if match else 0.0
+    if pid is not None:
+        return round(psutil.Process(pid).memory_info().rss / 1e6, 1)
     unit = 1 if sys.platform == "darwin" else 1024
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
