@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -93,9 +93,10 @@ def stated_options(context: click.Context) -> list[str]:
     """
     words: list[str] = []
     for option in context.command.params:
-        stated = context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
-        if stated and option.name in _NAMES:
-            value = context.params[option.name]
+        name = option.name or ""
+        stated = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if stated and isinstance(option, _ModelOption):
+            value = context.params[name]
             text = "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
             words += option.opts if value is True else [*option.opts, text]
     return words
@@ -124,35 +125,34 @@ def _size(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tu
     return size
 
 
-_NAMES = frozenset(
-    {"provider", "allow_cpu", "confidence", "iou"}
-    | {"head", "names", "input_size", "color", "scale", "letterbox"}
-)
+class _ModelOption(click.Option):
+    """Says of the model how it is loaded and run, and is known by that from a verb's other options."""
+
+
+_option = partial(click.option, cls=_ModelOption)
 _PLACEMENT = (
-    click.option(
+    _option(
         "--provider",
         type=click.Choice(["auto", *PROVIDERS]),
         default="auto",
         show_default=True,
         help="What runs the model. One that is named and does not run all of it is an error.",
     ),
-    click.option("--allow-cpu", is_flag=True, help="Let the CPU run what the provider does not."),
+    _option("--allow-cpu", is_flag=True, help="Let the CPU run what the provider does not."),
 )
 _FACTS = (
-    click.option(
-        "--confidence", type=FiniteRange(0, 1), help="Threshold of detections.  [default: the model's]"
-    ),
-    click.option("--iou", type=FiniteRange(0, 1), help="Threshold of NMS.  [default: the model's]"),
-    click.option("--head", type=click.Choice(HEADS), help="How the model writes its boxes."),
-    click.option("--names", type=click.Path(path_type=Path), help="File of class names, one a line."),
-    click.option("--input-size", callback=_size, metavar="WxH", help="Size of the model's input, px."),
-    click.option("--color", type=click.Choice(["RGB", "BGR"]), help="Channel order of the model's input."),
-    click.option(
+    _option("--confidence", type=FiniteRange(0, 1), help="Threshold of detections.  [default: the model's]"),
+    _option("--iou", type=FiniteRange(0, 1), help="Threshold of NMS.  [default: the model's]"),
+    _option("--head", type=click.Choice(HEADS), help="How the model writes its boxes."),
+    _option("--names", type=click.Path(path_type=Path), help="File of class names, one a line."),
+    _option("--input-size", callback=_size, metavar="WxH", help="Size of the model's input, px."),
+    _option("--color", type=click.Choice(["RGB", "BGR"]), help="Channel order of the model's input."),
+    _option(
         "--scale",
         type=FiniteRange(0, 65536, min_open=True),
         help="What pixel values are divided by: 255 gives 0 to 1.",
     ),
-    click.option(
+    _option(
         "--letterbox",
         type=click.Choice(["centered", "corner", "stretched"]),
         help="Where the image goes in the input.",
