@@ -33,7 +33,8 @@ from edge.evaluate import precision_recall
 from edge.progress import progress_bar
 from edge.synth import open_scene
 from everything import EVERYTHING, OBJECT, segment_everything, without_classes
-from labeling.job import LabelPlan, label_frames
+from labeling.job import label_frames
+from labeling.plan import LabelPlan
 from scoring import Coco, class_names, groups_of, labels_of, number_of, part, print_scores, scores
 from street_truth import (
     DRAWN,

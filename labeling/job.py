@@ -29,7 +29,7 @@ from labeling.judge import learn_judge
 from labeling.labeler import FrameLabeler
 from labeling.ledger import FrameResult, Ledger
 from labeling.material import Material, gather
-from labeling.plan import MOVING, LabelPlan
+from labeling.plan import LabelPlan
 from labeling.prompts import TRAINING_STEPS, SimilarPrompter, open_prompters
 from labeling.rehearsal import rehearse
 from labeling.sam import Segmenter, fingerprint, load
@@ -37,7 +37,7 @@ from labeling.settling import learn_persistence, settle
 from labeling.split import split_by_time
 from models.errors import DataError
 
-__all__ = ["MOVING", "LabelPlan", "LabelReport", "label_frames"]
+__all__ = ["LabelReport", "label_frames"]
 
 _BACKGROUND_FRAMES = 15  # looked at for what is none of the classes, where crops show no background
 

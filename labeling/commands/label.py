@@ -112,7 +112,8 @@ def label(
         raise click.UsageError(
             "expected either --exemplars or --classes (such as moving): what is to be labelled?"
         )
-    from labeling.job import MOVING, LabelPlan, label_frames
+    from labeling.job import label_frames
+    from labeling.plan import MOVING, LabelPlan
 
     if prompts is None:
         prompts = "motion" if exemplars is None else "similar"

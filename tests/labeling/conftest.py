@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from edge.synth import open_scene
-from labeling.job import LabelPlan, label_frames
+from labeling.job import label_frames
+from labeling.plan import LabelPlan
 from tests.labeling.footage import BROKEN, DRAWN, INDICES, Footage, Labelled, scene_coco, silent
 
 

@@ -13,7 +13,8 @@ import pytest
 
 from edge.opencv import read_image
 from edge.synth import Scene
-from labeling.job import LabelPlan, LabelReport, label_frames
+from labeling.job import LabelReport, label_frames
+from labeling.plan import LabelPlan
 from models.boxes import xyxy_to_xywh
 
 INDICES = range(0, 24 * 60, 60)

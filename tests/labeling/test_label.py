@@ -17,8 +17,9 @@ from pycocotools.coco import COCO
 
 from edge.evaluate import evaluate_boxes, precision_recall
 from export.dataset import open_dataset
-from labeling.job import LabelPlan, label_frames
+from labeling.job import label_frames
 from labeling.ledger import FrameResult, Ledger
+from labeling.plan import LabelPlan
 from models.errors import DataError
 from tests.calls import Outcome
 from tests.labeling.footage import BROKEN, DRAWN, INDICES, Footage, Labelled, break_off, scene_coco, silent
@@ -140,7 +141,8 @@ def test_interrupted_job_goes_on_and_ends_the_same(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from labeling.job import LabelPlan, label_frames
+from labeling.job import label_frames
+from labeling.plan import LabelPlan
 from labeling.ledger import Ledger
 from tests.labeling.footage import silent
 import labeling.prompts.learning as learning

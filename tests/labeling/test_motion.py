@@ -13,7 +13,8 @@ import pytest
 from numpy.typing import NDArray
 
 from labeling.background import Background, learn_background
-from labeling.job import LabelPlan, label_frames
+from labeling.job import label_frames
+from labeling.plan import LabelPlan
 from labeling.prompts import MotionPrompter
 from models.boxes import iou_matrix
 from models.errors import DataError, NoInputError

@@ -14,7 +14,8 @@ import pytest
 from numpy.typing import NDArray
 
 from labeling.exemplars import Exemplars
-from labeling.job import LabelPlan, label_frames
+from labeling.job import label_frames
+from labeling.plan import LabelPlan
 from labeling.prompts import DetectorPrompter, open_prompters
 from models.boxes import iou_matrix
 from models.detections import Detections
