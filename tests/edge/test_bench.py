@@ -96,7 +96,7 @@ def test_a_peer_takes_turns_and_the_plot_shows_both(block_model: Path, clip: Pat
     assert done.returncode == 0, done.stderr
     against = json.loads(done.stdout)["against"]
     assert (against["peer"], against["turns"]) == ("ultralytics", 3)
-    assert 5 < against["theirs"]["fps"] < 200  # 50 less what a busy machine adds or bunches
+    assert 10 < against["theirs"]["fps"] < 50
     assert against["ours"]["fps"] > 0
     assert 3 < against["theirs"]["peak_memory_mb"] < against["ours"]["peak_memory_mb"]
     height, width, _ = cv2.imread(str(plot)).shape

@@ -32,7 +32,7 @@ def see(words: list[str], *, frames: int = 5, limit_s: float = 60) -> Fresh:
 
 def test_lines_of_frames_are_timed() -> None:
     fresh = see(command(9))
-    assert 2 < fresh.fps < 80  # 20 less what a busy machine adds or bunches
+    assert 5 < fresh.fps <= 20.5
     assert 0.3 < fresh.first_detection_s < 20
     assert 3 < fresh.peak_memory_mb < 100
 
