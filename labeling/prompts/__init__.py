@@ -8,10 +8,9 @@ from labeling.background import Background
 from labeling.exemplars import Exemplars
 from labeling.prompts.detector import DetectorPrompter
 from labeling.prompts.grid import GridPrompter
-from labeling.prompts.learning import TRAINING_STEPS
 from labeling.prompts.motion import MotionPrompter
 from labeling.prompts.prompt import Prompter, Prompts
-from labeling.prompts.similar import SimilarPrompter
+from labeling.prompts.similar import TRAINING_STEPS, SimilarPrompter
 from models.errors import UsageError
 
 __all__ = [

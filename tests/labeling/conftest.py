@@ -21,7 +21,7 @@ def in_little_time() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("labeling.prompts.learning.TRAINING_STEPS", 450)
+        patched.setattr("labeling.prompts.similar.TRAINING_STEPS", 450)
         yield
     torch.set_num_threads(threads)
 

@@ -111,8 +111,8 @@ def test_training_sees_the_same_dataset(labelled: Labelled) -> None:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Learn for moments only, where it is not the labels that are tested."""
-    monkeypatch.setattr("labeling.prompts.learning.TRAINING_STEPS", 30)
-    monkeypatch.setattr("labeling.prompts.learning._VIEWS", 2)
+    monkeypatch.setattr("labeling.prompts.similar.TRAINING_STEPS", 30)
+    monkeypatch.setattr("labeling.prompts.lessons._VIEWS", 2)
 
 
 @pytest.fixture(scope="module")
@@ -145,8 +145,8 @@ from labeling.job import label_frames
 from labeling.plan import LabelPlan
 from labeling.ledger import Ledger
 from tests.labeling.footage import silent
-import labeling.prompts.learning as learning
-learning.TRAINING_STEPS, learning._VIEWS = 30, 2
+from labeling.prompts import lessons, similar
+similar.TRAINING_STEPS, lessons._VIEWS = 30, 2
 add, left = Ledger.add, int(sys.argv[4])
 def add_or_die(self, result):
     global left
