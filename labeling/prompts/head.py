@@ -19,6 +19,7 @@ __all__ = ["STRIDE", "CentreHead", "HeadOutput", "Maps", "decode_boxes", "mean_o
 
 STRIDE = 8
 _WIDTH = 128
+_REACH = 5  # cells; with 3, boxes of long things that lie slanted came out too short
 _STACKED_CHANNELS = (4 * CHANNELS[0] + CHANNELS[1], CHANNELS[2], CHANNELS[3])
 
 Maps = tuple[Tensor, Tensor, Tensor]
@@ -69,7 +70,7 @@ class CentreHead(nn.Module):
         self.project = nn.ModuleList(nn.Conv2d(channels, _WIDTH, 1) for channels in _STACKED_CHANNELS)
         self.mix = nn.Sequential(
             nn.ReLU(inplace=True),
-            nn.Conv2d(_WIDTH, _WIDTH, 3, padding=1, groups=_WIDTH),
+            nn.Conv2d(_WIDTH, _WIDTH, _REACH, padding=_REACH // 2, groups=_WIDTH),
             nn.Conv2d(_WIDTH, _WIDTH, 1),
             nn.ReLU(inplace=True),
         )

@@ -26,8 +26,8 @@ _WINDOW_CELLS = (
     64  # a step looks at a part of a large frame, so that it costs no more than one of a small frame
 )
 _ALIGNED_CELLS = 4  # so that a window ends on whole cells of stride 32 too
-_MAX_ZOOM = 1.4
-_LEAST_VISIBLE = 0.4  # of an object at the border of a view
+_MAX_ZOOM = 2.0
+_LEAST_VISIBLE = 0.25  # of an object at the border of a view
 
 
 @dataclass(frozen=True, slots=True, eq=False)
