@@ -32,6 +32,7 @@ class Session:
     Attributes:
         path: the file it was loaded from.
         placement: the execution provider that runs it, and how much of it.
+        threads: CPU threads for one inference; 0 where onnxruntime chooses.
         metadata: the key-value pairs that the file carries.
         inputs: the graph's inputs.
         outputs: the graph's outputs.
@@ -73,7 +74,9 @@ class Session:
         self._session, self.placement = open_session(
             _read(path), path, options, provider=provider, allow_cpu=allow_cpu
         )
-        _give_back_memory(self._session)
+        self._session._model_bytes = None  # the whole file, kept for a fallback that `open_session` turns off
+        _give_back_memory()
+        self.threads: int = options.intra_op_num_threads
         self.metadata = _metadata(self._session, path)
         self.inputs = tuple(_tensor_info(node) for node in self._session.get_inputs())
         self.outputs = tuple(_tensor_info(node) for node in self._session.get_outputs())
@@ -102,6 +105,11 @@ class Session:
             raise ModelError(f"{self.path}: inference failed: {first_line(error)}") from error
         return outputs
 
+    def close(self) -> None:
+        """Free the model; it cannot be run any more."""
+        del self._session
+        _give_back_memory()
+
 
 def _read(path: Path) -> bytes:
     """A model whose content is whole, as far as it says what it should be."""
@@ -113,10 +121,8 @@ def _read(path: Path) -> bytes:
     return model
 
 
-def _give_back_memory(session: ort.InferenceSession) -> None:
-    """Free what was needed to load a model and is not needed to run it."""
-    session._model_bytes = None  # the whole file, kept for a fallback that `open_session` turns off
-    # Optimising a graph leaves holes in the heap, and glibc keeps them until it is asked.
+def _give_back_memory() -> None:
+    """Free the holes that models leave in the heap; glibc keeps them until it is asked."""
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
         libc.malloc_trim(0)
 
@@ -146,10 +152,8 @@ def _options(threads: int | None, *, bare: bool) -> ort.SessionOptions:
     options.log_severity_level = _FATAL_ONLY
     if bare:
         return options
-    # Threads and graph optimisation are not chosen by measuring at start. Over yolo26n, the demo's detector
-    # and NanoDet, all optimisations were never slower and up to 2.5 times as fast as fewer; one thread a core
-    # is up to 1.5 times as fast as a single one, and where a model is so small that the second wakes too late
-    # (320 px, a camera's pauses between), 10 to 20 % slower: less than a measurement on a busy machine tells.
+    # Unlike threads (`edge.threads`), graph optimisation is not chosen by measuring: over yolo26n, the demo's
+    # detector and NanoDet all of it was never slower, and up to 2.5 times as fast as less.
     options.intra_op_num_threads = threads or physical_cores()
     options.inter_op_num_threads = 1
     # The arena alone, without plans made ahead: one reserves the most that an inference needs in one piece,
