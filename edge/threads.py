@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import statistics
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -122,8 +121,8 @@ def _compare(one: Session, other: Session, tensor: NDArray[np.generic]) -> tuple
     """Median times of an inference in seconds, taken in turns."""
     other.run(tensor)
     turns = [(_spent_s(one, tensor), _spent_s(other, tensor)) for _ in range(_TURNS)]
-    ones, others = zip(*turns, strict=True)
-    return statistics.median(ones), statistics.median(others)
+    ones, others = np.median(turns, axis=0).tolist()
+    return ones, others
 
 
 def _spent_s(session: Session, tensor: NDArray[np.generic]) -> float:
