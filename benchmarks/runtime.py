@@ -86,7 +86,7 @@ def main() -> None:
         )
         for model, video in zip(arguments.pairs[::2], arguments.pairs[1::2], strict=True)
     ]
-    detector = Detector(arguments.pairs[0])
+    detector = Detector(arguments.pairs[0], live=True)
     images = _images(arguments.pairs[1])
     report["live"] = _live(detector, images, fps=LIVE_FPS, seconds=arguments.live_seconds)
     report["memory"] = _memory(Detector(arguments.pairs[0], throughput=True), images, arguments.memory_frames)

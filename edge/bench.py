@@ -134,7 +134,7 @@ def bench(
         EdgeloopError: The model or the source does not work, or there is no such peer here.
     """
     yolo = find_peer() if against else None
-    detector = open_detector(throughput=is_footage(source))
+    detector = open_detector(throughput=is_footage(source), live=not is_footage(source))
     bare = Session(detector.path, provider=detector.provider, allow_cpu=True, bare=True)
     model_fps: list[float] = []
     loops: list[RunSummary] = []
@@ -217,6 +217,7 @@ def _run_loop(detector: Detector, footage: str, frames: int) -> RunSummary:
             source=footage,
             provider=detector.provider,
             provider_share=detector.placement.share,
+            threads=detector.threads.count,
             dropped=source.dropped,
             stale=source.stale,
             skipped=source.skipped,

@@ -12,7 +12,7 @@ from edge.sources import Source
 from edge.sources.source import DEFAULT_FPS
 
 if TYPE_CHECKING:
-    from edge.providers import Placement
+    from edge.detector import Detector
     from edge.sinks import Sink
     from edge.tracker import Tracker
     from edge.zones import ZoneCounter
@@ -53,21 +53,21 @@ class Camera:
             return frame.captured_at
         return frame.index / (self.source.fps or DEFAULT_FPS)
 
-    def summary(self, *, model: str, placement: Placement) -> RunSummary:
+    def summary(self, detector: Detector) -> RunSummary:
         """Sum up the run on this source.
 
         Args:
-            model: Path of the model.
-            placement: Execution provider that ran it, and how much of it.
+            detector: What ran on it.
 
         Returns:
             The figures so far.
         """
         figures = self.meter.summary(
-            model=model,
+            model=str(detector.path),
             source=self.source.name,
-            provider=placement.provider,
-            provider_share=placement.share,
+            provider=detector.provider,
+            provider_share=detector.placement.share,
+            threads=detector.threads.count,
             dropped=self.source.dropped,
             stale=self.source.stale,
             skipped=self.source.skipped,

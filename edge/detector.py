@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from edge.providers import Placement
 from edge.session import Session, physical_cores
+from edge.threads import Threads, measure, recall
 from models.boxes import clip_boxes
 from models.detections import Detections
 from models.errors import DataError, ModelError, UsageError
@@ -54,6 +55,7 @@ class Detector:
 
     Attributes:
         parallel: how many images it is made for at the same time.
+        threads: CPU threads of one inference, and why so many.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Detector:
         allow_cpu: bool = False,
         threads: int | None = None,
         throughput: bool = False,
+        live: bool = False,
     ) -> None:
         """Load a detector.
 
@@ -78,6 +81,9 @@ class Detector:
             threads: CPU threads for one inference; None for one a core that this process may use.
             throughput: for footage, where the rate counts and not how long each image takes: the cores are
                 shared out among the `parallel` images that are detected at the same time.
+            live: for a camera, between whose frames the model sleeps: where the CPU runs it and `threads` is
+                None, their number is measured the first time that this model runs on this machine, which
+                takes a second, and recalled from then on.
 
         Raises:
             NoInputError: there is no such file.
@@ -90,19 +96,23 @@ class Detector:
         # Two threads that work on one image wait for each other at every layer; on an image each they do not.
         # An accelerator takes one image at a time, and the next is prepared meanwhile.
         self.parallel = min(physical_cores(), _MOST_PARALLEL) if throughput else 1
-        threads = threads or max(physical_cores() // self.parallel, 1)
+        wanted = Threads(threads or max(physical_cores() // self.parallel, 1))
+        measured = live and not throughput and threads is None and wanted.count > 1
+        load = partial(Session, Path(path), provider=provider, allow_cpu=allow_cpu)
         with ThreadPoolExecutor(1, "load") as loader:
             # onnxruntime builds a session without Python's lock. What brings OpenCV and pydantic, as long to
             # load as most models, is imported meanwhile, and for that reason nowhere above.
-            loading = loader.submit(
-                Session, Path(path), provider=provider, allow_cpu=allow_cpu, threads=threads
-            )
+            loading = loader.submit(_load, load, Path(path), wanted, recalled=measured)
             from edge.preprocess import InputBuffer
             from edge.spec import read_spec
-        self._session = loading.result()
+        self._session, self.threads = loading.result()
         self._spec = read_spec(self._session, overrides, confidence)
         self._new_buffer = partial(InputBuffer, self._spec)
         self._own = threading.local()
+        if measured and self.provider == "cpu" and not self.threads.why:
+            width, height = self._spec.input_size
+            blank = self.preprocess(np.zeros((height, width, 3), np.uint8))
+            self._session, self.threads = measure(self._session, load, blank.tensor)
 
     @property
     def path(self) -> Path:
@@ -220,3 +230,12 @@ class Detector:
         xyxy = clip_boxes(letterbox.to_source(found.xyxy), *letterbox.source_size)
         inside = (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)
         return Detections(xyxy[inside], found.confidence[inside], found.class_id[inside])
+
+
+def _load(
+    open_session: Callable[..., Session], path: Path, threads: Threads, *, recalled: bool
+) -> tuple[Session, Threads]:
+    """Open a model on so many threads, or on as many as an earlier run found best."""
+    threads = (recalled and recall(path)) or threads
+    session = open_session(threads=threads.count)
+    return session, threads if session.provider == "cpu" else Threads(threads.count)

@@ -15,7 +15,7 @@ import onnxruntime as ort
 import psutil
 
 from edge.codecs import readable_codecs, writable_codecs
-from edge.hardware import Accelerator, find_accelerators, usable_cores
+from edge.hardware import Accelerator, find_accelerators, processor_name, usable_cores
 from edge.opencv import has_screen
 from edge.probe import probe
 from edge.providers import PROVIDERS
@@ -128,12 +128,10 @@ def machine() -> Machine:
     Returns:
         What it is.
     """
-    info = Path("/proc/cpuinfo")
-    models = re.findall(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else []
     return Machine(
         system=platform.platform(terse=True),
         architecture=platform.machine(),
-        processor=models[0] if models else platform.processor(),
+        processor=processor_name(),
         cores=usable_cores(),
         memory_gb=round(psutil.virtual_memory().total / 1e9, 1),
         python=platform.python_version(),

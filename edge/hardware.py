@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Accelerator", "find_accelerators", "usable_cores"]
+__all__ = ["Accelerator", "find_accelerators", "processor_name", "usable_cores"]
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,17 @@ def usable_cores() -> int:
         Their number, two for a physical core that runs two threads.
     """
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processor_name() -> str:
+    """Name this machine's processor.
+
+    Returns:
+        As its maker calls it, where the system says so; else its architecture, or "".
+    """
+    info = Path("/proc/cpuinfo")
+    models = re.findall(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else []
+    return models[0] if models else platform.processor()
 
 
 def find_accelerators(

@@ -56,6 +56,7 @@ class RunSummary:
         source: Name of the source.
         provider: Execution provider that ran the model.
         provider_share: Part of its nodes that ran there, 0 to 1, the others on the CPU; None where unknown.
+        threads: CPU threads of one inference.
         frames: Frames that went through the model.
         dropped: Frames of a live source that a newer one replaced.
         stale: Frames of a live source that were too old when their turn came.
@@ -75,6 +76,7 @@ class RunSummary:
     source: str
     provider: str
     provider_share: float | None
+    threads: int
     frames: int
     dropped: int
     stale: int
@@ -103,6 +105,7 @@ class TotalSummary:
         model: Path of the model.
         provider: Execution provider that ran the model.
         provider_share: Part of its nodes that ran there, 0 to 1, the others on the CPU; None where unknown.
+        threads: CPU threads of one inference.
         frames: Frames of all sources that went through the model.
         dropped: Frames of live sources that a newer one replaced.
         stale: Frames of live sources that were too old when their turn came.
@@ -115,6 +118,7 @@ class TotalSummary:
     model: str
     provider: str
     provider_share: float | None
+    threads: int
     frames: int
     dropped: int
     stale: int
@@ -139,6 +143,7 @@ class TotalSummary:
             model=sources[0].model,
             provider=sources[0].provider,
             provider_share=sources[0].provider_share,
+            threads=sources[0].threads,
             frames=frames,
             dropped=sum(source.dropped for source in sources),
             stale=sum(source.stale for source in sources),
@@ -208,6 +213,7 @@ class Meter:
         source: str,
         provider: str,
         provider_share: float | None,
+        threads: int,
         dropped: int,
         stale: int,
         skipped: int,
@@ -219,6 +225,7 @@ class Meter:
             source: Name of the source.
             provider: Execution provider that ran the model.
             provider_share: Part of its nodes that ran there; None where unknown.
+            threads: CPU threads of one inference.
             dropped: Frames that the source dropped.
             stale: Frames that the source found too old.
             skipped: Frames that the source could not read.
@@ -232,6 +239,7 @@ class Meter:
             source=source,
             provider=provider,
             provider_share=provider_share,
+            threads=threads,
             frames=self.frames,
             dropped=dropped,
             stale=stale,

@@ -6,6 +6,7 @@ import ctypes
 import os
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ class Session:
     Attributes:
         path: the file it was loaded from.
         placement: the execution provider that runs it, and how much of it.
+        threads: CPU threads for one inference; 0 where onnxruntime chooses.
         metadata: the key-value pairs that the file carries.
         inputs: the graph's inputs.
         outputs: the graph's outputs.
@@ -73,7 +75,9 @@ class Session:
         self._session, self.placement = open_session(
             _read(path), path, options, provider=provider, allow_cpu=allow_cpu
         )
-        _give_back_memory(self._session)
+        self._session._model_bytes = None  # the whole file, kept for a fallback that `open_session` turns off
+        _give_back_memory()
+        self.threads: int = options.intra_op_num_threads
         self.metadata = _metadata(self._session, path)
         self.inputs = tuple(_tensor_info(node) for node in self._session.get_inputs())
         self.outputs = tuple(_tensor_info(node) for node in self._session.get_outputs())
@@ -102,6 +106,11 @@ class Session:
             raise ModelError(f"{self.path}: inference failed: {first_line(error)}") from error
         return outputs
 
+    def close(self) -> None:
+        """Free the model; it cannot be run any more."""
+        del self._session
+        _give_back_memory()
+
 
 def _read(path: Path) -> bytes:
     """A model whose content is whole, as far as it says what it should be."""
@@ -113,10 +122,8 @@ def _read(path: Path) -> bytes:
     return model
 
 
-def _give_back_memory(session: ort.InferenceSession) -> None:
-    """Free what was needed to load a model and is not needed to run it."""
-    session._model_bytes = None  # the whole file, kept for a fallback that `open_session` turns off
-    # Optimising a graph leaves holes in the heap, and glibc keeps them until it is asked.
+def _give_back_memory() -> None:
+    """Free the holes that models leave in the heap; glibc keeps them until it is asked."""
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
         libc.malloc_trim(0)
 
@@ -146,10 +153,8 @@ def _options(threads: int | None, *, bare: bool) -> ort.SessionOptions:
     options.log_severity_level = _FATAL_ONLY
     if bare:
         return options
-    # Threads and graph optimisation are not chosen by measuring at start. Over yolo26n, the demo's detector
-    # and NanoDet, all optimisations were never slower and up to 2.5 times as fast as fewer; one thread a core
-    # is up to 1.5 times as fast as a single one, and where a model is so small that the second wakes too late
-    # (320 px, a camera's pauses between), 10 to 20 % slower: less than a measurement on a busy machine tells.
+    # Unlike threads (`edge.threads`), graph optimisation is not chosen by measuring: over yolo26n, the demo's
+    # detector and NanoDet all of it was never slower, and up to 2.5 times as fast as less.
     options.intra_op_num_threads = threads or physical_cores()
     options.inter_op_num_threads = 1
     # The arena alone, without plans made ahead: one reserves the most that an inference needs in one piece,
@@ -157,10 +162,24 @@ def _options(threads: int | None, *, bare: bool) -> ort.SessionOptions:
     # inferences at a time take 36 MB more with the first and 42 MB more with the second (yolo26n, 640 px).
     options.enable_mem_pattern = False
     options.enable_mem_reuse = False
+    _register_arena()
+    options.add_session_config_entry("session.use_env_allocators", "1")
     # Threads that wait by spinning take the cores from decoding and drawing: on two busy cores an inference
     # took 56 ms with, and 29 ms without.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
+
+
+@cache
+def _register_arena() -> None:
+    """Let the sessions of this process take memory from one arena that grows by what is asked for.
+
+    By default an arena doubles with each step. Images that are detected at the same time meet in ever new
+    ways, so for tens of thousands of frames they come to touch more of that; and 640 px took 8 MB more.
+    """
+    memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+    exact = ort.OrtArenaCfg({"arena_extend_strategy": 1})
+    ort.create_and_register_allocator(memory, exact)
 
 
 def physical_cores() -> int:

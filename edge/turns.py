@@ -8,6 +8,7 @@ worked on, and none is ever lost.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,6 +18,9 @@ from edge.sources import Source
 from edge.sources.live import WAKE_S, LiveSource
 
 __all__ = ["Ended", "in_turn"]
+
+_PATIENCE = 0.03
+"""Part of the time that the last frame took, for which to wait for a newer one; the rate loses no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,7 @@ class _Feed(Protocol):
         """Begin; ring at each frame, and at the end."""
         ...
 
-    def take(self) -> Frame | None:
+    def take(self, patience_s: float) -> Frame | None:
         """The frame that waits, None where there is none; raises what ended the source."""
         ...
 
@@ -62,17 +66,20 @@ def in_turn(
     bell = threading.Event()
     feeds = [source if isinstance(source, LiveSource) else _AheadFeed(source) for source in sources]
     taken = [0] * len(feeds)
+    patience_s = 0.0
     line = list(range(len(feeds)))
     try:
         for feed in feeds:
             feed.start(bell)
         while line:
-            number, arrival = _next(line, feeds, bell)
+            number, arrival = _next(line, feeds, bell, patience_s)
             line.remove(number)
             if isinstance(arrival, Frame):
                 line.append(number)
                 taken[number] += 1
+            yielded_at = time.monotonic()
             yield number, arrival
+            patience_s = _PATIENCE * (time.monotonic() - yielded_at)
             if taken[number] == max_frames and number in line:
                 line.remove(number)
                 feeds[number].stop()
@@ -82,13 +89,15 @@ def in_turn(
             feed.stop()
 
 
-def _next(line: Sequence[int], feeds: Sequence[_Feed], bell: threading.Event) -> tuple[int, Frame | Ended]:
+def _next(
+    line: Sequence[int], feeds: Sequence[_Feed], bell: threading.Event, patience_s: float
+) -> tuple[int, Frame | Ended]:
     """Wait for the first in line that has something."""
     while True:
         for number in line:
             feed = feeds[number]
             try:
-                frame = feed.take()
+                frame = feed.take(patience_s)
             except Exception as error:  # whatever it is, it ends this source and no other
                 return number, Ended(error)
             if frame is not None:
@@ -114,7 +123,7 @@ class _AheadFeed:
         self._bell = bell
         self._thread.start()
 
-    def take(self) -> Frame | None:
+    def take(self, _patience_s: float) -> Frame | None:
         frame, self._frame = self._frame, None
         if frame is not None:
             self._taken.set()

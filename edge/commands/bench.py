@@ -51,7 +51,8 @@ def bench(
     what reading, preparing and decoding cost. SOURCE is as for `edgeloop run`; the default scene is recorded
     first, so that drawing it costs nothing. The time to the first detection and the memory are those of
     `edgeloop run` in a new process. `--against ultralytics` lets `yolo predict` run the same file on the same
-    footage, three times each in new processes that take turns.
+    footage, three times each in new processes that take turns. With a live SOURCE, which paces the loop, how
+    many CPU threads serve it best is measured anew, and kept for `edgeloop run`.
     """
     import cv2
 
@@ -59,9 +60,13 @@ def bench(
     from edge.bench import bench as measure
     from edge.chart import draw_report
     from edge.detector import Detector
+    from edge.footage import is_footage
     from edge.progress import progress_bar
+    from edge.threads import forget
 
     _check_plot(plot, overwrite)
+    if not is_footage(source):
+        forget(model)
     with progress_bar(turns + (PEER_TURNS if against else 0), "Turns") as advance:
         report = measure(
             partial(Detector, model, **model_settings),

@@ -16,7 +16,7 @@ from models.errors import EdgeloopError
 
 if TYPE_CHECKING:
     from edge.camera import Camera
-    from edge.providers import Placement
+    from edge.detector import Detector
 
 __all__ = ["check_summary", "conclude", "raise_failure"]
 
@@ -36,16 +36,15 @@ def check_summary(path: Path | None, overwrite: bool) -> None:
         check_target("summary", path, overwrite=overwrite)
 
 
-def conclude(cameras: Sequence[Camera], path: Path | None, *, model: Path, placement: Placement) -> None:
+def conclude(cameras: Sequence[Camera], path: Path | None, detector: Detector) -> None:
     """Say how the run went on stderr, and write the same figures for programs.
 
     Args:
         cameras: The sources of the run, of which at least one had a frame.
         path: File to write; None for none.
-        model: The model's file.
-        placement: Execution provider that ran it, and how much of it.
+        detector: What ran on them.
     """
-    figures = _figures(cameras, model, placement)
+    figures = _figures(cameras, detector)
     if path is not None:
         path.write_text(json.dumps(figures.as_dict(), indent=2) + "\n")
     for line in _one(figures) if isinstance(figures, RunSummary) else _several(figures):
@@ -70,8 +69,8 @@ def raise_failure(cameras: Sequence[Camera]) -> None:
     raise kind(f"{len(errors)} of {len(cameras)} sources failed: {'; '.join(map(str, errors))}")
 
 
-def _figures(cameras: Sequence[Camera], model: Path, placement: Placement) -> RunSummary | TotalSummary:
-    figures = [camera.summary(model=str(model), placement=placement) for camera in cameras]
+def _figures(cameras: Sequence[Camera], detector: Detector) -> RunSummary | TotalSummary:
+    figures = [camera.summary(detector) for camera in cameras]
     if len(cameras) == 1:
         return figures[0]
     meters = [camera.meter for camera in cameras if camera.meter.frames]

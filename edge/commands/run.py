@@ -138,7 +138,8 @@ def run(
         from edge.footage import is_footage
 
         check_summary(summary, overwrite)
-        detector = Detector(model, throughput=all(map(is_footage, sources)), **model_settings)
+        footage = all(map(is_footage, sources))
+        detector = Detector(model, throughput=footage, live=not footage, **model_settings)
 
         from edge import pipeline
         from edge.sinks import JsonLines, StatusLine
@@ -171,7 +172,7 @@ def run(
                 pipeline.run_all(cameras, detector, shared, max_frames=max_frames, duration_s=duration)
         finally:
             if any(camera.meter.frames for camera in cameras):
-                conclude(cameras, summary, model=detector.path, placement=detector.placement)
+                conclude(cameras, summary, detector)
     raise_failure(cameras)
     if signal.SIGINT in signals:
         click.get_current_context().exit(INTERRUPTED)
@@ -281,6 +282,8 @@ def _stop(cameras: Sequence[Camera]) -> None:
 def _announce(cameras: Sequence[Camera], detector: Detector) -> None:
     """Say what runs the model, and what shares it where more than one source does."""
     click.echo(f"{detector.path} on {detector.placement}", err=True)
+    if detector.threads.why:
+        click.echo(f"{detector.threads}", err=True)
     if len(cameras) == 1:
         return
     click.echo(f"{len(cameras)} sources in turn", err=True)

@@ -74,9 +74,10 @@ class LiveSource(Source):
         self.dropped = self.stale = 0
         self._images = images
         self._first_index = first_index
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._bell = threading.Event()
         self._newest: Frame | None = None
+        self._captured_at = self._due_at = 0.0
         self._ended = False
         self._error: Exception | None = None
         self._stopped = False
@@ -104,8 +105,12 @@ class LiveSource(Source):
         self._bell = bell
         self._thread.start()
 
-    def take(self) -> Frame | None:
-        """Take the newest frame, without waiting.
+    def take(self, patience_s: float = 0.0) -> Frame | None:
+        """Take the newest frame.
+
+        Args:
+            patience_s: Seconds for which to wait for a newer one, where that is due about now: after a moment
+                of patience a result is younger by a whole frame.
 
         Returns:
             None where the newest was taken already or is stale, at the end of the stream and after a stop.
@@ -116,6 +121,8 @@ class LiveSource(Source):
         if self._stopped:
             return None
         with self._lock:
+            if self._newest is not None and abs(self._due_at - time.monotonic()) < patience_s:
+                self._lock.wait(patience_s)
             frame, self._newest = self._newest, None
             if frame is None and self._error is not None:
                 raise self._error
@@ -157,4 +164,8 @@ class LiveSource(Source):
             if self._newest is not None:
                 self.dropped += 1
             self._newest = frame
+            # As far from the last one as that was from the one before it; of the first two nothing is known.
+            self._due_at = 2 * frame.captured_at - self._captured_at if self._captured_at else 0.0
+            self._captured_at = frame.captured_at
+            self._lock.notify()
         self._bell.set()

@@ -20,6 +20,7 @@ from urllib.request import Request, urlopen
 import torch
 from segment_anything import sam_model_registry
 
+from models.cache import cache_folder
 from models.errors import ModelError, NoInputError, UnavailableError
 
 from .segmenter import SamSegmenter
@@ -69,8 +70,6 @@ def no_bar(_size: int, _name: str) -> AbstractContextManager[Advance]:
 def fetch(checkpoint: Checkpoint, *, offline: bool = False, bar: Bar = no_bar) -> Path:
     """Find a checkpoint in the user's cache, or fetch it there; a download that broke off goes on.
 
-    The cache is `$XDG_CACHE_HOME/edgeloop`, by default `~/.cache/edgeloop`.
-
     Args:
         checkpoint: Which one.
         offline: Never reach out.
@@ -83,7 +82,7 @@ def fetch(checkpoint: Checkpoint, *, offline: bool = False, bar: Bar = no_bar) -
         UnavailableError: It is not in the cache and cannot be fetched, or the connection broke off.
         ModelError: What came is not the checkpoint; nothing of it is kept.
     """
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgeloop"
+    folder = cache_folder()
     path, part = folder / checkpoint.file, folder / f"{checkpoint.file}.part"
     if path.is_file():
         return path

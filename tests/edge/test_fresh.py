@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -30,10 +31,12 @@ def see(words: list[str], *, frames: int = 5, limit_s: float = 60) -> Fresh:
     return watch("yolo predict", words, frame=FRAME, frames=frames, limit_s=limit_s)
 
 
-def test_lines_of_frames_are_timed() -> None:
+def test_lines_of_frames_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The start of the process, and then each line of a frame: on a busy machine real ones come in bunches.
+    times_s = iter([10.0, 13.0, 13.1, 13.3, 13.4, 13.5])
+    monkeypatch.setattr("edge.fresh.time", SimpleNamespace(monotonic=lambda: next(times_s)))
     fresh = see(command(9))
-    assert 5 < fresh.fps <= 20.5
-    assert 0.3 < fresh.first_detection_s < 20
+    assert (fresh.first_detection_s, fresh.fps) == (3.0, 8.0)
     assert 3 < fresh.peak_memory_mb < 100
 
 

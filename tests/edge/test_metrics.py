@@ -27,7 +27,14 @@ def result(captured_at: float, latency_ms: float, class_ids: list[int]) -> Resul
 
 def summary(meter: Meter) -> RunSummary:
     return meter.summary(
-        model="m.onnx", source="test", provider="cpu", provider_share=1.0, dropped=3, stale=2, skipped=1
+        model="m.onnx",
+        source="test",
+        provider="cpu",
+        provider_share=1.0,
+        threads=2,
+        dropped=3,
+        stale=2,
+        skipped=1,
     )
 
 
@@ -60,6 +67,7 @@ def test_the_figures_of_one_source_say_nothing_of_zones_and_errors_where_there_a
         "source",
         "provider",
         "provider_share",
+        "threads",
         "frames",
         "dropped",
         "stale",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import psutil
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -114,7 +115,32 @@ def _write_two_files(folder: Path) -> Path:
 
 
 def test_the_file_does_not_stay_in_memory(tmp_path: Path) -> None:
-    path, floats = tmp_path / "large.onnx", 1_000_000
+    path = _write_large(tmp_path, 1_000_000)
+    tracemalloc.start()
+    try:
+        session = Session(path)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert session.inputs[0].shape == (1_000_000,)
+    assert held < path.stat().st_size / 2
+
+
+def test_sessions_that_are_closed_take_no_memory_together(tmp_path: Path) -> None:
+    path = _write_large(tmp_path, 10_000_000)  # 40 MB of weights
+    x = np.zeros(10_000_000, np.float32)
+    resident_mb = []
+    for _ in range(4):
+        session = Session(path)
+        session.run(x)
+        session.close()
+        resident_mb.append(psutil.Process().memory_info().rss / 1e6)
+    assert max(resident_mb[1:]) < resident_mb[0] + 20
+
+
+def _write_large(folder: Path, floats: int) -> Path:
+    """A model that adds so many weights."""
+    path = folder / "large.onnx"
     graph = helper.make_graph(
         [helper.make_node("Add", ["x", "weights"], ["y"])],
         "large",
@@ -123,14 +149,7 @@ def test_the_file_does_not_stay_in_memory(tmp_path: Path) -> None:
         [numpy_helper.from_array(np.ones(floats, np.float32), "weights")],
     )
     onnx.save(helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)]), path)
-    tracemalloc.start()
-    try:
-        session = Session(path)
-        held, _ = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert session.inputs[0].shape == (floats,)
-    assert held < path.stat().st_size / 2
+    return path
 
 
 def test_onnxruntime_keeps_quiet(write_model: ModelWriter, capfd: pytest.CaptureFixture[str]) -> None:

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from edge.frame import Frame
 from edge.sources import Source
-from edge.sources.live import LiveSource
+from edge.sources.live import LivePolicy, LiveSource
 from edge.turns import Ended, in_turn
 from models.errors import DataError
 
 IMAGE = np.zeros((4, 4, 3), np.uint8)
+FRAME = Frame(IMAGE, 0, 0.0, 0.0, "camera")
 
 
 class Footage(Source):
@@ -139,6 +140,100 @@ def test_a_camera_gives_its_newest_frame_when_its_turn_comes_and_counts_the_othe
             assert [frame.index for frame in frames if isinstance(frame, Frame)] == [3]
             assert camera.dropped == 3
             shutter.end()
+
+
+class Clock:
+    """Time that passes only where a test says so."""
+
+    now_s = 0.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    time = monotonic
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """What live sources tell the time by."""
+    clock = Clock()
+    monkeypatch.setattr("edge.sources.live.time", clock)
+    return clock
+
+
+def press_at(shutter: Shutter, clock: Clock, *times_s: float) -> None:
+    for clock.now_s in times_s:
+        shutter.press()
+
+
+def test_a_newer_frame_that_is_due_is_waited_for(clock: Clock) -> None:
+    shutter = Shutter()
+    with LiveSource("camera", shutter.images(), fps=None) as camera:
+        camera.start(threading.Event())
+        press_at(shutter, clock, 1.0, 2.0)
+        clock.now_s = 2.95
+        threading.Timer(0.2, press_at, (shutter, clock, 3.0)).start()
+        frame = camera.take(patience_s=30)
+        assert frame is not None
+        assert (frame.index, camera.dropped) == (2, 2)
+        shutter.end()
+
+
+def test_a_camera_that_is_late_is_not_waited_for_any_longer(clock: Clock) -> None:
+    shutter = Shutter()
+    with LiveSource("camera", shutter.images(), fps=None, policy=LivePolicy(max_age_s=60)) as camera:
+        camera.start(threading.Event())
+        press_at(shutter, clock, 1.0, 2.0)
+        clock.now_s = 2.95
+        frame = camera.take(patience_s=0.1)
+        assert frame is not None
+        assert (frame.index, camera.dropped) == (1, 1)
+        shutter.end()
+
+
+@pytest.mark.parametrize(
+    ("pressed_s", "now_s", "patience_s"),
+    [
+        pytest.param([1.0, 2.0], 2.5, 0.1, id="not due yet"),
+        pytest.param([1.0, 2.0], 9.0, 0.1, id="stalled"),
+        pytest.param([1.0, 2.0], 2.95, 0.0, id="no patience"),
+        pytest.param([1.0], 1.05, 0.1, id="of one frame nobody knows"),
+    ],
+)
+def test_nothing_else_is_waited_for(
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    pressed_s: Sequence[float],
+    now_s: float,
+    patience_s: float,
+) -> None:
+    shutter = Shutter()
+    with LiveSource("camera", shutter.images(), fps=None, policy=LivePolicy(max_age_s=60)) as camera:
+        camera.start(threading.Event())
+        press_at(shutter, clock, *pressed_s)
+        clock.now_s = now_s
+        monkeypatch.setattr(camera._lock, "wait", lambda _: pytest.fail("it waits"))
+        frame = camera.take(patience_s)
+        assert frame is not None
+        assert frame.index == len(pressed_s) - 1
+        shutter.end()
+
+
+def test_patience_is_a_small_part_of_the_time_that_the_last_frame_took(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, asked = Clock(), []
+    monkeypatch.setattr("edge.turns.time", clock)
+    monkeypatch.setattr(LiveSource, "take", lambda _, patience_s: asked.append(patience_s) or FRAME)
+    with (
+        LiveSource("camera", (image for image in ()), fps=None) as camera,
+        closing(in_turn([camera])) as arrivals,
+    ):
+        for took_s in (0.05, 0.2, 0.0):
+            next(arrivals)
+            clock.now_s += took_s
+        next(arrivals)
+    assert asked == pytest.approx([0.0, 0.0015, 0.006, 0.0])
 
 
 def test_a_source_that_fails_ends_alone_after_its_last_frame() -> None:

@@ -1,0 +1,311 @@
+"""How many threads serve a camera: what is measured, what is kept of it, and who asks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain, repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge.bench import bench
+from edge.detector import Detector
+from edge.session import Session
+from edge.threads import Threads, forget, measure, recall
+from models.errors import UsageError
+from tests.calls import Outcome
+from tests.meter import ModelWriter
+
+TENSOR = np.zeros(1, np.float32)
+EARLIER = "measured in an earlier run"
+QUICK = {2: 0.011, 1: 0.009}
+LIVE = "synth:conveyor?fps=100&size=160x120"
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A new cache, on a machine with eight cores."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("edge.threads.physical_cores", lambda: 8)
+    return tmp_path / "cache"
+
+
+class Clock:
+    """Time that passes only where somebody sleeps or works."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+
+
+class Machine:
+    """Sessions whose inferences take known times, by their threads."""
+
+    def __init__(self, model: Path, spent_s: Mapping[int, float | Iterator[float]], clock: Clock) -> None:
+        self.opened: list[Any] = []
+        self._model, self._spent_s, self._clock = model, spent_s, clock
+
+    def open(self, *, threads: int) -> Any:
+        machine = self
+
+        class Working:
+            path = machine._model
+            closed = False
+
+            def __init__(self) -> None:
+                self.threads = threads
+                spent_s = machine._spent_s[threads]
+                self._spent_s = repeat(spent_s) if isinstance(spent_s, float) else spent_s
+
+            def run(self, _tensor: object) -> None:
+                assert not self.closed
+                machine._clock.sleep(next(self._spent_s))
+
+            def close(self) -> None:
+                self.closed = True
+
+        self.opened.append(Working())
+        return self.opened[-1]
+
+
+def settle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spent_s: Mapping[int, float | Iterator[float]]
+) -> tuple[Machine, Any, Threads]:
+    """Measure a model that takes these times, the first of them on all cores."""
+    model = tmp_path / "model.onnx"
+    model.write_bytes(b"a model")
+    clock = Clock()
+    monkeypatch.setattr("edge.threads.time", clock)
+    machine = Machine(model, spent_s, clock)
+    session, threads = measure(machine.open(threads=next(iter(spent_s))), machine.open, TENSOR)
+    return machine, session, threads
+
+
+@pytest.mark.parametrize(
+    ("spent_s", "tried", "best"),
+    [
+        pytest.param({2: 0.0110, 1: 0.0100}, [2, 1], 1, id="fewer are clearly quicker"),
+        pytest.param({2: 0.0100, 1: 0.0096}, [2, 1], 2, id="fewer are hardly quicker"),
+        pytest.param({2: 0.0080, 1: 0.0120}, [2, 1], 2, id="fewer are slower"),
+        pytest.param({4: 0.012, 2: 0.010, 1: 0.013}, [4, 2, 1], 2, id="some are best"),
+        pytest.param({3: 0.012, 1: 0.010}, [3, 1], 1, id="three cores"),
+        pytest.param({8: 0.012, 4: 0.010, 2: 0.008, 1: 0.006}, [8, 4, 2], 2, id="a second is enough"),
+        pytest.param({2: 0.030, 1: 0.001}, [2], 2, id="a large model is left alone"),
+        pytest.param(
+            {2: 0.011, 1: chain([0.009] * 3, [0.2] * 3, repeat(0.009))}, [2, 1], 1, id="others take the core"
+        ),
+    ],
+)
+def test_as_few_as_are_clearly_quicker(
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    spent_s: Mapping[int, float | Iterator[float]],
+    tried: list[int],
+    best: int,
+) -> None:
+    machine, session, threads = settle(tmp_path, monkeypatch, spent_s)
+    assert [each.threads for each in machine.opened] == tried
+    assert threads.count == session.threads == best
+    assert [each.threads for each in machine.opened if not each.closed] == [best]
+    assert "measured now" in threads.why
+    assert recall(session.path) == Threads(best, EARLIER)
+
+
+def test_both_times_are_told(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, _, threads = settle(tmp_path, monkeypatch, QUICK)
+    assert str(threads) == "1 CPU thread: an image takes 9.0 ms on 1, 11.0 ms on 2, measured now"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("processor_name", lambda: "another"),
+        ("usable_cores", lambda: 3),
+        ("physical_cores", lambda: 9),
+        ("ort.__version__", "9.9.9"),
+    ],
+)
+def test_the_answer_is_that_of_this_machine(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: object
+) -> None:
+    _, session, _ = settle(tmp_path, monkeypatch, QUICK)
+    assert recall(session.path) == Threads(1, EARLIER)
+    monkeypatch.setattr(f"edge.threads.{name}", value)
+    assert recall(session.path) is None
+
+
+def test_the_answer_is_that_of_the_models_content(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, session, _ = settle(tmp_path, monkeypatch, QUICK)
+    moved = session.path.rename(tmp_path / "moved.onnx")
+    assert recall(moved) == Threads(1, EARLIER)
+    moved.write_bytes(b"another model")
+    assert recall(moved) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"two", b"\xff\xfe", b"0", b"-1", b"9", b"1e9"])
+def test_a_damaged_answer_is_none(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    _, session, _ = settle(tmp_path, monkeypatch, QUICK)
+    (kept,) = (cache / "edgeloop/threads").iterdir()
+    assert kept.read_bytes() == b"1\n"
+    kept.write_bytes(content)
+    assert recall(session.path) is None
+
+
+def test_what_is_forgotten_is_measured_anew(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, session, _ = settle(tmp_path, monkeypatch, QUICK)
+    forget(session.path)
+    forget(session.path)  # once more, where there is nothing
+    assert recall(session.path) is None
+
+
+@pytest.mark.parametrize("without_home", [False, True])
+def test_a_cache_that_cannot_be_written_is_said_and_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_home: bool
+) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    if without_home:
+        monkeypatch.delenv("XDG_CACHE_HOME")
+        monkeypatch.setattr("pathlib.Path.home", homeless)
+    else:
+        (tmp_path / "file").touch()
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    _, session, threads = settle(tmp_path, monkeypatch, QUICK)
+    assert threads.count == 1
+    assert "measured now and at the next start, for it cannot be kept" in threads.why
+    assert recall(session.path) is None
+    forget(session.path)
+
+
+@pytest.fixture
+def asked(cache: Path, monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
+    """The threads of each session that a detector opens on two cores, where fewer always seem quicker."""
+    asked: list[int | None] = []
+
+    def opened(path: Path, **settings: Any) -> Session:
+        asked.append(settings["threads"])
+        return Session(path, **settings)
+
+    monkeypatch.setattr("edge.detector.physical_cores", lambda: 2)
+    monkeypatch.setattr("edge.detector.Session", opened)
+    monkeypatch.setattr("edge.threads._CLEARLY", 1e6)
+    monkeypatch.setattr("edge.threads._LONG_S", 60.0)
+    return asked
+
+
+def test_a_camera_is_measured_for_once(write_model: ModelWriter, asked: list[int | None]) -> None:
+    path, image = write_model(), np.full((48, 64, 3), 200, np.uint8)
+    first = Detector(path, live=True)
+    assert asked == [2, 1]
+    again = Detector(path, live=True)
+    assert asked == [2, 1, 1]
+    assert (first.threads.count, again.threads) == (1, Threads(1, EARLIER))
+    assert len(first.detect(image)) == len(again.detect(image)) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "cores"),
+    [
+        pytest.param({}, 2, id="no camera"),
+        pytest.param({"live": True, "threads": 3}, 2, id="as many as the caller says"),
+        pytest.param({"live": True, "throughput": True}, 2, id="several images at a time"),
+        pytest.param({"live": True}, 1, id="one core"),
+    ],
+)
+def test_nothing_else_is_measured(
+    write_model: ModelWriter,
+    cache: Path,
+    asked: list[int | None],
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, Any],
+    cores: int,
+) -> None:
+    monkeypatch.setattr("edge.detector.physical_cores", lambda: cores)
+    detector = Detector(write_model(), **settings)
+    assert asked == [detector.threads.count]
+    assert detector.threads.why == ""
+    assert not cache.exists()
+
+
+def test_no_provider_but_the_cpu_is_measured(
+    write_model: ModelWriter, cache: Path, asked: list[int | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_model()
+    Detector(path, live=True)
+    monkeypatch.setattr(Session, "provider", "cuda")
+    assert Detector(path, live=True).threads.why == ""
+    forget(path)
+    assert Detector(path, live=True).threads == Threads(2)
+    assert asked == [2, 1, 1, 2]
+
+
+def test_run_says_what_was_measured(
+    edgeloop: Callable[..., Outcome],
+    write_model: ModelWriter,
+    cache: Path,
+    asked: list[int | None],
+    clip: Path,
+    tmp_path: Path,
+) -> None:
+    model, figures = write_model(), tmp_path / "run.json"
+
+    def run(source: object) -> str:
+        done = edgeloop("run", model, source, "--max-frames", 3, "--summary", figures, "--overwrite")
+        assert done.code == 0, done.err
+        return done.err
+
+    assert "CPU thread" not in run(clip)
+    assert not cache.exists()
+    assert "\n1 CPU thread: an image takes " in run(LIVE)
+    assert json.loads(figures.read_text())["threads"] == 1
+    assert f"\n1 CPU thread: {EARLIER}\n" in run(LIVE)
+    assert asked == [1, 2, 1, 1]
+
+
+def test_bench_measures_anew_for_a_live_source(
+    edgeloop: Callable[..., Outcome],
+    write_model: ModelWriter,
+    asked: list[int | None],
+    clip: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, known = write_model(), []
+    Detector(model, live=True)
+
+    def benched(*_: object, **__: object) -> None:
+        known.append(recall(model) is not None)
+        raise UsageError("seen enough")
+
+    monkeypatch.setattr("edge.bench.bench", benched)
+    assert edgeloop("bench", model, clip).code == 2
+    assert edgeloop("bench", model, LIVE).code == 2
+    assert known == [True, False]
+
+
+@pytest.mark.parametrize(("source", "live"), [("clip.mp4", False), (LIVE, True)])
+def test_bench_loads_the_model_as_run_does(source: str, live: bool) -> None:
+    asked = []
+
+    def open_detector(**settings: bool) -> Detector:
+        asked.append(settings)
+        raise UsageError("seen enough")
+
+    with pytest.raises(UsageError):
+        bench(open_detector, source, frames=2, turns=1)
+    assert asked == [{"throughput": not live, "live": live}]
