@@ -16,7 +16,7 @@ from labeling.features import extract, prepared, working_size
 from labeling.prompts.head import STRIDE, Maps, stacked
 from models.boxes import clip_boxes
 
-__all__ = ["CENTRE", "Lesson", "Target", "View", "take_lessons", "turned_lessons", "window"]
+__all__ = ["CENTRE", "Lesson", "Target", "View", "take_lessons", "turned", "turned_lessons", "window"]
 
 CENTRE = 0.999
 """Heat from which on a cell is the centre of an object."""
@@ -110,7 +110,7 @@ def turned_lessons(
         `_VIEWS` lessons of each frame.
     """
     return [
-        _lesson(number, _seen_otherwise(_turned(view, rng), rng), classes, scale)
+        _lesson(number, _seen_otherwise(turned(view, rng), rng), classes, scale)
         for number, view in enumerate(views)
         for _ in range(_VIEWS)
     ]
@@ -145,8 +145,16 @@ def window(lesson: Lesson, rng: np.random.Generator) -> tuple[Maps, Target]:
     return (maps[0], maps[1], maps[2]), Target(*(field[..., y, x] for field in lesson.target))
 
 
-def _turned(view: View, rng: np.random.Generator) -> View:
-    """Upside down or not, and on its side or not; which with mirroring makes all eight ways to lie."""
+def turned(view: View, rng: np.random.Generator) -> View:
+    """Turn a view upside down or not, and on its side or not: with mirroring, all eight ways to lie.
+
+    Args:
+        view: Any.
+        rng: Of the way.
+
+    Returns:
+        The turned view; its image is as wide as the other was high where it lies on its side.
+    """
     image, xyxy = view.image, view.xyxy
     if rng.random() < 0.5:
         image, xyxy = image.transpose(1, 0, 2), xyxy[:, [1, 0, 3, 2]]

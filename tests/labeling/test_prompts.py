@@ -55,7 +55,7 @@ def test_rehearsal_leaves_the_frame_out(exemplars: Exemplars, similar: SimilarPr
 
 
 def test_the_same_seed_gives_the_same_prompts(exemplars: Exemplars, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("labeling.prompts.similar.TRAINING_STEPS", 6)
+    monkeypatch.setattr("labeling.prompts.similar.TRAINING_STEPS", 36)
     monkeypatch.setattr("labeling.prompts.lessons._VIEWS", 2)
     image = exemplars.frames[0].image()
     monkeypatch.setattr("labeling.prompts.similar._LEAST_PROBABILITY", 0.0)
