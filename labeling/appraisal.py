@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labeling.background import Background
-from labeling.candidates import Candidate, Silhouette
+from labeling.candidates import Candidate
 from labeling.judge import Judge
+from labeling.silhouettes import Silhouette
 
 __all__ = ["Appraiser", "ByCrops", "ByExemplars", "ByMotion", "Looks"]
 

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from labeling.prompts.prompt import Prompts
 from labeling.sam import Segmenter
+from labeling.silhouettes import Silhouette
 from models.boxes import iou_matrix
 
-__all__ = ["Candidate", "Silhouette", "find_candidates"]
+__all__ = ["Candidate", "find_candidates"]
 
 _PROMPTS_AT_ONCE = 32  # masks come at the size of the frame
 _DOUBTED, _TRUSTED = 0.4, 0.9  # predicted IoU of a mask that says nothing, and of one that says all
@@ -21,50 +22,6 @@ _SAME_IOU = 0.5  # two boxes of one thing
 _SURE = 0.5  # class score of a box from which on nobody has to ask what is in it
 _NOT_FOUND = 0.02  # class score of what a prompter that knows classes did not propose
 _LEAST_POINT_SCORE = 0.3  # what a point means is decided by its looks; this only leaves out the hopeless
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Silhouette:
-    """A mask without the empty frame around it.
-
-    Attributes:
-        left: x of the first column, pixels of the frame.
-        top: y of the first row, pixels of the frame.
-        bits: bool (h, w).
-    """
-
-    left: int
-    top: int
-    bits: NDArray[np.bool_]
-
-    @classmethod
-    def of_box(cls, xyxy: NDArray[np.float32]) -> Silhouette:
-        """A filled box, for what has no mask.
-
-        Args:
-            xyxy: float32 (4,), pixels of the frame; sides are rounded.
-        """
-        left, top, right, bottom = np.rint(xyxy).astype(int).tolist()
-        return cls(left, top, np.ones((max(bottom - top, 0), max(right - left, 0)), bool))
-
-    @property
-    def right(self) -> int:
-        """x after the last column."""
-        return int(self.left + self.bits.shape[1])
-
-    @property
-    def bottom(self) -> int:
-        """y after the last row."""
-        return int(self.top + self.bits.shape[0])
-
-    @property
-    def xyxy(self) -> NDArray[np.float32]:
-        """float32 (4,), tight around the mask."""
-        return np.array([self.left, self.top, self.right, self.bottom], np.float32)
-
-    def window(self, left: int, top: int, right: int, bottom: int) -> NDArray[np.bool_]:
-        """The part of the mask inside a window of the frame that lies within `xyxy`."""
-        return self.bits[top - self.top : bottom - self.top, left - self.left : right - self.left]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,7 +112,7 @@ def _ask(prompts: Prompts, segmenter: Segmenter) -> Iterator[Candidate]:
         coords = prompts.coords[start : start + _PROMPTS_AT_ONCE]
         masks, scores = segmenter.masks(**{"boxes" if prompts.are_boxes else "points": coords})
         for row, (mask, score) in enumerate(zip(masks, scores.tolist(), strict=True)):
-            silhouette = _silhouette(mask)
+            silhouette = Silhouette.of_mask(mask)
             of_prompt = prompts.class_scores
             class_scores = None if of_prompt is None else of_prompt[start + row]
             if prompts.are_boxes:
@@ -182,11 +139,3 @@ def _from_box(
         return Candidate(box, silhouette, False, score, class_scores, source)
     trust = np.float32(min((score - _DOUBTED) / (_TRUSTED - _DOUBTED), 1.0))
     return Candidate(box + trust * (silhouette.xyxy - box), silhouette, True, score, class_scores, source)
-
-
-def _silhouette(mask: NDArray[np.bool_]) -> Silhouette | None:
-    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
-    if not columns.size:
-        return None
-    left, top = int(columns[0]), int(rows[0])
-    return Silhouette(left, top, mask[top : rows[-1] + 1, left : columns[-1] + 1].copy())

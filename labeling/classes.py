@@ -13,12 +13,13 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from labeling.background import Background
-from labeling.candidates import Candidate, Silhouette, find_candidates
+from labeling.candidates import Candidate, find_candidates
 from labeling.embedding import Embedder, embed
 from labeling.exemplars import Exemplars
 from labeling.prompts.prompt import Prompts
 from labeling.rehearsal import Rehearsal
 from labeling.sam import Segmenter
+from labeling.silhouettes import Silhouette
 from models.boxes import clip_boxes, iou_matrix
 
 __all__ = ["ClassModel", "learn_classes", "learn_classes_from_crops"]
@@ -71,13 +72,14 @@ class ClassModel:
 
 
 def learn_classes(
-    exemplars: Exemplars, rehearsals: Sequence[Rehearsal], *, embedder: Embedder = embed, seed: int = 0
+    classes: int, rehearsals: Sequence[Rehearsal], *, embedder: Embedder = embed, seed: int = 0
 ) -> tuple[ClassModel, list[NDArray[np.float32]]]:
     """Learn from the exemplars, from the background around them and from what is mistaken for them.
 
     Args:
-        exemplars: The person's boxes.
-        rehearsals: What the prompters found on their frames; what matches no box is background.
+        classes: Number of classes to label.
+        rehearsals: The person's boxes, and what the prompters found beside them: what matches none of them is
+            background.
         embedder: Describes what candidates look like.
         seed: Of the choice of background.
 
@@ -86,30 +88,37 @@ def learn_classes(
         that has not seen that frame; by the same model where there is only one frame.
     """
     rng = np.random.default_rng(seed)
-    classes = len(exemplars.names)
-    examples = [_examples(rehearsal, classes, embedder, rng) for rehearsal in rehearsals]
-    strength, without_one = _best_strength(examples)
+    of_frames: dict[int, list[_Examples]] = {}
+    for rehearsal in rehearsals:
+        examples = _examples(rehearsal, classes, embedder, rng)
+        of_frames.setdefault(rehearsal.frame.number, []).append(examples)
+    strength, without_one = _best_strength([_joined(own) for own in of_frames.values()])
+    unaware = dict(zip(of_frames, without_one, strict=True))
     unseen = [
-        ClassModel(classifier, classes, embedder).probabilities(rehearsal.image, rehearsal.found)
-        for classifier, rehearsal in zip(without_one, rehearsals, strict=True)
+        ClassModel(unaware[rehearsal.frame.number], classes, embedder).probabilities(
+            rehearsal.frame.image, rehearsal.found
+        )
+        for rehearsal in rehearsals
     ]
-    return ClassModel(_fitted(examples, strength), classes, embedder), unseen
+    everything = [part for own in of_frames.values() for part in own]
+    return ClassModel(_fitted(everything, strength), classes, embedder), unseen
 
 
 def _examples(rehearsal: Rehearsal, classes: int, embedder: Embedder, rng: np.random.Generator) -> _Examples:
     """Objects as drawn, mirrored, and roughly boxed; and what is none."""
-    image, boxes = rehearsal.image, rehearsal.frame.xyxy
-    mirrored = [_mirrored(candidate, image.shape[1]) for candidate in rehearsal.drawn]
+    image, boxes = rehearsal.frame.image, rehearsal.frame.xyxy
+    drawn = [_outlined(*own) for own in zip(boxes, rehearsal.frame.silhouettes, strict=True)]
+    mirrored = [_mirrored(candidate, image.shape[1]) for candidate in drawn]
     rough = [_bare(box) for box in _shaken(boxes, image, rng)]
     others = [candidate for candidate in rehearsal.found if _foreign(candidate.xyxy, boxes)]
     others += [_bare(box) for box in _backgrounds(boxes, image, rng)]
     embeddings = (
-        embedder(image, rehearsal.drawn),
+        embedder(image, drawn),
         embedder(np.ascontiguousarray(image[:, ::-1]), mirrored),
         embedder(image, [*rough, *others]),
     )
-    drawn = np.where(rehearsal.frame.class_id < 0, classes, rehearsal.frame.class_id)
-    class_id = np.concatenate((np.tile(drawn, 3), np.full(len(others), classes + 1)))
+    shown = np.where(rehearsal.frame.class_id < 0, classes, rehearsal.frame.class_id)
+    class_id = np.concatenate((np.tile(shown, 3), np.full(len(others), classes + 1)))
     return _Examples(np.concatenate(embeddings), class_id)
 
 
@@ -196,7 +205,11 @@ def _with_surroundings(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDA
 
 
 def _bare(box: NDArray[np.float32]) -> Candidate:
-    return Candidate(box, None, False, 0.0, None, "exemplar")
+    return _outlined(box, None)
+
+
+def _outlined(box: NDArray[np.float32], silhouette: Silhouette | None) -> Candidate:
+    return Candidate(box, silhouette, silhouette is not None, 0.0, None, "exemplar")
 
 
 def _mirrored(candidate: Candidate, width: int) -> Candidate:
@@ -205,8 +218,7 @@ def _mirrored(candidate: Candidate, width: int) -> Candidate:
     if candidate.silhouette is None or not candidate.outlined:
         return _bare(box)
     left = width - candidate.silhouette.right
-    silhouette = Silhouette(left, candidate.silhouette.top, candidate.silhouette.bits[:, ::-1])
-    return Candidate(box, silhouette, True, candidate.sam_score, None, candidate.source)
+    return _outlined(box, Silhouette(left, candidate.silhouette.top, candidate.silhouette.bits[:, ::-1]))
 
 
 def _shaken(
@@ -245,14 +257,18 @@ def _foreign(box: NDArray[np.float32], xyxy: NDArray[np.float32]) -> bool:
     return float(iou_matrix(box[None], xyxy).max(initial=0)) < _FOREIGN_IOU
 
 
+def _joined(parts: Sequence[_Examples]) -> _Examples:
+    return _Examples(
+        np.concatenate([part.embeddings for part in parts]), np.concatenate([part.class_id for part in parts])
+    )
+
+
 def _fitted(examples: Sequence[_Examples], strength: float) -> Pipeline:
     classifier = make_pipeline(
         StandardScaler(), LogisticRegression(C=strength, class_weight="balanced", max_iter=500)
     )
-    return classifier.fit(
-        np.concatenate([part.embeddings for part in examples]),
-        np.concatenate([part.class_id for part in examples]),
-    )
+    joined = _joined(examples)
+    return classifier.fit(joined.embeddings, joined.class_id)
 
 
 def _best_strength(examples: Sequence[_Examples]) -> tuple[float, list[Pipeline]]:

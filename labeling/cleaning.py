@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from labeling.candidates import Candidate, Silhouette
+from labeling.candidates import Candidate
+from labeling.silhouettes import Silhouette
 from models.boxes import iou_matrix
 
 __all__ = ["without_repeats"]

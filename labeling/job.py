@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,10 @@ from labeling.judge import learn_judge
 from labeling.labeler import FrameLabeler
 from labeling.ledger import FrameResult, Ledger
 from labeling.material import Material, gather
+from labeling.pasting import pasted
 from labeling.plan import LabelPlan
-from labeling.prompts import TRAINING_STEPS, SimilarPrompter, open_prompters
-from labeling.rehearsal import rehearse
+from labeling.prompts import TRAINING_STEPS, CarriedPrompter, SimilarPrompter, open_prompters
+from labeling.rehearsal import outlined, rehearse
 from labeling.sam import Segmenter, fingerprint, load
 from labeling.settling import learn_persistence, settle
 from labeling.split import split_by_time
@@ -39,6 +41,7 @@ from models.errors import DataError
 
 __all__ = ["LabelReport", "label_frames"]
 
+_PASTED = 3  # pictures made of each exemplar frame, to rehearse on where things lie any way up
 _BACKGROUND_FRAMES = 15  # looked at for what is none of the classes, where crops show no background
 
 Stage = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
@@ -94,7 +97,7 @@ def label_frames(plan: LabelPlan, stage: Stage) -> LabelReport:
     unfinished.mkdir(parents=True, exist_ok=True)
     with Ledger(unfinished / "ledger.sqlite3", _job(plan, entries, material)) as ledger:
         todo = [entry for entry in entries if entry.file not in ledger]
-        frames_per_s = _label_all(plan, todo, material, ledger, stage) if todo else 0.0
+        frames_per_s = _label_all(plan, entries, todo, material, ledger, stage) if todo else 0.0
         report = _write(plan, entries, material, ledger, unfinished / "dataset")
     if report.set_aside < len(entries):
         (unfinished / "dataset").replace(plan.out)
@@ -121,6 +124,7 @@ def _job(plan: LabelPlan, entries: Sequence[FrameEntry], material: Material) -> 
 
 def _label_all(
     plan: LabelPlan,
+    entries: Sequence[FrameEntry],
     todo: Sequence[FrameEntry],
     material: Material,
     ledger: Ledger,
@@ -129,13 +133,27 @@ def _label_all(
     """Label what is left to do; frames a second."""
     labeler = _learn(plan, material, stage)
     by_person = {frame.path: frame for frame in material.exemplars.frames}
+    carried = [prompter for prompter in labeler.prompters if isinstance(prompter, CarriedPrompter)]
+    before = {entry: prior for prior, entry in pairwise(entries) if prior.source == entry.source}
     began = time.monotonic()
     with stage("Labelling", len(todo)) as advance:
         for entry in todo:
+            for prompter in carried:
+                _remember(prompter, plan.frames, before.get(entry), ledger)
             path = (plan.frames / entry.file).resolve()
             ledger.add(_label_one(path, entry.file, labeler, by_person))
             advance(1)
     return len(todo) / (time.monotonic() - began)
+
+
+def _remember(prompter: CarriedPrompter, folder: Path, before: FrameEntry | None, ledger: Ledger) -> None:
+    """Show the frame before and its labels, which are in the ledger whichever run has made them."""
+    image = None if before is None else read_image(folder / before.file)
+    if before is None or image is None:
+        prompter.forget()
+        return
+    (result,) = ledger.results(iter([before.file]))
+    prompter.remember(image, result.labels)
 
 
 def _learn(plan: LabelPlan, material: Material, stage: Stage) -> FrameLabeler:
@@ -145,8 +163,16 @@ def _learn(plan: LabelPlan, material: Material, stage: Stage) -> FrameLabeler:
     embedder = embed if clip is None else clip.embed
     steps = TRAINING_STEPS * plan.prompts.count(SimilarPrompter.name)
     with stage("Learning", steps) if steps else nullcontext(lambda done: None) as advance:
+        frames = outlined(exemplars, segmenter)
+        classes_to_label = len(exemplars.names)
         prompters = open_prompters(
-            plan.prompts, exemplars, background, material.detector, seed=plan.seed, advance=advance
+            plan.prompts,
+            frames,
+            classes_to_label,
+            background,
+            material.detector,
+            seed=plan.seed,
+            advance=advance,
         )
         if plan.exemplars is None and background is not None:
             moving = ByMotion(background)
@@ -156,11 +182,15 @@ def _learn(plan: LabelPlan, material: Material, stage: Stage) -> FrameLabeler:
             classes = _learn_from_crops(plan, exemplars, background, segmenter, embedder)
             appraiser = ByCrops(classes, ByMotion(background))
             return FrameLabeler(prompters, segmenter, appraiser, plan.confidence)
-        rehearsals = rehearse(exemplars, prompters, segmenter)
-        classes, looks = learn_classes(exemplars, rehearsals, embedder=embedder, seed=plan.seed)
+        if any(isinstance(prompter, SimilarPrompter) and prompter.any_way for prompter in prompters):
+            rng = np.random.default_rng(plan.seed)
+            frames += [pasted(frame, rng) for frame in frames for _ in range(_PASTED)]
+        rehearsals = rehearse(frames, prompters, segmenter)
+        classes, looks = learn_classes(classes_to_label, rehearsals, embedder=embedder, seed=plan.seed)
         fitter, unseen = learn_fitters(exemplars.frames, seed=plan.seed)
     fitted = [
-        fit(own, rehearsal.image, rehearsal.found) for own, rehearsal in zip(unseen, rehearsals, strict=True)
+        fit(unseen[rehearsal.frame.number], rehearsal.frame.image, rehearsal.found)
+        for rehearsal in rehearsals
     ]
     judge = learn_judge(rehearsals, looks, fitted)
     return FrameLabeler(prompters, segmenter, ByExemplars(classes, judge), plan.confidence, fitter)

@@ -73,7 +73,8 @@ def learn_judge(
     """
     weights: dict[str, Weights] = {}
     sources = {candidate.source for rehearsal in rehearsals for candidate in rehearsal.found}
-    for source in sorted(sources) if len(rehearsals) > 1 else ():
+    frames = {rehearsal.frame.number for rehearsal in rehearsals}
+    for source in sorted(sources) if len(frames) > 1 else ():
         cases = [
             case
             for rehearsal, own, boxes in zip(rehearsals, looks, fitted, strict=True)

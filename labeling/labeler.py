@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from pycocotools import mask as rle
 
 from labeling.appraisal import Appraiser
-from labeling.candidates import Candidate, Silhouette, find_candidates
+from labeling.candidates import Candidate, find_candidates
 from labeling.cleaning import without_repeats
 from labeling.exemplars import ExemplarFrame
 from labeling.fitting import BoxFitter, fit
 from labeling.ledger import Label
 from labeling.prompts.prompt import Prompter, Prompts
 from labeling.sam import Segmenter
+from labeling.silhouettes import Silhouette
 
 __all__ = ["FrameLabeler"]
 

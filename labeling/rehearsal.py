@@ -6,53 +6,65 @@ each opinion can be trusted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from labeling.candidates import Candidate, find_candidates
-from labeling.exemplars import ExemplarFrame, Exemplars
+from labeling.exemplars import Exemplars
+from labeling.outlined import OutlinedFrame
 from labeling.prompts.prompt import Prompter, Prompts
 from labeling.sam import Segmenter
 
-__all__ = ["Rehearsal", "rehearse"]
+__all__ = ["Rehearsal", "outlined", "rehearse"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rehearsal:
-    """One exemplar frame, and what was found on it.
+    """One exemplar frame, or a picture made of one, and what was found on it.
 
     Attributes:
         frame: With the person's boxes.
-        image: HxWx3 uint8 BGR.
-        drawn: SAM's view of the person's boxes, in their order.
         found: What the prompters found.
     """
 
-    frame: ExemplarFrame
-    image: NDArray[np.uint8]
-    drawn: Sequence[Candidate]
+    frame: OutlinedFrame
     found: Sequence[Candidate]
 
 
-def rehearse(exemplars: Exemplars, prompters: Sequence[Prompter], segmenter: Segmenter) -> list[Rehearsal]:
-    """Go through the exemplar frames.
+def outlined(exemplars: Exemplars, segmenter: Segmenter) -> list[OutlinedFrame]:
+    """Ask SAM about the person's boxes.
 
     Args:
         exemplars: The person's boxes.
-        prompters: Fitted to them.
+        segmenter: Draws the masks.
+
+    Returns:
+        The frames.
+    """
+    frames = []
+    for number, frame in enumerate(exemplars.frames):
+        image = frame.image()
+        seen = find_candidates(image, [Prompts("human", frame.xyxy)], segmenter)
+        silhouettes = [candidate.silhouette if candidate.outlined else None for candidate in seen]
+        frames.append(OutlinedFrame(number, image, frame.xyxy, frame.class_id, silhouettes))
+    return frames
+
+
+def rehearse(
+    frames: Iterable[OutlinedFrame], prompters: Sequence[Prompter], segmenter: Segmenter
+) -> list[Rehearsal]:
+    """Go through exemplar frames.
+
+    Args:
+        frames: Those that the prompters were fitted to, and pictures made of them.
+        prompters: Fitted.
         segmenter: Draws the masks.
 
     Returns:
         One rehearsal for each frame.
     """
     rehearsals = []
-    for number, frame in enumerate(exemplars.frames):
-        image = frame.image()
-        prompts = [own for prompter in prompters for own in prompter.rehearse(image, number)]
-        found = find_candidates(image, prompts, segmenter)
-        drawn = find_candidates(image, [Prompts("human", frame.xyxy)], segmenter)
-        rehearsals.append(Rehearsal(frame, image, drawn, found))
+    for frame in frames:
+        prompts = [own for prompter in prompters for own in prompter.rehearse(frame.image, frame.number)]
+        rehearsals.append(Rehearsal(frame, find_candidates(frame.image, prompts, segmenter)))
     return rehearsals

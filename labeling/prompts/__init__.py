@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from labeling.background import Background
-from labeling.exemplars import Exemplars
+from labeling.outlined import OutlinedFrame
+from labeling.prompts.carried import CarriedPrompter
 from labeling.prompts.detector import DetectorPrompter
 from labeling.prompts.grid import GridPrompter
 from labeling.prompts.motion import MotionPrompter
@@ -15,6 +16,7 @@ from models.errors import UsageError
 
 __all__ = [
     "TRAINING_STEPS",
+    "CarriedPrompter",
     "DetectorPrompter",
     "GridPrompter",
     "MotionPrompter",
@@ -27,7 +29,8 @@ __all__ = [
 
 def open_prompters(
     names: Sequence[str],
-    exemplars: Exemplars,
+    frames: Sequence[OutlinedFrame],
+    classes: int,
     background: Background | None = None,
     detector: DetectorPrompter | None = None,
     *,
@@ -37,8 +40,10 @@ def open_prompters(
     """Make prompters ready.
 
     Args:
-        names: Any of "similar", "motion", "detector" and "grid", each at most once.
-        exemplars: What to look for; without frames there is no "similar".
+        names: Any of "similar", "motion", "detector", "carried" and "grid", each at most once; not "carried"
+            alone, for then there is nothing to carry.
+        frames: What to look for; without any there is no "similar".
+        classes: Number of classes to label.
         background: What the camera sees where nothing moves; needed for "motion".
         detector: Of an earlier pass; needed for "detector".
         seed: Of what is learnt.
@@ -52,12 +57,12 @@ def open_prompters(
     """
 
     def similar() -> Prompter:
-        if not exemplars.frames:
+        if not frames:
             raise UsageError(
                 "--prompts similar: needs boxes on whole frames (-e); without them name motion (for a "
                 "fixed camera) or grid (everywhere)"
             )
-        return SimilarPrompter.fit(exemplars, seed=seed, advance=advance)
+        return SimilarPrompter.fit(frames, classes, seed=seed, advance=advance)
 
     def motion() -> Prompter:
         if background is None:
@@ -73,8 +78,14 @@ def open_prompters(
         "similar": similar,
         "motion": motion,
         "detector": found,
+        "carried": lambda: CarriedPrompter(classes),
         "grid": GridPrompter,
     }
     if not names or len(set(names)) < len(names) or not set(names) <= factories.keys():
         raise UsageError(f"--prompts {','.join(names)}: expected some of {', '.join(factories)}, each once")
+    if set(names) == {CarriedPrompter.name}:
+        raise UsageError(
+            "--prompts carried: carries boxes on from frame to frame, but none finds the first; name another "
+            "beside it, as in similar,carried"
+        )
     return [factories[name]() for name in names]

@@ -15,7 +15,7 @@ from edge.hardware import usable_cores
 from labeling.prompts.head import CentreHead, HeadOutput, Maps
 from labeling.prompts.lessons import CENTRE, Lesson, Target, window
 
-__all__ = ["HEADS", "train_heads"]
+__all__ = ["HEADS", "train_heads", "unseeing", "unseen_loss"]
 
 HEADS = 3
 
@@ -63,6 +63,29 @@ def train_heads(
         heads = [CentreHead(classes, statistics) for _ in range(HEADS)]
     with _one_thread(), ThreadPoolExecutor(min(HEADS, usable_cores())) as pool:
         return list(pool.map(trained, range(HEADS)))
+
+
+def unseeing(heads: Sequence[CentreHead], frame: int) -> CentreHead:
+    """The head that has not seen a frame, by its number."""
+    return heads[frame % len(heads)]
+
+
+@torch.inference_mode()
+def unseen_loss(heads: Sequence[CentreHead], lessons: Sequence[Lesson]) -> float:
+    """How wrong heads are on frames that they have not seen: smoother than an average precision.
+
+    Args:
+        heads: Of `train_heads`.
+        lessons: Of the frames that they learnt from, each put to the head that was not shown that frame.
+
+    Returns:
+        The mean loss.
+    """
+    losses = []
+    for lesson in lessons:
+        s8, s16, s32 = (level.float() for level in lesson.maps)
+        losses.append(float(_loss(unseeing(heads, lesson.frame)((s8, s16, s32)), lesson.target)))
+    return sum(losses) / len(losses)
 
 
 @contextmanager

@@ -13,10 +13,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from labeling.features import extract, prepared, working_size
+from labeling.outlined import OutlinedFrame
+from labeling.pasting import pasted
 from labeling.prompts.head import STRIDE, Maps, stacked
 from models.boxes import clip_boxes
 
-__all__ = ["CENTRE", "Lesson", "Target", "View", "take_lessons", "turned", "turned_lessons", "window"]
+__all__ = [
+    "CENTRE",
+    "Lesson",
+    "Target",
+    "View",
+    "any_way_lessons",
+    "take_lessons",
+    "turned",
+    "view_of",
+    "window",
+]
 
 CENTRE = 0.999
 """Heat from which on a cell is the centre of an object."""
@@ -95,25 +107,34 @@ def take_lessons(views: Sequence[View], classes: int, scale: float, rng: np.rand
     return lessons
 
 
-def turned_lessons(
-    views: Sequence[View], classes: int, scale: float, rng: np.random.Generator
+def any_way_lessons(
+    frames: Sequence[OutlinedFrame], classes: int, scale: float, rng: np.random.Generator, *, times: int = 1
 ) -> list[Lesson]:
-    """See each frame turned by any quarter too: things below a camera that looks down lie any way.
+    """See each frame's things lie any way up and over each other, as below a camera that looks down.
 
     Args:
-        views: See `take_lessons`.
-        classes: The same.
+        frames: With all objects of interest boxed.
+        classes: See `take_lessons`.
         scale: The same.
         rng: The same.
+        times: How often as many lessons as `take_lessons` gives.
 
     Returns:
-        `_VIEWS` lessons of each frame.
+        Lessons, each of what a step looks at and no more.
     """
-    return [
-        _lesson(number, _seen_otherwise(turned(view, rng), rng), classes, scale)
-        for number, view in enumerate(views)
-        for _ in range(_VIEWS)
-    ]
+    lessons = []
+    for frame in frames:
+        for _ in range(times * _VIEWS):
+            view = _seen_otherwise(turned(view_of(pasted(frame, rng)), rng), rng)
+            maps, target = window(_lesson(frame.number, view, classes, scale), rng)
+            lessons.append(Lesson(frame.number, _halved(maps), target, untouched=False))
+    return lessons
+
+
+def view_of(frame: OutlinedFrame) -> View:
+    """A frame with what is to be labelled; all else is background."""
+    named = frame.class_id >= 0
+    return View(frame.image, frame.xyxy[named], frame.class_id[named])
 
 
 def window(lesson: Lesson, rng: np.random.Generator) -> tuple[Maps, Target]:
@@ -191,11 +212,15 @@ def _lesson(frame: int, view: View, classes: int, scale: float, *, untouched: bo
     height, width = view.image.shape[:2]
     size = working_size(view.image, scale)
     to_working = np.array([size[0] / width, size[1] / height] * 2, np.float32)
-    maps = stacked(extract(prepared(view.image, size)))
-    half = (maps[0].half(), maps[1].half(), maps[2].half())  # some hundred megabytes otherwise
+    maps = _halved(stacked(extract(prepared(view.image, size))))
     cells = (size[1] // STRIDE, size[0] // STRIDE)
     target = _target(torch.from_numpy(view.xyxy * to_working), view.class_id, classes, cells)
-    return Lesson(frame, half, target, untouched)
+    return Lesson(frame, maps, target, untouched)
+
+
+def _halved(maps: Maps) -> Maps:
+    """In half precision: some hundred megabytes otherwise."""
+    return maps[0].half(), maps[1].half(), maps[2].half()
 
 
 def _target(xyxy: Tensor, class_id: NDArray[np.int64], classes: int, cells: tuple[int, int]) -> Target:

@@ -8,10 +8,11 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.synth import open_scene
-from labeling.candidates import Candidate, Silhouette, find_candidates
+from labeling.candidates import Candidate, find_candidates
 from labeling.cleaning import without_repeats
 from labeling.prompts import GridPrompter, Prompts
 from labeling.sam import Segmenter, load
+from labeling.silhouettes import Silhouette
 from models.boxes import iou_matrix
 
 DISC = np.array([60, 40, 140, 120], np.float32)

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from labeling.candidates import Candidate, Silhouette
+from labeling.candidates import Candidate
 from labeling.clip import Clip, TextClasses, load_clip
+from labeling.silhouettes import Silhouette
 from models.errors import ModelError, NoInputError, UnavailableError, UsageError
 from tests.calls import Outcome
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from labeling.candidates import Candidate
-from labeling.exemplars import ExemplarFrame
 from labeling.judge import Judge, learn_judge
+from labeling.outlined import OutlinedFrame
 from labeling.rehearsal import Rehearsal
 
 
@@ -23,18 +22,18 @@ def candidate(
     return Candidate(np.array([x, 0, x + 10, 10], np.float32), None, False, sam_score, scores, source)
 
 
-def rehearsal(found: list[Candidate], right: int) -> Rehearsal:
+def rehearsal(found: list[Candidate], right: int, number: int = 0) -> Rehearsal:
     """A frame on which the first so many of the candidates are objects of class 0."""
     boxes = np.array([c.xyxy for c in found[:right]], np.float32).reshape(-1, 4)
-    frame = ExemplarFrame(Path("x.jpg"), boxes, np.zeros(right, np.int64))
-    return Rehearsal(frame, np.zeros((1, 1, 3), np.uint8), [], found)
+    image, class_id = np.zeros((1, 1, 3), np.uint8), np.zeros(right, np.int64)
+    return Rehearsal(OutlinedFrame(number, image, boxes, class_id, [None] * right), found)
 
 
 def cases(looks_right: float, looks_wrong: float) -> tuple[list[Rehearsal], list[NDArray[np.float32]]]:
     """Two frames; the prompter says 0.6 of everything, the class model tells right from wrong."""
     found = [candidate(20 * i, (0.6,)) for i in range(16)]
     looks = np.array([[looks_right]] * 8 + [[looks_wrong]] * 8, np.float32)
-    return [rehearsal(found, 8)] * 2, [looks] * 2
+    return [rehearsal(found, 8, number) for number in range(2)], [looks] * 2
 
 
 def boxes_of(rehearsals: list[Rehearsal]) -> list[NDArray[np.float32]]:
@@ -62,10 +61,7 @@ def test_judge_learns_whom_to_trust() -> None:
 def test_a_box_that_is_fitted_to_its_object_is_right() -> None:
     """What counts is where the label ends, not where SAM was asked."""
     rehearsals, looks = cases(looks_right=0.7, looks_wrong=0.3)
-    loose = [
-        Rehearsal(own.frame, own.image, own.drawn, [*shifted(own.found[:8]), *own.found[8:]])
-        for own in rehearsals
-    ]
+    loose = [Rehearsal(own.frame, [*shifted(own.found[:8]), *own.found[8:]]) for own in rehearsals]
     opinions, some = np.array([[0.7]], np.float32), [candidate(0, (0.6,))]
     as_found, fitted = (
         learn_judge(loose, looks, boxes).scores(some, opinions)[0, 0]
@@ -83,7 +79,7 @@ def test_each_prompter_is_trusted_as_far_as_it_was_right() -> None:
     """And SAM: of the one prompter's candidates those are right of whose mask it is sure."""
     good = [candidate(20 * i, None, source="motion", sam_score=0.9 if i < 12 else 0.5) for i in range(24)]
     bad = [candidate(20 * i, None, source="grid") for i in range(100, 120)]
-    rehearsals = [rehearsal([*good, *bad], 12)] * 2
+    rehearsals = [rehearsal([*good, *bad], 12, number) for number in range(2)]
     learnt = learn_judge(rehearsals, [np.full((44, 1), 0.6, np.float32)] * 2, boxes_of(rehearsals))
     asked = [good[0], good[-1], bad[0]]
     sure, unsure, elsewhere = learnt.scores(asked, np.full((3, 1), 0.6, np.float32))[:, 0]
@@ -93,8 +89,10 @@ def test_each_prompter_is_trusted_as_far_as_it_was_right() -> None:
 
 @pytest.mark.parametrize("frames", [pytest.param(1, id="one frame"), pytest.param(0, id="none")])
 def test_nothing_to_learn_from(frames: int) -> None:
+    """Pictures made of one frame are no further frames."""
     rehearsals, looks = cases(0.7, 0.3)
-    learnt = learn_judge(rehearsals[:frames], looks[:frames], boxes_of(rehearsals[:frames]))
+    several, said = rehearsals[:frames] * 2, looks[:frames] * 2
+    learnt = learn_judge(several, said, boxes_of(several))
     opinions = np.array([[0.3]], np.float32)
     some = [candidate(0, (0.6,))]
     np.testing.assert_array_equal(learnt.scores(some, opinions), Judge().scores(some, opinions))

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from labeling.exemplars import Exemplars, read_exemplars
+from labeling.outlined import OutlinedFrame
 from labeling.prompts import GridPrompter, SimilarPrompter, open_prompters
+from labeling.rehearsal import outlined
+from labeling.sam import load
 from models.boxes import iou_matrix
 from models.errors import UsageError
 from tests.labeling.footage import Footage
@@ -18,8 +21,13 @@ def exemplars(footage: Footage) -> Exemplars:
 
 
 @pytest.fixture(scope="module")
-def similar(exemplars: Exemplars) -> SimilarPrompter:
-    return SimilarPrompter.fit(exemplars)
+def frames(exemplars: Exemplars) -> list[OutlinedFrame]:
+    return outlined(exemplars, load("nano", offline=True))
+
+
+@pytest.fixture(scope="module")
+def similar(exemplars: Exemplars, frames: list[OutlinedFrame]) -> SimilarPrompter:
+    return SimilarPrompter.fit(frames, len(exemplars.names))
 
 
 def test_similar_finds_what_the_exemplars_show(footage: Footage, similar: SimilarPrompter) -> None:
@@ -40,13 +48,13 @@ def test_similar_finds_what_the_exemplars_show(footage: Footage, similar: Simila
     assert asked <= 4 * wanted
 
 
-def test_rehearsal_leaves_the_frame_out(exemplars: Exemplars, similar: SimilarPrompter) -> None:
+def test_rehearsal_leaves_the_frame_out(frames: list[OutlinedFrame], similar: SimilarPrompter) -> None:
     """Heads are surer of the boxes they were shown than of those they were not."""
     seen, unseen = [], []
-    for number, frame in enumerate(exemplars.frames):
+    for frame in frames:
         for (prompts,), sure in (
-            (similar.propose(frame.image()), seen),
-            (similar.rehearse(frame.image(), number), unseen),
+            (similar.propose(frame.image), seen),
+            (similar.rehearse(frame.image, frame.number), unseen),
         ):
             assert prompts.class_scores is not None
             overlap = iou_matrix(frame.xyxy, prompts.coords) >= 0.5
@@ -54,12 +62,14 @@ def test_rehearsal_leaves_the_frame_out(exemplars: Exemplars, similar: SimilarPr
     assert np.mean(seen) > np.mean(unseen) + 0.05
 
 
-def test_the_same_seed_gives_the_same_prompts(exemplars: Exemplars, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_seed_gives_the_same_prompts(
+    frames: list[OutlinedFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("labeling.prompts.similar.TRAINING_STEPS", 36)
     monkeypatch.setattr("labeling.prompts.lessons._VIEWS", 2)
-    image = exemplars.frames[0].image()
+    image = frames[0].image
     monkeypatch.setattr("labeling.prompts.similar._LEAST_PROBABILITY", 0.0)
-    (one,), (other,) = (SimilarPrompter.fit(exemplars, seed=4).propose(image) for _ in range(2))
+    (one,), (other,) = (SimilarPrompter.fit(frames, 3, seed=4).propose(image) for _ in range(2))
     assert len(one) > 0
     np.testing.assert_array_equal(one.coords, other.coords)
     np.testing.assert_array_equal(one.class_scores, other.class_scores)
@@ -82,6 +92,6 @@ def test_grid(size: tuple[int, int], points: int) -> None:
 
 
 @pytest.mark.parametrize("names", [(), ("grid", "grid"), ("grid", "magic"), ("",)])
-def test_unknown_prompters(names: tuple[str, ...], exemplars: Exemplars) -> None:
+def test_unknown_prompters(names: tuple[str, ...]) -> None:
     with pytest.raises(UsageError, match="expected some of similar, motion, detector, grid, each once"):
-        open_prompters(names, exemplars)
+        open_prompters(names, [], 3)

@@ -13,7 +13,6 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from labeling.exemplars import Exemplars
 from labeling.job import label_frames
 from labeling.plan import LabelPlan
 from labeling.prompts import DetectorPrompter, open_prompters
@@ -180,4 +179,4 @@ def test_doubt_is_rehearsed_and_not_proposed(block_model: Path, monkeypatch: pyt
 
 def test_no_detector_at_hand() -> None:
     with pytest.raises(UsageError, match="needs a bundle"):
-        open_prompters(["detector"], Exemplars(("block",), ()))
+        open_prompters(["detector"], [], 1)

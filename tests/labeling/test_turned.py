@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from labeling.exemplars import ExemplarFrame, Exemplars
+from labeling.outlined import OutlinedFrame
 from labeling.prompts import SimilarPrompter
 from labeling.prompts.head import CentreHead
 from labeling.prompts.learning import train_heads
@@ -39,17 +38,12 @@ def scene(seed: int, quarters: Sequence[int]) -> Scene:
     return image, xyxy
 
 
-@pytest.fixture
-def learnt(tmp_path: Path) -> Callable[[Sequence[Scene]], SimilarPrompter]:
-    def learn(scenes: Sequence[Scene]) -> SimilarPrompter:
-        frames = []
-        for number, (image, xyxy) in enumerate(scenes):
-            path = tmp_path / f"{number}.png"
-            cv2.imwrite(str(path), image)
-            frames.append(ExemplarFrame(path, xyxy, np.zeros(len(xyxy), np.int64)))
-        return SimilarPrompter.fit(Exemplars(("arrow",), tuple(frames)))
-
-    return learn
+def learn(scenes: Sequence[Scene]) -> SimilarPrompter:
+    frames = [
+        OutlinedFrame(number, image, xyxy, np.zeros(len(xyxy), np.int64), [None] * len(xyxy))
+        for number, (image, xyxy) in enumerate(scenes)
+    ]
+    return SimilarPrompter.fit(frames, 1)
 
 
 def sureness(prompter: SimilarPrompter, image: NDArray[np.uint8], xyxy: NDArray[np.float32]) -> list[float]:
@@ -60,19 +54,15 @@ def sureness(prompter: SimilarPrompter, image: NDArray[np.uint8], xyxy: NDArray[
     return (overlap * prompts.class_scores[:, 0]).max(axis=1, initial=0).tolist()
 
 
-def test_what_lies_any_way_up_is_found_in_ways_that_nobody_drew(
-    learnt: Callable[[Sequence[Scene]], SimilarPrompter],
-) -> None:
-    prompter = learnt([scene(seed, [seed] * 4) for seed in range(3)])
+def test_what_lies_any_way_up_is_found_in_ways_that_nobody_drew() -> None:
+    prompter = learn([scene(seed, [seed] * 4) for seed in range(3)])
     assert np.median(sureness(prompter, *scene(8, [3] * 8))) > 0.3
 
 
-def test_what_stands_upright_is_not_mistaken_for_what_does_not(
-    learnt: Callable[[Sequence[Scene]], SimilarPrompter],
-) -> None:
+def test_what_stands_upright_is_not_mistaken_for_what_does_not() -> None:
     """Arrows that point down are no objects here, and lie in every exemplar."""
     mixed = [scene(seed, [0, 0, 0, 0, 2, 2, 2, 2]) for seed in range(4)]
-    prompter = learnt([(image, xyxy[:4]) for image, xyxy in mixed])
+    prompter = learn([(image, xyxy[:4]) for image, xyxy in mixed])
     sure = sureness(prompter, *scene(9, [0, 0, 0, 0, 2, 2, 2, 2]))
     assert np.median(sure[:4]) > 2 * np.median(sure[4:])
 
@@ -80,14 +70,13 @@ def test_what_stands_upright_is_not_mistaken_for_what_does_not(
 @pytest.mark.parametrize(
     ("frames", "tried", "lessons"),
     [
-        pytest.param(2, [0.6, 0.5], [4, 8, 4], id="turning costs"),
-        pytest.param(2, [0.5, 0.6], [4, 8, 8], id="turning pays"),
-        pytest.param(2, [0.5, 0.5], [4, 8, 4], id="turning is worth nothing"),
+        pytest.param(2, [0.5, 0.6], [4, 8, 4], id="turning costs"),
+        pytest.param(2, [0.5, 0.4], [4, 8, 16], id="turning pays"),
+        pytest.param(2, [0.5, 0.49], [4, 8, 4], id="turning is worth next to nothing"),
         pytest.param(1, [], [2], id="no frame to try it on"),
     ],
 )
 def test_turned_views_are_learnt_from_where_that_pays(
-    learnt: Callable[[Sequence[Scene]], SimilarPrompter],
     monkeypatch: pytest.MonkeyPatch,
     frames: int,
     tried: list[float],
@@ -99,14 +88,15 @@ def test_turned_views_are_learnt_from_where_that_pays(
         taught.append(len(own))
         return train_heads(own, *arguments, **named)
 
-    scores = iter(tried)
+    losses = iter(tried)
     monkeypatch.setattr("labeling.prompts.lessons._VIEWS", 2)
     monkeypatch.setattr("labeling.prompts.similar.TRAINING_STEPS", 36)
     monkeypatch.setattr("labeling.prompts.similar.train_heads", counted)
-    monkeypatch.setattr(SimilarPrompter, "_score_unseen", lambda *arguments: next(scores))
-    learnt([scene(seed, [0, 0]) for seed in range(frames)])
+    monkeypatch.setattr("labeling.prompts.similar.unseen_loss", lambda *arguments: next(losses))
+    prompter = learn([scene(seed, [0, 0]) for seed in range(frames)])
     assert taught == lessons
-    assert next(scores, None) is None
+    assert prompter.any_way == (lessons[-1] == 16)
+    assert next(losses, None) is None
 
 
 def test_boxes_turn_with_their_objects() -> None:
