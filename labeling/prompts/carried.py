@@ -1,7 +1,6 @@
 """Prompts where the labels of the frame before have gone to, as its pixels tell.
 
-The flow of points inside each box, there and back again, as in Median Flow (Kalal et al., 2010); where enough
-of them agree on a shift and a size, the box goes with them.
+What each box showed is looked for around its place, by normalised cross-correlation.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from models.boxes import clip_boxes
 
 __all__ = ["CarriedPrompter"]
 
-_GRID = 10  # points along each side of a box
-_WINDOW_PX, _LEVELS = 21, 4  # of the pyramid: things may move by some hundred pixels
-_RETURN_PX = 1.0  # how close to where it began a point must come back
-_LEAST_AGREEING = 0.3  # of a box's points
-_RESIZED = 1.5  # at most, up or down
+_REACH = 1.5  # sides of the box that it may move from one frame to the next
+_MARGIN = 0.1  # sides of the box; what has one colour is known by where it ends
+_LEAST_CORRELATION = 0.8
+_LONG_SIDE_PX = 64  # of what is looked for; larger things are looked for in smaller pictures
+_LEAST_SPREAD = 3.0  # of grey values, standard deviation; in what is smoother there is nothing to find
 
 
 class CarriedPrompter:
@@ -86,32 +85,27 @@ def _grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _followed(
     before: NDArray[np.uint8], after: NDArray[np.uint8], box: NDArray[np.float32]
 ) -> NDArray[np.float32] | None:
-    """Where a box has gone; None where its points do not agree."""
-    share = (np.arange(_GRID) + 0.5) / _GRID
-    grid = np.stack(np.meshgrid(share, share), axis=-1).reshape(-1, 2)
-    start = (box[:2] + grid * (box[2:] - box[:2])).astype(np.float32)
-    there = _flow(before, after, start)
-    back = _flow(after, before, there)
-    steady = np.linalg.norm(back - start, axis=1) < _RETURN_PX
-    if steady.sum() < _LEAST_AGREEING * len(start):
+    """Where a box has gone; None where nothing around its place looks like what it showed."""
+    shrink = min(1.0, _LONG_SIDE_PX / float((box[2:] - box[:2]).max()))
+    shown, around = _grown(box, _MARGIN, before), _grown(box, _REACH, before)
+    wanted, searched = _part(before, shown, shrink), _part(after, around, shrink)
+    if wanted.std() < _LEAST_SPREAD:
         return None
-    cv2.setRNGSeed(0)  # of the sample consensus
-    matrix, agreeing = cv2.estimateAffinePartial2D(
-        start[steady], there[steady], method=cv2.RANSAC, ransacReprojThreshold=2.0
-    )
-    if matrix is None or agreeing.sum() < _LEAST_AGREEING * len(start):
+    _, correlation, _, corner = cv2.minMaxLoc(cv2.matchTemplate(searched, wanted, cv2.TM_CCOEFF_NORMED))
+    if correlation < _LEAST_CORRELATION:
         return None
-    size = float(np.hypot(matrix[0, 0], matrix[1, 0]))
-    if not 1 / _RESIZED < size < _RESIZED:
-        return None
-    centre, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2 * size
-    centre = matrix[:, :2] @ centre + matrix[:, 2]
-    return np.concatenate((centre - half, centre + half)).astype(np.float32)
+    shift = around[:2] + np.array(corner) / shrink - shown[:2]
+    return np.asarray(box + np.tile(shift, 2), np.float32)
 
 
-def _flow(a: NDArray[np.uint8], b: NDArray[np.uint8], points: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Where points (N, 2) of one image are in another; far away where they are not found."""
-    moved, found, _ = cv2.calcOpticalFlowPyrLK(
-        a, b, points[:, None], None, winSize=(_WINDOW_PX, _WINDOW_PX), maxLevel=_LEVELS
-    )
-    return np.where(found.reshape(-1, 1) == 1, moved.reshape(-1, 2), np.float32(-1e6))
+def _grown(box: NDArray[np.float32], share: float, image: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """A box with a share of its sides added on each side, in whole pixels and inside the image."""
+    added = share * np.tile(box[2:] - box[:2], 2) * np.array([-1, -1, 1, 1])
+    inside = clip_boxes((box + added).astype(np.float32)[None], image.shape[1], image.shape[0])[0]
+    return np.concatenate((np.floor(inside[:2]), np.ceil(inside[2:]))).astype(np.int64)
+
+
+def _part(image: NDArray[np.uint8], xyxy: NDArray[np.int64], scale: float) -> NDArray[np.uint8]:
+    left, top, right, bottom = xyxy.tolist()
+    part = image[top:bottom, left:right]
+    return np.asarray(cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)

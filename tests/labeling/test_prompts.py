@@ -93,5 +93,7 @@ def test_grid(size: tuple[int, int], points: int) -> None:
 
 @pytest.mark.parametrize("names", [(), ("grid", "grid"), ("grid", "magic"), ("",)])
 def test_unknown_prompters(names: tuple[str, ...]) -> None:
-    with pytest.raises(UsageError, match="expected some of similar, motion, detector, grid, each once"):
+    with pytest.raises(
+        UsageError, match="expected some of similar, motion, detector, carried, grid, each once"
+    ):
         open_prompters(names, [], 3)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from labeling.job import label_frames
 from labeling.plan import LabelPlan
-from labeling.prompts import DetectorPrompter, open_prompters
+from labeling.prompts import CarriedPrompter, DetectorPrompter, Prompts, open_prompters
 from models.boxes import iou_matrix
 from models.detections import Detections
 from models.errors import DataError, UsageError
@@ -112,6 +112,32 @@ def test_interrupted_job_goes_on_with_the_same_detector_only(
         label_frames(plan("broken"), silent)
     bundle.write_bytes(block_model.read_bytes())
     assert label_frames(plan("broken"), silent).resumed == 7
+    assert tree(tmp_path / "broken") == tree(tmp_path / "whole")
+
+
+def test_interrupted_job_carries_boxes_on(
+    frames: Path, exemplars: Path, block_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it is taken up, what the frame before showed is looked up again."""
+
+    def plan(out: str) -> LabelPlan:
+        return LabelPlan(
+            frames, exemplars, tmp_path / out, prompts=("detector", "carried"), detector=block_model
+        )
+
+    carried: list[int] = []
+    propose = CarriedPrompter.propose
+
+    def counted(prompter: CarriedPrompter, image: NDArray[np.uint8]) -> tuple[Prompts, ...]:
+        (prompts,) = propose(prompter, image)
+        carried.append(len(prompts))
+        return (prompts,)
+
+    monkeypatch.setattr(CarriedPrompter, "propose", counted)
+    label_frames(plan("whole"), silent)
+    assert carried == [1] * (COUNT - len(DRAWN)), "a person's boxes are carried on like others"
+    break_off(plan("broken"), monkeypatch, after=15)
+    assert 0 < label_frames(plan("broken"), silent).resumed < 15
     assert tree(tmp_path / "broken") == tree(tmp_path / "whole")
 
 
