@@ -41,7 +41,7 @@ from models.errors import DataError
 
 __all__ = ["LabelReport", "label_frames"]
 
-_PASTED = 3  # pictures made of each exemplar frame, to rehearse on where things lie any way up
+_REHEARSED = 20  # pictures, some made of exemplar frames, to rehearse on where things lie any way up
 _BACKGROUND_FRAMES = 15  # looked at for what is none of the classes, where crops show no background
 
 Stage = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
@@ -183,8 +183,8 @@ def _learn(plan: LabelPlan, material: Material, stage: Stage) -> FrameLabeler:
             appraiser = ByCrops(classes, ByMotion(background))
             return FrameLabeler(prompters, segmenter, appraiser, plan.confidence)
         if any(isinstance(prompter, SimilarPrompter) and prompter.any_way for prompter in prompters):
-            rng = np.random.default_rng(plan.seed)
-            frames += [pasted(frame, rng) for frame in frames for _ in range(_PASTED)]
+            rng, times = np.random.default_rng(plan.seed), _REHEARSED // len(frames) - 1
+            frames += [pasted(frame, rng) for frame in frames for _ in range(times)]
         rehearsals = rehearse(frames, prompters, segmenter)
         classes, looks = learn_classes(classes_to_label, rehearsals, embedder=embedder, seed=plan.seed)
         fitter, unseen = learn_fitters(exemplars.frames, seed=plan.seed)

@@ -107,5 +107,5 @@ def _grown(box: NDArray[np.float32], share: float, image: NDArray[np.uint8]) -> 
 
 def _part(image: NDArray[np.uint8], xyxy: NDArray[np.int64], scale: float) -> NDArray[np.uint8]:
     left, top, right, bottom = xyxy.tolist()
-    part = image[top:bottom, left:right]
-    return np.asarray(cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+    size = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
+    return np.asarray(cv2.resize(image[top:bottom, left:right], size, interpolation=cv2.INTER_AREA), np.uint8)

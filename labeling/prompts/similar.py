@@ -27,6 +27,7 @@ _LEAST_PROBABILITY = 0.05
 _NMS_IOU = 0.6
 _MOST_PROMPTS = 100
 _MORE_ANY_WAY = 2  # times the lessons of the trial; with five times nothing was found that was not before
+_MANY_FRAMES = 10  # show enough without
 _TRIAL = 1 / 6  # of the steps, for each of two trials
 _CLEARLY_LESS = 0.93  # times the loss: about 0.8 on five belts, 1.06 on a street
 
@@ -84,8 +85,9 @@ class SimilarPrompter:
         tried = [unseen_loss(trained(lessons, _TRIAL), upright) for lessons in (upright, any_way)]
         if tried[1] > _CLEARLY_LESS * tried[0]:
             return cls(trained(upright, 1 - 2 * _TRIAL), scale)
-        more = any_way_lessons(frames, classes, scale, rng, times=_MORE_ANY_WAY)
-        return cls(trained(any_way + more, 1 - 2 * _TRIAL), scale, any_way=True)
+        if len(frames) < _MANY_FRAMES:
+            any_way += any_way_lessons(frames, classes, scale, rng, times=_MORE_ANY_WAY)
+        return cls(trained(any_way, 1 - 2 * _TRIAL), scale, any_way=True)
 
     def propose(self, image: NDArray[np.uint8]) -> tuple[Prompts, ...]:
         """See `Prompter.propose`."""

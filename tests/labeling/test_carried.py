@@ -69,6 +69,14 @@ def test_what_is_gone_is_not_carried(carried: CarriedPrompter, after: NDArray[np
     assert prompts.class_scores.shape == (0, 3)
 
 
+def test_what_is_as_thin_as_a_line_is_no_trouble() -> None:
+    prompter = CarriedPrompter(classes=2)
+    line = label(20, 50).model_copy(update={"xyxy": (20.0, 50.0, 460.0, 51.0)})
+    prompter.remember(scene(200, 120), [line])
+    (prompts,) = prompter.propose(scene(200, 120))
+    np.testing.assert_allclose(prompts.coords, [[20, 50, 460, 51]], atol=8)
+
+
 def test_what_has_left_the_frame_is_not_carried() -> None:
     prompter = CarriedPrompter(classes=3)
     prompter.remember(scene(WIDTH - SIDE, 80), [label(WIDTH - SIDE, 80)])
