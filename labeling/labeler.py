@@ -27,7 +27,7 @@ _LEAST_MARGIN = 0.1  # between the best class and the next; below, the class is 
 
 @dataclass(frozen=True, slots=True)
 class FrameLabeler:
-    """Labels frames one by one; the result depends on the frame alone.
+    """Labels frames one by one; the result depends on the frame alone, or also on what a prompter remembers.
 
     Attributes:
         prompters: Where to look.

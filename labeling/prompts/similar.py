@@ -81,13 +81,13 @@ class SimilarPrompter:
         upright = take_lessons(views, classes, scale, rng)
         if len(views) == 1:  # none is left to try on
             return cls(trained(upright, 1.0), scale)
-        any_way = upright + any_way_lessons(frames, classes, scale, rng)
-        tried = [unseen_loss(trained(lessons, _TRIAL), upright) for lessons in (upright, any_way)]
+        varied = upright + any_way_lessons(frames, classes, scale, rng)
+        tried = [unseen_loss(trained(lessons, _TRIAL), upright) for lessons in (upright, varied)]
         if tried[1] > _CLEARLY_LESS * tried[0]:
             return cls(trained(upright, 1 - 2 * _TRIAL), scale)
         if len(frames) < _MANY_FRAMES:
-            any_way += any_way_lessons(frames, classes, scale, rng, times=_MORE_ANY_WAY)
-        return cls(trained(any_way, 1 - 2 * _TRIAL), scale, any_way=True)
+            varied += any_way_lessons(frames, classes, scale, rng, times=_MORE_ANY_WAY)
+        return cls(trained(varied, 1 - 2 * _TRIAL), scale, any_way=True)
 
     def propose(self, image: NDArray[np.uint8]) -> tuple[Prompts, ...]:
         """See `Prompter.propose`."""
