@@ -57,11 +57,9 @@ def _shared_part(a: Candidate, b: Candidate) -> float:
         area_a, area_b = (Silhouette.of_box(candidate.xyxy) for candidate in (a, b))
     else:
         area_a, area_b = a.silhouette, b.silhouette
-    left, top = max(area_a.left, area_b.left), max(area_a.top, area_b.top)
-    right, bottom = (min(area_a.right, area_b.right), min(area_a.bottom, area_b.bottom))
-    if left >= right or top >= bottom:
+    window = area_a.shared_window(area_b)
+    if window is None:
         return 0.0
-    window = (left, top, right, bottom)
     shared = np.count_nonzero(area_a.window(*window) & area_b.window(*window))
     smaller = min(int(np.count_nonzero(area.bits)) for area in (area_a, area_b))
     return int(shared) / max(smaller, 1)

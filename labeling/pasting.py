@@ -167,17 +167,12 @@ def _covered(thing: _Thing, new: Silhouette) -> _Thing | None:
         apart = (new.xyxy[:2] >= thing.xyxy[2:]).any() or (thing.xyxy[:2] >= new.xyxy[2:]).any()
         return thing if apart else None
     before = thing.silhouette
-    left, top = max(before.left, new.left), max(before.top, new.top)
-    right, bottom = min(before.right, new.right), min(before.bottom, new.bottom)
-    if left >= right or top >= bottom:
+    shared = before.shared_window(new)
+    if shared is None or not (before.window(*shared) & new.window(*shared)).any():
         return thing
-    shared = (left, top, right, bottom)
-    if not (before.window(*shared) & new.window(*shared)).any():
-        return thing
-    bits = before.bits.copy()
-    inside = np.s_[top - before.top : bottom - before.top, left - before.left : right - before.left]
-    bits[inside] &= ~new.window(*shared)
-    after = Silhouette.of_mask(bits, before.left, before.top)
+    uncovered = Silhouette(before.left, before.top, before.bits.copy())
+    uncovered.window(*shared)[:] &= ~new.window(*shared)
+    after = Silhouette.of_mask(uncovered.bits, before.left, before.top)
     if after is None or after.bits.sum() < _LEAST_VISIBLE * thing.whole:
         return None
     return thing._replace(xyxy=thing.xyxy + after.xyxy - before.xyxy, silhouette=after)

@@ -67,6 +67,12 @@ class Silhouette:
         """float32 (4,), tight around the mask."""
         return np.array([self.left, self.top, self.right, self.bottom], np.float32)
 
+    def shared_window(self, other: Silhouette) -> tuple[int, int, int, int] | None:
+        """Left, top, right and bottom of where both lie; None where their boxes are apart."""
+        left, top = max(self.left, other.left), max(self.top, other.top)
+        right, bottom = min(self.right, other.right), min(self.bottom, other.bottom)
+        return None if left >= right or top >= bottom else (left, top, right, bottom)
+
     def window(self, left: int, top: int, right: int, bottom: int) -> NDArray[np.bool_]:
         """The part of the mask inside a window of the frame that lies within `xyxy`."""
         return self.bits[top - self.top : bottom - self.top, left - self.left : right - self.left]
