@@ -18,7 +18,6 @@ from sklearn.linear_model import Ridge
 from labeling.candidates import Candidate
 from labeling.exemplars import ExemplarFrame
 from labeling.features import extract, prepared
-from labeling.prompts import DetectorPrompter
 from labeling.squares import square_sides, to_square, warp
 from models.boxes import clip_boxes, iou_matrix
 
@@ -98,7 +97,7 @@ def learn_fitters(frames: Sequence[ExemplarFrame], *, seed: int = 0) -> tuple[Bo
 
 
 def fit(fitter: BoxFitter, image: NDArray[np.uint8], found: Sequence[Candidate]) -> NDArray[np.float32]:
-    """Fit the boxes of candidates: a detector's half of the way, since those it learnt from were fitted.
+    """Fit the boxes of candidates: half of the way, for what found them knows something too.
 
     Args:
         fitter: Learnt from the person's boxes.
@@ -109,9 +108,7 @@ def fit(fitter: BoxFitter, image: NDArray[np.uint8], found: Sequence[Candidate])
         float32 (N, 4), in their order, inside the image.
     """
     boxes = np.array([candidate.xyxy for candidate in found], np.float32).reshape(-1, 4)
-    fitted = fitter.fitted(image, boxes)
-    by_detector = np.array([candidate.source == DetectorPrompter.name for candidate in found], bool)
-    return np.where(by_detector[:, None], (boxes + fitted) / 2, fitted)
+    return np.asarray((boxes + fitter.fitted(image, boxes)) / 2, np.float32)
 
 
 def _examples(frame: ExemplarFrame, times: int, rng: np.random.Generator) -> _Examples:
