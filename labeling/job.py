@@ -93,9 +93,10 @@ def label_frames(plan: LabelPlan, stage: Stage) -> LabelReport:
         raise DataError(f"{plan.out}: exists already; name another folder with -o, or remove it")
     entries = read_frames(plan.frames)
     material = gather(plan, entries)
+    job = _job(plan, entries, material)
     unfinished = plan.out.with_name(plan.out.name + ".unfinished")
     unfinished.mkdir(parents=True, exist_ok=True)
-    with Ledger(unfinished / "ledger.sqlite3", _job(plan, entries, material)) as ledger:
+    with Ledger(unfinished / "ledger.sqlite3", job) as ledger:
         todo = [entry for entry in entries if entry.file not in ledger]
         frames_per_s = _label_all(plan, entries, todo, material, ledger, stage) if todo else 0.0
         report = _write(plan, entries, material, ledger, unfinished / "dataset")

@@ -12,7 +12,7 @@ from labeling.crops import holds_crops, read_crops
 from labeling.embedding import LITE0
 from labeling.exemplars import Exemplars, read_exemplars
 from labeling.plan import MOVING, LabelPlan
-from labeling.prompts import DetectorPrompter, MotionPrompter
+from labeling.prompts import DetectorPrompter, MotionPrompter, check_prompters
 from models.errors import DataError, UsageError
 
 __all__ = ["Material", "gather"]
@@ -60,10 +60,11 @@ def gather(plan: LabelPlan, entries: Sequence[FrameEntry]) -> Material:
         NoInputError: There are no exemplars, no such detector, or too few frames to learn a background from.
         DataError: One of them cannot be used, the detector knows other classes, or motion is asked for and
             the camera is not fixed.
-        UsageError: Prompts do not fit the exemplars or the detector, or words are given to looks that read
-            none.
+        UsageError: There is no such prompter, prompts do not fit each other, the exemplars or the detector,
+            or words are given to looks that read none.
     """
     exemplars = _exemplars(plan)
+    check_prompters(plan.prompts, exemplars.frames)
     return Material(exemplars, _background(plan, entries), _detector(plan, exemplars))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from labeling.background import Background
 from labeling.outlined import OutlinedFrame
@@ -23,8 +23,36 @@ __all__ = [
     "Prompter",
     "Prompts",
     "SimilarPrompter",
+    "check_prompters",
     "open_prompters",
 ]
+
+_NAMES = ("similar", "motion", "detector", "carried", "grid")
+
+
+def check_prompters(names: Sequence[str], exemplar_frames: Collection[object]) -> None:
+    """Check a choice of prompters before anything is read or learnt for it.
+
+    Args:
+        names: Of the prompters.
+        exemplar_frames: Those with boxes on them.
+
+    Raises:
+        UsageError: A name is unknown or given twice, there is none, "carried" stands alone, or "similar" has
+            no exemplar frame.
+    """
+    if not names or len(set(names)) < len(names) or not set(names) <= set(_NAMES):
+        raise UsageError(f"--prompts {','.join(names)}: expected some of {', '.join(_NAMES)}, each once")
+    if set(names) == {CarriedPrompter.name}:
+        raise UsageError(
+            "--prompts carried: carries boxes on from frame to frame, but none finds the first; name another "
+            "beside it, as in similar,carried"
+        )
+    if SimilarPrompter.name in names and not exemplar_frames:
+        raise UsageError(
+            "--prompts similar: needs boxes on whole frames (-e); without them name motion (for a fixed "
+            "camera) or grid (everywhere)"
+        )
 
 
 def open_prompters(
@@ -40,9 +68,8 @@ def open_prompters(
     """Make prompters ready.
 
     Args:
-        names: Any of "similar", "motion", "detector", "carried" and "grid", each at most once; not "carried"
-            alone, for then there is nothing to carry.
-        frames: What to look for; without any there is no "similar".
+        names: Such as `check_prompters` lets pass.
+        frames: What to look for.
         classes: Number of classes to label.
         background: What the camera sees where nothing moves; needed for "motion".
         detector: Of an earlier pass; needed for "detector".
@@ -53,16 +80,8 @@ def open_prompters(
         One prompter for each name.
 
     Raises:
-        UsageError: A name is unknown or given twice, there is none, or what it needs is missing.
+        UsageError: The background or the detector that one needs is missing.
     """
-
-    def similar() -> Prompter:
-        if not frames:
-            raise UsageError(
-                "--prompts similar: needs boxes on whole frames (-e); without them name motion (for a "
-                "fixed camera) or grid (everywhere)"
-            )
-        return SimilarPrompter.fit(frames, classes, seed=seed, advance=advance)
 
     def motion() -> Prompter:
         if background is None:
@@ -75,17 +94,10 @@ def open_prompters(
         return detector
 
     factories: dict[str, Callable[[], Prompter]] = {
-        "similar": similar,
+        "similar": lambda: SimilarPrompter.fit(frames, classes, seed=seed, advance=advance),
         "motion": motion,
         "detector": found,
         "carried": lambda: CarriedPrompter(classes),
         "grid": GridPrompter,
     }
-    if not names or len(set(names)) < len(names) or not set(names) <= factories.keys():
-        raise UsageError(f"--prompts {','.join(names)}: expected some of {', '.join(factories)}, each once")
-    if set(names) == {CarriedPrompter.name}:
-        raise UsageError(
-            "--prompts carried: carries boxes on from frame to frame, but none finds the first; name another "
-            "beside it, as in similar,carried"
-        )
     return [factories[name]() for name in names]

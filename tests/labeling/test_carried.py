@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from labeling.ledger import Label
-from labeling.prompts import CarriedPrompter, open_prompters
+from labeling.prompts import CarriedPrompter, check_prompters
 from models.errors import UsageError
 
 WIDTH, HEIGHT, SIDE = 480, 320, 60
@@ -95,4 +95,4 @@ def test_nothing_came_before(carried: CarriedPrompter) -> None:
 
 def test_alone_there_is_nothing_to_carry() -> None:
     with pytest.raises(UsageError, match="none finds the first; name another beside it"):
-        open_prompters(["carried"], [], 1)
+        check_prompters(["carried"], [])

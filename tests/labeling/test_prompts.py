@@ -7,7 +7,7 @@ import pytest
 
 from labeling.exemplars import Exemplars, read_exemplars
 from labeling.outlined import OutlinedFrame
-from labeling.prompts import GridPrompter, SimilarPrompter, open_prompters
+from labeling.prompts import GridPrompter, SimilarPrompter, check_prompters
 from labeling.rehearsal import outlined
 from labeling.sam import load
 from models.boxes import iou_matrix
@@ -96,4 +96,4 @@ def test_unknown_prompters(names: tuple[str, ...]) -> None:
     with pytest.raises(
         UsageError, match="expected some of similar, motion, detector, carried, grid, each once"
     ):
-        open_prompters(names, [], 3)
+        check_prompters(names, [])
