@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 
 from labeling.candidates import Candidate
 from labeling.cleaning import without_repeats
+from labeling.prompts import DetectorPrompter
 from labeling.rehearsal import Rehearsal
 from models.boxes import iou_matrix
 
@@ -69,10 +70,12 @@ def learn_judge(
         fitted: For each of them (N, 4), the boxes where a fitter moves them that has not seen the frame.
 
     Returns:
-        The judge; with plain weights for prompters where one frame or too few cases leave nothing to learn.
+        The judge; with plain weights for prompters where one frame or too few cases leave nothing to learn,
+        and for a detector: it was trained on these very frames, where it is right more often than elsewhere.
     """
     weights: dict[str, Weights] = {}
-    sources = {candidate.source for rehearsal in rehearsals for candidate in rehearsal.found}
+    found_by = {candidate.source for rehearsal in rehearsals for candidate in rehearsal.found}
+    sources = found_by - {DetectorPrompter.name}
     frames = {rehearsal.frame.number for rehearsal in rehearsals}
     for source in sorted(sources) if len(frames) > 1 else ():
         cases = [

@@ -87,6 +87,15 @@ def test_each_prompter_is_trusted_as_far_as_it_was_right() -> None:
     assert elsewhere == pytest.approx(0.6), "nothing was right there, so nothing was learnt"
 
 
+def test_a_detector_that_knows_the_frames_is_trusted_no_further_for_it() -> None:
+    found = [candidate(20 * i, (0.9 if i < 12 else 0.1,), source="detector") for i in range(24)]
+    rehearsals = [rehearsal(found, 12, number) for number in range(2)]
+    looks = [np.full((24, 1), 0.6, np.float32)] * 2
+    learnt, asked = learn_judge(rehearsals, looks, boxes_of(rehearsals)), found[:1]
+    opinion = np.array([[0.6]], np.float32)
+    np.testing.assert_array_equal(learnt.scores(asked, opinion), Judge().scores(asked, opinion))
+
+
 @pytest.mark.parametrize("frames", [pytest.param(1, id="one frame"), pytest.param(0, id="none")])
 def test_nothing_to_learn_from(frames: int) -> None:
     """Pictures made of one frame are no further frames."""
