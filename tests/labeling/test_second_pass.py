@@ -191,7 +191,7 @@ def test_one_place_is_asked_once_with_the_scores_of_all_classes(
 
 
 def test_doubt_is_rehearsed_and_not_proposed(block_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On the exemplar frames it teaches the judge what a low confidence is worth."""
+    """On the exemplar frames it teaches the class model what is mistaken for an object."""
     prompter = DetectorPrompter(block_model, ["block"])
     monkeypatch.setattr("labeling.prompts.detector._LEAST_CONFIDENCE", CONFIDENCE + 0.01)
     (nothing,) = prompter.propose(frame(3))
