@@ -27,11 +27,17 @@ __all__ = [
     "open_prompters",
 ]
 
-_NAMES = ("similar", "motion", "detector", "carried", "grid")
+_NAMES = (
+    SimilarPrompter.name,
+    MotionPrompter.name,
+    DetectorPrompter.name,
+    CarriedPrompter.name,
+    GridPrompter.name,
+)
 
 
 def check_prompters(names: Sequence[str], exemplar_frames: Collection[object]) -> None:
-    """Check a choice of prompters before anything is read or learnt for it.
+    """Check a choice of prompters before anything is learnt for it.
 
     Args:
         names: Of the prompters.
@@ -94,10 +100,10 @@ def open_prompters(
         return detector
 
     factories: dict[str, Callable[[], Prompter]] = {
-        "similar": lambda: SimilarPrompter.fit(frames, classes, seed=seed, advance=advance),
-        "motion": motion,
-        "detector": found,
-        "carried": lambda: CarriedPrompter(classes),
-        "grid": GridPrompter,
+        SimilarPrompter.name: lambda: SimilarPrompter.fit(frames, classes, seed=seed, advance=advance),
+        MotionPrompter.name: motion,
+        DetectorPrompter.name: found,
+        CarriedPrompter.name: lambda: CarriedPrompter(classes),
+        GridPrompter.name: GridPrompter,
     }
     return [factories[name]() for name in names]
