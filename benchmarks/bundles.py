@@ -27,11 +27,11 @@ import torch
 from activation import write_model
 from numpy.typing import NDArray
 
-from edge.demo.verbs import call_verb
-from edge.session import Session, physical_cores
-from edge.table import table
-from export.onnx import export
-from export.options import ExportOptions, Precision
+from edgeloop.edge.demo.verbs import call_verb
+from edgeloop.edge.session import Session, physical_cores
+from edgeloop.edge.table import table
+from edgeloop.export.onnx import export
+from edgeloop.export.options import ExportOptions, Precision
 
 DETECTORS: Mapping[str, tuple[object, ...]] = {
     "edgeloop-lite0": ("--time-limit", 110),

@@ -27,14 +27,14 @@ from pathlib import Path
 
 import cv2
 
-from edge.demo.truth import SceneTruth, write_exemplars
-from edge.demo.verbs import call_verb
-from edge.evaluate import precision_recall
-from edge.progress import progress_bar
-from edge.synth import open_scene
+from edgeloop.edge.demo.truth import SceneTruth, write_exemplars
+from edgeloop.edge.demo.verbs import call_verb
+from edgeloop.edge.evaluate import precision_recall
+from edgeloop.edge.progress import progress_bar
+from edgeloop.edge.synth import open_scene
+from edgeloop.labeling.job import label_frames
+from edgeloop.labeling.plan import LabelPlan
 from everything import EVERYTHING, OBJECT, segment_everything, without_classes
-from labeling.job import label_frames
-from labeling.plan import LabelPlan
 from scoring import Coco, class_names, groups_of, labels_of, number_of, part, print_scores, scores
 from street_truth import (
     DRAWN,

@@ -20,9 +20,9 @@ from unittest.mock import patch
 import numpy as np
 import numpy.typing as npt
 
-from edge.cli import main as edgeloop
-from edge.metrics import peak_memory_mb
-from edge.table import table
+from edgeloop.edge.cli import main as edgeloop
+from edgeloop.edge.metrics import peak_memory_mb
+from edgeloop.edge.table import table
 from street_truth import MOVING
 
 SOURCE = "synth:conveyor?seed=11&size=320x240&step=20&frames={}"
@@ -84,7 +84,7 @@ def _peaks(count: int, with_sam: bool, out: Path) -> dict[str, str]:
 def _peak_mb(words: tuple[str, ...], with_sam: bool) -> float:
     """Run a verb in this process; the most memory that it had."""
     replaced = words[0] == "label" and not with_sam
-    squares = patch("labeling.job.load", lambda *_, **__: Squares()) if replaced else nullcontext()
+    squares = patch("edgeloop.labeling.job.load", lambda *_, **__: Squares()) if replaced else nullcontext()
     with patch("sys.argv", ["edgeloop", *words]), squares:
         try:
             edgeloop()

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from segment_anything import SamAutomaticMaskGenerator
 
-from edge.synth import open_scene
-from labeling.sam import load
-from labeling.sam.weights import load_nano
-from models.registry import weights_path
+from edgeloop.edge.synth import open_scene
+from edgeloop.labeling.sam import load
+from edgeloop.labeling.sam.weights import load_nano
+from edgeloop.models.registry import weights_path
 
 # The generator's own thresholds (0.88, 0.95) are those of a ViT, and leave nothing of nano's masks here.
 EVERYTHING = {"points_per_side": 16, "pred_iou_thresh": 0.45, "stability_score_thresh": 0.5}

@@ -32,16 +32,16 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from edge import pipeline
-from edge.bench import bench
-from edge.camera import Camera
-from edge.detector import Detector, Prepared
-from edge.frame import Frame
-from edge.metrics import Meter
-from edge.opencv import open_writer
-from edge.progress import progress_bar
-from edge.sources import Source
-from edge.sources.live import LiveSource
+from edgeloop.edge import pipeline
+from edgeloop.edge.bench import bench
+from edgeloop.edge.camera import Camera
+from edgeloop.edge.detector import Detector, Prepared
+from edgeloop.edge.frame import Frame
+from edgeloop.edge.metrics import Meter
+from edgeloop.edge.opencv import open_writer
+from edgeloop.edge.progress import progress_bar
+from edgeloop.edge.sources import Source
+from edgeloop.edge.sources.live import LiveSource
 
 LIVE_FPS, LIVE_SIZE = 30.0, (1280, 720)
 SLOW_MODEL_S, FAST_FPS, SLOW_SECONDS = 0.05, 60.0, 20.0

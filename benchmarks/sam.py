@@ -23,12 +23,12 @@ from segment_anything import SamAutomaticMaskGenerator
 from segment_anything.modeling import Sam
 from torch.utils.flop_counter import FlopCounterMode
 
-from edge.synth import open_scene
-from labeling.sam import load
-from labeling.sam.evaluate import evaluate_segmenter
-from labeling.sam.segmenter import SamSegmenter
-from labeling.sam.weights import load_nano
-from models.registry import weights_path
+from edgeloop.edge.synth import open_scene
+from edgeloop.labeling.sam import load
+from edgeloop.labeling.sam.evaluate import evaluate_segmenter
+from edgeloop.labeling.sam.segmenter import SamSegmenter
+from edgeloop.labeling.sam.weights import load_nano
+from edgeloop.models.registry import weights_path
 
 REPEATS = 15
 

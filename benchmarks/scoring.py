@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edge.evaluate import evaluate_boxes, precision_recall
-from edge.table import table
+from edgeloop.edge.evaluate import evaluate_boxes, precision_recall
+from edgeloop.edge.table import table
 
 Coco = dict[str, Any]
 

@@ -21,14 +21,14 @@ from pathlib import Path
 import cv2
 import yaml
 
-from edge.progress import progress
-from edge.synth import open_scene
-from edge.table import table
-from export.dataset import open_dataset
-from export.detectors import Activation
-from export.record import RunRecord, read_record
-from export.train import TrainOptions, train
-from models.errors import DataError
+from edgeloop.edge.progress import progress
+from edgeloop.edge.synth import open_scene
+from edgeloop.edge.table import table
+from edgeloop.export.dataset import open_dataset
+from edgeloop.export.detectors import Activation
+from edgeloop.export.record import RunRecord, read_record
+from edgeloop.export.train import TrainOptions, train
+from edgeloop.models.errors import DataError
 
 STEP = 30  # frames: one a second
 TRAIN = range(0, 180 * STEP, STEP)

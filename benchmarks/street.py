@@ -18,14 +18,14 @@ from pathlib import Path
 
 import cv2
 
-from edge.demo.verbs import call_verb
-from edge.detector import Detector
-from edge.evaluate import coco_results
-from edge.frames import FrameEntry, read_frames
-from edge.progress import progress
-from labeling.dataset import LabelledFrame, write_dataset
-from labeling.ledger import FrameResult, Label
-from labeling.split import split_by_time
+from edgeloop.edge.demo.verbs import call_verb
+from edgeloop.edge.detector import Detector
+from edgeloop.edge.evaluate import coco_results
+from edgeloop.edge.frames import FrameEntry, read_frames
+from edgeloop.edge.progress import progress
+from edgeloop.labeling.dataset import LabelledFrame, write_dataset
+from edgeloop.labeling.ledger import FrameResult, Label
+from edgeloop.labeling.split import split_by_time
 from scoring import Coco, class_names, groups_of, labels_of, number_of, part, print_scores, scores
 from street_truth import DRAWN, SCORED, UNSEEN_FROM, copy_frames, read_truth, write_exemplars
 

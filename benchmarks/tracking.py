@@ -23,14 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 from trackers.eval import box_iou, compute_clear_metrics, compute_hota_metrics, compute_identity_metrics
 
-from edge.detector import Detector
-from edge.progress import progress
-from edge.table import table
-from edge.tracker import NO_ID, Method, Tracker
-from models.boxes import xywh_to_xyxy
-from models.detections import Detections
-from models.facts import SpecOverrides
-from models.literals import read_names
+from edgeloop.edge.detector import Detector
+from edgeloop.edge.progress import progress
+from edgeloop.edge.table import table
+from edgeloop.edge.tracker import NO_ID, Method, Tracker
+from edgeloop.models.boxes import xywh_to_xyxy
+from edgeloop.models.detections import Detections
+from edgeloop.models.facts import SpecOverrides
+from edgeloop.models.literals import read_names
 
 FPS = 30.0
 VEHICLES = frozenset({"car", "bus", "truck", "tram", "train"})

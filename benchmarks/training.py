@@ -15,12 +15,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from unittest.mock import patch
 
-from edge.table import table
-from export import train as training
-from export.dataset import open_dataset
-from export.record import RunRecord, read_record
-from export.train import TrainOptions, train
-from models.errors import DataError
+from edgeloop.edge.table import table
+from edgeloop.export import train as training
+from edgeloop.export.dataset import open_dataset
+from edgeloop.export.record import RunRecord, read_record
+from edgeloop.export.train import TrainOptions, train
+from edgeloop.models.errors import DataError
 
 
 @dataclass(frozen=True)

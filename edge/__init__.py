@@ -1,6 +1,6 @@
 """The runtime: frames in, detections out, on the device itself.
 
-    from edge import Detector, open_source, results
+    from edgeloop.edge import Detector, open_source, results
 
     with open_source("0") as camera:
         for result in results(camera, Detector("x.onnx")):
@@ -17,10 +17,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edge.detector import Detector
-    from edge.frame import Frame
-    from edge.pipeline import Result, Timings, results
-    from edge.sources import Source, open_source
+    from edgeloop.edge.detector import Detector
+    from edgeloop.edge.frame import Frame
+    from edgeloop.edge.pipeline import Result, Timings, results
+    from edgeloop.edge.sources import Source, open_source
+
+if __name__ != "edgeloop.edge":
+    # pytest and `python -m` put the root of a checkout on sys.path: refuse to load every class twice.
+    raise ImportError(f"import edgeloop.edge, not {__name__}")
 
 __all__ = ["Detector", "Frame", "Result", "Source", "Timings", "open_source", "results"]
 
@@ -28,13 +32,13 @@ __all__ = ["Detector", "Frame", "Result", "Source", "Timings", "open_source", "r
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 _HOMES = {
-    "Detector": "edge.detector",
-    "Frame": "edge.frame",
-    "Result": "edge.pipeline",
-    "Source": "edge.sources",
-    "Timings": "edge.pipeline",
-    "open_source": "edge.sources",
-    "results": "edge.pipeline",
+    "Detector": "edgeloop.edge.detector",
+    "Frame": "edgeloop.edge.frame",
+    "Result": "edgeloop.edge.pipeline",
+    "Source": "edgeloop.edge.sources",
+    "Timings": "edgeloop.edge.pipeline",
+    "open_source": "edgeloop.edge.sources",
+    "results": "edgeloop.edge.pipeline",
 }
 
 

@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.ink import FONT, SHADOW, side_of, text_scale
-from models.detections import Detections
+from edgeloop.edge.ink import FONT, SHADOW, side_of, text_scale
+from edgeloop.models.detections import Detections
 
 if TYPE_CHECKING:
-    from edge.zones import ZoneCounter
+    from edgeloop.edge.zones import ZoneCounter
 
 __all__ = ["annotate", "color_of"]
 
@@ -78,7 +78,7 @@ def annotate(
     canvas = image.copy()
     taken: list[Rect] = []
     if zones is not None:
-        from edge.zones.draw import draw_zones  # only who counts pays for what counting needs
+        from edgeloop.edge.zones.draw import draw_zones  # only who counts pays for what counting needs
 
         taken = draw_zones(canvas, zones)
     style = _Style.fit(canvas.shape)

@@ -23,16 +23,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge import pipeline
-from edge.detector import Detector
-from edge.footage import is_footage
-from edge.fresh import Fresh, watch
-from edge.metrics import Meter, Percentiles, RunSummary
-from edge.opencv import open_writer
-from edge.peer import find_peer, run_peer
-from edge.session import Session
-from edge.sources import open_source
-from models.errors import DataError, UnavailableError, UsageError
+from edgeloop.edge import pipeline
+from edgeloop.edge.detector import Detector
+from edgeloop.edge.footage import is_footage
+from edgeloop.edge.fresh import Fresh, watch
+from edgeloop.edge.metrics import Meter, Percentiles, RunSummary
+from edgeloop.edge.opencv import open_writer
+from edgeloop.edge.peer import find_peer, run_peer
+from edgeloop.edge.session import Session
+from edgeloop.edge.sources import open_source
+from edgeloop.models.errors import DataError, UnavailableError, UsageError
 
 __all__ = ["PEER_TURNS", "Against", "BenchReport", "Turn", "bench"]
 
@@ -123,7 +123,7 @@ def bench(
             first, because drawing it takes time that no camera takes. A live source paces the loop.
         frames: Frames in each half of a turn.
         turns: Number of turns.
-        against: One of `edge.peer.PEERS`, to run the same model and source by.
+        against: One of `edgeloop.edge.peer.PEERS`, to run the same model and source by.
         options: What `edgeloop run` is to be told of the model, so that it loads the same.
         on_turn: Called after each turn, and after each of the `PEER_TURNS` with a peer.
 
@@ -256,5 +256,5 @@ def _medians(runs: Sequence[Fresh]) -> Fresh:
 
 def _run_ours(detector: Detector, footage: str, frames: int, options: Sequence[str]) -> Fresh:
     """The loop as a user would start it, its results on stdout."""
-    run = [sys.executable, "-m", "edge", "run", str(detector.path), footage, "--json", *options]
+    run = [sys.executable, "-P", "-m", "edgeloop", "run", str(detector.path), footage, "--json", *options]
     return watch("edgeloop run", run, frame=_FRAME, frames=frames)

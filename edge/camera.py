@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from edge.frame import Frame
-from edge.metrics import Meter, RunSummary
-from edge.sources import Source
-from edge.sources.source import DEFAULT_FPS
+from edgeloop.edge.frame import Frame
+from edgeloop.edge.metrics import Meter, RunSummary
+from edgeloop.edge.sources import Source
+from edgeloop.edge.sources.source import DEFAULT_FPS
 
 if TYPE_CHECKING:
-    from edge.detector import Detector
-    from edge.sinks import Sink
-    from edge.tracker import Tracker
-    from edge.zones import ZoneCounter
+    from edgeloop.edge.detector import Detector
+    from edgeloop.edge.sinks import Sink
+    from edgeloop.edge.tracker import Tracker
+    from edgeloop.edge.zones import ZoneCounter
 
 __all__ = ["Camera"]
 

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.ink import FONT
+from edgeloop.edge.ink import FONT
 
 if TYPE_CHECKING:
-    from edge.bench import BenchReport
+    from edgeloop.edge.bench import BenchReport
 
 __all__ = ["draw_report"]
 
@@ -26,7 +26,7 @@ def draw_report(report: BenchReport) -> NDArray[np.uint8]:
     """Draw the figures of a report.
 
     Args:
-        report: From `edge.bench.bench`.
+        report: From `edgeloop.edge.bench.bench`.
 
     Returns:
         HxWx3 uint8 BGR, 960 pixels wide: each figure a bar, as long as its share of the longest beside it.

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import click
 
-from models.errors import EdgeloopError, UnavailableError
+from edgeloop.models.errors import EdgeloopError, UnavailableError
 
 __all__ = ["cli", "main"]
 
@@ -35,13 +35,11 @@ SUMMARIES = {
 }
 """Our own verbs in the order of the work, with what `--help` says of them without importing them."""
 
-EXTRAS = {"labeling": "label", "export": "export"}
+EXTRAS = {"edgeloop.labeling": "label", "edgeloop.export": "export"}
 """The optional extra that brings what a package of ours needs."""
 
 LIBRARIES = {"cv2": "on Debian: apt install libgl1 libglib2.0-0"}
 """Where the system libraries come from that a package needs and pip does not bring."""
-
-OUR_PACKAGES = frozenset({"edge", "export", "labeling", "models"})
 
 
 class _Verbs(click.Group):
@@ -103,8 +101,7 @@ def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
     # Otherwise pydantic asks every package that is installed whether it is a plug-in, for some 20 ms.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    for package in sorted(OUR_PACKAGES):
-        logging.getLogger(package).addHandler(_HANDLER)
+    logging.getLogger("edgeloop").addHandler(_HANDLER)
     sys.exit(_exit_code())
 
 
@@ -147,14 +144,14 @@ def _load(verb: EntryPoint) -> click.Command:
 
 def _optional(error: ImportError) -> bool:
     """Whether an import failed for want of somebody else's package; ours are always there or at fault."""
-    return _package(error) not in OUR_PACKAGES
+    return _package(error) != "edgeloop"
 
 
 def _missing(verb: EntryPoint, error: ImportError) -> UnavailableError:
     """What to install so that a verb can run."""
     package = _package(error)
     if isinstance(error, ModuleNotFoundError):
-        extra = EXTRAS.get(verb.module.partition(".")[0])
+        extra = EXTRAS.get(".".join(verb.module.split(".")[:2]))
         wanted = f"edgeloop[{extra}]" if extra else "edgeloop"
         return UnavailableError(
             f"edgeloop {verb.name}: the package {package} is not installed; pip install '{wanted}'"

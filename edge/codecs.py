@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-import edge.opencv  # noqa: F401  it makes OpenCV quiet
+import edgeloop.edge.opencv  # noqa: F401  it makes OpenCV quiet
 
 __all__ = ["readable_codecs", "writable_codecs"]
 

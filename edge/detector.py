@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.providers import Placement
-from edge.session import Session, physical_cores
-from edge.threads import Threads, measure, recall
-from models.boxes import clip_boxes
-from models.detections import Detections
-from models.errors import DataError, ModelError, UsageError
-from models.heads import decode
+from edgeloop.edge.providers import Placement
+from edgeloop.edge.session import Session, physical_cores
+from edgeloop.edge.threads import Threads, measure, recall
+from edgeloop.models.boxes import clip_boxes
+from edgeloop.models.detections import Detections
+from edgeloop.models.errors import DataError, ModelError, UsageError
+from edgeloop.models.heads import decode
 
 if TYPE_CHECKING:
-    from edge.preprocess import InputBuffer
-    from models.letterbox import Letterbox
-    from models.spec import ModelSpec, SpecOverrides
+    from edgeloop.edge.preprocess import InputBuffer
+    from edgeloop.models.letterbox import Letterbox
+    from edgeloop.models.spec import ModelSpec, SpecOverrides
 
 __all__ = ["Detector", "Prepared"]
 
@@ -74,7 +74,7 @@ class Detector:
 
         Args:
             path: an ONNX file: a bundle, an Ultralytics export, or any other whose facts `overrides` states.
-            provider: "auto", or one of `edge.providers.PROVIDERS`.
+            provider: "auto", or one of `edgeloop.edge.providers.PROVIDERS`.
             confidence: threshold that detections must exceed, in [0, 1]; None for the model's own.
             overrides: facts that the file does not state, or states wrongly.
             allow_cpu: let the CPU run what the provider that was asked for does not.
@@ -103,8 +103,8 @@ class Detector:
             # onnxruntime builds a session without Python's lock. What brings OpenCV and pydantic, as long to
             # load as most models, is imported meanwhile, and for that reason nowhere above.
             loading = loader.submit(_load, load, Path(path), wanted, recalled=measured)
-            from edge.preprocess import InputBuffer
-            from edge.spec import read_spec
+            from edgeloop.edge.preprocess import InputBuffer
+            from edgeloop.edge.spec import read_spec
         self._session, self.threads = loading.result()
         self._spec = read_spec(self._session, overrides, confidence)
         self._new_buffer = partial(InputBuffer, self._spec)

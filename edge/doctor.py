@@ -14,11 +14,11 @@ import cv2
 import onnxruntime as ort
 import psutil
 
-from edge.codecs import readable_codecs, writable_codecs
-from edge.hardware import Accelerator, find_accelerators, processor_name, usable_cores
-from edge.opencv import has_screen
-from edge.probe import probe
-from edge.providers import PROVIDERS
+from edgeloop.edge.codecs import readable_codecs, writable_codecs
+from edgeloop.edge.hardware import Accelerator, find_accelerators, processor_name, usable_cores
+from edgeloop.edge.opencv import has_screen
+from edgeloop.edge.probe import probe
+from edgeloop.edge.providers import PROVIDERS
 
 __all__ = ["Camera", "Extra", "Health", "Machine", "OpenCv", "Provider", "examine", "machine"]
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from models.boxes import iou_matrix
-from models.detections import Detections
+from edgeloop.models.boxes import iou_matrix
+from edgeloop.models.detections import Detections
 
 __all__ = ["doubt", "misses"]
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.boxes import iou_matrix, xywh_to_xyxy, xyxy_to_xywh
-from models.detections import Detections
-from models.errors import DataError, UnavailableError
+from edgeloop.models.boxes import iou_matrix, xywh_to_xyxy, xyxy_to_xywh
+from edgeloop.models.detections import Detections
+from edgeloop.models.errors import DataError, UnavailableError
 
 __all__ = ["ClassScore", "PrecisionRecall", "Scores", "coco_results", "evaluate_boxes", "precision_recall"]
 

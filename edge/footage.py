@@ -14,7 +14,7 @@ def is_footage(text: str) -> bool:
     """Tell from its name alone whether every frame of a source counts.
 
     Args:
-        text: as for `edge.sources.open_source`.
+        text: as for `edgeloop.edge.sources.open_source`.
 
     Returns:
         True for files, folders, globs and built-in scenes that are not live. False for cameras and for every

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from edge.frame import Frame
-from edge.sources import Source
-from edge.sources.images import is_image
-from models.errors import DataError, EdgeloopError, NoInputError, first_mistake
+from edgeloop.edge.frame import Frame
+from edgeloop.edge.sources import Source
+from edgeloop.edge.sources.images import is_image
+from edgeloop.models.errors import DataError, EdgeloopError, NoInputError, first_mistake
 
 __all__ = ["FrameEntry", "FrameWriter", "SourceClock", "entry_of", "read_frames"]
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.metrics import peak_memory_mb
-from models.errors import UnavailableError
+from edgeloop.edge.metrics import peak_memory_mb
+from edgeloop.models.errors import UnavailableError
 
 __all__ = ["Fresh", "watch"]
 

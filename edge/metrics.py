@@ -16,8 +16,8 @@ import numpy as np
 import psutil
 
 if TYPE_CHECKING:
-    from edge.pipeline import Result
-    from edge.zones.count import Side, ZoneTotals
+    from edgeloop.edge.pipeline import Result
+    from edgeloop.edge.zones.count import Side, ZoneTotals
 
 __all__ = ["Meter", "Percentiles", "RunSummary", "TotalSummary", "peak_memory_mb"]
 

@@ -25,8 +25,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.hardware import usable_cores
-from models.errors import DataError
+from edgeloop.edge.hardware import usable_cores
+from edgeloop.models.errors import DataError
 
 __all__ = ["CODECS", "has_screen", "one_thread", "open_capture", "open_writer", "read_image", "require_image"]
 
@@ -166,7 +166,9 @@ def has_screen() -> bool:
     """
     probe = "import cv2; cv2.namedWindow('edgeloop'); cv2.waitKey(1)"
     try:
-        done = subprocess.run([sys.executable, "-c", probe], capture_output=True, check=False, timeout=20)
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", probe], capture_output=True, check=False, timeout=20
+        )
     except subprocess.TimeoutExpired:
         return False
     return done.returncode == 0

@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from edge.fresh import Fresh, watch
-from models.errors import UnavailableError
+from edgeloop.edge.fresh import Fresh, watch
+from edgeloop.models.errors import UnavailableError
 
 __all__ = ["PEERS", "find_peer", "run_peer"]
 

@@ -17,19 +17,19 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge.camera import Camera
-from edge.detector import Detector
-from edge.frame import Frame
-from edge.metrics import Meter
-from edge.opencv import one_thread
-from edge.sinks import Sink
-from edge.sources import Source
-from edge.turns import Ended, in_turn
-from models.detections import Detections
+from edgeloop.edge.camera import Camera
+from edgeloop.edge.detector import Detector
+from edgeloop.edge.frame import Frame
+from edgeloop.edge.metrics import Meter
+from edgeloop.edge.opencv import one_thread
+from edgeloop.edge.sinks import Sink
+from edgeloop.edge.sources import Source
+from edgeloop.edge.turns import Ended, in_turn
+from edgeloop.models.detections import Detections
 
 if TYPE_CHECKING:
-    from edge.tracker import Tracker
-    from edge.zones import Event, ZoneCounter
+    from edgeloop.edge.tracker import Tracker
+    from edgeloop.edge.zones import Event, ZoneCounter
 
 __all__ = ["Result", "Timings", "results", "run", "run_all"]
 

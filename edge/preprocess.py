@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.letterbox import Letterbox
-from models.spec import ModelSpec
+from edgeloop.models.letterbox import Letterbox
+from edgeloop.models.spec import ModelSpec
 
 __all__ = ["InputBuffer"]
 

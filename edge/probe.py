@@ -1,6 +1,6 @@
 """Whether an execution provider works: it runs a tiny model alone, in a process that may crash.
 
-A driver that does not fit its library ends the process that loads it. So `python -m edge.probe cuda` does the
+A driver that does not fit its library ends the process that loads it. So `python -m edgeloop.edge.probe cuda` does the
 trying, and its last line says how it went.
 """
 
@@ -24,7 +24,7 @@ __all__ = ["DOUBLING_MODEL", "probe"]
 DOUBLING_MODEL = base64.b64decode(
     "CAcSADo1Cg4KAXgKAXgSAXkiA0FkZBIBZ1oPCgF4EgoKCAgBEgQKAggEYg8KAXkSCgoICAESBAoCCARCBAoAEA0="
 )
-_COMMAND = (sys.executable, "-m", "edge.probe")
+_COMMAND = (sys.executable, "-P", "-m", "edgeloop.edge.probe")
 _TIMEOUT_S = 120.0
 
 
@@ -32,7 +32,7 @@ def probe(provider: str, command: Sequence[str] = _COMMAND, timeout_s: float = _
     """Try one execution provider in a process of its own.
 
     Args:
-        provider: one of `edge.providers.PROVIDERS`.
+        provider: one of `edgeloop.edge.providers.PROVIDERS`.
         command: what to start; the provider's name is added to it.
         timeout_s: how long it may take; TensorRT compiles even a tiny model for seconds.
 
@@ -58,8 +58,8 @@ def _try(provider: str) -> str:
     import numpy as np
     import onnxruntime as ort
 
-    from edge.providers import first_line, open_session
-    from models.errors import EdgeloopError
+    from edgeloop.edge.providers import first_line, open_session
+    from edgeloop.models.errors import EdgeloopError
 
     options = ort.SessionOptions()
     options.log_severity_level = 4

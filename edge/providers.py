@@ -14,8 +14,8 @@ from pathlib import Path
 
 import onnxruntime as ort
 
-from models.errors import ModelError, UnavailableError, UsageError
-from models.literals import shorten
+from edgeloop.models.errors import ModelError, UnavailableError, UsageError
+from edgeloop.models.literals import shorten
 
 __all__ = ["PROVIDERS", "Placement", "first_line", "open_session"]
 

@@ -14,11 +14,11 @@ import onnxruntime as ort
 import psutil
 from numpy.typing import NDArray
 
-from edge.hardware import usable_cores
-from edge.providers import first_line, open_session
-from models.errors import ModelError, NoInputError
-from models.onnx_bytes import check_seal
-from models.tensor_info import TensorInfo
+from edgeloop.edge.hardware import usable_cores
+from edgeloop.edge.providers import first_line, open_session
+from edgeloop.models.errors import ModelError, NoInputError
+from edgeloop.models.onnx_bytes import check_seal
+from edgeloop.models.tensor_info import TensorInfo
 
 __all__ = ["Session", "physical_cores"]
 
@@ -53,7 +53,7 @@ class Session:
 
         Args:
             path: an ONNX file.
-            provider: "auto" for the best one that works, or one of `edge.providers.PROVIDERS`, which then has
+            provider: "auto" for the best one that works, or one of `edgeloop.edge.providers.PROVIDERS`, which then has
                 to run every node.
             allow_cpu: let the CPU run what the provider that was asked for does not.
             threads: CPU threads for one inference; None for one a core that this process may use.
@@ -153,7 +153,7 @@ def _options(threads: int | None, *, bare: bool) -> ort.SessionOptions:
     options.log_severity_level = _FATAL_ONLY
     if bare:
         return options
-    # Unlike threads (`edge.threads`), graph optimisation is not chosen by measuring: over yolo26n, the demo's
+    # Unlike threads (`edgeloop.edge.threads`), graph optimisation is not chosen by measuring: over yolo26n, the demo's
     # detector and NanoDet all of it was never slower, and up to 2.5 times as fast as less.
     options.intra_op_num_threads = threads or physical_cores()
     options.inter_op_num_threads = 1

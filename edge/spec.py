@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from edge.session import Session
-from models.errors import ModelError
-from models.spec import ModelSpec, SpecOverrides
+from edgeloop.edge.session import Session
+from edgeloop.models.errors import ModelError
+from edgeloop.models.spec import ModelSpec, SpecOverrides
 
 __all__ = ["read_spec"]
 

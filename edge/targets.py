@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from models.errors import DataError, NoInputError
+from edgeloop.models.errors import DataError, NoInputError
 
 __all__ = ["check_target"]
 

@@ -21,10 +21,10 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from edge.hardware import processor_name, usable_cores
-from edge.session import Session, physical_cores
-from models.cache import cache_folder
-from models.digest import file_sha256
+from edgeloop.edge.hardware import processor_name, usable_cores
+from edgeloop.edge.session import Session, physical_cores
+from edgeloop.models.cache import cache_folder
+from edgeloop.models.digest import file_sha256
 
 __all__ = ["Threads", "forget", "measure", "recall"]
 

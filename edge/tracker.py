@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from edge.sources.source import DEFAULT_FPS
-from models.detections import Detections
-from models.errors import UnavailableError
+from edgeloop.edge.sources.source import DEFAULT_FPS
+from edgeloop.models.detections import Detections
+from edgeloop.models.errors import UnavailableError
 
 __all__ = ["LOST_S", "NO_ID", "Method", "Tracker"]
 

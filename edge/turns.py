@@ -13,9 +13,9 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from edge.frame import Frame
-from edge.sources import Source
-from edge.sources.live import WAKE_S, LiveSource
+from edgeloop.edge.frame import Frame
+from edgeloop.edge.sources import Source
+from edgeloop.edge.sources.live import WAKE_S, LiveSource
 
 __all__ = ["Ended", "in_turn"]
 

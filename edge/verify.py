@@ -17,10 +17,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.detector import Detector, Prepared
-from edge.providers import Placement
-from models.bundle import Golden, Record, WeightPrecision, read_document
-from models.golden import (
+from edgeloop.edge.detector import Detector, Prepared
+from edgeloop.edge.providers import Placement
+from edgeloop.models.bundle import Golden, Record, WeightPrecision, read_document
+from edgeloop.models.golden import (
     TOLERANCES,
     Difference,
     array_digest,
@@ -28,8 +28,8 @@ from models.golden import (
     golden_image,
     golden_record,
 )
-from models.onnx_bytes import check_seal, read_opset
-from models.spec import ModelSpec
+from edgeloop.models.onnx_bytes import check_seal, read_opset
+from edgeloop.models.spec import ModelSpec
 
 __all__ = ["Judgement", "Verdict", "Verification", "make_golden", "verify"]
 

@@ -3,9 +3,15 @@
 This is the only package that imports ultralytics, which is AGPL-3.0.
 """
 
+from __future__ import annotations
+
 import os
 
-from export.offline import stay_offline
+from edgeloop.export.offline import stay_offline
+
+if __name__ != "edgeloop.export":
+    # pytest and `python -m` put the root of a checkout on sys.path: refuse to load every class twice.
+    raise ImportError(f"import edgeloop.export, not {__name__}")
 
 stay_offline()
 # Torch's threads wait for each other asleep instead of spinning: ten times as fast where something else keeps

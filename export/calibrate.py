@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, create_calibrator
 
-from edge.detector import Detector
-from edge.progress import progress_bar
-from export.dataset import Dataset
-from export.graph import INPUT
-from models.errors import DataError
+from edgeloop.edge.detector import Detector
+from edgeloop.edge.progress import progress_bar
+from edgeloop.export.dataset import Dataset
+from edgeloop.export.graph import INPUT
+from edgeloop.models.errors import DataError
 
 __all__ = ["METHODS", "Frames", "Method", "Ranges", "calibrate", "training_frames"]
 

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import onnx
 
-from edge.detector import Detector
-from export.calibrate import training_frames
-from export.channels_last import channels_last
-from export.dataset import Dataset
-from export.gate import Candidate, refusals
-from export.graph import save_graph, with_image_input
-from export.measure import Reference, measure, with_latencies
-from export.options import ExportOptions, Precision
-from export.parity import LOWEST_CONFIDENCE, SURE, BundlePrecision
-from export.quantize import to_fp16
-from export.search import Quantization, search_int8
-from export.stages import stage_errors
-from models.spec import ModelSpec
+from edgeloop.edge.detector import Detector
+from edgeloop.export.calibrate import training_frames
+from edgeloop.export.channels_last import channels_last
+from edgeloop.export.dataset import Dataset
+from edgeloop.export.gate import Candidate, refusals
+from edgeloop.export.graph import save_graph, with_image_input
+from edgeloop.export.measure import Reference, measure, with_latencies
+from edgeloop.export.options import ExportOptions, Precision
+from edgeloop.export.parity import LOWEST_CONFIDENCE, SURE, BundlePrecision
+from edgeloop.export.quantize import to_fp16
+from edgeloop.export.search import Quantization, search_int8
+from edgeloop.export.stages import stage_errors
+from edgeloop.models.spec import ModelSpec
 
 __all__ = ["Bundle", "judge_bundles", "make_bundles"]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import onnxruntime
 
-from export.gate import Candidate
-from export.report import LICENSE, ExportReport
+from edgeloop.export.gate import Candidate
+from edgeloop.export.report import LICENSE, ExportReport
 
 __all__ = ["precision_rows", "write_card"]
 

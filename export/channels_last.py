@@ -16,8 +16,8 @@ import copy
 import numpy as np
 import onnx
 
-from export.rewrite import Rewrite, attributes
-from export.stages import decoding_nodes
+from edgeloop.export.rewrite import Rewrite, attributes
+from edgeloop.export.stages import decoding_nodes
 
 __all__ = ["channels_last"]
 

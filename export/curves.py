@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from export.record import RunRecord
+from edgeloop.export.record import RunRecord
 
 __all__ = ["draw_curves"]
 

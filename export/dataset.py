@@ -11,10 +11,10 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from edge.opencv import read_image
-from edge.sources.images import is_image
-from models.digest import DatasetDigest
-from models.errors import DataError, NoInputError
+from edgeloop.edge.opencv import read_image
+from edgeloop.edge.sources.images import is_image
+from edgeloop.models.digest import DatasetDigest
+from edgeloop.models.errors import DataError, NoInputError
 
 __all__ = ["Dataset", "LabelledImage", "open_dataset"]
 

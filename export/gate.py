@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from export.measure import Measurement, Reference
-from export.options import ExportOptions
-from export.parity import BundlePrecision
-from export.search import Quantization
+from edgeloop.export.measure import Measurement, Reference
+from edgeloop.export.options import ExportOptions
+from edgeloop.export.parity import BundlePrecision
+from edgeloop.export.search import Quantization
 
 __all__ = ["Candidate", "fastest", "refusals", "worst_class"]
 

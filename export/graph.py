@@ -15,12 +15,12 @@ from onnx import TensorProto, helper
 from ultralytics.nn.modules import Detect
 from ultralytics.nn.tasks import DetectionModel
 
-from export.options import ExportOptions
-from export.rewrite import Rewrite
-from export.split import split_convolutions
-from models.errors import UsageError
-from models.onnx_bytes import seal
-from models.spec import ModelSpec
+from edgeloop.export.options import ExportOptions
+from edgeloop.export.rewrite import Rewrite
+from edgeloop.export.split import split_convolutions
+from edgeloop.models.errors import UsageError
+from edgeloop.models.onnx_bytes import seal
+from edgeloop.models.spec import ModelSpec
 
 __all__ = ["INPUT", "model_spec", "prepare_model", "save_graph", "to_onnx", "with_image_input"]
 

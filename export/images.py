@@ -8,8 +8,8 @@ from typing import Any
 import cv2
 from ultralytics.data import YOLODataset
 
-from edge.progress import progress
-from export.dataset import LabelledImage
+from edgeloop.edge.progress import progress
+from edgeloop.export.dataset import LabelledImage
 
 __all__ = ["CachedImages"]
 

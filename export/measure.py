@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.detector import Detector
-from edge.evaluate import Scores, coco_results, evaluate_boxes
-from edge.progress import progress
-from export.dataset import LabelledImage
-from export.parity import BundlePrecision, Parity, TorchDetector, compare, merge
-from models.detections import Detections
+from edgeloop.edge.detector import Detector
+from edgeloop.edge.evaluate import Scores, coco_results, evaluate_boxes
+from edgeloop.edge.progress import progress
+from edgeloop.export.dataset import LabelledImage
+from edgeloop.export.parity import BundlePrecision, Parity, TorchDetector, compare, merge
+from edgeloop.models.detections import Detections
 
 __all__ = ["Measurement", "Reference", "measure", "measure_torch", "with_latencies"]
 

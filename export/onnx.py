@@ -10,25 +10,25 @@ from tempfile import TemporaryDirectory
 import onnx
 from ultralytics.nn.tasks import DetectionModel
 
-from edge.detector import Detector
-from edge.doctor import machine
-from edge.verify import make_golden
-from export.candidates import judge_bundles, make_bundles
-from export.card import write_card
-from export.dataset import Dataset, open_dataset
-from export.detectors import load_detector
-from export.gate import fastest
-from export.graph import model_spec, prepare_model, save_graph, to_onnx
-from export.measure import Measurement, measure_torch
-from export.options import ExportOptions
-from export.parity import TorchDetector
-from export.record import RunRecord, read_record
-from export.report import LICENSE, ExportReport, Provenance, write_json
-from export.targets import warn_about_activation
-from export.worst import draw_worst
-from models.bundle import Golden, Measured, Record
-from models.digest import file_sha256
-from models.errors import DataError, ModelError, NoInputError, UsageError
+from edgeloop.edge.detector import Detector
+from edgeloop.edge.doctor import machine
+from edgeloop.edge.verify import make_golden
+from edgeloop.export.candidates import judge_bundles, make_bundles
+from edgeloop.export.card import write_card
+from edgeloop.export.dataset import Dataset, open_dataset
+from edgeloop.export.detectors import load_detector
+from edgeloop.export.gate import fastest
+from edgeloop.export.graph import model_spec, prepare_model, save_graph, to_onnx
+from edgeloop.export.measure import Measurement, measure_torch
+from edgeloop.export.options import ExportOptions
+from edgeloop.export.parity import TorchDetector
+from edgeloop.export.record import RunRecord, read_record
+from edgeloop.export.report import LICENSE, ExportReport, Provenance, write_json
+from edgeloop.export.targets import warn_about_activation
+from edgeloop.export.worst import draw_worst
+from edgeloop.models.bundle import Golden, Measured, Record
+from edgeloop.models.digest import file_sha256
+from edgeloop.models.errors import DataError, ModelError, NoInputError, UsageError
 
 __all__ = ["ExportReport", "export"]
 

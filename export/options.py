@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from models.errors import UsageError
+from edgeloop.models.errors import UsageError
 
 __all__ = ["INPUTS", "PRECISIONS", "ExportOptions", "Input", "Precision"]
 
@@ -34,7 +34,7 @@ class ExportOptions:
             for quantisation by channel.
         end2end: None leaves the head as it was trained; False takes the classic head, with NMS outside.
         overwrite: Replace files that exist.
-        target: Runtime that it is meant for, one of `export.targets.TARGETS`; None for any.
+        target: Runtime that it is meant for, one of `edgeloop.export.targets.TARGETS`; None for any.
         tolerance_map: How much mAP50-95 a bundle may lose against torch.
         tolerance_boxes: Share of torch's boxes that a bundle may fail to repeat.
     """

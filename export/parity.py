@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from models.boxes import clip_boxes, iou_matrix
-from models.detections import Detections
-from models.heads import decode
-from models.letterbox import Letterbox
-from models.spec import ModelSpec
+from edgeloop.models.boxes import clip_boxes, iou_matrix
+from edgeloop.models.detections import Detections
+from edgeloop.models.heads import decode
+from edgeloop.models.letterbox import Letterbox
+from edgeloop.models.spec import ModelSpec
 
 __all__ = [
     "LOWEST_CONFIDENCE",

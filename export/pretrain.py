@@ -3,7 +3,7 @@
 All classes become one, "object". A user's training then starts from a network that knows where things end,
 and has only their names to learn. The recipe is here so that anybody can make a better set from more images:
 
-    python -m export.pretrain --data coco --data cars:car --val coco_val --hours 1.4 -o OUT
+    python -m edgeloop.export.pretrain --data coco --data cars:car --val coco_val --hours 1.4 -o OUT
 
 A `--data` folder holds `instances.json` (COCO) and `images/`; after a colon come the categories to use. A
 folder that is named twice is seen twice as often. After every epoch OUT gets `edgeloop-lite0.safetensors`,
@@ -24,11 +24,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from export.dataset import Dataset, LabelledImage
-from export.detectors import DEFAULT_MODEL, build_detector
-from export.trainer import CpuTraining
-from export.weights import start_state, write_state
-from models.errors import DataError, NoInputError
+from edgeloop.export.dataset import Dataset, LabelledImage
+from edgeloop.export.detectors import DEFAULT_MODEL, build_detector
+from edgeloop.export.trainer import CpuTraining
+from edgeloop.export.weights import start_state, write_state
+from edgeloop.models.errors import DataError, NoInputError
 
 __all__ = ["PretrainOptions", "pretrain"]
 

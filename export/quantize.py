@@ -15,8 +15,8 @@ from onnxruntime.quantization.onnx_model import ONNXModel
 from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
-from export.calibrate import Ranges
-from export.stages import decoding_nodes
+from edgeloop.export.calibrate import Ranges
+from edgeloop.export.stages import decoding_nodes
 
 __all__ = ["to_fp16", "to_int8"]
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from models.errors import DataError, NoInputError, first_mistake
+from edgeloop.models.errors import DataError, NoInputError, first_mistake
 
 __all__ = ["Epoch", "RunRecord", "read_record", "write_record"]
 

@@ -11,16 +11,16 @@ from typing import Any
 
 import onnxruntime
 
-from edge.doctor import Machine
-from edge.evaluate import Scores
-from export.gate import Candidate
-from export.measure import Measurement, Reference
-from export.options import ExportOptions
-from export.parity import Parity
-from export.record import RunRecord
-from export.targets import next_step
-from models.bundle import Record
-from models.spec import ModelSpec
+from edgeloop.edge.doctor import Machine
+from edgeloop.edge.evaluate import Scores
+from edgeloop.export.gate import Candidate
+from edgeloop.export.measure import Measurement, Reference
+from edgeloop.export.options import ExportOptions
+from edgeloop.export.parity import Parity
+from edgeloop.export.record import RunRecord
+from edgeloop.export.targets import next_step
+from edgeloop.models.bundle import Record
+from edgeloop.models.spec import ModelSpec
 
 __all__ = ["LICENSE", "ExportReport", "Provenance", "write_json"]
 

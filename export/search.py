@@ -11,15 +11,15 @@ from tempfile import TemporaryDirectory
 
 import onnx
 
-from edge.detector import Detector
-from edge.progress import progress_bar
-from export.calibrate import METHODS, Frames, Method, Ranges, calibrate
-from export.channels_last import channels_last
-from export.graph import save_graph
-from export.parity import LOWEST_CONFIDENCE, disagreement
-from export.quantize import to_int8
-from export.stages import decoding_nodes, stage_nodes
-from models.detections import Detections
+from edgeloop.edge.detector import Detector
+from edgeloop.edge.progress import progress_bar
+from edgeloop.export.calibrate import METHODS, Frames, Method, Ranges, calibrate
+from edgeloop.export.channels_last import channels_last
+from edgeloop.export.graph import save_graph
+from edgeloop.export.parity import LOWEST_CONFIDENCE, disagreement
+from edgeloop.export.quantize import to_int8
+from edgeloop.export.stages import decoding_nodes, stage_nodes
+from edgeloop.models.detections import Detections
 
 __all__ = ["Choice", "Quantization", "quickest", "search_int8", "stages_in_float"]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from export.rewrite import Rewrite, attributes
+from edgeloop.export.rewrite import Rewrite, attributes
 
 __all__ = ["split_convolutions"]
 

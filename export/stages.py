@@ -11,8 +11,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from edge.session import Session
-from models.heads import Head
+from edgeloop.edge.session import Session
+from edgeloop.models.heads import Head
 
 __all__ = ["decoding_nodes", "stage_errors", "stage_nodes"]
 

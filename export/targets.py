@@ -14,8 +14,8 @@ from typing import Any
 
 from torch import nn
 
-from export.options import ExportOptions, Input, Precision
-from models.errors import UsageError
+from edgeloop.export.options import ExportOptions, Input, Precision
+from edgeloop.models.errors import UsageError
 
 __all__ = ["TARGETS", "Source", "Target", "next_step", "options_for", "warn_about_activation"]
 

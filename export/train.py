@@ -13,14 +13,14 @@ from typing import Any
 
 from ultralytics.nn.tasks import DetectionModel
 
-from edge.progress import progress_bar
-from export.curves import draw_curves
-from export.dataset import Dataset, open_dataset
-from export.detectors import DEFAULT_MODEL, Activation, build_detector
-from export.record import Epoch, RunRecord, write_record
-from export.trainer import CpuTraining
-from models.errors import DataError, UsageError
-from models.registry import WEIGHTS
+from edgeloop.edge.progress import progress_bar
+from edgeloop.export.curves import draw_curves
+from edgeloop.export.dataset import Dataset, open_dataset
+from edgeloop.export.detectors import DEFAULT_MODEL, Activation, build_detector
+from edgeloop.export.record import Epoch, RunRecord, write_record
+from edgeloop.export.trainer import CpuTraining
+from edgeloop.models.errors import DataError, UsageError
+from edgeloop.models.registry import WEIGHTS
 
 __all__ = ["TrainOptions", "train"]
 

@@ -21,8 +21,8 @@ from ultralytics.nn.modules.block import TorchVision
 from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils.torch_utils import fuse_conv_and_bn
 
-from export.dataset import Dataset
-from export.images import CachedImages
+from edgeloop.export.dataset import Dataset
+from edgeloop.export.images import CachedImages
 
 __all__ = ["CpuTraining"]
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ultralytics.nn.modules import Conv
 from ultralytics.nn.tasks import DetectionModel
 
-from models.errors import ModelError, NoInputError
+from edgeloop.models.errors import ModelError, NoInputError
 
 __all__ = ["load_start_weights", "read_state", "start_state", "write_state"]
 

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.annotate import annotate
-from export.measure import Measurement, Reference
-from export.parity import SURE, disagreement
-from models.detections import Detections
-from models.errors import EdgeloopError
+from edgeloop.edge.annotate import annotate
+from edgeloop.export.measure import Measurement, Reference
+from edgeloop.export.parity import SURE, disagreement
+from edgeloop.models.detections import Detections
+from edgeloop.models.errors import EdgeloopError
 
 __all__ = ["draw_worst"]
 

@@ -9,10 +9,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from labeling.background import Background
-from labeling.candidates import Candidate
-from labeling.judge import Judge
-from labeling.silhouettes import Silhouette
+from edgeloop.labeling.background import Background
+from edgeloop.labeling.candidates import Candidate
+from edgeloop.labeling.judge import Judge
+from edgeloop.labeling.silhouettes import Silhouette
 
 __all__ = ["Appraiser", "ByCrops", "ByExemplars", "ByMotion", "Looks"]
 

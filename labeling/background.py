@@ -18,9 +18,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.opencv import read_image
-from labeling.alignment import in_light_of, shift_to, translated
-from models.errors import DataError, NoInputError
+from edgeloop.edge.opencv import read_image
+from edgeloop.labeling.alignment import in_light_of, shift_to, translated
+from edgeloop.models.errors import DataError, NoInputError
 
 __all__ = ["SAMPLES", "Background", "Change", "learn_background"]
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from labeling.prompts.prompt import Prompts
-from labeling.sam import Segmenter
-from labeling.silhouettes import Silhouette
-from models.boxes import iou_matrix
+from edgeloop.labeling.prompts.prompt import Prompts
+from edgeloop.labeling.sam import Segmenter
+from edgeloop.labeling.silhouettes import Silhouette
+from edgeloop.models.boxes import iou_matrix
 
 __all__ = ["Candidate", "find_candidates"]
 

@@ -12,15 +12,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from labeling.background import Background
-from labeling.candidates import Candidate, find_candidates
-from labeling.embedding import Embedder, embed
-from labeling.exemplars import Exemplars
-from labeling.prompts.prompt import Prompts
-from labeling.rehearsal import Rehearsal
-from labeling.sam import Segmenter
-from labeling.silhouettes import Silhouette
-from models.boxes import clip_boxes, iou_matrix
+from edgeloop.labeling.background import Background
+from edgeloop.labeling.candidates import Candidate, find_candidates
+from edgeloop.labeling.embedding import Embedder, embed
+from edgeloop.labeling.exemplars import Exemplars
+from edgeloop.labeling.prompts.prompt import Prompts
+from edgeloop.labeling.rehearsal import Rehearsal
+from edgeloop.labeling.sam import Segmenter
+from edgeloop.labeling.silhouettes import Silhouette
+from edgeloop.models.boxes import clip_boxes, iou_matrix
 
 __all__ = ["ClassModel", "learn_classes", "learn_classes_from_crops"]
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from labeling.candidates import Candidate
-from labeling.silhouettes import Silhouette
-from models.boxes import iou_matrix
+from edgeloop.labeling.candidates import Candidate
+from edgeloop.labeling.silhouettes import Silhouette
+from edgeloop.models.boxes import iou_matrix
 
 __all__ = ["without_repeats"]
 

@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from labeling.candidates import Candidate
-from labeling.embedding import cut_out
-from models.digest import file_sha256
-from models.errors import ModelError, NoInputError, UnavailableError, UsageError
+from edgeloop.labeling.candidates import Candidate
+from edgeloop.labeling.embedding import cut_out
+from edgeloop.models.digest import file_sha256
+from edgeloop.models.errors import ModelError, NoInputError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
     from open_clip import CLIP, CustomTextCLIP

@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.frames import FrameWriter, SourceClock, entry_of
-from edge.sources import Source
-from labeling.likeness import measured, perceptual_hash
-from models.errors import NoInputError
+from edgeloop.edge.frames import FrameWriter, SourceClock, entry_of
+from edgeloop.edge.sources import Source
+from edgeloop.labeling.likeness import measured, perceptual_hash
+from edgeloop.models.errors import NoInputError
 
 if TYPE_CHECKING:
     from imagehash import ImageHash

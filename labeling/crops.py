@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge.sources.images import is_image
-from labeling.exemplars import IGNORE, Crop, Exemplars
-from models.errors import DataError
+from edgeloop.edge.sources.images import is_image
+from edgeloop.labeling.exemplars import IGNORE, Crop, Exemplars
+from edgeloop.models.errors import DataError
 
 __all__ = ["holds_crops", "read_crops"]
 

@@ -13,11 +13,11 @@ import numpy as np
 import yaml
 from pycocotools import mask as rle
 
-from edge.frames import FrameEntry
-from labeling.ledger import FrameResult, Label
-from labeling.long_json import LongJson, long_json
-from labeling.split import Split
-from models.digest import DatasetDigest
+from edgeloop.edge.frames import FrameEntry
+from edgeloop.labeling.ledger import FrameResult, Label
+from edgeloop.labeling.long_json import LongJson, long_json
+from edgeloop.labeling.split import Split
+from edgeloop.models.digest import DatasetDigest
 
 __all__ = ["DatasetReport", "LabelledFrame", "write_dataset"]
 

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from labeling.candidates import Candidate
-from labeling.features import CHANNELS, extract, prepared
-from labeling.squares import to_square, warp
+from edgeloop.labeling.candidates import Candidate
+from edgeloop.labeling.features import CHANNELS, extract, prepared
+from edgeloop.labeling.squares import to_square, warp
 
 __all__ = ["DIMENSIONS", "LITE0", "Embedder", "cut_out", "embed"]
 

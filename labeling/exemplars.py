@@ -14,10 +14,10 @@ from annotated_types import Len
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from edge.opencv import require_image
-from labeling.yolo_boxes import read_yolo_boxes
-from models.boxes import clip_boxes, xywh_to_xyxy
-from models.errors import DataError, NoInputError
+from edgeloop.edge.opencv import require_image
+from edgeloop.labeling.yolo_boxes import read_yolo_boxes
+from edgeloop.models.boxes import clip_boxes, xywh_to_xyxy
+from edgeloop.models.errors import DataError, NoInputError
 
 __all__ = ["IGNORE", "Crop", "ExemplarFrame", "Exemplars", "read_exemplars"]
 

@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from edge.session import Session
-from labeling.heap import keep_freed_memory
-from labeling.sam.backbone import LITE0, PIXEL_MEAN, PIXEL_STD
-from models.registry import weights_path
+from edgeloop.edge.session import Session
+from edgeloop.labeling.heap import keep_freed_memory
+from edgeloop.labeling.sam.backbone import LITE0, PIXEL_MEAN, PIXEL_STD
+from edgeloop.models.registry import weights_path
 
 __all__ = ["CHANNELS", "STRIDES", "extract", "prepared", "working_size"]
 

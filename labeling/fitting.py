@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import Ridge
 
-from labeling.candidates import Candidate
-from labeling.exemplars import ExemplarFrame
-from labeling.features import extract, prepared
-from labeling.squares import square_sides, to_square, warp
-from models.boxes import clip_boxes, iou_matrix
+from edgeloop.labeling.candidates import Candidate
+from edgeloop.labeling.exemplars import ExemplarFrame
+from edgeloop.labeling.features import extract, prepared
+from edgeloop.labeling.squares import square_sides, to_square, warp
+from edgeloop.models.boxes import clip_boxes, iou_matrix
 
 __all__ = ["BoxFitter", "fit", "learn_fitters"]
 

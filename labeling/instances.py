@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
-from edge.opencv import require_image
-from labeling.long_json import read_entries
-from models.digest import file_sha256
-from models.errors import DataError, NoInputError, first_mistake
+from edgeloop.edge.opencv import require_image
+from edgeloop.labeling.long_json import read_entries
+from edgeloop.models.digest import file_sha256
+from edgeloop.models.errors import DataError, NoInputError, first_mistake
 
 __all__ = ["Annotation", "Category", "Image", "Instances", "read_instances", "read_listed"]
 

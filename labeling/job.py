@@ -15,29 +15,29 @@ from typing import Any
 
 import numpy as np
 
-from edge.frames import FrameEntry, read_frames
-from edge.opencv import read_image
-from labeling.appraisal import ByCrops, ByExemplars, ByMotion
-from labeling.background import Background
-from labeling.classes import ClassModel, learn_classes, learn_classes_from_crops
-from labeling.clip import TextClasses, load_clip
-from labeling.clip import fingerprint as fingerprint_of_looks
-from labeling.dataset import DatasetReport, LabelledFrame, write_dataset
-from labeling.embedding import LITE0, Embedder, embed
-from labeling.exemplars import ExemplarFrame, Exemplars
-from labeling.fitting import fit, learn_fitters
-from labeling.judge import learn_judge
-from labeling.labeler import FrameLabeler
-from labeling.ledger import FrameResult, Ledger
-from labeling.material import Material, gather
-from labeling.pasting import pasted
-from labeling.plan import LabelPlan
-from labeling.prompts import TRAINING_STEPS, CarriedPrompter, SimilarPrompter, open_prompters
-from labeling.rehearsal import outlined, rehearse
-from labeling.sam import Segmenter, fingerprint, load
-from labeling.settling import learn_persistence, settle
-from labeling.split import split_by_time
-from models.errors import DataError
+from edgeloop.edge.frames import FrameEntry, read_frames
+from edgeloop.edge.opencv import read_image
+from edgeloop.labeling.appraisal import ByCrops, ByExemplars, ByMotion
+from edgeloop.labeling.background import Background
+from edgeloop.labeling.classes import ClassModel, learn_classes, learn_classes_from_crops
+from edgeloop.labeling.clip import TextClasses, load_clip
+from edgeloop.labeling.clip import fingerprint as fingerprint_of_looks
+from edgeloop.labeling.dataset import DatasetReport, LabelledFrame, write_dataset
+from edgeloop.labeling.embedding import LITE0, Embedder, embed
+from edgeloop.labeling.exemplars import ExemplarFrame, Exemplars
+from edgeloop.labeling.fitting import fit, learn_fitters
+from edgeloop.labeling.judge import learn_judge
+from edgeloop.labeling.labeler import FrameLabeler
+from edgeloop.labeling.ledger import FrameResult, Ledger
+from edgeloop.labeling.material import Material, gather
+from edgeloop.labeling.pasting import pasted
+from edgeloop.labeling.plan import LabelPlan
+from edgeloop.labeling.prompts import TRAINING_STEPS, CarriedPrompter, SimilarPrompter, open_prompters
+from edgeloop.labeling.rehearsal import outlined, rehearse
+from edgeloop.labeling.sam import Segmenter, fingerprint, load
+from edgeloop.labeling.settling import learn_persistence, settle
+from edgeloop.labeling.split import split_by_time
+from edgeloop.models.errors import DataError
 
 __all__ = ["LabelReport", "label_frames"]
 

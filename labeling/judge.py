@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from labeling.candidates import Candidate
-from labeling.cleaning import without_repeats
-from labeling.prompts import DetectorPrompter
-from labeling.rehearsal import Rehearsal
-from models.boxes import iou_matrix
+from edgeloop.labeling.candidates import Candidate
+from edgeloop.labeling.cleaning import without_repeats
+from edgeloop.labeling.prompts import DetectorPrompter
+from edgeloop.labeling.rehearsal import Rehearsal
+from edgeloop.models.boxes import iou_matrix
 
 __all__ = ["Judge", "learn_judge"]
 

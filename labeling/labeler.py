@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as rle
 
-from labeling.appraisal import Appraiser
-from labeling.candidates import Candidate, find_candidates
-from labeling.cleaning import without_repeats
-from labeling.exemplars import ExemplarFrame
-from labeling.fitting import BoxFitter, fit
-from labeling.ledger import Label
-from labeling.prompts.prompt import Prompter, Prompts
-from labeling.sam import Segmenter
-from labeling.silhouettes import Silhouette
+from edgeloop.labeling.appraisal import Appraiser
+from edgeloop.labeling.candidates import Candidate, find_candidates
+from edgeloop.labeling.cleaning import without_repeats
+from edgeloop.labeling.exemplars import ExemplarFrame
+from edgeloop.labeling.fitting import BoxFitter, fit
+from edgeloop.labeling.ledger import Label
+from edgeloop.labeling.prompts.prompt import Prompter, Prompts
+from edgeloop.labeling.sam import Segmenter
+from edgeloop.labeling.silhouettes import Silhouette
 
 __all__ = ["FrameLabeler"]
 

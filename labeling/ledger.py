@@ -9,7 +9,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
-from models.errors import DataError
+from edgeloop.models.errors import DataError
 
 __all__ = ["FrameResult", "Label", "Ledger"]
 

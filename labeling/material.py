@@ -6,14 +6,14 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge.frames import FrameEntry
-from labeling.background import Background, learn_background
-from labeling.crops import holds_crops, read_crops
-from labeling.embedding import LITE0
-from labeling.exemplars import Exemplars, read_exemplars
-from labeling.plan import MOVING, LabelPlan
-from labeling.prompts import DetectorPrompter, MotionPrompter, check_prompters
-from models.errors import DataError, UsageError
+from edgeloop.edge.frames import FrameEntry
+from edgeloop.labeling.background import Background, learn_background
+from edgeloop.labeling.crops import holds_crops, read_crops
+from edgeloop.labeling.embedding import LITE0
+from edgeloop.labeling.exemplars import Exemplars, read_exemplars
+from edgeloop.labeling.plan import MOVING, LabelPlan
+from edgeloop.labeling.prompts import DetectorPrompter, MotionPrompter, check_prompters
+from edgeloop.models.errors import DataError, UsageError
 
 __all__ = ["Material", "gather"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from labeling.silhouettes import Silhouette
+from edgeloop.labeling.silhouettes import Silhouette
 
 __all__ = ["OutlinedFrame"]
 

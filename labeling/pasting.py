@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from labeling.outlined import OutlinedFrame
-from labeling.silhouettes import Silhouette
-from models.boxes import clip_boxes, iou_matrix
+from edgeloop.labeling.outlined import OutlinedFrame
+from edgeloop.labeling.silhouettes import Silhouette
+from edgeloop.models.boxes import clip_boxes, iou_matrix
 
 __all__ = ["pasted"]
 

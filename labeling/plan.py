@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from labeling.embedding import LITE0
+from edgeloop.labeling.embedding import LITE0
 
 __all__ = ["MOVING", "LabelPlan"]
 

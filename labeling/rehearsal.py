@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from labeling.candidates import Candidate, find_candidates
-from labeling.exemplars import Exemplars
-from labeling.outlined import OutlinedFrame
-from labeling.prompts.prompt import Prompter, Prompts
-from labeling.sam import Segmenter
+from edgeloop.labeling.candidates import Candidate, find_candidates
+from edgeloop.labeling.exemplars import Exemplars
+from edgeloop.labeling.outlined import OutlinedFrame
+from edgeloop.labeling.prompts.prompt import Prompter, Prompts
+from edgeloop.labeling.sam import Segmenter
 
 __all__ = ["Rehearsal", "outlined", "rehearse"]
 

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from edge.frames import FrameEntry
-from labeling.ledger import FrameResult, Label
-from labeling.persistence import Persistence
-from labeling.steadying import steady_box
-from labeling.tracks import LinkedFrame, Sighting, Track, linked
-from models.boxes import iou_matrix
+from edgeloop.edge.frames import FrameEntry
+from edgeloop.labeling.ledger import FrameResult, Label
+from edgeloop.labeling.persistence import Persistence
+from edgeloop.labeling.steadying import steady_box
+from edgeloop.labeling.tracks import LinkedFrame, Sighting, Track, linked
+from edgeloop.models.boxes import iou_matrix
 
 __all__ = ["learn_persistence", "settle"]
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from enum import Enum
 
-from edge.frames import FrameEntry
+from edgeloop.edge.frames import FrameEntry
 
 __all__ = ["Split", "split_by_time"]
 

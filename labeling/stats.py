@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from labeling.instances import Image, read_instances, read_listed
-from labeling.likeness import measured, perceptual_hash
-from models.errors import DataError
+from edgeloop.labeling.instances import Image, read_instances, read_listed
+from edgeloop.labeling.likeness import measured, perceptual_hash
+from edgeloop.models.errors import DataError
 
 __all__ = ["DatasetStats", "Leak", "read_stats"]
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from labeling.tracks import REACH, Sighting
-from models.boxes import clip_boxes
+from edgeloop.labeling.tracks import REACH, Sighting
+from edgeloop.models.boxes import clip_boxes
 
 __all__ = ["steady_box"]
 

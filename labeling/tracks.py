@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from edge.frames import FrameEntry
-from labeling.ledger import FrameResult, Label
-from models.boxes import iou_matrix
+from edgeloop.edge.frames import FrameEntry
+from edgeloop.labeling.ledger import FrameResult, Label
+from edgeloop.models.boxes import iou_matrix
 
 __all__ = ["REACH", "LinkedFrame", "Sighting", "Track", "linked"]
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edge.opencv import require_image
-from edge.sources.images import is_image
-from models.errors import DataError, NoInputError
+from edgeloop.edge.opencv import require_image
+from edgeloop.edge.sources.images import is_image
+from edgeloop.models.errors import DataError, NoInputError
 
 __all__ = ["read_yolo_boxes"]
 

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from models.errors import ModelError
-from models.facts import Share, SpecOverrides
+from edgeloop.models.errors import ModelError
+from edgeloop.models.facts import Share, SpecOverrides
 
 __all__ = [
     "BUNDLE_KEY",

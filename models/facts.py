@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from models.heads import Head
-from models.literals import MAX_CLASSES, checked_name
+from edgeloop.models.heads import Head
+from edgeloop.models.literals import MAX_CLASSES, checked_name
 
 __all__ = ["MAX_SIDE", "MIN_SIDE", "Color", "Dtype", "Layout", "Names", "Share", "Size", "SpecOverrides"]
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.bundle import Golden, GoldenRow, WeightPrecision
-from models.errors import ModelError
-from models.heads import Head
+from edgeloop.models.bundle import Golden, GoldenRow, WeightPrecision
+from edgeloop.models.errors import ModelError
+from edgeloop.models.heads import Head
 
 __all__ = ["TOLERANCES", "Difference", "array_digest", "compare_golden", "golden_image", "golden_record"]
 

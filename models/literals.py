@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from models.errors import DataError, ModelError, NoInputError
+from edgeloop.models.errors import DataError, ModelError, NoInputError
 
 __all__ = ["MAX_CLASSES", "checked_name", "parse_literal", "parse_names", "read_names", "shorten"]
 

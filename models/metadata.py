@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from pydantic import ValidationError
 
-from models.bundle import read_document
-from models.errors import ModelError
-from models.facts import SpecOverrides
-from models.heads import Head
-from models.literals import parse_literal, parse_names, shorten
+from edgeloop.models.bundle import read_document
+from edgeloop.models.errors import ModelError
+from edgeloop.models.facts import SpecOverrides
+from edgeloop.models.heads import Head
+from edgeloop.models.literals import parse_literal, parse_names, shorten
 
 __all__ = ["facts_from_metadata"]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-from models.errors import ModelError
+from edgeloop.models.errors import ModelError
 
 __all__ = ["SEAL_KEY", "check_seal", "read_opset", "seal"]
 

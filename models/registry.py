@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from models.digest import file_sha256
-from models.errors import ModelError, UsageError
+from edgeloop.models.digest import file_sha256
+from edgeloop.models.errors import ModelError, UsageError
 
 __all__ = ["WEIGHTS", "Weights", "weights_path"]
 

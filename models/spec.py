@@ -7,9 +7,9 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
-from models.bundle import BUNDLE_KEY, Document, Record
-from models.errors import ModelError
-from models.facts import (
+from edgeloop.models.bundle import BUNDLE_KEY, Document, Record
+from edgeloop.models.errors import ModelError
+from edgeloop.models.facts import (
     Color,
     Deviations,
     Dtype,
@@ -24,10 +24,10 @@ from models.facts import (
     SpecOverrides,
     Stride,
 )
-from models.heads import HEADS, Head
-from models.metadata import facts_from_metadata
-from models.tensor_info import TensorInfo
-from models.tensors import check_output, facts_from_input, head_from_output
+from edgeloop.models.heads import HEADS, Head
+from edgeloop.models.metadata import facts_from_metadata
+from edgeloop.models.tensor_info import TensorInfo
+from edgeloop.models.tensors import check_output, facts_from_input, head_from_output
 
 __all__ = ["ModelSpec", "SpecOverrides"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.literals import shorten
+from edgeloop.models.literals import shorten
 
 __all__ = ["TensorInfo"]
 

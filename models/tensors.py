@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from models.errors import ModelError
-from models.facts import MAX_SIDE, MIN_SIDE, Dtype, Layout, SpecOverrides
-from models.heads import Head, cell_count, fastestdet, nanodet
-from models.tensor_info import TensorInfo
+from edgeloop.models.errors import ModelError
+from edgeloop.models.facts import MAX_SIDE, MIN_SIDE, Dtype, Layout, SpecOverrides
+from edgeloop.models.heads import Head, cell_count, fastestdet, nanodet
+from edgeloop.models.tensor_info import TensorInfo
 
 __all__ = ["check_output", "facts_from_input", "head_from_output"]
 

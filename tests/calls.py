@@ -18,5 +18,5 @@ class Outcome:
 
 def edgeloop(*words: object, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
     """Call `edgeloop` in a process of its own."""
-    command = [sys.executable, "-m", "edge", *map(str, words)]
+    command = [sys.executable, "-P", "-m", "edgeloop", *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout_s)

@@ -9,11 +9,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edge.detector import Detector
-from edge.verify import make_golden
-from models.bundle import Golden, Measured, Record, WeightPrecision
-from models.onnx_bytes import seal
-from models.spec import ModelSpec
+from edgeloop.edge.detector import Detector
+from edgeloop.edge.verify import make_golden
+from edgeloop.models.bundle import Golden, Measured, Record, WeightPrecision
+from edgeloop.models.onnx_bytes import seal
+from edgeloop.models.spec import ModelSpec
 
 SIDE = 64
 CELLS = 8 * 8 + 4 * 4 + 2 * 2

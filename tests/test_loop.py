@@ -20,7 +20,7 @@ Report = dict[str, Any]
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo") / "out"
     small = ["--size", "320x240", "--frames", "60", "--train-seconds", "60", "--imgsz", "192"]
-    demo = [sys.executable, "-m", "edge", "demo", "--out", str(folder), *small]
+    demo = [sys.executable, "-P", "-m", "edgeloop", "demo", "--out", str(folder), *small]
     result = subprocess.run(demo, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr[-3000:]
     assert "overview.png" in result.stdout
@@ -60,7 +60,7 @@ def test_the_pictures_open(out: Path) -> None:
 
 
 def test_an_earlier_demo_is_kept_unless_told(out: Path) -> None:
-    demo = [sys.executable, "-m", "edge", "demo", "--out", str(out)]
+    demo = [sys.executable, "-P", "-m", "edgeloop", "demo", "--out", str(out)]
     result = subprocess.run(demo, capture_output=True, text=True, check=False)
     assert result.returncode == 65
     assert "--overwrite" in result.stderr

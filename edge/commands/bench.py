@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge.commands.options import model_options, stated_options
-from edge.peer import PEERS
-from edge.targets import check_target
-from models.errors import DataError, UsageError
+from edgeloop.edge.commands.options import model_options, stated_options
+from edgeloop.edge.peer import PEERS
+from edgeloop.edge.targets import check_target
+from edgeloop.models.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from edge.bench import BenchReport
+    from edgeloop.edge.bench import BenchReport
 
 __all__ = ["bench"]
 
@@ -56,13 +56,13 @@ def bench(
     """
     import cv2
 
-    from edge.bench import PEER_TURNS
-    from edge.bench import bench as measure
-    from edge.chart import draw_report
-    from edge.detector import Detector
-    from edge.footage import is_footage
-    from edge.progress import progress_bar
-    from edge.threads import forget
+    from edgeloop.edge.bench import PEER_TURNS
+    from edgeloop.edge.bench import bench as measure
+    from edgeloop.edge.chart import draw_report
+    from edgeloop.edge.detector import Detector
+    from edgeloop.edge.footage import is_footage
+    from edgeloop.edge.progress import progress_bar
+    from edgeloop.edge.threads import forget
 
     _check_plot(plot, overwrite)
     if not is_footage(source):

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge.metrics import RunSummary, TotalSummary
-from edge.targets import check_target
-from models.errors import EdgeloopError
+from edgeloop.edge.metrics import RunSummary, TotalSummary
+from edgeloop.edge.targets import check_target
+from edgeloop.models.errors import EdgeloopError
 
 if TYPE_CHECKING:
-    from edge.camera import Camera
-    from edge.detector import Detector
+    from edgeloop.edge.camera import Camera
+    from edgeloop.edge.detector import Detector
 
 __all__ = ["check_summary", "conclude", "raise_failure"]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from edge.table import table
-from models.errors import DataError
+from edgeloop.edge.table import table
+from edgeloop.models.errors import DataError
 
 __all__ = ["demo"]
 
@@ -39,7 +39,7 @@ def demo(
     exports it and runs it live on frames of a later time. Ends with a table against the scene's own ground
     truth; OUT holds report.json, overview.png, annotated.mp4 and everything in between.
     """
-    from edge.demo import DemoPlan, run_demo
+    from edgeloop.edge.demo import DemoPlan, run_demo
 
     _prepare(out, overwrite=overwrite)
     plan = DemoPlan(

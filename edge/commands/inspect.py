@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
-from edge.commands.options import model_options
-from edge.session import Session
-from edge.spec import read_spec
-from models.bundle import Record, read_document
-from models.digest import file_sha256
-from models.facts import SpecOverrides
-from models.literals import shorten
-from models.spec import ModelSpec
+from edgeloop.edge.commands.options import model_options
+from edgeloop.edge.session import Session
+from edgeloop.edge.spec import read_spec
+from edgeloop.models.bundle import Record, read_document
+from edgeloop.models.digest import file_sha256
+from edgeloop.models.facts import SpecOverrides
+from edgeloop.models.literals import shorten
+from edgeloop.models.spec import ModelSpec
 
 __all__ = ["inspect"]
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 from click.core import ParameterSource
 
-from edge.commands.finite import FiniteRange
-from edge.providers import PROVIDERS
-from models.heads import HEADS, Head
-from models.literals import read_names
+from edgeloop.edge.commands.finite import FiniteRange
+from edgeloop.edge.providers import PROVIDERS
+from edgeloop.models.heads import HEADS, Head
+from edgeloop.models.literals import read_names
 
 if TYPE_CHECKING:
-    from models.facts import Color, SpecOverrides
+    from edgeloop.models.facts import Color, SpecOverrides
 
 __all__ = ["model_options", "placement_options", "stated_options"]
 
@@ -29,7 +29,7 @@ def model_options(command: Callable[..., R]) -> Callable[..., R]:
 
     Args:
         command: takes the keyword arguments `provider` (str), `allow_cpu` (bool), `confidence` (float or
-            None) and `overrides` (SpecOverrides, None where nothing is stated), as `edge.detector.Detector`
+            None) and `overrides` (SpecOverrides, None where nothing is stated), as `edgeloop.edge.detector.Detector`
             does, beside its own.
 
     Returns:
@@ -105,7 +105,9 @@ def stated_options(context: click.Context) -> list[str]:
 def _overrides(**facts: object) -> SpecOverrides | None:
     if all(fact is None for fact in facts.values()):
         return None
-    from models.facts import SpecOverrides  # brings pydantic, which loads beside the model where it can
+    from edgeloop.models.facts import (
+        SpecOverrides,  # brings pydantic, which loads beside the model where it can
+    )
 
     return SpecOverrides.model_validate(facts)
 
@@ -114,7 +116,7 @@ def _size(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tu
     """WIDTHxHEIGHT in pixels, or one number for a square."""
     if value is None:
         return None
-    from models.facts import MAX_SIDE, MIN_SIDE
+    from edgeloop.models.facts import MAX_SIDE, MIN_SIDE
 
     match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", value)
     size = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)

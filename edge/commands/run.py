@@ -17,17 +17,17 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import click
 
-from edge.commands.finite import FiniteRange
-from edge.commands.options import model_options
-from edge.commands.process import stopped_by_signals, uncollected
-from models.errors import UsageError
+from edgeloop.edge.commands.finite import FiniteRange
+from edgeloop.edge.commands.options import model_options
+from edgeloop.edge.commands.process import stopped_by_signals, uncollected
+from edgeloop.models.errors import UsageError
 
 if TYPE_CHECKING:
-    from edge.camera import Camera
-    from edge.detector import Detector
-    from edge.sinks import Sink
-    from edge.sources import LivePolicy, Source
-    from edge.zones import ZoneFile
+    from edgeloop.edge.camera import Camera
+    from edgeloop.edge.detector import Detector
+    from edgeloop.edge.sinks import Sink
+    from edgeloop.edge.sources import LivePolicy, Source
+    from edgeloop.edge.zones import ZoneFile
 
 __all__ = ["run"]
 
@@ -133,17 +133,17 @@ def run(
     the other has "in" on the right hand.
     """
     with uncollected():
-        from edge.commands.conclude import check_summary, conclude, raise_failure
-        from edge.detector import Detector
-        from edge.footage import is_footage
+        from edgeloop.edge.commands.conclude import check_summary, conclude, raise_failure
+        from edgeloop.edge.detector import Detector
+        from edgeloop.edge.footage import is_footage
 
         check_summary(summary, overwrite)
         footage = all(map(is_footage, sources))
         detector = Detector(model, throughput=footage, live=not footage, **model_settings)
 
-        from edge import pipeline
-        from edge.sinks import JsonLines, StatusLine
-        from edge.sources import LivePolicy
+        from edgeloop.edge import pipeline
+        from edgeloop.edge.sinks import JsonLines, StatusLine
+        from edgeloop.edge.sources import LivePolicy
 
     places = _places(zones, sources, detector)
     with ExitStack() as opened:
@@ -180,7 +180,7 @@ def run(
 
 def _open(sources: Sequence[str], policy: LivePolicy) -> Iterator[Source]:
     """Every source; where there are others, one that does not answer is left to fail alone."""
-    from edge.sources import open_source, open_source_or_absent
+    from edgeloop.edge.sources import open_source, open_source_or_absent
 
     opened = open_source if len(sources) == 1 else open_source_or_absent
     yield from (opened(source, policy) for source in sources)
@@ -197,21 +197,21 @@ def _places(
         )
     if not paths:
         return [None] * len(sources)
-    from edge.zones import read_zones
+    from edgeloop.edge.zones import read_zones
 
     return [(path, read_zones(path, detector.names)) for path in paths]
 
 
 def _camera(detector: Detector, source: Source, track: bool, place: tuple[Path, ZoneFile] | None) -> Camera:
-    from edge.camera import Camera
-    from edge.metrics import Meter
-    from edge.tracker import Tracker
+    from edgeloop.edge.camera import Camera
+    from edgeloop.edge.metrics import Meter
+    from edgeloop.edge.tracker import Tracker
 
     camera = Camera(source, Meter(detector.names))
     if track or place:
         camera.tracker = Tracker(fps=source.fps, confidence=detector.spec.confidence)
     if place:
-        from edge.zones import ZoneCounter
+        from edgeloop.edge.zones import ZoneCounter
 
         path, zones = place
         camera.zones = ZoneCounter(zones, detector.names, str(path))
@@ -242,7 +242,7 @@ def _sinks(
     keep: Callable[[Source], Sink] | None,
 ) -> Iterator[Sink]:
     """What the command line asks for, for one source."""
-    from edge import sinks
+    from edgeloop.edge import sinks
 
     source = camera.source
     if video is not None:
@@ -266,8 +266,8 @@ def _keeper(folder: Path, **settings: Any) -> Iterator[Callable[[Source], Sink]]
     """Yields:
     What keeps the unsure frames of a source in `folder`, with the settings of `UnsureFrames`.
     """
-    from edge.frames import FrameWriter
-    from edge.sinks.unsure import UnsureFrames
+    from edgeloop.edge.frames import FrameWriter
+    from edgeloop.edge.sinks.unsure import UnsureFrames
 
     with FrameWriter(folder, append=True) as writer:
         yield partial(UnsureFrames, writer, **settings)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import click
 
-from edge.commands.options import placement_options
-from edge.verify import Verification
-from edge.verify import verify as verify_bundle
-from models.bundle import WeightPrecision
-from models.errors import ModelError
-from models.golden import TOLERANCES, Difference
+from edgeloop.edge.commands.options import placement_options
+from edgeloop.edge.verify import Verification
+from edgeloop.edge.verify import verify as verify_bundle
+from edgeloop.models.bundle import WeightPrecision
+from edgeloop.models.errors import ModelError
+from edgeloop.models.golden import TOLERANCES, Difference
 
 __all__ = ["verify"]
 

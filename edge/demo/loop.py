@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge.demo.overview import draw_overview
-from edge.demo.score import score_detector, score_labels
-from edge.demo.truth import SceneTruth, write_exemplars
-from edge.demo.verbs import call_verb
-from edge.synth import open_scene
+from edgeloop.edge.demo.overview import draw_overview
+from edgeloop.edge.demo.score import score_detector, score_labels
+from edgeloop.edge.demo.truth import SceneTruth, write_exemplars
+from edgeloop.edge.demo.verbs import call_verb
+from edgeloop.edge.synth import open_scene
 
 __all__ = ["DemoPlan", "run_demo"]
 

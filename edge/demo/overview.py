@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.annotate import annotate, color_of
-from edge.demo.truth import SceneTruth
-from edge.detector import Detector
-from edge.ink import FONT
-from models.boxes import xywh_to_xyxy
-from models.detections import Detections
+from edgeloop.edge.annotate import annotate, color_of
+from edgeloop.edge.demo.truth import SceneTruth
+from edgeloop.edge.detector import Detector
+from edgeloop.edge.ink import FONT
+from edgeloop.models.boxes import xywh_to_xyxy
+from edgeloop.models.detections import Detections
 
 __all__ = ["draw_overview"]
 

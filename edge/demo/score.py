@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from edge.demo.truth import SceneTruth
-from edge.detector import Detector
-from edge.evaluate import coco_results, evaluate_boxes, precision_recall
-from edge.progress import progress
+from edgeloop.edge.demo.truth import SceneTruth
+from edgeloop.edge.detector import Detector
+from edgeloop.edge.evaluate import coco_results, evaluate_boxes, precision_recall
+from edgeloop.edge.progress import progress
 
 __all__ = ["score_detector", "score_labels"]
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from edge.synth import Scene
-from models.boxes import xyxy_to_xywh
+from edgeloop.edge.synth import Scene
+from edgeloop.models.boxes import xyxy_to_xywh
 
 __all__ = ["SceneTruth", "collected_frames", "write_exemplars"]
 

@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from models.errors import EdgeloopError
+from edgeloop.models.errors import EdgeloopError
 
 __all__ = ["VerbError", "call_verb"]
 
@@ -33,6 +33,6 @@ def call_verb(verb: str, *arguments: object) -> None:
     """
     words = [verb, *map(str, arguments)]
     click.secho(f"\n$ edgeloop {shlex.join(words)}", bold=True, err=True)
-    exit_code = subprocess.run([sys.executable, "-m", "edge", *words], check=False).returncode
+    exit_code = subprocess.run([sys.executable, "-P", "-m", "edgeloop", *words], check=False).returncode
     if exit_code:
         raise VerbError(verb, exit_code)

@@ -6,11 +6,11 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
-from edge.sinks.sink import Sink
+from edgeloop.edge.sinks.sink import Sink
 
 if TYPE_CHECKING:
-    from edge.pipeline import Result
-    from edge.zones import Event
+    from edgeloop.edge.pipeline import Result
+    from edgeloop.edge.zones import Event
 
 __all__ = ["JsonLines"]
 

@@ -7,11 +7,11 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from edge.sinks.sink import Sink
+from edgeloop.edge.sinks.sink import Sink
 
 if TYPE_CHECKING:
-    from edge.camera import Camera
-    from edge.pipeline import Result
+    from edgeloop.edge.camera import Camera
+    from edgeloop.edge.pipeline import Result
 
 __all__ = ["StatusLine"]
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from edge.doubt import doubt, misses
-from edge.frames import FrameWriter, SourceClock, entry_of
-from edge.sinks.sink import Sink
+from edgeloop.edge.doubt import doubt, misses
+from edgeloop.edge.frames import FrameWriter, SourceClock, entry_of
+from edgeloop.edge.sinks.sink import Sink
 
 if TYPE_CHECKING:
-    from edge.frame import Frame
-    from edge.pipeline import Result
-    from edge.sources import Source
+    from edgeloop.edge.frame import Frame
+    from edgeloop.edge.pipeline import Result
+    from edgeloop.edge.sources import Source
 
 __all__ = ["UnsureFrames"]
 

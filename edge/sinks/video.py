@@ -10,16 +10,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.annotate import annotate
-from edge.opencv import CODECS, open_capture, open_writer
-from edge.sinks.sink import Sink
-from edge.sources.source import DEFAULT_FPS
-from edge.targets import check_target
-from models.errors import UnavailableError, UsageError
+from edgeloop.edge.annotate import annotate
+from edgeloop.edge.opencv import CODECS, open_capture, open_writer
+from edgeloop.edge.sinks.sink import Sink
+from edgeloop.edge.sources.source import DEFAULT_FPS
+from edgeloop.edge.targets import check_target
+from edgeloop.models.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
-    from edge.pipeline import Result
-    from edge.zones import ZoneCounter
+    from edgeloop.edge.pipeline import Result
+    from edgeloop.edge.zones import ZoneCounter
 
 __all__ = ["VideoFile"]
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import cv2
 
-from edge.annotate import annotate
-from edge.opencv import has_screen
-from edge.sinks.sink import Sink
-from models.errors import UnavailableError
+from edgeloop.edge.annotate import annotate
+from edgeloop.edge.opencv import has_screen
+from edgeloop.edge.sinks.sink import Sink
+from edgeloop.models.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from edge.pipeline import Result
-    from edge.zones import ZoneCounter
+    from edgeloop.edge.pipeline import Result
+    from edgeloop.edge.zones import ZoneCounter
 
 __all__ = ["Window"]
 

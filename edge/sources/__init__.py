@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from edge.footage import CAMERA
-from edge.sources.absent import AbsentSource
-from edge.sources.images import ImageFiles, is_image, open_folder, open_glob
-from edge.sources.live import LivePolicy
-from edge.sources.source import Source
-from edge.sources.stream import masked, open_address, open_camera
-from edge.sources.video import open_video
-from models.errors import NoInputError, UnavailableError
+from edgeloop.edge.footage import CAMERA
+from edgeloop.edge.sources.absent import AbsentSource
+from edgeloop.edge.sources.images import ImageFiles, is_image, open_folder, open_glob
+from edgeloop.edge.sources.live import LivePolicy
+from edgeloop.edge.sources.source import Source
+from edgeloop.edge.sources.stream import masked, open_address, open_camera
+from edgeloop.edge.sources.video import open_video
+from edgeloop.models.errors import NoInputError, UnavailableError
 
 __all__ = ["LivePolicy", "Source", "open_source", "open_source_or_absent"]
 
@@ -41,7 +41,7 @@ def open_source(text: str, policy: LivePolicy | None = None) -> Source:
     if camera := CAMERA.fullmatch(text):
         return open_camera(int(camera[1]), policy)
     if text.startswith("synth:"):
-        from edge.sources.synth import open_synth  # brings the scenes, which nothing else needs
+        from edgeloop.edge.sources.synth import open_synth  # brings the scenes, which nothing else needs
 
         return open_synth(text, policy)
     if "://" in text:

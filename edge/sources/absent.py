@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edge.frame import Frame
-from edge.sources.source import Source
-from models.errors import UnavailableError
+from edgeloop.edge.frame import Frame
+from edgeloop.edge.sources.source import Source
+from edgeloop.models.errors import UnavailableError
 
 __all__ = ["AbsentSource"]
 

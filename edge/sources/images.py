@@ -9,10 +9,10 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from edge.frame import Frame
-from edge.opencv import read_image
-from edge.sources.source import Source
-from models.errors import DataError, NoInputError
+from edgeloop.edge.frame import Frame
+from edgeloop.edge.opencv import read_image
+from edgeloop.edge.sources.source import Source
+from edgeloop.models.errors import DataError, NoInputError
 
 __all__ = ["ImageFiles", "is_image", "open_folder", "open_glob"]
 

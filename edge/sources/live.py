@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.frame import Frame
-from edge.sources.source import Source
+from edgeloop.edge.frame import Frame
+from edgeloop.edge.sources.source import Source
 
 __all__ = ["LivePolicy", "LiveSource"]
 

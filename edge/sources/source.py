@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Protocol, Self
 
-from edge.frame import Frame
+from edgeloop.edge.frame import Frame
 
 __all__ = ["DEFAULT_FPS", "Source"]
 

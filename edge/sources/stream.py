@@ -18,11 +18,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.opencv import open_capture
-from edge.sources.live import LivePolicy, LiveSource
-from edge.sources.source import Source
-from edge.sources.video import Recording, frame_count, nominal_fps
-from models.errors import UnavailableError, UsageError
+from edgeloop.edge.opencv import open_capture
+from edgeloop.edge.sources.live import LivePolicy, LiveSource
+from edgeloop.edge.sources.source import Source
+from edgeloop.edge.sources.video import Recording, frame_count, nominal_fps
+from edgeloop.models.errors import UnavailableError, UsageError
 
 __all__ = ["masked", "open_address", "open_camera"]
 

@@ -17,11 +17,11 @@ from urllib.parse import parse_qsl
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.frame import Frame
-from edge.sources.live import LivePolicy, LiveSource
-from edge.sources.source import Source
-from edge.synth import SCENES, Scene, open_scene
-from models.errors import UsageError
+from edgeloop.edge.frame import Frame
+from edgeloop.edge.sources.live import LivePolicy, LiveSource
+from edgeloop.edge.sources.source import Source
+from edgeloop.edge.synth import SCENES, Scene, open_scene
+from edgeloop.models.errors import UsageError
 
 __all__ = ["SynthSource", "open_synth"]
 

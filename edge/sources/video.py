@@ -10,10 +10,10 @@ from pathlib import Path
 
 import cv2
 
-from edge.frame import Frame
-from edge.opencv import open_capture
-from edge.sources.source import Source
-from models.errors import DataError, UnavailableError
+from edgeloop.edge.frame import Frame
+from edgeloop.edge.opencv import open_capture
+from edgeloop.edge.sources.source import Source
+from edgeloop.models.errors import DataError, UnavailableError
 
 __all__ = ["Recording", "frame_count", "nominal_fps", "open_video"]
 

@@ -4,7 +4,7 @@ A scene is a pure function of its seed and a frame index: any frame can be asked
 what lies in it (boxes, masks, classes, tracks) is known to the pixel.
 """
 
-from edge.synth.scene import SCENES, Scene, open_scene
-from edge.synth.truth import Truth
+from edgeloop.edge.synth.scene import SCENES, Scene, open_scene
+from edgeloop.edge.synth.truth import Truth
 
 __all__ = ["SCENES", "Scene", "Truth", "open_scene"]

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.synth.relief import F32, Finish, Light, Relief, shade
+from edgeloop.edge.synth.relief import F32, Finish, Light, Relief, shade
 
 __all__ = ["belt_strip"]
 

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.synth.layout import random_stream
-from edge.synth.rails import RAIL_HEIGHT, RAIL_WIDTH
-from edge.synth.relief import Light
+from edgeloop.edge.synth.layout import random_stream
+from edgeloop.edge.synth.rails import RAIL_HEIGHT, RAIL_WIDTH
+from edgeloop.edge.synth.relief import Light
 
 __all__ = ["Camera", "draw_light"]
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edge.synth.relief import F32, cloud
+from edgeloop.edge.synth.relief import F32, cloud
 
 __all__ = ["Canvas"]
 

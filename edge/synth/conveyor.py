@@ -9,14 +9,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.synth.belt import belt_strip
-from edge.synth.camera import Camera, draw_light
-from edge.synth.layout import PITCH, REACH, Item, item_at, random_stream
-from edge.synth.parts import PARTS
-from edge.synth.rails import RAIL_WIDTH, rail
-from edge.synth.sprites import SPRITE_MARGIN, Sprite, make_sprite
-from edge.synth.truth import Placed, Truth, visible_truth
-from models.errors import UsageError
+from edgeloop.edge.synth.belt import belt_strip
+from edgeloop.edge.synth.camera import Camera, draw_light
+from edgeloop.edge.synth.layout import PITCH, REACH, Item, item_at, random_stream
+from edgeloop.edge.synth.parts import PARTS
+from edgeloop.edge.synth.rails import RAIL_WIDTH, rail
+from edgeloop.edge.synth.sprites import SPRITE_MARGIN, Sprite, make_sprite
+from edgeloop.edge.synth.truth import Placed, Truth, visible_truth
+from edgeloop.models.errors import UsageError
 
 __all__ = ["ConveyorScene"]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge.synth.litter import LITTER_RADII
-from edge.synth.parts import PART_RADII
+from edgeloop.edge.synth.litter import LITTER_RADII
+from edgeloop.edge.synth.parts import PART_RADII
 
 __all__ = ["PITCH", "REACH", "Item", "item_at", "random_stream"]
 

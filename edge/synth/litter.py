@@ -11,8 +11,8 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.synth.canvas import Canvas
-from edge.synth.relief import Finish, Relief
+from edgeloop.edge.synth.canvas import Canvas
+from edgeloop.edge.synth.relief import Finish, Relief
 
 __all__ = ["LITTER", "LITTER_RADII"]
 

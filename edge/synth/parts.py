@@ -14,8 +14,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from edge.synth.canvas import Canvas
-from edge.synth.relief import F32, Finish, Relief
+from edgeloop.edge.synth.canvas import Canvas
+from edgeloop.edge.synth.relief import F32, Finish, Relief
 
 __all__ = ["PARTS", "PART_RADII"]
 

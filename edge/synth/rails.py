@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.synth.canvas import Canvas
-from edge.synth.relief import F32, Finish, Light, Relief, cast_shadow, cloud, shade
+from edgeloop.edge.synth.canvas import Canvas
+from edgeloop.edge.synth.relief import F32, Finish, Light, Relief, cast_shadow, cloud, shade
 
 __all__ = ["RAIL_HEIGHT", "RAIL_WIDTH", "rail"]
 

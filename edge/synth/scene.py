@@ -9,9 +9,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.synth.conveyor import ConveyorScene
-from edge.synth.truth import Truth
-from models.errors import UsageError
+from edgeloop.edge.synth.conveyor import ConveyorScene
+from edgeloop.edge.synth.truth import Truth
+from edgeloop.models.errors import UsageError
 
 __all__ = ["SCENES", "Scene", "open_scene"]
 

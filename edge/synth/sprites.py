@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.synth.canvas import Canvas
-from edge.synth.layout import Item
-from edge.synth.litter import LITTER
-from edge.synth.parts import PARTS
-from edge.synth.relief import F32, Light, cast_shadow, shade, shadow_reach
+from edgeloop.edge.synth.canvas import Canvas
+from edgeloop.edge.synth.layout import Item
+from edgeloop.edge.synth.litter import LITTER
+from edgeloop.edge.synth.parts import PARTS
+from edgeloop.edge.synth.relief import F32, Light, cast_shadow, shade, shadow_reach
 
 __all__ = ["SPRITE_MARGIN", "Sprite", "make_sprite"]
 

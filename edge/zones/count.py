@@ -14,10 +14,10 @@ from typing import Literal, TypeVar
 import cv2
 import numpy as np
 
-from edge.tracker import LOST_S, NO_ID
-from edge.zones.file import Line, Zone, ZoneFile
-from models.detections import Detections
-from models.errors import DataError
+from edgeloop.edge.tracker import LOST_S, NO_ID
+from edgeloop.edge.zones.file import Line, Zone, ZoneFile
+from edgeloop.models.detections import Detections
+from edgeloop.models.errors import DataError
 
 __all__ = ["Event", "Side", "ZoneCounter", "ZoneTotals"]
 

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.ink import FONT, SHADOW, side_of, text_scale
-from edge.zones.count import ZoneCounter
-from edge.zones.file import Line, Zone
+from edgeloop.edge.ink import FONT, SHADOW, side_of, text_scale
+from edgeloop.edge.zones.count import ZoneCounter
+from edgeloop.edge.zones.file import Line, Zone
 
 __all__ = ["draw_zones"]
 

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from models.errors import DataError, NoInputError
+from edgeloop.models.errors import DataError, NoInputError
 
 __all__ = ["Line", "Zone", "ZoneFile", "read_zones"]
 

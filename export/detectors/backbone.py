@@ -20,7 +20,7 @@ from torchvision.models import list_models
 from torchvision.models._api import register_model
 from ultralytics.nn.modules import Bottleneck, Conv
 
-from models.errors import UnavailableError
+from edgeloop.models.errors import UnavailableError
 
 __all__ = ["LITE0_LAYER", "imagenet_state", "register_lite0"]
 

@@ -12,10 +12,10 @@ from torch import nn
 from ultralytics.nn.tasks import DetectionModel, load_checkpoint, yaml_model_load
 from ultralytics.utils import ROOT
 
-from export.detectors.backbone import imagenet_state, register_lite0
-from export.weights import load_start_weights, read_state
-from models.errors import ModelError, NoInputError, UsageError
-from models.registry import WEIGHTS, weights_path
+from edgeloop.export.detectors.backbone import imagenet_state, register_lite0
+from edgeloop.export.weights import load_start_weights, read_state
+from edgeloop.models.errors import ModelError, NoInputError, UsageError
+from edgeloop.models.registry import WEIGHTS, weights_path
 
 __all__ = ["DEFAULT_MODEL", "Activation", "build_detector", "load_detector"]
 

@@ -13,8 +13,8 @@ from typing import Annotated, Literal
 from annotated_types import Ge
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from labeling.audit.sample import Sample
-from models.errors import DataError, EdgeloopError
+from edgeloop.labeling.audit.sample import Sample
+from edgeloop.models.errors import DataError, EdgeloopError
 
 __all__ = ["AnswerBook", "Answers", "Point", "open_answers"]
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from labeling.audit.answers import AnswerBook
-    from labeling.audit.estimate import Estimate, Figure
-    from labeling.audit.sample import Sample
+    from edgeloop.labeling.audit.answers import AnswerBook
+    from edgeloop.labeling.audit.estimate import Estimate, Figure
+    from edgeloop.labeling.audit.sample import Sample
 
 __all__ = ["audit"]
 
@@ -64,11 +64,11 @@ def audit(
     Answers are kept in DATASET/audit.json as they come: the same command goes on where you were, or prints
     the figures again. Labels that a person drew are not asked about.
     """
-    from edge.progress import progress_bar
-    from labeling.audit.answers import open_answers
-    from labeling.audit.estimate import estimate
-    from labeling.audit.sample import draw_sample
-    from labeling.audit.sheet import check_sheet, write_sheet
+    from edgeloop.edge.progress import progress_bar
+    from edgeloop.labeling.audit.answers import open_answers
+    from edgeloop.labeling.audit.estimate import estimate
+    from edgeloop.labeling.audit.sample import draw_sample
+    from edgeloop.labeling.audit.sheet import check_sheet, write_sheet
 
     if sheet is not None:
         if sheet.suffix.lower() != ".png":
@@ -97,8 +97,8 @@ def audit(
 
 def _ask(sample: Sample, book: AnswerBook, port: int) -> bool:
     """Serve the page until all is answered, Done is pressed, or a signal comes; whether one came."""
-    from labeling.audit.estimate import estimate
-    from labeling.audit.page import Page
+    from edgeloop.labeling.audit.estimate import estimate
+    from edgeloop.labeling.audit.page import Page
 
     page = Page(sample, book, lambda: _as_text(sample, estimate(sample, book.answers)), port)
     done = len(book.answers.boxes) + len(book.answers.frames)
@@ -118,7 +118,7 @@ def _ask(sample: Sample, book: AnswerBook, port: int) -> bool:
 
 
 def _as_text(sample: Sample, found: Estimate) -> list[str]:
-    from labeling.audit.estimate import ASSUMPTIONS
+    from edgeloop.labeling.audit.estimate import ASSUMPTIONS
 
     width = max(map(len, ("all classes", *sample.names)))
     lines = [f"{'precision':<10}{'all classes':<{width}}  {_share(found.precision, 'box', 'boxes')}"]
@@ -139,7 +139,7 @@ def _as_text(sample: Sample, found: Estimate) -> list[str]:
 
 
 def _share(figure: Figure, one: str, many: str) -> str:
-    from labeling.audit.estimate import MIN_ANSWERS
+    from edgeloop.labeling.audit.estimate import MIN_ANSWERS
 
     counted = f"{figure.answers} {one if figure.answers == 1 else many}"
     if figure.value is not None:
@@ -150,7 +150,7 @@ def _share(figure: Figure, one: str, many: str) -> str:
 
 
 def _as_json(sample: Sample, found: Estimate) -> dict[str, object]:
-    from labeling.audit.estimate import ASSUMPTIONS
+    from edgeloop.labeling.audit.estimate import ASSUMPTIONS
 
     return {
         "dataset": str(sample.dataset),

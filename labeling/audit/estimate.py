@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from labeling.audit.answers import Answers
-from labeling.audit.sample import Sample
+from edgeloop.labeling.audit.answers import Answers
+from edgeloop.labeling.audit.sample import Sample
 
 __all__ = ["ASSUMPTIONS", "MIN_ANSWERS", "Estimate", "Figure", "estimate"]
 

@@ -18,10 +18,10 @@ from annotated_types import Ge, Len
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from labeling.audit.answers import AnswerBook, Point
-from labeling.audit.pictures import picture_of_box, picture_of_frame
-from labeling.audit.sample import Sample
-from models.errors import EdgeloopError, UnavailableError, first_mistake
+from edgeloop.labeling.audit.answers import AnswerBook, Point
+from edgeloop.labeling.audit.pictures import picture_of_box, picture_of_frame
+from edgeloop.labeling.audit.sample import Sample
+from edgeloop.models.errors import EdgeloopError, UnavailableError, first_mistake
 
 __all__ = ["Page"]
 
@@ -269,7 +269,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _html() -> bytes:
-    return files("labeling.audit").joinpath("page.html").read_bytes()
+    return files("edgeloop.labeling.audit").joinpath("page.html").read_bytes()
 
 
 def _jpeg(picture: NDArray[np.uint8]) -> bytes:

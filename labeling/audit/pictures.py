@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.annotate import annotate, color_of
-from edge.ink import SHADOW
-from edge.opencv import require_image
-from labeling.audit.sample import DrawnBox, DrawnFrame
-from models.detections import Detections
+from edgeloop.edge.annotate import annotate, color_of
+from edgeloop.edge.ink import SHADOW
+from edgeloop.edge.opencv import require_image
+from edgeloop.labeling.audit.sample import DrawnBox, DrawnFrame
+from edgeloop.models.detections import Detections
 
 __all__ = ["picture_of_box", "picture_of_frame"]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from labeling.instances import Annotation, Image, read_instances, read_listed
-from models.errors import DataError
+from edgeloop.labeling.instances import Annotation, Image, read_instances, read_listed
+from edgeloop.models.errors import DataError
 
 __all__ = ["DrawnBox", "DrawnFrame", "Sample", "draw_sample"]
 

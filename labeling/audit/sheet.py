@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.annotate import color_of
-from edge.ink import FONT
-from labeling.audit.pictures import picture_of_box, picture_of_frame
-from labeling.audit.sample import Sample
-from models.errors import DataError, EdgeloopError
+from edgeloop.edge.annotate import color_of
+from edgeloop.edge.ink import FONT
+from edgeloop.labeling.audit.pictures import picture_of_box, picture_of_frame
+from edgeloop.labeling.audit.sample import Sample
+from edgeloop.models.errors import DataError, EdgeloopError
 
 __all__ = ["BOX", "FRAME", "Cells", "check_sheet", "draw_sheet", "write_sheet"]
 

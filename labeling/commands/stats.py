@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge.commands.finite import FiniteRange
+from edgeloop.edge.commands.finite import FiniteRange
 
 if TYPE_CHECKING:
-    from labeling.stats import DatasetStats
+    from edgeloop.labeling.stats import DatasetStats
 
 __all__ = ["stats"]
 
@@ -50,9 +50,9 @@ def stats(dataset: Path, within_frames: int, within_bits: int, limit: float, as_
     DATASET is a folder that `edgeloop label` wrote. A detector's score on validation frames that look like
     training frames says nothing; a dataset with too many of them is refused.
     """
-    from edge.progress import progress_bar
-    from labeling.stats import read_stats
-    from models.errors import DataError
+    from edgeloop.edge.progress import progress_bar
+    from edgeloop.labeling.stats import read_stats
+    from edgeloop.models.errors import DataError
 
     with progress_bar(None, "Comparing") as advance:
         found = read_stats(dataset, within_frames=within_frames, within_bits=within_bits, advance=advance)
@@ -69,7 +69,7 @@ def stats(dataset: Path, within_frames: int, within_bits: int, limit: float, as_
 
 
 def _print_stats(found: DatasetStats, dataset: Path) -> None:
-    from edge.table import table
+    from edgeloop.edge.table import table
 
     images = [
         ("images", *_by_split(found.images), ""),

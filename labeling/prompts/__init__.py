@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
-from labeling.background import Background
-from labeling.outlined import OutlinedFrame
-from labeling.prompts.carried import CarriedPrompter
-from labeling.prompts.detector import DetectorPrompter
-from labeling.prompts.grid import GridPrompter
-from labeling.prompts.motion import MotionPrompter
-from labeling.prompts.prompt import Prompter, Prompts
-from labeling.prompts.similar import TRAINING_STEPS, SimilarPrompter
-from models.errors import UsageError
+from edgeloop.labeling.background import Background
+from edgeloop.labeling.outlined import OutlinedFrame
+from edgeloop.labeling.prompts.carried import CarriedPrompter
+from edgeloop.labeling.prompts.detector import DetectorPrompter
+from edgeloop.labeling.prompts.grid import GridPrompter
+from edgeloop.labeling.prompts.motion import MotionPrompter
+from edgeloop.labeling.prompts.prompt import Prompter, Prompts
+from edgeloop.labeling.prompts.similar import TRAINING_STEPS, SimilarPrompter
+from edgeloop.models.errors import UsageError
 
 __all__ = [
     "TRAINING_STEPS",

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from labeling.ledger import Label
-from labeling.prompts.prompt import Prompts
-from models.boxes import clip_boxes
+from edgeloop.labeling.ledger import Label
+from edgeloop.labeling.prompts.prompt import Prompts
+from edgeloop.models.boxes import clip_boxes
 
 __all__ = ["CarriedPrompter"]
 

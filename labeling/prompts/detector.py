@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.detector import Detector
-from labeling.prompts.prompt import Prompts
-from models.boxes import iou_matrix, nms
-from models.digest import file_sha256
-from models.errors import DataError
+from edgeloop.edge.detector import Detector
+from edgeloop.labeling.prompts.prompt import Prompts
+from edgeloop.models.boxes import iou_matrix, nms
+from edgeloop.models.digest import file_sha256
+from edgeloop.models.errors import DataError
 
 __all__ = ["DetectorPrompter"]
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from labeling.features import CHANNELS
+from edgeloop.labeling.features import CHANNELS
 
 __all__ = ["STRIDE", "CentreHead", "HeadOutput", "Maps", "decode_boxes", "mean_output", "stacked"]
 
@@ -43,7 +43,7 @@ def stacked(features: Sequence[Tensor]) -> Maps:
     """Fold stride 4 into stride 8 without losing it: each 2x2 cells become the channels of one.
 
     Args:
-        features: (1, C, h, w) for each stride of `labeling.features.STRIDES`.
+        features: (1, C, h, w) for each stride of `edgeloop.labeling.features.STRIDES`.
 
     Returns:
         The maps that the head takes, channels last in memory: on a CPU its convolutions are up to

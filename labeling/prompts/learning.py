@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edge.hardware import usable_cores
-from labeling.prompts.head import CentreHead, HeadOutput, Maps
-from labeling.prompts.lessons import CENTRE, Lesson, Target, window
+from edgeloop.edge.hardware import usable_cores
+from edgeloop.labeling.prompts.head import CentreHead, HeadOutput, Maps
+from edgeloop.labeling.prompts.lessons import CENTRE, Lesson, Target, window
 
 __all__ = ["HEADS", "train_heads", "unseeing", "unseen_loss"]
 

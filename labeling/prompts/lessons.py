@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from labeling.features import extract, prepared, working_size
-from labeling.outlined import OutlinedFrame
-from labeling.pasting import pasted
-from labeling.prompts.head import STRIDE, Maps, stacked
-from models.boxes import clip_boxes
+from edgeloop.labeling.features import extract, prepared, working_size
+from edgeloop.labeling.outlined import OutlinedFrame
+from edgeloop.labeling.pasting import pasted
+from edgeloop.labeling.prompts.head import STRIDE, Maps, stacked
+from edgeloop.models.boxes import clip_boxes
 
 __all__ = [
     "CENTRE",

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from labeling.background import Background
-from labeling.prompts.prompt import Prompts
+from edgeloop.labeling.background import Background
+from edgeloop.labeling.prompts.prompt import Prompts
 
 __all__ = ["MotionPrompter"]
 

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from labeling.features import extract, prepared, working_size
-from labeling.outlined import OutlinedFrame
-from labeling.prompts.head import CentreHead, decode_boxes, mean_output, stacked
-from labeling.prompts.learning import train_heads, unseeing, unseen_loss
-from labeling.prompts.lessons import Lesson, View, any_way_lessons, take_lessons, view_of
-from labeling.prompts.prompt import Prompts
-from models.boxes import clip_boxes, nms
+from edgeloop.labeling.features import extract, prepared, working_size
+from edgeloop.labeling.outlined import OutlinedFrame
+from edgeloop.labeling.prompts.head import CentreHead, decode_boxes, mean_output, stacked
+from edgeloop.labeling.prompts.learning import train_heads, unseeing, unseen_loss
+from edgeloop.labeling.prompts.lessons import Lesson, View, any_way_lessons, take_lessons, view_of
+from edgeloop.labeling.prompts.prompt import Prompts
+from edgeloop.models.boxes import clip_boxes, nms
 
 __all__ = ["TRAINING_STEPS", "SimilarPrompter"]
 

@@ -12,10 +12,10 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edge.progress import progress_bar
-from models.digest import file_sha256
-from models.errors import NoInputError, UsageError
-from models.registry import WEIGHTS, weights_path
+from edgeloop.edge.progress import progress_bar
+from edgeloop.models.digest import file_sha256
+from edgeloop.models.errors import NoInputError, UsageError
+from edgeloop.models.registry import WEIGHTS, weights_path
 
 __all__ = ["Segmenter", "fingerprint", "load"]
 

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as rle
 
-from edge.opencv import require_image
-from models.errors import DataError
+from edgeloop.edge.opencv import require_image
+from edgeloop.models.errors import DataError
 
 from . import Segmenter
 from .instances import read_folder

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.errors import DataError, NoInputError
+from edgeloop.models.errors import DataError, NoInputError
 
 __all__ = ["Folder", "read_folder"]
 

@@ -20,8 +20,8 @@ from urllib.request import Request, urlopen
 import torch
 from segment_anything import sam_model_registry
 
-from models.cache import cache_folder
-from models.errors import ModelError, NoInputError, UnavailableError
+from edgeloop.models.cache import cache_folder
+from edgeloop.models.errors import ModelError, NoInputError, UnavailableError
 
 from .segmenter import SamSegmenter
 

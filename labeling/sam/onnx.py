@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from edge.session import Session
+from edgeloop.edge.session import Session
 
 __all__ = ["OnnxNano"]
 

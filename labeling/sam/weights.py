@@ -7,7 +7,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from models.errors import ModelError, NoInputError
+from edgeloop.models.errors import ModelError, NoInputError
 
 from .nano import build_nano
 from .segmenter import SamSegmenter

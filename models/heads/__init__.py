@@ -8,10 +8,10 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from models.boxes import nms
-from models.detections import Detections
-from models.heads import classic, end2end, fastestdet, nanodet, yolox
-from models.heads.yolox import cell_count
+from edgeloop.models.boxes import nms
+from edgeloop.models.detections import Detections
+from edgeloop.models.heads import classic, end2end, fastestdet, nanodet, yolox
+from edgeloop.models.heads.yolox import cell_count
 
 __all__ = ["HEADS", "Head", "cell_count", "decode"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from models.boxes import cxcywh_to_xyxy
-from models.detections import Detections
-from models.errors import ModelError
+from edgeloop.models.boxes import cxcywh_to_xyxy
+from edgeloop.models.detections import Detections
+from edgeloop.models.errors import ModelError
 
 __all__ = ["decode"]
 

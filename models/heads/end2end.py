@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from models.detections import Detections
-from models.errors import ModelError
+from edgeloop.models.detections import Detections
+from edgeloop.models.errors import ModelError
 
 __all__ = ["decode"]
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.detections import Detections
-from models.errors import ModelError
-from models.heads.yolox import STRIDES
+from edgeloop.models.detections import Detections
+from edgeloop.models.errors import ModelError
+from edgeloop.models.heads.yolox import STRIDES
 
 __all__ = ["decode", "output_shapes"]
 

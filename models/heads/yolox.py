@@ -7,9 +7,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from models.boxes import cxcywh_to_xyxy
-from models.detections import Detections
-from models.errors import ModelError
+from edgeloop.models.boxes import cxcywh_to_xyxy
+from edgeloop.models.detections import Detections
+from edgeloop.models.errors import ModelError
 
 __all__ = ["STRIDES", "cell_count", "decode"]
 

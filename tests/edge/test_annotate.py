@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge.annotate import annotate, color_of
-from models.detections import Detections
+from edgeloop.edge.annotate import annotate, color_of
+from edgeloop.models.detections import Detections
 
 
 def detections(*boxes: tuple[float, float, float, float]) -> Detections:

@@ -10,8 +10,8 @@ from importlib.metadata import EntryPoint
 import click
 import pytest
 
-from edge import cli
-from models.errors import DataError, ModelError, NoInputError, UnavailableError, UsageError
+from edgeloop.edge import cli
+from edgeloop.models.errors import DataError, ModelError, NoInputError, UnavailableError, UsageError
 from tests.calls import Outcome
 
 GROUP = "edgeloop.verbs"
@@ -21,7 +21,7 @@ GROUP = "edgeloop.verbs"
 def verb(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Put one verb, `work`, into the place of the installed ones: what it does, and the module it is from."""
 
-    def install(work: Callable[[], None], module: str = "edge.commands.work") -> None:
+    def install(work: Callable[[], None], module: str = "edgeloop.edge.commands.work") -> None:
         monkeypatch.setattr(cli, "_verbs", lambda: {"work": EntryPoint("work", f"{module}:work", GROUP)})
         monkeypatch.setattr(cli, "_load", lambda _point: click.command("work")(work))
 
@@ -78,9 +78,9 @@ def test_debug_shows_the_traceback(
 @pytest.mark.parametrize(
     ("module", "says"),
     [
-        ("labeling.commands", "pip install 'edgeloop[label]'"),
-        ("export.commands", "pip install 'edgeloop[export]'"),
-        ("edge.commands.run", "pip install 'edgeloop'"),
+        ("edgeloop.labeling.commands", "pip install 'edgeloop[label]'"),
+        ("edgeloop.export.commands", "pip install 'edgeloop[export]'"),
+        ("edgeloop.edge.commands.run", "pip install 'edgeloop'"),
     ],
 )
 def test_a_missing_package_names_the_extra_that_brings_it(
@@ -134,9 +134,9 @@ def test_version_and_unknown_verbs(edgeloop: Callable[..., Outcome]) -> None:
 
 def test_the_list_of_verbs_imports_none_of_them() -> None:
     code = (
-        "import sys\nfrom edge.cli import main\nsys.argv = ['edgeloop', '--help']\n"
+        "import sys\nfrom edgeloop.edge.cli import main\nsys.argv = ['edgeloop', '--help']\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "verbs = {'edge.commands', 'labeling', 'export', 'onnxruntime', 'torch'}\n"
+        "verbs = {'edgeloop.edge.commands', 'edgeloop.labeling', 'edgeloop.export', 'onnxruntime', 'torch'}\n"
         "print(verbs & set(sys.modules), file=sys.stderr)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -146,7 +146,7 @@ def test_the_list_of_verbs_imports_none_of_them() -> None:
 def test_a_model_loads_before_what_it_does_not_need_is_imported() -> None:
     """Otherwise pydantic and OpenCV would no longer be imported beside it, and delay the first detection."""
     code = (
-        "import sys\nimport edge.commands.run, edge.commands.conclude, edge.detector, edge.footage\n"
+        "import sys\nimport edgeloop.edge.commands.run, edgeloop.edge.commands.conclude, edgeloop.edge.detector, edgeloop.edge.footage\n"
         "print({'pydantic', 'cv2'} & set(sys.modules))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

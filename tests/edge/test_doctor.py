@@ -9,11 +9,11 @@ import onnxruntime as ort
 import pytest
 from click.testing import CliRunner
 
-from edge import doctor as examination
-from edge.commands.doctor import doctor
-from edge.doctor import Health, examine
-from edge.hardware import Accelerator
-from edge.providers import PROVIDERS
+from edgeloop.edge import doctor as examination
+from edgeloop.edge.commands.doctor import doctor
+from edgeloop.edge.doctor import Health, examine
+from edgeloop.edge.hardware import Accelerator
+from edgeloop.edge.providers import PROVIDERS
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.evaluate import coco_results, evaluate_boxes, precision_recall
-from models.detections import Detections
-from models.errors import DataError, UnavailableError
+from edgeloop.edge.evaluate import coco_results, evaluate_boxes, precision_recall
+from edgeloop.models.detections import Detections
+from edgeloop.models.errors import DataError, UnavailableError
 
 Box = dict[str, Any]
 

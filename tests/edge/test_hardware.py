@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.hardware import find_accelerators
-from edge.providers import PROVIDERS
+from edgeloop.edge.hardware import find_accelerators
+from edgeloop.edge.providers import PROVIDERS
 
 
 def machine(root: Path, *, pci: list[tuple[str, str]] = (), board: str = "", nodes: list[str] = ()) -> Path:

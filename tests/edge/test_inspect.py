@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from edge.commands.inspect import inspect
-from edge.detector import Detector
-from models import SpecOverrides
-from models.bundle import Measured, Record
-from models.errors import EdgeloopError, ModelError, NoInputError, UsageError
+from edgeloop.edge.commands.inspect import inspect
+from edgeloop.edge.detector import Detector
+from edgeloop.models import SpecOverrides
+from edgeloop.models.bundle import Measured, Record
+from edgeloop.models.errors import EdgeloopError, ModelError, NoInputError, UsageError
 from tests.meter import ModelWriter
 
 

@@ -16,9 +16,9 @@ import psutil
 import pytest
 from numpy.typing import NDArray
 
-from edge.sources import open_source, stream
-from edge.sources.live import LivePolicy, LiveSource
-from models.errors import UnavailableError
+from edgeloop.edge.sources import open_source, stream
+from edgeloop.edge.sources.live import LivePolicy, LiveSource
+from edgeloop.models.errors import UnavailableError
 from tests.blocks import draw_block
 
 Image = NDArray[np.uint8]

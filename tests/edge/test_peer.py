@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.peer import find_peer, run_peer
-from models.errors import UnavailableError
+from edgeloop.edge.peer import find_peer, run_peer
+from edgeloop.models.errors import UnavailableError
 
 
 def test_ultralytics_runs_the_same_model(block_model: Path, clip: Path) -> None:

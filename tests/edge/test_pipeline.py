@@ -15,18 +15,18 @@ import psutil
 import pytest
 from numpy.typing import NDArray
 
-from edge import pipeline
-from edge.camera import Camera
-from edge.detector import Detector, Prepared
-from edge.frame import Frame
-from edge.metrics import WINDOW, Meter
-from edge.pipeline import Result
-from edge.sinks import Sink
-from edge.sources import Source, open_source
-from edge.sources.live import LiveSource
-from edge.zones import ZoneCounter, ZoneFile
-from models.detections import Detections
-from models.errors import DataError
+from edgeloop.edge import pipeline
+from edgeloop.edge.camera import Camera
+from edgeloop.edge.detector import Detector, Prepared
+from edgeloop.edge.frame import Frame
+from edgeloop.edge.metrics import WINDOW, Meter
+from edgeloop.edge.pipeline import Result
+from edgeloop.edge.sinks import Sink
+from edgeloop.edge.sources import Source, open_source
+from edgeloop.edge.sources.live import LiveSource
+from edgeloop.edge.zones import ZoneCounter, ZoneFile
+from edgeloop.models.detections import Detections
+from edgeloop.models.errors import DataError
 from tests.blocks import block_box, draw_block
 
 

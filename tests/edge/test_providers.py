@@ -17,9 +17,9 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
-from edge.providers import PROVIDERS, Placement
-from edge.session import Session
-from models.errors import ModelError, UnavailableError, UsageError
+from edgeloop.edge.providers import PROVIDERS, Placement
+from edgeloop.edge.session import Session
+from edgeloop.models.errors import ModelError, UnavailableError, UsageError
 from tests.calls import Outcome
 from tests.marks import needs_openvino
 from tests.meter import ModelWriter

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.sources import LivePolicy, open_source, stream
-from models.errors import UnavailableError
+from edgeloop.edge.sources import LivePolicy, open_source, stream
+from edgeloop.models.errors import UnavailableError
 from tests.calls import edgeloop
 
 DEBIAN_PYTHON = Path("/usr/bin/python3")

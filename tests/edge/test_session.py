@@ -9,9 +9,9 @@ import psutil
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edge.session import Session
-from models.errors import ModelError, NoInputError
-from models.tensor_info import TensorInfo
+from edgeloop.edge.session import Session
+from edgeloop.models.errors import ModelError, NoInputError
+from edgeloop.models.tensor_info import TensorInfo
 from tests.meter import ModelWriter
 
 

@@ -13,16 +13,16 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.camera import Camera
-from edge.frame import Frame
-from edge.metrics import Meter
-from edge.opencv import has_screen
-from edge.pipeline import Result, Timings
-from edge.sinks import JsonLines, StatusLine, VideoFile, Window
-from edge.sources import open_source
-from edge.zones import Event
-from models.detections import Detections
-from models.errors import DataError, EdgeloopError, NoInputError, UnavailableError, UsageError
+from edgeloop.edge.camera import Camera
+from edgeloop.edge.frame import Frame
+from edgeloop.edge.metrics import Meter
+from edgeloop.edge.opencv import has_screen
+from edgeloop.edge.pipeline import Result, Timings
+from edgeloop.edge.sinks import JsonLines, StatusLine, VideoFile, Window
+from edgeloop.edge.sources import open_source
+from edgeloop.edge.zones import Event
+from edgeloop.models.detections import Detections
+from edgeloop.models.errors import DataError, EdgeloopError, NoInputError, UnavailableError, UsageError
 from tests.blocks import draw_block
 
 NAMES = ("bolt", "nut")
@@ -197,7 +197,7 @@ def test_a_window_closes_alone_and_may_be_closed_twice(monkeypatch: pytest.Monke
             raise cv2.error("NULL window")
         open_windows.remove(title)
 
-    monkeypatch.setattr("edge.sinks.window.has_screen", lambda: True)
+    monkeypatch.setattr("edgeloop.edge.sinks.window.has_screen", lambda: True)
     monkeypatch.setattr(cv2, "namedWindow", lambda title, _flags: open_windows.add(title))
     monkeypatch.setattr(cv2, "destroyWindow", destroy)
     with Window("edgeloop: one", NAMES, on_quit=lambda: None) as window:

@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.footage import is_footage
-from edge.frame import Frame
-from edge.opencv import open_writer
-from edge.sources import Source, open_source
-from edge.synth import open_scene
-from models.errors import DataError, EdgeloopError, NoInputError, UnavailableError, UsageError
+from edgeloop.edge.footage import is_footage
+from edgeloop.edge.frame import Frame
+from edgeloop.edge.opencv import open_writer
+from edgeloop.edge.sources import Source, open_source
+from edgeloop.edge.synth import open_scene
+from edgeloop.models.errors import DataError, EdgeloopError, NoInputError, UnavailableError, UsageError
 from tests.blocks import draw_block
 
 
@@ -50,7 +50,7 @@ def test_frames_are_decoded_by_as_many_threads_as_they_need(
 
     capture = cv2.VideoCapture
     monkeypatch.setattr(cv2, "VideoCapture", spy)
-    monkeypatch.setattr("edge.opencv.usable_cores", lambda: 8)
+    monkeypatch.setattr("edgeloop.edge.opencv.usable_cores", lambda: 8)
     _, frames = frames_of(str(tmp_path / "clip.mp4"))
     assert [frame.image.shape for frame in frames] == [(size[1], size[0], 3)] * 3
     assert asked == threads
@@ -139,7 +139,7 @@ def test_an_unreadable_image_in_a_folder_is_set_aside(
     for number in (1, 9):
         cv2.imwrite(str(tmp_path / f"{number}.png"), draw_block(number))
     spoil(tmp_path / name)  # type: ignore[operator]
-    with caplog.at_level(logging.WARNING, "edge"):
+    with caplog.at_level(logging.WARNING, "edgeloop.edge"):
         source, frames = frames_of(str(tmp_path))
     assert [frame.index for frame in frames] == [0, 2]
     assert source.skipped == 1
@@ -204,7 +204,7 @@ def test_a_video_that_breaks_off_says_so(tmp_path: Path, caplog: pytest.LogCaptu
         writer.write(draw_block(index))
     writer.release()
     os.truncate(whole, whole.stat().st_size // 2)
-    with caplog.at_level(logging.WARNING, "edge"):
+    with caplog.at_level(logging.WARNING, "edgeloop.edge"):
         _, frames = frames_of(str(whole))
     assert 5 < len(frames) < 30
     assert f"breaks off after {len(frames)} of" in caplog.text

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge.synth import SCENES, Truth, layout, open_scene, truth
-from edge.synth.conveyor import ConveyorScene
-from edge.synth.parts import PARTS
-from edge.synth.truth import Placed, visible_truth
-from models.errors import UsageError
+from edgeloop.edge.synth import SCENES, Truth, layout, open_scene, truth
+from edgeloop.edge.synth.conveyor import ConveyorScene
+from edgeloop.edge.synth.parts import PARTS
+from edgeloop.edge.synth.truth import Placed, visible_truth
+from edgeloop.models.errors import UsageError
 
 SMALL = (320, 240)
 FRAMES = range(0, 5400, 90)  # three minutes of scene time
@@ -51,7 +51,7 @@ def test_frames_come_out_the_same_in_any_order(scene: ConveyorScene) -> None:
 
 def test_another_process_renders_the_same_bytes(scene: ConveyorScene) -> None:
     code = (
-        "import hashlib; from edge.synth import open_scene;"
+        "import hashlib; from edgeloop.edge.synth import open_scene;"
         f"scene = open_scene('conveyor', seed=1, size={SMALL});"
         "print(hashlib.sha256(scene.render(123).tobytes() + scene.truth(123).masks.tobytes()).hexdigest())"
     )

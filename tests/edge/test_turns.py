@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge.frame import Frame
-from edge.sources import Source
-from edge.sources.live import LivePolicy, LiveSource
-from edge.turns import Ended, in_turn
-from models.errors import DataError
+from edgeloop.edge.frame import Frame
+from edgeloop.edge.sources import Source
+from edgeloop.edge.sources.live import LivePolicy, LiveSource
+from edgeloop.edge.turns import Ended, in_turn
+from edgeloop.models.errors import DataError
 
 IMAGE = np.zeros((4, 4, 3), np.uint8)
 FRAME = Frame(IMAGE, 0, 0.0, 0.0, "camera")
@@ -157,7 +157,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """What live sources tell the time by."""
     clock = Clock()
-    monkeypatch.setattr("edge.sources.live.time", clock)
+    monkeypatch.setattr("edgeloop.edge.sources.live.time", clock)
     return clock
 
 
@@ -223,7 +223,7 @@ def test_patience_is_a_small_part_of_the_time_that_the_last_frame_took(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock, asked = Clock(), []
-    monkeypatch.setattr("edge.turns.time", clock)
+    monkeypatch.setattr("edgeloop.edge.turns.time", clock)
     monkeypatch.setattr(LiveSource, "take", lambda _, patience_s: asked.append(patience_s) or FRAME)
     with (
         LiveSource("camera", (image for image in ()), fps=None) as camera,

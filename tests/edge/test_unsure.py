@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.doubt import doubt, misses
-from edge.frame import Frame
-from edge.frames import FrameWriter, read_frames
-from edge.pipeline import Result, Timings
-from edge.sinks.unsure import UnsureFrames
-from edge.sources import Source, open_source
-from models.detections import Detections
+from edgeloop.edge.doubt import doubt, misses
+from edgeloop.edge.frame import Frame
+from edgeloop.edge.frames import FrameWriter, read_frames
+from edgeloop.edge.pipeline import Result, Timings
+from edgeloop.edge.sinks.unsure import UnsureFrames
+from edgeloop.edge.sources import Source, open_source
+from edgeloop.models.detections import Detections
 from tests.blocks import draw_block
 from tests.calls import edgeloop
 

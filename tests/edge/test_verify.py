@@ -13,12 +13,12 @@ import pytest
 from click.testing import CliRunner, Result
 from onnx import numpy_helper
 
-from edge.commands.inspect import inspect
-from edge.commands.run import run
-from edge.commands.verify import verify
-from models.bundle import BUNDLE_KEY
-from models.errors import EdgeloopError, ModelError, NoInputError
-from models.onnx_bytes import SEAL_KEY, seal
+from edgeloop.edge.commands.inspect import inspect
+from edgeloop.edge.commands.run import run
+from edgeloop.edge.commands.verify import verify
+from edgeloop.models.bundle import BUNDLE_KEY
+from edgeloop.models.errors import EdgeloopError, ModelError, NoInputError
+from edgeloop.models.onnx_bytes import SEAL_KEY, seal
 from tests.dense import write_bundle
 
 VERBS = pytest.mark.parametrize("verb", ["verify", "inspect", "run"])

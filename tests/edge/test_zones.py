@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.annotate import annotate
-from edge.zones import Event, ZoneCounter, ZoneFile, ZoneTotals, read_zones
-from edge.zones.count import FORGET_S
-from edge.zones.draw import INK
-from models.detections import Detections
-from models.errors import DataError, EdgeloopError, NoInputError
+from edgeloop.edge.annotate import annotate
+from edgeloop.edge.zones import Event, ZoneCounter, ZoneFile, ZoneTotals, read_zones
+from edgeloop.edge.zones.count import FORGET_S
+from edgeloop.edge.zones.draw import INK
+from edgeloop.models.detections import Detections
+from edgeloop.models.errors import DataError, EdgeloopError, NoInputError
 
 NAMES = ("car", "tram")
 SQUARE = [[100, 100], [200, 100], [200, 200], [100, 200]]

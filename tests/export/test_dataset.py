@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export.dataset import open_dataset
-from models.errors import DataError, NoInputError
+from edgeloop.export.dataset import open_dataset
+from edgeloop.models.errors import DataError, NoInputError
 
 
 def test_reads_images_boxes_and_names(dataset: Path) -> None:

@@ -8,10 +8,10 @@ from safetensors.torch import save_file
 from torch import nn
 from ultralytics.utils import ROOT
 
-from export.detectors import Activation, build_detector, load_detector
-from export.detectors.backbone import _edgeloop_lite0
-from export.weights import load_start_weights, read_state, start_state, write_state
-from models.errors import EdgeloopError, ModelError, NoInputError, UsageError
+from edgeloop.export.detectors import Activation, build_detector, load_detector
+from edgeloop.export.detectors.backbone import _edgeloop_lite0
+from edgeloop.export.weights import load_start_weights, read_state, start_state, write_state
+from edgeloop.models.errors import EdgeloopError, ModelError, NoInputError, UsageError
 
 NAMES = ("bolt", "bracket", "gear")
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from edge.evaluate import ClassScore, Scores
-from export.gate import Candidate, fastest, refusals
-from export.measure import Measurement, Reference
-from export.options import ExportOptions
-from export.parity import BundlePrecision, Parity
+from edgeloop.edge.evaluate import ClassScore, Scores
+from edgeloop.export.gate import Candidate, fastest, refusals
+from edgeloop.export.measure import Measurement, Reference
+from edgeloop.export.options import ExportOptions
+from edgeloop.export.parity import BundlePrecision, Parity
 
 TORCH = {"disk": 0.8, "bar": 0.6}
 

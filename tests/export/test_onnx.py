@@ -13,15 +13,15 @@ import pytest
 import torch
 from ultralytics import YOLO
 
-from edge.detector import Detector
-from edge.verify import verify
-from export.detectors import Activation, build_detector
-from export.graph import model_spec, prepare_model, save_graph, to_onnx
-from export.onnx import ExportReport, export
-from export.options import ExportOptions
-from models.bundle import read_document
-from models.errors import DataError, ModelError, NoInputError, UsageError
-from models.golden import golden_image
+from edgeloop.edge.detector import Detector
+from edgeloop.edge.verify import verify
+from edgeloop.export.detectors import Activation, build_detector
+from edgeloop.export.graph import model_spec, prepare_model, save_graph, to_onnx
+from edgeloop.export.onnx import ExportReport, export
+from edgeloop.export.options import ExportOptions
+from edgeloop.models.bundle import read_document
+from edgeloop.models.errors import DataError, ModelError, NoInputError, UsageError
+from edgeloop.models.golden import golden_image
 
 
 def test_onnxruntime_repeats_torch(report: ExportReport) -> None:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from export.parity import Parity, compare, merge
-from models.detections import Detections
+from edgeloop.export.parity import Parity, compare, merge
+from edgeloop.models.detections import Detections
 
 BOX = (10.0, 10.0, 50.0, 50.0)
 OTHER = (60.0, 10.0, 90.0, 50.0)

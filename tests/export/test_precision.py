@@ -12,19 +12,19 @@ import onnx
 import pytest
 from click.testing import CliRunner
 
-from edge.detector import Detector
-from edge.session import Session
-from export import search
-from export.calibrate import training_frames
-from export.candidates import Bundle, make_bundles
-from export.commands import export as export_command
-from export.dataset import open_dataset
-from export.graph import save_graph, with_image_input
-from export.onnx import ExportReport, export
-from export.options import ExportOptions
-from models.bundle import read_document
-from models.errors import DataError, ModelError
-from models.letterbox import Letterbox
+from edgeloop.edge.detector import Detector
+from edgeloop.edge.session import Session
+from edgeloop.export import search
+from edgeloop.export.calibrate import training_frames
+from edgeloop.export.candidates import Bundle, make_bundles
+from edgeloop.export.commands import export as export_command
+from edgeloop.export.dataset import open_dataset
+from edgeloop.export.graph import save_graph, with_image_input
+from edgeloop.export.onnx import ExportReport, export
+from edgeloop.export.options import ExportOptions
+from edgeloop.models.bundle import read_document
+from edgeloop.models.errors import DataError, ModelError
+from edgeloop.models.letterbox import Letterbox
 
 # Eight frames with two objects each: one box is much of them.
 LENIENT = ExportOptions(tolerance_map=0.1, tolerance_boxes=0.2)
@@ -55,7 +55,7 @@ def auto(
 
     out = tmp_path_factory.mktemp("auto") / "parts.onnx"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("export.onnx.make_bundles", noting)
+        patch.setattr("edgeloop.export.onnx.make_bundles", noting)
         return export(run, dataset, out, replace(LENIENT, precision="auto"))
 
 

@@ -12,17 +12,17 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edge.detector import Detector
-from edge.session import Session
-from export import graph as export_graph
-from export.calibrate import calibrate
-from export.channels_last import channels_last
-from export.detectors import build_detector
-from export.graph import model_spec, prepare_model, save_graph, to_onnx
-from export.options import ExportOptions
-from export.quantize import to_int8
-from export.split import split_convolutions
-from export.stages import decoding_nodes
+from edgeloop.edge.detector import Detector
+from edgeloop.edge.session import Session
+from edgeloop.export import graph as export_graph
+from edgeloop.export.calibrate import calibrate
+from edgeloop.export.channels_last import channels_last
+from edgeloop.export.detectors import build_detector
+from edgeloop.export.graph import model_spec, prepare_model, save_graph, to_onnx
+from edgeloop.export.options import ExportOptions
+from edgeloop.export.quantize import to_int8
+from edgeloop.export.split import split_convolutions
+from edgeloop.export.stages import decoding_nodes
 
 SIDE = 64
 

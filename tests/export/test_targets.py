@@ -11,12 +11,12 @@ import numpy as np
 import onnx
 import pytest
 
-from edge.detector import Detector
-from edge.verify import verify
-from export.detectors import build_detector
-from export.options import ExportOptions
-from export.targets import TARGETS, next_step, options_for, warn_about_activation
-from models.errors import UsageError
+from edgeloop.edge.detector import Detector
+from edgeloop.edge.verify import verify
+from edgeloop.export.detectors import build_detector
+from edgeloop.export.options import ExportOptions
+from edgeloop.export.targets import TARGETS, next_step, options_for, warn_about_activation
+from edgeloop.models.errors import UsageError
 from tests.calls import Outcome
 from tests.marks import needs_openvino
 
@@ -48,7 +48,7 @@ def test_the_documentation_says_the_same(name: str) -> None:
 
 
 def test_the_readme_and_the_help_list_them() -> None:
-    from export.commands import export
+    from edgeloop.export.commands import export
 
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     (option,) = [option for option in export.params if option.name == "target"]

@@ -10,11 +10,11 @@ import pytest
 import torch
 from ultralytics import YOLO
 
-from export.dataset import open_dataset
-from export.detectors import load_detector
-from export.record import RunRecord, read_record
-from export.train import TrainOptions, train
-from models.errors import DataError, NoInputError, UsageError
+from edgeloop.export.dataset import open_dataset
+from edgeloop.export.detectors import load_detector
+from edgeloop.export.record import RunRecord, read_record
+from edgeloop.export.train import TrainOptions, train
+from edgeloop.models.errors import DataError, NoInputError, UsageError
 
 
 def test_learns_the_dataset(record: RunRecord, dataset: Path, options: TrainOptions) -> None:
@@ -41,7 +41,7 @@ def test_leaves_the_dataset_as_it_was(run: Path, dataset: Path) -> None:
 
 
 def test_the_backbone_stays_still(run: Path) -> None:
-    from export.detectors import build_detector
+    from edgeloop.export.detectors import build_detector
 
     start = build_detector("edgeloop-lite0", None, ("disk", "bar"), seed=3).half().state_dict()
     trained = load_detector(run / "best.pt").half().state_dict()

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from labeling.audit.sample import Sample, draw_sample
+from edgeloop.labeling.audit.sample import Sample, draw_sample
 
 WIDTH, HEIGHT = 160, 120
 PER_FRAME = 5

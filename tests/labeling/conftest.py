@@ -9,9 +9,9 @@ import cv2
 import pytest
 import torch
 
-from edge.synth import open_scene
-from labeling.job import label_frames
-from labeling.plan import LabelPlan
+from edgeloop.edge.synth import open_scene
+from edgeloop.labeling.job import label_frames
+from edgeloop.labeling.plan import LabelPlan
 from tests.labeling.footage import BROKEN, DRAWN, INDICES, Footage, Labelled, scene_coco, silent
 
 
@@ -21,7 +21,7 @@ def in_little_time() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("labeling.prompts.similar.TRAINING_STEPS", 450)
+        patched.setattr("edgeloop.labeling.prompts.similar.TRAINING_STEPS", 450)
         yield
     torch.set_num_threads(threads)
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from edge.opencv import read_image
-from edge.synth import Scene
-from labeling.job import LabelReport, label_frames
-from labeling.plan import LabelPlan
-from models.boxes import xyxy_to_xywh
+from edgeloop.edge.opencv import read_image
+from edgeloop.edge.synth import Scene
+from edgeloop.labeling.job import LabelReport, label_frames
+from edgeloop.labeling.plan import LabelPlan
+from edgeloop.models.boxes import xyxy_to_xywh
 
 INDICES = range(0, 24 * 60, 60)
 DRAWN = range(0, 10 * 60, 120)
@@ -76,6 +76,6 @@ def break_off(plan: LabelPlan, monkeypatch: pytest.MonkeyPatch, *, after: int) -
         return read_image(path)
 
     with monkeypatch.context() as interrupted:
-        interrupted.setattr("labeling.job.read_image", read_or_stop)
+        interrupted.setattr("edgeloop.labeling.job.read_image", read_or_stop)
         with pytest.raises(KeyboardInterrupt):
             label_frames(plan, silent)

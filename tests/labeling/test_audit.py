@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from labeling.audit.answers import Answers, open_answers
-from labeling.audit.command import audit
-from labeling.audit.estimate import estimate
-from models.errors import DataError, NoInputError
+from edgeloop.labeling.audit.answers import Answers, open_answers
+from edgeloop.labeling.audit.command import audit
+from edgeloop.labeling.audit.estimate import estimate
+from edgeloop.models.errors import DataError, NoInputError
 from tests.labeling.audits import PER_FRAME, drawn, write_audited
 
 MISSED = ((5.0, 5.0),)
@@ -79,8 +79,8 @@ def test_answers_are_kept_changed_and_taken_up_again(dataset: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from labeling.audit.answers import open_answers
-from labeling.audit.sample import draw_sample
+from edgeloop.labeling.audit.answers import open_answers
+from edgeloop.labeling.audit.sample import draw_sample
 sample = draw_sample(Path(sys.argv[1]), boxes=20, frames=10, seed=0)
 with open_answers(sample) as book:
     for index in range(7):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.labeling.audits import write_audited
 
-COMMAND = "from labeling.audit.command import audit; audit()"
+COMMAND = "from edgeloop.labeling.audit.command import audit; audit()"
 
 
 @contextmanager

@@ -13,12 +13,12 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.opencv import read_image
-from labeling.audit.answers import AnswerBook, open_answers
-from labeling.audit.page import Page
-from labeling.audit.pictures import picture_of_box, picture_of_frame
-from labeling.audit.sheet import BOX, draw_sheet, write_sheet
-from models.errors import DataError, UnavailableError
+from edgeloop.edge.opencv import read_image
+from edgeloop.labeling.audit.answers import AnswerBook, open_answers
+from edgeloop.labeling.audit.page import Page
+from edgeloop.labeling.audit.pictures import picture_of_box, picture_of_frame
+from edgeloop.labeling.audit.sheet import BOX, draw_sheet, write_sheet
+from edgeloop.models.errors import DataError, UnavailableError
 from tests.labeling.audits import drawn, write_audited
 
 

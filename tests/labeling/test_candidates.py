@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge.synth import open_scene
-from labeling.candidates import Candidate, find_candidates
-from labeling.cleaning import without_repeats
-from labeling.prompts import GridPrompter, Prompts
-from labeling.sam import Segmenter, load
-from labeling.silhouettes import Silhouette
-from models.boxes import iou_matrix
+from edgeloop.edge.synth import open_scene
+from edgeloop.labeling.candidates import Candidate, find_candidates
+from edgeloop.labeling.cleaning import without_repeats
+from edgeloop.labeling.prompts import GridPrompter, Prompts
+from edgeloop.labeling.sam import Segmenter, load
+from edgeloop.labeling.silhouettes import Silhouette
+from edgeloop.models.boxes import iou_matrix
 
 DISC = np.array([60, 40, 140, 120], np.float32)
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from labeling.ledger import Label
-from labeling.prompts import CarriedPrompter, check_prompters
-from models.errors import UsageError
+from edgeloop.labeling.ledger import Label
+from edgeloop.labeling.prompts import CarriedPrompter, check_prompters
+from edgeloop.models.errors import UsageError
 
 WIDTH, HEIGHT, SIDE = 480, 320, 60
 

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from labeling.candidates import Candidate
-from labeling.clip import Clip, TextClasses, load_clip
-from labeling.silhouettes import Silhouette
-from models.errors import ModelError, NoInputError, UnavailableError, UsageError
+from edgeloop.labeling.candidates import Candidate
+from edgeloop.labeling.clip import Clip, TextClasses, load_clip
+from edgeloop.labeling.silhouettes import Silhouette
+from edgeloop.models.errors import ModelError, NoInputError, UnavailableError, UsageError
 from tests.calls import Outcome
 
 WIDTH = 16

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge.frame import Frame
-from edge.frames import read_frames
-from edge.sources import Source
-from labeling.collect import CollectPlan, FrameSelector, Verdict, collect_frames
-from models.errors import DataError, NoInputError
+from edgeloop.edge.frame import Frame
+from edgeloop.edge.frames import read_frames
+from edgeloop.edge.sources import Source
+from edgeloop.labeling.collect import CollectPlan, FrameSelector, Verdict, collect_frames
+from edgeloop.models.errors import DataError, NoInputError
 from tests.calls import Outcome
 
 Image = NDArray[np.uint8]

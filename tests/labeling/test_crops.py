@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from labeling.crops import holds_crops, read_crops
-from models.boxes import iou_matrix
-from models.errors import DataError
+from edgeloop.labeling.crops import holds_crops, read_crops
+from edgeloop.models.boxes import iou_matrix
+from edgeloop.models.errors import DataError
 from tests.calls import Outcome
 
 SIZE = 480, 240

@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.frames import FrameEntry
-from labeling.dataset import LabelledFrame, write_dataset
-from labeling.ledger import FrameResult, Label
-from labeling.long_json import long_json
-from labeling.split import Split
+from edgeloop.edge.frames import FrameEntry
+from edgeloop.labeling.dataset import LabelledFrame, write_dataset
+from edgeloop.labeling.ledger import FrameResult, Label
+from edgeloop.labeling.long_json import long_json
+from edgeloop.labeling.split import Split
 
 LABELS_PER_FRAME = 12
 

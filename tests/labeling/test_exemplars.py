@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
-from labeling.exemplars import read_exemplars
-from models.errors import DataError, NoInputError
+from edgeloop.labeling.exemplars import read_exemplars
+from edgeloop.models.errors import DataError, NoInputError
 
 Edit = Callable[[dict[str, Any]], object]
 
@@ -67,7 +67,7 @@ def test_class_without_a_box_is_no_class(
     tmp_path: Path, frames: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = written(tmp_path, lambda coco: coco["annotations"].pop())
-    with caplog.at_level(logging.WARNING, logger="labeling"):
+    with caplog.at_level(logging.WARNING, logger="edgeloop.labeling"):
         assert read_exemplars(path, frames).names == ("gear",)
     assert "no box of bolt" in caplog.text
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from labeling.candidates import Candidate
-from labeling.exemplars import ExemplarFrame
-from labeling.fitting import fit, learn_fitters
-from models.boxes import iou_matrix
+from edgeloop.labeling.candidates import Candidate
+from edgeloop.labeling.exemplars import ExemplarFrame
+from edgeloop.labeling.fitting import fit, learn_fitters
+from edgeloop.models.boxes import iou_matrix
 
 SIZE = 240, 320  # height and width
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from labeling.candidates import Candidate
-from labeling.judge import Judge, learn_judge
-from labeling.outlined import OutlinedFrame
-from labeling.rehearsal import Rehearsal
+from edgeloop.labeling.candidates import Candidate
+from edgeloop.labeling.judge import Judge, learn_judge
+from edgeloop.labeling.outlined import OutlinedFrame
+from edgeloop.labeling.rehearsal import Rehearsal
 
 
 def candidate(

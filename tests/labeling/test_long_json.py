@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from labeling import long_json
-from labeling.long_json import read_entries
+from edgeloop.labeling import long_json
+from edgeloop.labeling.long_json import read_entries
 
 DOCUMENT = {
     "info": {"digest": "x", "nested": [[1, 2], {"a": "]}"}]},

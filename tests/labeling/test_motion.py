@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from labeling.background import Background, learn_background
-from labeling.job import label_frames
-from labeling.plan import LabelPlan
-from labeling.prompts import MotionPrompter
-from models.boxes import iou_matrix
-from models.errors import DataError, NoInputError
+from edgeloop.labeling.background import Background, learn_background
+from edgeloop.labeling.job import label_frames
+from edgeloop.labeling.plan import LabelPlan
+from edgeloop.labeling.prompts import MotionPrompter
+from edgeloop.models.boxes import iou_matrix
+from edgeloop.models.errors import DataError, NoInputError
 from tests.calls import Outcome
 from tests.labeling.footage import break_off, silent
 

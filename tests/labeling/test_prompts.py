@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from labeling.exemplars import Exemplars, read_exemplars
-from labeling.outlined import OutlinedFrame
-from labeling.prompts import GridPrompter, SimilarPrompter, check_prompters
-from labeling.rehearsal import outlined
-from labeling.sam import load
-from models.boxes import iou_matrix
-from models.errors import UsageError
+from edgeloop.labeling.exemplars import Exemplars, read_exemplars
+from edgeloop.labeling.outlined import OutlinedFrame
+from edgeloop.labeling.prompts import GridPrompter, SimilarPrompter, check_prompters
+from edgeloop.labeling.rehearsal import outlined
+from edgeloop.labeling.sam import load
+from edgeloop.models.boxes import iou_matrix
+from edgeloop.models.errors import UsageError
 from tests.labeling.footage import Footage
 
 
@@ -65,10 +65,10 @@ def test_rehearsal_leaves_the_frame_out(frames: list[OutlinedFrame], similar: Si
 def test_the_same_seed_gives_the_same_prompts(
     frames: list[OutlinedFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("labeling.prompts.similar.TRAINING_STEPS", 36)
-    monkeypatch.setattr("labeling.prompts.lessons._VIEWS", 2)
+    monkeypatch.setattr("edgeloop.labeling.prompts.similar.TRAINING_STEPS", 36)
+    monkeypatch.setattr("edgeloop.labeling.prompts.lessons._VIEWS", 2)
     image = frames[0].image
-    monkeypatch.setattr("labeling.prompts.similar._LEAST_PROBABILITY", 0.0)
+    monkeypatch.setattr("edgeloop.labeling.prompts.similar._LEAST_PROBABILITY", 0.0)
     (one,), (other,) = (SimilarPrompter.fit(frames, 3, seed=4).propose(image) for _ in range(2))
     assert len(one) > 0
     np.testing.assert_array_equal(one.coords, other.coords)

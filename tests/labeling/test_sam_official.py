@@ -20,9 +20,9 @@ import pytest
 import torch
 from segment_anything import sam_model_registry
 
-from labeling.sam import official
-from labeling.sam.official import OFFICIAL, Checkpoint, fetch, load_checkpoint
-from models.errors import ModelError, NoInputError, UnavailableError
+from edgeloop.labeling.sam import official
+from edgeloop.labeling.sam.official import OFFICIAL, Checkpoint, fetch, load_checkpoint
+from edgeloop.models.errors import ModelError, NoInputError, UnavailableError
 
 CONTENT = bytes(range(256)) * 5000
 CHECKPOINT = Checkpoint("sam_test.pth", hashlib.md5(CONTENT).hexdigest(), len(CONTENT))
@@ -164,7 +164,7 @@ def test_label_keeps_offline(server: Server, tmp_path: Path) -> None:
         "--offline",
     ]
     result = subprocess.run(
-        [sys.executable, "-m", "edge", *command], capture_output=True, text=True, check=False
+        [sys.executable, "-P", "-m", "edgeloop", *command], capture_output=True, text=True, check=False
     )
     assert result.returncode == UnavailableError.exit_code
     assert "--offline" in result.stderr

@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from edge.synth import open_scene
-from labeling.sam import Segmenter, load
-from models.registry import weights_path
+from edgeloop.edge.synth import open_scene
+from edgeloop.labeling.sam import Segmenter, load
+from edgeloop.models.registry import weights_path
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_no_prompts_no_masks(nano: Segmenter) -> None:
 
 def test_it_needs_no_torch() -> None:
     code = (
-        "import sys, numpy as np\nfrom labeling.sam import load\n"
+        "import sys, numpy as np\nfrom edgeloop.labeling.sam import load\n"
         "load('nano').set_image(np.zeros((64, 64, 3), np.uint8))\n"
         "assert not {'torch', 'segment_anything'} & set(sys.modules)\n"
     )

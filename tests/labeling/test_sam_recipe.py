@@ -16,19 +16,19 @@ from pycocotools import mask as rle
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader
 
-from labeling.sam import load
-from labeling.sam.evaluate import evaluate_segmenter
-from labeling.sam.instances import read_folder
-from labeling.sam.nano import EMBED_DIM, build_nano
-from labeling.sam.onnx import OnnxNano
-from labeling.sam.recipe import __main__ as recipe
-from labeling.sam.recipe.__main__ import Stage, Trainer, main
-from labeling.sam.recipe.cutouts import write_cutouts
-from labeling.sam.recipe.data import PromptedCrops, collate
-from labeling.sam.recipe.loss import prompt_loss
-from labeling.sam.recipe.ship import write_onnx
-from labeling.sam.weights import load_nano
-from models.errors import DataError, ModelError, NoInputError, UsageError
+from edgeloop.labeling.sam import load
+from edgeloop.labeling.sam.evaluate import evaluate_segmenter
+from edgeloop.labeling.sam.instances import read_folder
+from edgeloop.labeling.sam.nano import EMBED_DIM, build_nano
+from edgeloop.labeling.sam.onnx import OnnxNano
+from edgeloop.labeling.sam.recipe import __main__ as recipe
+from edgeloop.labeling.sam.recipe.__main__ import Stage, Trainer, main
+from edgeloop.labeling.sam.recipe.cutouts import write_cutouts
+from edgeloop.labeling.sam.recipe.data import PromptedCrops, collate
+from edgeloop.labeling.sam.recipe.loss import prompt_loss
+from edgeloop.labeling.sam.recipe.ship import write_onnx
+from edgeloop.labeling.sam.weights import load_nano
+from edgeloop.models.errors import DataError, ModelError, NoInputError, UsageError
 
 
 @pytest.fixture(scope="module")

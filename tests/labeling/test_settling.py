@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from edge.frames import FrameEntry
-from labeling.ledger import FrameResult, Label
-from labeling.persistence import Persistence
-from labeling.settling import learn_persistence, settle
+from edgeloop.edge.frames import FrameEntry
+from edgeloop.labeling.ledger import FrameResult, Label
+from edgeloop.labeling.persistence import Persistence
+from edgeloop.labeling.settling import learn_persistence, settle
 
 CONFIDENCE = 0.4
 Box = tuple[float, float, float, float]

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from labeling.commands import stats
-from labeling.stats import read_stats
-from models.errors import DataError, NoInputError
+from edgeloop.labeling.commands import stats
+from edgeloop.labeling.stats import read_stats
+from edgeloop.models.errors import DataError, NoInputError
 
 
 def picture(seed: int) -> np.ndarray:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from labeling.ledger import Label
-from labeling.steadying import steady_box
-from labeling.tracks import Sighting, Track
+from edgeloop.labeling.ledger import Label
+from edgeloop.labeling.steadying import steady_box
+from edgeloop.labeling.tracks import Sighting, Track
 
 SIZE = (640, 480)
 Box = tuple[float, float, float, float]

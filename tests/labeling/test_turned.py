@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from labeling.outlined import OutlinedFrame
-from labeling.prompts import SimilarPrompter
-from labeling.prompts.head import CentreHead
-from labeling.prompts.learning import train_heads
-from labeling.prompts.lessons import Lesson, View, turned
-from models.boxes import iou_matrix
+from edgeloop.labeling.outlined import OutlinedFrame
+from edgeloop.labeling.prompts import SimilarPrompter
+from edgeloop.labeling.prompts.head import CentreHead
+from edgeloop.labeling.prompts.learning import train_heads
+from edgeloop.labeling.prompts.lessons import Lesson, View, turned
+from edgeloop.models.boxes import iou_matrix
 
 WIDTH, HEIGHT, SIDE = 320, 256, 48
 ARROW = np.array([[0.5, 0.0], [1.0, 0.6], [0.65, 0.6], [0.65, 1.0], [0.35, 1.0], [0.35, 0.6], [0.0, 0.6]])
@@ -89,10 +89,10 @@ def test_turned_views_are_learnt_from_where_that_pays(
         return train_heads(own, *arguments, **named)
 
     losses = iter(tried)
-    monkeypatch.setattr("labeling.prompts.lessons._VIEWS", 2)
-    monkeypatch.setattr("labeling.prompts.similar.TRAINING_STEPS", 36)
-    monkeypatch.setattr("labeling.prompts.similar.train_heads", counted)
-    monkeypatch.setattr("labeling.prompts.similar.unseen_loss", lambda *arguments: next(losses))
+    monkeypatch.setattr("edgeloop.labeling.prompts.lessons._VIEWS", 2)
+    monkeypatch.setattr("edgeloop.labeling.prompts.similar.TRAINING_STEPS", 36)
+    monkeypatch.setattr("edgeloop.labeling.prompts.similar.train_heads", counted)
+    monkeypatch.setattr("edgeloop.labeling.prompts.similar.unseen_loss", lambda *arguments: next(losses))
     prompter = learn([scene(seed, [0, 0]) for seed in range(frames)])
     assert taught == lessons
     assert prompter.any_way == (lessons[-1] == 16)

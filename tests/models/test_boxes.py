@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.boxes import (
+from edgeloop.models.boxes import (
     clip_boxes,
     cxcywh_to_xyxy,
     iou_matrix,

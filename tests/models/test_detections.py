@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from models import Detections
+from edgeloop.models import Detections
 
 
 def three(tracked: bool = False) -> Detections:

@@ -4,9 +4,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.errors import ModelError
-from models.golden import TOLERANCES, Difference, array_digest, compare_golden, golden_image, golden_record
-from models.heads import Head
+from edgeloop.models.errors import ModelError
+from edgeloop.models.golden import (
+    TOLERANCES,
+    Difference,
+    array_digest,
+    compare_golden,
+    golden_image,
+    golden_record,
+)
+from edgeloop.models.heads import Head
 
 IMAGE = golden_image((64, 48))
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import DataError, ModelError, NoInputError
-from models.literals import MAX_CLASSES, parse_literal, parse_names, read_names, shorten
+from edgeloop.models.errors import DataError, ModelError, NoInputError
+from edgeloop.models.literals import MAX_CLASSES, parse_literal, parse_names, read_names, shorten
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-import models
+from edgeloop import models
 
 
 def test_the_public_surface() -> None:
@@ -19,5 +19,5 @@ def test_other_names_are_not_there() -> None:
 
 
 def test_errors_come_without_the_rest() -> None:
-    code = "import sys, models.errors; sys.exit(bool({'cv2', 'numpy', 'pydantic'} & sys.modules.keys()))"
+    code = "import sys, edgeloop.models.errors; sys.exit(bool({'cv2', 'numpy', 'pydantic'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from models import registry
-from models.errors import ModelError, UsageError
-from models.registry import WEIGHTS, Weights, weights_path
+from edgeloop.models import registry
+from edgeloop.models.errors import ModelError, UsageError
+from edgeloop.models.registry import WEIGHTS, Weights, weights_path
 
 
 @pytest.mark.parametrize("name", sorted(WEIGHTS))

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from models import ModelSpec, SpecOverrides
-from models.bundle import BUNDLE_KEY, Golden, Measured, Record, read_document
-from models.errors import ModelError
-from models.heads import HEADS
-from models.tensor_info import TensorInfo
+from edgeloop.models import ModelSpec, SpecOverrides
+from edgeloop.models.bundle import BUNDLE_KEY, Golden, Measured, Record, read_document
+from edgeloop.models.errors import ModelError
+from edgeloop.models.heads import HEADS
+from edgeloop.models.tensor_info import TensorInfo
 
 Shape = tuple[int | None, ...]
 

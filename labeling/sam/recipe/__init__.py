@@ -1,1 +1,1 @@
-"""The recipe that trains `nano`: `python -m labeling.sam.recipe --help`."""
+"""The recipe that trains `nano`: `python -m edgeloop.labeling.sam.recipe --help`."""

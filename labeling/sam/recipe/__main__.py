@@ -4,7 +4,7 @@ Crops grow with the time spent, from 256 px, which is quick, towards the 512 px 
 was learnt over few cells is thin over many. The deep half of the backbone joins once the head has settled; at
 the end the head stands still, and what appraises its masks goes on learning.
 
-    python -m labeling.sam.recipe --data coco=3 --data people --hours 1.5 -o OUT --check coco_val
+    python -m edgeloop.labeling.sam.recipe --data coco=3 --data people --hours 1.5 -o OUT --check coco_val
 
 OUT/state.pt goes on training; OUT/nano.safetensors holds the averaged weights in fp16, ready to ship;
 OUT/metrics.json says what was seen, how long it took, and how good the result is on `--check`.
@@ -25,7 +25,7 @@ from segment_anything.modeling import Sam
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from models.errors import DataError, EdgeloopError
+from edgeloop.models.errors import DataError, EdgeloopError
 
 from ..evaluate import evaluate_segmenter
 from ..instances import Folder, read_folder

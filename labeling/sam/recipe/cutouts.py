@@ -1,6 +1,6 @@
 """Pictures with a transparent ground, turned into a COCO folder of objects that training pastes.
 
-python -m labeling.sam.recipe.cutouts PICTURES -o OUT
+python -m edgeloop.labeling.sam.recipe.cutouts PICTURES -o OUT
 
 Any PNG or WebP with an alpha channel will do: renderings, clip art, product pictures. Each becomes one image
 and one instance, where it is opaque.
@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from pycocotools import mask as rle
 
-from models.errors import DataError, EdgeloopError, NoInputError
+from edgeloop.models.errors import DataError, EdgeloopError, NoInputError
 
 __all__ = ["write_cutouts"]
 

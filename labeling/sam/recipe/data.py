@@ -13,7 +13,7 @@ import torch
 from pycocotools import mask as rle
 from torch.utils.data import IterableDataset
 
-from edge.opencv import require_image
+from edgeloop.edge.opencv import require_image
 
 from ..instances import Folder
 from ..nano import IMAGE_SIZE, STRIDE

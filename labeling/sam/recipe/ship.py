@@ -1,6 +1,6 @@
 """From trained weights to the ONNX files that labelling runs on: nano's pair, and the frozen backbone.
 
-    python -m labeling.sam.recipe.ship nano.safetensors -o models/weights
+    python -m edgeloop.labeling.sam.recipe.ship nano.safetensors -o models/weights
 
 It copies the weights there and prints what models/registry.py has to say of all four files.
 
@@ -26,7 +26,7 @@ import torch
 from onnx import NodeProto, StringStringEntryProto, TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from models.errors import ModelError
+from edgeloop.models.errors import ModelError
 
 from ..backbone import LITE0, LitePyramid
 from ..nano import STRIDE, Nano, draw_prompts
