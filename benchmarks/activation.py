@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 from ultralytics.nn.modules import Detect
 
-from edgeloop.edge.session import Session
-from edgeloop.export.detectors import Activation, build_detector
+from edgeloop.edge.runtime.session import Session
+from edgeloop.export.train.detectors import Activation, build_detector
 
 ACTIVATIONS: tuple[Activation, ...] = ("silu", "relu")
 

@@ -27,11 +27,11 @@ import torch
 from activation import write_model
 from numpy.typing import NDArray
 
-from edgeloop.edge.demo.verbs import call_verb
-from edgeloop.edge.session import Session, physical_cores
-from edgeloop.edge.table import table
-from edgeloop.export.onnx import export
-from edgeloop.export.options import ExportOptions, Precision
+from edgeloop.edge.cli.table import table
+from edgeloop.edge.demo.call_verb import call_verb
+from edgeloop.edge.runtime.session import Session, physical_cores
+from edgeloop.export.export_options import ExportOptions, Precision
+from edgeloop.export.exporter import export
 
 DETECTORS: Mapping[str, tuple[object, ...]] = {
     "edgeloop-lite0": ("--time-limit", 110),

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from segment_anything import SamAutomaticMaskGenerator
 
-from edgeloop.edge.opencv import require_image
-from edgeloop.labeling.sam.weights import load_nano
-from edgeloop.models.registry import weights_path
+from edgeloop.edge.host.opencv import require_image
+from edgeloop.labeling.sam.nano_weights import load_nano
+from edgeloop.models.weights.registry import weights_path
 from scoring import Coco
 
 EVERYTHING = {"everything-16": 16, "everything-32": 32}

@@ -27,13 +27,13 @@ from pathlib import Path
 
 import cv2
 
-from edgeloop.edge.demo.truth import SceneTruth, write_exemplars
-from edgeloop.edge.demo.verbs import call_verb
-from edgeloop.edge.evaluate import precision_recall
-from edgeloop.edge.progress import progress_bar
+from edgeloop.edge.cli.progress import progress_bar
+from edgeloop.edge.demo.call_verb import call_verb
+from edgeloop.edge.demo.scene_truth import SceneTruth, write_exemplars
+from edgeloop.edge.scoring.coco import precision_recall
 from edgeloop.edge.synth import open_scene
+from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.job import label_frames
-from edgeloop.labeling.plan import LabelPlan
 from everything import EVERYTHING, OBJECT, segment_everything, without_classes
 from scoring import Coco, class_names, groups_of, labels_of, number_of, part, print_scores, scores
 from street_truth import (

@@ -19,8 +19,8 @@ from segment_anything import SamAutomaticMaskGenerator
 
 from edgeloop.edge.synth import open_scene
 from edgeloop.labeling.sam import load
-from edgeloop.labeling.sam.weights import load_nano
-from edgeloop.models.registry import weights_path
+from edgeloop.labeling.sam.nano_weights import load_nano
+from edgeloop.models.weights.registry import weights_path
 
 # The generator's own thresholds (0.88, 0.95) are those of a ViT, and leave nothing of nano's masks here.
 EVERYTHING = {"points_per_side": 16, "pred_iou_thresh": 0.45, "stability_score_thresh": 0.5}

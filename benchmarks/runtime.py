@@ -32,14 +32,14 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from edgeloop.edge import pipeline
-from edgeloop.edge.bench import bench
-from edgeloop.edge.camera import Camera
-from edgeloop.edge.detector import Detector, Prepared
+from edgeloop.edge.bench.benchmark import bench
+from edgeloop.edge.cli.progress import progress_bar
 from edgeloop.edge.frame import Frame
-from edgeloop.edge.metrics import Meter
-from edgeloop.edge.opencv import open_writer
-from edgeloop.edge.progress import progress_bar
+from edgeloop.edge.host.opencv import open_writer
+from edgeloop.edge.loop import pipeline
+from edgeloop.edge.loop.meter import Meter
+from edgeloop.edge.loop.stream import Camera
+from edgeloop.edge.runtime.detector import Detector, Prepared
 from edgeloop.edge.sources import Source
 from edgeloop.edge.sources.live import LiveSource
 

@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgeloop.edge.evaluate import evaluate_boxes, precision_recall
-from edgeloop.edge.table import table
+from edgeloop.edge.cli.table import table
+from edgeloop.edge.scoring.coco import evaluate_boxes, precision_recall
 
 Coco = dict[str, Any]
 

@@ -21,13 +21,13 @@ from pathlib import Path
 import cv2
 import yaml
 
-from edgeloop.edge.progress import progress
+from edgeloop.edge.cli.progress import progress
+from edgeloop.edge.cli.table import table
 from edgeloop.edge.synth import open_scene
-from edgeloop.edge.table import table
-from edgeloop.export.dataset import open_dataset
-from edgeloop.export.detectors import Activation
-from edgeloop.export.record import RunRecord, read_record
-from edgeloop.export.train import TrainOptions, train
+from edgeloop.export.data.yolo_dataset import open_dataset
+from edgeloop.export.train.detectors import Activation
+from edgeloop.export.train.run_record import RunRecord, read_record
+from edgeloop.export.train.training import TrainOptions, train
 from edgeloop.models.errors import DataError
 
 STEP = 30  # frames: one a second

@@ -18,14 +18,14 @@ from pathlib import Path
 
 import cv2
 
-from edgeloop.edge.demo.verbs import call_verb
-from edgeloop.edge.detector import Detector
-from edgeloop.edge.evaluate import coco_results
-from edgeloop.edge.frames import FrameEntry, read_frames
-from edgeloop.edge.progress import progress
-from edgeloop.labeling.dataset import LabelledFrame, write_dataset
+from edgeloop.edge.cli.progress import progress
+from edgeloop.edge.demo.call_verb import call_verb
+from edgeloop.edge.frames.folder import FrameEntry, read_frames
+from edgeloop.edge.runtime.detector import Detector
+from edgeloop.edge.scoring.coco import coco_results
+from edgeloop.labeling.dataset.split import split_by_time
+from edgeloop.labeling.dataset.write import LabelledFrame, write_dataset
 from edgeloop.labeling.ledger import FrameResult, Label
-from edgeloop.labeling.split import split_by_time
 from scoring import Coco, class_names, groups_of, labels_of, number_of, part, print_scores, scores
 from street_truth import DRAWN, SCORED, UNSEEN_FROM, copy_frames, read_truth, write_exemplars
 

@@ -23,14 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 from trackers.eval import box_iou, compute_clear_metrics, compute_hota_metrics, compute_identity_metrics
 
-from edgeloop.edge.detector import Detector
-from edgeloop.edge.progress import progress
-from edgeloop.edge.table import table
-from edgeloop.edge.tracker import NO_ID, Method, Tracker
+from edgeloop.edge.cli.progress import progress
+from edgeloop.edge.cli.table import table
+from edgeloop.edge.runtime.detector import Detector
+from edgeloop.edge.tracking.tracker import NO_ID, Method, Tracker
 from edgeloop.models.boxes import xywh_to_xyxy
 from edgeloop.models.detections import Detections
-from edgeloop.models.facts import SpecOverrides
-from edgeloop.models.literals import read_names
+from edgeloop.models.facts.metadata_text import read_names
+from edgeloop.models.facts.overrides import SpecOverrides
 
 FPS = 30.0
 VEHICLES = frozenset({"car", "bus", "truck", "tram", "train"})

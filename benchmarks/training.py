@@ -15,11 +15,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from unittest.mock import patch
 
-from edgeloop.edge.table import table
-from edgeloop.export import train as training
-from edgeloop.export.dataset import open_dataset
-from edgeloop.export.record import RunRecord, read_record
-from edgeloop.export.train import TrainOptions, train
+from edgeloop.edge.cli.table import table
+from edgeloop.export.data.yolo_dataset import open_dataset
+from edgeloop.export.train import training
+from edgeloop.export.train.run_record import RunRecord, read_record
+from edgeloop.export.train.training import TrainOptions, train
 from edgeloop.models.errors import DataError
 
 

@@ -17,9 +17,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgeloop.edge.detector import Detector
     from edgeloop.edge.frame import Frame
-    from edgeloop.edge.pipeline import Result, Timings, results
+    from edgeloop.edge.loop.pipeline import Result, Timings, results
+    from edgeloop.edge.runtime.detector import Detector
     from edgeloop.edge.sources import Source, open_source
 
 if __name__ != "edgeloop.edge":
@@ -32,13 +32,13 @@ __all__ = ["Detector", "Frame", "Result", "Source", "Timings", "open_source", "r
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 _HOMES = {
-    "Detector": "edgeloop.edge.detector",
+    "Detector": "edgeloop.edge.runtime.detector",
     "Frame": "edgeloop.edge.frame",
-    "Result": "edgeloop.edge.pipeline",
+    "Result": "edgeloop.edge.loop.pipeline",
     "Source": "edgeloop.edge.sources",
-    "Timings": "edgeloop.edge.pipeline",
+    "Timings": "edgeloop.edge.loop.pipeline",
     "open_source": "edgeloop.edge.sources",
-    "results": "edgeloop.edge.pipeline",
+    "results": "edgeloop.edge.loop.pipeline",
 }
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from edgeloop.export.offline import stay_offline
+from edgeloop.export.train.offline import stay_offline
 
 if __name__ != "edgeloop.export":
     # pytest and `python -m` put the root of a checkout on sys.path: refuse to load every class twice.

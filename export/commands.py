@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from edgeloop.edge.commands.finite import FiniteRange
-from edgeloop.export.options import INPUTS, PRECISIONS, ExportOptions, Input, Precision
+from edgeloop.edge.cli.float_range import FiniteRange
+from edgeloop.export.export_options import INPUTS, PRECISIONS, ExportOptions, Input, Precision
 
 if TYPE_CHECKING:
-    from edgeloop.export.detectors import Activation
+    from edgeloop.export.train.detectors import Activation
 
 __all__ = ["export", "train"]
 
@@ -44,8 +44,8 @@ def train(
 
     RUN gets the detector (best.pt), how it was trained (run.json) and a picture of it (curves.png).
     """
-    from edgeloop.export.train import TrainOptions
-    from edgeloop.export.train import train as run_training
+    from edgeloop.export.train.training import TrainOptions
+    from edgeloop.export.train.training import train as run_training
 
     options = TrainOptions(
         model=model, weights=weights, activation=activation, epochs=epochs, time_limit_s=time_limit,
@@ -110,9 +110,9 @@ def export(
     --target sets what a runtime is known to need and says what to run next; an option that is given beside it
     wins where the target leaves a choice.
     """
-    from edgeloop.edge.table import table
-    from edgeloop.export.card import precision_rows
-    from edgeloop.export.onnx import export as run_export
+    from edgeloop.edge.cli.table import table
+    from edgeloop.export.exporter import export as run_export
+    from edgeloop.export.report.model_card import precision_rows
     from edgeloop.export.targets import options_for
 
     asked: dict[str, Any] = {

@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import nn
 
-from edgeloop.export.options import ExportOptions, Input, Precision
+from edgeloop.export.export_options import ExportOptions, Input, Precision
 from edgeloop.models.errors import UsageError
 
 __all__ = ["TARGETS", "Source", "Target", "next_step", "options_for", "warn_about_activation"]

@@ -1,7 +1,8 @@
 """Footage to dataset: frames worth labelling, SAM prompted from a few exemplars, classes, one dataset.
 
-From Python, start at `edgeloop.labeling.collect.collect_frames` and `edgeloop.labeling.job.label_frames`. Nothing is imported
-here, so that `edgeloop label --help` does not wait for torch.
+From Python, start at `edgeloop.labeling.frames.selection.collect_frames` and
+`edgeloop.labeling.job.label_frames`. Nothing is imported here, so that `edgeloop label --help` does not wait
+for torch.
 """
 
 from __future__ import annotations

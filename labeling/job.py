@@ -15,28 +15,28 @@ from typing import Any
 
 import numpy as np
 
-from edgeloop.edge.frames import FrameEntry, read_frames
-from edgeloop.edge.opencv import read_image
-from edgeloop.labeling.appraisal import ByCrops, ByExemplars, ByMotion
-from edgeloop.labeling.background import Background
-from edgeloop.labeling.classes import ClassModel, learn_classes, learn_classes_from_crops
-from edgeloop.labeling.clip import TextClasses, load_clip
-from edgeloop.labeling.clip import fingerprint as fingerprint_of_looks
-from edgeloop.labeling.dataset import DatasetReport, LabelledFrame, write_dataset
-from edgeloop.labeling.embedding import LITE0, Embedder, embed
-from edgeloop.labeling.exemplars import ExemplarFrame, Exemplars
-from edgeloop.labeling.fitting import fit, learn_fitters
-from edgeloop.labeling.judge import learn_judge
+from edgeloop.edge.frames.folder import FrameEntry, read_frames
+from edgeloop.edge.host.opencv import read_image
+from edgeloop.labeling.dataset.split import split_by_time
+from edgeloop.labeling.dataset.write import DatasetReport, LabelledFrame, write_dataset
+from edgeloop.labeling.features.clip import TextClasses, load_clip
+from edgeloop.labeling.features.clip import fingerprint as fingerprint_of_looks
+from edgeloop.labeling.features.embedding import LITE0, Embedder, embed
+from edgeloop.labeling.inputs.exemplars import ExemplarFrame, Exemplars
+from edgeloop.labeling.inputs.load import Material, gather
+from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.labeler import FrameLabeler
 from edgeloop.labeling.ledger import FrameResult, Ledger
-from edgeloop.labeling.material import Material, gather
-from edgeloop.labeling.pasting import pasted
-from edgeloop.labeling.plan import LabelPlan
+from edgeloop.labeling.motion.background import Background
 from edgeloop.labeling.prompts import TRAINING_STEPS, CarriedPrompter, SimilarPrompter, open_prompters
-from edgeloop.labeling.rehearsal import outlined, rehearse
+from edgeloop.labeling.prompts.copy_paste import pasted
 from edgeloop.labeling.sam import Segmenter, fingerprint, load
-from edgeloop.labeling.settling import learn_persistence, settle
-from edgeloop.labeling.split import split_by_time
+from edgeloop.labeling.scoring.box_regression import fit, learn_fitters
+from edgeloop.labeling.scoring.calibrate import learn_judge
+from edgeloop.labeling.scoring.classifier import ClassModel, learn_classes, learn_classes_from_crops
+from edgeloop.labeling.scoring.held_out import outlined, rehearse
+from edgeloop.labeling.scoring.scorers import ByCrops, ByExemplars, ByMotion
+from edgeloop.labeling.tracks.smooth import learn_persistence, settle
 from edgeloop.models.errors import DataError
 
 __all__ = ["LabelReport", "label_frames"]

@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as rle
 
-from edgeloop.labeling.appraisal import Appraiser
-from edgeloop.labeling.candidates import Candidate, find_candidates
-from edgeloop.labeling.cleaning import without_repeats
-from edgeloop.labeling.exemplars import ExemplarFrame
-from edgeloop.labeling.fitting import BoxFitter, fit
+from edgeloop.labeling.candidates.dedupe import without_repeats
+from edgeloop.labeling.candidates.find import Candidate, find_candidates
+from edgeloop.labeling.candidates.mask import Silhouette
+from edgeloop.labeling.inputs.exemplars import ExemplarFrame
 from edgeloop.labeling.ledger import Label
-from edgeloop.labeling.prompts.prompt import Prompter, Prompts
+from edgeloop.labeling.prompts.prompter import Prompter, Prompts
 from edgeloop.labeling.sam import Segmenter
-from edgeloop.labeling.silhouettes import Silhouette
+from edgeloop.labeling.scoring.box_regression import BoxFitter, fit
+from edgeloop.labeling.scoring.scorers import Appraiser
 
 __all__ = ["FrameLabeler"]
 

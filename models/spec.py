@@ -7,9 +7,10 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
-from edgeloop.models.bundle import BUNDLE_KEY, Document, Record
+from edgeloop.models.bundle.document import BUNDLE_KEY, Document, Record
+from edgeloop.models.bundle.metadata import facts_from_metadata
 from edgeloop.models.errors import ModelError
-from edgeloop.models.facts import (
+from edgeloop.models.facts.overrides import (
     Color,
     Deviations,
     Dtype,
@@ -24,10 +25,9 @@ from edgeloop.models.facts import (
     SpecOverrides,
     Stride,
 )
+from edgeloop.models.facts.shape_facts import check_output, facts_from_input, head_from_output
+from edgeloop.models.facts.tensor_info import TensorInfo
 from edgeloop.models.heads import HEADS, Head
-from edgeloop.models.metadata import facts_from_metadata
-from edgeloop.models.tensor_info import TensorInfo
-from edgeloop.models.tensors import check_output, facts_from_input, head_from_output
 
 __all__ = ["ModelSpec", "SpecOverrides"]
 

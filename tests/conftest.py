@@ -11,7 +11,7 @@ import cv2
 import onnx
 import pytest
 
-from edgeloop.edge.cli import main
+from edgeloop.edge.cli.app import main
 from tests.blocks import block_finder, draw_block
 from tests.calls import Outcome
 

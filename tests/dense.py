@@ -9,10 +9,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edgeloop.edge.detector import Detector
-from edgeloop.edge.verify import make_golden
-from edgeloop.models.bundle import Golden, Measured, Record, WeightPrecision
-from edgeloop.models.onnx_bytes import seal
+from edgeloop.edge.runtime.detector import Detector
+from edgeloop.edge.runtime.verification import make_golden
+from edgeloop.models.bundle.document import Golden, Measured, Record, WeightPrecision
+from edgeloop.models.bundle.seal import seal
 from edgeloop.models.spec import ModelSpec
 
 SIDE = 64

@@ -39,7 +39,7 @@ def test_import_contracts_hold() -> None:
 )
 def test_help_of_a_verb_leaves_heavy_packages_out(verb: str) -> None:
     code = (
-        "import sys\nfrom edgeloop.edge.cli import main\n"
+        "import sys\nfrom edgeloop.edge.cli.app import main\n"
         f"sys.argv = ['edgeloop', '{verb}', '--help']\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
         f"found = {HEAVY!r} & set(sys.modules)\n"
@@ -60,7 +60,7 @@ sys.meta_path.insert(0, Watch())
 
 
 @pytest.mark.parametrize(
-    "module", ["edgeloop.edge.session", "edgeloop.labeling.sam.onnx", "edgeloop.export.onnx"]
+    "module", ["edgeloop.edge.runtime.session", "edgeloop.labeling.sam.nano_onnx", "edgeloop.export.exporter"]
 )
 def test_onnxruntime_is_told_to_keep_quiet_before_it_loads(module: str) -> None:
     code = f"{WATCH}\nimport {module}\nassert 'onnxruntime' in sys.modules"

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from edgeloop.edge.cli import cli
+from edgeloop.edge.cli.app import cli
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text()

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgeloop.edge.commands.options import model_options, stated_options
-from edgeloop.edge.peer import PEERS
-from edgeloop.edge.targets import check_target
+from edgeloop.edge.bench.peer import PEERS
+from edgeloop.edge.cli.options import model_options, stated_options
+from edgeloop.edge.cli.outputs import check_target
 from edgeloop.models.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from edgeloop.edge.bench import BenchReport
+    from edgeloop.edge.bench.benchmark import BenchReport
 
 __all__ = ["bench"]
 
@@ -56,13 +56,13 @@ def bench(
     """
     import cv2
 
-    from edgeloop.edge.bench import PEER_TURNS
-    from edgeloop.edge.bench import bench as measure
-    from edgeloop.edge.chart import draw_report
-    from edgeloop.edge.detector import Detector
-    from edgeloop.edge.footage import is_footage
-    from edgeloop.edge.progress import progress_bar
-    from edgeloop.edge.threads import forget
+    from edgeloop.edge.bench.benchmark import PEER_TURNS
+    from edgeloop.edge.bench.benchmark import bench as measure
+    from edgeloop.edge.bench.chart import draw_report
+    from edgeloop.edge.cli.progress import progress_bar
+    from edgeloop.edge.runtime.detector import Detector
+    from edgeloop.edge.runtime.thread_count import forget
+    from edgeloop.edge.sources.kind import is_footage
 
     _check_plot(plot, overwrite)
     if not is_footage(source):

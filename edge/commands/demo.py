@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from edgeloop.edge.table import table
+from edgeloop.edge.cli.table import table
 from edgeloop.models.errors import DataError
 
 __all__ = ["demo"]

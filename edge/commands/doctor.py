@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from edgeloop.edge.doctor import Health
+    from edgeloop.edge.doctor.examine import Health
 
 __all__ = ["doctor"]
 
@@ -26,7 +26,7 @@ def doctor(as_json: bool) -> None:
     to install for the accelerators that it sees, writes and reads a frame with every video codec, and lists
     cameras, OpenCV's back ends and the optional packages that are missing.
     """
-    from edgeloop.edge.doctor import examine
+    from edgeloop.edge.doctor.examine import examine
 
     health = examine()
     if as_json:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
-from edgeloop.edge.commands.options import model_options
-from edgeloop.edge.session import Session
-from edgeloop.edge.spec import read_spec
-from edgeloop.models.bundle import Record, read_document
-from edgeloop.models.digest import file_sha256
-from edgeloop.models.facts import SpecOverrides
-from edgeloop.models.literals import shorten
+from edgeloop.edge.cli.options import model_options
+from edgeloop.edge.runtime.resolve_spec import read_spec
+from edgeloop.edge.runtime.session import Session
+from edgeloop.models.bundle.document import Record, read_document
+from edgeloop.models.facts.metadata_text import shorten
+from edgeloop.models.facts.overrides import SpecOverrides
 from edgeloop.models.spec import ModelSpec
+from edgeloop.models.weights.digest import file_sha256
 
 __all__ = ["inspect"]
 

@@ -17,17 +17,17 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import click
 
-from edgeloop.edge.commands.finite import FiniteRange
-from edgeloop.edge.commands.options import model_options
-from edgeloop.edge.commands.process import stopped_by_signals, uncollected
+from edgeloop.edge.cli.float_range import FiniteRange
+from edgeloop.edge.cli.options import model_options
+from edgeloop.edge.cli.signals import stopped_by_signals, uncollected
 from edgeloop.models.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgeloop.edge.camera import Camera
-    from edgeloop.edge.detector import Detector
+    from edgeloop.edge.loop.stream import Camera
+    from edgeloop.edge.runtime.detector import Detector
     from edgeloop.edge.sinks import Sink
     from edgeloop.edge.sources import LivePolicy, Source
-    from edgeloop.edge.zones import ZoneFile
+    from edgeloop.edge.tracking import ZoneFile
 
 __all__ = ["run"]
 
@@ -133,15 +133,15 @@ def run(
     the other has "in" on the right hand.
     """
     with uncollected():
-        from edgeloop.edge.commands.conclude import check_summary, conclude, raise_failure
-        from edgeloop.edge.detector import Detector
-        from edgeloop.edge.footage import is_footage
+        from edgeloop.edge.cli.run_report import check_summary, conclude, raise_failure
+        from edgeloop.edge.runtime.detector import Detector
+        from edgeloop.edge.sources.kind import is_footage
 
         check_summary(summary, overwrite)
         footage = all(map(is_footage, sources))
         detector = Detector(model, throughput=footage, live=not footage, **model_settings)
 
-        from edgeloop.edge import pipeline
+        from edgeloop.edge.loop import pipeline
         from edgeloop.edge.sinks import JsonLines, StatusLine
         from edgeloop.edge.sources import LivePolicy
 
@@ -197,21 +197,21 @@ def _places(
         )
     if not paths:
         return [None] * len(sources)
-    from edgeloop.edge.zones import read_zones
+    from edgeloop.edge.tracking import read_zones
 
     return [(path, read_zones(path, detector.names)) for path in paths]
 
 
 def _camera(detector: Detector, source: Source, track: bool, place: tuple[Path, ZoneFile] | None) -> Camera:
-    from edgeloop.edge.camera import Camera
-    from edgeloop.edge.metrics import Meter
-    from edgeloop.edge.tracker import Tracker
+    from edgeloop.edge.loop.meter import Meter
+    from edgeloop.edge.loop.stream import Camera
+    from edgeloop.edge.tracking.tracker import Tracker
 
     camera = Camera(source, Meter(detector.names))
     if track or place:
         camera.tracker = Tracker(fps=source.fps, confidence=detector.spec.confidence)
     if place:
-        from edgeloop.edge.zones import ZoneCounter
+        from edgeloop.edge.tracking import ZoneCounter
 
         path, zones = place
         camera.zones = ZoneCounter(zones, detector.names, str(path))
@@ -266,8 +266,8 @@ def _keeper(folder: Path, **settings: Any) -> Iterator[Callable[[Source], Sink]]
     """Yields:
     What keeps the unsure frames of a source in `folder`, with the settings of `UnsureFrames`.
     """
-    from edgeloop.edge.frames import FrameWriter
-    from edgeloop.edge.sinks.unsure import UnsureFrames
+    from edgeloop.edge.frames.folder import FrameWriter
+    from edgeloop.edge.sinks.uncertain import UnsureFrames
 
     with FrameWriter(folder, append=True) as writer:
         yield partial(UnsureFrames, writer, **settings)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import click
 
-from edgeloop.edge.commands.options import placement_options
-from edgeloop.edge.verify import Verification
-from edgeloop.edge.verify import verify as verify_bundle
-from edgeloop.models.bundle import WeightPrecision
+from edgeloop.edge.cli.options import placement_options
+from edgeloop.edge.runtime.verification import Verification
+from edgeloop.edge.runtime.verification import verify as verify_bundle
+from edgeloop.models.bundle.document import WeightPrecision
+from edgeloop.models.bundle.golden import TOLERANCES, Difference
 from edgeloop.models.errors import ModelError
-from edgeloop.models.golden import TOLERANCES, Difference
 
 __all__ = ["verify"]
 

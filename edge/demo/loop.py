@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edgeloop.edge.demo.call_verb import call_verb
 from edgeloop.edge.demo.overview import draw_overview
+from edgeloop.edge.demo.scene_truth import SceneTruth, write_exemplars
 from edgeloop.edge.demo.score import score_detector, score_labels
-from edgeloop.edge.demo.truth import SceneTruth, write_exemplars
-from edgeloop.edge.demo.verbs import call_verb
 from edgeloop.edge.synth import open_scene
 
 __all__ = ["DemoPlan", "run_demo"]

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.edge.annotate import annotate, color_of
-from edgeloop.edge.demo.truth import SceneTruth
-from edgeloop.edge.detector import Detector
-from edgeloop.edge.ink import FONT
+from edgeloop.edge.demo.scene_truth import SceneTruth
+from edgeloop.edge.draw.annotate import annotate, color_of
+from edgeloop.edge.draw.style import FONT
+from edgeloop.edge.runtime.detector import Detector
 from edgeloop.models.boxes import xywh_to_xyxy
 from edgeloop.models.detections import Detections
 

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from edgeloop.edge.demo.truth import SceneTruth
-from edgeloop.edge.detector import Detector
-from edgeloop.edge.evaluate import coco_results, evaluate_boxes, precision_recall
-from edgeloop.edge.progress import progress
+from edgeloop.edge.cli.progress import progress
+from edgeloop.edge.demo.scene_truth import SceneTruth
+from edgeloop.edge.runtime.detector import Detector
+from edgeloop.edge.scoring.coco import coco_results, evaluate_boxes, precision_recall
 
 __all__ = ["score_detector", "score_labels"]
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 from edgeloop.edge.sinks.sink import Sink
 
 if TYPE_CHECKING:
-    from edgeloop.edge.pipeline import Result
-    from edgeloop.edge.zones import Event
+    from edgeloop.edge.loop.pipeline import Result
+    from edgeloop.edge.tracking import Event
 
 __all__ = ["JsonLines"]
 

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
-    from edgeloop.edge.pipeline import Result
+    from edgeloop.edge.loop.pipeline import Result
 
 __all__ = ["Sink"]
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, TextIO
 from edgeloop.edge.sinks.sink import Sink
 
 if TYPE_CHECKING:
-    from edgeloop.edge.camera import Camera
-    from edgeloop.edge.pipeline import Result
+    from edgeloop.edge.loop.pipeline import Result
+    from edgeloop.edge.loop.stream import Camera
 
 __all__ = ["StatusLine"]
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import cv2
 
-from edgeloop.edge.annotate import annotate
-from edgeloop.edge.opencv import has_screen
+from edgeloop.edge.draw.annotate import annotate
+from edgeloop.edge.host.opencv import has_screen
 from edgeloop.edge.sinks.sink import Sink
 from edgeloop.models.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from edgeloop.edge.pipeline import Result
-    from edgeloop.edge.zones import ZoneCounter
+    from edgeloop.edge.loop.pipeline import Result
+    from edgeloop.edge.tracking import ZoneCounter
 
 __all__ = ["Window"]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from edgeloop.edge.footage import CAMERA
 from edgeloop.edge.sources.absent import AbsentSource
+from edgeloop.edge.sources.capture import masked, open_address, open_camera
 from edgeloop.edge.sources.images import ImageFiles, is_image, open_folder, open_glob
+from edgeloop.edge.sources.kind import CAMERA
 from edgeloop.edge.sources.live import LivePolicy
+from edgeloop.edge.sources.recording import open_video
 from edgeloop.edge.sources.source import Source
-from edgeloop.edge.sources.stream import masked, open_address, open_camera
-from edgeloop.edge.sources.video import open_video
 from edgeloop.models.errors import NoInputError, UnavailableError
 
 __all__ = ["LivePolicy", "Source", "open_source", "open_source_or_absent"]

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from edgeloop.edge.frame import Frame
-from edgeloop.edge.opencv import read_image
+from edgeloop.edge.host.opencv import read_image
 from edgeloop.edge.sources.source import Source
 from edgeloop.models.errors import DataError, NoInputError
 

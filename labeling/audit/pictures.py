@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.edge.annotate import annotate, color_of
-from edgeloop.edge.ink import SHADOW
-from edgeloop.edge.opencv import require_image
+from edgeloop.edge.draw.annotate import annotate, color_of
+from edgeloop.edge.draw.style import SHADOW
+from edgeloop.edge.host.opencv import require_image
 from edgeloop.labeling.audit.sample import DrawnBox, DrawnFrame
 from edgeloop.models.detections import Detections
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.labeling.instances import Annotation, Image, read_instances, read_listed
+from edgeloop.labeling.dataset.read import Annotation, Image, read_instances, read_listed
 from edgeloop.models.errors import DataError
 
 __all__ = ["DrawnBox", "DrawnFrame", "Sample", "draw_sample"]

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.edge.annotate import color_of
-from edgeloop.edge.ink import FONT
+from edgeloop.edge.draw.annotate import color_of
+from edgeloop.edge.draw.style import FONT
 from edgeloop.labeling.audit.pictures import picture_of_box, picture_of_frame
 from edgeloop.labeling.audit.sample import Sample
 from edgeloop.models.errors import DataError, EdgeloopError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from edgeloop.edge.commands.finite import FiniteRange
+from edgeloop.edge.cli.float_range import FiniteRange
 
 __all__ = ["collect"]
 
@@ -57,9 +57,9 @@ def collect(
     SOURCE is a camera (0), a file, a folder or glob, rtsp://, http:// or synth:NAME. Frames are written as
     they come, each with its source and time in frames.jsonl; Ctrl-C ends a live source and loses nothing.
     """
-    from edgeloop.edge.progress import progress_bar
+    from edgeloop.edge.cli.progress import progress_bar
     from edgeloop.edge.sources import open_source
-    from edgeloop.labeling.collect import CollectPlan, collect_frames
+    from edgeloop.labeling.frames.selection import CollectPlan, collect_frames
 
     plan = CollectPlan(
         count=count,

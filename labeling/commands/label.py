@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgeloop.edge.commands.finite import FiniteRange
+from edgeloop.edge.cli.float_range import FiniteRange
 
 if TYPE_CHECKING:
     from edgeloop.labeling.job import LabelReport
@@ -113,8 +113,8 @@ def label(
         raise click.UsageError(
             "expected either --exemplars or --classes (such as moving): what is to be labelled?"
         )
+    from edgeloop.labeling.inputs.plan import MOVING, LabelPlan
     from edgeloop.labeling.job import label_frames
-    from edgeloop.labeling.plan import MOVING, LabelPlan
 
     if prompts is None:
         prompts = "motion" if exemplars is None else "similar"
@@ -142,7 +142,7 @@ def label(
 
 
 def _stage(description: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
-    from edgeloop.edge.progress import progress_bar
+    from edgeloop.edge.cli.progress import progress_bar
 
     return progress_bar(total, description)
 
@@ -156,7 +156,7 @@ def _timing(report: LabelReport) -> dict[str, float]:
 
 
 def _print_table(report: LabelReport, out: Path) -> None:
-    from edgeloop.edge.table import table
+    from edgeloop.edge.cli.table import table
 
     dataset = report.dataset
     images = [("images", *(str(dataset.images[split]) for split in ("train", "val", "gap")))]

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgeloop.edge.commands.finite import FiniteRange
+from edgeloop.edge.cli.float_range import FiniteRange
 
 if TYPE_CHECKING:
-    from edgeloop.labeling.stats import DatasetStats
+    from edgeloop.labeling.dataset.statistics import DatasetStats
 
 __all__ = ["stats"]
 
@@ -50,8 +50,8 @@ def stats(dataset: Path, within_frames: int, within_bits: int, limit: float, as_
     DATASET is a folder that `edgeloop label` wrote. A detector's score on validation frames that look like
     training frames says nothing; a dataset with too many of them is refused.
     """
-    from edgeloop.edge.progress import progress_bar
-    from edgeloop.labeling.stats import read_stats
+    from edgeloop.edge.cli.progress import progress_bar
+    from edgeloop.labeling.dataset.statistics import read_stats
     from edgeloop.models.errors import DataError
 
     with progress_bar(None, "Comparing") as advance:
@@ -69,7 +69,7 @@ def stats(dataset: Path, within_frames: int, within_bits: int, limit: float, as_
 
 
 def _print_stats(found: DatasetStats, dataset: Path) -> None:
-    from edgeloop.edge.table import table
+    from edgeloop.edge.cli.table import table
 
     images = [
         ("images", *_by_split(found.images), ""),

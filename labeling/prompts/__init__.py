@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
-from edgeloop.labeling.background import Background
-from edgeloop.labeling.outlined import OutlinedFrame
-from edgeloop.labeling.prompts.carried import CarriedPrompter
-from edgeloop.labeling.prompts.detector import DetectorPrompter
+from edgeloop.labeling.candidates.exemplar_masks import OutlinedFrame
+from edgeloop.labeling.motion.background import Background
+from edgeloop.labeling.prompts.from_detector import DetectorPrompter
+from edgeloop.labeling.prompts.from_motion import MotionPrompter
 from edgeloop.labeling.prompts.grid import GridPrompter
-from edgeloop.labeling.prompts.motion import MotionPrompter
-from edgeloop.labeling.prompts.prompt import Prompter, Prompts
+from edgeloop.labeling.prompts.prompter import Prompter, Prompts
+from edgeloop.labeling.prompts.propagate import CarriedPrompter
 from edgeloop.labeling.prompts.similar import TRAINING_STEPS, SimilarPrompter
 from edgeloop.models.errors import UsageError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.labeling.prompts.prompt import Prompts
+from edgeloop.labeling.prompts.prompter import Prompts
 
 __all__ = ["GridPrompter"]
 

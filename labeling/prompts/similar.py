@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edgeloop.labeling.features import extract, prepared, working_size
-from edgeloop.labeling.outlined import OutlinedFrame
-from edgeloop.labeling.prompts.head import CentreHead, decode_boxes, mean_output, stacked
-from edgeloop.labeling.prompts.learning import train_heads, unseeing, unseen_loss
-from edgeloop.labeling.prompts.lessons import Lesson, View, any_way_lessons, take_lessons, view_of
-from edgeloop.labeling.prompts.prompt import Prompts
+from edgeloop.labeling.candidates.exemplar_masks import OutlinedFrame
+from edgeloop.labeling.features.backbone import extract, prepared, working_size
+from edgeloop.labeling.prompts.center_head import CentreHead, decode_boxes, mean_output, stacked
+from edgeloop.labeling.prompts.prompter import Prompts
+from edgeloop.labeling.prompts.train_heads import train_heads, unseeing, unseen_loss
+from edgeloop.labeling.prompts.training_views import Lesson, View, any_way_lessons, take_lessons, view_of
 from edgeloop.models.boxes import clip_boxes, nms
 
 __all__ = ["TRAINING_STEPS", "SimilarPrompter"]

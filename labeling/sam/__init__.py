@@ -12,10 +12,10 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edgeloop.edge.progress import progress_bar
-from edgeloop.models.digest import file_sha256
+from edgeloop.edge.cli.progress import progress_bar
 from edgeloop.models.errors import NoInputError, UsageError
-from edgeloop.models.registry import WEIGHTS, weights_path
+from edgeloop.models.weights.digest import file_sha256
+from edgeloop.models.weights.registry import WEIGHTS, weights_path
 
 __all__ = ["Segmenter", "fingerprint", "load"]
 
@@ -70,15 +70,15 @@ def load(name: str, *, offline: bool = False) -> Segmenter:
         UnavailableError: An official checkpoint cannot be fetched.
     """
     if name == NANO:
-        from .onnx import OnnxNano
+        from edgeloop.labeling.sam.nano_onnx import OnnxNano
 
         weights_path("nano")  # checked here because the graphs refer to it
         return OnnxNano(weights_path("nano-encoder"), weights_path("nano-decoder"))
     if name.endswith(".safetensors"):
-        from .weights import load_nano
+        from edgeloop.labeling.sam.nano_weights import load_nano
 
         return load_nano(Path(name))
-    from .official import OFFICIAL, fetch, load_checkpoint
+    from edgeloop.labeling.sam.official import OFFICIAL, fetch, load_checkpoint
 
     if name in OFFICIAL:
         return load_checkpoint(
@@ -109,7 +109,7 @@ def fingerprint(name: str) -> str:
             return f"sha256:{file_sha256(Path(name))}"
         except OSError as error:
             raise NoInputError(f"--sam {name}: cannot be read ({error.strerror})") from error
-    from .official import OFFICIAL
+    from edgeloop.labeling.sam.official import OFFICIAL
 
     if name in OFFICIAL:
         return f"md5:{OFFICIAL[name].md5}"

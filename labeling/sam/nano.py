@@ -21,7 +21,7 @@ from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTra
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .backbone import LITE2, PIXEL_MEAN, PIXEL_STD, LitePyramid
+from edgeloop.labeling.sam.pyramid import LITE2, PIXEL_MEAN, PIXEL_STD, LitePyramid
 
 __all__ = ["EMBED_DIM", "IMAGE_SIZE", "MULTIPLE", "STRIDE", "Nano", "build_nano"]
 

@@ -20,10 +20,9 @@ from urllib.request import Request, urlopen
 import torch
 from segment_anything import sam_model_registry
 
-from edgeloop.models.cache import cache_folder
+from edgeloop.labeling.sam.segmenter import SamSegmenter
 from edgeloop.models.errors import ModelError, NoInputError, UnavailableError
-
-from .segmenter import SamSegmenter
+from edgeloop.models.weights.cache import cache_folder
 
 __all__ = ["OFFICIAL", "Checkpoint", "fetch", "load_checkpoint"]
 

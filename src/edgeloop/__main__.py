@@ -1,5 +1,5 @@
 """Run the `edgeloop` command: `python -m edgeloop`."""
 
-from edgeloop.edge.cli import main
+from edgeloop.edge.cli.app import main
 
 main()

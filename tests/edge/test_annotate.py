@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeloop.edge.annotate import annotate, color_of
+from edgeloop.edge.draw.annotate import annotate, color_of
 from edgeloop.models.detections import Detections
 
 

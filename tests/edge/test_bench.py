@@ -76,8 +76,9 @@ def test_a_peer_takes_turns_and_the_plot_shows_both(block_model: Path, clip: Pat
     yolo.chmod(0o755)
     code = (
         "import sys\nfrom itertools import count\nfrom pathlib import Path\n"
-        "from types import SimpleNamespace\nimport edgeloop.edge.bench, edgeloop.edge.fresh\nfrom edgeloop.edge.cli import main\n"
-        f"edgeloop.edge.bench.find_peer = lambda: Path({str(yolo)!r})\n"
+        "from types import SimpleNamespace\nimport edgeloop.edge.bench.benchmark\n"
+        "import edgeloop.edge.bench.time_command\nfrom edgeloop.edge.cli.app import main\n"
+        f"edgeloop.edge.bench.benchmark.find_peer = lambda: Path({str(yolo)!r})\n"
         # The clock of the watched lines goes on by 50 ms with each: late ones come in bunches.
         "ticks = count()\nedge.fresh.time = SimpleNamespace(monotonic=lambda: next(ticks) / 20)\n"
         "if __name__ == '__main__':\n    main()\n"
@@ -149,7 +150,7 @@ def test_bad_input(
     arguments: list[str],
     code: int,
 ) -> None:
-    monkeypatch.setattr("edgeloop.edge.bench.find_peer", lambda: Path("yolo"))
+    monkeypatch.setattr("edgeloop.edge.bench.benchmark.find_peer", lambda: Path("yolo"))
     done = edgeloop("bench", *(word.format(model=block_model, folder=image_folder) for word in arguments))
     assert done.code == code
     assert "Traceback" not in done.err

@@ -10,7 +10,7 @@ from importlib.metadata import EntryPoint
 import click
 import pytest
 
-from edgeloop.edge import cli
+from edgeloop.edge.cli import app as cli
 from edgeloop.models.errors import DataError, ModelError, NoInputError, UnavailableError, UsageError
 from tests.calls import Outcome
 
@@ -134,7 +134,7 @@ def test_version_and_unknown_verbs(edgeloop: Callable[..., Outcome]) -> None:
 
 def test_the_list_of_verbs_imports_none_of_them() -> None:
     code = (
-        "import sys\nfrom edgeloop.edge.cli import main\nsys.argv = ['edgeloop', '--help']\n"
+        "import sys\nfrom edgeloop.edge.cli.app import main\nsys.argv = ['edgeloop', '--help']\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
         "verbs = {'edgeloop.edge.commands', 'edgeloop.labeling', 'edgeloop.export', 'onnxruntime', 'torch'}\n"
         "print(verbs & set(sys.modules), file=sys.stderr)"
@@ -146,7 +146,8 @@ def test_the_list_of_verbs_imports_none_of_them() -> None:
 def test_a_model_loads_before_what_it_does_not_need_is_imported() -> None:
     """Otherwise pydantic and OpenCV would no longer be imported beside it, and delay the first detection."""
     code = (
-        "import sys\nimport edgeloop.edge.commands.run, edgeloop.edge.commands.conclude, edgeloop.edge.detector, edgeloop.edge.footage\n"
+        "import sys\nimport edgeloop.edge.commands.run, edgeloop.edge.cli.run_report\n"
+        "import edgeloop.edge.runtime.detector, edgeloop.edge.sources.kind\n"
         "print({'pydantic', 'cv2'} & set(sys.modules))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -10,12 +10,12 @@ import numpy as np
 import onnx
 import pytest
 
-from edgeloop.edge.detector import Detector
-from edgeloop.edge.session import Session
+from edgeloop.edge.runtime.detector import Detector
+from edgeloop.edge.runtime.session import Session
 from edgeloop.models import SpecOverrides
 from edgeloop.models.boxes import iou_matrix
 from edgeloop.models.errors import DataError, ModelError, NoInputError, UsageError
-from edgeloop.models.literals import read_names
+from edgeloop.models.facts.metadata_text import read_names
 from tests.meter import SIDE, ModelWriter
 
 BLUE, RED = (255, 0, 0), (0, 0, 255)
@@ -101,9 +101,10 @@ def test_the_cores_are_shared_out_among_the_images(
     write_model: ModelWriter, monkeypatch: pytest.MonkeyPatch, cores: int, images: int, threads: int
 ) -> None:
     asked = []
-    monkeypatch.setattr("edgeloop.edge.detector.physical_cores", lambda: cores)
+    monkeypatch.setattr("edgeloop.edge.runtime.detector.physical_cores", lambda: cores)
     monkeypatch.setattr(
-        "edgeloop.edge.detector.Session", lambda path, **settings: asked.append(settings) or Session(path)
+        "edgeloop.edge.runtime.detector.Session",
+        lambda path, **settings: asked.append(settings) or Session(path),
     )
     assert Detector(write_model(), throughput=True).parallel == images
     assert asked[0]["threads"] == threads

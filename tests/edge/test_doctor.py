@@ -9,11 +9,11 @@ import onnxruntime as ort
 import pytest
 from click.testing import CliRunner
 
-from edgeloop.edge import doctor as examination
 from edgeloop.edge.commands.doctor import doctor
-from edgeloop.edge.doctor import Health, examine
-from edgeloop.edge.hardware import Accelerator
-from edgeloop.edge.providers import PROVIDERS
+from edgeloop.edge.doctor import examine as examination
+from edgeloop.edge.doctor.examine import Health, examine
+from edgeloop.edge.host.hardware import Accelerator
+from edgeloop.edge.runtime.providers import PROVIDERS
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeloop.edge.evaluate import coco_results, evaluate_boxes, precision_recall
+from edgeloop.edge.scoring.coco import coco_results, evaluate_boxes, precision_recall
 from edgeloop.models.detections import Detections
 from edgeloop.models.errors import DataError, UnavailableError
 

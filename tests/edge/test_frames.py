@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeloop.edge.frames import FrameEntry, FrameWriter, read_frames
+from edgeloop.edge.frames.folder import FrameEntry, FrameWriter, read_frames
 from edgeloop.models.errors import DataError, NoInputError
 
 LINE = '{"file": "a.jpg", "source": "cam", "index": 4, "time_s": 0.4, "wall_time": null}\n'

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from edgeloop.edge.fresh import Fresh, watch
+from edgeloop.edge.bench.time_command import Fresh, watch
 from edgeloop.models.errors import UnavailableError
 
 LINES = """
@@ -34,7 +34,9 @@ def see(words: list[str], *, frames: int = 5, limit_s: float = 60) -> Fresh:
 def test_lines_of_frames_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     # The start of the process, and then each line of a frame: on a busy machine real ones come in bunches.
     times_s = iter([10.0, 13.0, 13.1, 13.3, 13.4, 13.5])
-    monkeypatch.setattr("edgeloop.edge.fresh.time", SimpleNamespace(monotonic=lambda: next(times_s)))
+    monkeypatch.setattr(
+        "edgeloop.edge.bench.time_command.time", SimpleNamespace(monotonic=lambda: next(times_s))
+    )
     fresh = see(command(9))
     assert (fresh.first_detection_s, fresh.fps) == (3.0, 8.0)
     assert 3 < fresh.peak_memory_mb < 100

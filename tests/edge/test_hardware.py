@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from edgeloop.edge.hardware import find_accelerators
-from edgeloop.edge.providers import PROVIDERS
+from edgeloop.edge.host.hardware import find_accelerators
+from edgeloop.edge.runtime.providers import PROVIDERS
 
 
 def machine(root: Path, *, pci: list[tuple[str, str]] = (), board: str = "", nodes: list[str] = ()) -> Path:

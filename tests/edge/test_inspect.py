@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from edgeloop.edge.commands.inspect import inspect
-from edgeloop.edge.detector import Detector
+from edgeloop.edge.runtime.detector import Detector
 from edgeloop.models import SpecOverrides
-from edgeloop.models.bundle import Measured, Record
+from edgeloop.models.bundle.document import Measured, Record
 from edgeloop.models.errors import EdgeloopError, ModelError, NoInputError, UsageError
 from tests.meter import ModelWriter
 

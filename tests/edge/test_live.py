@@ -16,7 +16,7 @@ import psutil
 import pytest
 from numpy.typing import NDArray
 
-from edgeloop.edge.sources import open_source, stream
+from edgeloop.edge.sources import capture, open_source
 from edgeloop.edge.sources.live import LivePolicy, LiveSource
 from edgeloop.models.errors import UnavailableError
 from tests.blocks import draw_block
@@ -170,7 +170,7 @@ def test_an_mjpeg_stream_is_live_and_ends_when_its_server_ends_it() -> None:
 
 
 def test_a_stream_that_goes_silent_is_a_lost_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "TIMEOUT_S", 1.0)
+    monkeypatch.setattr(capture, "TIMEOUT_S", 1.0)
     hold = threading.Event()
 
     def serve(handler: BaseHTTPRequestHandler) -> None:
@@ -197,7 +197,7 @@ def test_a_stream_whose_server_dies_is_a_lost_connection() -> None:
 
 
 def test_a_stream_that_broke_off_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "RETRY_S", 0.05)
+    monkeypatch.setattr(capture, "RETRY_S", 0.05)
     served = []
 
     def serve(handler: BaseHTTPRequestHandler) -> None:
@@ -220,7 +220,7 @@ def test_a_stream_that_broke_off_is_opened_again(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_stream_that_stays_away_fails_once_patience_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "RETRY_S", 0.05)
+    monkeypatch.setattr(capture, "RETRY_S", 0.05)
     with (
         http_server(lambda handler: send_mjpeg(handler, 150)) as server,
         open_source(address(server), LivePolicy(reconnect_s=2)) as source,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeloop.edge.peer import find_peer, run_peer
+from edgeloop.edge.bench.peer import find_peer, run_peer
 from edgeloop.models.errors import UnavailableError
 
 

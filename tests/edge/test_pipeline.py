@@ -15,16 +15,16 @@ import psutil
 import pytest
 from numpy.typing import NDArray
 
-from edgeloop.edge import pipeline
-from edgeloop.edge.camera import Camera
-from edgeloop.edge.detector import Detector, Prepared
 from edgeloop.edge.frame import Frame
-from edgeloop.edge.metrics import WINDOW, Meter
-from edgeloop.edge.pipeline import Result
+from edgeloop.edge.loop import pipeline
+from edgeloop.edge.loop.meter import WINDOW, Meter
+from edgeloop.edge.loop.pipeline import Result
+from edgeloop.edge.loop.stream import Camera
+from edgeloop.edge.runtime.detector import Detector, Prepared
 from edgeloop.edge.sinks import Sink
 from edgeloop.edge.sources import Source, open_source
 from edgeloop.edge.sources.live import LiveSource
-from edgeloop.edge.zones import ZoneCounter, ZoneFile
+from edgeloop.edge.tracking import ZoneCounter, ZoneFile
 from edgeloop.models.detections import Detections
 from edgeloop.models.errors import DataError
 from tests.blocks import block_box, draw_block

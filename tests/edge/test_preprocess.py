@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeloop.edge.preprocess import InputBuffer
+from edgeloop.edge.runtime.preprocess import InputBuffer
 from edgeloop.models import Letterbox, ModelSpec
-from edgeloop.models.facts import Color, Dtype, Layout
+from edgeloop.models.facts.overrides import Color, Dtype, Layout
 
 SOURCE, UPRIGHT = (100, 60), (60, 100)
 

@@ -6,8 +6,8 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from edgeloop.edge.probe import DOUBLING_MODEL, probe
-from edgeloop.edge.providers import PROVIDERS
+from edgeloop.edge.doctor.provider_probe import DOUBLING_MODEL, probe
+from edgeloop.edge.runtime.providers import PROVIDERS
 
 
 def child(code: str) -> list[str]:

@@ -9,7 +9,7 @@ from contextlib import redirect_stderr
 
 import pytest
 
-from edgeloop.edge.progress import progress, progress_bar
+from edgeloop.edge.cli.progress import progress, progress_bar
 
 
 def test_items_pass_through_and_stdout_stays_clean(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,8 +17,8 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
-from edgeloop.edge.providers import PROVIDERS, Placement
-from edgeloop.edge.session import Session
+from edgeloop.edge.runtime.providers import PROVIDERS, Placement
+from edgeloop.edge.runtime.session import Session
 from edgeloop.models.errors import ModelError, UnavailableError, UsageError
 from tests.calls import Outcome
 from tests.marks import needs_openvino

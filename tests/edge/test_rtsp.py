@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeloop.edge.sources import LivePolicy, open_source, stream
+from edgeloop.edge.sources import LivePolicy, capture, open_source
 from edgeloop.models.errors import UnavailableError
 from tests.calls import edgeloop
 
@@ -74,7 +74,7 @@ def test_the_whole_loop_on_a_camera(port: int, block_model: Path) -> None:
 
 
 def test_a_camera_that_restarts_is_opened_again(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "RETRY_S", 0.2)
+    monkeypatch.setattr(capture, "RETRY_S", 0.2)
     with camera(port) as address:
         source = open_source(address, LivePolicy(reconnect_s=30))
         frames = iter(source)
@@ -87,7 +87,7 @@ def test_a_camera_that_restarts_is_opened_again(port: int, monkeypatch: pytest.M
 
 
 def test_a_camera_that_dies_is_a_lost_connection(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "TIMEOUT_S", 2.0)
+    monkeypatch.setattr(capture, "TIMEOUT_S", 2.0)
     with camera(port) as address:
         source = open_source(address)
         frames = iter(source)

@@ -127,7 +127,8 @@ def test_a_stream_that_fails_keeps_what_was_done(block_model: Path, tmp_path: Pa
 
 def test_a_video_that_does_not_fit_on_the_disk_is_an_error(block_model: Path, tmp_path: Path) -> None:
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000)); "
-    call = f"import sys; from edgeloop.edge.cli import main; sys.argv = {['edgeloop', 'run', str(block_model)]!r}"
+    call = "import sys; from edgeloop.edge.cli.app import main; "
+    call += f"sys.argv = {['edgeloop', 'run', str(block_model)]!r}"
     options = ["synth:conveyor", "--max-frames", "40", "--video", str(tmp_path / "out.mp4")]
     code = f"{limit}{call} + {options!r}; main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -311,10 +312,11 @@ def test_ctrl_c_ends_all_sources_with_their_videos_playable(block_model: Path, t
 
 def test_a_run_imports_nothing_of_the_workshops(block_model: Path, clip: Path) -> None:
     code = (
-        "import sys\nfrom edgeloop.edge.cli import main\n"
+        "import sys\nfrom edgeloop.edge.cli.app import main\n"
         f"sys.argv = ['edgeloop', 'run', {str(block_model)!r}, {str(clip)!r}]\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
-        "heavy = {'torch', 'torchvision', 'ultralytics', 'segment_anything', 'onnx', 'edgeloop.labeling', 'edgeloop.export'}\n"
+        "heavy = {'torch', 'torchvision', 'ultralytics', 'segment_anything', 'onnx', "
+        "'edgeloop.labeling', 'edgeloop.export'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

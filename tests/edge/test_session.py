@@ -9,9 +9,9 @@ import psutil
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgeloop.edge.session import Session
+from edgeloop.edge.runtime.session import Session
 from edgeloop.models.errors import ModelError, NoInputError
-from edgeloop.models.tensor_info import TensorInfo
+from edgeloop.models.facts.tensor_info import TensorInfo
 from tests.meter import ModelWriter
 
 

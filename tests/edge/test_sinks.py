@@ -13,14 +13,14 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeloop.edge.camera import Camera
 from edgeloop.edge.frame import Frame
-from edgeloop.edge.metrics import Meter
-from edgeloop.edge.opencv import has_screen
-from edgeloop.edge.pipeline import Result, Timings
+from edgeloop.edge.host.opencv import has_screen
+from edgeloop.edge.loop.meter import Meter
+from edgeloop.edge.loop.pipeline import Result, Timings
+from edgeloop.edge.loop.stream import Camera
 from edgeloop.edge.sinks import JsonLines, StatusLine, VideoFile, Window
 from edgeloop.edge.sources import open_source
-from edgeloop.edge.zones import Event
+from edgeloop.edge.tracking import Event
 from edgeloop.models.detections import Detections
 from edgeloop.models.errors import DataError, EdgeloopError, NoInputError, UnavailableError, UsageError
 from tests.blocks import draw_block

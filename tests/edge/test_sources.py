@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeloop.edge.footage import is_footage
 from edgeloop.edge.frame import Frame
-from edgeloop.edge.opencv import open_writer
+from edgeloop.edge.host.opencv import open_writer
 from edgeloop.edge.sources import Source, open_source
+from edgeloop.edge.sources.kind import is_footage
 from edgeloop.edge.synth import open_scene
 from edgeloop.models.errors import DataError, EdgeloopError, NoInputError, UnavailableError, UsageError
 from tests.blocks import draw_block
@@ -50,7 +50,7 @@ def test_frames_are_decoded_by_as_many_threads_as_they_need(
 
     capture = cv2.VideoCapture
     monkeypatch.setattr(cv2, "VideoCapture", spy)
-    monkeypatch.setattr("edgeloop.edge.opencv.usable_cores", lambda: 8)
+    monkeypatch.setattr("edgeloop.edge.host.opencv.usable_cores", lambda: 8)
     _, frames = frames_of(str(tmp_path / "clip.mp4"))
     assert [frame.image.shape for frame in frames] == [(size[1], size[0], 3)] * 3
     assert asked == threads

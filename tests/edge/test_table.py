@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgeloop.edge.table import table
+from edgeloop.edge.cli.table import table
 
 
 def test_columns_line_up_and_sections_stand_apart() -> None:

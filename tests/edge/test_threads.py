@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeloop.edge.bench import bench
-from edgeloop.edge.detector import Detector
-from edgeloop.edge.session import Session
-from edgeloop.edge.threads import Threads, forget, measure, recall
+from edgeloop.edge.bench.benchmark import bench
+from edgeloop.edge.runtime.detector import Detector
+from edgeloop.edge.runtime.session import Session
+from edgeloop.edge.runtime.thread_count import Threads, forget, measure, recall
 from edgeloop.models.errors import UsageError
 from tests.calls import Outcome
 from tests.meter import ModelWriter
@@ -29,7 +29,7 @@ LIVE = "synth:conveyor?fps=100&size=160x120"
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A new cache, on a machine with eight cores."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("edgeloop.edge.threads.physical_cores", lambda: 8)
+    monkeypatch.setattr("edgeloop.edge.runtime.thread_count.physical_cores", lambda: 8)
     return tmp_path / "cache"
 
 
@@ -83,7 +83,7 @@ def settle(
     model = tmp_path / "model.onnx"
     model.write_bytes(b"a model")
     clock = Clock()
-    monkeypatch.setattr("edgeloop.edge.threads.time", clock)
+    monkeypatch.setattr("edgeloop.edge.runtime.thread_count.time", clock)
     machine = Machine(model, spent_s, clock)
     session, threads = measure(machine.open(threads=next(iter(spent_s))), machine.open, TENSOR)
     return machine, session, threads
@@ -139,7 +139,7 @@ def test_the_answer_is_that_of_this_machine(
 ) -> None:
     _, session, _ = settle(tmp_path, monkeypatch, QUICK)
     assert recall(session.path) == Threads(1, EARLIER)
-    monkeypatch.setattr(f"edgeloop.edge.threads.{name}", value)
+    monkeypatch.setattr(f"edgeloop.edge.runtime.thread_count.{name}", value)
     assert recall(session.path) is None
 
 
@@ -202,10 +202,10 @@ def asked(cache: Path, monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
         asked.append(settings["threads"])
         return Session(path, **settings)
 
-    monkeypatch.setattr("edgeloop.edge.detector.physical_cores", lambda: 2)
-    monkeypatch.setattr("edgeloop.edge.detector.Session", opened)
-    monkeypatch.setattr("edgeloop.edge.threads._CLEARLY", 1e6)
-    monkeypatch.setattr("edgeloop.edge.threads._LONG_S", 60.0)
+    monkeypatch.setattr("edgeloop.edge.runtime.detector.physical_cores", lambda: 2)
+    monkeypatch.setattr("edgeloop.edge.runtime.detector.Session", opened)
+    monkeypatch.setattr("edgeloop.edge.runtime.thread_count._CLEARLY", 1e6)
+    monkeypatch.setattr("edgeloop.edge.runtime.thread_count._LONG_S", 60.0)
     return asked
 
 
@@ -236,7 +236,7 @@ def test_nothing_else_is_measured(
     settings: dict[str, Any],
     cores: int,
 ) -> None:
-    monkeypatch.setattr("edgeloop.edge.detector.physical_cores", lambda: cores)
+    monkeypatch.setattr("edgeloop.edge.runtime.detector.physical_cores", lambda: cores)
     detector = Detector(write_model(), **settings)
     assert asked == [detector.threads.count]
     assert detector.threads.why == ""
@@ -292,7 +292,7 @@ def test_bench_measures_anew_for_a_live_source(
         known.append(recall(model) is not None)
         raise UsageError("seen enough")
 
-    monkeypatch.setattr("edgeloop.edge.bench.bench", benched)
+    monkeypatch.setattr("edgeloop.edge.bench.benchmark.bench", benched)
     assert edgeloop("bench", model, clip).code == 2
     assert edgeloop("bench", model, LIVE).code == 2
     assert known == [True, False]

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from edgeloop.edge.tracker import LOST_S, NO_ID, Tracker
+from edgeloop.edge.tracking.tracker import LOST_S, NO_ID, Tracker
 from edgeloop.models.detections import Detections
 from edgeloop.models.errors import UnavailableError
 
@@ -104,7 +104,8 @@ def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyP
 
 def test_the_library_is_loaded_only_when_asked_for() -> None:
     code = (
-        "import sys, edgeloop.edge.tracker, edgeloop.edge.camera, edgeloop.edge.pipeline, edgeloop.edge.sinks\n"
+        "import sys, edgeloop.edge.tracking.tracker, edgeloop.edge.loop.stream\n"
+        "import edgeloop.edge.loop.pipeline, edgeloop.edge.sinks\n"
         "assert not {'trackers', 'supervision', 'scipy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

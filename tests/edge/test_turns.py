@@ -12,9 +12,9 @@ import pytest
 from numpy.typing import NDArray
 
 from edgeloop.edge.frame import Frame
+from edgeloop.edge.loop.scheduler import Ended, in_turn
 from edgeloop.edge.sources import Source
 from edgeloop.edge.sources.live import LivePolicy, LiveSource
-from edgeloop.edge.turns import Ended, in_turn
 from edgeloop.models.errors import DataError
 
 IMAGE = np.zeros((4, 4, 3), np.uint8)
@@ -223,7 +223,7 @@ def test_patience_is_a_small_part_of_the_time_that_the_last_frame_took(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock, asked = Clock(), []
-    monkeypatch.setattr("edgeloop.edge.turns.time", clock)
+    monkeypatch.setattr("edgeloop.edge.loop.scheduler.time", clock)
     monkeypatch.setattr(LiveSource, "take", lambda _, patience_s: asked.append(patience_s) or FRAME)
     with (
         LiveSource("camera", (image for image in ()), fps=None) as camera,

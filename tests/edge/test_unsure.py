@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeloop.edge.doubt import doubt, misses
 from edgeloop.edge.frame import Frame
-from edgeloop.edge.frames import FrameWriter, read_frames
-from edgeloop.edge.pipeline import Result, Timings
-from edgeloop.edge.sinks.unsure import UnsureFrames
+from edgeloop.edge.frames.folder import FrameWriter, read_frames
+from edgeloop.edge.frames.uncertainty import doubt, misses
+from edgeloop.edge.loop.pipeline import Result, Timings
+from edgeloop.edge.sinks.uncertain import UnsureFrames
 from edgeloop.edge.sources import Source, open_source
 from edgeloop.models.detections import Detections
 from tests.blocks import draw_block

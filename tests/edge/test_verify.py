@@ -16,9 +16,9 @@ from onnx import numpy_helper
 from edgeloop.edge.commands.inspect import inspect
 from edgeloop.edge.commands.run import run
 from edgeloop.edge.commands.verify import verify
-from edgeloop.models.bundle import BUNDLE_KEY
+from edgeloop.models.bundle.document import BUNDLE_KEY
+from edgeloop.models.bundle.seal import SEAL_KEY, seal
 from edgeloop.models.errors import EdgeloopError, ModelError, NoInputError
-from edgeloop.models.onnx_bytes import SEAL_KEY, seal
 from tests.dense import write_bundle
 
 VERBS = pytest.mark.parametrize("verb", ["verify", "inspect", "run"])

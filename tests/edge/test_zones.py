@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeloop.edge.annotate import annotate
-from edgeloop.edge.zones import Event, ZoneCounter, ZoneFile, ZoneTotals, read_zones
-from edgeloop.edge.zones.count import FORGET_S
-from edgeloop.edge.zones.draw import INK
+from edgeloop.edge.draw.annotate import annotate
+from edgeloop.edge.draw.zones import INK
+from edgeloop.edge.tracking import Event, ZoneCounter, ZoneFile, ZoneTotals, read_zones
+from edgeloop.edge.tracking.counter import FORGET_S
 from edgeloop.models.detections import Detections
 from edgeloop.models.errors import DataError, EdgeloopError, NoInputError
 

@@ -11,9 +11,9 @@ import torch
 import yaml
 from numpy.typing import NDArray
 
-from edgeloop.export.onnx import ExportReport, export
-from edgeloop.export.record import RunRecord
-from edgeloop.export.train import TrainOptions, train
+from edgeloop.export.exporter import ExportReport, export
+from edgeloop.export.train.run_record import RunRecord
+from edgeloop.export.train.training import TrainOptions, train
 
 NAMES = ("disk", "bar")
 SIZE = (160, 120)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeloop.export.dataset import open_dataset
+from edgeloop.export.data.yolo_dataset import open_dataset
 from edgeloop.models.errors import DataError, NoInputError
 
 

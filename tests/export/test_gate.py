@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from edgeloop.edge.evaluate import ClassScore, Scores
-from edgeloop.export.gate import Candidate, fastest, refusals
-from edgeloop.export.measure import Measurement, Reference
-from edgeloop.export.options import ExportOptions
-from edgeloop.export.parity import BundlePrecision, Parity
+from edgeloop.edge.scoring.coco import ClassScore, Scores
+from edgeloop.export.check.gate import Candidate, fastest, refusals
+from edgeloop.export.check.measure import Measurement, Reference
+from edgeloop.export.check.parity import BundlePrecision, Parity
+from edgeloop.export.export_options import ExportOptions
 
 TORCH = {"disk": 0.8, "bar": 0.6}
 

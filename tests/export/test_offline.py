@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeloop.edge.cli import main
+from edgeloop.edge.cli.app import main
 
 # Any attempt to reach out ends the process there and then, also one whose error would have been swallowed.
 GUARDED = """
@@ -17,7 +17,7 @@ import os, socket, sys
 def refuse(*args, **kwargs):
     sys.stderr.write(f"reached out: {args}\\n"); sys.stderr.flush(); os._exit(99)
 socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = socket.create_connection = refuse
-from edgeloop.edge.cli import main
+from edgeloop.edge.cli.app import main
 main()
 """
 

@@ -13,15 +13,15 @@ import pytest
 import torch
 from ultralytics import YOLO
 
-from edgeloop.edge.detector import Detector
-from edgeloop.edge.verify import verify
-from edgeloop.export.detectors import Activation, build_detector
-from edgeloop.export.graph import model_spec, prepare_model, save_graph, to_onnx
-from edgeloop.export.onnx import ExportReport, export
-from edgeloop.export.options import ExportOptions
-from edgeloop.models.bundle import read_document
+from edgeloop.edge.runtime.detector import Detector
+from edgeloop.edge.runtime.verification import verify
+from edgeloop.export.export_options import ExportOptions
+from edgeloop.export.exporter import ExportReport, export
+from edgeloop.export.graph.to_onnx import model_spec, prepare_model, save_graph, to_onnx
+from edgeloop.export.train.detectors import Activation, build_detector
+from edgeloop.models.bundle.document import read_document
+from edgeloop.models.bundle.golden import golden_image
 from edgeloop.models.errors import DataError, ModelError, NoInputError, UsageError
-from edgeloop.models.golden import golden_image
 
 
 def test_onnxruntime_repeats_torch(report: ExportReport) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeloop.export.parity import Parity, compare, merge
+from edgeloop.export.check.parity import Parity, compare, merge
 from edgeloop.models.detections import Detections
 
 BOX = (10.0, 10.0, 50.0, 50.0)

@@ -12,17 +12,17 @@ import onnx
 import pytest
 from click.testing import CliRunner
 
-from edgeloop.edge.detector import Detector
-from edgeloop.edge.session import Session
-from edgeloop.export import search
-from edgeloop.export.calibrate import training_frames
-from edgeloop.export.candidates import Bundle, make_bundles
+from edgeloop.edge.runtime.detector import Detector
+from edgeloop.edge.runtime.session import Session
 from edgeloop.export.commands import export as export_command
-from edgeloop.export.dataset import open_dataset
-from edgeloop.export.graph import save_graph, with_image_input
-from edgeloop.export.onnx import ExportReport, export
-from edgeloop.export.options import ExportOptions
-from edgeloop.models.bundle import read_document
+from edgeloop.export.data.yolo_dataset import open_dataset
+from edgeloop.export.export_options import ExportOptions
+from edgeloop.export.exporter import ExportReport, export
+from edgeloop.export.graph.to_onnx import save_graph, with_image_input
+from edgeloop.export.precisions import Bundle, make_bundles
+from edgeloop.export.quantize import search
+from edgeloop.export.quantize.activation_ranges import training_frames
+from edgeloop.models.bundle.document import read_document
 from edgeloop.models.errors import DataError, ModelError
 from edgeloop.models.letterbox import Letterbox
 
@@ -55,7 +55,7 @@ def auto(
 
     out = tmp_path_factory.mktemp("auto") / "parts.onnx"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("edgeloop.export.onnx.make_bundles", noting)
+        patch.setattr("edgeloop.export.exporter.make_bundles", noting)
         return export(run, dataset, out, replace(LENIENT, precision="auto"))
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgeloop.export.search import Choice, quickest, stages_in_float
+from edgeloop.export.quantize.search import Choice, quickest, stages_in_float
 
 # What each stage in float takes off a disagreement of 0.1.
 GAINS = {"stem": 0.02, "first": 0.05, "middle": 0.005, "head": 0.0}

@@ -11,11 +11,11 @@ import numpy as np
 import onnx
 import pytest
 
-from edgeloop.edge.detector import Detector
-from edgeloop.edge.verify import verify
-from edgeloop.export.detectors import build_detector
-from edgeloop.export.options import ExportOptions
+from edgeloop.edge.runtime.detector import Detector
+from edgeloop.edge.runtime.verification import verify
+from edgeloop.export.export_options import ExportOptions
 from edgeloop.export.targets import TARGETS, next_step, options_for, warn_about_activation
+from edgeloop.export.train.detectors import build_detector
 from edgeloop.models.errors import UsageError
 from tests.calls import Outcome
 from tests.marks import needs_openvino

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from edgeloop.edge.synth import open_scene
+from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.job import label_frames
-from edgeloop.labeling.plan import LabelPlan
 from tests.labeling.footage import BROKEN, DRAWN, INDICES, Footage, Labelled, scene_coco, silent
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from edgeloop.edge.opencv import read_image
+from edgeloop.edge.host.opencv import read_image
 from edgeloop.edge.synth import Scene
+from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.job import LabelReport, label_frames
-from edgeloop.labeling.plan import LabelPlan
 from edgeloop.models.boxes import xyxy_to_xywh
 
 INDICES = range(0, 24 * 60, 60)

@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from edgeloop.labeling.audit.answers import Answers, open_answers
-from edgeloop.labeling.audit.command import audit
 from edgeloop.labeling.audit.estimate import estimate
+from edgeloop.labeling.commands.audit import audit
 from edgeloop.models.errors import DataError, NoInputError
 from tests.labeling.audits import PER_FRAME, drawn, write_audited
 

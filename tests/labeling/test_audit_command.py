@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.labeling.audits import write_audited
 
-COMMAND = "from edgeloop.labeling.audit.command import audit; audit()"
+COMMAND = "from edgeloop.labeling.commands.audit import audit; audit()"
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeloop.edge.opencv import read_image
+from edgeloop.edge.host.opencv import read_image
 from edgeloop.labeling.audit.answers import AnswerBook, open_answers
 from edgeloop.labeling.audit.page import Page
 from edgeloop.labeling.audit.pictures import picture_of_box, picture_of_frame

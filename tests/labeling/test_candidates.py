@@ -8,11 +8,11 @@ import pytest
 from numpy.typing import NDArray
 
 from edgeloop.edge.synth import open_scene
-from edgeloop.labeling.candidates import Candidate, find_candidates
-from edgeloop.labeling.cleaning import without_repeats
+from edgeloop.labeling.candidates.dedupe import without_repeats
+from edgeloop.labeling.candidates.find import Candidate, find_candidates
+from edgeloop.labeling.candidates.mask import Silhouette
 from edgeloop.labeling.prompts import GridPrompter, Prompts
 from edgeloop.labeling.sam import Segmenter, load
-from edgeloop.labeling.silhouettes import Silhouette
 from edgeloop.models.boxes import iou_matrix
 
 DISC = np.array([60, 40, 140, 120], np.float32)

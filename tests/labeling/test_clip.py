@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from edgeloop.labeling.candidates import Candidate
-from edgeloop.labeling.clip import Clip, TextClasses, load_clip
-from edgeloop.labeling.silhouettes import Silhouette
+from edgeloop.labeling.candidates.find import Candidate
+from edgeloop.labeling.candidates.mask import Silhouette
+from edgeloop.labeling.features.clip import Clip, TextClasses, load_clip
 from edgeloop.models.errors import ModelError, NoInputError, UnavailableError, UsageError
 from tests.calls import Outcome
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgeloop.labeling.crops import holds_crops, read_crops
+from edgeloop.labeling.inputs.crops import holds_crops, read_crops
 from edgeloop.models.boxes import iou_matrix
 from edgeloop.models.errors import DataError
 from tests.calls import Outcome

@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeloop.edge.frames import FrameEntry
-from edgeloop.labeling.dataset import LabelledFrame, write_dataset
+from edgeloop.edge.frames.folder import FrameEntry
+from edgeloop.labeling.dataset.json_stream import long_json
+from edgeloop.labeling.dataset.split import Split
+from edgeloop.labeling.dataset.write import LabelledFrame, write_dataset
 from edgeloop.labeling.ledger import FrameResult, Label
-from edgeloop.labeling.long_json import long_json
-from edgeloop.labeling.split import Split
 
 LABELS_PER_FRAME = 12
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeloop.labeling.exemplars import read_exemplars
+from edgeloop.labeling.inputs.exemplars import read_exemplars
 from edgeloop.models.errors import DataError, NoInputError
 
 Edit = Callable[[dict[str, Any]], object]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from edgeloop.labeling.features import CHANNELS, STRIDES, extract, prepared, working_size
-from edgeloop.labeling.sam.backbone import LITE0, LitePyramid
+from edgeloop.labeling.features.backbone import CHANNELS, STRIDES, extract, prepared, working_size
+from edgeloop.labeling.sam.pyramid import LITE0, LitePyramid
 
 
 @pytest.mark.parametrize(("count", "size"), [(1, (320, 192)), (3, (96, 96))])

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgeloop.labeling.candidates import Candidate
-from edgeloop.labeling.exemplars import ExemplarFrame
-from edgeloop.labeling.fitting import fit, learn_fitters
+from edgeloop.labeling.candidates.find import Candidate
+from edgeloop.labeling.inputs.exemplars import ExemplarFrame
+from edgeloop.labeling.scoring.box_regression import fit, learn_fitters
 from edgeloop.models.boxes import iou_matrix
 
 SIZE = 240, 320  # height and width

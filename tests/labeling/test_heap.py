@@ -11,7 +11,7 @@ import pytest
 SCRIPT = """
 import resource, sys
 import numpy as np
-from edgeloop.labeling.heap import keep_freed_memory
+from edgeloop.edge.host.malloc import keep_freed_memory
 if sys.argv[1] == "keep":
     keep_freed_memory()
 def use_some():

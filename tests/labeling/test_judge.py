@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgeloop.labeling.candidates import Candidate
-from edgeloop.labeling.judge import Judge, learn_judge
-from edgeloop.labeling.outlined import OutlinedFrame
-from edgeloop.labeling.rehearsal import Rehearsal
+from edgeloop.labeling.candidates.exemplar_masks import OutlinedFrame
+from edgeloop.labeling.candidates.find import Candidate
+from edgeloop.labeling.scoring.calibrate import Judge, learn_judge
+from edgeloop.labeling.scoring.held_out import Rehearsal
 
 
 def candidate(

@@ -15,11 +15,11 @@ import pytest
 import yaml
 from pycocotools.coco import COCO
 
-from edgeloop.edge.evaluate import evaluate_boxes, precision_recall
-from edgeloop.export.dataset import open_dataset
+from edgeloop.edge.scoring.coco import evaluate_boxes, precision_recall
+from edgeloop.export.data.yolo_dataset import open_dataset
+from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.job import label_frames
 from edgeloop.labeling.ledger import FrameResult, Ledger
-from edgeloop.labeling.plan import LabelPlan
 from edgeloop.models.errors import DataError
 from tests.calls import Outcome
 from tests.labeling.footage import BROKEN, DRAWN, INDICES, Footage, Labelled, break_off, scene_coco, silent
@@ -112,7 +112,7 @@ def test_training_sees_the_same_dataset(labelled: Labelled) -> None:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Learn for moments only, where it is not the labels that are tested."""
     monkeypatch.setattr("edgeloop.labeling.prompts.similar.TRAINING_STEPS", 30)
-    monkeypatch.setattr("edgeloop.labeling.prompts.lessons._VIEWS", 2)
+    monkeypatch.setattr("edgeloop.labeling.prompts.training_views._VIEWS", 2)
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +142,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from edgeloop.labeling.job import label_frames
-from edgeloop.labeling.plan import LabelPlan
+from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.ledger import Ledger
 from tests.labeling.footage import silent
 from edgeloop.labeling.prompts import lessons, similar
@@ -241,7 +241,8 @@ def test_only_unreadable_frames(
 def test_help_answers_without_torch(verb: str) -> None:
     heavy = "torch", "sklearn", "segment_anything", "efficientnet_lite_pytorch", "imagehash", "pycocotools"
     code = (
-        "import sys; from edgeloop.edge.cli import cli; cli.main([sys.argv[1], '--help'], standalone_mode=False); "
+        "import sys; from edgeloop.edge.cli.app import cli; "
+        "cli.main([sys.argv[1], '--help'], standalone_mode=False); "
         f"print([name for name in {heavy} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code, verb], capture_output=True, text=True, check=True)

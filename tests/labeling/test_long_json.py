@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from edgeloop.labeling import long_json
-from edgeloop.labeling.long_json import read_entries
+from edgeloop.labeling.dataset import json_stream as long_json
+from edgeloop.labeling.dataset.json_stream import read_entries
 
 DOCUMENT = {
     "info": {"digest": "x", "nested": [[1, 2], {"a": "]}"}]},

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgeloop.labeling.background import Background, learn_background
+from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.job import label_frames
-from edgeloop.labeling.plan import LabelPlan
+from edgeloop.labeling.motion.background import Background, learn_background
 from edgeloop.labeling.prompts import MotionPrompter
 from edgeloop.models.boxes import iou_matrix
 from edgeloop.models.errors import DataError, NoInputError

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgeloop.labeling.outlined import OutlinedFrame
-from edgeloop.labeling.pasting import pasted
-from edgeloop.labeling.silhouettes import Silhouette
+from edgeloop.labeling.candidates.exemplar_masks import OutlinedFrame
+from edgeloop.labeling.candidates.mask import Silhouette
+from edgeloop.labeling.prompts.copy_paste import pasted
 
 WIDTH, HEIGHT = 320, 240
 COLOURS = ((0, 0, 255), (0, 255, 0), (255, 0, 0))

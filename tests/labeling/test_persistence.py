@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgeloop.labeling.persistence import Persistence
+from edgeloop.labeling.tracks.persistence import Persistence
 
 
 def test_without_observations_a_score_stays() -> None:

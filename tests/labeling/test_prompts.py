@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeloop.labeling.exemplars import Exemplars, read_exemplars
-from edgeloop.labeling.outlined import OutlinedFrame
+from edgeloop.labeling.candidates.exemplar_masks import OutlinedFrame
+from edgeloop.labeling.inputs.exemplars import Exemplars, read_exemplars
 from edgeloop.labeling.prompts import GridPrompter, SimilarPrompter, check_prompters
-from edgeloop.labeling.rehearsal import outlined
 from edgeloop.labeling.sam import load
+from edgeloop.labeling.scoring.held_out import outlined
 from edgeloop.models.boxes import iou_matrix
 from edgeloop.models.errors import UsageError
 from tests.labeling.footage import Footage
@@ -66,7 +66,7 @@ def test_the_same_seed_gives_the_same_prompts(
     frames: list[OutlinedFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edgeloop.labeling.prompts.similar.TRAINING_STEPS", 36)
-    monkeypatch.setattr("edgeloop.labeling.prompts.lessons._VIEWS", 2)
+    monkeypatch.setattr("edgeloop.labeling.prompts.training_views._VIEWS", 2)
     image = frames[0].image
     monkeypatch.setattr("edgeloop.labeling.prompts.similar._LEAST_PROBABILITY", 0.0)
     (one,), (other,) = (SimilarPrompter.fit(frames, 3, seed=4).propose(image) for _ in range(2))

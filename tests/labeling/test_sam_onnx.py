@@ -10,7 +10,7 @@ import pytest
 
 from edgeloop.edge.synth import open_scene
 from edgeloop.labeling.sam import Segmenter, load
-from edgeloop.models.registry import weights_path
+from edgeloop.models.weights.registry import weights_path
 
 
 @pytest.fixture(scope="module")

@@ -17,18 +17,18 @@ from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader
 
 from edgeloop.labeling.sam import load
-from edgeloop.labeling.sam.evaluate import evaluate_segmenter
-from edgeloop.labeling.sam.instances import read_folder
 from edgeloop.labeling.sam.nano import EMBED_DIM, build_nano
-from edgeloop.labeling.sam.onnx import OnnxNano
-from edgeloop.labeling.sam.recipe import __main__ as recipe
-from edgeloop.labeling.sam.recipe.__main__ import Stage, Trainer, main
-from edgeloop.labeling.sam.recipe.cutouts import write_cutouts
-from edgeloop.labeling.sam.recipe.data import PromptedCrops, collate
-from edgeloop.labeling.sam.recipe.loss import prompt_loss
-from edgeloop.labeling.sam.recipe.ship import write_onnx
-from edgeloop.labeling.sam.weights import load_nano
+from edgeloop.labeling.sam.nano_onnx import OnnxNano
+from edgeloop.labeling.sam.nano_weights import load_nano
 from edgeloop.models.errors import DataError, ModelError, NoInputError, UsageError
+from recipes.nano import __main__ as recipe
+from recipes.nano.__main__ import Stage, Trainer, main
+from recipes.nano.coco_folder import read_folder
+from recipes.nano.cutouts import write_cutouts
+from recipes.nano.data import PromptedCrops, collate
+from recipes.nano.evaluate import evaluate_segmenter
+from recipes.nano.loss import prompt_loss
+from recipes.nano.ship import write_onnx
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
+from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.job import label_frames
-from edgeloop.labeling.plan import LabelPlan
 from edgeloop.labeling.prompts import CarriedPrompter, DetectorPrompter, Prompts, open_prompters
 from edgeloop.models.boxes import iou_matrix
 from edgeloop.models.detections import Detections
@@ -183,7 +183,7 @@ def test_one_place_is_asked_once_with_the_scores_of_all_classes(
     block_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The scores are in the order of the exemplars' classes, whatever that of the bundle."""
-    monkeypatch.setattr("edgeloop.labeling.prompts.detector.Detector", Torn)
+    monkeypatch.setattr("edgeloop.labeling.prompts.from_detector.Detector", Torn)
     (prompts,) = DetectorPrompter(block_model, ["tram", "car"]).propose(frame(0))
     assert prompts.coords.tolist() == [[10, 10, 50, 50], [100, 10, 140, 50]]
     assert prompts.class_scores is not None
@@ -193,7 +193,7 @@ def test_one_place_is_asked_once_with_the_scores_of_all_classes(
 def test_doubt_is_rehearsed_and_not_proposed(block_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the exemplar frames it teaches the class model what is mistaken for an object."""
     prompter = DetectorPrompter(block_model, ["block"])
-    monkeypatch.setattr("edgeloop.labeling.prompts.detector._LEAST_CONFIDENCE", CONFIDENCE + 0.01)
+    monkeypatch.setattr("edgeloop.labeling.prompts.from_detector._LEAST_CONFIDENCE", CONFIDENCE + 0.01)
     (nothing,) = prompter.propose(frame(3))
     (rehearsed,) = prompter.rehearse(frame(3), 0)
     assert (len(nothing), len(rehearsed)) == (0, 1)

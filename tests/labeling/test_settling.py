@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from edgeloop.edge.frames import FrameEntry
+from edgeloop.edge.frames.folder import FrameEntry
 from edgeloop.labeling.ledger import FrameResult, Label
-from edgeloop.labeling.persistence import Persistence
-from edgeloop.labeling.settling import learn_persistence, settle
+from edgeloop.labeling.tracks.persistence import Persistence
+from edgeloop.labeling.tracks.smooth import learn_persistence, settle
 
 CONFIDENCE = 0.4
 Box = tuple[float, float, float, float]

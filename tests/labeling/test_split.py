@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from edgeloop.edge.frames import FrameEntry
-from edgeloop.labeling.split import split_by_time
+from edgeloop.edge.frames.folder import FrameEntry
+from edgeloop.labeling.dataset.split import split_by_time
 
 
 def taken(source: str, count: int) -> list[FrameEntry]:

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from edgeloop.labeling.commands import stats
-from edgeloop.labeling.stats import read_stats
+from edgeloop.labeling.dataset.statistics import read_stats
 from edgeloop.models.errors import DataError, NoInputError
 
 

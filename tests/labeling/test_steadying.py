@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edgeloop.labeling.ledger import Label
-from edgeloop.labeling.steadying import steady_box
-from edgeloop.labeling.tracks import Sighting, Track
+from edgeloop.labeling.tracks.link import Sighting, Track
+from edgeloop.labeling.tracks.smooth_boxes import steady_box
 
 SIZE = (640, 480)
 Box = tuple[float, float, float, float]

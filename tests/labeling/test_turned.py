@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgeloop.labeling.outlined import OutlinedFrame
+from edgeloop.labeling.candidates.exemplar_masks import OutlinedFrame
 from edgeloop.labeling.prompts import SimilarPrompter
-from edgeloop.labeling.prompts.head import CentreHead
-from edgeloop.labeling.prompts.learning import train_heads
-from edgeloop.labeling.prompts.lessons import Lesson, View, turned
+from edgeloop.labeling.prompts.center_head import CentreHead
+from edgeloop.labeling.prompts.train_heads import train_heads
+from edgeloop.labeling.prompts.training_views import Lesson, View, turned
 from edgeloop.models.boxes import iou_matrix
 
 WIDTH, HEIGHT, SIDE = 320, 256, 48
@@ -89,7 +89,7 @@ def test_turned_views_are_learnt_from_where_that_pays(
         return train_heads(own, *arguments, **named)
 
     losses = iter(tried)
-    monkeypatch.setattr("edgeloop.labeling.prompts.lessons._VIEWS", 2)
+    monkeypatch.setattr("edgeloop.labeling.prompts.training_views._VIEWS", 2)
     monkeypatch.setattr("edgeloop.labeling.prompts.similar.TRAINING_STEPS", 36)
     monkeypatch.setattr("edgeloop.labeling.prompts.similar.train_heads", counted)
     monkeypatch.setattr("edgeloop.labeling.prompts.similar.unseen_loss", lambda *arguments: next(losses))

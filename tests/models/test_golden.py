@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgeloop.models.errors import ModelError
-from edgeloop.models.golden import (
+from edgeloop.models.bundle.golden import (
     TOLERANCES,
     Difference,
     array_digest,
@@ -13,6 +12,7 @@ from edgeloop.models.golden import (
     golden_image,
     golden_record,
 )
+from edgeloop.models.errors import ModelError
 from edgeloop.models.heads import Head
 
 IMAGE = golden_image((64, 48))

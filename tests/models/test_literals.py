@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edgeloop.models.errors import DataError, ModelError, NoInputError
-from edgeloop.models.literals import MAX_CLASSES, parse_literal, parse_names, read_names, shorten
+from edgeloop.models.facts.metadata_text import MAX_CLASSES, parse_literal, parse_names, read_names, shorten
 
 
 @pytest.mark.parametrize(

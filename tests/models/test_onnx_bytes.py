@@ -5,8 +5,8 @@ from pathlib import Path
 import onnx
 import pytest
 
+from edgeloop.models.bundle.seal import SEAL_KEY, check_seal, read_opset, seal
 from edgeloop.models.errors import ModelError
-from edgeloop.models.onnx_bytes import SEAL_KEY, check_seal, read_opset, seal
 from tests.blocks import block_finder
 
 MODEL: bytes = block_finder().SerializeToString()

@@ -19,5 +19,6 @@ def test_other_names_are_not_there() -> None:
 
 
 def test_errors_come_without_the_rest() -> None:
-    code = "import sys, edgeloop.models.errors; sys.exit(bool({'cv2', 'numpy', 'pydantic'} & sys.modules.keys()))"
+    code = "import sys, edgeloop.models.errors\n"
+    code += "sys.exit(bool({'cv2', 'numpy', 'pydantic'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from edgeloop.models import registry
 from edgeloop.models.errors import ModelError, UsageError
-from edgeloop.models.registry import WEIGHTS, Weights, weights_path
+from edgeloop.models.weights import registry
+from edgeloop.models.weights.registry import WEIGHTS, Weights, weights_path
 
 
 @pytest.mark.parametrize("name", sorted(WEIGHTS))

@@ -7,10 +7,10 @@ import pytest
 from pydantic import ValidationError
 
 from edgeloop.models import ModelSpec, SpecOverrides
-from edgeloop.models.bundle import BUNDLE_KEY, Golden, Measured, Record, read_document
+from edgeloop.models.bundle.document import BUNDLE_KEY, Golden, Measured, Record, read_document
 from edgeloop.models.errors import ModelError
+from edgeloop.models.facts.tensor_info import TensorInfo
 from edgeloop.models.heads import HEADS
-from edgeloop.models.tensor_info import TensorInfo
 
 Shape = tuple[int | None, ...]
 

@@ -1,0 +1,1 @@
+"""Benchmarks of the detection loop against the bare model."""

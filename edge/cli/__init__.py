@@ -1,0 +1,1 @@
+"""Parts that all commands share: the entry point, options, progress bars, tables, exit handling."""

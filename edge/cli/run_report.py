@@ -1,0 +1,128 @@
+"""How a run went: figures on stderr for people, the same in a file for programs, and the exit code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgeloop.edge.cli.outputs import check_target
+from edgeloop.edge.loop.meter import RunSummary, TotalSummary
+from edgeloop.models.errors import EdgeloopError
+
+if TYPE_CHECKING:
+    from edgeloop.edge.loop.stream import Camera
+    from edgeloop.edge.runtime.detector import Detector
+
+__all__ = ["check_summary", "conclude", "raise_failure"]
+
+
+def check_summary(path: Path | None, overwrite: bool) -> None:
+    """Refuse a file that could not be written at the end.
+
+    Args:
+        path: Where figures are to go; None for nowhere.
+        overwrite: Whether an existing file may be replaced.
+
+    Raises:
+        DataError: It exists.
+        NoInputError: Its folder does not exist.
+    """
+    if path is not None:
+        check_target("summary", path, overwrite=overwrite)
+
+
+def conclude(cameras: Sequence[Camera], path: Path | None, detector: Detector) -> None:
+    """Say how the run went on stderr, and write the same figures for programs.
+
+    Args:
+        cameras: The sources of the run, of which at least one had a frame.
+        path: File to write; None for none.
+        detector: What ran on them.
+    """
+    figures = _figures(cameras, detector)
+    if path is not None:
+        path.write_text(json.dumps(figures.as_dict(), indent=2) + "\n")
+    for line in _one(figures) if isinstance(figures, RunSummary) else _several(figures):
+        click.echo(line, err=True)
+
+
+def raise_failure(cameras: Sequence[Camera]) -> None:
+    """Leave with the code of the first source that failed, if one did.
+
+    Args:
+        cameras: The sources of the run.
+
+    Raises:
+        EdgeloopError: What ended the only source; of several, which failed, as the first one's kind of error.
+    """
+    errors = [camera.error for camera in cameras if camera.error is not None]
+    if len(cameras) == 1 or not errors:
+        for error in errors:
+            raise error
+        return
+    kind = type(errors[0]) if isinstance(errors[0], EdgeloopError) else EdgeloopError
+    raise kind(f"{len(errors)} of {len(cameras)} sources failed: {'; '.join(map(str, errors))}")
+
+
+def _figures(cameras: Sequence[Camera], detector: Detector) -> RunSummary | TotalSummary:
+    figures = [camera.summary(detector) for camera in cameras]
+    if len(cameras) == 1:
+        return figures[0]
+    meters = [camera.meter for camera in cameras if camera.meter.frames]
+    seconds = max(meter.ended_at for meter in meters) - min(meter.started_at for meter in meters)
+    return TotalSummary.of(
+        [
+            replace(figure, error=None if camera.error is None else str(camera.error))
+            for figure, camera in zip(figures, cameras, strict=True)
+        ],
+        seconds,
+    )
+
+
+def _one(figures: RunSummary) -> Iterator[str]:
+    yield from _source(figures)
+    yield f"  memory    {figures.peak_memory_mb:.0f} MB at most"
+
+
+def _several(figures: TotalSummary) -> Iterator[str]:
+    for source in figures.sources:
+        yield from _source(source)
+        if source.error is not None:
+            yield f"  failed    {source.error}"
+    rate = _rate(figures.frames, figures.seconds, figures.fps)
+    yield f"{rate}  (all {len(figures.sources)} sources on {figures.provider})"
+    yield f"  lost      {figures.dropped} dropped, {figures.stale} stale"
+    yield f"  memory    {figures.peak_memory_mb:.0f} MB at most"
+
+
+def _source(figures: RunSummary) -> Iterator[str]:
+    rate = _rate(figures.frames, figures.seconds, figures.fps)
+    yield f"{rate}  ({figures.source} on {figures.provider})"
+    if figures.latency_ms:
+        p = figures.latency_ms
+        yield f"  latency   p50 {p.p50:.1f}  p95 {p.p95:.1f}  p99 {p.p99:.1f} ms from capture to result"
+        stages = "  ".join(f"{stage} {spent:.1f}" for stage, spent in figures.stages_ms.items())
+        yield f"  stages    {stages} ms"
+    yield f"  lost      {figures.dropped} dropped, {figures.stale} stale, {figures.skipped} unreadable"
+    found = ", ".join(f"{count} {name}" for name, count in figures.detections.items())
+    yield f"  found     {found or 'nothing'}"
+    for zone, classes in (figures.zones or {}).items():
+        counts = (_zone(name, t.entered, t.inside, t.dwell_s) for name, t in classes.items())
+        yield f"  zone      {zone}: {'; '.join(counts) or 'nothing entered'}"
+    for line, crossed in (figures.lines or {}).items():
+        ways = (f"{name} {count['in']} in, {count['out']} out" for name, count in crossed.items())
+        yield f"  line      {line}: {'; '.join(ways) or 'nothing crossed'}"
+
+
+def _zone(name: str, entered: int, inside: int, dwell_s: float | None) -> str:
+    stay = "" if dwell_s is None else f", stay {dwell_s:.1f} s on average"
+    return f"{name} {entered} entered, {inside} inside{stay}"
+
+
+def _rate(frames: int, seconds: float, fps: float) -> str:
+    return f"{frames} frame{'' if frames == 1 else 's'} in {seconds:.1f} s, {fps:.1f} fps"

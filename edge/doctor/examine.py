@@ -1,0 +1,189 @@
+"""What this machine can do for edgeloop: everything claimed here was tried, not looked up."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+import cv2
+import onnxruntime as ort
+import psutil
+
+from edgeloop.edge.doctor.codecs import readable_codecs, writable_codecs
+from edgeloop.edge.doctor.provider_probe import probe
+from edgeloop.edge.host.hardware import Accelerator, find_accelerators, processor_name, usable_cores
+from edgeloop.edge.host.opencv import has_screen
+from edgeloop.edge.runtime.providers import PROVIDERS
+
+__all__ = ["Camera", "Extra", "Health", "Machine", "OpenCv", "Provider", "examine", "machine"]
+
+PACKAGES = (
+    "edgeloop",
+    "numpy",
+    "onnxruntime",
+    "onnxruntime-directml",
+    "onnxruntime-gpu",
+    "onnxruntime-migraphx",
+    "onnxruntime-openvino",
+    "onnxruntime-qnn",
+    "opencv-python",
+    "opencv-python-headless",
+)
+"""The runtime's own; of onnxruntime and OpenCV any flavour that is installed."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The computer and its Python; memory in GB (10^9 bytes)."""
+
+    system: str
+    architecture: str
+    processor: str
+    cores: int
+    memory_gb: float
+    python: str
+
+
+@dataclass(frozen=True)
+class Provider:
+    """An execution provider of this onnxruntime, and why it does not work where it does not.
+
+    Where it works, the tiny model that it was tried with ran on it with every node.
+    """
+
+    name: str
+    works: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A video device, and whether this user may read it."""
+
+    path: str
+    name: str
+    readable: bool
+
+
+@dataclass(frozen=True)
+class OpenCv:
+    """What this OpenCV was built with; codecs are those that it wrote and read a video with just now."""
+
+    version: str
+    camera_backends: Sequence[str]
+    stream_backends: Sequence[str]
+    writes: Sequence[str]
+    reads: Sequence[str]
+    window_toolkit: str
+
+
+@dataclass(frozen=True)
+class Extra:
+    """An optional part of edgeloop, and the packages that it lacks."""
+
+    name: str
+    missing: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Health:
+    """All of it."""
+
+    machine: Machine
+    packages: Mapping[str, str]
+    accelerators: Sequence[Accelerator]
+    providers: Sequence[Provider]
+    cameras: Sequence[Camera]
+    opencv: OpenCv
+    screen: bool
+    extras: Sequence[Extra]
+
+
+def examine() -> Health:
+    """Look at this machine.
+
+    Returns:
+        What is there, and which of it works.
+    """
+    return Health(
+        machine=machine(),
+        packages={name: found for name in PACKAGES if (found := _version(name))},
+        accelerators=find_accelerators(),
+        providers=_providers(),
+        cameras=_cameras(),
+        opencv=_opencv(),
+        screen=has_screen(),
+        extras=[_extra(name) for name in ("label", "export")],
+    )
+
+
+def machine() -> Machine:
+    """Look at the computer.
+
+    Returns:
+        What it is.
+    """
+    return Machine(
+        system=platform.platform(terse=True),
+        architecture=platform.machine(),
+        processor=processor_name(),
+        cores=usable_cores(),
+        memory_gb=round(psutil.virtual_memory().total / 1e9, 1),
+        python=platform.python_version(),
+    )
+
+
+def _providers() -> list[Provider]:
+    """Every one that this onnxruntime brings, tried."""
+    here = [name for name, full in PROVIDERS.items() if full in ort.get_available_providers()]
+    reasons = [probe(name) for name in here]
+    return [
+        Provider(name, works=not reason, reason=reason) for name, reason in zip(here, reasons, strict=True)
+    ]
+
+
+def _cameras() -> list[Camera]:
+    devices = sorted(Path("/dev").glob("video*"), key=lambda path: (len(path.name), path.name))
+    return [Camera(str(device), _label(device), os.access(device, os.R_OK | os.W_OK)) for device in devices]
+
+
+def _label(device: Path) -> str:
+    """What a video device calls itself."""
+    name = Path("/sys/class/video4linux", device.name, "name")
+    return name.read_text().strip() if name.exists() else ""
+
+
+def _opencv() -> OpenCv:
+    registry = cv2.videoio_registry
+    return OpenCv(
+        version=cv2.__version__,
+        camera_backends=_loadable(registry.getCameraBackends()),
+        stream_backends=_loadable(registry.getStreamBackends()),
+        writes=writable_codecs(),
+        reads=readable_codecs(),
+        window_toolkit=cv2.currentUIFramework() or "none",
+    )
+
+
+def _loadable(backends: Sequence[int]) -> list[str]:
+    """Names of the back ends that are there; the registry also lists plugins that are not."""
+    registry = cv2.videoio_registry
+    return [registry.getBackendName(backend) for backend in backends if registry.hasBackend(backend)]
+
+
+def _extra(name: str) -> Extra:
+    wanted = [line for line in requires("edgeloop") or [] if re.search(rf"extra == ['\"]{name}['\"]", line)]
+    packages = [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in wanted]
+    return Extra(name, [package for package in packages if _version(package) is None])
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,78 @@
+"""Whether an execution provider works: it runs a tiny model alone, in a process that may crash.
+
+A driver that does not fit its library ends the process that loads it. So the command
+`python -m edgeloop.edge.doctor.provider_probe cuda` does the trying, and its last line says how it went.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+__all__ = ["DOUBLING_MODEL", "probe"]
+
+# An ONNX model that adds its float32 [4] input `x` to itself. It was made, once, by:
+#   node = helper.make_node("Add", ["x", "x"], ["y"])
+#   value = lambda name: helper.make_tensor_value_info(name, TensorProto.FLOAT, [4])
+#   graph = helper.make_graph([node], "g", [value("x")], [value("y")])
+#   helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7, producer_name="")
+DOUBLING_MODEL = base64.b64decode(
+    "CAcSADo1Cg4KAXgKAXgSAXkiA0FkZBIBZ1oPCgF4EgoKCAgBEgQKAggEYg8KAXkSCgoICAESBAoCCARCBAoAEA0="
+)
+_COMMAND = (sys.executable, "-P", "-m", "edgeloop.edge.doctor.provider_probe")
+_TIMEOUT_S = 120.0
+
+
+def probe(provider: str, command: Sequence[str] = _COMMAND, timeout_s: float = _TIMEOUT_S) -> str:
+    """Try one execution provider in a process of its own.
+
+    Args:
+        provider: one of `edgeloop.edge.runtime.providers.PROVIDERS`.
+        command: what to start; the provider's name is added to it.
+        timeout_s: how long it may take; TensorRT compiles even a tiny model for seconds.
+
+    Returns:
+        Why it does not work; "" where it does.
+    """
+    try:
+        done = subprocess.run(
+            [*command, provider], capture_output=True, text=True, check=False, timeout=timeout_s
+        )
+    except subprocess.TimeoutExpired:
+        return f"does not answer within {timeout_s:g} s"
+    if done.returncode < 0:
+        return f"crashes ({signal.Signals(-done.returncode).name})"
+    try:
+        reason: str = json.loads(done.stdout.splitlines()[-1])["reason"]
+    except (LookupError, ValueError):
+        return f"ends its process (exit code {done.returncode})"
+    return reason
+
+
+def _try(provider: str) -> str:
+    import numpy as np
+    import onnxruntime as ort
+
+    from edgeloop.edge.runtime.providers import first_line, open_session
+    from edgeloop.models.errors import EdgeloopError
+
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    x = np.arange(4, dtype=np.float32)
+    try:
+        session, _ = open_session(DOUBLING_MODEL, Path("probe"), options, provider=provider, allow_cpu=False)
+        (y,) = session.run(None, {"x": x})
+    except EdgeloopError as error:
+        return str(error).removeprefix(f"provider '{provider}': ")
+    except Exception as error:  # onnxruntime's own exceptions share no other base
+        return first_line(error)
+    return "" if np.array_equal(y, 2 * x) else f"computes {y.tolist()} for {(2 * x).tolist()}"
+
+
+if __name__ == "__main__":
+    print(json.dumps({"reason": _try(sys.argv[1])}))

@@ -1,0 +1,1 @@
+"""Detections, zones and counts drawn into images."""

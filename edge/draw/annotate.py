@@ -1,0 +1,163 @@
+"""Detections drawn on their image: for people, so readable before anything else.
+
+Line width and text grow with the image. A box is a class-coloured line between two dark ones, so that it
+shows on any ground. Labels are drawn after all boxes, so that no line crosses a text, the surest first; each
+takes the first place at its box where it covers no other label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeloop.edge.draw.style import FONT, SHADOW, side_of, text_scale
+from edgeloop.models.detections import Detections
+
+if TYPE_CHECKING:
+    from edgeloop.edge.tracking import ZoneCounter
+
+__all__ = ["annotate", "color_of"]
+
+Color = tuple[int, int, int]
+Rect = tuple[int, int, int, int]
+
+PALETTE: tuple[Color, ...] = (
+    (255, 144, 30),
+    (60, 76, 231),
+    (113, 204, 46),
+    (18, 196, 241),
+    (212, 92, 176),
+    (190, 188, 23),
+    (34, 126, 240),
+    (180, 105, 255),
+    (80, 127, 22),
+    (240, 207, 137),
+)
+"""BGR. Neighbours differ strongly in hue and in lightness, for models of few classes above all."""
+
+
+@dataclass(frozen=True)
+class _Style:
+    """Sizes in pixels, derived from the image."""
+
+    line: int
+    text_scale: float
+    padding: int
+
+    @classmethod
+    def fit(cls, shape: tuple[int, ...]) -> _Style:
+        side = side_of(shape)
+        return cls(max(2, round(side / 320)), text_scale(shape), max(3, round(side / 160)))
+
+
+def annotate(
+    image: NDArray[np.uint8],
+    detections: Detections,
+    names: Sequence[str],
+    *,
+    confidence: bool = True,
+    zones: ZoneCounter | None = None,
+) -> NDArray[np.uint8]:
+    """Draw what was found on a copy of the image.
+
+    Args:
+        image: HxWx3 uint8, BGR; left as it is.
+        detections: Boxes in pixels of this image.
+        names: Class names, indexed by `detections.class_id`.
+        confidence: Whether to write it beside the name.
+        zones: Where is counted in this image, drawn under the boxes.
+
+    Returns:
+        HxWx3 uint8, BGR.
+    """
+    canvas = image.copy()
+    taken: list[Rect] = []
+    if zones is not None:
+        from edgeloop.edge.draw.zones import draw_zones  # only who counts pays for what counting needs
+
+        taken = draw_zones(canvas, zones)
+    style = _Style.fit(canvas.shape)
+    boxes: list[Rect] = [(x1, y1, x2, y2) for x1, y1, x2, y2 in detections.xyxy.round().astype(int).tolist()]
+    # Large boxes first, so that a small object in front of a large one keeps its outline.
+    order = sorted(range(len(boxes)), key=lambda row: -_area(boxes[row]))
+    for row in order:
+        _draw_box(canvas, boxes[row], color_of(int(detections.class_id[row])), style)
+    for row in sorted(order, key=lambda row: -detections.confidence[row]):
+        text = _caption(detections, row, names, confidence)
+        _draw_label(canvas, boxes[row], text, color_of(int(detections.class_id[row])), style, taken)
+    return canvas
+
+
+def color_of(class_id: int) -> Color:
+    """The colour in which a class is drawn.
+
+    Args:
+        class_id: Index of the class.
+
+    Returns:
+        Blue, green, red in [0, 255].
+    """
+    return PALETTE[class_id % len(PALETTE)]
+
+
+def _caption(detections: Detections, row: int, names: Sequence[str], confidence: bool) -> str:
+    text = names[detections.class_id[row]]
+    if confidence:
+        text += f" {detections.confidence[row]:.0%}"
+    known = None if detections.tracker_id is None else detections.tracker_id[row]
+    return text if known is None or known < 0 else f"#{known} {text}"
+
+
+def _draw_box(canvas: NDArray[np.uint8], box: Rect, color: Color, style: _Style) -> None:
+    corners = (box[0], box[1]), (box[2], box[3])
+    cv2.rectangle(canvas, *corners, SHADOW, style.line + 2, cv2.LINE_8)
+    cv2.rectangle(canvas, *corners, color, style.line, cv2.LINE_8)
+
+
+def _draw_label(
+    canvas: NDArray[np.uint8], box: Rect, text: str, color: Color, style: _Style, taken: list[Rect]
+) -> None:
+    """Draw one label and add its place to those taken; in a crowd without room the box speaks for itself."""
+    (text_width, text_height), descent = cv2.getTextSize(text, FONT, style.text_scale, 1)
+    size = text_width + 2 * style.padding, text_height + descent + style.padding
+    places = _places(box, size, style.line // 2, canvas.shape)
+    chip = next((place for place in places if not any(_overlap(place, other) for other in taken)), None)
+    if chip is None:
+        return
+    taken.append(chip)
+    cv2.rectangle(canvas, chip[:2], (chip[2] - 1, chip[3] - 1), color, cv2.FILLED)
+    baseline = chip[0] + style.padding, chip[1] + style.padding // 2 + text_height
+    ink = (0, 0, 0) if _luma(color) > 120 else (255, 255, 255)
+    cv2.putText(canvas, text, baseline, FONT, style.text_scale, ink, 1, cv2.LINE_AA)
+
+
+def _places(box: Rect, size: tuple[int, int], edge: int, shape: tuple[int, ...]) -> list[Rect]:
+    """Where a label may lie within the image, best first: above its box, in it if that is large, below it."""
+    x1, y1, x2, y2 = box
+    width, height = size
+    left, right = x1 - edge, x2 + edge - width
+    above, below = y1 - edge - height, y2 + edge
+    roomy = y2 - y1 >= 3 * height and x2 - x1 >= width
+    inside = [(x1 + edge, y1 + edge)] if roomy else []
+    corners = [(left, above), *inside, (left, below), (right, above), (right, below)]
+    x_max, y_max = max(0, shape[1] - width), max(0, shape[0] - height)
+    held = [(min(max(x, 0), x_max), y) for x, y in corners if 0 <= y <= y_max]
+    return [(x, y, x + width, y + height) for x, y in held]
+
+
+def _overlap(a: Rect, b: Rect) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _area(box: Rect) -> int:
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def _luma(color: Color) -> float:
+    blue, green, red = color
+    return 0.114 * blue + 0.587 * green + 0.299 * red

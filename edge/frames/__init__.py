@@ -1,0 +1,1 @@
+"""Folders of frames for labeling, and the uncertainty that chooses them."""

@@ -1,0 +1,1 @@
+"""The machine: cores, accelerators, memory, OpenCV."""

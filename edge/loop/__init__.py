@@ -1,0 +1,1 @@
+"""The detection loop: read, detect, track, act, for one or several sources."""

@@ -1,0 +1,199 @@
+"""Cameras and addresses: opening them, opening them again, and telling the end of a stream from its failure.
+
+OpenCV says no more than "no frame" in every case, so the difference is drawn here. A camera never ends: no
+frame is a failure. A stream that went silent ran into its time limit. A stream that stopped at once was ended
+by its server if the server still answers, and lost with it if it does not.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections.abc import Callable, Generator
+from functools import partial
+from urllib.parse import urlsplit
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeloop.edge.host.opencv import open_capture
+from edgeloop.edge.sources.live import LivePolicy, LiveSource
+from edgeloop.edge.sources.recording import Recording, frame_count, nominal_fps
+from edgeloop.edge.sources.source import Source
+from edgeloop.models.errors import UnavailableError, UsageError
+
+__all__ = ["masked", "open_address", "open_camera"]
+
+TIMEOUT_S = 10.0
+"""How long a stream may take to open, and then to deliver a frame."""
+
+SETTLE_S = 0.5
+"""How long to wait before asking whether a server is still there: a dying one closes its port last."""
+
+PORTS = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322}
+"""The schemes that are read, and the port that each means where the address names none."""
+
+RETRY_S = 1.0
+"""How long to wait between two attempts to open what broke off."""
+
+Images = Generator[NDArray[np.uint8], None, None]
+
+log = logging.getLogger(__name__)
+
+
+def open_camera(index: int, policy: LivePolicy) -> LiveSource:
+    """Open a camera of this machine.
+
+    Args:
+        index: 0 for the first one.
+        policy: What to make of late frames, and of a camera that is unplugged.
+
+    Returns:
+        A live source.
+
+    Raises:
+        UnavailableError: There is no such camera, or another program holds it.
+    """
+    name = f"camera {index}"
+    capture = open_capture(index, timeout_s=TIMEOUT_S)
+    if capture is None:
+        raise UnavailableError(
+            f"{name}: cannot be opened (not connected, in use, or no permission); "
+            "`edgeloop doctor` lists what is there"
+        )
+    return _live(name, index, capture, partial(_camera_images, name), policy)
+
+
+def open_address(address: str, policy: LivePolicy) -> Source:
+    """Open a stream, or a recording that lies behind an address.
+
+    Args:
+        address: rtsp://, rtsps://, http:// or https://, with a user and password where it needs them.
+        policy: What to make of late frames, and of a stream that breaks off.
+
+    Returns:
+        A live source; where the server states a length, a recording of which every frame counts.
+
+    Raises:
+        UsageError: Another scheme, or an address that is none.
+        UnavailableError: Nobody answers, or the answer is no video.
+    """
+    name = masked(address)
+    capture = open_capture(address, timeout_s=TIMEOUT_S)
+    if capture is None:
+        silence = _silence(address)
+        reason = silence or "the server answers, but not with a video (path, user and password right?)"
+        raise UnavailableError(f"stream {name}: cannot be opened: {reason}")
+    if frame_count(capture) is not None:
+        return Recording(name, capture, remote=True)
+    return _live(name, address, capture, partial(_stream_images, name, address), policy)
+
+
+def _live(
+    name: str,
+    place: int | str,
+    capture: cv2.VideoCapture,
+    images: Callable[[cv2.VideoCapture], Images],
+    policy: LivePolicy,
+) -> LiveSource:
+    frames = images(capture)
+    if policy.reconnect_s:
+        frames = _reconnected(name, frames, lambda: _again(place, images), policy.reconnect_s)
+    return LiveSource(name, frames, fps=nominal_fps(capture), policy=policy)
+
+
+def _again(place: int | str, images: Callable[[cv2.VideoCapture], Images]) -> Images | None:
+    capture = open_capture(place, timeout_s=TIMEOUT_S)
+    return None if capture is None else images(capture)
+
+
+def _reconnected(name: str, images: Images, again: Callable[[], Images | None], patience_s: float) -> Images:
+    """Images of a source that is opened again whenever it ends, until it has been away for too long."""
+    came_at = time.monotonic()
+    while True:
+        lost: UnavailableError | None = None
+        try:
+            for image in images:
+                came_at = time.monotonic()
+                yield image
+        except UnavailableError as error:
+            lost = error
+        finally:
+            images.close()
+        log.warning("%s; opening it again", lost or f"{name}: ended")
+        opened = None
+        while opened is None and time.monotonic() - came_at < patience_s:
+            time.sleep(RETRY_S)
+            opened = again()
+        if opened is not None:
+            images = opened
+        elif lost is not None:
+            raise UnavailableError(f"{lost}; not back within {patience_s:g} s")
+        else:
+            return
+
+
+def _camera_images(name: str, capture: cv2.VideoCapture) -> Images:
+    try:
+        while True:
+            read, image = capture.read()
+            if not read:
+                raise UnavailableError(f"{name}: delivers no frames any more (unplugged, or a full USB bus?)")
+            yield image
+    finally:
+        capture.release()
+
+
+def _stream_images(name: str, address: str, capture: cv2.VideoCapture) -> Images:
+    try:
+        count = 0
+        asked_at = time.monotonic()
+        while (picture := capture.read())[0]:
+            yield picture[1]
+            count += 1
+            asked_at = time.monotonic()
+        # FFmpeg looks at its clock only now and then, so a time limit can come a little early.
+        if time.monotonic() - asked_at >= 0.9 * TIMEOUT_S:
+            raise UnavailableError(f"stream {name}: no frame for {TIMEOUT_S:.0f} s; the connection is lost")
+        time.sleep(SETTLE_S)
+        if silence := _silence(address):
+            raise UnavailableError(f"stream {name}: broke off after {count} frames: {silence}")
+        if count == 0:
+            raise UnavailableError(f"stream {name}: opens, but delivers no frame")
+    finally:
+        capture.release()
+
+
+def _silence(address: str) -> str | None:
+    """Why nobody answers at an address; None where somebody does."""
+    parts = urlsplit(address)
+    host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
+    try:
+        socket.create_connection((host, port), timeout=TIMEOUT_S).close()
+    except OSError as error:
+        return f"nobody answers at {host}:{port} ({error.strerror or error})"
+    return None
+
+
+def masked(address: str) -> str:
+    """The address without its password, fit for messages and logs.
+
+    Args:
+        address: As the user wrote it.
+
+    Returns:
+        The address with stars for the password.
+
+    Raises:
+        UsageError: Another scheme than those that are read, or no address at all.
+    """
+    try:
+        parts = urlsplit(address)
+        parts.port  # noqa: B018  a port that is no number shows only when it is asked for
+    except ValueError as error:
+        raise UsageError(f"source {address}: not an address ({error})") from error
+    if parts.scheme not in PORTS or not parts.hostname:
+        raise UsageError(f"source {address}: not an address; expected {', '.join(PORTS)}://host[:port]/path")
+    return address.replace(f":{parts.password}@", ":***@", 1) if parts.password else address

@@ -1,0 +1,273 @@
+"""Counting in zones and over lines, of objects that a tracker follows.
+
+An object is where its box stands: at the bottom centre. Boxes tremble, so an object leaves a zone, or is on
+the other side of a line, only when it stands clear of the edge.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import cv2
+import numpy as np
+
+from edgeloop.edge.tracking.tracker import LOST_S, NO_ID
+from edgeloop.edge.tracking.zone_file import Line, Zone, ZoneFile
+from edgeloop.models.detections import Detections
+from edgeloop.models.errors import DataError
+
+__all__ = ["Event", "Side", "ZoneCounter", "ZoneTotals"]
+
+Side = Literal["in", "out"]
+T = TypeVar("T")
+
+MARGIN = 0.05
+"""How far from an edge is clear of it, as a share of the height of the box."""
+
+FORGET_S = 1.5 * LOST_S
+"""After how many seconds unseen an object has left: later than the tracker gives its id up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that one object did.
+
+    Attributes:
+        kind: `enter` and `leave` a zone, `dwell` in it for as long as it asks for, `cross` a line.
+        place: Name of the zone or line.
+        tracker_id: Of the object.
+        class_id: Of the object; in a zone the one it entered with.
+        dwell_s: Seconds that the object has been inside, of `leave` and `dwell`.
+        direction: To which side of the line, of `cross`.
+    """
+
+    kind: Literal["enter", "leave", "dwell", "cross"]
+    place: str
+    tracker_id: int
+    class_id: int
+    dwell_s: float | None = None
+    direction: Side | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneTotals:
+    """What one class did in one zone.
+
+    Attributes:
+        entered: How often one came in, or appeared inside.
+        left: How often one went out, or was not seen any more.
+        inside: Objects in it now.
+        dwell_s: Mean time in seconds of those that left; None before the first.
+    """
+
+    entered: int
+    left: int
+    inside: int
+    dwell_s: float | None
+
+
+@dataclass(slots=True)
+class _Object:
+    """One row of detections, reduced to what counts here. Place and margin in pixels."""
+
+    tracker_id: int
+    class_id: int
+    x: float
+    y: float
+    margin: float
+
+
+class ZoneCounter:
+    """Counts for one source."""
+
+    def __init__(self, places: ZoneFile, names: Sequence[str], where: str) -> None:
+        """Start at zero.
+
+        Args:
+            places: Where to count, in pixels of the source's frames.
+            names: The model's class names.
+            where: What the places come from, for errors.
+        """
+        self.places = places
+        self._names = names
+        self._where = where
+        self._size = (0, 0)
+        self._zones = [_ZoneCount(zone, names) for zone in places.zones]
+        self._lines = [_LineCount(line, names) for line in places.lines]
+        self._counts: list[_ZoneCount | _LineCount] = [*self._zones, *self._lines]
+
+    def update(self, detections: Detections, size: tuple[int, int], at_s: float) -> tuple[Event, ...]:
+        """Look at the next frame.
+
+        Args:
+            detections: With `tracker_id`; rows without an id do not count.
+            size: Width and height of the frame in pixels.
+            at_s: Time of the frame in seconds, later than the one before.
+
+        Returns:
+            What happened since the frame before.
+
+        Raises:
+            DataError: A zone or line reaches beyond the frame, so it was drawn on another one.
+        """
+        if size != self._size:
+            self._check(size)
+            self._size = size
+        objects = list(_objects(detections))
+        return tuple(event for count in self._counts for event in count.update(objects, at_s))
+
+    def zone_totals(self) -> dict[str, dict[str, ZoneTotals]]:
+        """Totals by zone and class, of the classes that were there."""
+        return {count.zone.name: self._named(count.totals()) for count in self._zones}
+
+    def line_totals(self) -> dict[str, dict[str, dict[Side, int]]]:
+        """Crossings by line, class and direction, of the classes that crossed."""
+        return {count.line.name: self._named(count.totals()) for count in self._lines}
+
+    def _named(self, totals: Mapping[int, T]) -> dict[str, T]:
+        return {self._names[class_id]: total for class_id, total in sorted(totals.items())}
+
+    def _check(self, size: tuple[int, int]) -> None:
+        width, height = size
+        points = [(zone.name, point) for zone in self.places.zones for point in zone.polygon]
+        points += [(line.name, point) for line in self.places.lines for point in (line.start, line.end)]
+        for name, (x, y) in points:
+            if x > width or y > height:
+                raise DataError(
+                    f"zones {self._where}: {name!r} reaches ({x:g}, {y:g}), but the frames are "
+                    f"{width}x{height}; give the places in pixels of this source"
+                )
+
+
+@dataclass(slots=True)
+class _Stay:
+    class_id: int
+    entered_s: float
+    seen_s: float
+    reported: bool = False
+
+
+class _ZoneCount:
+    """Who is in one zone, and who was."""
+
+    def __init__(self, zone: Zone, names: Sequence[str]) -> None:
+        self.zone = zone
+        self._classes = _class_ids(zone.classes, names)
+        self._corners = np.array(zone.polygon, np.float32)
+        self._stays: dict[int, _Stay] = {}
+        self._entered: Counter[int] = Counter()
+        self._left: Counter[int] = Counter()
+        self._dwell_s: defaultdict[int, float] = defaultdict(float)
+
+    def update(self, objects: Sequence[_Object], at_s: float) -> Iterator[Event]:
+        for found in objects:
+            inside_px = cv2.pointPolygonTest(self._corners, (found.x, found.y), True)
+            stay = self._stays.get(found.tracker_id)
+            if stay is None:
+                if inside_px >= 0 and found.class_id in self._classes:
+                    self._stays[found.tracker_id] = _Stay(found.class_id, at_s, at_s)
+                    self._entered[found.class_id] += 1
+                    yield Event("enter", self.zone.name, found.tracker_id, found.class_id)
+                continue
+            stay.seen_s = at_s
+            if inside_px < -found.margin:
+                yield self._leave(found.tracker_id)
+        for tracker_id, stay in list(self._stays.items()):
+            if at_s - stay.seen_s > FORGET_S:
+                yield self._leave(tracker_id)
+            elif self.zone.dwell_s is not None and not stay.reported:
+                dwell_s = stay.seen_s - stay.entered_s
+                if dwell_s >= self.zone.dwell_s:
+                    stay.reported = True
+                    yield Event("dwell", self.zone.name, tracker_id, stay.class_id, round(dwell_s, 3))
+
+    def totals(self) -> dict[int, ZoneTotals]:
+        inside = Counter(stay.class_id for stay in self._stays.values())
+        return {
+            class_id: ZoneTotals(
+                entered=entered,
+                left=self._left[class_id],
+                inside=inside[class_id],
+                dwell_s=round(self._dwell_s[class_id] / left, 3) if (left := self._left[class_id]) else None,
+            )
+            for class_id, entered in self._entered.items()
+        }
+
+    def _leave(self, tracker_id: int) -> Event:
+        stay = self._stays.pop(tracker_id)
+        dwell_s = stay.seen_s - stay.entered_s
+        self._left[stay.class_id] += 1
+        self._dwell_s[stay.class_id] += dwell_s
+        return Event("leave", self.zone.name, tracker_id, stay.class_id, round(dwell_s, 3))
+
+
+@dataclass(slots=True)
+class _Stand:
+    """Where an object last stood clear of a line; `side` is its sign."""
+
+    x: float
+    y: float
+    side: float
+    seen_s: float
+
+
+class _LineCount:
+    """Who stands on which side of one line, and who crossed it."""
+
+    def __init__(self, line: Line, names: Sequence[str]) -> None:
+        self.line = line
+        self._classes = _class_ids(line.classes, names)
+        self._stands: dict[int, _Stand] = {}
+        self._crossed: dict[int, dict[Side, int]] = {}
+
+    def update(self, objects: Sequence[_Object], at_s: float) -> Iterator[Event]:
+        for found in objects:
+            before = self._stands.get(found.tracker_id)
+            right_px = _right_px(self.line.start, self.line.end, (found.x, found.y))
+            if before is not None:
+                before.seen_s = at_s
+            if abs(right_px) < found.margin:
+                continue
+            now = _Stand(found.x, found.y, np.sign(right_px), at_s)
+            self._stands[found.tracker_id] = now
+            if before is not None and found.class_id in self._classes and self._crosses(before, now):
+                direction: Side = "in" if now.side > 0 else "out"
+                counts = self._crossed.setdefault(found.class_id, {"in": 0, "out": 0})
+                counts[direction] += 1
+                yield Event("cross", self.line.name, found.tracker_id, found.class_id, direction=direction)
+        for tracker_id, stand in list(self._stands.items()):
+            if at_s - stand.seen_s > FORGET_S:
+                del self._stands[tracker_id]
+
+    def totals(self) -> dict[int, dict[Side, int]]:
+        return self._crossed
+
+    def _crosses(self, before: _Stand, now: _Stand) -> bool:
+        """Whether the way leads through the line, and not past one of its ends."""
+        if before.side == now.side:
+            return False
+        way = (before.x, before.y), (now.x, now.y)
+        return _right_px(*way, self.line.start) * _right_px(*way, self.line.end) <= 0
+
+
+def _objects(detections: Detections) -> Iterator[_Object]:
+    if detections.tracker_id is None:
+        raise ValueError("zones count objects that a tracker follows; these detections have no tracker_id")
+    columns = detections.tracker_id, detections.class_id, detections.xyxy
+    for tracker_id, class_id, (x1, y1, x2, y2) in zip(*(c.tolist() for c in columns), strict=True):
+        if tracker_id != NO_ID:
+            yield _Object(tracker_id, class_id, (x1 + x2) / 2, y2, max(1.0, MARGIN * (y2 - y1)))
+
+
+def _class_ids(classes: Sequence[str] | None, names: Sequence[str]) -> frozenset[int]:
+    return frozenset(number for number, name in enumerate(names) if classes is None or name in classes)
+
+
+def _right_px(start: tuple[float, float], end: tuple[float, float], point: tuple[float, float]) -> float:
+    """Distance in pixels to the right of the way from start to end, as on the screen; left is negative."""
+    along_x, along_y = end[0] - start[0], end[1] - start[1]
+    length = float(np.hypot(along_x, along_y))
+    return (along_x * (point[1] - start[1]) - along_y * (point[0] - start[0])) / length

@@ -1,0 +1,1 @@
+"""Release checks: accuracy, parity with torch, the gate."""

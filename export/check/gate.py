@@ -1,0 +1,103 @@
+"""The release gate: a bundle leaves when it does what torch does, or it does not leave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from edgeloop.export.check.measure import Measurement, Reference
+from edgeloop.export.check.parity import BundlePrecision
+from edgeloop.export.export_options import ExportOptions
+from edgeloop.export.quantize.search import Quantization
+
+__all__ = ["Candidate", "fastest", "refusals", "worst_class"]
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A bundle that may leave.
+
+    Attributes:
+        measurement: How it did on the held-out frames.
+        reasons: Why it may not leave; empty where it may.
+        layers: Relative error of what each stage hands on, against the float32 graph; empty for that itself.
+        quantization: How it was quantised; None where it was not.
+    """
+
+    measurement: Measurement
+    reasons: tuple[str, ...]
+    layers: Mapping[str, float] = field(default_factory=dict)
+    quantization: Quantization | None = None
+
+    @property
+    def precision(self) -> BundlePrecision:
+        """Of the bundle."""
+        return self.measurement.precision
+
+
+def refusals(measurement: Measurement, reference: Reference, options: ExportOptions) -> tuple[str, ...]:
+    """Judge a bundle.
+
+    Args:
+        measurement: How it did.
+        reference: How torch did on the same frames.
+        options: For the tolerances.
+
+    Returns:
+        Why it may not leave, each in one clause; empty where it may.
+    """
+    parity, precision = measurement.parity, measurement.precision
+    if not parity.boxes:
+        return (
+            f"the detector finds nothing with a confidence of 0.25 on {parity.frames} held-out frames, so "
+            "there is nothing to compare; train it for longer",
+        )
+    name = worst_class(measurement, reference)
+    reasons = []
+    if parity.boxes - parity.repeated > options.tolerance_boxes * parity.boxes:
+        of_class = measurement.per_class[name]
+        reasons.append(
+            f"{precision} repeats {parity.repeated} of torch's {parity.boxes} boxes on {parity.frames} "
+            f"held-out frames ({parity.matched:.1%}, expected {1 - options.tolerance_boxes:.1%} or more); of "
+            f"class '{name}' {of_class.repeated} of {of_class.boxes}"
+        )
+    lost = reference.scores.map50_95 - measurement.scores.map50_95
+    if lost > options.tolerance_map:
+        was, now = (scores.per_class[name].map50_95 for scores in (reference.scores, measurement.scores))
+        reasons.append(
+            f"{precision} loses {lost:.3f} of torch's mAP50-95 of {reference.scores.map50_95:.3f} (allowed: "
+            f"{options.tolerance_map:g}); class '{name}' goes from {was:.3f} to {now:.3f}"
+        )
+    return tuple(reasons)
+
+
+def worst_class(measurement: Measurement, reference: Reference) -> str:
+    """The class that lost most, in average precision and boxes together.
+
+    Args:
+        measurement: How a bundle did.
+        reference: How torch did.
+
+    Returns:
+        Its name, one of those that the held-out frames show.
+    """
+
+    def loss(name: str) -> float:
+        was, now = (scores.per_class[name].map50_95 for scores in (reference.scores, measurement.scores))
+        parity = measurement.per_class[name]
+        return was - now + (1 - parity.matched if parity.boxes else 0.0)
+
+    return max(reference.scores.per_class, key=loss)
+
+
+def fastest(candidates: Sequence[Candidate]) -> Candidate | None:
+    """The one to ship.
+
+    Args:
+        candidates: Bundles, measured in turns on this machine.
+
+    Returns:
+        The fastest of those that may leave; None where none may.
+    """
+    passed = [candidate for candidate in candidates if not candidate.reasons]
+    return min(passed, key=lambda candidate: candidate.measurement.latency_ms, default=None)

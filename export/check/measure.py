@@ -1,0 +1,174 @@
+"""Bundles on held-out frames: what they repeat of torch, how good they are, and how fast."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeloop.edge.cli.progress import progress
+from edgeloop.edge.runtime.detector import Detector
+from edgeloop.edge.scoring.coco import Scores, coco_results, evaluate_boxes
+from edgeloop.export.check.parity import BundlePrecision, Parity, TorchDetector, compare, merge
+from edgeloop.export.data.yolo_dataset import LabelledImage
+from edgeloop.models.detections import Detections
+
+__all__ = ["Measurement", "Reference", "measure", "measure_torch", "with_latencies"]
+
+_ROUNDS, _PER_ROUND, _WARM_UP = 7, 10, 3
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """Torch on the held-out frames.
+
+    Attributes:
+        images: The frames.
+        truth: Their labels, as COCO's tools take them.
+        found: What torch found on each, down to `LOWEST_CONFIDENCE`.
+        scores: That against the labels.
+    """
+
+    images: tuple[LabelledImage, ...]
+    truth: Json
+    found: tuple[Detections, ...]
+    scores: Scores
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """What was found out about a bundle.
+
+    Attributes:
+        precision: Of the bundle.
+        parity: Against torch.
+        per_class: The same by name of class.
+        scores: Against the labels.
+        found: What it found on each frame.
+        bytes: Size of the file.
+        latency_ms: Median time of the bare inference, ms, beside the others that were measured with it.
+    """
+
+    precision: BundlePrecision
+    parity: Parity
+    per_class: Mapping[str, Parity]
+    scores: Scores
+    found: tuple[Detections, ...]
+    bytes: int
+    latency_ms: float = 0.0
+
+
+def measure_torch(
+    detector: TorchDetector, images: Sequence[LabelledImage], names: Sequence[str]
+) -> Reference:
+    """Run the trained model over labelled images.
+
+    Args:
+        detector: The trained model.
+        images: Held-out images.
+        names: Class names.
+
+    Returns:
+        What bundles are compared with.
+
+    Raises:
+        DataError: An image cannot be read, or none of them shows an object.
+    """
+    truth: Json = {
+        "images": [],
+        "annotations": [],
+        "categories": [{"id": class_id, "name": name} for class_id, name in enumerate(names)],
+    }
+    found = []
+    for number, labelled in enumerate(progress(images, "Torch")):
+        image = labelled.read()
+        size = (image.shape[1], image.shape[0])
+        truth["images"].append({"id": number, "width": size[0], "height": size[1]})
+        truth["annotations"] += _coco_labels(number, labelled, size)
+        found.append(detector.detect(image))
+    return Reference(tuple(images), truth, tuple(found), _scores(truth, found))
+
+
+def measure(precision: BundlePrecision, bundle: Detector, reference: Reference) -> Measurement:
+    """Run a bundle over the frames that torch was run over.
+
+    Args:
+        precision: Of the bundle.
+        bundle: Opened with `LOWEST_CONFIDENCE`.
+        reference: Torch on the same frames.
+
+    Returns:
+        What was found out, latency left open.
+
+    Raises:
+        DataError: An image cannot be read.
+        ModelError: The bundle does not run.
+    """
+    found = [bundle.detect(labelled.read()) for labelled in progress(reference.images, f"Bundle {precision}")]
+    pairs = list(zip(reference.found, found, strict=True))
+    per_class = {
+        name: merge([compare(a[a.class_id == number], b[b.class_id == number], precision) for a, b in pairs])
+        for number, name in enumerate(bundle.names)
+    }
+    return Measurement(
+        precision=precision,
+        parity=merge([compare(expected, actual, precision) for expected, actual in pairs]),
+        per_class=per_class,
+        scores=_scores(reference.truth, found),
+        found=tuple(found),
+        bytes=bundle.path.stat().st_size,
+    )
+
+
+def with_latencies(
+    measurements: Sequence[Measurement], bundles: Sequence[Detector], image: NDArray[np.uint8]
+) -> list[Measurement]:
+    """Time bundles in turns, so that what else the machine does meets all of them.
+
+    Args:
+        measurements: What was found out about each bundle.
+        bundles: The bundles, in the same order.
+        image: HxWx3 uint8 BGR that they are run on.
+
+    Returns:
+        The same measurements with the median time of an inference.
+    """
+    prepared = [bundle.preprocess(image) for bundle in bundles]
+    times_ms: list[list[float]] = [[] for _ in bundles]
+    for _ in progress(range(_ROUNDS), "Latency"):
+        for bundle, one, times in zip(bundles, prepared, times_ms, strict=True):
+            for run in range(_WARM_UP + _PER_ROUND):
+                began = time.perf_counter()
+                bundle.infer(one)
+                if run >= _WARM_UP:
+                    times.append((time.perf_counter() - began) * 1e3)
+    return [
+        replace(each, latency_ms=statistics.median(times))
+        for each, times in zip(measurements, times_ms, strict=True)
+    ]
+
+
+def _scores(truth: Json, found: Sequence[Detections]) -> Scores:
+    return evaluate_boxes(
+        truth, [row for number, each in enumerate(found) for row in coco_results(number, each)]
+    )
+
+
+def _coco_labels(number: int, labelled: LabelledImage, size: tuple[int, int]) -> list[Json]:
+    """Labels of one image as COCO annotations, boxes xywh in pixels of the image."""
+    width, height = size
+    return [
+        {
+            "image_id": number,
+            "category_id": class_id,
+            "bbox": [(x - w / 2) * width, (y - h / 2) * height, w * width, h * height],
+        }
+        for class_id, (x, y, w, h) in zip(labelled.class_id.tolist(), labelled.xywh.tolist(), strict=True)
+    ]

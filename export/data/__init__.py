@@ -1,0 +1,1 @@
+"""Datasets read for training and export."""

@@ -1,5 +1,0 @@
-"""Detectors to train: our own, described in ultralytics' yaml and built by its parser, and ultralytics'."""
-
-from edgeloop.export.detectors.build import DEFAULT_MODEL, Activation, build_detector, load_detector
-
-__all__ = ["DEFAULT_MODEL", "Activation", "build_detector", "load_detector"]

@@ -1,0 +1,1 @@
+"""ONNX graphs: export, rewriting, layout."""

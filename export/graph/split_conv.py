@@ -1,0 +1,112 @@
+"""Convolutions whose output is cut in parts, as one convolution for each part.
+
+YOLO's blocks (`C2f`, `C3k2`, `C2PSA`) cut what a convolution put out in halves and go on with one of them.
+Between float convolutions onnxruntime keeps channels in blocks, but knows no cut of those: it sorts them back
+in a row, cuts, and sorts them into blocks again. Two convolutions with half of the weights each need none of
+this, and their numbers are the same.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+
+from edgeloop.export.graph.rewrite import Rewrite, attributes
+
+__all__ = ["split_convolutions"]
+
+_CHANNELS = 1
+# What may stand between a convolution and the cut: activations, which treat each channel by itself.
+_ACTIVATION = {"Clip", "HardSigmoid", "HardSwish", "LeakyRelu", "Mul", "Relu", "Sigmoid"}
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Channels from `start` up to `stop`, and the tensor that they become."""
+
+    start: int
+    stop: int
+    tensor: str
+
+
+def split_convolutions(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Compute the parts of cut tensors by convolutions of their own.
+
+    Args:
+        model: A float32 graph; left as it is.
+
+    Returns:
+        A graph that computes the same.
+    """
+    graph = Rewrite(model)
+    for tensor in dict.fromkeys(node.input[0] for node in graph.nodes if node.op_type in ("Slice", "Split")):
+        cuts = graph.readers(tensor)
+        parts = sorted((part for cut in cuts for part in _parts(graph, cut)), key=lambda part: part.start)
+        source = _since_convolution(graph, tensor)
+        if source and parts and [part.start for part in parts] == [0, *(part.stop for part in parts[:-1])]:
+            graph.remove([*source, *cuts])
+            for part in parts:
+                _compute(graph, source, tensor, part)
+    return graph.result()
+
+
+def _parts(graph: Rewrite, cut: onnx.NodeProto) -> list[_Part]:
+    """What a node cuts out of the channels; a part that fits no other, where it does something else."""
+    given = [graph.constant(name) for name in cut.input[1:]]
+    numbers = [[] if each is None else each.tolist() for each in given]
+    if cut.op_type == "Split" and numbers:
+        axis = attributes(cut).get("axis", 0)
+        stops = np.cumsum(numbers[0]).astype(int).tolist()
+        if axis == _CHANNELS and len(stops) == len(cut.output):
+            return [_Part(*each) for each in zip([0, *stops], stops, cut.output, strict=False)]
+    if cut.op_type == "Slice" and numbers[2:] in ([[_CHANNELS]], [[_CHANNELS], [1]]):
+        (start,), (stop,) = numbers[:2]
+        return [_Part(start, stop, cut.output[0])]
+    return [_Part(-1, -1, "")]
+
+
+def _since_convolution(graph: Rewrite, tensor: str) -> list[onnx.NodeProto]:
+    """The convolution that a tensor comes from and its activation; none where it is less simple."""
+    found: list[onnx.NodeProto] = []
+    wanted = [tensor]
+    while wanted:
+        name = wanted.pop()
+        node, constant = graph.producer(name), graph.constant(name)
+        if node in found or (constant is not None and constant.size == 1):
+            continue
+        if node is None or node.op_type not in _ACTIVATION | {"Conv"}:
+            return []
+        found.append(node)
+        if node.op_type != "Conv":
+            wanted += [each for each in node.input if each]
+    inside = {output for node in found for output in node.output} - {tensor}
+    convolutions = [node for node in found if node.op_type == "Conv"]
+    alone = all(reader in found for name in inside for reader in graph.readers(name))
+    return found if alone and len(convolutions) == 1 and _is_dense(graph, convolutions[0]) else []
+
+
+def _is_dense(graph: Rewrite, convolution: onnx.NodeProto) -> bool:
+    """Whether every channel that goes in counts for every one that comes out, by constant weights."""
+    group = attributes(convolution).get("group", 1)
+    return group == 1 and all(graph.constant(name) is not None for name in convolution.input[1:])
+
+
+def _compute(graph: Rewrite, source: list[onnx.NodeProto], tensor: str, part: _Part) -> None:
+    """Add a convolution and its activation for some of the channels."""
+    renamed = {output: f"{output}_{part.start}" for node in source for output in node.output}
+    renamed[tensor] = part.tensor
+    for node in source:
+        copied = copy.deepcopy(node)
+        copied.name = f"{node.name}_{part.start}"
+        for place, name in enumerate(node.input):
+            weights = graph.constant(name)
+            if node.op_type == "Conv" and weights is not None:
+                some = weights[part.start : part.stop]
+                copied.input[place] = graph.add_constant(f"{copied.name}/{place}", some)
+            else:
+                copied.input[place] = renamed.get(name, name)
+        copied.output[:] = [renamed[output] for output in node.output]
+        graph.add_node(copied)

@@ -1,0 +1,171 @@
+"""The graph of a detector seen as stages: what may be quantised, and where a changed graph goes astray."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from edgeloop.edge.runtime.session import Session
+from edgeloop.models.heads import Head
+
+__all__ = ["decoding_nodes", "stage_errors", "stage_nodes"]
+
+Array = NDArray[np.generic]
+
+# Nodes with weights, or products of activations: what quantisation makes faster.
+_HEAVY = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
+_FOLDED = {"Clip", "Relu"}  # the quantiser folds them into the range of the node before
+_DECODING = "decoding"
+_DEQUANTIZED = "_DequantizeLinear_Output"
+
+
+def decoding_nodes(graph: onnx.GraphProto) -> list[str]:
+    """The end of a detector: the last convolution of each branch and all that is computed from them.
+
+    A box is a difference of a few cells, times a stride: in 256 steps of the largest one it moves by pixels,
+    and a score that shares its range with pixels is lost altogether.
+
+    Args:
+        graph: Of a detector.
+
+    Returns:
+        Names of nodes, in the order of the graph.
+    """
+    readers = _readers(graph)
+    leads_to_heavy: dict[str, bool] = {}
+    for node in reversed(graph.node):  # in reverse order of computation every reader is known already
+        leads_to_heavy[node.name] = any(
+            reader.op_type in _HEAVY or leads_to_heavy[reader.name]
+            for output in node.output
+            for reader in readers[output]
+        )
+    return [node.name for node in graph.node if not leads_to_heavy[node.name]]
+
+
+def stage_nodes(graph: onnx.GraphProto) -> dict[str, list[str]]:
+    """Group the nodes before the decoding by the part of the model that they belong to.
+
+    Args:
+        graph: Of a detector as torch's exporter names its nodes: /model.4/cv1/conv/Conv.
+
+    Returns:
+        Names of nodes by stage in the order of the graph: the layers of the model, its first and its last one
+        (backbone and head, where they are modules of many parts) a level further down. Stages without
+        weights, which join or resize what others computed, are left out.
+    """
+    decoding = set(decoding_nodes(graph))
+    stages: dict[str, list[str]] = defaultdict(list)
+    weighted = set()
+    last = max((_layer(node.name) for node in graph.node), default=0)
+    for node in graph.node:
+        if node.name not in decoding:
+            stage = _stage(node.name, last)
+            stages[stage].append(node.name)
+            if node.op_type in _HEAVY:
+                weighted.add(stage)
+    return {stage: names for stage, names in stages.items() if stage in weighted}
+
+
+def stage_errors(
+    reference: onnx.ModelProto, changed: onnx.ModelProto, tensors: Sequence[Array], head: Head
+) -> dict[str, float]:
+    """How far the stages of a changed graph are from those of the graph it was made from.
+
+    Args:
+        reference: The float32 graph.
+        changed: The same, quantised or in half precision, with the same form of input.
+        tensors: Inputs to compare on.
+        head: What the output is written as.
+
+    Returns:
+        For each stage, in the order of the graph, the norm of the difference of what it hands on over the
+        norm of what it should be; last, as "decoding", the same of the scores that come out.
+    """
+    ends = _stage_ends(reference.graph)
+    names = {name: _name_in(changed.graph, name, reference.graph) for name in ends}
+    ends = {name: stage for name, stage in ends.items() if names[name]}
+    wanted = list(ends)
+    squares = np.zeros((len(wanted), 2))
+    pairs = zip(
+        _run_with_outputs(reference, wanted, tensors),
+        _run_with_outputs(changed, [names[name] or "" for name in wanted], tensors),
+        strict=True,
+    )
+    for expected, actual in pairs:
+        for row, (a, b) in enumerate(zip(expected, actual, strict=True)):
+            truth, found = a.astype(np.float64), b.astype(np.float64)
+            if ends[wanted[row]] == _DECODING:  # beside boxes in pixels an error of scores would not show
+                truth, found = (each[..., 4] if head == "end2end" else each[:, 4:] for each in (truth, found))
+            squares[row] += np.square(truth - found).sum(), np.square(truth).sum()
+    by_stage: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
+    for name, square in zip(wanted, squares, strict=True):
+        by_stage[ends[name]].append(square)
+    sums = {stage: np.sum(rows, axis=0) for stage, rows in by_stage.items()}
+    return {stage: float(np.sqrt(error / max(truth, 1e-12))) for stage, (error, truth) in sums.items()}
+
+
+def _layer(name: str) -> int:
+    head = name.strip("/").split("/")[0].partition("model.")[2]
+    return int(head) if head.isdigit() else 0
+
+
+def _stage(name: str, last: int) -> str:
+    parts = name.strip("/").split("/")
+    deep = _layer(name) in (0, last) and len(parts) > 2
+    return "/".join(parts[:2] if deep else parts[:1])
+
+
+def _stage_ends(graph: onnx.GraphProto) -> dict[str, str]:
+    """Tensors that one stage hands to another, and the stage that each comes from."""
+    stage_of = {name: stage for stage, names in stage_nodes(graph).items() for name in names}
+    readers = _readers(graph)
+    ends = {
+        output: stage_of[node.name]
+        for node in graph.node
+        if node.name in stage_of
+        for output in node.output
+        if any(stage_of.get(reader.name) != stage_of[node.name] for reader in readers[output])
+    }
+    return ends | {output.name: _DECODING for output in graph.output}
+
+
+def _name_in(changed: onnx.GraphProto, name: str, reference: onnx.GraphProto) -> str | None:
+    """What a tensor of the float graph is called in the changed one; None where it is nowhere."""
+    there = {output for node in changed.node for output in node.output}
+    producer = {output: node for node in reference.node for output in node.output}
+    while name not in there and name + _DEQUANTIZED not in there:
+        node = producer.get(name)
+        if node is None or node.op_type not in _FOLDED:
+            return None
+        name = node.input[0]
+    return name + _DEQUANTIZED if name + _DEQUANTIZED in there else name
+
+
+def _run_with_outputs(
+    model: onnx.ModelProto, names: Sequence[str], tensors: Sequence[Array]
+) -> Iterator[list[Array]]:
+    """What a graph computes on the way, one list for each input."""
+    shown = onnx.ModelProto()
+    shown.CopyFrom(model)
+    del shown.graph.output[:]
+    shown.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "shown.onnx"
+        onnx.save(shown, path)
+        session = Session(path, provider="cpu")
+    for tensor in tensors:
+        yield list(session.run(tensor))
+
+
+def _readers(graph: onnx.GraphProto) -> Mapping[str, list[onnx.NodeProto]]:
+    readers = defaultdict(list)
+    for node in graph.node:
+        for name in node.input:
+            readers[name].append(node)
+    return readers

@@ -1,0 +1,1 @@
+"""Quantization: activation ranges, conversion, search."""

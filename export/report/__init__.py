@@ -1,0 +1,1 @@
+"""Reports of an export: model card, JSON, worst frames."""

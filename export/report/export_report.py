@@ -1,0 +1,156 @@
+"""What is known about an export, whether a bundle left or not: for people, and the same for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+
+from edgeloop.edge.doctor.examine import Machine
+from edgeloop.edge.scoring.coco import Scores
+from edgeloop.export.check.gate import Candidate
+from edgeloop.export.check.measure import Measurement, Reference
+from edgeloop.export.check.parity import Parity
+from edgeloop.export.export_options import ExportOptions
+from edgeloop.export.targets import next_step
+from edgeloop.export.train.run_record import RunRecord
+from edgeloop.models.bundle.document import Record
+from edgeloop.models.spec import ModelSpec
+
+__all__ = ["LICENSE", "ExportReport", "Provenance", "write_json"]
+
+LICENSE = "AGPL-3.0 (https://ultralytics.com/license)"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What went into an export.
+
+    Attributes:
+        run: How the detector was trained.
+        weights_sha256: Of the trained checkpoint.
+        checked_on: Digest of the dataset whose validation part bundles were checked on.
+        options: How the bundle was to be.
+        machine: On which all this ran.
+        created: When.
+    """
+
+    run: RunRecord
+    weights_sha256: str
+    checked_on: str
+    options: ExportOptions
+    machine: Machine
+    created: datetime
+
+
+@dataclass(frozen=True, eq=False)
+class ExportReport:
+    """What is known about an export.
+
+    Attributes:
+        bundle: The .onnx file; where none was written, the one that was asked for.
+        sha256: Its digest; None where none was written.
+        spec: How it is run.
+        record: What it says about itself.
+        chosen: The candidate that left, or the one that was asked for and refused.
+        candidates: All that were measured, the chosen one among them.
+        reference: Torch on the same frames.
+        provenance: What went in.
+    """
+
+    bundle: Path
+    sha256: str | None
+    spec: ModelSpec
+    record: Record
+    chosen: Candidate
+    candidates: tuple[Candidate, ...]
+    reference: Reference
+    provenance: Provenance
+
+    @property
+    def measurement(self) -> Measurement:
+        """How the chosen candidate did."""
+        return self.chosen.measurement
+
+    @property
+    def next_step(self) -> str | None:
+        """Command that the user runs next; None where no target was named."""
+        target = self.provenance.options.target
+        return None if target is None else next_step(target, self.bundle)
+
+    def document(self) -> dict[str, Any]:
+        """The report as JSON.
+
+        Returns:
+            Figures unrounded, times in ms, digests as 64 hexadecimal digits.
+        """
+        source, options = self.provenance, self.provenance.options
+        return {
+            "bundle": self.bundle.name,
+            "refused": list(self.chosen.reasons),
+            "sha256": self.sha256,
+            "created": self.record.created,
+            "names": list(self.spec.names),
+            "input_size": list(self.spec.input_size),
+            "input": options.input,
+            "dynamic_batch": options.dynamic_batch,
+            "opset": options.opset,
+            "target": options.target,
+            "next_step": options.target and next_step(options.target, Path(self.bundle.name)),
+            "model": source.run.model,
+            "model_sha256": source.weights_sha256,
+            "license": LICENSE,
+            "dataset_sha256": source.run.dataset_sha256,
+            "checked_on_sha256": source.checked_on,
+            "golden": self.record.golden.model_dump() if self.record.golden else None,
+            **_figures(self.chosen),
+            "torch": _scores(self.reference.scores),
+            "tolerance": {"map50_95": options.tolerance_map, "boxes": options.tolerance_boxes},
+            "precisions": [
+                _figures(each) | {"refused": list(each.reasons), "layers": dict(each.layers)}
+                for each in self.candidates
+            ],
+            "quantization": next(
+                (asdict(each.quantization) for each in self.candidates if each.quantization), None
+            ),
+            "machine": asdict(source.machine) | {"onnxruntime": onnxruntime.__version__},
+        }
+
+
+def write_json(report: ExportReport, path: Path) -> None:
+    """Write a report for programs.
+
+    Args:
+        report: What is known.
+        path: File to write.
+    """
+    path.write_text(json.dumps(report.document(), indent=2) + "\n", encoding="utf-8")
+
+
+def _figures(candidate: Candidate) -> dict[str, Any]:
+    measurement = candidate.measurement
+    return {
+        "precision": measurement.precision,
+        "bytes": measurement.bytes,
+        "latency_ms": measurement.latency_ms,
+        "parity": _parity(measurement.parity),
+        "parity_per_class": {name: _parity(each) for name, each in measurement.per_class.items()},
+        **_scores(measurement.scores),
+    }
+
+
+def _parity(parity: Parity) -> dict[str, Any]:
+    return {"matched": parity.matched, **asdict(parity)}
+
+
+def _scores(scores: Scores) -> Mapping[str, Any]:
+    return {
+        "map50": scores.map50,
+        "map50_95": scores.map50_95,
+        "per_class": {name: asdict(score) for name, score in scores.per_class.items()},
+    }

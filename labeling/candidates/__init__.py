@@ -1,0 +1,1 @@
+"""Candidate objects: SAM masks, deduplicated."""

@@ -1,0 +1,1 @@
+"""The dataset on disk: writing, reading, splitting, statistics."""

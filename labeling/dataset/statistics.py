@@ -1,0 +1,156 @@
+"""What is in a dataset, and whether its validation frames are really unseen."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeloop.labeling.dataset.read import Image, read_instances, read_listed
+from edgeloop.labeling.frames.perceptual_hash import measured, perceptual_hash
+from edgeloop.models.errors import DataError
+
+__all__ = ["DatasetStats", "Leak", "read_stats"]
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """A validation frame that is next to, or looks like, a training frame.
+
+    Attributes:
+        file: Of the validation frame, below the dataset.
+        like: Of the training frame.
+        frames_apart: Frames between them in their source; None where it is the looks that tell.
+        bits_apart: Hamming distance of their perceptual hashes, of 256 bits; None where their places tell.
+    """
+
+    file: str
+    like: str
+    frames_apart: int | None
+    bits_apart: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetStats:
+    """Counts over a dataset.
+
+    Attributes:
+        images: By split.
+        empty: Images without a label, by split.
+        labels: By class name and split.
+        sides_px: 5th, 50th and 95th percentile of the square root of a box's area, by class name, px.
+        prompts: Labels by what led to them.
+        leaks: Validation frames that are not unseen.
+    """
+
+    images: Mapping[str, int]
+    empty: Mapping[str, int]
+    labels: Mapping[str, Mapping[str, int]]
+    sides_px: Mapping[str, tuple[float, float, float]]
+    prompts: Mapping[str, int]
+    leaks: Sequence[Leak]
+
+    @property
+    def leaked_share(self) -> float:
+        """Share of the validation frames that are not unseen; 0 without any."""
+        return len(self.leaks) / max(self.images.get("val", 0), 1)
+
+
+def read_stats(
+    dataset: Path,
+    *,
+    within_frames: int,
+    within_bits: int,
+    advance: Callable[[int], None] = lambda steps: None,
+) -> DatasetStats:
+    """Count what is in a dataset, and compare its validation frames with its training frames.
+
+    Args:
+        dataset: Folder that `edgeloop label` wrote.
+        within_frames: A validation frame so many frames from a training frame of its source, or fewer, leaks.
+        within_bits: So does one whose perceptual hash differs in so many of 256 bits, or fewer.
+        advance: Called with 1 after each image.
+
+    Returns:
+        The counts.
+
+    Raises:
+        NoInputError: There is no such dataset, or an image of it is missing.
+        DataError: It is not one that `edgeloop label` wrote, there is no image in it, or one cannot be read.
+    """
+    coco = read_instances(dataset)
+    if not coco.images:
+        raise DataError(f"{coco.path}: there is no image in it, so there is nothing to count")
+    split: dict[int, str] = {image.id: image.split for image in coco.images}
+    names = {category.id: category.name for category in coco.categories}
+    labels = {name: Counter[str]() for name in names.values()}
+    sides = {name: array("d") for name in names.values()}
+    prompts = Counter[str]()
+    labelled = set()
+    for annotation in coco.annotations():
+        name = names[annotation.category_id]
+        labels[name][split[annotation.image_id]] += 1
+        sides[name].append(math.sqrt(annotation.bbox[2] * annotation.bbox[3]))
+        prompts[annotation.prompt] += 1
+        labelled.add(annotation.image_id)
+    return DatasetStats(
+        images=dict(Counter(split.values())),
+        empty=dict(Counter(of for image_id, of in split.items() if image_id not in labelled)),
+        labels={name: dict(count) for name, count in labels.items()},
+        sides_px={name: _percentiles(values) for name, values in sides.items() if values},
+        prompts=dict(prompts),
+        leaks=_leaks(dataset, coco.images, within_frames, within_bits, advance),
+    )
+
+
+def _percentiles(values: Sequence[float]) -> tuple[float, float, float]:
+    low, middle, high = (round(float(value), 1) for value in np.percentile(values, (5, 50, 95)))
+    return low, middle, high
+
+
+def _leaks(
+    dataset: Path,
+    images: Sequence[Image],
+    within_frames: int,
+    within_bits: int,
+    advance: Callable[[int], None],
+) -> list[Leak]:
+    train = [image for image in images if image.split == "train"]
+    val = [image for image in images if image.split == "val"]
+    if not train or not val:
+        return []
+    codes = np.stack([_code(dataset, image, advance) for image in train])
+    leaks = []
+    for image in val:
+        beside = _nearest(image, train)
+        if beside is not None and _frames_apart(image, beside) <= within_frames:
+            leaks.append(Leak(image.file_name, beside.file_name, _frames_apart(image, beside), None))
+            advance(1)
+            continue
+        bits = (codes != _code(dataset, image, advance)).sum(axis=1)
+        if bits.min() <= within_bits:
+            leaks.append(Leak(image.file_name, train[int(bits.argmin())].file_name, None, int(bits.min())))
+    return leaks
+
+
+def _nearest(image: Image, train: Sequence[Image]) -> Image | None:
+    """The training frame of the same source that is closest, if there is one."""
+    same = (other for other in train if other.source == image.source)
+    return min(same, key=lambda other: _frames_apart(image, other), default=None)
+
+
+def _frames_apart(one: Image, other: Image) -> int:
+    return abs(one.frame_index - other.frame_index)
+
+
+def _code(dataset: Path, image: Image, advance: Callable[[int], None]) -> NDArray[np.bool_]:
+    """The perceptual hash of an image, 256 bits."""
+    code: NDArray[np.bool_] = perceptual_hash(measured(read_listed(dataset, image))).hash.ravel()
+    advance(1)
+    return code

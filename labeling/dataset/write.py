@@ -1,0 +1,229 @@
+"""The dataset on disk: one folder that Ultralytics and COCO tools both open."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from pycocotools import mask as rle
+
+from edgeloop.edge.frames.folder import FrameEntry
+from edgeloop.labeling.dataset.json_stream import LongJson, long_json
+from edgeloop.labeling.dataset.split import Split
+from edgeloop.labeling.ledger import FrameResult, Label
+from edgeloop.models.weights.digest import DatasetDigest
+
+__all__ = ["DatasetReport", "LabelledFrame", "write_dataset"]
+
+_SPLITS = (Split.TRAIN, Split.VAL)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledFrame:
+    """A frame, where it goes, and what is on it."""
+
+    entry: FrameEntry
+    split: Split
+    result: FrameResult
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetReport:
+    """What was written.
+
+    Attributes:
+        images: By split; `gap` counts frames that were left out.
+        empty: Images without a label, all splits.
+        labels: By class name and split.
+        unsure: By class name.
+        set_aside: Frames that could not be read.
+        digest: sha256 over names, file names, images and labels, as `edgeloop train` computes it.
+    """
+
+    images: dict[str, int]
+    empty: int
+    labels: dict[str, dict[str, int]]
+    unsure: dict[str, int]
+    set_aside: int
+    digest: str
+
+
+def write_dataset(
+    folder: Path,
+    names: Sequence[str],
+    frames: Iterable[LabelledFrame],
+    frames_folder: Path,
+    info: dict[str, Any],
+) -> DatasetReport:
+    """Write images/, labels/, data.yaml, instances.json and review.json.
+
+    Args:
+        folder: New folder.
+        names: Classes; `Label.class_id` points into them.
+        frames: In the order in which they were taken. Memory does not grow with their number.
+        frames_folder: Where the images are; they are copied.
+        info: How the labels were made, for instances.json.
+
+    Returns:
+        What was written.
+    """
+    for split in _SPLITS:
+        (folder / "images" / split.value).mkdir(parents=True)
+        (folder / "labels" / split.value).mkdir(parents=True)
+    _write_config(folder / "data.yaml", names)
+    tally = _Tally(names)
+    with (
+        long_json(folder / "instances.json", ("images", "annotations")) as coco,
+        long_json(folder / "review.json", ("unsure", "set_aside")) as review,
+    ):
+        for frame in frames:
+            tally.add(frame)
+            _list_for_review(frame, names, review)
+            if frame.result.problem is None and frame.split is not Split.GAP:
+                _write_image(folder, frame, frames_folder)
+                _list_in_coco(frame, coco)
+        digest = _digest(folder, names)
+        categories = [{"id": number, "name": name} for number, name in enumerate(names, start=1)]
+        coco.write(info={**info, "digest": digest}, categories=categories)
+        review.write()
+    return tally.report(digest)
+
+
+class _Tally:
+    """Counts what is written."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+        self._images, self._unsure = Counter[str](), Counter[str]()
+        self._labels = {name: Counter[str]() for name in names}
+        self._empty = self._set_aside = 0
+
+    def add(self, frame: LabelledFrame) -> None:
+        if frame.result.problem is not None:
+            self._set_aside += 1
+            return
+        self._images[frame.split.value] += 1
+        self._unsure.update(self._names[label.class_id] for label in frame.result.unsure)
+        if frame.split is Split.GAP:
+            return
+        self._empty += not frame.result.labels
+        for label in frame.result.labels:
+            self._labels[self._names[label.class_id]][frame.split.value] += 1
+
+    def report(self, digest: str) -> DatasetReport:
+        return DatasetReport(
+            images={split.value: self._images[split.value] for split in Split},
+            empty=self._empty,
+            labels={
+                name: {split.value: count[split.value] for split in _SPLITS}
+                for name, count in self._labels.items()
+            },
+            unsure={name: self._unsure[name] for name in self._names},
+            set_aside=self._set_aside,
+            digest=digest,
+        )
+
+
+def _write_config(path: Path, names: Sequence[str]) -> None:
+    config = {"train": "images/train", "val": "images/val", "names": dict(enumerate(names))}
+    path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+
+
+def _write_image(folder: Path, frame: LabelledFrame, frames_folder: Path) -> None:
+    split, name = frame.split.value, Path(frame.entry.file)
+    shutil.copyfile(frames_folder / name, folder / "images" / split / name)
+    size = np.array([frame.result.width, frame.result.height] * 2)
+    lines = []
+    for label in frame.result.labels:
+        x1, y1, x2, y2 = np.array(label.xyxy) / size
+        lines.append(
+            f"{label.class_id} {(x1 + x2) / 2:.6f} {(y1 + y2) / 2:.6f} {x2 - x1:.6f} {y2 - y1:.6f}\n"
+        )
+    (folder / "labels" / split / name.with_suffix(".txt")).write_text("".join(lines), encoding="ascii")
+
+
+def _list_in_coco(frame: LabelledFrame, coco: LongJson) -> None:
+    entry, result, split = frame.entry, frame.result, frame.split.value
+    image_id = coco.count("images") + 1
+    coco.add(
+        "images",
+        {
+            "id": image_id,
+            "file_name": f"images/{split}/{entry.file}",
+            "width": result.width,
+            "height": result.height,
+            "source": entry.source,
+            "frame_index": entry.index,
+            "time_s": entry.time_s,
+            "split": split,
+        },
+    )
+    for label in result.labels:
+        segmentation = {
+            "size": [result.height, result.width],
+            "counts": label.counts or _filled_box(label, result),
+        }
+        coco.add(
+            "annotations",
+            {
+                "id": coco.count("annotations") + 1,
+                "image_id": image_id,
+                "category_id": label.class_id + 1,
+                "bbox": _bbox(label),
+                "area": int(rle.area(segmentation)),
+                "segmentation": segmentation,
+                "iscrowd": 0,
+                "score": label.score,
+                "prompt": label.prompt,
+                "mask_from": "sam" if label.counts else "box",
+                "sam_score": label.sam_score,
+            },
+        )
+
+
+def _bbox(label: Label) -> list[float]:
+    """COCO's xywh, without the long tails of a subtraction."""
+    x1, y1, x2, y2 = label.xyxy
+    return [x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)]
+
+
+def _filled_box(label: Label, result: FrameResult) -> str:
+    """COCO tools expect a mask of every object; `mask_from` tells that this one is only the box."""
+    x1, y1, x2, y2 = label.xyxy
+    (mask,) = rle.frPyObjects([[x1, y1, x2, y1, x2, y2, x1, y2]], result.height, result.width)
+    counts: bytes = mask["counts"]
+    return counts.decode("ascii")
+
+
+def _list_for_review(frame: LabelledFrame, names: Sequence[str], review: LongJson) -> None:
+    """What a person should look at."""
+    if frame.result.problem is not None:
+        review.add("set_aside", {"file": frame.entry.file, "reason": frame.result.problem})
+    for label in frame.result.unsure:
+        review.add(
+            "unsure",
+            {
+                "file": frame.entry.file,
+                "split": frame.split.value,
+                "bbox": _bbox(label),
+                "maybe": names[label.class_id],
+                "score": label.score,
+                "prompt": label.prompt,
+            },
+        )
+
+
+def _digest(folder: Path, names: Sequence[str]) -> str:
+    digest = DatasetDigest(names)
+    for split in _SPLITS:
+        images = folder / "images" / split.value
+        for path in sorted(images.iterdir()):
+            labels = (folder / "labels" / split.value / path.name).with_suffix(".txt").read_bytes()
+            digest.add(split.value, path.name, path.read_bytes(), labels)
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Frozen image features: dense, per object, and from CLIP."""

@@ -1,0 +1,176 @@
+"""CLIP through open_clip, an optional extra: describes crops as the backbone that ships does, and takes text.
+
+Radford et al., "Learning Transferable Visual Models From Natural Language Supervision" (2021). No weights
+of it ship: the user names a file, or a tag that open_clip fetches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from edgeloop.labeling.candidates.find import Candidate
+from edgeloop.labeling.features.embedding import cut_out
+from edgeloop.models.errors import ModelError, NoInputError, UnavailableError, UsageError
+from edgeloop.models.weights.digest import file_sha256
+
+if TYPE_CHECKING:
+    from open_clip import CLIP, CustomTextCLIP
+    from open_clip.tokenizer import SimpleTokenizer
+
+__all__ = ["Clip", "TextClasses", "fingerprint", "load_clip"]
+
+_CROPS_AT_ONCE = 32
+_GREY = 127  # what lies outside of a mask: CLIP names what it sees beside an object as readily as the object
+_SENTENCE = "a photo of a {}."
+_NONE_OF_THEM = ("a photo of the ground.", "a photo of a wall.", "a photo of the background.", "a shadow.")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clip:
+    """A CLIP model, ready to look and to read.
+
+    Attributes:
+        model: In evaluation mode.
+        tokenizer: Of its text tower.
+        side_px: Of the square that it looks at.
+        mean: float32 (3, 1, 1) RGB in [0, 1], taken from the pixels.
+        std: float32 (3, 1, 1), by which the rest is divided.
+    """
+
+    model: CLIP | CustomTextCLIP
+    tokenizer: SimpleTokenizer
+    side_px: int
+    mean: Tensor
+    std: Tensor
+
+    def embed(self, image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[np.float32]:
+        """Describe candidates by their crops, grey outside of their masks.
+
+        Args:
+            image: HxWx3 uint8 BGR.
+            candidates: What to describe; where there is no mask of it the whole box counts.
+
+        Returns:
+            float32 (N, D), each of length 1.
+        """
+        if not candidates:
+            return np.empty((0, self.model.visual.output_dim), np.float32)
+        crops, masks = cut_out(image, candidates, self.side_px)
+        alone = np.where(masks[..., None] > 0.5, crops, _GREY)[..., ::-1]
+        pixels = torch.from_numpy(alone.astype(np.float32) / 255).permute(0, 3, 1, 2)
+        with torch.inference_mode():
+            parts = [
+                self.model.encode_image((part - self.mean) / self.std, normalize=True)
+                for part in pixels.split(_CROPS_AT_ONCE)
+            ]
+        return np.asarray(torch.cat(parts).numpy(), np.float32)
+
+    def read(self, sentences: Sequence[str]) -> NDArray[np.float32]:
+        """Describe sentences in the space of the crops: float32 (N, D), each of length 1."""
+        with torch.inference_mode():
+            read = self.model.encode_text(self.tokenizer(list(sentences)), normalize=True)
+        return np.asarray(read.numpy(), np.float32)
+
+
+class TextClasses:
+    """Which of some names a candidate deserves, by CLIP alone; none of them is an answer too."""
+
+    def __init__(self, clip: Clip, names: Sequence[str]) -> None:
+        """Args:
+        clip: The model.
+        names: The classes, in words.
+        """
+        self._clip = clip
+        self._classes = len(names)
+        sentences = [*(_SENTENCE.format(name) for name in names), *_NONE_OF_THEM]
+        self._texts = float(clip.model.logit_scale.detach().exp()) * clip.read(sentences)
+
+    def probabilities(self, image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[np.float32]:
+        """See `Looks.probabilities`."""
+        if not candidates:
+            return np.empty((0, self._classes), np.float32)
+        logits = self._clip.embed(image, candidates) @ self._texts.T
+        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray((odds / odds.sum(axis=1, keepdims=True))[:, : self._classes], np.float32)
+
+
+def load_clip(name: str, *, offline: bool = False) -> Clip:
+    """Load a model with its weights.
+
+    Args:
+        name: MODEL:WEIGHTS, a model of open_clip, and the path of its weights or a tag of open_clip's.
+        offline: Never reach out: only a path will do.
+
+    Returns:
+        The model.
+
+    Raises:
+        UsageError: There is no such model, or `name` is something else.
+        NoInputError: WEIGHTS is neither a file nor a tag of that model.
+        ModelError: The file holds no weights of that model.
+        UnavailableError: open_clip is not installed, or a tag is named and cannot be fetched.
+    """
+    model_name, weights = _parts(name)
+    try:
+        import open_clip
+    except ModuleNotFoundError as error:
+        raise UnavailableError(
+            f"--looks {name}: the package {error.name} is not installed; pip install 'edgeloop[label,clip]'"
+        ) from error
+    if model_name not in open_clip.list_models():
+        raise UsageError(f"--looks {name}: open_clip has no model {model_name}; expected one like ViT-B-32")
+    path = Path(weights)
+    if not path.is_file():
+        tags = open_clip.list_pretrained_tags_by_model(model_name)
+        if weights not in tags:
+            raise NoInputError(
+                f"--looks {name}: {weights} is no file, and none of the tags of {model_name} "
+                f"({', '.join(tags) or 'there are none'})"
+            )
+        if offline:
+            raise UnavailableError(f"--looks {name}: a tag is fetched, which --offline forbids; name a file")
+    elif any(key.startswith("hf_") for key in open_clip.get_model_config(model_name)["text_cfg"]):
+        raise UsageError(f"--looks {name}: the text tower of {model_name} is fetched, whatever its weights")
+    try:
+        model = open_clip.create_model(model_name, pretrained=weights)
+        tokenizer = open_clip.get_tokenizer(model_name)
+    except Exception as error:  # open_clip passes on whatever torch, pickle or the hub raise
+        told = (str(error).splitlines() or [type(error).__name__])[0]
+        if path.is_file():
+            raise ModelError(f"{path}: not weights of {model_name} ({told})") from error
+        raise UnavailableError(f"--looks {name}: cannot be fetched ({told})") from error
+    seen = open_clip.get_model_preprocess_cfg(model)
+    mean, std = (torch.tensor(seen[key], dtype=torch.float32)[:, None, None] for key in ("mean", "std"))
+    size = seen["size"]
+    return Clip(model.eval(), tokenizer, size if isinstance(size, int) else size[0], mean, std)
+
+
+def fingerprint(name: str) -> str:
+    """The digest of a model's weights, for the record.
+
+    Args:
+        name: As for `load_clip`.
+
+    Returns:
+        "sha256:" and hexadecimal digits of a file; of a tag, which names its weights, nothing.
+
+    Raises:
+        UsageError: `name` is something else.
+    """
+    path = Path(_parts(name)[1])
+    return f"sha256:{file_sha256(path)}" if path.is_file() else ""
+
+
+def _parts(name: str) -> tuple[str, str]:
+    model_name, _, weights = name.partition(":")
+    if not model_name or not weights:
+        raise UsageError(f"--looks {name}: expected lite0, or MODEL:WEIGHTS such as ViT-B-32:weights.pt")
+    return model_name, weights

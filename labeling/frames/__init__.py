@@ -1,0 +1,1 @@
+"""Frame selection: sharp and different frames of a source."""

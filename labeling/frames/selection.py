@@ -1,0 +1,163 @@
+"""From a source to frames worth labelling: sharp ones, each different from those kept shortly before."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeloop.edge.frames.folder import FrameWriter, SourceClock, entry_of
+from edgeloop.edge.sources import Source
+from edgeloop.labeling.frames.perceptual_hash import measured, perceptual_hash
+from edgeloop.models.errors import NoInputError
+
+if TYPE_CHECKING:
+    from imagehash import ImageHash
+
+__all__ = ["CollectPlan", "CollectReport", "FrameSelector", "Verdict", "collect_frames"]
+
+_SHARPNESS_WINDOW = 61
+_RECENT = 16
+
+
+class Verdict(Enum):
+    """What became of a frame."""
+
+    KEPT = "kept"
+    BLURRED = "blurred"
+    REPEATED = "repeated"
+
+
+class FrameSelector:
+    """Decides frame by frame; memory is bounded however long the source runs."""
+
+    def __init__(self, min_sharpness: float, min_difference: int) -> None:
+        """Args:
+        min_sharpness: Least variance of the Laplacian, as a share of its running median; 0 keeps all.
+        min_difference: Least Hamming distance in bits (of 256) between the perceptual hash of a frame and
+            those of the last frames kept; 0 keeps all.
+        """
+        self._min_sharpness = min_sharpness
+        self._min_difference = min_difference
+        self._sharpness: deque[float] = deque(maxlen=_SHARPNESS_WINDOW)
+        self._kept: deque[ImageHash] = deque(maxlen=_RECENT)
+
+    def offer(self, image: NDArray[np.uint8]) -> Verdict:
+        """Judge the next frame.
+
+        Args:
+            image: HxWx3 uint8 BGR.
+
+        Returns:
+            Whether to keep it, or why not.
+        """
+        grey = measured(image)
+        sharpness = float(cv2.Laplacian(grey, cv2.CV_32F).var())
+        self._sharpness.append(sharpness)
+        if sharpness < self._min_sharpness * median(self._sharpness):
+            return Verdict.BLURRED
+        if self._min_difference > 0:
+            code = perceptual_hash(grey)
+            if any(code - other < self._min_difference for other in self._kept):
+                return Verdict.REPEATED
+            self._kept.append(code)
+        return Verdict.KEPT
+
+
+@dataclass(frozen=True)
+class CollectPlan:
+    """What to keep of a source.
+
+    Attributes:
+        count: Stop after so many frames; None for all.
+        every_s: Least seconds between two frames that are looked at; sources without times ignore it.
+        stride: Look at each `stride`-th frame only.
+        min_sharpness: See `FrameSelector`.
+        min_difference: See `FrameSelector`.
+    """
+
+    count: int | None = None
+    every_s: float = 0.0
+    stride: int = 1
+    min_sharpness: float = 0.5
+    min_difference: int = 12
+
+
+@dataclass(frozen=True, slots=True)
+class CollectReport:
+    """What became of a source's frames.
+
+    Attributes:
+        read: Frames that the source delivered.
+        kept: Frames written.
+        blurred: Frames that were much less sharp than their neighbours.
+        repeated: Frames that looked like one kept shortly before.
+    """
+
+    read: int
+    kept: int
+    blurred: int
+    repeated: int
+
+
+def collect_frames(
+    source: Source,
+    folder: Path,
+    plan: CollectPlan,
+    *,
+    advance: Callable[[int], None] = lambda steps: None,
+) -> CollectReport:
+    """Write the frames of a source that are worth labelling.
+
+    Each frame is on disk before the next one is read, so an interrupted run loses nothing.
+
+    Args:
+        source: An open source.
+        folder: New or empty folder for the frames.
+        plan: What to keep.
+        advance: Called after each frame with the steps done: frames kept where `plan.count` is given, else
+            frames read.
+
+    Returns:
+        How many frames were kept, and why others were not.
+
+    Raises:
+        DataError: The folder holds something already.
+        NoInputError: The source ended without a frame, or without one worth keeping.
+        EdgeloopError: The folder or a frame cannot be written.
+    """
+    selector = FrameSelector(plan.min_sharpness, plan.min_difference)
+    clock = SourceClock(source)
+    counts = Counter[Verdict]()
+    read, due_s = 0, -math.inf
+    with FrameWriter(folder) as writer:
+        for frame in source:
+            time_s = clock.time_s(frame)
+            verdict = None
+            if read % plan.stride == 0 and not time_s < due_s:  # NaN is always due
+                due_s = time_s + plan.every_s
+                verdict = selector.offer(frame.image)
+                counts[verdict] += 1
+                if verdict is Verdict.KEPT:
+                    writer.add(frame.image, entry_of(source, frame, time_s))
+            read += 1
+            advance(int(verdict is Verdict.KEPT) if plan.count is not None else 1)
+            if counts[Verdict.KEPT] == plan.count:
+                break
+    if not read:
+        raise NoInputError(f"source {source.name}: ended without a frame")
+    if not counts[Verdict.KEPT]:
+        raise NoInputError(
+            f"source {source.name}: not one of {read} frames was kept, {counts[Verdict.BLURRED]} were taken "
+            "for blurred; keep them with a lower --min-sharpness, or all with --keep-all"
+        )
+    return CollectReport(read, counts[Verdict.KEPT], counts[Verdict.BLURRED], counts[Verdict.REPEATED])

@@ -1,0 +1,1 @@
+"""Inputs of a labeling job: the plan, exemplars, crops, YOLO text files."""

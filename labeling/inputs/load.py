@@ -1,0 +1,115 @@
+"""What a job knows before anything is learnt: exemplars, the background, a detector."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgeloop.edge.frames.folder import FrameEntry
+from edgeloop.labeling.features.embedding import LITE0
+from edgeloop.labeling.inputs.crops import holds_crops, read_crops
+from edgeloop.labeling.inputs.exemplars import Exemplars, read_exemplars
+from edgeloop.labeling.inputs.plan import MOVING, LabelPlan
+from edgeloop.labeling.motion.background import Background, learn_background
+from edgeloop.labeling.prompts import DetectorPrompter, MotionPrompter, check_prompters
+from edgeloop.models.errors import DataError, UsageError
+
+__all__ = ["Material", "gather"]
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What labels are made with.
+
+    Attributes:
+        exemplars: What a person showed.
+        background: Of a fixed camera; None where no motion is asked about.
+        detector: Of an earlier pass; None where none is asked.
+    """
+
+    exemplars: Exemplars
+    background: Background | None
+    detector: DetectorPrompter | None
+
+    def digests(self) -> dict[str, str]:
+        """sha256 of each, as far as it is there."""
+        boxes = hashlib.sha256("\0".join(self.exemplars.names).encode())
+        for frame in self.exemplars.frames:
+            boxes.update(frame.path.read_bytes() + frame.xyxy.tobytes() + frame.class_id.tobytes())
+        for crop in self.exemplars.crops:
+            boxes.update(crop.path.read_bytes() + str(crop.class_id).encode())
+        return {
+            "exemplars": boxes.hexdigest(),
+            "background": "" if self.background is None else self.background.digest,
+            "detector": "" if self.detector is None else self.detector.digest,
+        }
+
+
+def gather(plan: LabelPlan, entries: Sequence[FrameEntry]) -> Material:
+    """Read what a plan names.
+
+    Args:
+        plan: What to label, and how.
+        entries: The frames.
+
+    Returns:
+        What labels are made with.
+
+    Raises:
+        NoInputError: There are no exemplars, no such detector, or too few frames to learn a background from.
+        DataError: One of them cannot be used, the detector knows other classes, or motion is asked for and
+            the camera is not fixed.
+        UsageError: There is no such prompter, prompts do not fit each other, the exemplars or the detector,
+            or words are given to looks that read none.
+    """
+    exemplars = _exemplars(plan)
+    check_prompters(plan.prompts, exemplars.frames)
+    return Material(exemplars, _background(plan, entries), _detector(plan, exemplars))
+
+
+def _exemplars(plan: LabelPlan) -> Exemplars:
+    if plan.exemplars is None:
+        if plan.classes and plan.looks == LITE0:
+            raise UsageError(
+                f"--classes {','.join(plan.classes)}: {LITE0} reads no words; name what does with "
+                "--looks MODEL:WEIGHTS, or show exemplars"
+            )
+        return Exemplars(plan.classes or (MOVING,), ())
+    if holds_crops(plan.exemplars):
+        if MotionPrompter.name not in plan.prompts:
+            raise UsageError(
+                f"{plan.exemplars}: crops show what things look like, not where they are; add "
+                "--prompts motion (for a fixed camera), or draw boxes on whole frames"
+            )
+        return read_crops(plan.exemplars)
+    return read_exemplars(plan.exemplars, plan.frames)
+
+
+def _background(plan: LabelPlan, entries: Sequence[FrameEntry]) -> Background | None:
+    if plan.exemplars is not None and MotionPrompter.name not in plan.prompts:
+        return None
+    sources = {entry.source for entry in entries}
+    if len(sources) > 1:
+        raise DataError(
+            f"{plan.frames}: motion needs the frames of one fixed camera, got those of {len(sources)} "
+            "sources; label each on its own"
+        )
+    return learn_background([plan.frames / entry.file for entry in entries])
+
+
+def _detector(plan: LabelPlan, exemplars: Exemplars) -> DetectorPrompter | None:
+    asked = DetectorPrompter.name in plan.prompts
+    if asked and plan.detector is None:
+        raise UsageError(
+            "--prompts detector: which one? name a bundle that was trained on a first pass's labels with "
+            "--detector"
+        )
+    if plan.detector is None:
+        return None
+    if not asked:
+        raise UsageError(
+            f"--detector {plan.detector}: --prompts {','.join(plan.prompts)} asks no detector; add it: "
+            f"--prompts {','.join((*plan.prompts, DetectorPrompter.name))}"
+        )
+    return DetectorPrompter(plan.detector, exemplars.names)

@@ -1,0 +1,1 @@
+"""Motion before a fixed camera: background model and alignment."""

@@ -1,1 +1,0 @@
-"""The recipe that trains `nano`: `python -m edgeloop.labeling.sam.recipe --help`."""

@@ -1,0 +1,1 @@
+"""Scores of candidates: classification, calibration, box regression."""

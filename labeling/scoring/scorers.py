@@ -1,0 +1,131 @@
+"""What candidates are and how sure that is: by what the exemplars taught, or by what moved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeloop.labeling.candidates.find import Candidate
+from edgeloop.labeling.candidates.mask import Silhouette
+from edgeloop.labeling.motion.background import Background
+from edgeloop.labeling.scoring.calibrate import Judge
+
+__all__ = ["Appraiser", "ByCrops", "ByExemplars", "ByMotion", "Looks"]
+
+
+class Looks(Protocol):
+    """Tells what candidates look like."""
+
+    def probabilities(self, image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[np.float32]:
+        """Judge candidates by their looks alone.
+
+        Args:
+            image: HxWx3 uint8 BGR.
+            candidates: In that image.
+
+        Returns:
+            float32 (N, classes) in [0, 1]; what a row lacks to 1 is the probability of none of them.
+        """
+        ...
+
+
+class Appraiser(Protocol):
+    """Scores candidates for each class to label."""
+
+    def problem(self, image: NDArray[np.uint8]) -> str | None:
+        """Say why nothing can be said about a frame.
+
+        Args:
+            image: HxWx3 uint8 BGR.
+
+        Returns:
+            The reason; None where there is none.
+        """
+        ...
+
+    def scores(self, image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[np.float32]:
+        """Score candidates.
+
+        Args:
+            image: HxWx3 uint8 BGR.
+            candidates: In that image, at least one.
+
+        Returns:
+            float32 (N, classes) in [0, 1].
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ByExemplars:
+    """The opinions of the prompter and of a model of the exemplars' looks, joined.
+
+    Attributes:
+        classes: Tells what candidates look like.
+        judge: Joins that with what the prompter said.
+    """
+
+    classes: Looks
+    judge: Judge
+
+    def problem(self, image: NDArray[np.uint8]) -> str | None:
+        """See `Appraiser.problem`: any frame can be looked at."""
+        return None
+
+    def scores(self, image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[np.float32]:
+        """See `Appraiser.scores`."""
+        return self.judge.scores(candidates, self.classes.probabilities(image, candidates))
+
+
+@dataclass(frozen=True, slots=True)
+class ByMotion:
+    """One class, of what is not background: as sure as SAM is of the mask, and as much of it as changed.
+
+    Attributes:
+        background: Of the camera that took the frames.
+    """
+
+    background: Background
+
+    def problem(self, image: NDArray[np.uint8]) -> str | None:
+        """See `Appraiser.problem`: a frame that changed as a whole does not tell what moves."""
+        return self.background.compare(image).problem
+
+    def scores(self, image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[np.float32]:
+        """See `Appraiser.scores`."""
+        changed = self.background.compare(image).mask
+        scores = [candidate.trust * _changed_share(candidate, changed) for candidate in candidates]
+        return np.array(scores, np.float32).reshape(-1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class ByCrops:
+    """What moves, and looks like a crop or like what it is called: the geometric mean of both opinions.
+
+    Attributes:
+        classes: Tells what candidates look like.
+        motion: Tells what moves, which no crop can.
+    """
+
+    classes: Looks
+    motion: ByMotion
+
+    def problem(self, image: NDArray[np.uint8]) -> str | None:
+        """See `Appraiser.problem`."""
+        return self.motion.problem(image)
+
+    def scores(self, image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[np.float32]:
+        """See `Appraiser.scores`."""
+        looks = self.classes.probabilities(image, candidates)
+        return np.asarray(np.sqrt(looks * self.motion.scores(image, candidates)), np.float32)
+
+
+def _changed_share(candidate: Candidate, changed: NDArray[np.bool_]) -> float:
+    silhouette = candidate.silhouette if candidate.outlined else None
+    area = Silhouette.of_box(candidate.xyxy) if silhouette is None else silhouette
+    window = changed[area.top : area.bottom, area.left : area.right]
+    return float(window[area.bits].mean()) if area.bits.any() else 0.0

@@ -1,0 +1,1 @@
+"""Labels linked over time: tracking, smoothing, persistence."""

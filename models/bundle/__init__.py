@@ -1,0 +1,1 @@
+"""The metadata of an ONNX bundle: its document, golden sample and seal."""

@@ -1,0 +1,69 @@
+"""What there is to know about a detector before it can run, each fact possibly still unknown."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from edgeloop.models.facts.metadata_text import MAX_CLASSES, checked_name
+from edgeloop.models.heads import Head
+
+__all__ = ["MAX_SIDE", "MIN_SIDE", "Color", "Dtype", "Layout", "Names", "Share", "Size", "SpecOverrides"]
+
+MIN_SIDE, MAX_SIDE = 16, 8192
+
+Layout = Literal["NCHW", "NHWC"]
+Dtype = Literal["float32", "float16", "uint8"]
+Color = Literal["RGB", "BGR"]
+Side = Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE)]
+Size = tuple[Side, Side]
+Mean = Annotated[float, Field(ge=0, le=65536)]
+Means = tuple[Mean, Mean, Mean]
+Deviation = Annotated[float, Field(gt=0, le=65536)]
+Deviations = tuple[Deviation, Deviation, Deviation]
+Scale = Annotated[float, Field(gt=0, le=65536)]
+Share = Annotated[float, Field(ge=0, le=1)]
+PadValue = Annotated[int, Field(ge=0, le=255)]
+Stride = Annotated[int, Field(ge=1, le=256)]
+MaxDetections = Annotated[int, Field(ge=1, le=10_000)]
+Name = Annotated[str, AfterValidator(checked_name)]
+Names = Annotated[tuple[Name, ...], Field(min_length=1, max_length=MAX_CLASSES)]
+
+
+class SpecOverrides(BaseModel):
+    """Facts about a detector, None where unknown.
+
+    Somebody at the command line states them for a file that says too little; the same facts are read from
+    metadata and from the shapes of tensors. `ModelSpec` documents each.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    head: Head | None = None
+    input_size: Size | None = None
+    layout: Layout | None = None
+    dtype: Dtype | None = None
+    color: Color | None = None
+    scale: Scale | None = None
+    mean: Means | None = None
+    std: Deviations | None = None
+    centered: bool | None = None
+    stretched: bool | None = None
+    pad_value: PadValue | None = None
+    names: Names | None = None
+    stride: Stride | None = None
+    confidence: Share | None = None
+    iou: Share | None = None
+    max_detections: MaxDetections | None = None
+
+    def over(self, other: SpecOverrides) -> SpecOverrides:
+        """These facts, and where they are silent, those of another.
+
+        Args:
+            other: facts of lower rank.
+
+        Returns:
+            The facts of both.
+        """
+        return other.model_copy(update=self.model_dump(exclude_none=True))

