@@ -31,7 +31,7 @@ from edgeloop.edge.cli.table import table
 from edgeloop.edge.demo.call_verb import call_verb
 from edgeloop.edge.runtime.session import Session, physical_cores
 from edgeloop.export.export_options import ExportOptions, Precision
-from edgeloop.export.exporter import export
+from edgeloop.export.exporter import export_bundle
 
 DETECTORS: Mapping[str, tuple[object, ...]] = {
     "edgeloop-lite0": ("--time-limit", 110),
@@ -115,7 +115,7 @@ def _exported(
     precisions: dict[Path, Precision] = {bundle: "auto", in_float: "fp32"}
     for path, precision in precisions.items():
         if not path.exists():
-            export(run, dataset, path, replace(options, precision=precision))
+            export_bundle(run, dataset, path, replace(options, precision=precision))
     return Exported(bundle, in_float, json.loads(bundle.with_suffix(".json").read_text()), seconds)
 
 

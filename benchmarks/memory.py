@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from edgeloop.edge.cli.app import main as edgeloop
 from edgeloop.edge.cli.table import table
-from edgeloop.edge.loop.meter import peak_memory_mb
+from edgeloop.edge.host.memory import peak_memory_mb
 from street_truth import MOVING
 
 SOURCE = "synth:conveyor?seed=11&size=320x240&step=20&frames={}"

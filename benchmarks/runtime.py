@@ -34,13 +34,12 @@ from numpy.typing import NDArray
 
 from edgeloop.edge.bench.benchmark import bench
 from edgeloop.edge.cli.progress import progress_bar
-from edgeloop.edge.frame import Frame
+from edgeloop.edge.frame import Frame, Source
 from edgeloop.edge.host.opencv import open_writer
 from edgeloop.edge.loop import pipeline
 from edgeloop.edge.loop.meter import Meter
-from edgeloop.edge.loop.stream import Camera
+from edgeloop.edge.loop.stream import Stream
 from edgeloop.edge.runtime.detector import Detector, Prepared
-from edgeloop.edge.sources import Source
 from edgeloop.edge.sources.live import LiveSource
 
 LIVE_FPS, LIVE_SIZE = 30.0, (1280, 720)
@@ -151,7 +150,7 @@ def _live(
     meter = Meter(detector.names)
     before = _resident_mb()
     with LiveSource("clock", _paced(images, fps, round(fps * seconds)), fps=fps) as source:
-        pipeline.run(source, detector, [], meter)
+        figures = pipeline.run(source, detector)
         figures = {"frames": meter.frames, "dropped": source.dropped}
     latency = meter.latency_ms
     return {
@@ -169,7 +168,7 @@ def _cameras(detector: Detector, images: list[NDArray[np.uint8]]) -> dict[str, A
     count = round(CAMERA_FPS * CAMERA_SECONDS)
     with ExitStack() as opened:
         cameras = [
-            Camera(
+            Stream(
                 opened.enter_context(
                     LiveSource(f"clock {number}", _paced(images, CAMERA_FPS, count), fps=CAMERA_FPS)
                 ),

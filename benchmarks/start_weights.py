@@ -27,7 +27,7 @@ from edgeloop.edge.synth import open_scene
 from edgeloop.export.data.yolo_dataset import open_dataset
 from edgeloop.export.train.detectors import Activation
 from edgeloop.export.train.run_record import RunRecord, read_record
-from edgeloop.export.train.training import TrainOptions, train
+from edgeloop.export.train.training import TrainOptions, train_detector
 from edgeloop.models.errors import DataError
 
 STEP = 30  # frames: one a second
@@ -102,7 +102,7 @@ def _row(
         imgsz=arguments.imgsz,
         seed=seed,
     )
-    return train(dataset, run, options)
+    return train_detector(dataset, run, options)
 
 
 def _conveyor(folder: Path, seed: int) -> Path:

@@ -26,7 +26,7 @@ from trackers.eval import box_iou, compute_clear_metrics, compute_hota_metrics, 
 from edgeloop.edge.cli.progress import progress
 from edgeloop.edge.cli.table import table
 from edgeloop.edge.runtime.detector import Detector
-from edgeloop.edge.tracking.tracker import NO_ID, Method, Tracker
+from edgeloop.edge.tracking.tracker import NO_ID, Method, open_tracker
 from edgeloop.models.boxes import xywh_to_xyxy
 from edgeloop.models.detections import Detections
 from edgeloop.models.facts.metadata_text import read_names
@@ -104,7 +104,7 @@ def _compare(
     """One row for each method."""
     rows = []
     for method in get_args(Method):
-        tracker = Tracker(fps=FPS, confidence=confidence, method=method)
+        tracker = open_tracker(fps=FPS, confidence=confidence, method=method)
         began_at = time.perf_counter()
         tracked = [tracker.update(detections, index / FPS) for index, detections in enumerate(found)]
         spent_ms = (time.perf_counter() - began_at) * 1000 / len(found)

@@ -19,7 +19,7 @@ from edgeloop.edge.cli.table import table
 from edgeloop.export.data.yolo_dataset import open_dataset
 from edgeloop.export.train import training
 from edgeloop.export.train.run_record import RunRecord, read_record
-from edgeloop.export.train.training import TrainOptions, train
+from edgeloop.export.train.training import TrainOptions, train_detector
 from edgeloop.models.errors import DataError
 
 
@@ -87,7 +87,7 @@ def _trained(dataset: Path, digest: str, out: Path, row: Row, seed: int) -> RunR
             raise DataError(f"{run}: was trained on another dataset than {dataset}; name another --out")
         return record
     with patch.dict(training._RECIPE, row.recipe):
-        return train(dataset, run, replace(row.options, seed=seed))
+        return train_detector(dataset, run, replace(row.options, seed=seed))
 
 
 def _cells(found: Sequence[RunRecord]) -> Iterator[str]:

@@ -5,8 +5,6 @@ This is the only package that imports ultralytics, which is AGPL-3.0.
 
 from __future__ import annotations
 
-import os
-
 from edgeloop.export.train.offline import stay_offline
 
 if __name__ != "edgeloop.export":
@@ -14,8 +12,3 @@ if __name__ != "edgeloop.export":
     raise ImportError(f"import edgeloop.export, not {__name__}")
 
 stay_offline()
-# Torch's threads wait for each other asleep instead of spinning: ten times as fast where something else keeps
-# the cores busy.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-__all__: list[str] = []

@@ -44,14 +44,13 @@ def train(
 
     RUN gets the detector (best.pt), how it was trained (run.json) and a picture of it (curves.png).
     """
-    from edgeloop.export.train.training import TrainOptions
-    from edgeloop.export.train.training import train as run_training
+    from edgeloop.export.train.training import TrainOptions, train_detector
 
     options = TrainOptions(
         model=model, weights=weights, activation=activation, epochs=epochs, time_limit_s=time_limit,
         patience=patience, imgsz=imgsz, batch=batch, seed=seed, freeze=freeze, overwrite=overwrite,
     )  # fmt: skip
-    record = run_training(dataset, out, options)
+    record = train_detector(dataset, out, options)
     click.echo(
         f"{out}: mAP50 {record.map50:.3f}, mAP50-95 {record.map50_95:.3f} on the validation part; "
         f"{len(record.epochs)} epochs of {record.images} images in {record.seconds:.0f} s"
@@ -111,7 +110,7 @@ def export(
     wins where the target leaves a choice.
     """
     from edgeloop.edge.cli.table import table
-    from edgeloop.export.exporter import export as run_export
+    from edgeloop.export.exporter import export_bundle
     from edgeloop.export.report.model_card import precision_rows
     from edgeloop.export.targets import options_for
 
@@ -126,7 +125,7 @@ def export(
         "tolerance_boxes": tolerance_boxes,
     }
     options = ExportOptions(**asked) if target is None else options_for(target, _typed(asked))
-    report = run_export(run, dataset, out, options)
+    report = export_bundle(run, dataset, out, options)
     parity, scores = report.measurement.parity, report.measurement.scores
     header, *rows = precision_rows(report)
     click.echo(table("<>>>>><", header, rows), err=True)

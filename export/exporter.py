@@ -30,14 +30,14 @@ from edgeloop.models.bundle.document import Golden, Measured, Record
 from edgeloop.models.errors import DataError, ModelError, NoInputError, UsageError
 from edgeloop.models.weights.digest import file_sha256
 
-__all__ = ["ExportReport", "export"]
+__all__ = ["ExportReport", "export_bundle"]
 
 # Beside the bundle: the report for programs, the one for people, and the picture in that.
 _BESIDE = (".json", ".md", ".worst.jpg")
 _REFUSED = ".refused"
 
 
-def export(run: Path, dataset: Path, out: Path, options: ExportOptions | None = None) -> ExportReport:
+def export_bundle(run: Path, dataset: Path, out: Path, options: ExportOptions | None = None) -> ExportReport:
     """Export a trained detector as one ONNX bundle.
 
     The report goes beside the bundle x.onnx: x.json, x.md and x.worst.jpg. Where the bundle is refused, they

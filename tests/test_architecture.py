@@ -62,8 +62,12 @@ sys.meta_path.insert(0, Watch())
 @pytest.mark.parametrize(
     "module", ["edgeloop.edge.runtime.session", "edgeloop.labeling.sam.nano_onnx", "edgeloop.export.exporter"]
 )
-def test_onnxruntime_is_told_to_keep_quiet_before_it_loads(module: str) -> None:
-    code = f"{WATCH}\nimport {module}\nassert 'onnxruntime' in sys.modules"
+def test_the_command_line_tells_onnxruntime_to_keep_quiet_before_it_loads(module: str) -> None:
+    code = (
+        f"{WATCH}\nfrom edgeloop.edge.cli.app import main\nsys.argv = ['edgeloop', '--version']\n"
+        f"try:\n    main()\nexcept SystemExit:\n    pass\n"
+        f"import {module}\nassert 'onnxruntime' in sys.modules"
+    )
     clean = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=clean

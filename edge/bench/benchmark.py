@@ -27,11 +27,11 @@ from edgeloop.edge.bench.peer import find_peer, run_peer
 from edgeloop.edge.bench.time_command import Fresh, watch
 from edgeloop.edge.host.opencv import open_writer
 from edgeloop.edge.loop import pipeline
-from edgeloop.edge.loop.meter import Meter, Percentiles, RunSummary
+from edgeloop.edge.loop.summary import Percentiles, RunSummary
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.session import Session
+from edgeloop.edge.source_name import is_footage
 from edgeloop.edge.sources import open_source
-from edgeloop.edge.sources.kind import is_footage
 from edgeloop.models.errors import DataError, UnavailableError, UsageError
 
 __all__ = ["PEER_TURNS", "Against", "BenchReport", "Turn", "bench"]
@@ -209,19 +209,7 @@ def _run_model(bare: Session, tensor: NDArray[np.generic], frames: int) -> float
 
 
 def _run_loop(detector: Detector, footage: str, frames: int) -> RunSummary:
-    meter = Meter(detector.names)
-    with open_source(footage) as source:
-        pipeline.run(source, detector, [], meter, max_frames=frames)
-        return meter.summary(
-            model=str(detector.path),
-            source=footage,
-            provider=detector.provider,
-            provider_share=detector.placement.share,
-            threads=detector.threads.count,
-            dropped=source.dropped,
-            stale=source.stale,
-            skipped=source.skipped,
-        )
+    return pipeline.run(footage, detector, max_frames=frames)
 
 
 def _compare(

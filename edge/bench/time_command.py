@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeloop.edge.loop.meter import peak_memory_mb
+from edgeloop.edge.host.memory import peak_memory_mb
 from edgeloop.models.errors import UnavailableError
 
 __all__ = ["Fresh", "watch"]

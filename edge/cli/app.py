@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import click
 
+from edgeloop.edge.cli.environment import prepare_environment
 from edgeloop.models.errors import EdgeloopError, UnavailableError
 
 __all__ = ["cli", "main"]
@@ -51,6 +52,7 @@ class _Verbs(click.Group):
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         verb = _verbs().get(name)
+        prepare_environment(name)
         return None if verb is None else _load(verb)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -99,8 +101,7 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
-    # Otherwise pydantic asks every package that is installed whether it is a plug-in, for some 20 ms.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    prepare_environment()
     logging.getLogger("edgeloop").addHandler(_HANDLER)
     sys.exit(_exit_code())
 

@@ -1,4 +1,4 @@
-"""How a run went: figures on stderr for people, the same in a file for programs, and the exit code."""
+"""Report of a run: figures on stderr for people, the same as JSON for programs, and the exit code."""
 
 from __future__ import annotations
 
@@ -10,75 +10,59 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgeloop.edge.cli.outputs import check_target
-from edgeloop.edge.loop.meter import RunSummary, TotalSummary
+from edgeloop.edge.loop.summary import RunSummary, TotalSummary
 from edgeloop.models.errors import EdgeloopError
 
 if TYPE_CHECKING:
-    from edgeloop.edge.loop.stream import Camera
+    from edgeloop.edge.loop.stream import Stream
     from edgeloop.edge.runtime.detector import Detector
 
-__all__ = ["check_summary", "conclude", "raise_failure"]
+__all__ = ["raise_failure", "report_run"]
 
 
-def check_summary(path: Path | None, overwrite: bool) -> None:
-    """Refuse a file that could not be written at the end.
-
-    Args:
-        path: Where figures are to go; None for nowhere.
-        overwrite: Whether an existing file may be replaced.
-
-    Raises:
-        DataError: It exists.
-        NoInputError: Its folder does not exist.
-    """
-    if path is not None:
-        check_target("summary", path, overwrite=overwrite)
-
-
-def conclude(cameras: Sequence[Camera], path: Path | None, detector: Detector) -> None:
+def report_run(streams: Sequence[Stream], path: Path | None, detector: Detector) -> None:
     """Say how the run went on stderr, and write the same figures for programs.
 
     Args:
-        cameras: The sources of the run, of which at least one had a frame.
+        streams: The sources of the run, of which at least one had a frame.
         path: File to write; None for none.
         detector: What ran on them.
     """
-    figures = _figures(cameras, detector)
+    figures = _figures(streams, detector)
     if path is not None:
         path.write_text(json.dumps(figures.as_dict(), indent=2) + "\n")
     for line in _one(figures) if isinstance(figures, RunSummary) else _several(figures):
         click.echo(line, err=True)
 
 
-def raise_failure(cameras: Sequence[Camera]) -> None:
+def raise_failure(streams: Sequence[Stream]) -> None:
     """Leave with the code of the first source that failed, if one did.
 
     Args:
-        cameras: The sources of the run.
+        streams: The sources of the run.
 
     Raises:
         EdgeloopError: What ended the only source; of several, which failed, as the first one's kind of error.
     """
-    errors = [camera.error for camera in cameras if camera.error is not None]
-    if len(cameras) == 1 or not errors:
+    errors = [stream.error for stream in streams if stream.error is not None]
+    if len(streams) == 1 or not errors:
         for error in errors:
             raise error
         return
     kind = type(errors[0]) if isinstance(errors[0], EdgeloopError) else EdgeloopError
-    raise kind(f"{len(errors)} of {len(cameras)} sources failed: {'; '.join(map(str, errors))}")
+    raise kind(f"{len(errors)} of {len(streams)} sources failed: {'; '.join(map(str, errors))}")
 
 
-def _figures(cameras: Sequence[Camera], detector: Detector) -> RunSummary | TotalSummary:
-    figures = [camera.summary(detector) for camera in cameras]
-    if len(cameras) == 1:
+def _figures(streams: Sequence[Stream], detector: Detector) -> RunSummary | TotalSummary:
+    figures = [stream.summary(detector) for stream in streams]
+    if len(streams) == 1:
         return figures[0]
-    meters = [camera.meter for camera in cameras if camera.meter.frames]
+    meters = [stream.meter for stream in streams if stream.meter.frames]
     seconds = max(meter.ended_at for meter in meters) - min(meter.started_at for meter in meters)
     return TotalSummary.of(
         [
-            replace(figure, error=None if camera.error is None else str(camera.error))
-            for figure, camera in zip(figures, cameras, strict=True)
+            replace(figure, error=None if stream.error is None else str(stream.error))
+            for figure, stream in zip(figures, streams, strict=True)
         ],
         seconds,
     )

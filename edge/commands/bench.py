@@ -13,7 +13,7 @@ import click
 
 from edgeloop.edge.bench.peer import PEERS
 from edgeloop.edge.cli.options import model_options, stated_options
-from edgeloop.edge.cli.outputs import check_target
+from edgeloop.edge.host.outputs import check_target
 from edgeloop.models.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def bench(
     from edgeloop.edge.cli.progress import progress_bar
     from edgeloop.edge.runtime.detector import Detector
     from edgeloop.edge.runtime.thread_count import forget
-    from edgeloop.edge.sources.kind import is_footage
+    from edgeloop.edge.source_name import is_footage
 
     _check_plot(plot, overwrite)
     if not is_footage(source):

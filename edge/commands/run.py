@@ -1,33 +1,18 @@
-"""`edgeloop run`: the loop on the device."""
+"""`edgeloop run`: run a detector on cameras, streams, videos or folders."""
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-# The loop multiplies no matrices, and the threads that numpy's BLAS starts for that spin at first, on cores
-# that the start needs.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+from typing import Any
 
 import click
 
+from edgeloop.edge.cli.aliased_option import AliasedOption
 from edgeloop.edge.cli.float_range import FiniteRange
 from edgeloop.edge.cli.options import model_options
-from edgeloop.edge.cli.signals import stopped_by_signals, uncollected
-from edgeloop.models.errors import UsageError
-
-if TYPE_CHECKING:
-    from edgeloop.edge.loop.stream import Camera
-    from edgeloop.edge.runtime.detector import Detector
-    from edgeloop.edge.sinks import Sink
-    from edgeloop.edge.sources import LivePolicy, Source
-    from edgeloop.edge.tracking import ZoneFile
+from edgeloop.edge.cli.signals import uncollected
+from edgeloop.edge.host.outputs import check_target
+from edgeloop.edge.source_name import is_footage
 
 __all__ = ["run"]
 
@@ -42,38 +27,49 @@ INTERRUPTED = 130
     "--zones",
     type=click.Path(path_type=Path),
     multiple=True,
-    help="Count in zones and over lines of a JSON file; tracks. Once for each SOURCE, in their order.",
+    help="JSON file of zones and lines to count in; tracks objects. Once per SOURCE, in their order.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a frame on stdout.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per frame on stdout.")
 @click.option(
     "--video",
     type=click.Path(path_type=Path),
-    help="Write an annotated video, .mp4 or .avi; of several sources x-1.mp4, x-2.mp4 ...",
+    help="Write an annotated video, .mp4 or .avi; with several sources x-1.mp4, x-2.mp4 ...",
 )
 @click.option(
-    "--unsure",
+    "--keep-uncertain",
+    cls=AliasedOption,
+    aliases=["--unsure"],
     type=click.Path(path_type=Path, file_okay=False),
     metavar="FRAMES",
-    help="Keep frames on which the model was unsure, for `edgeloop label`: in a new folder, or with what "
-    "`edgeloop collect` kept.",
+    help="Save uncertain frames for `edgeloop label`, in a new folder or one that `edgeloop collect` wrote.",
 )
 @click.option(
-    "--unsure-every",
+    "--keep-every",
+    cls=AliasedOption,
+    aliases=["--unsure-every"],
     type=FiniteRange(0),
     default=10.0,
     show_default=True,
     metavar="S",
-    help="Of so many seconds the frame in most doubt.",
+    help="Save at most one frame per S seconds: the least certain.",
 )
 @click.option(
-    "--unsure-count",
+    "--keep-count",
+    cls=AliasedOption,
+    aliases=["--unsure-count"],
     type=click.IntRange(1),
     default=500,
     show_default=True,
     metavar="N",
-    help="At most so many.",
+    help="Save at most N frames.",
 )
 @click.option("--show", is_flag=True, help="Show annotated frames in a window; q ends.")
+@click.option(
+    "--sink",
+    multiple=True,
+    metavar="NAME[:ARGUMENT]",
+    help="Send results to a sink of an installed plug-in.",
+)
 @click.option("--summary", type=click.Path(path_type=Path), help="Write the closing figures as JSON.")
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @click.option(
@@ -82,14 +78,15 @@ INTERRUPTED = 130
     default=1.0,
     show_default=True,
     metavar="S",
-    help="Drop a live frame that has waited longer.",
+    help="Drop live frames older than S seconds. Lower values keep results current but may lose frames.",
 )
 @click.option(
     "--reconnect",
     type=FiniteRange(0),
     default=0.0,
+    show_default=True,
     metavar="S",
-    help="Seconds for which to open a camera or stream again that broke off.  [default: 0]",
+    help="Keep retrying a lost camera or stream for S seconds (0: fail at once).",
 )
 @click.option("--max-frames", type=click.IntRange(1), metavar="N", help="End each SOURCE after N frames.")
 @click.option("--duration", type=FiniteRange(0, min_open=True), metavar="S", help="End after S seconds.")
@@ -101,10 +98,11 @@ def run(
     zones: tuple[Path, ...],
     as_json: bool,
     video: Path | None,
-    unsure: Path | None,
-    unsure_every: float,
-    unsure_count: int,
+    keep_uncertain: Path | None,
+    keep_every: float,
+    keep_count: int,
     show: bool,
+    sink: tuple[str, ...],
     summary: Path | None,
     overwrite: bool,
     max_age: float,
@@ -117,177 +115,50 @@ def run(
 
     MODEL is an ONNX file. SOURCE is a camera (0), a video or image file, a folder or glob of images, an
     rtsp:// or http:// address, or synth:NAME?fps=30. Live sources drop frames rather than fall behind, and
-    every drop is counted; of anything else every frame counts, and the model works on several at a time.
-    Ctrl-C ends the run and completes the video.
+    every drop is counted. Files never drop a frame, and the model works on several at a time. Ctrl-C ends the
+    run and completes the video.
 
     Several sources share the model in turn; one that fails or ends leaves the others running.
 
-    Zones and lines are in pixels of the source, and objects are where their boxes stand (bottom centre):
+    Zones and lines are in pixels of the source; an object is at the bottom center of its box:
 
     \b
     {"zones": [{"name": "yard", "polygon": [[10, 20], [300, 20], [300, 200]],
                 "classes": ["car"], "dwell_s": 30}],
      "lines": [{"name": "gate", "from": [0, 180], "to": [320, 180]}]}
 
-    classes and dwell_s (report who stays that long) may be left out. Whoever walks from one end of a line to
-    the other has "in" on the right hand.
+    classes and dwell_s (report objects that stay that long) are optional. Walking a line from its "from" to
+    its "to", "in" is on the right.
     """
+    if summary is not None:
+        check_target("summary", summary, overwrite=overwrite)
     with uncollected():
-        from edgeloop.edge.cli.run_report import check_summary, conclude, raise_failure
+        # onnxruntime loads in Detector beside OpenCV and pydantic, which the rest imports as well.
         from edgeloop.edge.runtime.detector import Detector
-        from edgeloop.edge.sources.kind import is_footage
 
-        check_summary(summary, overwrite)
         footage = all(map(is_footage, sources))
         detector = Detector(model, throughput=footage, live=not footage, **model_settings)
 
-        from edgeloop.edge.loop import pipeline
-        from edgeloop.edge.sinks import JsonLines, StatusLine
+        from edgeloop.edge.run_job import KeepPolicy, RunJob, run_job
         from edgeloop.edge.sources import LivePolicy
 
-    places = _places(zones, sources, detector)
-    with ExitStack() as opened:
-        cameras = [
-            _camera(detector, opened.enter_context(source), track, place)
-            for source, place in zip(_open(sources, LivePolicy(max_age, reconnect)), places, strict=True)
-        ]
-        _check_names(cameras)
-        stop = partial(_stop, cameras)
-        signals = opened.enter_context(stopped_by_signals(stop))
-        try:
-            with ExitStack() as begun:
-                shared: list[Sink] = []
-                keep: Callable[[Source], Sink] | None = None
-                if as_json:
-                    shared.append(begun.enter_context(JsonLines(sys.stdout, detector.names)))
-                if unsure is not None:
-                    threshold = detector.spec.confidence
-                    keeper = _keeper(unsure, threshold=threshold, every_s=unsure_every, most=unsure_count)
-                    keep = begun.enter_context(keeper)
-                for camera, target in zip(cameras, _targets(video, len(cameras)), strict=True):
-                    own = _sinks(detector, camera, target, show, overwrite, stop, keep)
-                    camera.sinks = [begun.enter_context(sink) for sink in own]
-                shared.append(begun.enter_context(StatusLine(sys.stderr, cameras)))
-                _announce(cameras, detector)
-                pipeline.run_all(cameras, detector, shared, max_frames=max_frames, duration_s=duration)
-        finally:
-            if any(camera.meter.frames for camera in cameras):
-                conclude(cameras, summary, detector)
-    raise_failure(cameras)
-    if signal.SIGINT in signals:
-        click.get_current_context().exit(INTERRUPTED)
-
-
-def _open(sources: Sequence[str], policy: LivePolicy) -> Iterator[Source]:
-    """Every source; where there are others, one that does not answer is left to fail alone."""
-    from edgeloop.edge.sources import open_source, open_source_or_absent
-
-    opened = open_source if len(sources) == 1 else open_source_or_absent
-    yield from (opened(source, policy) for source in sources)
-
-
-def _places(
-    paths: Sequence[Path], sources: Sequence[str], detector: Detector
-) -> Sequence[tuple[Path, ZoneFile] | None]:
-    """Where to count in each source."""
-    if len(paths) not in (0, len(sources)):
-        raise UsageError(
-            f"--zones is given {len(paths)} times for {len(sources)} sources; "
-            "give it once for each, in their order"
-        )
-    if not paths:
-        return [None] * len(sources)
-    from edgeloop.edge.tracking import read_zones
-
-    return [(path, read_zones(path, detector.names)) for path in paths]
-
-
-def _camera(detector: Detector, source: Source, track: bool, place: tuple[Path, ZoneFile] | None) -> Camera:
-    from edgeloop.edge.loop.meter import Meter
-    from edgeloop.edge.loop.stream import Camera
-    from edgeloop.edge.tracking.tracker import Tracker
-
-    camera = Camera(source, Meter(detector.names))
-    if track or place:
-        camera.tracker = Tracker(fps=source.fps, confidence=detector.spec.confidence)
-    if place:
-        from edgeloop.edge.tracking import ZoneCounter
-
-        path, zones = place
-        camera.zones = ZoneCounter(zones, detector.names, str(path))
-    return camera
-
-
-def _check_names(cameras: Sequence[Camera]) -> None:
-    names = [camera.source.name for camera in cameras]
-    for name in names:
-        if names.count(name) > 1:
-            raise UsageError(f"source {name} is given twice; every result names its source, so give it once")
-
-
-def _targets(video: Path | None, count: int) -> Iterator[Path | None]:
-    """The video of each source."""
-    for number in range(1, count + 1):
-        several = video is not None and count > 1
-        yield video.with_name(f"{video.stem}-{number}{video.suffix}") if video and several else video
-
-
-def _sinks(
-    detector: Detector,
-    camera: Camera,
-    video: Path | None,
-    show: bool,
-    overwrite: bool,
-    stop: Callable[[], None],
-    keep: Callable[[Source], Sink] | None,
-) -> Iterator[Sink]:
-    """What the command line asks for, for one source."""
-    from edgeloop.edge import sinks
-
-    source = camera.source
-    if video is not None:
-        yield sinks.VideoFile(
-            video,
-            detector.names,
-            fps=source.fps,
-            live=source.live,
+    interrupted = run_job(
+        RunJob(
+            sources,
+            LivePolicy(max_age, reconnect),
+            track=track,
+            zones=zones,
+            as_json=as_json,
+            video=video,
+            keep=None if keep_uncertain is None else KeepPolicy(keep_uncertain, keep_every, keep_count),
+            show=show,
+            plugins=sink,
+            summary=summary,
             overwrite=overwrite,
-            zones=camera.zones,
-        )
-    if show:
-        title = f"edgeloop: {source.name}"
-        yield sinks.Window(title, detector.names, on_quit=stop, zones=camera.zones)
-    if keep is not None:
-        yield keep(source)
-
-
-@contextmanager
-def _keeper(folder: Path, **settings: Any) -> Iterator[Callable[[Source], Sink]]:
-    """Yields:
-    What keeps the unsure frames of a source in `folder`, with the settings of `UnsureFrames`.
-    """
-    from edgeloop.edge.frames.folder import FrameWriter
-    from edgeloop.edge.sinks.uncertain import UnsureFrames
-
-    with FrameWriter(folder, append=True) as writer:
-        yield partial(UnsureFrames, writer, **settings)
-    click.echo(f"{folder}: {writer.written} frames on which the model was unsure", err=True)
-
-
-def _stop(cameras: Sequence[Camera]) -> None:
-    for camera in cameras:
-        camera.source.stop()
-
-
-def _announce(cameras: Sequence[Camera], detector: Detector) -> None:
-    """Say what runs the model, and what shares it where more than one source does."""
-    click.echo(f"{detector.path} on {detector.placement}", err=True)
-    if detector.threads.why:
-        click.echo(f"{detector.threads}", err=True)
-    if len(cameras) == 1:
-        return
-    click.echo(f"{len(cameras)} sources in turn", err=True)
-    for number, camera in enumerate(cameras, start=1):
-        kind = "live" if camera.source.live else "every frame"
-        rate = "" if camera.source.fps is None else f", {camera.source.fps:g} fps"
-        click.echo(f"  {number}  {camera.source.name}  ({kind}{rate})", err=True)
+            max_frames=max_frames,
+            duration_s=duration,
+        ),
+        detector,
+    )
+    if interrupted:
+        click.get_current_context().exit(INTERRUPTED)

@@ -9,8 +9,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-import edgeloop.edge.host.opencv  # noqa: F401  it makes OpenCV quiet
-
 __all__ = ["readable_codecs", "writable_codecs"]
 
 _WRITTEN = {"mp4v": ".mp4", "avc1": ".mp4", "hvc1": ".mp4", "MJPG": ".avi"}

@@ -20,7 +20,7 @@ from edgeloop.edge.host.hardware import Accelerator, find_accelerators, processo
 from edgeloop.edge.host.opencv import has_screen
 from edgeloop.edge.runtime.providers import PROVIDERS
 
-__all__ = ["Camera", "Extra", "Health", "Machine", "OpenCv", "Provider", "examine", "machine"]
+__all__ = ["CameraDevice", "Extra", "Health", "Machine", "OpenCv", "Provider", "examine", "machine"]
 
 PACKAGES = (
     "edgeloop",
@@ -62,7 +62,7 @@ class Provider:
 
 
 @dataclass(frozen=True)
-class Camera:
+class CameraDevice:
     """A video device, and whether this user may read it."""
 
     path: str
@@ -98,7 +98,7 @@ class Health:
     packages: Mapping[str, str]
     accelerators: Sequence[Accelerator]
     providers: Sequence[Provider]
-    cameras: Sequence[Camera]
+    cameras: Sequence[CameraDevice]
     opencv: OpenCv
     screen: bool
     extras: Sequence[Extra]
@@ -147,9 +147,11 @@ def _providers() -> list[Provider]:
     ]
 
 
-def _cameras() -> list[Camera]:
+def _cameras() -> list[CameraDevice]:
     devices = sorted(Path("/dev").glob("video*"), key=lambda path: (len(path.name), path.name))
-    return [Camera(str(device), _label(device), os.access(device, os.R_OK | os.W_OK)) for device in devices]
+    return [
+        CameraDevice(str(device), _label(device), os.access(device, os.R_OK | os.W_OK)) for device in devices
+    ]
 
 
 def _label(device: Path) -> str:

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from edgeloop.edge.frame import Frame
-from edgeloop.edge.sources import Source
+from edgeloop.edge.frame import Frame, Source
 from edgeloop.edge.sources.images import is_image
 from edgeloop.models.errors import DataError, EdgeloopError, NoInputError, first_mistake
 

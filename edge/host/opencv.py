@@ -1,25 +1,14 @@
-"""What OpenCV leaves to its caller: silence, time limits, and whether there is a screen.
-
-Importing this module makes OpenCV and its FFmpeg quiet: every failure is reported by us, in one line, and
-their own messages on stderr would only repeat it in words that no user can act upon. Both can be turned on
-again with OPENCV_LOG_LEVEL and OPENCV_FFMPEG_LOGLEVEL.
-"""
+"""OpenCV with time limits, bounded threads and checked images; and whether there is a screen."""
 
 from __future__ import annotations
 
 import math
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-
-# FFmpeg reads its level once, when its backend is first used; -8 is AV_LOG_QUIET.
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-# The Qt inside OpenCV's wheels complains five times about fonts that it does without.
-os.environ.setdefault("QT_LOGGING_RULES", "*.warning=false")
 
 import cv2
 import numpy as np
@@ -36,9 +25,6 @@ CODECS = {".mp4": ("mp4v", "avc1"), ".avi": ("MJPG", "mp4v")}
 # For so many pixels of a frame FFmpeg gets a thread to decode it. Each further one makes frames cost more and
 # come out a frame later: a stream decoded by eight threads was 0.3 s behind its camera, by one 0.07 s.
 _PIXELS_A_THREAD = 1280 * 720
-
-if "OPENCV_LOG_LEVEL" not in os.environ:
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 @contextmanager

@@ -1,9 +1,9 @@
-"""The loop on the device: read, detect, track, act.
+"""The detection loop: read, detect, track, act.
 
-All of it overlaps, so that the model never waits. A live source captures in its own thread and hands over its
-newest frame as soon as the model is free: whatever was read ahead would be old by then. Of any other source a
-thread reads ahead, several frames are in the model at the same time where the detector is made for that, and
-what was found is acted upon in order; none is ever lost.
+The stages overlap, so that the model never waits. A live source captures in its own thread and hands over its
+newest frame as soon as the model is free: a frame that was read ahead would be old by then. Any other source
+is read ahead by a thread, several frames are in the model at the same time if the detector is made for that,
+and results are acted upon in order; no frame is lost.
 """
 
 from __future__ import annotations
@@ -11,150 +11,172 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeloop.edge.frame import Frame
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeloop.edge.frame import Frame, Source
 from edgeloop.edge.host.opencv import one_thread
 from edgeloop.edge.loop.meter import Meter
-from edgeloop.edge.loop.scheduler import Ended, in_turn
-from edgeloop.edge.loop.stream import Camera
+from edgeloop.edge.loop.scheduler import SourceEnded, round_robin
+from edgeloop.edge.loop.stream import Stream
+from edgeloop.edge.loop.summary import RunSummary
+from edgeloop.edge.result import Result, Sink, Timings
 from edgeloop.edge.runtime.detector import Detector
-from edgeloop.edge.sinks import Sink
-from edgeloop.edge.sources import Source
+from edgeloop.edge.sources import as_source
 from edgeloop.models.detections import Detections
 
 if TYPE_CHECKING:
-    from edgeloop.edge.tracking import Event, ZoneCounter
-    from edgeloop.edge.tracking.tracker import Tracker
+    from edgeloop.edge.tracking import Event, Tracker, ZoneCounter
 
-__all__ = ["Result", "Timings", "results", "run", "run_all"]
+__all__ = ["Footage", "results", "run", "run_streams"]
 
 log = logging.getLogger(__name__)
 
+Footage = str | Path | Source | Iterable[NDArray[np.uint8] | Frame]
+"""What `edgeloop.edge.sources.as_source` takes."""
 
-@dataclass(frozen=True, slots=True)
-class Timings:
-    """Where the time of one frame went, in milliseconds.
 
-    Attributes:
-        latency_ms: From the arrival of the frame to its detections; the sum of the stages.
-        stages_ms: `wait` (for the model, and then for the frames before it), `preprocess`, `infer`,
-            `postprocess` and, where objects are followed, `track`.
+def results(
+    source: Footage,
+    detector: Detector,
+    *,
+    tracker: Tracker | None = None,
+    zones: ZoneCounter | None = None,
+) -> Generator[Result, None, None]:
+    """Detect objects in every frame of a source.
+
+    Args:
+        source: Text as on the command line ("0", a path, an address), a `Source`, or any iterable of images
+            (HxWx3 uint8, BGR). Told to stop when the generator is closed.
+        detector: The model.
+        tracker: Gives objects ids; None for no tracking.
+        zones: Counts objects, which needs a tracker; None for no counting.
+
+    Yields:
+        One result per frame, in order.
+
+    Raises:
+        EdgeloopError: The source cannot be opened, breaks off, or holds a frame that is no such image.
     """
-
-    latency_ms: float
-    stages_ms: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Result:
-    """What was found in one frame, and how long it took.
-
-    Attributes:
-        frame: The frame as it came from the source.
-        detections: Boxes in pixels of `frame.image`.
-        timings: From the arrival of the frame on.
-        events: What happened in zones and at lines; None where nothing counts.
-    """
-
-    frame: Frame
-    detections: Detections
-    timings: Timings
-    events: tuple[Event, ...] | None = None
+    with as_source(source) as opened:
+        stream = Stream(opened, Meter(detector.names), tracker=tracker, zones=zones)
+        with closing(_detect_frames([opened], detector)) as found:
+            for _, item in found:
+                if isinstance(item, _Found):
+                    yield _track(item, stream)
+                elif item.error is not None:
+                    raise item.error
 
 
 def run(
-    source: Source,
+    source: Footage,
     detector: Detector,
-    sinks: Sequence[Sink],
-    meter: Meter,
     *,
+    sinks: Sequence[Sink] = (),
+    on_result: Callable[[Result], object] | None = None,
+    tracker: Tracker | None = None,
+    zones: ZoneCounter | None = None,
     max_frames: int | None = None,
     duration_s: float | None = None,
-) -> None:
-    """Run the loop until the source ends, is told to stop, or a limit is reached.
+) -> RunSummary:
+    """Run the loop on one source until it ends, is told to stop, or a limit is reached.
 
     Args:
-        source: Where frames come from.
-        detector: What finds things in them.
-        sinks: What is done with each result, in this order.
-        meter: Counts and times every result.
-        max_frames: Number of frames after which to end.
-        duration_s: Time in seconds after which to end.
+        source: Text as on the command line ("0", a path, an address), a `Source`, or any iterable of images
+            (HxWx3 uint8, BGR). Closed at the end.
+        detector: The model.
+        sinks: Consumers of each result, in this order. Closed at the end.
+        on_result: Called with each result, after the sinks.
+        tracker: Gives objects ids; None for no tracking.
+        zones: Counts objects, which needs a tracker; None for no counting.
+        max_frames: Number of frames after which to end; None for no limit.
+        duration_s: Time in seconds after which to end; None for no limit.
+
+    Returns:
+        Counts, rates and latencies of the run.
+
+    Raises:
+        EdgeloopError: The source cannot be opened, breaks off, or holds a frame that is no such image.
     """
-    camera = Camera(source, meter)
-    run_all([camera], detector, sinks, max_frames=max_frames, duration_s=duration_s)
-    if camera.error is not None:
-        raise camera.error
+    with as_source(source) as opened:
+        stream = Stream(
+            opened, Meter(detector.names), list(sinks), on_result=on_result, tracker=tracker, zones=zones
+        )
+        run_streams([stream], detector, max_frames=max_frames, duration_s=duration_s)
+        if stream.error is not None:
+            raise stream.error
+        return stream.summary(detector)
 
 
-def run_all(
-    cameras: Sequence[Camera],
+def run_streams(
+    streams: Sequence[Stream],
     detector: Detector,
-    sinks: Sequence[Sink],
+    sinks: Sequence[Sink] = (),
     *,
     max_frames: int | None = None,
     duration_s: float | None = None,
 ) -> None:
     """Run the loop on several sources in turn, until all end, are told to stop, or a limit is reached.
 
-    A source that fails ends alone; its `Camera.error` says why.
+    A failure of any kind (the source, one of its frames, its tracker or one of its own sinks) ends its stream
+    alone: `Stream.error` says why, and the others go on.
 
     Args:
-        cameras: The sources, each with what belongs to it.
-        detector: What finds things in the frames of all of them.
-        sinks: What is done with each result of any of them, before the sinks of its camera.
-        max_frames: Number of frames of each source after which it ends.
-        duration_s: Time in seconds after which to end.
+        streams: The sources, each with its own meter, tracker, zones and sinks. Each is closed when it ends.
+        detector: The model that all of them share.
+        sinks: Consumers of the results of all streams, before the stream's own. Left open. An error of one of
+            them ends the run.
+        max_frames: Number of frames per stream after which it ends; None for no limit.
+        duration_s: Time in seconds after which to end; None for no limit.
     """
     ends_at = time.monotonic() + (duration_s if duration_s is not None else float("inf"))
-    sources = [camera.source for camera in cameras]
-    with closing(_detected(sources, detector, max_frames=max_frames)) as found:
-        for number, item in found:
-            camera = cameras[number]
-            if isinstance(item, Ended):
-                camera.end(item.error)
-                if item.error is not None and len(cameras) > 1:
-                    log.warning("%s; the other sources go on", item.error)
-            else:
-                result = _result(item, camera)
-                for sink in (*sinks, *camera.sinks):
-                    sink.write(result)
-                camera.meter.add(result)
-            if time.monotonic() >= ends_at:
-                break
+    sources = [stream.source for stream in streams]
+    ended: set[int] = set()
+    try:
+        with closing(_detect_frames(sources, detector, max_frames=max_frames, ended=ended)) as found:
+            for number, item in found:
+                if number not in ended and (end := _act(item, streams[number], sinks)):
+                    ended.add(number)
+                    streams[number].end(end.error)
+                    if end.error is not None and len(streams) > 1:
+                        log.warning("%s; the other sources go on", end.error)
+                if time.monotonic() >= ends_at:
+                    break
+    finally:
+        for number, stream in enumerate(streams):
+            if number not in ended:
+                stream.end(None)
 
 
-def results(
-    source: Source, detector: Detector, *, tracker: Tracker | None = None, zones: ZoneCounter | None = None
-) -> Generator[Result, None, None]:
-    """Detect in every frame of a source.
-
-    Args:
-        source: Where frames come from; told to stop when the generator is closed.
-        detector: What finds things in them.
-        tracker: Gives the objects ids; None for no tracking.
-        zones: Counts the objects, which needs a tracker; None for no counting.
-
-    Yields:
-        One result a frame, in order.
-    """
-    camera = Camera(source, Meter(detector.names), tracker=tracker, zones=zones)
-    with closing(_detected([source], detector)) as found:
-        for _, item in found:
-            if isinstance(item, _Found):
-                yield _result(item, camera)
-            elif item.error is not None:
-                raise item.error
+def _act(item: _Found | SourceEnded, stream: Stream, sinks: Sequence[Sink]) -> SourceEnded | None:
+    """Track and hand on what was found. Returns the end of the stream, also if one of its own parts fails."""
+    if isinstance(item, SourceEnded):
+        return item
+    try:
+        result = _track(item, stream)
+    except Exception as error:  # whatever it is, it ends this stream and no other
+        return SourceEnded(error)
+    for sink in sinks:
+        sink.write(result)
+    try:
+        stream.write(result)
+    except Exception as error:  # the same
+        return SourceEnded(error)
+    stream.meter.add(result)
+    return None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Found:
-    """What was found in one frame; `ready_at` is when, by the monotonic clock in seconds."""
+    """Detections in one frame; `ready_at` is the monotonic time in seconds when they were there."""
 
     frame: Frame
     detections: Detections
@@ -162,25 +184,22 @@ class _Found:
     ready_at: float
 
 
-def _ahead(sources: Sequence[Source], detector: Detector) -> int:
-    """Frames to take before the first of them is acted upon, so that the model has its next while we act."""
-    if detector.parallel == 1 or any(source.live for source in sources):
-        return 1
-    return detector.parallel + 1
-
-
-def _detected(
-    sources: Sequence[Source], detector: Detector, *, max_frames: int | None = None
-) -> Generator[tuple[int, _Found | Ended], None, None]:
+def _detect_frames(
+    sources: Sequence[Source],
+    detector: Detector,
+    *,
+    max_frames: int | None = None,
+    ended: AbstractSet[int] = frozenset(),
+) -> Generator[tuple[int, _Found | SourceEnded], None, None]:
     """Detect in frames as they arrive, and give them back in the same order."""
-    ahead = _ahead(sources, detector)
-    with closing(in_turn(sources, max_frames=max_frames)) as arrivals:
+    ahead = _frames_ahead(sources, detector)
+    with closing(round_robin(sources, max_frames=max_frames, ended=ended)) as arrivals:
         if ahead == 1:  # here and now: another thread would have to be woken, and this one again
             for number, arrival in arrivals:
                 yield number, _detect(arrival, detector) if isinstance(arrival, Frame) else arrival
             return
         with one_thread(), ThreadPoolExecutor(detector.parallel, "detect") as pool:
-            taken: deque[tuple[int, Future[_Found] | Ended]] = deque()
+            taken: deque[tuple[int, Future[_Found | SourceEnded] | SourceEnded]] = deque()
             for number, arrival in arrivals:
                 item = pool.submit(_detect, arrival, detector) if isinstance(arrival, Frame) else arrival
                 taken.append((number, item))
@@ -190,18 +209,31 @@ def _detected(
                 yield _first(taken)
 
 
-def _first(taken: deque[tuple[int, Future[_Found] | Ended]]) -> tuple[int, _Found | Ended]:
+def _frames_ahead(sources: Sequence[Source], detector: Detector) -> int:
+    """Number of frames to take before the first is acted upon, so that the model has its next meanwhile."""
+    if detector.parallel == 1 or any(source.live for source in sources):
+        return 1
+    return detector.parallel + 1
+
+
+def _first(
+    taken: deque[tuple[int, Future[_Found | SourceEnded] | SourceEnded]],
+) -> tuple[int, _Found | SourceEnded]:
     number, item = taken.popleft()
-    return number, item if isinstance(item, Ended) else item.result()
+    return number, item if isinstance(item, SourceEnded) else item.result()
 
 
-def _detect(frame: Frame, detector: Detector) -> _Found:
+def _detect(frame: Frame, detector: Detector) -> _Found | SourceEnded:
+    """Detect in one frame; a frame that fails ends its source."""
     taken_at = time.monotonic()
-    prepared = detector.preprocess(frame.image)
-    prepared_at = time.monotonic()
-    outputs = detector.infer(prepared)
-    inferred_at = time.monotonic()
-    detections = detector.postprocess(outputs, prepared.letterbox)
+    try:
+        prepared = detector.preprocess(frame.image)
+        prepared_at = time.monotonic()
+        outputs = detector.infer(prepared)
+        inferred_at = time.monotonic()
+        detections = detector.postprocess(outputs, prepared.letterbox)
+    except Exception as error:  # whatever it is, it ends this source and no other
+        return SourceEnded(error)
     ready_at = time.monotonic()
     stages_ms = {
         "wait": (taken_at - frame.captured_at) * 1000,
@@ -212,25 +244,25 @@ def _detect(frame: Frame, detector: Detector) -> _Found:
     return _Found(frame, detections, stages_ms, ready_at)
 
 
-def _result(found: _Found, camera: Camera) -> Result:
-    """Follow what was found from the frames before, whose turn it was first."""
+def _track(found: _Found, stream: Stream) -> Result:
+    """Run tracking and zones in frame order."""
     frame, detections, events = found.frame, found.detections, None
     done_at = time.monotonic()
     stages_ms = dict(found.stages_ms)
     stages_ms["wait"] += (done_at - found.ready_at) * 1000
-    if camera.tracker is not None:
-        detections, events = _track(frame, detections, camera.tracker, camera)
+    if stream.tracker is not None:
+        detections, events = _update(frame, detections, stream.tracker, stream)
         turn_at, done_at = done_at, time.monotonic()
         stages_ms["track"] = (done_at - turn_at) * 1000
     return Result(frame, detections, Timings((done_at - frame.captured_at) * 1000, stages_ms), events)
 
 
-def _track(
-    frame: Frame, detections: Detections, tracker: Tracker, camera: Camera
+def _update(
+    frame: Frame, detections: Detections, tracker: Tracker, stream: Stream
 ) -> tuple[Detections, tuple[Event, ...] | None]:
-    at_s = camera.seconds(frame)
+    at_s = stream.seconds(frame)
     tracked = tracker.update(detections, at_s)
-    if camera.zones is None:
+    if stream.zones is None:
         return tracked, None
     height, width = frame.image.shape[:2]
-    return tracked, camera.zones.update(tracked, (width, height), at_s)
+    return tracked, stream.zones.update(tracked, (width, height), at_s)

@@ -1,8 +1,8 @@
-"""Frames of several sources, one at a time and in turn, so that no source waits for ever.
+"""Round-robin scheduling of several sources: one frame at a time, and no source starves.
 
 Of the sources that have a new frame, the one that was served longest ago is served next. A live source gives
-its newest frame at that moment; of any other source a thread reads the next frame while the one before it is
-worked on, and none is ever lost.
+its newest frame at that moment; any other source is read by a thread, which fetches the next frame while the
+one before it is worked on, and loses none.
 """
 
 from __future__ import annotations
@@ -10,58 +10,62 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Generator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Protocol
 
-from edgeloop.edge.frame import Frame
-from edgeloop.edge.sources import Source
+from edgeloop.edge.frame import Frame, Source
 from edgeloop.edge.sources.live import WAKE_S, LiveSource
 
-__all__ = ["Ended", "in_turn"]
+__all__ = ["SourceEnded", "round_robin"]
 
 _PATIENCE = 0.03
-"""Part of the time that the last frame took, for which to wait for a newer one; the rate loses no more."""
+"""Share of the last frame's processing time for which to wait for a newer one; the rate loses no more."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """The end of one source; `error` is what ended it, None where it ended as it should."""
+class SourceEnded:
+    """End of one source; `error` is the failure that ended it, None at its regular end."""
 
     error: Exception | None = None
 
 
 class _Feed(Protocol):
-    """Something that gets frames while we do other things."""
+    """A source that gets frames while others are served."""
 
     def start(self, bell: threading.Event) -> None:
         """Begin; ring at each frame, and at the end."""
         ...
 
     def take(self, patience_s: float) -> Frame | None:
-        """The frame that waits, None where there is none; raises what ended the source."""
+        """Take the frame that waits, None if there is none; raises the failure that ended the source."""
         ...
 
     @property
     def over(self) -> bool:
-        """Whether nothing waits and nothing will come."""
+        """True if no frame waits and none will come."""
         ...
 
     def stop(self) -> None:
-        """End; also while a frame is on its way."""
+        """Stop, also while a frame is on its way."""
         ...
 
 
-def in_turn(
-    sources: Sequence[Source], *, max_frames: int | None = None
-) -> Generator[tuple[int, Frame | Ended], None, None]:
+def round_robin(
+    sources: Sequence[Source],
+    *,
+    max_frames: int | None = None,
+    ended: AbstractSet[int] = frozenset(),
+) -> Generator[tuple[int, Frame | SourceEnded], None, None]:
     """Take frames from sources in turn.
 
     Args:
-        sources: Told to stop when the generator is closed.
+        sources: The sources; told to stop when the generator is closed.
         max_frames: Number of frames of each source after which it ends; None for all it has.
+        ended: Positions of sources to take no further frame from, which the caller adds to meanwhile.
 
     Yields:
-        The place of a source in `sources`, with its next frame or, once, with its end.
+        The position of a source in `sources`, with its next frame or, once, with its end.
     """
     bell = threading.Event()
     feeds = [source if isinstance(source, LiveSource) else _AheadFeed(source) for source in sources]
@@ -71,7 +75,12 @@ def in_turn(
     try:
         for feed in feeds:
             feed.start(bell)
-        while line:
+        while True:
+            for number in ended & set(line):
+                line.remove(number)
+                feeds[number].stop()
+            if not line:
+                return
             number, arrival = _next(line, feeds, bell, patience_s)
             line.remove(number)
             if isinstance(arrival, Frame):
@@ -83,7 +92,7 @@ def in_turn(
             if taken[number] == max_frames and number in line:
                 line.remove(number)
                 feeds[number].stop()
-                yield number, Ended()
+                yield number, SourceEnded()
     finally:
         for feed in feeds:
             feed.stop()
@@ -91,25 +100,25 @@ def in_turn(
 
 def _next(
     line: Sequence[int], feeds: Sequence[_Feed], bell: threading.Event, patience_s: float
-) -> tuple[int, Frame | Ended]:
-    """Wait for the first in line that has something."""
+) -> tuple[int, Frame | SourceEnded]:
+    """Wait for the first source in line that has a frame or an end."""
     while True:
         for number in line:
             feed = feeds[number]
             try:
                 frame = feed.take(patience_s)
             except Exception as error:  # whatever it is, it ends this source and no other
-                return number, Ended(error)
+                return number, SourceEnded(error)
             if frame is not None:
                 return number, frame
             if feed.over:
-                return number, Ended()
+                return number, SourceEnded()
         bell.wait(WAKE_S)  # not for ever: a signal handler that stops a source must not ring
         bell.clear()
 
 
 class _AheadFeed:
-    """Every frame in order, each read in a thread once the one before it was taken, and no earlier."""
+    """Reads every frame in order in a thread, each once the one before it was taken."""
 
     def __init__(self, source: Source) -> None:
         self._source = source

@@ -6,10 +6,10 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
-from edgeloop.edge.sinks.sink import Sink
+from edgeloop.edge.result import Sink
 
 if TYPE_CHECKING:
-    from edgeloop.edge.loop.pipeline import Result
+    from edgeloop.edge.result import Result
     from edgeloop.edge.tracking import Event
 
 __all__ = ["JsonLines"]

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 
 from edgeloop.edge.frames.folder import FrameWriter, SourceClock, entry_of
 from edgeloop.edge.frames.uncertainty import doubt, misses
-from edgeloop.edge.sinks.sink import Sink
+from edgeloop.edge.result import Sink
 
 if TYPE_CHECKING:
-    from edgeloop.edge.frame import Frame
-    from edgeloop.edge.loop.pipeline import Result
-    from edgeloop.edge.sources import Source
+    from edgeloop.edge.frame import Frame, Source
+    from edgeloop.edge.result import Result
 
-__all__ = ["UnsureFrames"]
+__all__ = ["UncertainFrames"]
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +31,7 @@ class _Candidate:
     doubt: float
 
 
-class UnsureFrames(Sink):
+class UncertainFrames(Sink):
     """Keeps the most doubtful frame of every few seconds, if there is one, in a folder that `label` reads.
 
     Doubtful is a frame with a box of a confidence nearer to the threshold than to 1, and more so one that

@@ -10,15 +10,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.edge.cli.outputs import check_target
 from edgeloop.edge.draw.annotate import annotate
+from edgeloop.edge.frame import DEFAULT_FPS
 from edgeloop.edge.host.opencv import CODECS, open_capture, open_writer
-from edgeloop.edge.sinks.sink import Sink
-from edgeloop.edge.sources.source import DEFAULT_FPS
+from edgeloop.edge.host.outputs import check_target
+from edgeloop.edge.result import Sink
 from edgeloop.models.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
-    from edgeloop.edge.loop.pipeline import Result
+    from edgeloop.edge.result import Result
     from edgeloop.edge.tracking import ZoneCounter
 
 __all__ = ["VideoFile"]

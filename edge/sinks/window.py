@@ -10,11 +10,11 @@ import cv2
 
 from edgeloop.edge.draw.annotate import annotate
 from edgeloop.edge.host.opencv import has_screen
-from edgeloop.edge.sinks.sink import Sink
+from edgeloop.edge.result import Sink
 from edgeloop.models.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from edgeloop.edge.loop.pipeline import Result
+    from edgeloop.edge.result import Result
     from edgeloop.edge.tracking import ZoneCounter
 
 __all__ = ["Window"]

@@ -1,20 +1,47 @@
-"""Where frames come from: `open_source` takes what people already type."""
+"""Sources of frames: cameras, streams, videos, image folders, built-in scenes, any iterable of images."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from importlib.metadata import entry_points
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeloop.edge.frame import Frame, Source
+from edgeloop.edge.source_name import CAMERA
 from edgeloop.edge.sources.absent import AbsentSource
 from edgeloop.edge.sources.capture import masked, open_address, open_camera
 from edgeloop.edge.sources.images import ImageFiles, is_image, open_folder, open_glob
-from edgeloop.edge.sources.kind import CAMERA
+from edgeloop.edge.sources.iterable import ImageIterable
 from edgeloop.edge.sources.live import LivePolicy
 from edgeloop.edge.sources.recording import open_video
-from edgeloop.edge.sources.source import Source
-from edgeloop.models.errors import NoInputError, UnavailableError
+from edgeloop.models.errors import NoInputError, UnavailableError, UsageError
 
-__all__ = ["LivePolicy", "Source", "open_source", "open_source_or_absent"]
+__all__ = ["LivePolicy", "as_source", "open_source", "open_source_or_absent"]
+
+
+def as_source(source: str | Path | Source | Iterable[NDArray[np.uint8] | Frame]) -> Source:
+    """Make a source of what a caller has at hand.
+
+    Args:
+        source: Text as for `open_source`, a path, a `Source` (returned as it is), or any iterable of images
+            (HxWx3 uint8, BGR) or of `Frame`s.
+
+    Returns:
+        The source.
+
+    Raises:
+        UsageError: It is a single image.
+        EdgeloopError: As `open_source`.
+    """
+    if isinstance(source, str | Path):
+        return open_source(str(source))
+    if isinstance(source, np.ndarray) and source.ndim < 4:
+        raise UsageError("expected a source of images, got a single image; `Detector.detect` takes one")
+    return source if isinstance(source, Source) else ImageIterable(source)
 
 
 def open_source(text: str, policy: LivePolicy | None = None) -> Source:
@@ -23,10 +50,10 @@ def open_source(text: str, policy: LivePolicy | None = None) -> Source:
     Args:
         text: One of `0` or `/dev/video0` (a camera); a video or image file; a folder of images, or a glob
             that matches some; an rtsp://, rtsps://, http:// or https:// address;
-            `synth:NAME?seed=1&fps=30&start=0&frames=300&size=640x480` (a built-in scene, live exactly where
-            `fps` is given).
-        policy: What to make of late frames and lost connections, where the source is live; None for the
-            defaults.
+            `synth:NAME?seed=1&fps=30&start=0&frames=300&size=640x480` (a built-in scene, live if `fps` is
+            given); or SCHEME://... of an installed plug-in (entry point group `edgeloop.sources`, named by
+            its scheme, a function of this signature).
+        policy: How to treat late frames and lost connections of a live source; None for the defaults.
 
     Returns:
         The open source, to be used as a context manager.
@@ -45,19 +72,22 @@ def open_source(text: str, policy: LivePolicy | None = None) -> Source:
 
         return open_synth(text, policy)
     if "://" in text:
+        for plugin in entry_points(group="edgeloop.sources", name=text.partition("://")[0].lower()):
+            opened: Source = plugin.load()(text, policy)
+            return opened
         return open_address(text, policy)
     return _open_path(text)
 
 
 def open_source_or_absent(text: str, policy: LivePolicy | None = None) -> Source:
-    """Open a source of frames that others must not wait for.
+    """Open a source of frames without failing the others if it does not answer.
 
     Args:
         text: As for `open_source`.
         policy: As for `open_source`.
 
     Returns:
-        The open source, or one that fails at its first frame where the camera or stream does not answer.
+        The open source, or one that fails at its first frame if the camera or stream does not answer.
 
     Raises:
         NoInputError: The file or folder is not there, or holds no image.

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edgeloop.edge.frame import Frame
-from edgeloop.edge.sources.source import Source
+from edgeloop.edge.frame import Frame, Source
 from edgeloop.models.errors import UnavailableError
 
 __all__ = ["AbsentSource"]

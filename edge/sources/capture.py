@@ -18,10 +18,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeloop.edge.frame import Source
 from edgeloop.edge.host.opencv import open_capture
 from edgeloop.edge.sources.live import LivePolicy, LiveSource
 from edgeloop.edge.sources.recording import Recording, frame_count, nominal_fps
-from edgeloop.edge.sources.source import Source
 from edgeloop.models.errors import UnavailableError, UsageError
 
 __all__ = ["masked", "open_address", "open_camera"]

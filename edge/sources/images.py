@@ -9,9 +9,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from edgeloop.edge.frame import Frame
+from edgeloop.edge.frame import Frame, Source
 from edgeloop.edge.host.opencv import read_image
-from edgeloop.edge.sources.source import Source
 from edgeloop.models.errors import DataError, NoInputError
 
 __all__ = ["ImageFiles", "is_image", "open_folder", "open_glob"]

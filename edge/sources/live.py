@@ -15,8 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.edge.frame import Frame
-from edgeloop.edge.sources.source import Source
+from edgeloop.edge.frame import Frame, Source
 
 __all__ = ["LivePolicy", "LiveSource"]
 

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import cv2
 
-from edgeloop.edge.frame import Frame
+from edgeloop.edge.frame import Frame, Source
 from edgeloop.edge.host.opencv import open_capture
-from edgeloop.edge.sources.source import Source
 from edgeloop.models.errors import DataError, UnavailableError
 
 __all__ = ["Recording", "frame_count", "nominal_fps", "open_video"]

@@ -17,9 +17,8 @@ from urllib.parse import parse_qsl
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.edge.frame import Frame
+from edgeloop.edge.frame import Frame, Source
 from edgeloop.edge.sources.live import LivePolicy, LiveSource
-from edgeloop.edge.sources.source import Source
 from edgeloop.edge.synth import SCENES, Scene, open_scene
 from edgeloop.models.errors import UsageError
 

@@ -10,7 +10,7 @@ from edgeloop.edge.synth.layout import random_stream
 from edgeloop.edge.synth.rails import RAIL_HEIGHT, RAIL_WIDTH
 from edgeloop.edge.synth.relief import Light
 
-__all__ = ["Camera", "draw_light"]
+__all__ = ["BeltCamera", "draw_light"]
 
 _FPS = 30.0  # frames per second of scene time
 _NEUTRAL = 180  # value of the light map that leaves a pixel as it is
@@ -32,7 +32,7 @@ def draw_light(seed: int) -> Light:
     )
 
 
-class Camera:
+class BeltCamera:
     """Turns the composed picture of frame `index` into what the sensor delivers.
 
     Args:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.edge.synth.belt import belt_strip
-from edgeloop.edge.synth.camera import Camera, draw_light
+from edgeloop.edge.synth.camera import BeltCamera, draw_light
 from edgeloop.edge.synth.layout import PITCH, REACH, Item, item_at, random_stream
 from edgeloop.edge.synth.parts import PARTS
 from edgeloop.edge.synth.rails import RAIL_WIDTH, rail
@@ -45,7 +45,7 @@ class ConveyorScene:
         self._seed = seed
         self._scale = size[1] / _HEIGHT
         self._light = draw_light(seed)
-        self._camera = Camera(seed, self._light, size)
+        self._camera = BeltCamera(seed, self._light, size)
         speed = float(random_stream(seed, "motion").uniform(3.1, 3.7))  # units per frame
         self._speed_px = speed * self._scale
         self._blur = speed * _SHUTTER

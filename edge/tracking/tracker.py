@@ -1,4 +1,4 @@
-"""Detections of one source followed from frame to frame: the same object keeps the same id.
+"""Multi-object tracking: the same object keeps the same id from frame to frame.
 
 ByteTrack of roboflow's `trackers` (optional extra `track`), chosen over SORT on a street camera; figures in
 docs/results.md, measured by benchmarks/tracking.py. The library takes one to two seconds to load, so it is
@@ -8,23 +8,23 @@ loaded with the first tracker and not with this module.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from edgeloop.edge.sources.source import DEFAULT_FPS
+from edgeloop.edge.frame import DEFAULT_FPS
 from edgeloop.models.detections import Detections
 from edgeloop.models.errors import UnavailableError
 
-__all__ = ["LOST_S", "NO_ID", "Method", "Tracker"]
+__all__ = ["LOST_S", "NO_ID", "Method", "Tracker", "open_tracker"]
 
 Method = Literal["bytetrack", "sort"]
 
 NO_ID = -1
-"""What a detection carries that belongs to no object yet: seen once, or too unsure to begin one."""
+"""Id of a detection that belongs to no object yet: seen once, or too unsure to begin one."""
 
 LOST_S = 1.0
-"""How long in seconds an object may be unseen and keep its id."""
+"""Seconds for which an object may be unseen and keep its id."""
 
 START_SHARE = 0.3
 """How far above the detector's threshold, as a share of what is left up to 1, a detection begins an object.
@@ -33,22 +33,46 @@ What lies below continues objects but begins none: unsure boxes that flicker wou
 """
 
 
-class Tracker:
-    """Gives ids to the detections of one source; a second source needs a second tracker."""
+class Tracker(Protocol):
+    """Multi-object tracker of one source: gives detections ids that stay.
 
-    def __init__(
-        self, *, fps: float | None = None, confidence: float = 0.25, method: Method = "bytetrack"
-    ) -> None:
-        """Start without objects.
+    A second source needs a second tracker.
+    """
+
+    def update(self, detections: Detections, at_s: float) -> Detections:
+        """Match the detections of the next frame with the objects so far.
 
         Args:
-            fps: Nominal frames a second of the source; 30 where nobody knows.
-            confidence: The detector's threshold, in [0, 1].
-            method: The algorithm; the default is the one that measured best.
+            detections: Detections in one frame.
+            at_s: Time of the frame in seconds, later than the one before.
 
-        Raises:
-            UnavailableError: The library is not installed.
+        Returns:
+            The same rows with `tracker_id`, or `NO_ID` for rows that belong to no object yet.
         """
+        ...
+
+
+def open_tracker(
+    *, fps: float | None = None, confidence: float = 0.25, method: Method = "bytetrack"
+) -> Tracker:
+    """Open a tracker of the `trackers` library, without objects.
+
+    Args:
+        fps: Nominal frames per second of the source; None for 30.
+        confidence: The detector's threshold, in [0, 1].
+        method: The algorithm.
+
+    Returns:
+        A tracker for one source.
+
+    Raises:
+        UnavailableError: The library is not installed.
+    """
+    return _LibraryTracker(fps, confidence, method)
+
+
+class _LibraryTracker(Tracker):
+    def __init__(self, fps: float | None, confidence: float, method: Method) -> None:
         try:
             import supervision
             import trackers
@@ -69,16 +93,6 @@ class Tracker:
         self._wrap = supervision.Detections
 
     def update(self, detections: Detections, at_s: float) -> Detections:
-        """Recognise the objects of the next frame.
-
-        Args:
-            detections: What was found in it.
-            at_s: Time of the frame in seconds, later than the one before; objects move on with it, so frames
-                may be missing.
-
-        Returns:
-            The same rows with `tracker_id`, from 0 up in the order of appearance, or `NO_ID`.
-        """
         rows = np.arange(len(detections))
         wrapped = self._wrap(xyxy=detections.xyxy, confidence=detections.confidence, data={"row": rows})
         tracked = self._tracker.update(wrapped, timestamp=at_s)

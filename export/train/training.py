@@ -22,7 +22,7 @@ from edgeloop.export.train.ultralytics_trainer import CpuTraining
 from edgeloop.models.errors import DataError, UsageError
 from edgeloop.models.weights.registry import WEIGHTS
 
-__all__ = ["TrainOptions", "train"]
+__all__ = ["TrainOptions", "train_detector"]
 
 # Chosen on the conveyor scene; docs/results.md says what changing one of them does there and on a street.
 _RECIPE = {
@@ -83,7 +83,7 @@ class TrainOptions:
     overwrite: bool = False
 
 
-def train(dataset: Path, run: Path, options: TrainOptions | None = None) -> RunRecord:
+def train_detector(dataset: Path, run: Path, options: TrainOptions | None = None) -> RunRecord:
     """Train a detector on a dataset.
 
     Args:

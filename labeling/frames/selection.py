@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeloop.edge.frame import Source
 from edgeloop.edge.frames.folder import FrameWriter, SourceClock, entry_of
-from edgeloop.edge.sources import Source
 from edgeloop.labeling.frames.perceptual_hash import measured, perceptual_hash
 from edgeloop.models.errors import NoInputError
 

@@ -80,7 +80,8 @@ def test_a_peer_takes_turns_and_the_plot_shows_both(block_model: Path, clip: Pat
         "import edgeloop.edge.bench.time_command\nfrom edgeloop.edge.cli.app import main\n"
         f"edgeloop.edge.bench.benchmark.find_peer = lambda: Path({str(yolo)!r})\n"
         # The clock of the watched lines goes on by 50 ms with each: late ones come in bunches.
-        "ticks = count()\nedge.fresh.time = SimpleNamespace(monotonic=lambda: next(ticks) / 20)\n"
+        "ticks = count()\n"
+        "edgeloop.edge.bench.time_command.time = SimpleNamespace(monotonic=lambda: next(ticks) / 20)\n"
         "if __name__ == '__main__':\n    main()\n"
     )
     arguments = [

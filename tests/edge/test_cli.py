@@ -147,7 +147,7 @@ def test_a_model_loads_before_what_it_does_not_need_is_imported() -> None:
     """Otherwise pydantic and OpenCV would no longer be imported beside it, and delay the first detection."""
     code = (
         "import sys\nimport edgeloop.edge.commands.run, edgeloop.edge.cli.run_report\n"
-        "import edgeloop.edge.runtime.detector, edgeloop.edge.sources.kind\n"
+        "import edgeloop.edge.runtime.detector, edgeloop.edge.source_name\n"
         "print({'pydantic', 'cv2'} & set(sys.modules))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -12,10 +12,10 @@ import pytest
 
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.session import Session
-from edgeloop.models import SpecOverrides
 from edgeloop.models.boxes import iou_matrix
 from edgeloop.models.errors import DataError, ModelError, NoInputError, UsageError
 from edgeloop.models.facts.metadata_text import read_names
+from edgeloop.models.facts.overrides import SpecOverrides
 from tests.meter import SIDE, ModelWriter
 
 BLUE, RED = (255, 0, 0), (0, 0, 255)

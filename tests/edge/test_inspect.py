@@ -8,9 +8,9 @@ from click.testing import CliRunner, Result
 
 from edgeloop.edge.commands.inspect import inspect
 from edgeloop.edge.runtime.detector import Detector
-from edgeloop.models import SpecOverrides
 from edgeloop.models.bundle.document import Measured, Record
 from edgeloop.models.errors import EdgeloopError, ModelError, NoInputError, UsageError
+from edgeloop.models.facts.overrides import SpecOverrides
 from tests.meter import ModelWriter
 
 

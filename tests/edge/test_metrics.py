@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from edgeloop.edge.frame import Frame
-from edgeloop.edge.loop.meter import Meter, Percentiles, RunSummary, TotalSummary, peak_memory_mb
-from edgeloop.edge.loop.pipeline import Result, Timings
+from edgeloop.edge.host.memory import peak_memory_mb
+from edgeloop.edge.loop.meter import Meter
+from edgeloop.edge.loop.summary import Percentiles, RunSummary, TotalSummary
+from edgeloop.edge.result import Result, Timings
 from edgeloop.models.detections import Detections
 
 
@@ -96,7 +98,7 @@ def test_the_figures_of_several_sources_add_up_and_keep_each() -> None:
 
 def test_peak_memory_is_this_process_alone() -> None:
     ballast = np.ones(30_000_000)  # 240 MB that a child must not report as its own
-    code = "from edgeloop.edge.loop.meter import peak_memory_mb; print(peak_memory_mb())"
+    code = "from edgeloop.edge.host.memory import peak_memory_mb; print(peak_memory_mb())"
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert peak_memory_mb() > ballast.nbytes / 1e6
     assert 10 < float(child.stdout) < 200

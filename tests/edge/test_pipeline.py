@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,18 +16,17 @@ import psutil
 import pytest
 from numpy.typing import NDArray
 
-from edgeloop.edge.frame import Frame
+from edgeloop.edge.frame import Frame, Source
 from edgeloop.edge.loop import pipeline
 from edgeloop.edge.loop.meter import WINDOW, Meter
-from edgeloop.edge.loop.pipeline import Result
-from edgeloop.edge.loop.stream import Camera
+from edgeloop.edge.loop.stream import Stream
+from edgeloop.edge.result import Result, Sink
 from edgeloop.edge.runtime.detector import Detector, Prepared
-from edgeloop.edge.sinks import Sink
-from edgeloop.edge.sources import Source, open_source
+from edgeloop.edge.sources import open_source
 from edgeloop.edge.sources.live import LiveSource
 from edgeloop.edge.tracking import ZoneCounter, ZoneFile
 from edgeloop.models.detections import Detections
-from edgeloop.models.errors import DataError
+from edgeloop.models.errors import DataError, UsageError
 from tests.blocks import block_box, draw_block
 
 
@@ -78,19 +78,19 @@ class Failing(Source):
 
 
 def test_every_frame_of_a_file_is_seen_in_order_and_truly(detector: Detector, clip: Path) -> None:
-    notes, meter = Notes(), Meter(detector.names)
+    notes = Notes()
     with open_source(str(clip)) as source:
-        pipeline.run(source, detector, [notes], meter)
+        summary = pipeline.run(source, detector, sinks=[notes])
     assert [result.frame.index for result in notes.results] == list(range(40))
     for result in notes.results:
         assert np.abs(result.detections.xyxy - [block_box(result.frame.index)]).max() < 4
-    assert meter.frames == 40
+    assert summary.frames == 40
 
 
 def test_a_slow_sink_loses_no_frame_of_a_file(detector: Detector, clip: Path) -> None:
     notes = Notes(nap_s=0.01)
     with open_source(str(clip)) as source:
-        pipeline.run(source, detector, [notes], Meter(detector.names))
+        pipeline.run(source, detector, sinks=[notes])
     assert [result.frame.index for result in notes.results] == list(range(40))
 
 
@@ -102,13 +102,13 @@ def test_a_slow_sink_behind_a_camera_sees_the_newest_frames_and_latency_stays_bo
             yield draw_block(index % 40)
             time.sleep(0.005)
 
-    notes, meter = Notes(nap_s=0.05), Meter(detector.names)
+    notes = Notes(nap_s=0.05)
     with LiveSource("camera", camera(), fps=200) as source:
-        pipeline.run(source, detector, [notes], meter)
-    assert meter.frames + source.dropped == 100
+        summary = pipeline.run(source, detector, sinks=[notes])
+    assert summary.frames + source.dropped == 100
     assert source.dropped > 50
-    assert meter.latency_ms is not None
-    assert meter.latency_ms.p95 < 50
+    assert summary.latency_ms is not None
+    assert summary.latency_ms.p95 < 50
 
 
 def test_times_add_up(detector: Detector, clip: Path) -> None:
@@ -129,10 +129,10 @@ def test_times_add_up(detector: Detector, clip: Path) -> None:
     ],
 )
 def test_limits_end_an_endless_source(detector: Detector, limits: dict[str, float], frames: range) -> None:
-    source, meter = Failing(None), Meter(detector.names)
+    source = Failing(None)
     began_at = time.monotonic()
-    pipeline.run(source, detector, [], meter, **limits)  # type: ignore[arg-type]
-    assert meter.frames in frames
+    summary = pipeline.run(source, detector, **limits)  # type: ignore[arg-type]
+    assert summary.frames in frames
     assert source.stopped
     assert time.monotonic() - began_at < 5
 
@@ -140,7 +140,7 @@ def test_limits_end_an_endless_source(detector: Detector, limits: dict[str, floa
 def test_a_failing_source_raises_in_the_loop_after_its_last_frame(detector: Detector) -> None:
     notes = Notes()
     with pytest.raises(DataError, match="broken"):
-        pipeline.run(Failing(DataError("broken")), detector, [notes], Meter(detector.names))
+        pipeline.run(Failing(DataError("broken")), detector, sinks=[notes])
     assert len(notes.results) == 2
 
 
@@ -158,7 +158,7 @@ class Follower:
 def test_objects_are_followed_by_the_clock_of_the_footage_and_timed(detector: Detector, clip: Path) -> None:
     follower = Follower()
     with open_source(str(clip)) as source:
-        found = list(pipeline.results(source, detector, tracker=follower))  # type: ignore[arg-type]
+        found = list(pipeline.results(source, detector, tracker=follower))
     assert follower.at_s == pytest.approx([index / 20 for index in range(40)])
     for result in found:
         assert result.detections.tracker_id is not None
@@ -171,7 +171,7 @@ def test_objects_are_followed_by_the_clock_of_the_footage_and_timed(detector: De
 def test_a_camera_is_followed_by_the_clock_of_its_frames(detector: Detector) -> None:
     follower = Follower()
     with LiveSource("camera", (draw_block(0) for _ in range(3)), fps=30) as source:
-        found = list(pipeline.results(source, detector, tracker=follower))  # type: ignore[arg-type]
+        found = list(pipeline.results(source, detector, tracker=follower))
     assert follower.at_s == [result.frame.captured_at for result in found]
 
 
@@ -179,7 +179,7 @@ def test_zones_count_what_walks_through_the_picture(detector: Detector, clip: Pa
     gate = {"lines": [{"name": "gate", "from": [60.0, 0.0], "to": [60.0, 120.0]}]}
     zones = ZoneCounter(ZoneFile.model_validate(gate), detector.names, "zones.json")
     with open_source(str(clip)) as source:
-        found = list(pipeline.results(source, detector, tracker=Follower(), zones=zones))  # type: ignore[arg-type]
+        found = list(pipeline.results(source, detector, tracker=Follower(), zones=zones))
     crossed = [(result.frame.index, event) for result in found for event in result.events or ()]
     assert len(found) == 40
     ((index, event),) = crossed
@@ -192,10 +192,10 @@ def test_several_sources_share_the_model_and_nothing_else(detector: Detector, cl
     notes, all_notes = [Notes(), Notes(), Notes()], Notes()
     with open_source(str(clip)) as whole, open_source(str(clip)) as part:
         cameras = [
-            Camera(source, Meter(detector.names), [note])
+            Stream(source, Meter(detector.names), [note])
             for source, note in zip((whole, failing, part), notes, strict=True)
         ]
-        pipeline.run_all(cameras, detector, [all_notes], max_frames=30)
+        pipeline.run_streams(cameras, detector, [all_notes], max_frames=30)
     assert [camera.meter.frames for camera in cameras] == [30, 2, 30]
     assert [camera.error and str(camera.error) for camera in cameras] == [None, "broken", None]
     assert [len(note.results) for note in notes] == [30, 2, 30]
@@ -205,10 +205,69 @@ def test_several_sources_share_the_model_and_nothing_else(detector: Detector, cl
     assert not all_notes.closed
 
 
+def _camera(images: list[NDArray[np.uint8]]) -> Generator[NDArray[np.uint8]]:
+    for image in images:
+        yield image
+        time.sleep(0.01)
+
+
+class Refusing(Notes):
+    """A sink whose second write fails."""
+
+    def write(self, result: Result) -> None:
+        if self.results:
+            raise OSError("disk full")
+        super().write(result)
+
+
+class Losing:
+    """A tracker that fails."""
+
+    def update(self, detections: Detections, at_s: float) -> Detections:
+        raise RuntimeError("lost track")
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        pytest.param({"images": [draw_block(0), np.zeros((8, 8), np.uint8)]}, "8, 8", id="a gray frame"),
+        pytest.param({"sinks": [Refusing()]}, "disk full", id="its own sink"),
+        pytest.param({"tracker": Losing()}, "lost track", id="its tracker"),
+        pytest.param({"on_result": lambda result: 1 / 0}, "division", id="its callback"),
+    ],
+)
+def test_any_failure_of_a_stream_ends_it_alone(
+    detector: Detector, parts: dict[str, Any], message: str
+) -> None:
+    parts = dict(parts)
+    images = parts.pop("images", [draw_block(index) for index in range(4)])
+    broken = LiveSource("broken", _camera(images), fps=100)
+    whole = LiveSource("whole", _camera([draw_block(index) for index in range(8)]), fps=100)
+    with broken, whole:
+        streams = [Stream(broken, Meter(detector.names), **parts), Stream(whole, Meter(detector.names))]
+        pipeline.run_streams(streams, detector)
+    assert message in str(streams[0].error)
+    assert streams[1].error is None
+    assert streams[1].meter.frames + whole.dropped == 8
+
+
+def test_images_from_python_are_a_source_and_a_function_is_a_sink(detector: Detector) -> None:
+    found: list[Result] = []
+    summary = pipeline.run((draw_block(index) for index in range(5)), detector, on_result=found.append)
+    assert summary.frames == 5
+    assert [result.frame.index for result in found] == list(range(5))
+    assert [len(result.detections) for result in pipeline.results([draw_block(0)] * 2, detector)] == [1, 1]
+
+
+def test_a_single_image_is_no_source(detector: Detector) -> None:
+    with pytest.raises(UsageError, match="single image"):
+        next(pipeline.results(draw_block(0), detector))
+
+
 def test_no_thread_outlives_the_loop(detector: Detector, clip: Path) -> None:
     before = set(threading.enumerate())
     with open_source(str(clip)) as source:
-        pipeline.run(source, detector, [], Meter(detector.names), max_frames=3)
+        pipeline.run(source, detector, max_frames=3)
     assert set(threading.enumerate()) == before
 
 
@@ -250,17 +309,16 @@ def test_a_camera_has_one_frame_in_the_model_whatever_the_detector_is_made_for(b
     detector = Counting(block_model, threads=1)
     detector.parallel = 3
     with LiveSource("camera", (draw_block(index) for index in range(40)), fps=200) as source:
-        pipeline.run(source, detector, [], Meter(detector.names))
+        pipeline.run(source, detector)
     assert most[0] == 1
 
 
 def test_memory_is_bounded(detector: Detector) -> None:
-    meter = Meter(detector.names)
-    pipeline.run(Failing(None), detector, [], meter, max_frames=WINDOW + 200)
+    pipeline.run(Failing(None), detector, max_frames=WINDOW + 200)
     before = psutil.Process().memory_info().rss
-    pipeline.run(Failing(None), detector, [], meter, max_frames=WINDOW + 200)
+    summary = pipeline.run(Failing(None), detector, max_frames=WINDOW + 200)
     assert psutil.Process().memory_info().rss - before < 2e6
-    assert meter.frames == 2 * WINDOW + 400
+    assert summary.frames == WINDOW + 200
 
 
 def test_opencv_works_on_one_thread_where_each_core_has_a_frame(block_model: Path, clip: Path) -> None:

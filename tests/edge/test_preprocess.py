@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from edgeloop.edge.runtime.preprocess import InputBuffer
-from edgeloop.models import Letterbox, ModelSpec
 from edgeloop.models.facts.overrides import Color, Dtype, Layout
+from edgeloop.models.letterbox import Letterbox
+from edgeloop.models.spec import ModelSpec
 
 SOURCE, UPRIGHT = (100, 60), (60, 100)
 

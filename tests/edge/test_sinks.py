@@ -16,8 +16,8 @@ import pytest
 from edgeloop.edge.frame import Frame
 from edgeloop.edge.host.opencv import has_screen
 from edgeloop.edge.loop.meter import Meter
-from edgeloop.edge.loop.pipeline import Result, Timings
-from edgeloop.edge.loop.stream import Camera
+from edgeloop.edge.loop.stream import Stream
+from edgeloop.edge.result import Result, Timings
 from edgeloop.edge.sinks import JsonLines, StatusLine, VideoFile, Window
 from edgeloop.edge.sources import open_source
 from edgeloop.edge.tracking import Event
@@ -220,7 +220,7 @@ def test_the_status_line_speaks_about_once_a_second(
     meter = Meter(NAMES)
     with (
         open_source("synth:conveyor?frames=50") as source,
-        StatusLine(stream, [Camera(source, meter)]) as status,
+        StatusLine(stream, [Stream(source, meter)]) as status,
     ):
         for _ in range(20):
             now += 0.125
@@ -239,7 +239,7 @@ def test_the_status_of_several_sources_names_each(
     monkeypatch.setattr(time, "monotonic", lambda: now)
     monkeypatch.setenv("COLUMNS", "60")
     with open_source("synth:conveyor?frames=9") as one, open_source("synth:conveyor?seed=2") as two:
-        cameras = [Camera(one, Meter(NAMES)), Camera(two, Meter(NAMES))]
+        cameras = [Stream(one, Meter(NAMES)), Stream(two, Meter(NAMES))]
         with StatusLine(stream, cameras) as status:
             for number in range(10):
                 now += 0.125

@@ -10,13 +10,14 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeloop.edge.frame import Frame
+from edgeloop.edge.frame import Frame, Source
 from edgeloop.edge.host.opencv import open_writer
-from edgeloop.edge.sources import Source, open_source
-from edgeloop.edge.sources.kind import is_footage
+from edgeloop.edge.source_name import is_footage
+from edgeloop.edge.sources import open_source
 from edgeloop.edge.synth import open_scene
 from edgeloop.models.errors import DataError, EdgeloopError, NoInputError, UnavailableError, UsageError
 from tests.blocks import draw_block
+from tests.calls import edgeloop
 
 
 def frames_of(text: str) -> tuple[Source, list[Frame]]:
@@ -210,9 +211,9 @@ def test_a_video_that_breaks_off_says_so(tmp_path: Path, caplog: pytest.LogCaptu
     assert f"breaks off after {len(frames)} of" in caplog.text
 
 
-def test_opencv_and_ffmpeg_keep_quiet(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_opencv_and_ffmpeg_keep_quiet_on_the_command_line(tmp_path: Path, block_model: Path) -> None:
     (tmp_path / "corrupt.mp4").write_bytes(b"nothing" * 100)
     for text in (str(tmp_path / "corrupt.mp4"), "97", "http://127.0.0.1:9/x"):
-        with pytest.raises(EdgeloopError):
-            open_source(text)
-    assert capfd.readouterr().err == ""
+        done = edgeloop("run", block_model, text)
+        assert done.returncode != 0
+        assert [line[:9] for line in done.stderr.splitlines()] == ["edgeloop:"]

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from edgeloop.edge.tracking.tracker import LOST_S, NO_ID, Tracker
+from edgeloop.edge.tracking.tracker import LOST_S, NO_ID, Tracker, open_tracker
 from edgeloop.models.detections import Detections
 from edgeloop.models.errors import UnavailableError
 
@@ -40,7 +40,7 @@ def ids(tracker: Tracker, detections: Detections, frame: float) -> list[int]:
 @pytest.fixture
 def tracker() -> Tracker:
     pytest.importorskip("trackers", reason="needs edgeloop[track]")
-    return Tracker(fps=FPS, confidence=0.25)
+    return open_tracker(fps=FPS, confidence=0.25)
 
 
 def test_two_objects_that_pass_each_other_keep_their_ids_whatever_the_order_of_rows(tracker: Tracker) -> None:
@@ -88,7 +88,7 @@ def test_how_long_an_id_lasts_goes_by_the_clock(
 
 
 def test_trackers_of_two_sources_count_alone(tracker: Tracker) -> None:
-    other = Tracker(fps=FPS)
+    other = open_tracker(fps=FPS)
     for one in (tracker, other):
         for frame in range(3):
             last = ids(one, found(box(10, 10)), frame)
@@ -99,7 +99,7 @@ def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "trackers", None)
     monkeypatch.setitem(sys.modules, "supervision", None)
     with pytest.raises(UnavailableError, match=r"is not installed; pip install 'edgeloop\[track\]'"):
-        Tracker()
+        open_tracker()
 
 
 def test_the_library_is_loaded_only_when_asked_for() -> None:

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgeloop.edge.frame import Frame
-from edgeloop.edge.loop.scheduler import Ended, in_turn
-from edgeloop.edge.sources import Source
+from edgeloop.edge.frame import Frame, Source
+from edgeloop.edge.loop.scheduler import SourceEnded, round_robin
 from edgeloop.edge.sources.live import LivePolicy, LiveSource
 from edgeloop.models.errors import DataError
 
@@ -78,7 +77,7 @@ class Shutter:
 
 
 def order(sources: Sequence[Source], count: int) -> list[int]:
-    with closing(in_turn(sources)) as arrivals:
+    with closing(round_robin(sources)) as arrivals:
         return [number for number, _ in islice(arrivals, count)]
 
 
@@ -86,8 +85,8 @@ def test_files_are_served_in_turn_and_lose_nothing() -> None:
     sources = [Footage("a", 30), Footage("b", 30), Footage("c", 5)]
     seen: dict[int, list[int]] = {0: [], 1: [], 2: []}
     ends = []
-    for number, arrival in in_turn(sources):
-        if isinstance(arrival, Ended):
+    for number, arrival in round_robin(sources):
+        if isinstance(arrival, SourceEnded):
             ends.append((number, arrival.error))
         else:
             seen[number].append(arrival.index)
@@ -98,7 +97,7 @@ def test_files_are_served_in_turn_and_lose_nothing() -> None:
 def test_a_source_that_always_has_a_frame_does_not_starve_one_that_has_one_now_and_then() -> None:
     shutter = Shutter()
     with LiveSource("slow", shutter.images(), fps=None) as slow:
-        arrivals = in_turn([Footage("fast", 10_000), slow])
+        arrivals = round_robin([Footage("fast", 10_000), slow])
         with closing(arrivals):
             next(arrivals)
             for _ in range(20):
@@ -112,7 +111,7 @@ def test_cameras_that_all_have_frames_are_served_one_after_the_other() -> None:
     shutters = [Shutter() for _ in range(3)]
     cameras = [LiveSource(str(n), shutter.images(), fps=None) for n, shutter in enumerate(shutters)]
     served = []
-    arrivals = in_turn(cameras)
+    arrivals = round_robin(cameras)
     with closing(arrivals):
         threading.Timer(0, lambda: [shutter.press() for shutter in shutters]).start()
         served.append(next(arrivals)[0])
@@ -131,7 +130,7 @@ def test_cameras_that_all_have_frames_are_served_one_after_the_other() -> None:
 def test_a_camera_gives_its_newest_frame_when_its_turn_comes_and_counts_the_others() -> None:
     shutter = Shutter()
     with LiveSource("camera", shutter.images(), fps=None) as camera:
-        arrivals = in_turn([Footage("file", 1000), camera])
+        arrivals = round_robin([Footage("file", 1000), camera])
         with closing(arrivals):
             next(arrivals)
             for _ in range(4):
@@ -227,7 +226,7 @@ def test_patience_is_a_small_part_of_the_time_that_the_last_frame_took(
     monkeypatch.setattr(LiveSource, "take", lambda _, patience_s: asked.append(patience_s) or FRAME)
     with (
         LiveSource("camera", (image for image in ()), fps=None) as camera,
-        closing(in_turn([camera])) as arrivals,
+        closing(round_robin([camera])) as arrivals,
     ):
         for took_s in (0.05, 0.2, 0.0):
             next(arrivals)
@@ -238,10 +237,10 @@ def test_patience_is_a_small_part_of_the_time_that_the_last_frame_took(
 
 def test_a_source_that_fails_ends_alone_after_its_last_frame() -> None:
     broken = DataError("broken")
-    arrivals = list(in_turn([Footage("a", 3, broken), Footage("b", 10)]))
+    arrivals = list(round_robin([Footage("a", 3, broken), Footage("b", 10)]))
     of_a = [arrival for number, arrival in arrivals if number == 0]
-    assert [type(arrival) for arrival in of_a] == [Frame] * 3 + [Ended]
-    assert of_a[-1] == Ended(broken)
+    assert [type(arrival) for arrival in of_a] == [Frame] * 3 + [SourceEnded]
+    assert of_a[-1] == SourceEnded(broken)
     assert sum(number == 1 and isinstance(arrival, Frame) for number, arrival in arrivals) == 10
 
 
@@ -249,16 +248,20 @@ def test_a_camera_that_fails_ends_alone() -> None:
     shutter, broken = Shutter(), DataError("unplugged")
     with LiveSource("camera", shutter.images(), fps=None) as camera:
         shutter.end(broken)
-        ends = [(number, a.error) for number, a in in_turn([camera, Footage("b", 5)]) if isinstance(a, Ended)]
+        ends = [
+            (number, a.error)
+            for number, a in round_robin([camera, Footage("b", 5)])
+            if isinstance(a, SourceEnded)
+        ]
     assert sorted(ends) == [(0, broken), (1, None)]
 
 
 def test_each_source_ends_after_its_number_of_frames() -> None:
     sources = [Footage("a", 100), Footage("b", 100, DataError("never reached")), Footage("c", 2)]
-    arrivals = list(in_turn(sources, max_frames=4))
+    arrivals = list(round_robin(sources, max_frames=4))
     frames = [number for number, arrival in arrivals if isinstance(arrival, Frame)]
     assert [frames.count(number) for number in range(3)] == [4, 4, 2]
-    assert sorted(n for n, a in arrivals if isinstance(a, Ended) and a.error is None) == [0, 1, 2]
+    assert sorted(n for n, a in arrivals if isinstance(a, SourceEnded) and a.error is None) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("count", [1, 4])
@@ -272,5 +275,5 @@ def test_a_stopped_camera_is_over_at_once() -> None:
     shutter = Shutter()
     with LiveSource("camera", shutter.images(), fps=None) as camera:
         camera.stop()
-        assert list(in_turn([camera])) == [(0, Ended())]
+        assert list(round_robin([camera])) == [(0, SourceEnded())]
         shutter.end()

@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeloop.edge.frame import Frame
+from edgeloop.edge.frame import Frame, Source
 from edgeloop.edge.frames.folder import FrameWriter, read_frames
 from edgeloop.edge.frames.uncertainty import doubt, misses
-from edgeloop.edge.loop.pipeline import Result, Timings
-from edgeloop.edge.sinks.uncertain import UnsureFrames
-from edgeloop.edge.sources import Source, open_source
+from edgeloop.edge.result import Result, Timings
+from edgeloop.edge.sinks.uncertain import UncertainFrames
+from edgeloop.edge.sources import open_source
 from edgeloop.models.detections import Detections
 from tests.blocks import draw_block
 from tests.calls import edgeloop
@@ -74,7 +74,7 @@ def kept(
     """Run results through the sink, 10 a second; which frames it kept."""
     with (
         FrameWriter(folder) as writer,
-        UnsureFrames(writer, source, threshold=THRESHOLD, every_s=every_s, most=most) as sink,
+        UncertainFrames(writer, source, threshold=THRESHOLD, every_s=every_s, most=most) as sink,
     ):
         for index, detections in enumerate(frames):
             frame = Frame(draw_block(index % 40), index, index / 10, 1700000000.0, source.name)

@@ -11,9 +11,9 @@ import torch
 import yaml
 from numpy.typing import NDArray
 
-from edgeloop.export.exporter import ExportReport, export
+from edgeloop.export.exporter import ExportReport, export_bundle
 from edgeloop.export.train.run_record import RunRecord
-from edgeloop.export.train.training import TrainOptions, train
+from edgeloop.export.train.training import TrainOptions, train_detector
 
 NAMES = ("disk", "bar")
 SIZE = (160, 120)
@@ -40,7 +40,7 @@ def options() -> TrainOptions:
 @pytest.fixture(scope="session")
 def run(dataset: Path, options: TrainOptions, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("training") / "run"
-    train(dataset, folder, options)
+    train_detector(dataset, folder, options)
     return folder
 
 
@@ -51,7 +51,7 @@ def record(run: Path) -> RunRecord:
 
 @pytest.fixture(scope="session")
 def report(run: Path, dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> ExportReport:
-    return export(run, dataset, tmp_path_factory.mktemp("bundle") / "parts.onnx")
+    return export_bundle(run, dataset, tmp_path_factory.mktemp("bundle") / "parts.onnx")
 
 
 def write_dataset(root: Path, *, train: int, val: int) -> Path:

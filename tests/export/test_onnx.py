@@ -16,7 +16,7 @@ from ultralytics import YOLO
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.verification import verify
 from edgeloop.export.export_options import ExportOptions
-from edgeloop.export.exporter import ExportReport, export
+from edgeloop.export.exporter import ExportReport, export_bundle
 from edgeloop.export.graph.to_onnx import model_spec, prepare_model, save_graph, to_onnx
 from edgeloop.export.train.detectors import Activation, build_detector
 from edgeloop.models.bundle.document import read_document
@@ -88,7 +88,7 @@ def test_yolo_predict_finds_the_same_boxes(report: ExportReport, dataset: Path) 
 
 
 def test_the_input_can_have_another_size(run: Path, dataset: Path, tmp_path: Path) -> None:
-    report = export(run, dataset, tmp_path / "wide.onnx", ExportOptions(imgsz=192))
+    report = export_bundle(run, dataset, tmp_path / "wide.onnx", ExportOptions(imgsz=192))
     assert Detector(report.bundle).spec.input_size == (192, 192)
 
 
@@ -96,12 +96,12 @@ def test_files_that_exist_are_kept_unless_told(run: Path, dataset: Path, tmp_pat
     out = tmp_path / "x.onnx"
     out.write_text("mine")
     with pytest.raises(DataError, match=r"x\.onnx: exists; .*--overwrite"):
-        export(run, dataset, out)
+        export_bundle(run, dataset, out)
     assert out.read_text() == "mine"
-    export(run, dataset, out, ExportOptions(overwrite=True))
+    export_bundle(run, dataset, out, ExportOptions(overwrite=True))
     assert Detector(out).names == ("disk", "bar")
     with pytest.raises(DataError, match=r"x\.onnx: exists"):
-        export(run, dataset, out)
+        export_bundle(run, dataset, out)
 
 
 @pytest.mark.parametrize("activation", ["silu", "relu"])
@@ -134,15 +134,15 @@ def test_the_classic_head_of_an_end_to_end_detector_can_be_had() -> None:
 def test_says_what_is_wrong_with_a_run(run: Path, dataset: Path, tmp_path: Path) -> None:
     out = tmp_path / "x.onnx"
     with pytest.raises(NoInputError, match="gone: no such folder"):
-        export(tmp_path / "gone", dataset, out)
+        export_bundle(tmp_path / "gone", dataset, out)
     copy = tmp_path / "run"
     shutil.copytree(run, copy)
     (copy / "best.pt").unlink()
     with pytest.raises(NoInputError, match=r"best\.pt: no such file"):
-        export(copy, dataset, out)
+        export_bundle(copy, dataset, out)
     (copy / "best.pt").write_bytes((run / "best.pt").read_bytes()[:5000])
     with pytest.raises(ModelError, match=r"best\.pt: not a readable checkpoint"):
-        export(copy, dataset, out)
+        export_bundle(copy, dataset, out)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
 
 
@@ -152,11 +152,11 @@ def test_says_what_is_wrong_with_the_dataset(run: Path, dataset: Path, tmp_path:
     for label in (copy / "labels/val").iterdir():
         label.write_text("")
     with pytest.raises(DataError, match="no object in its validation part"):
-        export(run, copy, tmp_path / "x.onnx")
+        export_bundle(run, copy, tmp_path / "x.onnx")
     config = copy / "data.yaml"
     config.write_text(config.read_text().replace("disk", "coin"))
     with pytest.raises(DataError, match="its classes are coin, bar; the run learned disk, bar"):
-        export(run, copy, tmp_path / "x.onnx")
+        export_bundle(run, copy, tmp_path / "x.onnx")
 
 
 @pytest.mark.parametrize(
@@ -172,4 +172,4 @@ def test_refuses_arguments_that_make_no_sense(
     out: str, settings: dict[str, Any], message: str, run: Path, dataset: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        export(run, dataset, tmp_path / out, ExportOptions(**settings))
+        export_bundle(run, dataset, tmp_path / out, ExportOptions(**settings))

@@ -17,7 +17,7 @@ from edgeloop.edge.runtime.session import Session
 from edgeloop.export.commands import export as export_command
 from edgeloop.export.data.yolo_dataset import open_dataset
 from edgeloop.export.export_options import ExportOptions
-from edgeloop.export.exporter import ExportReport, export
+from edgeloop.export.exporter import ExportReport, export_bundle
 from edgeloop.export.graph.to_onnx import save_graph, with_image_input
 from edgeloop.export.precisions import Bundle, make_bundles
 from edgeloop.export.quantize import search
@@ -56,7 +56,7 @@ def auto(
     out = tmp_path_factory.mktemp("auto") / "parts.onnx"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("edgeloop.export.exporter.make_bundles", noting)
-        return export(run, dataset, out, replace(LENIENT, precision="auto"))
+        return export_bundle(run, dataset, out, replace(LENIENT, precision="auto"))
 
 
 def test_auto_takes_the_fastest_that_passes(auto: ExportReport) -> None:
@@ -156,7 +156,7 @@ def test_a_broken_bundle_is_refused_with_a_report(
     with pytest.raises(
         ModelError, match=r"x\.onnx: not written; int8 .* class '(disk|bar)'.*x\.refused\.md"
     ) as caught:
-        export(run, dataset, out, ExportOptions(precision="int8"))
+        export_bundle(run, dataset, out, ExportOptions(precision="int8"))
     assert caught.value.exit_code == 65
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "x.refused.json", "x.refused.md", "x.refused.worst.jpg",

@@ -13,7 +13,7 @@ from ultralytics import YOLO
 from edgeloop.export.data.yolo_dataset import open_dataset
 from edgeloop.export.train.detectors import load_detector
 from edgeloop.export.train.run_record import RunRecord, read_record
-from edgeloop.export.train.training import TrainOptions, train
+from edgeloop.export.train.training import TrainOptions, train_detector
 from edgeloop.models.errors import DataError, NoInputError, UsageError
 
 
@@ -60,14 +60,14 @@ def test_the_same_seed_gives_the_same_detector(dataset: Path, tmp_path: Path, op
     short = replace(options, epochs=1)
     states = []
     for name in ("one", "two"):
-        train(dataset, tmp_path / name, short)
+        train_detector(dataset, tmp_path / name, short)
         states.append(load_detector(tmp_path / name / "best.pt").state_dict())
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 
 
 def test_a_time_limit_holds(dataset: Path, tmp_path: Path, options: TrainOptions) -> None:
     began = time.monotonic()
-    record = train(dataset, tmp_path / "run", replace(options, epochs=None, time_limit_s=8))
+    record = train_detector(dataset, tmp_path / "run", replace(options, epochs=None, time_limit_s=8))
     assert time.monotonic() - began < 20
     assert len(record.epochs) >= 1
     assert record.epochs[-1].map50 is not None
@@ -75,7 +75,7 @@ def test_a_time_limit_holds(dataset: Path, tmp_path: Path, options: TrainOptions
 
 def test_ends_early_where_nothing_is_gained_any_more(run: Path, dataset: Path, tmp_path: Path) -> None:
     options = TrainOptions(model=str(run / "best.pt"), epochs=40, patience=1, imgsz=160, batch=4, freeze=1)
-    record = train(dataset, tmp_path / "run", options)
+    record = train_detector(dataset, tmp_path / "run", options)
     scores = [epoch.map50_95 or 0.0 for epoch in record.epochs]
     assert 1 < len(scores) < 40
     assert scores[-1] <= max(scores[:-1]) == record.map50_95
@@ -83,7 +83,7 @@ def test_ends_early_where_nothing_is_gained_any_more(run: Path, dataset: Path, t
 
 def test_goes_on_from_a_checkpoint(run: Path, record: RunRecord, dataset: Path, tmp_path: Path) -> None:
     options = TrainOptions(model=str(run / "best.pt"), epochs=1, imgsz=160, batch=4, freeze=1)
-    again = train(dataset, tmp_path / "run", options)
+    again = train_detector(dataset, tmp_path / "run", options)
     assert again.map50 is not None
     assert record.map50 is not None
     assert again.map50 > record.map50 - 0.25
@@ -95,11 +95,11 @@ def test_an_earlier_run_is_kept_unless_told(
     copy = tmp_path / "run"
     shutil.copytree(run, copy)
     with pytest.raises(DataError, match=r"run: holds an earlier run; .*--overwrite"):
-        train(dataset, copy, options)
+        train_detector(dataset, copy, options)
     with pytest.raises(DataError, match=r"dataset\S*: exists and is no earlier run"):
-        train(dataset, dataset, replace(options, overwrite=True))
+        train_detector(dataset, dataset, replace(options, overwrite=True))
     assert read_record(copy) == read_record(run)
-    train(dataset, copy, replace(options, epochs=1, overwrite=True))
+    train_detector(dataset, copy, replace(options, epochs=1, overwrite=True))
     assert len(read_record(copy).epochs) == 1
 
 
@@ -116,7 +116,7 @@ def test_refuses_options_that_make_no_sense(
     change: dict[str, float], message: str, dataset: Path, tmp_path: Path, options: TrainOptions
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        train(dataset, tmp_path / "run", replace(options, **change))
+        train_detector(dataset, tmp_path / "run", replace(options, **change))
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_refuses_a_dataset_with_nothing_to_learn(
     for path in copy.glob(gone):
         path.unlink()
     with pytest.raises(DataError, match=message):
-        train(copy, tmp_path / "run", options)
+        train_detector(copy, tmp_path / "run", options)
     assert not (tmp_path / "run").exists()
 
 
@@ -145,7 +145,7 @@ def test_names_an_image_that_cannot_be_read(dataset: Path, tmp_path: Path, optio
     image = copy / "images/train/004.jpg"
     image.write_bytes(image.read_bytes()[:400])
     with pytest.raises(DataError, match=r"004\.jpg: not a readable image"):
-        train(copy, tmp_path / "run", options)
+        train_detector(copy, tmp_path / "run", options)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy"]
 
 
@@ -161,7 +161,7 @@ def test_a_detector_of_another_activation_is_trained_and_loaded_again(
     dataset: Path, tmp_path: Path, options: TrainOptions
 ) -> None:
     chosen = replace(options, model="yolo26n", activation="relu", epochs=1, imgsz=64)
-    assert train(dataset, tmp_path / "run", chosen).activation == "relu"
+    assert train_detector(dataset, tmp_path / "run", chosen).activation == "relu"
     assert read_record(tmp_path / "run").activation == "relu"
     kinds = {type(module) for module in load_detector(tmp_path / "run" / "best.pt").modules()}
     assert torch.nn.ReLU in kinds

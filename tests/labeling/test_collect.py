@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgeloop.edge.frame import Frame
+from edgeloop.edge.frame import Frame, Source
 from edgeloop.edge.frames.folder import read_frames
-from edgeloop.edge.sources import Source
 from edgeloop.labeling.frames.selection import CollectPlan, FrameSelector, Verdict, collect_frames
 from edgeloop.models.errors import DataError, NoInputError
 from tests.calls import Outcome

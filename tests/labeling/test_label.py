@@ -145,8 +145,8 @@ from edgeloop.labeling.job import label_frames
 from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.ledger import Ledger
 from tests.labeling.footage import silent
-from edgeloop.labeling.prompts import lessons, similar
-similar.TRAINING_STEPS, lessons._VIEWS = 30, 2
+from edgeloop.labeling.prompts import similar, training_views
+similar.TRAINING_STEPS, training_views._VIEWS = 30, 2
 add, left = Ledger.add, int(sys.argv[4])
 def add_or_die(self, result):
     global left

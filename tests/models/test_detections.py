@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from edgeloop.models import Detections
+from edgeloop.models.detections import Detections
 
 
 def three(tracked: bool = False) -> Detections:

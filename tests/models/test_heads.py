@@ -3,9 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeloop.models import decode
 from edgeloop.models.errors import ModelError
-from edgeloop.models.heads import HEADS, Head, cell_count
+from edgeloop.models.heads import HEADS, Head, cell_count, decode
 
 LOOSE = {"input_size": (320, 256), "confidence": 0.3, "iou": 0.6}
 

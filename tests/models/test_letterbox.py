@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeloop.models import Letterbox
+from edgeloop.models.letterbox import Letterbox
 
 SIZES = [
     pytest.param((640, 480), (320, 320), id="down, bars above and below"),

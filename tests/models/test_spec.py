@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from edgeloop.models import ModelSpec, SpecOverrides
 from edgeloop.models.bundle.document import BUNDLE_KEY, Golden, Measured, Record, read_document
 from edgeloop.models.errors import ModelError
+from edgeloop.models.facts.overrides import SpecOverrides
 from edgeloop.models.facts.tensor_info import TensorInfo
 from edgeloop.models.heads import HEADS
+from edgeloop.models.spec import ModelSpec
 
 Shape = tuple[int | None, ...]
 

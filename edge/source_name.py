@@ -1,4 +1,4 @@
-"""What the name of a source tells before anything is opened, or imported to open it."""
+"""Kind of a source, told from its name alone: before anything is opened, or imported to open it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,34 @@
+"""Command-line option that keeps its old spelling as a hidden alias."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+__all__ = ["AliasedOption"]
+
+
+class AliasedOption(click.Option):
+    """Option with further spellings that work but are not shown in `--help`."""
+
+    def __init__(self, param_decls: Sequence[str], *, aliases: Sequence[str], **attrs: Any) -> None:
+        """Create the option; use as `click.option(..., cls=AliasedOption, aliases=["--old"])`.
+
+        Args:
+            param_decls: Spellings that are shown.
+            aliases: Spellings that are not.
+            attrs: Further arguments of `click.Option`.
+        """
+        super().__init__([*param_decls, *aliases], **attrs)
+        self._aliases = frozenset(aliases)
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Build the line of `--help`, without the aliases."""
+        spellings = self.opts
+        self.opts = [spelling for spelling in spellings if spelling not in self._aliases]
+        try:
+            return super().get_help_record(ctx)
+        finally:
+            self.opts = spellings

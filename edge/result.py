@@ -1,0 +1,72 @@
+"""The result of one frame, and the protocol of the sinks that results go to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
+
+from edgeloop.edge.frame import Frame
+from edgeloop.models.detections import Detections
+
+if TYPE_CHECKING:
+    from edgeloop.edge.tracking import Event
+
+__all__ = ["Result", "Sink", "Timings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Time spent on one frame, in milliseconds.
+
+    Attributes:
+        latency_ms: From the arrival of the frame to its detections; the sum of the stages.
+        stages_ms: `wait` (for the model, and then for the frames before it), `preprocess`, `infer`,
+            `postprocess` and, if objects are tracked, `track`.
+    """
+
+    latency_ms: float
+    stages_ms: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Result:
+    """Detections in one frame, and the time they took.
+
+    Attributes:
+        frame: The frame as it came from the source.
+        detections: Boxes in pixels of `frame.image`.
+        timings: From the arrival of the frame on.
+        events: Events in zones and at lines; None without zones.
+    """
+
+    frame: Frame
+    detections: Detections
+    timings: Timings
+    events: tuple[Event, ...] | None = None
+
+
+class Sink(Protocol):
+    """Consumer of results, in order. A context manager: leaving it closes it, also after an error."""
+
+    def write(self, result: Result) -> None:
+        """Act on one result."""
+        ...
+
+    def close(self) -> None:
+        """Finish; the sink is not written to afterwards."""
+        ...
+
+    def __enter__(self) -> Self:
+        """Return the sink itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the sink."""
+        self.close()
