@@ -1,6 +1,6 @@
 """A real RTSP server with a moving test picture; run by Debian's own Python, which has GStreamer's bindings.
 
-    /usr/bin/python3 tests/edge/rtsp_server.py PORT
+    /usr/bin/python3 tests/edge/sources/rtsp_server.py PORT
 
 It serves 160x120 at 30 frames a second under /cam, and says "ready" once it listens.
 """
