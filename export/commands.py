@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from edgeloop.edge.cli.float_range import FiniteRange
+from edgeloop.edge.cli.float_range import FloatRange
 from edgeloop.export.export_options import INPUTS, PRECISIONS, ExportOptions, Input, Precision
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--weights", help="What to start from: none, imagenet, a shipped name, .safetensors or .pt.")
 @click.option("--activation", type=click.Choice(["silu", "relu"]), help="NPUs and INT8 like ReLU better.")
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the training images.  [default: 30]")
-@click.option("--time-limit", type=FiniteRange(0, min_open=True), metavar="S", help="Wall time, seconds.")
+@click.option("--time-limit", type=FloatRange(0, min_open=True), metavar="S", help="Wall time, seconds.")
 @click.option(
     "--patience", type=click.IntRange(1), metavar="N", help="End after N epochs without a better mAP50-95."
 )

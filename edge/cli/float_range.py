@@ -1,4 +1,4 @@
-"""Numbers on the command line that can be reckoned with."""
+"""Number range of a command-line option, without NaN and infinity."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-__all__ = ["FiniteRange"]
+__all__ = ["FloatRange"]
 
 
-class FiniteRange(click.FloatRange):
-    """A range of numbers; click's own lets `nan` through, and `inf` where there is no upper end."""
+class FloatRange(click.FloatRange):
+    """Range of finite numbers; click's own accepts `nan`, and `inf` if there is no upper end."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """See `click.ParamType.convert`."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 from click.core import ParameterSource
 
-from edgeloop.edge.cli.float_range import FiniteRange
+from edgeloop.edge.cli.float_range import FloatRange
 from edgeloop.edge.runtime.providers import PROVIDERS
 from edgeloop.models.facts.metadata_text import read_names
 from edgeloop.models.heads import HEADS, Head
@@ -143,15 +143,15 @@ _PLACEMENT = (
     _option("--allow-cpu", is_flag=True, help="Let the CPU run what the provider does not."),
 )
 _FACTS = (
-    _option("--confidence", type=FiniteRange(0, 1), help="Threshold of detections.  [default: the model's]"),
-    _option("--iou", type=FiniteRange(0, 1), help="Threshold of NMS.  [default: the model's]"),
+    _option("--confidence", type=FloatRange(0, 1), help="Threshold of detections.  [default: the model's]"),
+    _option("--iou", type=FloatRange(0, 1), help="Threshold of NMS.  [default: the model's]"),
     _option("--head", type=click.Choice(HEADS), help="How the model writes its boxes."),
     _option("--names", type=click.Path(path_type=Path), help="File of class names, one a line."),
     _option("--input-size", callback=_size, metavar="WxH", help="Size of the model's input, px."),
     _option("--color", type=click.Choice(["RGB", "BGR"]), help="Channel order of the model's input."),
     _option(
         "--scale",
-        type=FiniteRange(0, 65536, min_open=True),
+        type=FloatRange(0, 65536, min_open=True),
         help="What pixel values are divided by: 255 gives 0 to 1.",
     ),
     _option(

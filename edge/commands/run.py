@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from edgeloop.edge.cli.aliased_option import AliasedOption
-from edgeloop.edge.cli.float_range import FiniteRange
+from edgeloop.edge.cli.float_range import FloatRange
 from edgeloop.edge.cli.options import model_options
-from edgeloop.edge.cli.signals import uncollected
+from edgeloop.edge.cli.signals import gc_paused
 from edgeloop.edge.host.outputs import check_target
 from edgeloop.edge.source_name import is_footage
 
@@ -47,7 +47,7 @@ INTERRUPTED = 130
     "--keep-every",
     cls=AliasedOption,
     aliases=["--unsure-every"],
-    type=FiniteRange(0),
+    type=FloatRange(0),
     default=10.0,
     show_default=True,
     metavar="S",
@@ -74,7 +74,7 @@ INTERRUPTED = 130
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @click.option(
     "--max-age",
-    type=FiniteRange(0, min_open=True),
+    type=FloatRange(0, min_open=True),
     default=1.0,
     show_default=True,
     metavar="S",
@@ -82,14 +82,14 @@ INTERRUPTED = 130
 )
 @click.option(
     "--reconnect",
-    type=FiniteRange(0),
+    type=FloatRange(0),
     default=0.0,
     show_default=True,
     metavar="S",
     help="Keep retrying a lost camera or stream for S seconds (0: fail at once).",
 )
 @click.option("--max-frames", type=click.IntRange(1), metavar="N", help="End each SOURCE after N frames.")
-@click.option("--duration", type=FiniteRange(0, min_open=True), metavar="S", help="End after S seconds.")
+@click.option("--duration", type=FloatRange(0, min_open=True), metavar="S", help="End after S seconds.")
 @model_options
 def run(
     model: Path,
@@ -132,7 +132,7 @@ def run(
     """
     if summary is not None:
         check_target("summary", summary, overwrite=overwrite)
-    with uncollected():
+    with gc_paused():
         # onnxruntime loads in Detector beside OpenCV and pydantic, which the rest imports as well.
         from edgeloop.edge.runtime.detector import Detector
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from edgeloop.edge.cli.float_range import FiniteRange
+from edgeloop.edge.cli.float_range import FloatRange
 
 __all__ = ["collect"]
 
@@ -23,11 +23,11 @@ __all__ = ["collect"]
     help="New or empty folder for the frames.",
 )
 @click.option("--count", type=click.IntRange(1), help="Stop after so many frames.")
-@click.option("--every", "every_s", type=FiniteRange(0), default=0.0, help="Seconds between two frames.")
+@click.option("--every", "every_s", type=FloatRange(0), default=0.0, help="Seconds between two frames.")
 @click.option("--stride", type=click.IntRange(1), default=1, help="Look at each N-th frame only.")
 @click.option(
     "--min-sharpness",
-    type=FiniteRange(0),
+    type=FloatRange(0),
     default=0.5,
     show_default=True,
     help="Least sharpness, as a share of what is usual in this source; 0 keeps blurred frames.",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgeloop.edge.cli.float_range import FiniteRange
+from edgeloop.edge.cli.float_range import FloatRange
 
 if TYPE_CHECKING:
     from edgeloop.labeling.job import LabelReport
@@ -67,21 +67,21 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 )
 @click.option(
     "--confidence",
-    type=FiniteRange(0, 1),
+    type=FloatRange(0, 1),
     default=0.3,
     show_default=True,
     help="Least score of a label; what is a little less sure is listed in review.json.",
 )
 @click.option(
     "--val-share",
-    type=FiniteRange(0, 0.9),
+    type=FloatRange(0, 0.9),
     default=0.2,
     show_default=True,
     help="Share of the frames, the latest, that are kept for validation.",
 )
 @click.option(
     "--gap-share",
-    type=FiniteRange(0, 0.5),
+    type=FloatRange(0, 0.5),
     default=0.05,
     show_default=True,
     help="Share of the frames left out before them.",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgeloop.edge.cli.float_range import FiniteRange
+from edgeloop.edge.cli.float_range import FloatRange
 
 if TYPE_CHECKING:
     from edgeloop.labeling.dataset.statistics import DatasetStats
@@ -38,7 +38,7 @@ __all__ = ["stats"]
 )
 @click.option(
     "--limit",
-    type=FiniteRange(0, 1),
+    type=FloatRange(0, 1),
     default=0.05,
     show_default=True,
     help="Largest share of validation frames that may leak; above it the exit code is 65.",
