@@ -1,15 +1,21 @@
-"""The walls of the house: who may import whom, and what the runtime never pays for."""
+"""Architecture: who may import whom, what the runtime never pays for, and how files are named and grouped."""
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
+PACKAGES = ("models", "edge", "export", "labeling", "recipes")
+FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+MOST_FILES = 13
 HEAVY = {
     "torch",
     "torchvision",
@@ -73,3 +79,27 @@ def test_the_command_line_tells_onnxruntime_to_keep_quiet_before_it_loads(module
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=clean
     )
     assert result.returncode == 0, result.stderr
+
+
+def test_no_file_name_occurs_twice() -> None:
+    counts = Counter(path.name for path in FILES if not path.name.startswith("__"))
+    assert [name for name, count in counts.items() if count > 1] == []
+
+
+def test_no_folder_is_crowded() -> None:
+    counts = Counter(path.parent.relative_to(ROOT) for path in FILES)
+    assert {folder: count for folder, count in counts.items() if count > MOST_FILES} == {}
+
+
+def test_no_module_imports_private_names_of_another() -> None:
+    imported = [(path, name) for path in FILES for _, names in _own_imports(path) for name in names]
+    assert [f"{path.relative_to(ROOT)}: {name}" for path, name in imported if "._" in name] == []
+
+
+def _own_imports(path: Path) -> Iterator[tuple[ast.stmt, list[str]]]:
+    """Import statements of a file, and what they import of ours, as dotted names."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            prefix = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+            names = [prefix + alias.name for alias in node.names]
+            yield node, [name for name in names if name.startswith(("edgeloop.", "recipes."))]
