@@ -23,7 +23,6 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +40,7 @@ from edgeloop.edge.loop.meter import Meter
 from edgeloop.edge.loop.stream import Stream
 from edgeloop.edge.runtime.detector import Detector, Prepared
 from edgeloop.edge.sources.live import LiveSource
+from peer import compare
 
 LIVE_FPS, LIVE_SIZE = 30.0, (1280, 720)
 SLOW_MODEL_S, FAST_FPS, SLOW_SECONDS = 0.05, 60.0, 20.0
@@ -73,18 +73,13 @@ def main() -> None:
     report: dict[str, Any] = {
         "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
     }
+    pairs = list(zip(arguments.pairs[::2], arguments.pairs[1::2], strict=True))
     report["rate"] = [
-        asdict(
-            bench(
-                partial(Detector, model),
-                str(video),
-                frames=arguments.frames,
-                turns=arguments.turns,
-                against="ultralytics" if arguments.against else None,
-            )
-        )
-        for model, video in zip(arguments.pairs[::2], arguments.pairs[1::2], strict=True)
+        asdict(bench(model, str(video), frames=arguments.frames, turns=arguments.turns))
+        for model, video in pairs
     ]
+    if arguments.against:
+        report["against"] = [_against(model, video, arguments.frames) for model, video in pairs]
     detector = Detector(arguments.pairs[0], live=True)
     images = _images(arguments.pairs[1])
     report["live"] = _live(detector, images, fps=LIVE_FPS, seconds=arguments.live_seconds)
@@ -92,6 +87,12 @@ def main() -> None:
     report["cameras"] = _cameras(detector, images)
     report["slow"] = _live(HeldBack(arguments.pairs[0]), images, fps=FAST_FPS, seconds=SLOW_SECONDS)
     print(json.dumps(report, indent=2))
+
+
+def _against(model: Path, video: Path, frames: int) -> dict[str, Any]:
+    detector = Detector(model)
+    confidence = detector.spec.confidence
+    return asdict(compare(model, video, frames=frames, provider=detector.provider, confidence=confidence))
 
 
 class HeldBack(Detector):
@@ -147,18 +148,16 @@ def _paced(
 def _live(
     detector: Detector, images: list[NDArray[np.uint8]], *, fps: float, seconds: float
 ) -> dict[str, Any]:
-    meter = Meter(detector.names)
     before = _resident_mb()
     with LiveSource("clock", _paced(images, fps, round(fps * seconds)), fps=fps) as source:
         figures = pipeline.run(source, detector)
-        figures = {"frames": meter.frames, "dropped": source.dropped}
-    latency = meter.latency_ms
     return {
         "source_fps": fps,
         "seconds": seconds,
-        **figures,
-        "latency_ms": None if latency is None else asdict(latency),
-        "stages_ms": meter.stages_ms,
+        "frames": figures.frames,
+        "dropped": figures.dropped,
+        "latency_ms": figures.latency_ms and asdict(figures.latency_ms),
+        "stages_ms": figures.stages_ms,
         "memory_grew_mb": round(_resident_mb() - before, 1),
     }
 

@@ -1,4 +1,4 @@
-"""A command in a new process, as a user would start it, watched from outside."""
+"""Time a CLI command in a subprocess: start-up, frames per second, peak memory."""
 
 from __future__ import annotations
 
@@ -14,20 +14,19 @@ from pathlib import Path
 from edgeloop.edge.host.memory import peak_memory_mb
 from edgeloop.models.errors import UnavailableError
 
-__all__ = ["Fresh", "watch"]
+__all__ = ["ProcessTiming", "time_command"]
 
-_LIMIT_S = 600.0
-_LOOKED_AT = 10
-"""Memory is looked at every so many frames: the system keeps its peak, and looking takes time."""
+_MEMORY_EVERY = 10
+"""Frames between two readings of the memory: the system keeps the peak, and reading it takes time."""
 
 
 @dataclass(frozen=True)
-class Fresh:
-    """One run in a new process.
+class ProcessTiming:
+    """Speed and memory of one process.
 
     Attributes:
-        fps: Frames a second from the first result to the last.
-        first_detection_s: From the start of the process to its first result.
+        fps: Frames per second from the first result to the last; 0 for a single frame.
+        first_detection_s: Seconds from the start of the process to its first result.
         peak_memory_mb: Largest resident memory of the process, in MB (10^6 bytes).
     """
 
@@ -36,7 +35,7 @@ class Fresh:
     peak_memory_mb: float
 
 
-def watch(
+def time_command(
     name: str,
     command: Sequence[str],
     *,
@@ -44,27 +43,27 @@ def watch(
     frames: int,
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
-    limit_s: float = _LIMIT_S,
-) -> Fresh:
-    """Start a command, time the lines that it says of its frames, and end it.
+    limit_s: float = 600,
+) -> ProcessTiming:
+    """Start a command, time the lines that it prints for its frames, and kill it after the last.
 
     Args:
-        name: What to call it.
-        command: What to start.
-        frame: Matches such a line, and no other.
-        frames: Number of frames after which it is ended.
-        folder: Where it works; None for where this process does.
-        environment: Of the command; None for that of this process.
-        limit_s: Seconds after which it is ended in any case.
+        name: Name of the command in error messages.
+        command: Program and arguments.
+        frame: Pattern that matches the line of a frame, and no other.
+        frames: Number of frames after which the process is killed.
+        folder: Working directory; None for that of this process.
+        environment: Environment variables; None for those of this process.
+        limit_s: Seconds after which the process is killed in any case.
 
     Returns:
-        How it went.
+        Speed and memory of the process.
 
     Raises:
-        UnavailableError: It came to its end before its second frame, where more than one was asked for.
+        UnavailableError: The process ended before its second frame, if more than one was asked for.
     """
-    said: deque[str] = deque(maxlen=20)
-    came_at: list[float] = []
+    tail: deque[str] = deque(maxlen=20)
+    frame_times: list[float] = []
     peak_mb = 0.0
     started_at = time.monotonic()
     process = subprocess.Popen(
@@ -74,24 +73,24 @@ def watch(
     limit.start()
     try:
         for line in process.stdout or ():
-            said.append(line.strip())
-            if not frame.match(said[-1]):
+            tail.append(line.strip())
+            if not frame.match(tail[-1]):
                 continue
-            came_at.append(time.monotonic())
-            if len(came_at) % _LOOKED_AT == 1 or len(came_at) == frames:
+            frame_times.append(time.monotonic())
+            if len(frame_times) % _MEMORY_EVERY == 1 or len(frame_times) == frames:
                 peak_mb = max(peak_mb, peak_memory_mb(process.pid))
-            if len(came_at) == frames:
+            if len(frame_times) == frames:
                 break
     finally:
         limit.cancel()
         process.kill()
         process.wait()
-    if len(came_at) < min(frames, 2):
-        last = next((line for line in reversed(said) if line), "nothing")
+    if len(frame_times) < min(frames, 2):
+        last = next((line for line in reversed(tail) if line), "nothing")
         raise UnavailableError(f"bench: `{name}` did not run the model; it said last: {last[:160]}")
-    seconds = came_at[-1] - came_at[0]
-    return Fresh(
-        fps=round((len(came_at) - 1) / seconds, 2) if seconds else 0.0,
-        first_detection_s=round(came_at[0] - started_at, 3),
+    seconds = frame_times[-1] - frame_times[0]
+    return ProcessTiming(
+        fps=round((len(frame_times) - 1) / seconds, 2) if seconds else 0.0,
+        first_detection_s=round(frame_times[0] - started_at, 3),
         peak_memory_mb=peak_mb,
     )

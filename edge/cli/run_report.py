@@ -88,8 +88,7 @@ def _source(figures: RunSummary) -> Iterator[str]:
     rate = _rate(figures.frames, figures.seconds, figures.fps)
     yield f"{rate}  ({figures.source} on {figures.provider})"
     if figures.latency_ms:
-        p = figures.latency_ms
-        yield f"  latency   p50 {p.p50:.1f}  p95 {p.p95:.1f}  p99 {p.p99:.1f} ms from capture to result"
+        yield f"  latency   {figures.latency_ms} from capture to result"
         stages = "  ".join(f"{stage} {spent:.1f}" for stage, spent in figures.stages_ms.items())
         yield f"  stages    {stages} ms"
     yield f"  lost      {figures.dropped} dropped, {figures.stale} stale, {figures.skipped} unreadable"

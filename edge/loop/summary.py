@@ -37,6 +37,9 @@ class Percentiles:
         p50, p95, p99 = np.percentile(list(values_ms), (50, 95, 99))
         return cls(round(float(p50), 3), round(float(p95), 3), round(float(p99), 3))
 
+    def __str__(self) -> str:
+        return f"p50 {self.p50:.1f}  p95 {self.p95:.1f}  p99 {self.p99:.1f} ms"
+
 
 @dataclass(frozen=True)
 class RunSummary:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from edgeloop.edge.bench.time_command import Fresh, watch
+from edgeloop.edge.bench.time_command import ProcessTiming, time_command
 from edgeloop.models.errors import UnavailableError
 
 LINES = """
@@ -27,8 +27,8 @@ def command(frames: int, pause: float = 0.05) -> list[str]:
     return [sys.executable, "-c", LINES.format(frames=frames, pause=pause)]
 
 
-def see(words: list[str], *, frames: int = 5, limit_s: float = 60) -> Fresh:
-    return watch("yolo predict", words, frame=FRAME, frames=frames, limit_s=limit_s)
+def timed(words: list[str], *, frames: int = 5, limit_s: float = 60) -> ProcessTiming:
+    return time_command("yolo predict", words, frame=FRAME, frames=frames, limit_s=limit_s)
 
 
 def test_lines_of_frames_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,24 +37,24 @@ def test_lines_of_frames_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "edgeloop.edge.bench.time_command.time", SimpleNamespace(monotonic=lambda: next(times_s))
     )
-    fresh = see(command(9))
-    assert (fresh.first_detection_s, fresh.fps) == (3.0, 8.0)
-    assert 3 < fresh.peak_memory_mb < 100
+    timing = timed(command(9))
+    assert (timing.first_detection_s, timing.fps) == (3.0, 8.0)
+    assert 3 < timing.peak_memory_mb < 100
 
 
 def test_a_command_that_runs_on_is_ended() -> None:
     with pytest.raises(UnavailableError, match="it said last: image 1/9"):
-        see(command(9, pause=1000), limit_s=3)
+        timed(command(9, pause=1000), limit_s=3)
 
 
 def test_a_command_that_fails_is_one_line_with_its_last_word() -> None:
     with pytest.raises(
         UnavailableError, match=r"`yolo predict` did not run the model; it said last: no such model$"
     ):
-        see([sys.executable, "-c", "print('no such model\\n')"])
+        timed([sys.executable, "-c", "print('no such model\\n')"])
 
 
 def test_one_frame_has_no_rate() -> None:
-    fresh = see(command(9), frames=1)
-    assert fresh.fps == 0
-    assert fresh.first_detection_s > 0.3
+    timing = timed(command(9), frames=1)
+    assert timing.fps == 0
+    assert timing.first_detection_s > 0.3
