@@ -13,13 +13,12 @@ from ultralytics.nn.tasks import DetectionModel
 from edgeloop.edge.doctor.examine import machine
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.verification import make_golden
-from edgeloop.export.check.gate import fastest
+from edgeloop.export.candidates import fastest, judge_bundles, make_bundles
 from edgeloop.export.check.measure import Measurement, measure_torch
 from edgeloop.export.check.parity import TorchDetector
 from edgeloop.export.data.yolo_dataset import Dataset, open_dataset
 from edgeloop.export.export_options import ExportOptions
 from edgeloop.export.graph.to_onnx import model_spec, prepare_model, save_graph, to_onnx
-from edgeloop.export.precisions import judge_bundles, make_bundles
 from edgeloop.export.report.export_report import LICENSE, ExportReport, Provenance, write_json
 from edgeloop.export.report.model_card import write_card
 from edgeloop.export.report.worst_frames import draw_worst

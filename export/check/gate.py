@@ -2,37 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-
 from edgeloop.export.check.measure import Measurement, Reference
-from edgeloop.export.check.parity import BundlePrecision
 from edgeloop.export.export_options import ExportOptions
-from edgeloop.export.quantize.search import Quantization
 
-__all__ = ["Candidate", "fastest", "refusals", "worst_class"]
-
-
-@dataclass(frozen=True, eq=False)
-class Candidate:
-    """A bundle that may leave.
-
-    Attributes:
-        measurement: How it did on the held-out frames.
-        reasons: Why it may not leave; empty where it may.
-        layers: Relative error of what each stage hands on, against the float32 graph; empty for that itself.
-        quantization: How it was quantised; None where it was not.
-    """
-
-    measurement: Measurement
-    reasons: tuple[str, ...]
-    layers: Mapping[str, float] = field(default_factory=dict)
-    quantization: Quantization | None = None
-
-    @property
-    def precision(self) -> BundlePrecision:
-        """Of the bundle."""
-        return self.measurement.precision
+__all__ = ["refusals"]
 
 
 def refusals(measurement: Measurement, reference: Reference, options: ExportOptions) -> tuple[str, ...]:
@@ -52,7 +25,7 @@ def refusals(measurement: Measurement, reference: Reference, options: ExportOpti
             f"the detector finds nothing with a confidence of 0.25 on {parity.frames} held-out frames, so "
             "there is nothing to compare; train it for longer",
         )
-    name = worst_class(measurement, reference)
+    name = _worst_class(measurement, reference)
     reasons = []
     if parity.boxes - parity.repeated > options.tolerance_boxes * parity.boxes:
         of_class = measurement.per_class[name]
@@ -71,7 +44,7 @@ def refusals(measurement: Measurement, reference: Reference, options: ExportOpti
     return tuple(reasons)
 
 
-def worst_class(measurement: Measurement, reference: Reference) -> str:
+def _worst_class(measurement: Measurement, reference: Reference) -> str:
     """The class that lost most, in average precision and boxes together.
 
     Args:
@@ -88,16 +61,3 @@ def worst_class(measurement: Measurement, reference: Reference) -> str:
         return was - now + (1 - parity.matched if parity.boxes else 0.0)
 
     return max(reference.scores.per_class, key=loss)
-
-
-def fastest(candidates: Sequence[Candidate]) -> Candidate | None:
-    """The one to ship.
-
-    Args:
-        candidates: Bundles, measured in turns on this machine.
-
-    Returns:
-        The fastest of those that may leave; None where none may.
-    """
-    passed = [candidate for candidate in candidates if not candidate.reasons]
-    return min(passed, key=lambda candidate: candidate.measurement.latency_ms, default=None)

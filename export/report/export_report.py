@@ -13,7 +13,7 @@ import onnxruntime
 
 from edgeloop.edge.doctor.examine import Machine
 from edgeloop.edge.scoring.coco import Scores
-from edgeloop.export.check.gate import Candidate
+from edgeloop.export.candidates import Candidate
 from edgeloop.export.check.measure import Measurement, Reference
 from edgeloop.export.check.parity import Parity
 from edgeloop.export.export_options import ExportOptions

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnxruntime
 
-from edgeloop.export.check.gate import Candidate
+from edgeloop.export.candidates import Candidate
 from edgeloop.export.report.export_report import LICENSE, ExportReport
 
 __all__ = ["precision_rows", "write_card"]

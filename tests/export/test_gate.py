@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from edgeloop.edge.scoring.coco import ClassScore, Scores
-from edgeloop.export.check.gate import Candidate, fastest, refusals
+from edgeloop.export.candidates import Candidate, fastest
+from edgeloop.export.check.gate import refusals
 from edgeloop.export.check.measure import Measurement, Reference
 from edgeloop.export.check.parity import BundlePrecision, Parity
 from edgeloop.export.export_options import ExportOptions

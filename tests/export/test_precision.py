@@ -14,12 +14,12 @@ from click.testing import CliRunner
 
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.session import Session
+from edgeloop.export.candidates import Bundle, make_bundles
 from edgeloop.export.commands import export as export_command
 from edgeloop.export.data.yolo_dataset import open_dataset
 from edgeloop.export.export_options import ExportOptions
 from edgeloop.export.exporter import ExportReport, export_bundle
 from edgeloop.export.graph.to_onnx import save_graph, with_image_input
-from edgeloop.export.precisions import Bundle, make_bundles
 from edgeloop.export.quantize import search
 from edgeloop.export.quantize.activation_ranges import training_frames
 from edgeloop.models.bundle.document import read_document

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx
 
 from edgeloop.edge.runtime.detector import Detector
-from edgeloop.export.check.gate import Candidate, refusals
-from edgeloop.export.check.measure import Reference, measure, with_latencies
+from edgeloop.export.check.gate import refusals
+from edgeloop.export.check.measure import Measurement, Reference, measure, with_latencies
 from edgeloop.export.check.parity import LOWEST_CONFIDENCE, SURE, BundlePrecision
 from edgeloop.export.data.yolo_dataset import Dataset
 from edgeloop.export.export_options import ExportOptions, Precision
@@ -22,7 +22,7 @@ from edgeloop.export.quantize.convert import to_fp16
 from edgeloop.export.quantize.search import Quantization, search_int8
 from edgeloop.models.spec import ModelSpec
 
-__all__ = ["Bundle", "judge_bundles", "make_bundles"]
+__all__ = ["Bundle", "Candidate", "fastest", "judge_bundles", "make_bundles"]
 
 # float32 is built in any case: it is what the others are made from and compared with.
 _WANTED: Mapping[Precision, tuple[BundlePrecision, ...]] = {
@@ -53,6 +53,28 @@ class Bundle:
     path: Path
     layers: Mapping[str, float]
     quantization: Quantization | None
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A bundle that may leave.
+
+    Attributes:
+        measurement: How it did on the held-out frames.
+        reasons: Why it may not leave; empty where it may.
+        layers: Relative error of what each stage hands on, against the float32 graph; empty for that itself.
+        quantization: How it was quantised; None where it was not.
+    """
+
+    measurement: Measurement
+    reasons: tuple[str, ...]
+    layers: Mapping[str, float] = field(default_factory=dict)
+    quantization: Quantization | None = None
+
+    @property
+    def precision(self) -> BundlePrecision:
+        """Of the bundle."""
+        return self.measurement.precision
 
 
 def make_bundles(
@@ -128,3 +150,16 @@ def judge_bundles(
         Candidate(one, refusals(one, reference, options), each.layers, each.quantization)
         for one, each in zip(timed, bundles, strict=True)
     )
+
+
+def fastest(candidates: Sequence[Candidate]) -> Candidate | None:
+    """The one to ship.
+
+    Args:
+        candidates: Bundles, measured in turns on this machine.
+
+    Returns:
+        The fastest of those that may leave; None where none may.
+    """
+    passed = [candidate for candidate in candidates if not candidate.reasons]
+    return min(passed, key=lambda candidate: candidate.measurement.latency_ms, default=None)
