@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from ultralytics.nn.modules import Detect
 
 from edgeloop.edge.runtime.session import Session
-from edgeloop.export.train.detectors import Activation, build_detector
+from edgeloop.export.train.detectors import build_detector
+from edgeloop.export.train.train_options import Activation
 
 ACTIVATIONS: tuple[Activation, ...] = ("silu", "relu")
 

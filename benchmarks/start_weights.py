@@ -25,9 +25,9 @@ from edgeloop.edge.cli.progress import progress
 from edgeloop.edge.cli.table import table
 from edgeloop.edge.synth import open_scene
 from edgeloop.export.data.yolo_dataset import open_dataset
-from edgeloop.export.train.detectors import Activation
 from edgeloop.export.train.run_record import RunRecord, read_record
-from edgeloop.export.train.training import TrainOptions, train_detector
+from edgeloop.export.train.train_options import Activation, TrainOptions
+from edgeloop.export.train.training import train_detector
 from edgeloop.models.errors import DataError
 
 STEP = 30  # frames: one a second

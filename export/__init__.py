@@ -5,10 +5,6 @@ This is the only package that imports ultralytics, which is AGPL-3.0.
 
 from __future__ import annotations
 
-from edgeloop.export.train.offline import stay_offline
-
 if __name__ != "edgeloop.export":
     # pytest and `python -m` put the root of a checkout on sys.path: refuse to load every class twice.
     raise ImportError(f"import edgeloop.export, not {__name__}")
-
-stay_offline()

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from edgeloop.edge.cli.float_range import FloatRange
+from edgeloop.edge.cli.table import table
 from edgeloop.export.export_options import INPUTS, PRECISIONS, ExportOptions, Input, Precision
-
-if TYPE_CHECKING:
-    from edgeloop.export.train.detectors import Activation
+from edgeloop.export.exporter import export_bundle
+from edgeloop.export.targets import options_for
+from edgeloop.export.train.train_options import DEFAULT_MODEL, Activation, TrainOptions
+from edgeloop.export.train.training import train_detector
 
 __all__ = ["export", "train"]
 
@@ -22,7 +24,7 @@ _PATH = click.Path(path_type=Path)
 @click.command()
 @click.argument("dataset", type=_PATH)
 @click.option("-o", "--out", type=_PATH, required=True, metavar="RUN", help="Folder to make.")
-@click.option("--model", default="edgeloop-lite0", show_default=True, help="Or yolo26n, a .pt, a .yaml.")
+@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Or yolo26n, a .pt, a .yaml.")
 @click.option("--weights", help="What to start from: none, imagenet, a shipped name, .safetensors or .pt.")
 @click.option("--activation", type=click.Choice(["silu", "relu"]), help="NPUs and INT8 like ReLU better.")
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the training images.  [default: 30]")
@@ -44,8 +46,6 @@ def train(
 
     RUN gets the detector (best.pt), how it was trained (run.json) and a picture of it (curves.png).
     """
-    from edgeloop.export.train.training import TrainOptions, train_detector
-
     options = TrainOptions(
         model=model, weights=weights, activation=activation, epochs=epochs, time_limit_s=time_limit,
         patience=patience, imgsz=imgsz, batch=batch, seed=seed, freeze=freeze, overwrite=overwrite,
@@ -109,11 +109,6 @@ def export(
     --target sets what a runtime is known to need and says what to run next; an option that is given beside it
     wins where the target leaves a choice.
     """
-    from edgeloop.edge.cli.table import table
-    from edgeloop.export.exporter import export_bundle
-    from edgeloop.export.report.model_card import precision_rows
-    from edgeloop.export.targets import options_for
-
     asked: dict[str, Any] = {
         "imgsz": imgsz,
         "precision": precision,
@@ -127,7 +122,7 @@ def export(
     options = ExportOptions(**asked) if target is None else options_for(target, _typed(asked))
     report = export_bundle(run, dataset, out, options)
     parity, scores = report.measurement.parity, report.measurement.scores
-    header, *rows = precision_rows(report)
+    header, *rows = report.precision_rows()
     click.echo(table("<>>>>><", header, rows), err=True)
     for candidate in report.candidates:
         for reason in candidate.reasons:

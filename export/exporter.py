@@ -1,45 +1,23 @@
-"""`export`: a trained detector in, one ONNX bundle out, checked against torch before it leaves."""
+"""Export a trained detector; ultralytics is imported when an export starts, after it was switched offline."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
-import onnx
-from ultralytics.nn.tasks import DetectionModel
-
-from edgeloop.edge.doctor.examine import machine
-from edgeloop.edge.runtime.detector import Detector
-from edgeloop.edge.runtime.verification import make_golden
-from edgeloop.export.candidates import fastest, judge_bundles, make_bundles
-from edgeloop.export.check.measure import Measurement, measure_torch
-from edgeloop.export.check.parity import TorchDetector
-from edgeloop.export.data.yolo_dataset import Dataset, open_dataset
 from edgeloop.export.export_options import ExportOptions
-from edgeloop.export.graph.to_onnx import model_spec, prepare_model, save_graph, to_onnx
-from edgeloop.export.report.export_report import LICENSE, ExportReport, Provenance, write_json
-from edgeloop.export.report.model_card import write_card
-from edgeloop.export.report.worst_frames import draw_worst
-from edgeloop.export.targets import warn_about_activation
-from edgeloop.export.train.detectors import load_detector
-from edgeloop.export.train.run_record import RunRecord, read_record
-from edgeloop.models.bundle.document import Golden, Measured, Record
-from edgeloop.models.errors import DataError, ModelError, NoInputError, UsageError
-from edgeloop.models.weights.digest import file_sha256
+from edgeloop.export.train.offline import stay_offline
 
-__all__ = ["ExportReport", "export_bundle"]
+if TYPE_CHECKING:
+    from edgeloop.export.report.export_report import ExportReport
 
-# Beside the bundle: the report for programs, the one for people, and the picture in that.
-_BESIDE = (".json", ".md", ".worst.jpg")
-_REFUSED = ".refused"
+__all__ = ["export_bundle"]
 
 
 def export_bundle(run: Path, dataset: Path, out: Path, options: ExportOptions | None = None) -> ExportReport:
     """Export a trained detector as one ONNX bundle.
 
-    The report goes beside the bundle x.onnx: x.json, x.md and x.worst.jpg. Where the bundle is refused, they
+    The report goes beside the bundle x.onnx: x.json, x.md and x.worst.jpg. If the bundle is refused, they
     are x.refused.json and so on, and replace those of an earlier refusal.
 
     Args:
@@ -47,124 +25,19 @@ def export_bundle(run: Path, dataset: Path, out: Path, options: ExportOptions | 
         dataset: Dataset whose validation part the bundle is checked on; int8 is calibrated on its training
             part.
         out: The .onnx file to write.
-        options: How the bundle is to be.
+        options: Options of the export.
 
     Returns:
         The report.
 
     Raises:
-        NoInputError: The run, its checkpoint or the dataset is not there.
+        NoInputError: The run, its checkpoint or the dataset does not exist.
         DataError: The dataset has other classes or nothing to check on, or a file exists.
-        ModelError: The checkpoint cannot be read, or the bundle does not do what torch does.
-        UsageError: An argument makes no sense.
+        ModelError: The checkpoint cannot be read, or the bundle drifted from torch.
+        UsageError: `out` is no .onnx file, or the detector has no head as asked for.
     """
-    options = options or ExportOptions()
-    _check_output(out, overwrite=options.overwrite)
-    record, model = _read_run(run)
-    data = open_dataset(dataset)
-    _check_dataset(data, record)
-    side = options.imgsz or record.imgsz
-    if options.target is not None:
-        warn_about_activation(options.target, model)
-    model = prepare_model(model, end2end=options.end2end)
-    spec = model_spec(model, record.names, (side, side))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{out.stem}-", dir=out.parent) as name:
-        folder = Path(name)
-        reference = measure_torch(TorchDetector(model, spec), data.val, spec.names)
-        bundles = make_bundles(to_onnx(model, (side, side), options), spec, reference, data, options, folder)
-        candidates = judge_bundles(bundles, reference, options)
-        asked_for = [each for each in candidates if options.precision in ("auto", each.precision)]
-        # Where torch finds nothing there is float32 alone, whatever was asked for, and that is refused.
-        chosen = fastest(asked_for) or (asked_for or candidates)[0]
-        kept = bundles[candidates.index(chosen)]
-        provenance = Provenance(
-            record, file_sha256(run / "best.pt"), data.digest, options, machine(), datetime.now(UTC)
-        )
-        written = _record(provenance, chosen.measurement, make_golden(Detector(kept.path, provider="cpu")))
-        report = ExportReport(out, None, kept.spec, written, chosen, candidates, reference, provenance)
-        if chosen.reasons:
-            _write_beside(report, folder, _REFUSED)
-            card = _beside(out, _REFUSED)[".md"]
-            raise ModelError(f"{out}: not written; {'; '.join(chosen.reasons)}; see {card}")
-        return _leave(report, kept.graph, folder)
+    stay_offline()
+    # Imported here because it imports ultralytics, which goes online on import unless told otherwise.
+    from edgeloop.export.export_run import export_run
 
-
-def _check_output(out: Path, *, overwrite: bool) -> None:
-    if out.suffix != ".onnx":
-        raise UsageError(f"-o {out}: expected a file that ends in .onnx")
-    for path in (out, *_beside(out).values()):
-        if path.exists() and not (overwrite and path.is_file()):
-            raise DataError(f"{path}: exists; name another file, or replace it with --overwrite")
-
-
-def _beside(out: Path, mark: str = "") -> dict[str, Path]:
-    return {suffix: out.with_name(out.stem + mark + suffix) for suffix in _BESIDE}
-
-
-def _read_run(run: Path) -> tuple[RunRecord, DetectionModel]:
-    if not run.is_dir():
-        raise NoInputError(f"{run}: no such folder; expected one that `edgeloop train` made")
-    record = read_record(run)
-    model = load_detector(run / "best.pt")
-    if len(record.names) != model.model[-1].nc:
-        raise DataError(
-            f"{run}: run.json names {len(record.names)} classes, best.pt has {model.model[-1].nc}"
-        )
-    return record, model
-
-
-def _check_dataset(data: Dataset, record: RunRecord) -> None:
-    if data.names != record.names:
-        raise DataError(
-            f"{data.root}: its classes are {', '.join(data.names)}; the run learned {', '.join(record.names)}"
-        )
-    if not any(len(image.class_id) for image in data.val):
-        raise DataError(f"{data.root}: no object in its validation part; nothing to check the bundle on")
-
-
-def _leave(report: ExportReport, graph: onnx.ModelProto, folder: Path) -> ExportReport:
-    """Write the bundle and its report, all complete before the first is renamed, the bundle last."""
-    out, bundle = report.bundle, folder / report.bundle.name
-    save_graph(graph, report.spec.to_metadata(report.record) | _about(report.provenance.run), bundle)
-    report = replace(report, sha256=file_sha256(bundle))
-    _write_beside(report, folder, "")
-    bundle.replace(out)
-    for path in _beside(out, _REFUSED).values():
-        path.unlink(missing_ok=True)
-    return report
-
-
-def _write_beside(report: ExportReport, folder: Path, mark: str) -> None:
-    final = _beside(report.bundle, mark)
-    ready = {suffix: folder / path.name for suffix, path in final.items()}
-    write_json(report, ready[".json"])
-    write_card(report, final[".worst.jpg"].name, ready[".md"])
-    draw_worst(report.reference, report.measurement, report.spec.names, ready[".worst.jpg"])
-    for suffix, path in final.items():
-        ready[suffix].replace(path)
-
-
-def _record(provenance: Provenance, measurement: Measurement, golden: Golden) -> Record:
-    return Record(
-        created=provenance.created.isoformat(timespec="seconds"),
-        precision=measurement.precision,
-        dataset_sha256=provenance.run.dataset_sha256,
-        measured=Measured(
-            map50=measurement.scores.map50,
-            map50_95=measurement.scores.map50_95,
-            parity=measurement.parity.matched,
-            latency_ms=measurement.latency_ms,
-        ),
-        golden=golden,
-    )
-
-
-def _about(run: RunRecord) -> dict[str, str]:
-    """Ultralytics' keys for a reader."""
-    return {
-        "description": f"{run.model} trained by edgeloop on {run.images} images",
-        "author": "edgeloop",
-        "version": run.versions["ultralytics"],
-        "license": LICENSE,
-    }
+    return export_run(run, dataset, out, options or ExportOptions())

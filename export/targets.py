@@ -6,20 +6,15 @@ OpenVINO's on a CPU were run while this was written; the others stand as their v
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from edgeloop.export.export_options import ExportOptions, Input, Precision
 from edgeloop.models.errors import UsageError
 
-__all__ = ["TARGETS", "Source", "Target", "next_step", "options_for", "warn_about_activation"]
-
-_log = logging.getLogger(__name__)
+__all__ = ["TARGETS", "Source", "Target", "next_step", "options_for"]
 
 
 @dataclass(frozen=True)
@@ -279,18 +274,6 @@ def next_step(name: str, bundle: Path) -> str:
         One command line.
     """
     return TARGETS[name].next.format(bundle=bundle, stem=bundle.with_suffix(""))
-
-
-def warn_about_activation(name: str, model: nn.Module) -> None:
-    """Warn of a detector whose activation is known to be a poor choice on a target.
-
-    Args:
-        name: Of the target.
-        model: The detector.
-    """
-    against = TARGETS[name].silu
-    if against and any(isinstance(module, nn.SiLU) for module in model.modules()):
-        _log.warning("--target %s: %s; train one with --activation relu", name, against)
 
 
 def _refuse(name: str, asked: str, needs: str) -> None:

@@ -83,6 +83,32 @@ class ExportReport:
         target = self.provenance.options.target
         return None if target is None else next_step(target, self.bundle)
 
+    def precision_rows(self) -> list[tuple[str, ...]]:
+        """Tabulate the candidates.
+
+        Returns:
+            Header and rows: precision, ms, size, mAP50-95, boxes repeated, score drift, verdict.
+        """
+        rows: list[tuple[str, ...]] = [
+            ("precision", "ms", "MB", "mAP50-95", "boxes repeated", "score drift", ""),
+            ("torch", "", "", f"{self.reference.scores.map50_95:.3f}", "", "", "what was trained"),
+        ]
+        for candidate in self.candidates:
+            one = candidate.measurement
+            shipped = self.sha256 is not None and candidate is self.chosen
+            rows.append(
+                (
+                    one.precision,
+                    f"{one.latency_ms:.1f}",
+                    f"{one.bytes / 1e6:.1f}",
+                    f"{one.scores.map50_95:.3f}",
+                    f"{one.parity.repeated} of {one.parity.boxes}",
+                    f"{one.parity.confidence_drift:.3f}",
+                    "refused" if candidate.reasons else "this bundle" if shipped else "passes",
+                )
+            )
+        return rows
+
     def document(self) -> dict[str, Any]:
         """The report as JSON.
 

@@ -10,7 +10,7 @@ import onnxruntime
 from edgeloop.export.candidates import Candidate
 from edgeloop.export.report.export_report import LICENSE, ExportReport
 
-__all__ = ["precision_rows", "write_card"]
+__all__ = ["write_card"]
 
 _LAYERS_SHOWN = 8
 
@@ -29,35 +29,6 @@ def write_card(report: ExportReport, picture: str, path: Path) -> None:
     parts += [_layers(candidate) for candidate in report.candidates if candidate.layers]
     parts += [_picture(picture), _origin(report)]
     path.write_text("\n".join(line for part in parts for line in part), encoding="utf-8")
-
-
-def precision_rows(report: ExportReport) -> list[tuple[str, ...]]:
-    """The candidates as a table.
-
-    Args:
-        report: What is known.
-
-    Returns:
-        Header and rows: precision, ms, size, mAP50-95, boxes repeated, score drift, verdict.
-    """
-    rows: list[tuple[str, ...]] = [("precision", "ms", "MB", "mAP50-95", "boxes repeated", "score drift", "")]
-    torch = report.reference.scores
-    rows.append(("torch", "", "", f"{torch.map50_95:.3f}", "", "", "what was trained"))
-    for candidate in report.candidates:
-        one = candidate.measurement
-        left = report.sha256 is not None and candidate is report.chosen
-        rows.append(
-            (
-                one.precision,
-                f"{one.latency_ms:.1f}",
-                f"{one.bytes / 1e6:.1f}",
-                f"{one.scores.map50_95:.3f}",
-                f"{one.parity.repeated} of {one.parity.boxes}",
-                f"{one.parity.confidence_drift:.3f}",
-                "refused" if candidate.reasons else "this bundle" if left else "passes",
-            )
-        )
-    return rows
 
 
 def _head(report: ExportReport) -> Iterator[str]:
@@ -84,7 +55,7 @@ def _precisions(report: ExportReport) -> Iterator[str]:
     machine = report.provenance.machine
     yield "## Precisions"
     yield ""
-    header, *rows = precision_rows(report)
+    header, *rows = report.precision_rows()
     yield from _table(header, rows)
     yield ""
     yield (

@@ -11,9 +11,14 @@ import torch
 import yaml
 from numpy.typing import NDArray
 
-from edgeloop.export.exporter import ExportReport, export_bundle
+from edgeloop.export.exporter import export_bundle
+from edgeloop.export.report.export_report import ExportReport
+from edgeloop.export.train.offline import stay_offline
 from edgeloop.export.train.run_record import RunRecord
-from edgeloop.export.train.training import TrainOptions, train_detector
+from edgeloop.export.train.train_options import TrainOptions
+from edgeloop.export.train.training import train_detector
+
+stay_offline()  # before a test module imports ultralytics
 
 NAMES = ("disk", "bar")
 SIZE = (160, 120)

@@ -9,8 +9,9 @@ from torch import nn
 from ultralytics.utils import ROOT
 
 from edgeloop.export.train.detector_weights import load_start_weights, read_state, start_state, write_state
-from edgeloop.export.train.detectors import Activation, build_detector, load_detector
+from edgeloop.export.train.detectors import build_detector, load_detector
 from edgeloop.export.train.detectors.lite0_backbone import _edgeloop_lite0
+from edgeloop.export.train.train_options import Activation
 from edgeloop.models.errors import EdgeloopError, ModelError, NoInputError, UsageError
 
 NAMES = ("bolt", "bracket", "gear")

@@ -16,9 +16,11 @@ from ultralytics import YOLO
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.verification import verify
 from edgeloop.export.export_options import ExportOptions
-from edgeloop.export.exporter import ExportReport, export_bundle
+from edgeloop.export.exporter import export_bundle
 from edgeloop.export.graph.to_onnx import model_spec, prepare_model, save_graph, to_onnx
-from edgeloop.export.train.detectors import Activation, build_detector
+from edgeloop.export.report.export_report import ExportReport
+from edgeloop.export.train.detectors import build_detector
+from edgeloop.export.train.train_options import Activation
 from edgeloop.models.bundle.document import read_document
 from edgeloop.models.bundle.golden import golden_image
 from edgeloop.models.errors import DataError, ModelError, NoInputError, UsageError

@@ -49,6 +49,15 @@ def test_train_and_export_stay_at_home(dataset: Path, tmp_path: Path) -> None:
     assert written == {"home", "run", "x.json", "x.md", "x.onnx", "x.worst.jpg"}
 
 
+def test_importing_changes_nothing_in_the_process() -> None:
+    code = (
+        "import os, sys\nbefore = dict(os.environ)\nimport edgeloop.export.commands\n"
+        "from edgeloop import export_bundle, train_detector\n"
+        "assert os.environ == before\nassert 'ultralytics' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 @pytest.mark.parametrize(
     "verb", [("train", "gone", "-o", "run"), ("export", "gone", "-d", ".", "-o", "x.onnx")]
 )

@@ -18,10 +18,11 @@ from edgeloop.export.candidates import Bundle, make_bundles
 from edgeloop.export.commands import export as export_command
 from edgeloop.export.data.yolo_dataset import open_dataset
 from edgeloop.export.export_options import ExportOptions
-from edgeloop.export.exporter import ExportReport, export_bundle
+from edgeloop.export.exporter import export_bundle
 from edgeloop.export.graph.to_onnx import save_graph, with_image_input
 from edgeloop.export.quantize import search
 from edgeloop.export.quantize.activation_ranges import training_frames
+from edgeloop.export.report.export_report import ExportReport
 from edgeloop.models.bundle.document import read_document
 from edgeloop.models.errors import DataError, ModelError
 from edgeloop.models.letterbox import Letterbox
@@ -55,7 +56,7 @@ def auto(
 
     out = tmp_path_factory.mktemp("auto") / "parts.onnx"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("edgeloop.export.exporter.make_bundles", noting)
+        patch.setattr("edgeloop.export.export_run.make_bundles", noting)
         return export_bundle(run, dataset, out, replace(LENIENT, precision="auto"))
 
 

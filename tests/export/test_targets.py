@@ -14,7 +14,8 @@ import pytest
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.verification import verify
 from edgeloop.export.export_options import ExportOptions
-from edgeloop.export.targets import TARGETS, next_step, options_for, warn_about_activation
+from edgeloop.export.export_run import warn_about_activation
+from edgeloop.export.targets import TARGETS, next_step, options_for
 from edgeloop.export.train.detectors import build_detector
 from edgeloop.models.errors import UsageError
 from tests.calls import Outcome

@@ -11,9 +11,10 @@ import torch
 from ultralytics import YOLO
 
 from edgeloop.export.data.yolo_dataset import open_dataset
-from edgeloop.export.train.detectors import load_detector
+from edgeloop.export.train.detectors import build_detector, load_detector
 from edgeloop.export.train.run_record import RunRecord, read_record
-from edgeloop.export.train.training import TrainOptions, train_detector
+from edgeloop.export.train.train_options import TrainOptions
+from edgeloop.export.train.training import train_detector
 from edgeloop.models.errors import DataError, NoInputError, UsageError
 
 
@@ -41,8 +42,6 @@ def test_leaves_the_dataset_as_it_was(run: Path, dataset: Path) -> None:
 
 
 def test_the_backbone_stays_still(run: Path) -> None:
-    from edgeloop.export.train.detectors import build_detector
-
     start = build_detector("edgeloop-lite0", None, ("disk", "bar"), seed=3).half().state_dict()
     trained = load_detector(run / "best.pt").half().state_dict()
     moved = {key for key in start if not torch.equal(start[key], trained[key])}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,13 +14,11 @@ from ultralytics.utils import ROOT
 
 from edgeloop.export.train.detector_weights import load_start_weights, read_state
 from edgeloop.export.train.detectors.lite0_backbone import imagenet_state, register_lite0
+from edgeloop.export.train.train_options import DEFAULT_MODEL, Activation
 from edgeloop.models.errors import ModelError, NoInputError, UsageError
 from edgeloop.models.weights.registry import WEIGHTS, weights_path
 
-__all__ = ["DEFAULT_MODEL", "Activation", "build_detector", "load_detector"]
-
-DEFAULT_MODEL = "edgeloop-lite0"
-Activation = Literal["silu", "relu"]
+__all__ = ["build_detector", "load_detector"]
 
 # As ultralytics' descriptions write them.
 _ACTIVATION = {"silu": "torch.nn.SiLU()", "relu": "torch.nn.ReLU()"}

@@ -1,0 +1,165 @@
+"""`export`: a trained detector in, one ONNX bundle out, checked against torch before it leaves."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import onnx
+from torch import nn
+from ultralytics.nn.tasks import DetectionModel
+
+from edgeloop.edge.doctor.examine import machine
+from edgeloop.edge.runtime.detector import Detector
+from edgeloop.edge.runtime.verification import make_golden
+from edgeloop.export.candidates import fastest, judge_bundles, make_bundles
+from edgeloop.export.check.measure import Measurement, measure_torch
+from edgeloop.export.check.parity import TorchDetector
+from edgeloop.export.data.yolo_dataset import Dataset, open_dataset
+from edgeloop.export.export_options import ExportOptions
+from edgeloop.export.graph.to_onnx import model_spec, prepare_model, save_graph, to_onnx
+from edgeloop.export.report.export_report import LICENSE, ExportReport, Provenance, write_json
+from edgeloop.export.report.model_card import write_card
+from edgeloop.export.report.worst_frames import draw_worst
+from edgeloop.export.targets import TARGETS
+from edgeloop.export.train.detectors import load_detector
+from edgeloop.export.train.run_record import RunRecord, read_record
+from edgeloop.models.bundle.document import Golden, Measured, Record
+from edgeloop.models.errors import DataError, ModelError, NoInputError, UsageError
+from edgeloop.models.weights.digest import file_sha256
+
+__all__ = ["export_run", "warn_about_activation"]
+
+_log = logging.getLogger(__name__)
+
+# Beside the bundle: the report for programs, the one for people, and the picture in that.
+_BESIDE = (".json", ".md", ".worst.jpg")
+_REFUSED = ".refused"
+
+
+def export_run(run: Path, dataset: Path, out: Path, options: ExportOptions) -> ExportReport:
+    """Do the work of `export_bundle`, with the same arguments, result and errors."""
+    _check_output(out, overwrite=options.overwrite)
+    record, model = _read_run(run)
+    data = open_dataset(dataset)
+    _check_dataset(data, record)
+    side = options.imgsz or record.imgsz
+    if options.target is not None:
+        warn_about_activation(options.target, model)
+    model = prepare_model(model, end2end=options.end2end)
+    spec = model_spec(model, record.names, (side, side))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{out.stem}-", dir=out.parent) as name:
+        folder = Path(name)
+        reference = measure_torch(TorchDetector(model, spec), data.val, spec.names)
+        bundles = make_bundles(to_onnx(model, (side, side), options), spec, reference, data, options, folder)
+        candidates = judge_bundles(bundles, reference, options)
+        asked_for = [each for each in candidates if options.precision in ("auto", each.precision)]
+        # Where torch finds nothing there is float32 alone, whatever was asked for, and that is refused.
+        chosen = fastest(asked_for) or (asked_for or candidates)[0]
+        kept = bundles[candidates.index(chosen)]
+        provenance = Provenance(
+            record, file_sha256(run / "best.pt"), data.digest, options, machine(), datetime.now(UTC)
+        )
+        written = _record(provenance, chosen.measurement, make_golden(Detector(kept.path, provider="cpu")))
+        report = ExportReport(out, None, kept.spec, written, chosen, candidates, reference, provenance)
+        if chosen.reasons:
+            _write_beside(report, folder, _REFUSED)
+            card = _beside(out, _REFUSED)[".md"]
+            raise ModelError(f"{out}: not written; {'; '.join(chosen.reasons)}; see {card}")
+        return _leave(report, kept.graph, folder)
+
+
+def warn_about_activation(name: str, model: nn.Module) -> None:
+    """Warn of a detector whose activation is known to be a poor choice on a target.
+
+    Args:
+        name: Name of the target.
+        model: The detector.
+    """
+    against = TARGETS[name].silu
+    if against and any(isinstance(module, nn.SiLU) for module in model.modules()):
+        _log.warning("--target %s: %s; train one with --activation relu", name, against)
+
+
+def _check_output(out: Path, *, overwrite: bool) -> None:
+    if out.suffix != ".onnx":
+        raise UsageError(f"-o {out}: expected a file that ends in .onnx")
+    for path in (out, *_beside(out).values()):
+        if path.exists() and not (overwrite and path.is_file()):
+            raise DataError(f"{path}: exists; name another file, or replace it with --overwrite")
+
+
+def _beside(out: Path, mark: str = "") -> dict[str, Path]:
+    return {suffix: out.with_name(out.stem + mark + suffix) for suffix in _BESIDE}
+
+
+def _read_run(run: Path) -> tuple[RunRecord, DetectionModel]:
+    if not run.is_dir():
+        raise NoInputError(f"{run}: no such folder; expected one that `edgeloop train` made")
+    record = read_record(run)
+    model = load_detector(run / "best.pt")
+    if len(record.names) != model.model[-1].nc:
+        raise DataError(
+            f"{run}: run.json names {len(record.names)} classes, best.pt has {model.model[-1].nc}"
+        )
+    return record, model
+
+
+def _check_dataset(data: Dataset, record: RunRecord) -> None:
+    if data.names != record.names:
+        raise DataError(
+            f"{data.root}: its classes are {', '.join(data.names)}; the run learned {', '.join(record.names)}"
+        )
+    if not any(len(image.class_id) for image in data.val):
+        raise DataError(f"{data.root}: no object in its validation part; nothing to check the bundle on")
+
+
+def _leave(report: ExportReport, graph: onnx.ModelProto, folder: Path) -> ExportReport:
+    """Write the bundle and its report, all complete before the first is renamed, the bundle last."""
+    out, bundle = report.bundle, folder / report.bundle.name
+    save_graph(graph, report.spec.to_metadata(report.record) | _about(report.provenance.run), bundle)
+    report = replace(report, sha256=file_sha256(bundle))
+    _write_beside(report, folder, "")
+    bundle.replace(out)
+    for path in _beside(out, _REFUSED).values():
+        path.unlink(missing_ok=True)
+    return report
+
+
+def _write_beside(report: ExportReport, folder: Path, mark: str) -> None:
+    final = _beside(report.bundle, mark)
+    ready = {suffix: folder / path.name for suffix, path in final.items()}
+    write_json(report, ready[".json"])
+    write_card(report, final[".worst.jpg"].name, ready[".md"])
+    draw_worst(report.reference, report.measurement, report.spec.names, ready[".worst.jpg"])
+    for suffix, path in final.items():
+        ready[suffix].replace(path)
+
+
+def _record(provenance: Provenance, measurement: Measurement, golden: Golden) -> Record:
+    return Record(
+        created=provenance.created.isoformat(timespec="seconds"),
+        precision=measurement.precision,
+        dataset_sha256=provenance.run.dataset_sha256,
+        measured=Measured(
+            map50=measurement.scores.map50,
+            map50_95=measurement.scores.map50_95,
+            parity=measurement.parity.matched,
+            latency_ms=measurement.latency_ms,
+        ),
+        golden=golden,
+    )
+
+
+def _about(run: RunRecord) -> dict[str, str]:
+    """Ultralytics' keys for a reader."""
+    return {
+        "description": f"{run.model} trained by edgeloop on {run.images} images",
+        "author": "edgeloop",
+        "version": run.versions["ultralytics"],
+        "license": LICENSE,
+    }
