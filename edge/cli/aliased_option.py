@@ -1,4 +1,4 @@
-"""Command-line option that keeps its old spelling as a hidden alias."""
+"""Command-line option with hidden aliases."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class AliasedOption(click.Option):
     """Option with further spellings that work but are not shown in `--help`."""
 
     def __init__(self, param_decls: Sequence[str], *, aliases: Sequence[str], **attrs: Any) -> None:
-        """Create the option; use as `click.option(..., cls=AliasedOption, aliases=["--old"])`.
+        """Create the option, by `click.option(..., cls=AliasedOption, aliases=["--old"])`.
 
         Args:
-            param_decls: Spellings that are shown.
-            aliases: Spellings that are not.
+            param_decls: Spellings that `--help` shows.
+            aliases: Spellings that it does not.
             attrs: Further arguments of `click.Option`.
         """
         super().__init__([*param_decls, *aliases], **attrs)

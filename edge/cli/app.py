@@ -1,7 +1,7 @@
 """The `edgeloop` command: finds its verbs, and turns every error into one line and an exit code.
 
-Verbs are entry points (group `edgeloop.verbs`) and each is imported only when it is called, so that
-`edgeloop run` pays for nothing that training needs, and `--help` for nothing at all.
+Verbs are entry points (group `edgeloop.verbs`). Each is imported only when it is called, so that
+`edgeloop run` loads nothing that training needs, and `--help` no verb at all.
 """
 
 from __future__ import annotations
@@ -21,36 +21,36 @@ from edgeloop.models.errors import EdgeloopError, UnavailableError
 __all__ = ["cli", "main"]
 
 SUMMARIES = {
-    "demo": "The whole loop on a built-in scene, no camera and no download.",
+    "demo": "Run the whole loop on a built-in scene: no camera, no download.",
     "collect": "Keep sharp, different frames of a source.",
     "label": "Label frames with SAM from boxes on a few of them.",
     "stats": "Count what is in a dataset; refuse leaks from train to val.",
-    "audit": "Estimate how good labels are, by looking at a sample of them.",
+    "audit": "Estimate label quality from a sample that a person checks.",
     "train": "Train a compact detector on a dataset.",
     "export": "Export a trained detector as one ONNX bundle.",
     "run": "Run a detector on cameras, streams, videos or folders.",
     "bench": "Measure the loop against the bare model.",
-    "inspect": "Say what a model file is.",
-    "verify": "Prove that a bundle computes here what it should.",
-    "doctor": "Say what this machine can do.",
+    "inspect": "Show what a model file is and how it would be run.",
+    "verify": "Check that a bundle computes the same here as where it was made.",
+    "doctor": "Check what this machine can run.",
 }
-"""Our own verbs in the order of the work, with what `--help` says of them without importing them."""
+"""Our own verbs in the order of the work, with the line that `--help` shows without importing them."""
 
 EXTRAS = {"edgeloop.labeling": "label", "edgeloop.export": "export"}
-"""The optional extra that brings what a package of ours needs."""
+"""Optional extra that installs the requirements of a package of ours."""
 
 LIBRARIES = {"cv2": "on Debian: apt install libgl1 libglib2.0-0"}
-"""Where the system libraries come from that a package needs and pip does not bring."""
+"""Remedy for the system libraries that a package needs and pip does not install."""
 
 
 class _Verbs(click.Group):
-    """A group whose commands are found through entry points and imported when they are called."""
+    """Group of commands that are found through entry points and imported when they are called."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, _ctx: click.Context) -> list[str]:
         found = _verbs()
         return [name for name in SUMMARIES if name in found] + sorted(found.keys() - SUMMARIES.keys())
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
         verb = _verbs().get(name)
         prepare_environment(name)
         return None if verb is None else _load(verb)
@@ -65,18 +65,18 @@ class _Verbs(click.Group):
             return super().invoke(ctx)
         except ImportError as error:
             verb = _verbs().get(ctx.invoked_subcommand or "")
-            if verb is None or not _optional(error):
+            if verb is None or _package(error) == "edgeloop":  # a fault of ours: nothing to install
                 raise
-            raise _missing(verb, error) from error
+            raise _missing_package(verb, error) from error
         except BrokenPipeError:
-            # Whoever read our results has seen enough, which is no error. Python flushes stdout once more
-            # when it leaves, and that must not fail again.
+            # The reader of our results has closed the pipe, which is no error. Python flushes stdout once
+            # more when it exits, and that must not fail again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return None
 
 
 class _Stderr(logging.Handler):
-    """Warnings of our packages as lines of ours."""
+    """Handler that prints warnings of our packages like messages of the command line."""
 
     def emit(self, record: logging.LogRecord) -> None:
         _say(f"{record.levelname.lower()}: {record.getMessage()}")
@@ -100,7 +100,7 @@ def cli() -> None:
 
 
 def main() -> NoReturn:
-    """Run the command line and leave with its exit code."""
+    """Run the command line and exit with its code."""
     prepare_environment()
     logging.getLogger("edgeloop").addHandler(_HANDLER)
     sys.exit(_exit_code())
@@ -117,11 +117,11 @@ def _exit_code() -> int:
         _say("interrupted")
         return 130
     except EdgeloopError as error:
-        _trace()
+        _print_traceback()
         _say(f"error: {error}")
         return error.exit_code
-    except Exception as error:  # the last line of defence: nobody should have to read a traceback
-        _trace()
+    except Exception as error:  # a fault of ours; nobody should have to read a traceback
+        _print_traceback()
         _say(f"error: {type(error).__name__}: {_first_line(error)} (EDGELOOP_DEBUG=1 shows where)")
         return EdgeloopError.exit_code
     return code if isinstance(code, int) else 0
@@ -135,21 +135,16 @@ def _load(verb: EntryPoint) -> click.Command:
     try:
         command = verb.load()
     except ImportError as error:
-        if not _optional(error):
+        if _package(error) == "edgeloop":
             raise
-        raise _missing(verb, error) from error
+        raise _missing_package(verb, error) from error
     if not isinstance(command, click.Command):
         raise EdgeloopError(f"edgeloop {verb.name}: {verb.value} is not a click command")
     return command
 
 
-def _optional(error: ImportError) -> bool:
-    """Whether an import failed for want of somebody else's package; ours are always there or at fault."""
-    return _package(error) != "edgeloop"
-
-
-def _missing(verb: EntryPoint, error: ImportError) -> UnavailableError:
-    """What to install so that a verb can run."""
+def _missing_package(verb: EntryPoint, error: ImportError) -> UnavailableError:
+    """Build the error that names what to install so that a verb can run."""
     package = _package(error)
     if isinstance(error, ModuleNotFoundError):
         extra = EXTRAS.get(".".join(verb.module.split(".")[:2]))
@@ -167,7 +162,7 @@ def _package(error: ImportError) -> str:
     return (error.name or "").partition(".")[0]
 
 
-def _trace() -> None:
+def _print_traceback() -> None:
     if os.environ.get("EDGELOOP_DEBUG"):
         traceback.print_exc()
 
@@ -177,6 +172,6 @@ def _first_line(error: Exception) -> str:
 
 
 def _say(text: str) -> None:
-    # On a terminal the line may still hold a status that is being rewritten.
-    fresh = "\r\x1b[K" if sys.stderr.isatty() else ""
-    click.echo(f"{fresh}edgeloop: {text}", err=True)
+    # On a terminal the line may still show the status of a run.
+    clear = "\r\x1b[K" if sys.stderr.isatty() else ""
+    click.echo(f"{clear}edgeloop: {text}", err=True)

@@ -14,10 +14,10 @@ from click.core import ParameterSource
 from edgeloop.edge.cli.float_range import FloatRange
 from edgeloop.edge.runtime.providers import PROVIDERS
 from edgeloop.models.facts.metadata_text import read_names
-from edgeloop.models.heads import HEADS, Head
+from edgeloop.models.heads import HEADS
 
 if TYPE_CHECKING:
-    from edgeloop.models.facts.overrides import Color, SpecOverrides
+    from edgeloop.models.facts.overrides import SpecOverrides
 
 __all__ = ["model_options", "placement_options", "stated_options"]
 
@@ -25,11 +25,11 @@ R = TypeVar("R")
 
 
 def model_options(command: Callable[..., R]) -> Callable[..., R]:
-    """Give a command the options that say where and how a model runs.
+    """Add the options for how a model is loaded and run to a command.
 
     Args:
-        command: takes the keyword arguments `provider` (str), `allow_cpu` (bool), `confidence` (float or
-            None) and `overrides` (SpecOverrides, None where nothing is stated), as
+        command: Takes the keyword arguments `provider` (str), `allow_cpu` (bool), `confidence` (float or
+            None) and `overrides` (SpecOverrides, None if nothing is stated), as
             `edgeloop.edge.runtime.detector.Detector` does, beside its own.
 
     Returns:
@@ -41,38 +41,31 @@ def model_options(command: Callable[..., R]) -> Callable[..., R]:
     @wraps(command)
     def with_overrides(
         *args: object,
-        head: Head | None,
         names: Path | None,
-        input_size: tuple[int, int] | None,
-        color: Color | None,
-        scale: float | None,
+        input_size: str | None,
         letterbox: str | None,
-        iou: float | None,
         **kwargs: object,
     ) -> R:
         overrides = _overrides(
-            head=head,
+            input_size,
             names=None if names is None else read_names(names),
-            input_size=input_size,
-            color=color,
-            scale=scale,
             centered=None if letterbox is None else letterbox == "centered",
             stretched=None if letterbox is None else letterbox == "stretched",
-            iou=iou,
+            **{fact: kwargs.pop(fact) for fact in ("head", "color", "scale", "iou")},
         )
         return command(*args, overrides=overrides, **kwargs)
 
     decorated = with_overrides
-    for option in reversed(_FACTS):  # click lists the option that was added last first
+    for option in reversed(_SPEC):  # click lists the option that was added last first
         decorated = option(decorated)
     return placement_options(decorated)
 
 
 def placement_options(command: Callable[..., R]) -> Callable[..., R]:
-    """Give a command the options that say where a model runs.
+    """Add the options for where a model runs to a command.
 
     Args:
-        command: takes the keyword arguments `provider` (str) and `allow_cpu` (bool).
+        command: Takes the keyword arguments `provider` (str) and `allow_cpu` (bool).
 
     Returns:
         The command with the options `--provider` and `--allow-cpu`.
@@ -83,52 +76,47 @@ def placement_options(command: Callable[..., R]) -> Callable[..., R]:
 
 
 def stated_options(context: click.Context) -> list[str]:
-    """Which of the options of `model_options` a call states.
+    """Collect the options of `model_options` that a call states.
 
     Args:
-        context: Of the call.
+        context: Context of the call.
 
     Returns:
-        Them as words, for another verb that has them.
+        The options and their values as arguments for another verb that has them.
     """
     words: list[str] = []
     for option in context.command.params:
         name = option.name or ""
-        stated = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-        if stated and isinstance(option, _ModelOption):
+        if (
+            isinstance(option, _ModelOption)
+            and context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        ):
             value = context.params[name]
-            text = "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
-            words += option.opts if value is True else [*option.opts, text]
+            words += option.opts if value is True else [*option.opts, str(value)]
     return words
 
 
-def _overrides(**facts: object) -> SpecOverrides | None:
-    if all(fact is None for fact in facts.values()):
+def _overrides(input_size: str | None, **facts: object) -> SpecOverrides | None:
+    if input_size is None and all(fact is None for fact in facts.values()):
         return None
-    from edgeloop.models.facts.overrides import (
-        SpecOverrides,  # brings pydantic, which loads beside the model where it can
-    )
+    # Brings pydantic, which loads beside the model if nothing is stated.
+    from edgeloop.models.facts.overrides import MAX_SIDE, MIN_SIDE, SpecOverrides
 
-    return SpecOverrides.model_validate(facts)
+    size = None if input_size is None else _parse_size(input_size, MIN_SIDE, MAX_SIDE)
+    return SpecOverrides.model_validate({**facts, "input_size": size})
 
 
-def _size(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[int, int] | None:
-    """WIDTHxHEIGHT in pixels, or one number for a square."""
-    if value is None:
-        return None
-    from edgeloop.models.facts.overrides import MAX_SIDE, MIN_SIDE
-
-    match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", value)
+def _parse_size(text: str, low: int, high: int) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", text)
     size = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
-    if not all(MIN_SIDE <= side <= MAX_SIDE for side in size):
-        raise click.BadParameter(
-            f"{value!r}: expected such as 640x480 or 416, sides of {MIN_SIDE} to {MAX_SIDE} pixels"
-        )
+    if not all(low <= side <= high for side in size):
+        expected = f"expected such as 640x480 or 416, sides of {low} to {high} pixels"
+        raise click.BadParameter(f"{text!r}: {expected}", param_hint="'--input-size'")
     return size
 
 
 class _ModelOption(click.Option):
-    """Says of the model how it is loaded and run, and is known by that from a verb's other options."""
+    """Option of the model, told by its class from a verb's other options."""
 
 
 _option = partial(click.option, cls=_ModelOption)
@@ -138,25 +126,38 @@ _PLACEMENT = (
         type=click.Choice(["auto", *PROVIDERS]),
         default="auto",
         show_default=True,
-        help="What runs the model. One that is named and does not run all of it is an error.",
+        help="Execution provider of onnxruntime. Fails if a named one cannot run the whole model.",
     ),
-    _option("--allow-cpu", is_flag=True, help="Let the CPU run what the provider does not."),
+    _option("--allow-cpu", is_flag=True, help="Let the CPU run the nodes that the provider cannot."),
 )
-_FACTS = (
-    _option("--confidence", type=FloatRange(0, 1), help="Threshold of detections.  [default: the model's]"),
-    _option("--iou", type=FloatRange(0, 1), help="Threshold of NMS.  [default: the model's]"),
-    _option("--head", type=click.Choice(HEADS), help="How the model writes its boxes."),
-    _option("--names", type=click.Path(path_type=Path), help="File of class names, one a line."),
-    _option("--input-size", callback=_size, metavar="WxH", help="Size of the model's input, px."),
+_SPEC = (
+    _option(
+        "--confidence",
+        type=FloatRange(0, 1),
+        metavar="P",
+        help="Minimum confidence of a detection. Higher values reduce false positives but may miss faint "
+        "objects.  [default: the model's]",
+    ),
+    _option(
+        "--iou",
+        type=FloatRange(0, 1),
+        metavar="IOU",
+        help="IoU above which non-maximum suppression drops the less certain of two boxes.  "
+        "[default: the model's]",
+    ),
+    _option("--head", type=click.Choice(HEADS), help="Output format of the detection head."),
+    _option("--names", type=click.Path(path_type=Path), help="Text file with one class name per line."),
+    _option("--input-size", metavar="WxH", help="Width and height of the model's input, px."),
     _option("--color", type=click.Choice(["RGB", "BGR"]), help="Channel order of the model's input."),
     _option(
         "--scale",
         type=FloatRange(0, 65536, min_open=True),
-        help="What pixel values are divided by: 255 gives 0 to 1.",
+        metavar="X",
+        help="Divisor of pixel values: 255 gives 0 to 1.",
     ),
     _option(
         "--letterbox",
         type=click.Choice(["centered", "corner", "stretched"]),
-        help="Where the image goes in the input.",
+        help="Placement of the image in the model's input.",
     ),
 )

@@ -1,6 +1,6 @@
 """Progress bars on stderr, so that stdout stays with the results.
 
-On a terminal the bar is live; into a file or a CI log it becomes one closing line.
+On a terminal the bar is live; in a file or a CI log it is one line at the end.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _FIGURES = "{n_fmt}/{total_fmt} {rate_fmt} {elapsed}<{remaining}"
 
 
 def progress(items: Iterable[T], description: str) -> Iterator[T]:
-    """Yield `items` behind a bar; its length is `len(items)` where they have one.
+    """Yield `items` and show a progress bar, with the time left if `items` has a length.
 
     Args:
-        items: What to go through.
-        description: What is being done, e.g. "Labelling".
+        items: Items to yield.
+        description: Label of the bar, e.g. "Labeling".
 
     Yields:
-        Each item in turn; the bar moves on when the next one is asked for.
+        Each item in turn; the bar advances when the next one is requested.
     """
     total = len(items) if isinstance(items, Sized) else None
     with progress_bar(total, description) as advance:
@@ -43,18 +43,18 @@ def progress(items: Iterable[T], description: str) -> Iterator[T]:
 def progress_bar(
     total: int | None, description: str, *, in_bytes: bool = False
 ) -> Iterator[Callable[[int], None]]:
-    """A bar that is moved by hand, for work that is not an iterable; it shows the rate and the time left.
+    """Show a progress bar with the rate and the time left, for work that is not an iterable.
 
     Args:
-        total: Number of steps; None where nobody knows.
-        description: What is being done, e.g. "Training".
-        in_bytes: Steps are bytes, to be shown as MB.
+        total: Number of steps; None if unknown.
+        description: Label of the bar, e.g. "Training".
+        in_bytes: Steps are bytes, shown as MB.
 
     Yields:
-        advance: call it with the number of steps done since the last call.
+        A function to call with the number of steps done since the last call.
     """
     live = sys.stderr.isatty()
-    columns, rows = shutil.get_terminal_size()  # of a serial console, whose size nobody knows, tqdm makes 0
+    columns, rows = shutil.get_terminal_size()  # tqdm takes the unknown size of a serial console for 0
     bar = tqdm(
         total=total,
         desc=f"{description:<12}",

@@ -21,12 +21,12 @@ __all__ = ["raise_failure", "report_run"]
 
 
 def report_run(streams: Sequence[Stream], path: Path | None, detector: Detector) -> None:
-    """Say how the run went on stderr, and write the same figures for programs.
+    """Print the figures of a run on stderr, and write them as JSON.
 
     Args:
-        streams: The sources of the run, of which at least one had a frame.
-        path: File to write; None for none.
-        detector: What ran on them.
+        streams: Sources of the run, of which at least one had a frame.
+        path: JSON file to write; None for none.
+        detector: The model that ran on them.
     """
     figures = _figures(streams, detector)
     if path is not None:
@@ -36,13 +36,13 @@ def report_run(streams: Sequence[Stream], path: Path | None, detector: Detector)
 
 
 def raise_failure(streams: Sequence[Stream]) -> None:
-    """Leave with the code of the first source that failed, if one did.
+    """Raise the error of the sources that failed, if any did.
 
     Args:
-        streams: The sources of the run.
+        streams: Sources of the run.
 
     Raises:
-        EdgeloopError: What ended the only source; of several, which failed, as the first one's kind of error.
+        EdgeloopError: The error of the only source; of several, one of the first error's kind that names all.
     """
     errors = [stream.error for stream in streams if stream.error is not None]
     if len(streams) == 1 or not errors:

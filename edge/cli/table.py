@@ -1,4 +1,4 @@
-"""Figures in columns, for people."""
+"""Text tables for people."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ Row = Sequence[str]
 
 
 def table(align: str, header: Row, *sections: Sequence[Row]) -> str:
-    """Lay text out in columns.
+    """Format rows of text in aligned columns.
 
     Args:
-        align: One character a column: "<" for text, ">" for figures.
-        header: What each column holds.
-        sections: Rows with as many cells; a rule stands above each section.
+        align: One character per column: "<" for text, ">" for figures.
+        header: Title of each column.
+        sections: Rows with as many cells; a rule is drawn above each section.
 
     Returns:
         Lines without a trailing newline.

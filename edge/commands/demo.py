@@ -1,4 +1,4 @@
-"""`edgeloop demo`: the whole loop, on a scene that knows its ground truth."""
+"""`edgeloop demo`: the whole loop on a built-in scene with ground truth."""
 
 from __future__ import annotations
 
@@ -20,40 +20,66 @@ __all__ = ["demo"]
     type=click.Path(path_type=Path),
     default=Path("demo-out"),
     show_default=True,
-    help="Folder for everything that is made.",
+    help="Folder for all results.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the folder of an earlier demo.")
-@click.option("--seed", default=7, show_default=True, type=click.IntRange(0), help="Of the scene.")
-@click.option("--size", default="640x480", show_default=True, metavar="WxH", help="Of the camera's picture.")
-@click.option("--frames", default=240, show_default=True, type=click.IntRange(20), help="To collect.")
-@click.option("--train-seconds", default=110, show_default=True, type=click.IntRange(1), help="Time limit.")
 @click.option(
-    "--imgsz", default=320, show_default=True, type=click.IntRange(64), help="The detector's input, px."
+    "--seed", default=7, show_default=True, type=click.IntRange(0), metavar="N", help="Random seed."
+)
+@click.option(
+    "--size",
+    default="640x480",
+    show_default=True,
+    metavar="WxH",
+    help="Width and height of the camera image, px.",
+)
+@click.option(
+    "--frames",
+    default=240,
+    show_default=True,
+    type=click.IntRange(20),
+    metavar="N",
+    help="Frames to collect.",
+)
+@click.option(
+    "--train-seconds",
+    default=110,
+    show_default=True,
+    type=click.IntRange(1),
+    metavar="S",
+    help="Time limit of the training, seconds.",
+)
+@click.option(
+    "--imgsz",
+    default=320,
+    show_default=True,
+    type=click.IntRange(64),
+    metavar="N",
+    help="Side of the detector's input, px. Higher values find smaller objects but run slower.",
 )
 def demo(
     out: Path, overwrite: bool, seed: int, size: str, frames: int, train_seconds: int, imgsz: int
 ) -> None:
-    """The whole loop on a built-in scene, no camera and no download.
+    """Run the whole loop on a built-in scene: no camera, no download.
 
     Collects frames of a conveyor belt, labels them with SAM from boxes on five of them, trains a detector,
-    exports it and runs it live on frames of a later time. Ends with a table against the scene's own ground
-    truth; OUT holds report.json, overview.png, annotated.mp4 and everything in between.
+    exports it, runs it live on later frames, and scores it against the ground truth of the scene. The folder
+    --out then holds report.json, overview.png, annotated.mp4 and everything in between.
     """
-    from edgeloop.edge.demo import DemoPlan, run_demo
+    from edgeloop.edge.demo import DemoPlan, run_demo  # loads onnxruntime and OpenCV; --help does without
 
     _prepare(out, overwrite=overwrite)
     plan = DemoPlan(
         out=out, seed=seed, size=_parse_size(size), frames=frames, train_seconds=train_seconds, imgsz=imgsz
     )
-    report = run_demo(plan)
-    click.echo(_text(report))
+    click.echo(_text(run_demo(plan)))
     click.echo(
         f"\nLook at {out / 'overview.png'} and {out / 'annotated.mp4'}; all figures: {out / 'report.json'}"
     )
 
 
 def _prepare(out: Path, *, overwrite: bool) -> None:
-    """Make an empty folder; only an earlier demo's is ever emptied."""
+    """Create an empty folder; a folder with contents is only emptied if they are an earlier demo's."""
     if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
         earlier = (out / "exemplars.json").is_file() or (out / "frames").is_dir()
         if not (overwrite and earlier):

@@ -1,4 +1,4 @@
-"""`edgeloop doctor`: what this machine can do, in words or as JSON."""
+"""`edgeloop doctor`: providers, codecs, cameras and packages of this machine."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ T = TypeVar("T")
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def doctor(as_json: bool) -> None:
-    """Say what this machine can do.
+    """Check what this machine can run.
 
-    Proves every execution provider by running a small model on it alone, in a process of its own, says what
-    to install for the accelerators that it sees, writes and reads a frame with every video codec, and lists
-    cameras, OpenCV's back ends and the optional packages that are missing.
+    Runs a small model on each execution provider in a process of its own, names what to install for the
+    accelerators it finds, writes and reads a frame with each video codec, and lists cameras, OpenCV's back
+    ends and missing optional packages.
     """
-    from edgeloop.edge.doctor.examine import examine
+    from edgeloop.edge.doctor.examine import examine  # loads onnxruntime and OpenCV; --help does without
 
     health = examine()
     if as_json:
@@ -67,7 +67,7 @@ def _lines(health: Health) -> Iterator[tuple[str, str]]:
 
 
 def _titled(title: str, items: Sequence[T]) -> Iterator[tuple[str, T]]:
-    """Pair the first item with the title and the others with nothing."""
+    """Pair the first item with the title and the others with an empty one."""
     return ((title if row == 0 else "", item) for row, item in enumerate(items))
 
 

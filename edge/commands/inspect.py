@@ -1,4 +1,4 @@
-"""`edgeloop inspect`: what a model file is, and how it would be run."""
+"""`edgeloop inspect`: metadata, input, output and origin of a model file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NAMES_SHOWN = 12
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @model_options
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def inspect(
     model: Path,
     provider: str,
@@ -34,10 +34,10 @@ def inspect(
     overrides: SpecOverrides | None,
     as_json: bool,
 ) -> None:
-    """Say what a model file is and how it would be run.
+    """Show what a model file is and how it would be run.
 
-    MODEL is an ONNX file. One that does not say all it takes is refused with what is missing; the options
-    that `edgeloop run` needs for it work here too.
+    MODEL is an ONNX file. If its metadata leaves something open, the error names it; state it by the same
+    options as for `edgeloop run`.
     """
     session = Session(model, provider=provider, allow_cpu=allow_cpu)
     spec = read_spec(session, overrides, confidence)
@@ -63,7 +63,7 @@ def _json(session: Session, spec: ModelSpec, record: Record | None) -> str:
 
 
 def _text(session: Session, spec: ModelSpec, record: Record | None) -> str:
-    """One fact a line."""
+    """Format one fact per line."""
     width, height = spec.input_size
     names = ", ".join(spec.names[:_NAMES_SHOWN])
     more = len(spec.names) - _NAMES_SHOWN

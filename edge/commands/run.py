@@ -12,6 +12,7 @@ from edgeloop.edge.cli.float_range import FloatRange
 from edgeloop.edge.cli.options import model_options
 from edgeloop.edge.cli.signals import gc_paused
 from edgeloop.edge.host.outputs import check_target
+from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.source_name import is_footage
 
 __all__ = ["run"]
@@ -22,18 +23,18 @@ INTERRUPTED = 130
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
-@click.option("--track", is_flag=True, help="Give objects ids that stay; needs edgeloop[track].")
+@click.option("--track", is_flag=True, help="Give each object an id that it keeps; needs edgeloop[track].")
 @click.option(
     "--zones",
     type=click.Path(path_type=Path),
     multiple=True,
-    help="JSON file of zones and lines to count in; tracks objects. Once per SOURCE, in their order.",
+    help="Count objects in the zones and lines of a JSON file; implies --track. Once per SOURCE, in order.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per frame on stdout.")
 @click.option(
     "--video",
     type=click.Path(path_type=Path),
-    help="Write an annotated video, .mp4 or .avi; with several sources x-1.mp4, x-2.mp4 ...",
+    help="Write an annotated video, .mp4 or .avi; of several sources NAME-1.mp4, NAME-2.mp4 ...",
 )
 @click.option(
     "--keep-uncertain",
@@ -63,14 +64,16 @@ INTERRUPTED = 130
     metavar="N",
     help="Save at most N frames.",
 )
-@click.option("--show", is_flag=True, help="Show annotated frames in a window; q ends.")
+@click.option("--show", is_flag=True, help="Show annotated frames in a window; q ends the run.")
 @click.option(
     "--sink",
     multiple=True,
     metavar="NAME[:ARGUMENT]",
     help="Send results to a sink of an installed plug-in.",
 )
-@click.option("--summary", type=click.Path(path_type=Path), help="Write the closing figures as JSON.")
+@click.option(
+    "--summary", type=click.Path(path_type=Path), help="Write the figures of the run to a JSON file."
+)
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @click.option(
     "--max-age",
@@ -115,30 +118,27 @@ def run(
 
     MODEL is an ONNX file. SOURCE is a camera (0), a video or image file, a folder or glob of images, an
     rtsp:// or http:// address, or synth:NAME?fps=30. Live sources drop frames rather than fall behind, and
-    every drop is counted. Files never drop a frame, and the model works on several at a time. Ctrl-C ends the
-    run and completes the video.
+    count each drop. Files drop no frame, and several frames are in the model at a time. Ctrl-C ends the run
+    and completes the video.
 
-    Several sources share the model in turn; one that fails or ends leaves the others running.
+    Several sources take turns on the model; if one fails or ends, the others go on.
 
-    Zones and lines are in pixels of the source; an object is at the bottom center of its box:
+    A zone file, in pixels of the source; the position of an object is the bottom center of its box:
 
     \b
     {"zones": [{"name": "yard", "polygon": [[10, 20], [300, 20], [300, 200]],
                 "classes": ["car"], "dwell_s": 30}],
      "lines": [{"name": "gate", "from": [0, 180], "to": [320, 180]}]}
 
-    classes and dwell_s (report objects that stay that long) are optional. Walking a line from its "from" to
-    its "to", "in" is on the right.
-    """
+    classes and dwell_s (report objects that stay longer, in seconds) are optional. Seen from "from" towards
+    "to", an object that crosses the line to the right goes "in".
+    """  # noqa: D301 (click reads the control character)
     if summary is not None:
         check_target("summary", summary, overwrite=overwrite)
+    footage = all(map(is_footage, sources))
     with gc_paused():
-        # onnxruntime loads in Detector beside OpenCV and pydantic, which the rest imports as well.
-        from edgeloop.edge.runtime.detector import Detector
-
-        footage = all(map(is_footage, sources))
         detector = Detector(model, throughput=footage, live=not footage, **model_settings)
-
+        # These bring OpenCV and pydantic, which load while onnxruntime opens the model.
         from edgeloop.edge.run_job import KeepPolicy, RunJob, run_job
         from edgeloop.edge.sources import LivePolicy
 

@@ -1,4 +1,4 @@
-"""`edgeloop verify`: does a bundle compute on this device what it computed where it was made?"""
+"""`edgeloop verify`: the golden sample of a bundle on this device."""
 
 from __future__ import annotations
 
@@ -25,17 +25,18 @@ __all__ = ["verify"]
 @click.option(
     "--tolerance",
     type=click.Choice(list(TOLERANCES)),
-    help="Precision whose rounding is allowed, where the provider computes in less.  [default: its own]",
+    help="Precision whose rounding error is accepted, if the provider computes in less than the bundle's.  "
+    "[default: the bundle's]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def verify(
     model: Path, provider: str, allow_cpu: bool, tolerance: WeightPrecision | None, as_json: bool
 ) -> None:
-    """Re-run a bundle's golden sample on this device and compare.
+    """Check that a bundle computes the same here as where it was made.
 
-    MODEL is an ONNX file that `edgeloop export` made. Exit code 0 means that it is whole and computes here
-    what it computed there, to the last bit or within tolerance; 65 that it does not, or that nothing could be
-    proven.
+    MODEL is an ONNX file that `edgeloop export` wrote. Its golden sample is run again on this device. Exit
+    code 0: the file is undamaged, and the output is identical or within tolerance. Exit code 65: it is not,
+    or the file holds nothing to compare with.
     """
     found = verify_bundle(model, provider=provider, allow_cpu=allow_cpu, tolerance=tolerance)
     click.echo(_json(found) if as_json else _text(found))
@@ -46,7 +47,7 @@ def verify(
 
 
 def _text(found: Verification) -> str:
-    """One fact a line."""
+    """Format one fact per line."""
     width, height = found.spec.input_size
     kind = "no bundle" if found.schema_version is None else f"bundle, schema {found.schema_version}"
     exported = found.exported_latency_ms
@@ -85,7 +86,7 @@ def _json(found: Verification) -> str:
 
 
 def _finite(difference: Difference | None) -> dict[str, float | None] | None:
-    """JSON has no word for infinity."""
+    """Replace infinity, which JSON does not have, by None."""
     if difference is None:
         return None
     return {key: value if math.isfinite(value) else None for key, value in asdict(difference).items()}

@@ -85,7 +85,6 @@ def test_debug_shows_the_traceback(
 )
 def test_a_missing_package_names_the_extra_that_brings_it(
     verb: Callable[..., None],
-    monkeypatch: pytest.MonkeyPatch,
     edgeloop: Callable[..., Outcome],
     module: str,
     says: str,
