@@ -28,10 +28,10 @@ def report_run(streams: Sequence[Stream], path: Path | None, detector: Detector)
         path: JSON file to write; None for none.
         detector: The model that ran on them.
     """
-    figures = _figures(streams, detector)
+    figures = _summarize(streams, detector)
     if path is not None:
         path.write_text(json.dumps(figures.as_dict(), indent=2) + "\n")
-    for line in _one(figures) if isinstance(figures, RunSummary) else _several(figures):
+    for line in _lines(figures):
         click.echo(line, err=True)
 
 
@@ -45,48 +45,37 @@ def raise_failure(streams: Sequence[Stream]) -> None:
         EdgeloopError: The error of the only source; of several, one of the first error's kind that names all.
     """
     errors = [stream.error for stream in streams if stream.error is not None]
-    if len(streams) == 1 or not errors:
-        for error in errors:
-            raise error
+    if not errors:
         return
+    if len(streams) == 1:
+        raise errors[0]
     kind = type(errors[0]) if isinstance(errors[0], EdgeloopError) else EdgeloopError
     raise kind(f"{len(errors)} of {len(streams)} sources failed: {'; '.join(map(str, errors))}")
 
 
-def _figures(streams: Sequence[Stream], detector: Detector) -> RunSummary | TotalSummary:
+def _summarize(streams: Sequence[Stream], detector: Detector) -> RunSummary | TotalSummary:
     figures = [stream.summary(detector) for stream in streams]
     if len(streams) == 1:
         return figures[0]
     meters = [stream.meter for stream in streams if stream.meter.frames]
     seconds = max(meter.ended_at for meter in meters) - min(meter.started_at for meter in meters)
+    errors = (None if stream.error is None else str(stream.error) for stream in streams)
     return TotalSummary.of(
-        [
-            replace(figure, error=None if stream.error is None else str(stream.error))
-            for figure, stream in zip(figures, streams, strict=True)
-        ],
-        seconds,
+        [replace(figure, error=error) for figure, error in zip(figures, errors, strict=True)], seconds
     )
 
 
-def _one(figures: RunSummary) -> Iterator[str]:
-    yield from _source(figures)
-    yield f"  memory    {figures.peak_memory_mb:.0f} MB at most"
-
-
-def _several(figures: TotalSummary) -> Iterator[str]:
-    for source in figures.sources:
+def _lines(figures: RunSummary | TotalSummary) -> Iterator[str]:
+    for source in figures.sources if isinstance(figures, TotalSummary) else [figures]:
         yield from _source(source)
-        if source.error is not None:
-            yield f"  failed    {source.error}"
-    rate = _rate(figures.frames, figures.seconds, figures.fps)
-    yield f"{rate}  (all {len(figures.sources)} sources on {figures.provider})"
-    yield f"  lost      {figures.dropped} dropped, {figures.stale} stale"
+    if isinstance(figures, TotalSummary):
+        yield f"{_rate(figures)}  (all {len(figures.sources)} sources on {figures.provider})"
+        yield f"  lost      {figures.dropped} dropped, {figures.stale} stale"
     yield f"  memory    {figures.peak_memory_mb:.0f} MB at most"
 
 
 def _source(figures: RunSummary) -> Iterator[str]:
-    rate = _rate(figures.frames, figures.seconds, figures.fps)
-    yield f"{rate}  ({figures.source} on {figures.provider})"
+    yield f"{_rate(figures)}  ({figures.source} on {figures.provider})"
     if figures.latency_ms:
         yield f"  latency   {figures.latency_ms} from capture to result"
         stages = "  ".join(f"{stage} {spent:.1f}" for stage, spent in figures.stages_ms.items())
@@ -100,6 +89,8 @@ def _source(figures: RunSummary) -> Iterator[str]:
     for line, crossed in (figures.lines or {}).items():
         ways = (f"{name} {count['in']} in, {count['out']} out" for name, count in crossed.items())
         yield f"  line      {line}: {'; '.join(ways) or 'nothing crossed'}"
+    if figures.error is not None:
+        yield f"  failed    {figures.error}"
 
 
 def _zone(name: str, entered: int, inside: int, dwell_s: float | None) -> str:
@@ -107,5 +98,6 @@ def _zone(name: str, entered: int, inside: int, dwell_s: float | None) -> str:
     return f"{name} {entered} entered, {inside} inside{stay}"
 
 
-def _rate(frames: int, seconds: float, fps: float) -> str:
-    return f"{frames} frame{'' if frames == 1 else 's'} in {seconds:.1f} s, {fps:.1f} fps"
+def _rate(figures: RunSummary | TotalSummary) -> str:
+    frames = f"{figures.frames} frame{'' if figures.frames == 1 else 's'}"
+    return f"{frames} in {figures.seconds:.1f} s, {figures.fps:.1f} fps"

@@ -1,4 +1,4 @@
-"""Summary of a run: counts, rates and latencies, for people and as JSON."""
+"""Summaries of a run: counts, rates and latencies, as JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Percentiles", "RunSummary", "TotalSummary"]
 
 @dataclass(frozen=True)
 class Percentiles:
-    """The distribution of a duration, in milliseconds."""
+    """Percentiles of a duration, in milliseconds."""
 
     p50: float
     p95: float
@@ -26,14 +26,7 @@ class Percentiles:
 
     @classmethod
     def of(cls, values_ms: Iterable[float]) -> Percentiles:
-        """Summarise a distribution.
-
-        Args:
-            values_ms: Durations in milliseconds, at least one.
-
-        Returns:
-            Their percentiles, rounded to a microsecond.
-        """
+        """Compute the percentiles of at least one duration, rounded to a microsecond."""
         p50, p95, p99 = np.percentile(list(values_ms), (50, 95, 99))
         return cls(round(float(p50), 3), round(float(p95), 3), round(float(p99), 3))
 
@@ -43,27 +36,27 @@ class Percentiles:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What the run on one source did and how fast.
+    """Summary of the run on one source.
 
     Attributes:
         model: Path of the model.
         source: Name of the source.
         provider: Execution provider that ran the model.
-        provider_share: Part of its nodes that ran there, 0 to 1, the others on the CPU; None where unknown.
-        threads: CPU threads of one inference.
+        provider_share: Share of its nodes that ran there, 0 to 1, the others on the CPU; None if unknown.
+        threads: CPU threads per inference.
         frames: Frames that went through the model.
         dropped: Frames of a live source that a newer one replaced.
         stale: Frames of a live source that were too old when their turn came.
         skipped: Frames that could not be read.
-        seconds: From the arrival of the first frame to the last result acted upon.
-        fps: `frames` over `seconds`.
+        seconds: From the arrival of the first frame to the end of the last result's sinks.
+        fps: `frames` per second.
         latency_ms: From the arrival of a frame to its detections, over the last frames; None without a frame.
         stages_ms: Median time of each stage over the last frames.
         detections: Number of detections of each class.
         peak_memory_mb: Largest resident memory of the process so far, in MB (10^6 bytes).
-        zones: Totals by zone and class; None where nothing counts.
-        lines: Crossings by line, class and direction; None where nothing counts.
-        error: What ended the source too early; None where nothing did, or it is the only one.
+        zones: Totals by zone and class; None without zones.
+        lines: Crossings by line, class and direction; None without zones.
+        error: Failure that ended the source early; None if there was none, or it is the only source.
     """
 
     model: str
@@ -86,28 +79,14 @@ class RunSummary:
     error: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The JSON that `--summary` writes, without what there was none of: zones, lines, an error."""
+        """Build the JSON of `--summary`, without zones, lines and error if they are None."""
         optional = ("zones", "lines", "error")
         return {key: value for key, value in asdict(self).items() if value is not None or key not in optional}
 
 
 @dataclass(frozen=True)
 class TotalSummary:
-    """What the run on several sources did and how fast.
-
-    Attributes:
-        model: Path of the model.
-        provider: Execution provider that ran the model.
-        provider_share: Part of its nodes that ran there, 0 to 1, the others on the CPU; None where unknown.
-        threads: CPU threads of one inference.
-        frames: Frames of all sources that went through the model.
-        dropped: Frames of live sources that a newer one replaced.
-        stale: Frames of live sources that were too old when their turn came.
-        seconds: From the arrival of the first frame to the last result acted upon.
-        fps: `frames` over `seconds`.
-        peak_memory_mb: Largest resident memory of the process so far, in MB (10^6 bytes).
-        sources: Each on its own.
-    """
+    """Summary of the run on several sources: each in `sources`, the other attributes over all of them."""
 
     model: str
     provider: str
@@ -123,15 +102,7 @@ class TotalSummary:
 
     @classmethod
     def of(cls, sources: Sequence[RunSummary], seconds: float) -> TotalSummary:
-        """Sum up several sources of one run.
-
-        Args:
-            sources: The figures of each, at least one.
-            seconds: From the arrival of the first frame to the last result acted upon.
-
-        Returns:
-            The figures of all.
-        """
+        """Add up at least one source; `seconds` is from the first frame of any to the last result."""
         frames = sum(source.frames for source in sources)
         return cls(
             model=sources[0].model,
@@ -148,5 +119,5 @@ class TotalSummary:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """The JSON that `--summary` writes."""
+        """Build the JSON of `--summary`."""
         return {**asdict(self), "sources": [source.as_dict() for source in self.sources]}
