@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready-$(shell cat requirements/dev.txt pyproject.toml | cksum | cut -d' ' -f1)
 OUT ?= demo-out
 
-.PHONY: demo test test-openvino lint requirements clean
+.PHONY: demo test test-openvino docs lint requirements clean
 
 demo: $(READY)
 	$(BIN)/edgeloop demo --out $(OUT) --overwrite
@@ -20,6 +20,11 @@ test: $(READY) lint
 test-openvino: $(READY)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --target $(VENV)/openvino --require-hashes -r requirements/openvino.txt
 	PYTHONPATH=$(CURDIR)/$(VENV)/openvino $(BIN)/python -m pytest -k openvino tests/edge tests/export
+
+# The documentation, into site/; a broken link or a docstring that does not fit its function is an error.
+docs: $(READY)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/docs.txt
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -44,6 +49,7 @@ requirements: $(READY)
 	$(UV_COMPILE) pyproject.toml -o requirements/runtime.txt
 	echo 'onnxruntime-openvino' | $(UV_COMPILE) --no-deps - -o requirements/openvino.txt
 	$(UV_COMPILE) pyproject.toml --extra all --extra dev -o requirements/dev.txt
+	$(UV_COMPILE) pyproject.toml --extra docs --constraint requirements/dev.txt -o requirements/docs.txt
 
 clean:
-	rm -rf $(VENV) demo-out runs
+	rm -rf $(VENV) demo-out runs site
