@@ -1,4 +1,4 @@
-"""What labelling is held against: segment-anything's own "everything" mode, on the same weights of nano.
+"""What labeling is held against: segment-anything's own "everything" mode, on the same weights of nano.
 
 A mask names nothing. So that nobody can say that we named it badly, an oracle names it: a mask is right where
 its box overlaps an object of any class that is scored with IoU 0.5 or more, each object once, and naming

@@ -10,7 +10,7 @@ prompts, as `edgeloop label --prompts` takes them. `moving` stands for `--classe
 "all" is scored against all tracks that move in their life, "now" against boxes that move at the time, with
 those that stand left out. People on the sidewalk are not in that ground truth, so boxes around them count as
 wrong. `everything-16` and `everything-32` are no labels but segment-anything's own generator on the same
-frames (see everything.py). "right/s" are right labels a second of labelling, what is learnt first left out.
+frames (see everything.py). "right/s" are right labels a second of labeling, what is learned first left out.
 A choice with `detector` in it is a second pass: its detector is trained on the labels of the first choice,
 for `--epochs` at `--imgsz`. `conveyor` does the same on the built-in scene, by seed; `crops` stands for the
 exemplars cut out, with motion to say where to look. `--every N` takes each N-th frame only, for a quick look.

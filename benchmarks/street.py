@@ -1,11 +1,11 @@
 """Five frames of boxes to a detector, on a real street: `python benchmarks/street.py ../shared/data/street`.
 
-Which frames are drawn on, labelled and kept back is in street_truth.py. `edgeloop label` labels the frames up
+Which frames are drawn on, labeled and kept back is in street_truth.py. `edgeloop label` labels the frames up
 to 324 from the boxes of five; `edgeloop train` and `edgeloop export` make a detector of these labels, and
 another one of the human boxes of the same frames; both are scored through their bundles on frames that
 neither has seen. How good the labels themselves are, benchmarks/labels.py shows prompter by prompter.
 
-No truck shows itself in the frames that are drawn on, so nothing can be labelled as one: figures are printed
+No truck shows itself in the frames that are drawn on, so nothing can be labeled as one: figures are printed
 for the classes that were drawn, and for car, truck and tram together, where the truck counts as missed.
 """
 
@@ -24,7 +24,7 @@ from edgeloop.edge.frames.folder import FrameEntry, read_frames
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.scoring.coco import coco_results
 from edgeloop.labeling.dataset.split import split_by_time
-from edgeloop.labeling.dataset.write import LabelledFrame, write_dataset
+from edgeloop.labeling.dataset.write import LabeledFrame, write_dataset
 from edgeloop.labeling.ledger import FrameResult, Label
 from scoring import Coco, class_names, groups_of, labels_of, number_of, part, print_scores, scores
 from street_truth import DRAWN, SCORED, UNSEEN_FROM, copy_frames, read_truth, write_exemplars
@@ -69,8 +69,8 @@ def _write_human_dataset(folder: Path, frames: Path, truth: Coco, names: Sequenc
     entries = read_frames(frames)
     splits = split_by_time(entries, val_share=VAL_SHARE, gap_share=0)
     results = (_human_result(entry, truth, names) for entry in entries)
-    labelled = (LabelledFrame(*parts) for parts in zip(entries, splits, results, strict=True))
-    write_dataset(folder, names, labelled, frames, {"description": "boxes of the ground truth"})
+    labeled = (LabeledFrame(*parts) for parts in zip(entries, splits, results, strict=True))
+    write_dataset(folder, names, labeled, frames, {"description": "boxes of the ground truth"})
 
 
 def _human_result(entry: FrameEntry, truth: Coco, names: Sequence[str]) -> FrameResult:

@@ -18,30 +18,30 @@ import numpy as np
 from edgeloop.edge.frames.folder import FrameEntry, read_frames
 from edgeloop.edge.host.opencv import read_image
 from edgeloop.labeling.dataset.split import split_by_time
-from edgeloop.labeling.dataset.write import DatasetReport, LabelledFrame, write_dataset
-from edgeloop.labeling.features.clip import TextClasses, load_clip
+from edgeloop.labeling.dataset.write import DatasetReport, LabeledFrame, write_dataset
+from edgeloop.labeling.features.clip import TextClassifier, load_clip
 from edgeloop.labeling.features.clip import fingerprint as fingerprint_of_looks
 from edgeloop.labeling.features.embedding import LITE0, Embedder, embed
 from edgeloop.labeling.inputs.exemplars import ExemplarFrame, Exemplars
-from edgeloop.labeling.inputs.load import Material, gather
+from edgeloop.labeling.inputs.load import LabelInputs, read_inputs
 from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.labeler import FrameLabeler
 from edgeloop.labeling.ledger import FrameResult, Ledger
 from edgeloop.labeling.motion.background import Background
-from edgeloop.labeling.prompts import TRAINING_STEPS, CarriedPrompter, SimilarPrompter, open_prompters
-from edgeloop.labeling.prompts.copy_paste import pasted
+from edgeloop.labeling.prompts import TRAINING_STEPS, PropagatePrompter, SimilarPrompter, open_prompters
+from edgeloop.labeling.prompts.copy_paste import paste_objects
 from edgeloop.labeling.sam import Segmenter, fingerprint, load
-from edgeloop.labeling.scoring.box_regression import fit, learn_fitters
-from edgeloop.labeling.scoring.calibrate import learn_judge
+from edgeloop.labeling.scoring.box_regression import fit_box_regressors, refine_boxes
+from edgeloop.labeling.scoring.calibrate import fit_calibrator
 from edgeloop.labeling.scoring.classifier import ClassModel, learn_classes, learn_classes_from_crops
-from edgeloop.labeling.scoring.held_out import outlined, rehearse
-from edgeloop.labeling.scoring.scorers import ByCrops, ByExemplars, ByMotion
-from edgeloop.labeling.tracks.smooth import learn_persistence, settle
+from edgeloop.labeling.scoring.held_out import predict_held_out, segment_exemplars
+from edgeloop.labeling.scoring.scorers import CropScorer, ExemplarScorer, MotionScorer
+from edgeloop.labeling.tracks.smooth import fit_persistence, smooth_labels
 from edgeloop.models.errors import DataError
 
 __all__ = ["LabelReport", "label_frames"]
 
-_REHEARSED = 20  # pictures, some made of exemplar frames, to rehearse on where things lie any way up
+_REHEARSED = 20  # pictures, some made of exemplar frames, to predict_held_out on where things lie any way up
 _BACKGROUND_FRAMES = 15  # looked at for what is none of the classes, where crops show no background
 
 Stage = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
@@ -73,7 +73,7 @@ def label_frames(plan: LabelPlan, stage: Stage) -> LabelReport:
 
     Args:
         plan: What to do.
-        stage: For progress bars: learning where to look, if that is learnt, then the frames.
+        stage: For progress bars: learning where to look, if that is learned, then the frames.
 
     Returns:
         What came of it.
@@ -92,7 +92,7 @@ def label_frames(plan: LabelPlan, stage: Stage) -> LabelReport:
     if plan.out.exists():
         raise DataError(f"{plan.out}: exists already; name another folder with -o, or remove it")
     entries = read_frames(plan.frames)
-    material = gather(plan, entries)
+    material = read_inputs(plan, entries)
     job = _job(plan, entries, material)
     unfinished = plan.out.with_name(plan.out.name + ".unfinished")
     unfinished.mkdir(parents=True, exist_ok=True)
@@ -108,7 +108,7 @@ def label_frames(plan: LabelPlan, stage: Stage) -> LabelReport:
     return LabelReport(report, len(entries) - len(todo), frames_per_s, time.monotonic() - began)
 
 
-def _job(plan: LabelPlan, entries: Sequence[FrameEntry], material: Material) -> dict[str, str]:
+def _job(plan: LabelPlan, entries: Sequence[FrameEntry], material: LabelInputs) -> dict[str, str]:
     """Everything that a frame's result depends on."""
     files = hashlib.sha256("\0".join(entry.file for entry in entries).encode())
     return {
@@ -127,17 +127,17 @@ def _label_all(
     plan: LabelPlan,
     entries: Sequence[FrameEntry],
     todo: Sequence[FrameEntry],
-    material: Material,
+    material: LabelInputs,
     ledger: Ledger,
     stage: Stage,
 ) -> float:
     """Label what is left to do; frames a second."""
     labeler = _learn(plan, material, stage)
     by_person = {frame.path: frame for frame in material.exemplars.frames}
-    carried = [prompter for prompter in labeler.prompters if isinstance(prompter, CarriedPrompter)]
+    carried = [prompter for prompter in labeler.prompters if isinstance(prompter, PropagatePrompter)]
     before = {entry: prior for prior, entry in pairwise(entries) if prior.source == entry.source}
     began = time.monotonic()
-    with stage("Labelling", len(todo)) as advance:
+    with stage("Labeling", len(todo)) as advance:
         for entry in todo:
             for prompter in carried:
                 _remember(prompter, plan.frames, before.get(entry), ledger)
@@ -147,7 +147,7 @@ def _label_all(
     return len(todo) / (time.monotonic() - began)
 
 
-def _remember(prompter: CarriedPrompter, folder: Path, before: FrameEntry | None, ledger: Ledger) -> None:
+def _remember(prompter: PropagatePrompter, folder: Path, before: FrameEntry | None, ledger: Ledger) -> None:
     """Show the frame before and its labels, which are in the ledger whichever run has made them."""
     image = None if before is None else read_image(folder / before.file)
     if before is None or image is None:
@@ -157,14 +157,14 @@ def _remember(prompter: CarriedPrompter, folder: Path, before: FrameEntry | None
     prompter.remember(image, result.labels)
 
 
-def _learn(plan: LabelPlan, material: Material, stage: Stage) -> FrameLabeler:
+def _learn(plan: LabelPlan, material: LabelInputs, stage: Stage) -> FrameLabeler:
     exemplars, background = material.exemplars, material.background
     segmenter = load(plan.sam, offline=plan.offline)
     clip = None if plan.looks == LITE0 else load_clip(plan.looks, offline=plan.offline)
     embedder = embed if clip is None else clip.embed
     steps = TRAINING_STEPS * plan.prompts.count(SimilarPrompter.name)
     with stage("Learning", steps) if steps else nullcontext(lambda done: None) as advance:
-        frames = outlined(exemplars, segmenter)
+        frames = segment_exemplars(exemplars, segmenter)
         classes_to_label = len(exemplars.names)
         prompters = open_prompters(
             plan.prompts,
@@ -176,25 +176,22 @@ def _learn(plan: LabelPlan, material: Material, stage: Stage) -> FrameLabeler:
             advance=advance,
         )
         if plan.exemplars is None and background is not None:
-            moving = ByMotion(background)
-            named = moving if clip is None else ByCrops(TextClasses(clip, exemplars.names), moving)
+            moving = MotionScorer(background)
+            named = moving if clip is None else CropScorer(TextClassifier(clip, exemplars.names), moving)
             return FrameLabeler(prompters, segmenter, named, plan.confidence)
         if exemplars.crops and background is not None:
             classes = _learn_from_crops(plan, exemplars, background, segmenter, embedder)
-            appraiser = ByCrops(classes, ByMotion(background))
-            return FrameLabeler(prompters, segmenter, appraiser, plan.confidence)
+            scorer = CropScorer(classes, MotionScorer(background))
+            return FrameLabeler(prompters, segmenter, scorer, plan.confidence)
         if any(isinstance(prompter, SimilarPrompter) and prompter.any_way for prompter in prompters):
             rng, times = np.random.default_rng(plan.seed), _REHEARSED // len(frames) - 1
-            frames += [pasted(frame, rng) for frame in frames for _ in range(times)]
-        rehearsals = rehearse(frames, prompters, segmenter)
-        classes, looks = learn_classes(classes_to_label, rehearsals, embedder=embedder, seed=plan.seed)
-        fitter, unseen = learn_fitters(exemplars.frames, seed=plan.seed)
-    fitted = [
-        fit(unseen[rehearsal.frame.number], rehearsal.frame.image, rehearsal.found)
-        for rehearsal in rehearsals
-    ]
-    judge = learn_judge(rehearsals, looks, fitted)
-    return FrameLabeler(prompters, segmenter, ByExemplars(classes, judge), plan.confidence, fitter)
+            frames += [paste_objects(frame, rng) for frame in frames for _ in range(times)]
+        held_out = predict_held_out(frames, prompters, segmenter)
+        classes, looks = learn_classes(classes_to_label, held_out, embedder=embedder, seed=plan.seed)
+        fitter, unseen = fit_box_regressors(exemplars.frames, seed=plan.seed)
+    fitted = [refine_boxes(unseen[one.frame.number], one.frame.image, one.found) for one in held_out]
+    calibrator = fit_calibrator(held_out, looks, fitted)
+    return FrameLabeler(prompters, segmenter, ExemplarScorer(classes, calibrator), plan.confidence, fitter)
 
 
 def _learn_from_crops(
@@ -233,14 +230,14 @@ def _label_one(
 
 
 def _write(
-    plan: LabelPlan, entries: Sequence[FrameEntry], material: Material, ledger: Ledger, folder: Path
+    plan: LabelPlan, entries: Sequence[FrameEntry], material: LabelInputs, ledger: Ledger, folder: Path
 ) -> DatasetReport:
     if folder.exists():
         shutil.rmtree(folder)  # an earlier run was interrupted while it wrote
     splits = split_by_time(entries, val_share=plan.val_share, gap_share=plan.gap_share)
-    persistence = learn_persistence(_found(entries, ledger))
-    results = settle(_found(entries, ledger), persistence, confidence=plan.confidence)
-    frames = (LabelledFrame(*parts) for parts in zip(entries, splits, results, strict=True))
+    persistence = fit_persistence(_found(entries, ledger))
+    results = smooth_labels(_found(entries, ledger), persistence, confidence=plan.confidence)
+    frames = (LabeledFrame(*parts) for parts in zip(entries, splits, results, strict=True))
     info: dict[str, Any] = {
         "description": "made by edgeloop label",
         "sam": plan.sam,

@@ -9,19 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as rle
 
-from edgeloop.labeling.candidates.dedupe import without_repeats
-from edgeloop.labeling.candidates.find import Candidate, find_candidates
-from edgeloop.labeling.candidates.mask import Silhouette
+from edgeloop.labeling.candidates.candidate import Candidate
+from edgeloop.labeling.candidates.dedupe import deduplicate
+from edgeloop.labeling.candidates.find import find_candidates
+from edgeloop.labeling.candidates.mask import CroppedMask
+from edgeloop.labeling.candidates.prompts import Prompts
 from edgeloop.labeling.inputs.exemplars import ExemplarFrame
 from edgeloop.labeling.ledger import Label
-from edgeloop.labeling.prompts.prompter import Prompter, Prompts
+from edgeloop.labeling.prompts.prompter import Prompter
 from edgeloop.labeling.sam import Segmenter
-from edgeloop.labeling.scoring.box_regression import BoxFitter, fit
-from edgeloop.labeling.scoring.scorers import Appraiser
+from edgeloop.labeling.scoring.box_regression import BoxRegressor, refine_boxes
+from edgeloop.labeling.scoring.scorers import Scorer
 
 __all__ = ["FrameLabeler"]
 
-_DOUBT_SHARE = 0.1  # from this share of the confidence on, neighbouring frames may yet confirm a candidate
+_DOUBT_SHARE = 0.1  # from this share of the confidence on, neighboring frames may yet confirm a candidate
 _LEAST_MARGIN = 0.1  # between the best class and the next; below, the class is a guess
 
 
@@ -32,24 +34,24 @@ class FrameLabeler:
     Attributes:
         prompters: Where to look.
         segmenter: Draws the masks.
-        appraiser: Tells what they show, and how sure that is.
+        scorer: Tells what they show, and how sure that is.
         confidence: Least score of a label, in [0, 1].
         fitter: Moves the boxes to where objects end; None where nobody drew boxes to learn that from.
     """
 
     prompters: Sequence[Prompter]
     segmenter: Segmenter
-    appraiser: Appraiser
+    scorer: Scorer
     confidence: float
-    fitter: BoxFitter | None = None
+    fitter: BoxRegressor | None = None
 
     def problem(self, image: NDArray[np.uint8]) -> str | None:
-        """Why a frame cannot be labelled; None where it can.
+        """Why a frame cannot be labeled; None where it can.
 
         Args:
             image: HxWx3 uint8 BGR.
         """
-        return self.appraiser.problem(image)
+        return self.scorer.problem(image)
 
     def label(self, image: NDArray[np.uint8]) -> tuple[list[Label], list[Label]]:
         """Label a frame.
@@ -64,19 +66,19 @@ class FrameLabeler:
         candidates = find_candidates(image, prompts, self.segmenter)
         if not candidates:
             return [], []
-        scores = self.appraiser.scores(image, candidates)
+        scores = self.scorer.scores(image, candidates)
         best = scores.max(axis=1)
         class_id = scores.argmax(axis=1)
         margin = best - np.sort(scores, axis=1)[:, -2] if scores.shape[1] > 1 else best
         rows = [
             row
-            for row in without_repeats(candidates, best, class_id)
+            for row in deduplicate(candidates, best, class_id)
             if best[row] >= _DOUBT_SHARE * self.confidence
         ]
         found = self._fitted(image, [candidates[row] for row in rows])
         sure: list[Label] = []
         unsure: list[Label] = []
-        for number in without_repeats(found, best[rows], class_id[rows]):
+        for number in deduplicate(found, best[rows], class_id[rows]):
             row = rows[number]
             label = _label(found[number], int(class_id[row]), float(best[row]), image)
             (sure if best[row] >= self.confidence and margin[row] >= _LEAST_MARGIN else unsure).append(label)
@@ -86,7 +88,7 @@ class FrameLabeler:
         """Moved to where objects end, and maybe over each other; most candidates are not worth that time."""
         if self.fitter is None or not found:
             return found
-        boxes = fit(self.fitter, image, found)
+        boxes = refine_boxes(self.fitter, image, found)
         return [replace(candidate, xyxy=box) for candidate, box in zip(found, boxes, strict=True)]
 
     def outline(self, image: NDArray[np.uint8], exemplar: ExemplarFrame) -> list[Label]:
@@ -114,19 +116,19 @@ class FrameLabeler:
 
 def _label(candidate: Candidate, class_id: int, score: float, image: NDArray[np.uint8]) -> Label:
     x1, y1, x2, y2 = (round(side, 2) for side in candidate.xyxy.tolist())
-    silhouette = candidate.silhouette if candidate.outlined else None
+    cropped = candidate.mask if candidate.mask_agrees else None
     return Label(
         xyxy=(x1, y1, x2, y2),
         class_id=class_id,
         score=round(score, 4),
-        counts=None if silhouette is None else _run_lengths(silhouette, image.shape[:2]),
+        counts=None if cropped is None else _run_lengths(cropped, image.shape[:2]),
         prompt=candidate.source,
         sam_score=round(candidate.sam_score, 4),
     )
 
 
-def _run_lengths(silhouette: Silhouette, size: tuple[int, ...]) -> str:
+def _run_lengths(cropped: CroppedMask, size: tuple[int, ...]) -> str:
     mask = np.zeros(size, np.uint8, order="F")
-    mask[silhouette.top : silhouette.bottom, silhouette.left : silhouette.right] = silhouette.bits
+    mask[cropped.top : cropped.bottom, cropped.left : cropped.right] = cropped.bits
     counts: bytes = rle.encode(mask)["counts"]
     return counts.decode("ascii")

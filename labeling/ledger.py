@@ -1,4 +1,4 @@
-"""What has been labelled so far, on disk after every frame: an interrupted run goes on where it was."""
+"""What has been labeled so far, on disk after every frame: an interrupted run goes on where it was."""
 
 from __future__ import annotations
 

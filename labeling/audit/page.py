@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from edgeloop.labeling.audit.answers import AnswerBook, Point
-from edgeloop.labeling.audit.pictures import picture_of_box, picture_of_frame
+from edgeloop.labeling.audit.pictures import render_box, render_frame
 from edgeloop.labeling.audit.sample import Sample
 from edgeloop.models.errors import EdgeloopError, UnavailableError, first_mistake
 
@@ -168,8 +168,8 @@ class Page:
 
     def _picture(self, kind: str, index: int, drawn: bool) -> bytes:
         if kind == "box":
-            return _jpeg(picture_of_box(self.sample.boxes[index], _BOX_SIDE_PX, drawn=drawn))
-        return _jpeg(picture_of_frame(self.sample.frames[index], self.sample.names, drawn=drawn))
+            return _jpeg(render_box(self.sample.boxes[index], _BOX_SIDE_PX, drawn=drawn))
+        return _jpeg(render_frame(self.sample.frames[index], self.sample.names, drawn=drawn))
 
 
 class _Server(ThreadingHTTPServer):

@@ -9,17 +9,17 @@ from numpy.typing import NDArray
 from edgeloop.edge.draw.annotate import annotate, color_of
 from edgeloop.edge.draw.style import SHADOW
 from edgeloop.edge.host.opencv import require_image
-from edgeloop.labeling.audit.sample import DrawnBox, DrawnFrame
+from edgeloop.labeling.audit.sample import SampledBox, SampledFrame
 from edgeloop.models.detections import Detections
 
-__all__ = ["picture_of_box", "picture_of_frame"]
+__all__ = ["render_box", "render_frame"]
 
 _CONTEXT = 0.6  # of a box's longer side, on each side of it
 _LEAST_CROP_PX = 48  # what a thing of four pixels is, only its surroundings tell
 _FRAME_SIDE_PX = 1280  # a label's text is drawn in pixels of the picture, so a small frame is enlarged first
 
 
-def picture_of_box(box: DrawnBox, side: int, *, drawn: bool = True) -> NDArray[np.uint8]:
+def render_box(box: SampledBox, side: int, *, drawn: bool = True) -> NDArray[np.uint8]:
     """Cut a box out with what is around it, and enlarge it.
 
     Args:
@@ -39,8 +39,8 @@ def picture_of_box(box: DrawnBox, side: int, *, drawn: bool = True) -> NDArray[n
     return picture
 
 
-def picture_of_frame(
-    frame: DrawnFrame, names: tuple[str, ...], *, side: int | None = None, drawn: bool = True
+def render_frame(
+    frame: SampledFrame, names: tuple[str, ...], *, side: int | None = None, drawn: bool = True
 ) -> NDArray[np.uint8]:
     """A frame with its labels drawn.
 
@@ -62,7 +62,7 @@ def picture_of_frame(
     return annotate(picture, labels, names, confidence=False)
 
 
-def _crop(box: DrawnBox, width: int, height: int) -> tuple[int, int, int, int]:
+def _crop(box: SampledBox, width: int, height: int) -> tuple[int, int, int, int]:
     """A square around the box, moved (and only then cut) where it would leave the image, px of the image."""
     x1, y1, x2, y2 = box.xyxy
     side = max(_LEAST_CROP_PX, round(max(x2 - x1, y2 - y1) * (1 + 2 * _CONTEXT)))

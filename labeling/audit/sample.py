@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.labeling.dataset.read import Annotation, Image, read_instances, read_listed
+from edgeloop.labeling.dataset.read import Annotation, Image, read_dataset_image, read_instances
 from edgeloop.models.errors import DataError
 
-__all__ = ["DrawnBox", "DrawnFrame", "Sample", "draw_sample"]
+__all__ = ["SampledBox", "SampledFrame", "Sample", "draw_sample"]
 
 _HUMAN = "human"
 
 
 @dataclass(frozen=True, slots=True)
-class DrawnBox:
+class SampledBox:
     """A label that edgeloop made.
 
     Attributes:
@@ -37,7 +37,7 @@ class DrawnBox:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class DrawnFrame:
+class SampledFrame:
     """A frame with all of its labels.
 
     Attributes:
@@ -78,8 +78,8 @@ class Sample:
     digest: str
     seed: int
     names: tuple[str, ...]
-    boxes: tuple[DrawnBox, ...]
-    frames: tuple[DrawnFrame, ...]
+    boxes: tuple[SampledBox, ...]
+    frames: tuple[SampledFrame, ...]
     labels: int
     images: int
 
@@ -131,7 +131,7 @@ def draw_sample(
         seed=seed,
         names=tuple(category.name for category in coco.categories),
         boxes=tuple(
-            DrawnBox(
+            SampledBox(
                 id=box.id,
                 path=dataset / images[box.image_id].file_name,
                 xyxy=_corners(box),
@@ -168,7 +168,7 @@ def _find(
 
 
 def _check_image(dataset: Path, image: Image) -> None:
-    height, width = read_listed(dataset, image).shape[:2]
+    height, width = read_dataset_image(dataset, image).shape[:2]
     if (width, height) != (image.width, image.height):
         raise DataError(
             f"{dataset / image.file_name}: expected {image.width}x{image.height} as instances.json says, "
@@ -181,8 +181,8 @@ def _corners(annotation: Annotation) -> tuple[float, float, float, float]:
     return x, y, x + width, y + height
 
 
-def _frame(dataset: Path, image: Image, own: Sequence[Annotation], rows: dict[int, int]) -> DrawnFrame:
-    return DrawnFrame(
+def _frame(dataset: Path, image: Image, own: Sequence[Annotation], rows: dict[int, int]) -> SampledFrame:
+    return SampledFrame(
         id=image.id,
         path=dataset / image.file_name,
         width=image.width,

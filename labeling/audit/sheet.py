@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgeloop.edge.draw.annotate import color_of
 from edgeloop.edge.draw.style import FONT
-from edgeloop.labeling.audit.pictures import picture_of_box, picture_of_frame
+from edgeloop.labeling.audit.pictures import render_box, render_frame
 from edgeloop.labeling.audit.sample import Sample
 from edgeloop.models.errors import DataError, EdgeloopError
 
@@ -72,7 +72,7 @@ def draw_sheet(sample: Sample) -> NDArray[np.uint8]:
         sample: The sample.
 
     Returns:
-        HxWx3 uint8 BGR. Picture n of the boxes lies at `BOX.place(n)` from (24, 56), centred in its cell; the
+        HxWx3 uint8 BGR. Picture n of the boxes lies at `BOX.place(n)` from (24, 56), centered in its cell; the
         frames follow in cells of `FRAME`, below a title of their own.
     """
     frames_top = _TITLE_PX + BOX.height_of(len(sample.boxes)) + _TITLE_PX
@@ -82,12 +82,12 @@ def draw_sheet(sample: Sample) -> NDArray[np.uint8]:
     _write(sheet, title, (_MARGIN_PX, _TITLE_PX - 20), 0.8, _INK)
     for number, box in enumerate(sample.boxes):
         caption = f"{sample.names[box.class_id]} {box.score:.2f}"
-        picture = picture_of_box(box, BOX.width)
+        picture = render_box(box, BOX.width)
         _put(sheet, picture, BOX, number, _TITLE_PX, caption, color_of(box.class_id))
     title = f"{len(sample.frames)} of {sample.images} frames: which object has no right label?"
     _write(sheet, title, (_MARGIN_PX, frames_top - 20), 0.8, _INK)
     for number, frame in enumerate(sample.frames):
-        picture = picture_of_frame(frame, sample.names, side=_fitting(frame.width, frame.height))
+        picture = render_frame(frame, sample.names, side=_fitting(frame.width, frame.height))
         _put(sheet, picture, FRAME, number, frames_top, frame.path.name, _FAINT)
     return sheet
 

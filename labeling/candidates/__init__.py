@@ -1,1 +1,1 @@
-"""Candidate objects: SAM masks, deduplicated."""
+"""Candidate objects: prompts, SAM masks, non-maximum suppression."""

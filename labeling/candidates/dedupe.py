@@ -1,4 +1,4 @@
-"""One label for one object: doubles and parts go, the surest stays."""
+"""Non-maximum suppression of candidates, by boxes and by masks."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.labeling.candidates.find import Candidate
-from edgeloop.labeling.candidates.mask import Silhouette
+from edgeloop.labeling.candidates.candidate import Candidate
+from edgeloop.labeling.candidates.mask import CroppedMask
 from edgeloop.models.boxes import iou_matrix
 
-__all__ = ["without_repeats"]
+__all__ = ["deduplicate"]
 
-_DOUBLE_IOU = 0.6
-_DOUBLE_OF_CLASS_IOU = 0.45  # two parts seldom lie over each other so closely; two labels of one often do
-_PART_SHARE = 0.8  # of the smaller one's pixels inside the larger one
+_NMS_IOU = 0.6
+_NMS_IOU_SAME_CLASS = 0.45  # two objects of a class seldom overlap so much; two boxes of one object often do
+_PART_SHARE = 0.8  # of the smaller mask's pixels inside the larger one
 
 
-def without_repeats(
+def deduplicate(
     candidates: Sequence[Candidate], scores: NDArray[np.float32], class_id: NDArray[np.int64]
 ) -> list[int]:
-    """Choose the candidates that are objects of their own.
+    """Remove duplicates and parts of objects, the lower score first.
 
     Args:
-        candidates: Of one frame.
-        scores: float32 (N,), how sure we are of each.
-        class_id: int64 (N,). Of two boxes in the same place one goes whatever their classes; one thing
-            inside another is a part of it only where both are of one class.
+        candidates: Candidates of one frame.
+        scores: float32 (N,), confidence of each.
+        class_id: int64 (N,). Overlapping boxes are duplicates whatever their classes; an object inside
+            another is a part of it only if both are of one class.
 
     Returns:
-        Row numbers that stay, the surest first.
+        Rows to keep, the highest score first.
     """
     if not candidates:
         return []
@@ -38,7 +38,7 @@ def without_repeats(
     iou = iou_matrix(boxes, boxes)
     kept: list[int] = []
     for row in np.argsort(-scores, kind="stable").tolist():
-        limit = np.where(class_id[kept] == class_id[row], _DOUBLE_OF_CLASS_IOU, _DOUBLE_IOU)
+        limit = np.where(class_id[kept] == class_id[row], _NMS_IOU_SAME_CLASS, _NMS_IOU)
         if (iou[row, kept] > limit).any():
             continue
         rivals = [other for other in kept if class_id[other] == class_id[row] and iou[row, other] > 0]
@@ -49,14 +49,14 @@ def without_repeats(
 
 
 def _shared_part(a: Candidate, b: Candidate) -> float:
-    """Share of the smaller one that lies inside the other: of masks where both have one, else of boxes.
+    """Intersection over the smaller area: of masks if both have one, else of boxes.
 
-    A mask counts here even where it is not of what the prompt meant: asked about a part, SAM shows the whole.
+    A mask counts even if it disagrees with its prompt: prompted with a part, SAM often segments the whole.
     """
-    if a.silhouette is None or b.silhouette is None:
-        area_a, area_b = (Silhouette.of_box(candidate.xyxy) for candidate in (a, b))
+    if a.mask is None or b.mask is None:
+        area_a, area_b = (CroppedMask.from_box(candidate.xyxy) for candidate in (a, b))
     else:
-        area_a, area_b = a.silhouette, b.silhouette
+        area_a, area_b = a.mask, b.mask
     window = area_a.shared_window(area_b)
     if window is None:
         return 0.0

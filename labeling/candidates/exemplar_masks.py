@@ -1,4 +1,4 @@
-"""The person's boxes on a frame with the outlines that SAM drew inside them."""
+"""Exemplar frames with the masks that SAM draws in the person's boxes."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.labeling.candidates.mask import Silhouette
+from edgeloop.labeling.candidates.mask import CroppedMask
 
-__all__ = ["OutlinedFrame"]
+__all__ = ["ExemplarMasks"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class OutlinedFrame:
-    """An exemplar frame, or a picture made of one.
+class ExemplarMasks:
+    """An exemplar frame, or a copy-paste augmentation of one, with a mask for each box.
 
     Attributes:
-        number: Of the exemplar frame; pictures made of it share it, so that all can be left out together.
+        number: Number of the exemplar frame. Augmentations share it, so that all of them are held out together.
         image: HxWx3 uint8 BGR.
         xyxy: float32 (N, 4), the boxes in pixels of the image, inside it.
-        class_id: int64 (N,); -1 for what must not be labelled.
-        silhouettes: For each box SAM's mask of its object; None where SAM saw something else.
+        class_id: int64 (N,); -1 for objects that must not be labeled.
+        masks: SAM's mask for each box; None if it disagrees with the box.
     """
 
     number: int
     image: NDArray[np.uint8]
     xyxy: NDArray[np.float32]
     class_id: NDArray[np.int64]
-    silhouettes: Sequence[Silhouette | None]
+    masks: Sequence[CroppedMask | None]

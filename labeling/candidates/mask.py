@@ -1,4 +1,4 @@
-"""Masks that are kept: small, and with their place in the frame."""
+"""Masks cropped to their bounding box."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Silhouette"]
+__all__ = ["CroppedMask"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Silhouette:
-    """A mask without the empty frame around it.
+class CroppedMask:
+    """A mask and its position in the frame.
 
     Attributes:
         left: x of the first column, pixels of the frame.
@@ -25,8 +25,8 @@ class Silhouette:
     bits: NDArray[np.bool_]
 
     @classmethod
-    def of_box(cls, xyxy: NDArray[np.float32]) -> Silhouette:
-        """A filled box, for what has no mask.
+    def from_box(cls, xyxy: NDArray[np.float32]) -> CroppedMask:
+        """Fill a box, as the mask of a candidate that has none.
 
         Args:
             xyxy: float32 (4,), pixels of the frame; sides are rounded.
@@ -35,8 +35,8 @@ class Silhouette:
         return cls(left, top, np.ones((max(bottom - top, 0), max(right - left, 0)), bool))
 
     @classmethod
-    def of_mask(cls, mask: NDArray[np.bool_], left: int = 0, top: int = 0) -> Silhouette | None:
-        """Leave out what is empty around a mask.
+    def from_mask(cls, mask: NDArray[np.bool_], left: int = 0, top: int = 0) -> CroppedMask | None:
+        """Crop a mask to its bounding box.
 
         Args:
             mask: bool (h, w).
@@ -44,7 +44,7 @@ class Silhouette:
             top: y of its first row, pixels of the frame.
 
         Returns:
-            The rest; None where all of it is empty.
+            The cropped mask; None if `mask` is empty.
         """
         columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
         if not columns.size:
@@ -64,15 +64,15 @@ class Silhouette:
 
     @property
     def xyxy(self) -> NDArray[np.float32]:
-        """float32 (4,), tight around the mask."""
+        """Bounding box, float32 (4,), pixels of the frame."""
         return np.array([self.left, self.top, self.right, self.bottom], np.float32)
 
-    def shared_window(self, other: Silhouette) -> tuple[int, int, int, int] | None:
-        """Left, top, right and bottom of where both lie; None where their boxes are apart."""
+    def shared_window(self, other: CroppedMask) -> tuple[int, int, int, int] | None:
+        """Intersect two bounding boxes: left, top, right, bottom; None if they are disjoint."""
         left, top = max(self.left, other.left), max(self.top, other.top)
         right, bottom = min(self.right, other.right), min(self.bottom, other.bottom)
         return None if left >= right or top >= bottom else (left, top, right, bottom)
 
     def window(self, left: int, top: int, right: int, bottom: int) -> NDArray[np.bool_]:
-        """The part of the mask inside a window of the frame that lies within `xyxy`."""
+        """View a window of the frame, given in pixels of the frame, that is inside `xyxy`."""
         return self.bits[top - self.top : bottom - self.top, left - self.left : right - self.left]

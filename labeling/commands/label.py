@@ -30,7 +30,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     type=click.Path(path_type=Path),
     help="All objects of interest boxed on a few of the frames: a COCO json, or a folder of YOLO text files "
     "with classes.txt. Or, with --prompts motion, folders of crops named by class. The class _ignore is for "
-    "what must not be labelled.",
+    "what must not be labeled.",
 )
 @click.option(
     "--classes",
@@ -86,7 +86,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     show_default=True,
     help="Share of the frames left out before them.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of what is learnt.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of what is learned.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
 def label(
     frames: Path,
@@ -111,7 +111,7 @@ def label(
     """
     if (exemplars is None) == (classes is None):
         raise click.UsageError(
-            "expected either --exemplars or --classes (such as moving): what is to be labelled?"
+            "expected either --exemplars or --classes (such as moving): what is to be labeled?"
         )
     from edgeloop.labeling.inputs.plan import MOVING, LabelPlan
     from edgeloop.labeling.job import label_frames

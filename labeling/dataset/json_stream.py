@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["LongJson", "long_json", "read_entries"]
+__all__ = ["JsonStreamWriter", "open_json_stream", "read_entries"]
 
 _CHUNK = 1 << 20  # characters read at a time
 _SPACE = " \t\r\n"
@@ -18,7 +18,7 @@ _AFTER_VALUE = frozenset(",]}:" + _SPACE)
 _DECODER = json.JSONDecoder()
 
 
-class LongJson:
+class JsonStreamWriter:
     """Lists that grow on disk, and become one JSON file in the end."""
 
     def __init__(self, path: Path, lists: Mapping[str, IO[str]]) -> None:
@@ -60,7 +60,7 @@ class LongJson:
 
 
 @contextmanager
-def long_json(path: Path, lists: Sequence[str]) -> Iterator[LongJson]:
+def open_json_stream(path: Path, lists: Sequence[str]) -> Iterator[JsonStreamWriter]:
     """Begin a file.
 
     Args:
@@ -75,14 +75,14 @@ def long_json(path: Path, lists: Sequence[str]) -> Iterator[LongJson]:
             key: opened.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8", dir=path.parent))
             for key in lists
         }
-        yield LongJson(path, growing)
+        yield JsonStreamWriter(path, growing)
 
 
 def read_entries(path: Path) -> Iterator[tuple[tuple[str] | tuple[str, int], object]]:
     """Read a JSON object, the entries of its lists one by one.
 
     Args:
-        path: The file; it may be written in any way that JSON allows, not only as `LongJson` does.
+        path: The file; it may be written in any way that JSON allows, not only as `JsonStreamWriter` does.
 
     Yields:
         Where something stands, and what: `(key,)` with the value of a key, and where that is a list with an

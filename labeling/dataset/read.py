@@ -21,7 +21,7 @@ from edgeloop.labeling.dataset.json_stream import read_entries
 from edgeloop.models.errors import DataError, NoInputError, first_mistake
 from edgeloop.models.weights.digest import file_sha256
 
-__all__ = ["Annotation", "Category", "Image", "Instances", "read_instances", "read_listed"]
+__all__ = ["Annotation", "Category", "Image", "Instances", "read_instances", "read_dataset_image"]
 
 _NAME = "instances.json"
 _STRICT = ConfigDict(extra="ignore", allow_inf_nan=False)
@@ -140,7 +140,7 @@ def read_instances(dataset: Path) -> Instances:
     return coco
 
 
-def read_listed(dataset: Path, image: Image) -> NDArray[np.uint8]:
+def read_dataset_image(dataset: Path, image: Image) -> NDArray[np.uint8]:
     """Read an image that the file lists.
 
     Args:

@@ -1,4 +1,4 @@
-"""Train and val by time: neighbouring frames look alike, so a random split would only test memory."""
+"""Train and val by time: neighboring frames look alike, so a random split would only test memory."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.labeling.dataset.read import Image, read_instances, read_listed
-from edgeloop.labeling.frames.perceptual_hash import measured, perceptual_hash
+from edgeloop.labeling.dataset.read import Image, read_dataset_image, read_instances
+from edgeloop.labeling.frames.perceptual_hash import perceptual_hash, to_gray
 from edgeloop.models.errors import DataError
 
 __all__ = ["DatasetStats", "Leak", "read_stats"]
@@ -92,16 +92,16 @@ def read_stats(
     labels = {name: Counter[str]() for name in names.values()}
     sides = {name: array("d") for name in names.values()}
     prompts = Counter[str]()
-    labelled = set()
+    labeled = set()
     for annotation in coco.annotations():
         name = names[annotation.category_id]
         labels[name][split[annotation.image_id]] += 1
         sides[name].append(math.sqrt(annotation.bbox[2] * annotation.bbox[3]))
         prompts[annotation.prompt] += 1
-        labelled.add(annotation.image_id)
+        labeled.add(annotation.image_id)
     return DatasetStats(
         images=dict(Counter(split.values())),
-        empty=dict(Counter(of for image_id, of in split.items() if image_id not in labelled)),
+        empty=dict(Counter(of for image_id, of in split.items() if image_id not in labeled)),
         labels={name: dict(count) for name, count in labels.items()},
         sides_px={name: _percentiles(values) for name, values in sides.items() if values},
         prompts=dict(prompts),
@@ -151,6 +151,6 @@ def _frames_apart(one: Image, other: Image) -> int:
 
 def _code(dataset: Path, image: Image, advance: Callable[[int], None]) -> NDArray[np.bool_]:
     """The perceptual hash of an image, 256 bits."""
-    code: NDArray[np.bool_] = perceptual_hash(measured(read_listed(dataset, image))).hash.ravel()
+    code: NDArray[np.bool_] = perceptual_hash(to_gray(read_dataset_image(dataset, image))).hash.ravel()
     advance(1)
     return code

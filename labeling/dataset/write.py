@@ -14,18 +14,18 @@ import yaml
 from pycocotools import mask as rle
 
 from edgeloop.edge.frames.folder import FrameEntry
-from edgeloop.labeling.dataset.json_stream import LongJson, long_json
+from edgeloop.labeling.dataset.json_stream import JsonStreamWriter, open_json_stream
 from edgeloop.labeling.dataset.split import Split
 from edgeloop.labeling.ledger import FrameResult, Label
 from edgeloop.models.weights.digest import DatasetDigest
 
-__all__ = ["DatasetReport", "LabelledFrame", "write_dataset"]
+__all__ = ["DatasetReport", "LabeledFrame", "write_dataset"]
 
 _SPLITS = (Split.TRAIN, Split.VAL)
 
 
 @dataclass(frozen=True, slots=True)
-class LabelledFrame:
+class LabeledFrame:
     """A frame, where it goes, and what is on it."""
 
     entry: FrameEntry
@@ -57,7 +57,7 @@ class DatasetReport:
 def write_dataset(
     folder: Path,
     names: Sequence[str],
-    frames: Iterable[LabelledFrame],
+    frames: Iterable[LabeledFrame],
     frames_folder: Path,
     info: dict[str, Any],
 ) -> DatasetReport:
@@ -79,8 +79,8 @@ def write_dataset(
     _write_config(folder / "data.yaml", names)
     tally = _Tally(names)
     with (
-        long_json(folder / "instances.json", ("images", "annotations")) as coco,
-        long_json(folder / "review.json", ("unsure", "set_aside")) as review,
+        open_json_stream(folder / "instances.json", ("images", "annotations")) as coco,
+        open_json_stream(folder / "review.json", ("unsure", "set_aside")) as review,
     ):
         for frame in frames:
             tally.add(frame)
@@ -104,7 +104,7 @@ class _Tally:
         self._labels = {name: Counter[str]() for name in names}
         self._empty = self._set_aside = 0
 
-    def add(self, frame: LabelledFrame) -> None:
+    def add(self, frame: LabeledFrame) -> None:
         if frame.result.problem is not None:
             self._set_aside += 1
             return
@@ -135,7 +135,7 @@ def _write_config(path: Path, names: Sequence[str]) -> None:
     path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
 
 
-def _write_image(folder: Path, frame: LabelledFrame, frames_folder: Path) -> None:
+def _write_image(folder: Path, frame: LabeledFrame, frames_folder: Path) -> None:
     split, name = frame.split.value, Path(frame.entry.file)
     shutil.copyfile(frames_folder / name, folder / "images" / split / name)
     size = np.array([frame.result.width, frame.result.height] * 2)
@@ -148,7 +148,7 @@ def _write_image(folder: Path, frame: LabelledFrame, frames_folder: Path) -> Non
     (folder / "labels" / split / name.with_suffix(".txt")).write_text("".join(lines), encoding="ascii")
 
 
-def _list_in_coco(frame: LabelledFrame, coco: LongJson) -> None:
+def _list_in_coco(frame: LabeledFrame, coco: JsonStreamWriter) -> None:
     entry, result, split = frame.entry, frame.result, frame.split.value
     image_id = coco.count("images") + 1
     coco.add(
@@ -201,7 +201,7 @@ def _filled_box(label: Label, result: FrameResult) -> str:
     return counts.decode("ascii")
 
 
-def _list_for_review(frame: LabelledFrame, names: Sequence[str], review: LongJson) -> None:
+def _list_for_review(frame: LabeledFrame, names: Sequence[str], review: JsonStreamWriter) -> None:
     """What a person should look at."""
     if frame.result.problem is not None:
         review.add("set_aside", {"file": frame.entry.file, "reason": frame.result.problem})

@@ -48,7 +48,7 @@ def working_size(image: NDArray[np.uint8], scale: float) -> tuple[int, int]:
 
 
 def prepared(image: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
-    """Resize an image and bring its values to what the backbone has learnt on.
+    """Resize an image and bring its values to what the backbone has learned on.
 
     Args:
         image: HxWx3 uint8 BGR.

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from edgeloop.labeling.candidates.find import Candidate
+from edgeloop.labeling.candidates.candidate import Candidate
 from edgeloop.labeling.features.embedding import cut_out
 from edgeloop.models.errors import ModelError, NoInputError, UnavailableError, UsageError
 from edgeloop.models.weights.digest import file_sha256
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from open_clip import CLIP, CustomTextCLIP
     from open_clip.tokenizer import SimpleTokenizer
 
-__all__ = ["Clip", "TextClasses", "fingerprint", "load_clip"]
+__all__ = ["Clip", "TextClassifier", "fingerprint", "load_clip"]
 
 _CROPS_AT_ONCE = 32
-_GREY = 127  # what lies outside of a mask: CLIP names what it sees beside an object as readily as the object
+_GRAY = 127  # what lies outside of a mask: CLIP names what it sees beside an object as readily as the object
 _SENTENCE = "a photo of a {}."
 _NONE_OF_THEM = ("a photo of the ground.", "a photo of a wall.", "a photo of the background.", "a shadow.")
 
@@ -52,7 +52,7 @@ class Clip:
     std: Tensor
 
     def embed(self, image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[np.float32]:
-        """Describe candidates by their crops, grey outside of their masks.
+        """Describe candidates by their crops, gray outside of their masks.
 
         Args:
             image: HxWx3 uint8 BGR.
@@ -64,7 +64,7 @@ class Clip:
         if not candidates:
             return np.empty((0, self.model.visual.output_dim), np.float32)
         crops, masks = cut_out(image, candidates, self.side_px)
-        alone = np.where(masks[..., None] > 0.5, crops, _GREY)[..., ::-1]
+        alone = np.where(masks[..., None] > 0.5, crops, _GRAY)[..., ::-1]
         pixels = torch.from_numpy(alone.astype(np.float32) / 255).permute(0, 3, 1, 2)
         with torch.inference_mode():
             parts = [
@@ -80,7 +80,7 @@ class Clip:
         return np.asarray(read.numpy(), np.float32)
 
 
-class TextClasses:
+class TextClassifier:
     """Which of some names a candidate deserves, by CLIP alone; none of them is an answer too."""
 
     def __init__(self, clip: Clip, names: Sequence[str]) -> None:
@@ -94,7 +94,7 @@ class TextClasses:
         self._texts = float(clip.model.logit_scale.detach().exp()) * clip.read(sentences)
 
     def probabilities(self, image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[np.float32]:
-        """See `Looks.probabilities`."""
+        """See `Classifier.probabilities`."""
         if not candidates:
             return np.empty((0, self._classes), np.float32)
         logits = self._clip.embed(image, candidates) @ self._texts.T

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from edgeloop.labeling.candidates.find import Candidate
+from edgeloop.labeling.candidates.candidate import Candidate
 from edgeloop.labeling.features.backbone import CHANNELS, extract, prepared
 from edgeloop.labeling.features.crop import to_square, warp
 
@@ -69,11 +69,11 @@ def cut_out(
 
 
 def _mask(candidate: Candidate, matrix: NDArray[np.float64], side_px: int) -> NDArray[np.float32]:
-    if candidate.silhouette is not None and candidate.outlined:
-        offset = np.array([candidate.silhouette.left, candidate.silhouette.top])
+    if candidate.mask is not None and candidate.mask_agrees:
+        offset = np.array([candidate.mask.left, candidate.mask.top])
         moved = matrix.copy()
         moved[:, 2] += matrix[:, :2] @ offset
-        return np.asarray(warp(candidate.silhouette.bits.astype(np.float32), moved, side_px, 0), np.float32)
+        return np.asarray(warp(candidate.mask.bits.astype(np.float32), moved, side_px, 0), np.float32)
     mask = np.zeros((side_px, side_px), np.float32)
     corners = candidate.xyxy.reshape(2, 2) @ matrix[:, :2].T + matrix[:, 2]
     (left, top), (right, bottom) = np.floor(corners[0]).astype(int), np.ceil(corners[1]).astype(int)

@@ -1,4 +1,4 @@
-"""From a source to frames worth labelling: sharp ones, each different from those kept shortly before."""
+"""From a source to frames worth labeling: sharp ones, each different from those kept shortly before."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edgeloop.edge.frame import Source
 from edgeloop.edge.frames.folder import FrameWriter, SourceClock, entry_of
-from edgeloop.labeling.frames.perceptual_hash import measured, perceptual_hash
+from edgeloop.labeling.frames.perceptual_hash import perceptual_hash, to_gray
 from edgeloop.models.errors import NoInputError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class FrameSelector:
         self._kept: deque[ImageHash] = deque(maxlen=_RECENT)
 
     def offer(self, image: NDArray[np.uint8]) -> Verdict:
-        """Judge the next frame.
+        """ScoreCalibrator the next frame.
 
         Args:
             image: HxWx3 uint8 BGR.
@@ -60,13 +60,13 @@ class FrameSelector:
         Returns:
             Whether to keep it, or why not.
         """
-        grey = measured(image)
-        sharpness = float(cv2.Laplacian(grey, cv2.CV_32F).var())
+        gray = to_gray(image)
+        sharpness = float(cv2.Laplacian(gray, cv2.CV_32F).var())
         self._sharpness.append(sharpness)
         if sharpness < self._min_sharpness * median(self._sharpness):
             return Verdict.BLURRED
         if self._min_difference > 0:
-            code = perceptual_hash(grey)
+            code = perceptual_hash(gray)
             if any(code - other < self._min_difference for other in self._kept):
                 return Verdict.REPEATED
             self._kept.append(code)
@@ -99,7 +99,7 @@ class CollectReport:
     Attributes:
         read: Frames that the source delivered.
         kept: Frames written.
-        blurred: Frames that were much less sharp than their neighbours.
+        blurred: Frames that were much less sharp than their neighbors.
         repeated: Frames that looked like one kept shortly before.
     """
 
@@ -116,7 +116,7 @@ def collect_frames(
     *,
     advance: Callable[[int], None] = lambda steps: None,
 ) -> CollectReport:
-    """Write the frames of a source that are worth labelling.
+    """Write the frames of a source that are worth labeling.
 
     Each frame is on disk before the next one is read, so an interrupted run loses nothing.
 

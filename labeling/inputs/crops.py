@@ -21,7 +21,7 @@ def read_crops(folder: Path) -> Exemplars:
 
     Args:
         folder: Holds a folder for each class, named like it, with one image of each example, cut out tightly;
-            a folder `_ignore` holds what must not be labelled.
+            a folder `_ignore` holds what must not be labeled.
 
     Returns:
         The classes in the order of their names, and the crops; no frames.

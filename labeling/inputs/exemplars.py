@@ -24,7 +24,7 @@ __all__ = ["IGNORE", "Crop", "ExemplarFrame", "Exemplars", "read_exemplars"]
 log = logging.getLogger(__name__)
 
 IGNORE = "_ignore"
-"""Category of what looks like an object and must not be labelled."""
+"""Category of what looks like an object and must not be labeled."""
 
 _TOLERANCE_PX = 2.0  # drawing tools round, and some let boxes stick out by a pixel
 
@@ -63,7 +63,7 @@ class ExemplarFrame:
     Attributes:
         path: The image.
         xyxy: float32 (N, 4), the boxes in pixels of the image, inside it.
-        class_id: int64 (N,), index into `Exemplars.names`; -1 for what must not be labelled.
+        class_id: int64 (N,), index into `Exemplars.names`; -1 for what must not be labeled.
     """
 
     path: Path
@@ -81,7 +81,7 @@ class Crop:
 
     Attributes:
         path: The image.
-        class_id: Index into `Exemplars.names`; -1 for what must not be labelled.
+        class_id: Index into `Exemplars.names`; -1 for what must not be labeled.
     """
 
     path: Path
@@ -114,7 +114,7 @@ def read_exemplars(path: Path, frames_folder: Path) -> Exemplars:
         path: The json; an image is looked for by its file name among the frames, then beside the json, then
             in the folder images/ beside it. Or a folder with `classes.txt`, one name a line, and a text file
             of boxes for each image, named like it; the images are among the frames or in that folder.
-        frames_folder: The frames that will be labelled.
+        frames_folder: The frames that will be labeled.
 
     Returns:
         Classes that have a box, and the frames. A frame without boxes counts as one without objects.
@@ -171,7 +171,7 @@ def _classes_with_boxes(coco: _Coco, names: dict[int, str], path: Path) -> tuple
             f"{path}: there is no box of a class to label; draw some (category {IGNORE!r} is none)"
         )
     if unused := [name for number, name in names.items() if not boxes[number]]:
-        log.warning("%s: no box of %s, so nothing will be labelled so", path, ", ".join(unused))
+        log.warning("%s: no box of %s, so nothing will be labeled so", path, ", ".join(unused))
     return classes
 
 

@@ -1,4 +1,4 @@
-"""What a job knows before anything is learnt: exemplars, the background, a detector."""
+"""What a job knows before anything is learned: exemplars, the background, a detector."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from edgeloop.labeling.motion.background import Background, learn_background
 from edgeloop.labeling.prompts import DetectorPrompter, MotionPrompter, check_prompters
 from edgeloop.models.errors import DataError, UsageError
 
-__all__ = ["Material", "gather"]
+__all__ = ["LabelInputs", "read_inputs"]
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class LabelInputs:
     """What labels are made with.
 
     Attributes:
@@ -46,7 +46,7 @@ class Material:
         }
 
 
-def gather(plan: LabelPlan, entries: Sequence[FrameEntry]) -> Material:
+def read_inputs(plan: LabelPlan, entries: Sequence[FrameEntry]) -> LabelInputs:
     """Read what a plan names.
 
     Args:
@@ -65,7 +65,7 @@ def gather(plan: LabelPlan, entries: Sequence[FrameEntry]) -> Material:
     """
     exemplars = _exemplars(plan)
     check_prompters(plan.prompts, exemplars.frames)
-    return Material(exemplars, _background(plan, entries), _detector(plan, exemplars))
+    return LabelInputs(exemplars, _background(plan, entries), _detector(plan, exemplars))
 
 
 def _exemplars(plan: LabelPlan) -> Exemplars:

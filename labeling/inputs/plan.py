@@ -1,4 +1,4 @@
-"""What is to be labelled, and how: all that a person decides."""
+"""What is to be labeled, and how: all that a person decides."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class LabelPlan:
         confidence: Least score of a label, in [0, 1].
         val_share: Share of the frames that become val.
         gap_share: Share of the frames between train and val that nobody sees.
-        seed: Of everything that is learnt.
+        seed: Of everything that is learned.
     """
 
     frames: Path

@@ -18,7 +18,7 @@ _NAMES = "classes.txt"
 def read_yolo_boxes(folder: Path, frames_folder: Path) -> dict[str, Any]:
     """Read a folder of text files of boxes.
 
-    Each line is `class x y width height`: a line number of `classes.txt`, from 0, and centre and size as
+    Each line is `class x y width height`: a line number of `classes.txt`, from 0, and center and size as
     shares of the image's width and height. An empty file is an image without objects.
 
     Args:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["in_light_of", "shift_to", "translated"]
+__all__ = ["match_exposure", "estimate_shift", "translated"]
 
 _SURE = 0.15  # response of the phase correlation; below, there is too little in the picture to align by
 _GAINS = (0.5, 2.0)  # what exposure may do; beyond, it is another light
@@ -16,7 +16,7 @@ Shift = tuple[int, int]
 """Pixels to the right and down."""
 
 
-def in_light_of(image: NDArray[np.uint8], reference: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def match_exposure(image: NDArray[np.uint8], reference: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Brighten or darken a picture as most of the reference asks for.
 
     Args:
@@ -32,7 +32,7 @@ def in_light_of(image: NDArray[np.uint8], reference: NDArray[np.uint8]) -> NDArr
     return np.asarray(cv2.LUT(image, table.reshape(256, 1, 3)), np.uint8)
 
 
-def shift_to(image: NDArray[np.uint8], reference: NDArray[np.uint8]) -> Shift:
+def estimate_shift(image: NDArray[np.uint8], reference: NDArray[np.uint8]) -> Shift:
     """Find by how much a picture has to be moved to lie on the reference, by phase correlation.
 
     Args:
@@ -42,9 +42,9 @@ def shift_to(image: NDArray[np.uint8], reference: NDArray[np.uint8]) -> Shift:
     Returns:
         Whole pixels to the right and down; (0, 0) where that cannot be told.
     """
-    grey = [cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY).astype(np.float32) for picture in (image, reference)]
+    gray = [cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY).astype(np.float32) for picture in (image, reference)]
     window = cv2.createHanningWindow((image.shape[1], image.shape[0]), cv2.CV_32F)
-    (x, y), response = cv2.phaseCorrelate(*grey, window)
+    (x, y), response = cv2.phaseCorrelate(*gray, window)
     return (round(x), round(y)) if response >= _SURE else (0, 0)
 
 

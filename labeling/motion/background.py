@@ -1,9 +1,9 @@
-"""What a fixed camera sees where nothing moves, learnt from a sample of its frames.
+"""What a fixed camera sees where nothing moves, learned from a sample of its frames.
 
 The frames that `edgeloop collect` keeps are seconds apart, so nothing is followed from one to the next.
-Instead a pixel belongs to the background where enough of the sampled frames show the same colour there, as in
+Instead a pixel belongs to the background where enough of the sampled frames show the same color there, as in
 the sample consensus of ViBe (Barnich and Van Droogenbroeck, 2011): what has several looks, like a tree in the
-wind or a lamp that goes on and off, has them all. With one median colour for each pixel instead, labels of a
+wind or a lamp that goes on and off, has them all. With one median color for each pixel instead, labels of a
 street had a precision of 0.64 instead of 0.79 and a recall of 0.15 instead of 0.19.
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.edge.host.opencv import read_image
-from edgeloop.labeling.motion.alignment import in_light_of, shift_to, translated
+from edgeloop.labeling.motion.alignment import estimate_shift, match_exposure, translated
 from edgeloop.models.errors import DataError, NoInputError
 
 __all__ = ["SAMPLES", "Background", "Change", "learn_background"]
@@ -29,10 +29,10 @@ SAMPLES = 40
 
 _LEAST_SAMPLES = 8
 _LONG_SIDE_PX = 960
-_SAME_COLOUR = 15  # of 255, in each channel: sensor noise and JPEG
-_SHARE_OF_SAMPLES = 0.25  # that show a pixel's colour before it counts as background
+_SAME_COLOR = 15  # of 255, in each channel: sensor noise and JPEG
+_SHARE_OF_SAMPLES = 0.25  # that show a pixel's color before it counts as background
 _SHADOW = (0.6, 0.95)  # what a shadow leaves of the light
-_SHADOW_TINT = 8  # of 255: how little it changes the colour
+_SHADOW_TINT = 8  # of 255: how little it changes the color
 _MOST_CHANGED = 0.5  # of the frame; beyond that it is not things that move
 
 
@@ -77,7 +77,7 @@ class Background:
             What changed; shadows do not count.
         """
         if self._last is None or not np.array_equal(self._last[0], image):
-            self._last = image.copy(), self._compared(image)  # prompter and appraiser both ask about a frame
+            self._last = image.copy(), self._compared(image)  # prompter and scorer both ask about a frame
         return self._last[1]
 
     def _compared(self, image: NDArray[np.uint8]) -> Change:
@@ -107,15 +107,15 @@ class Background:
 
     def _steadied(self, small: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], tuple[int, int]]:
         """In the usual light and place, and by how many pixels it was moved there."""
-        lit = in_light_of(small, self._usual)
-        shift = shift_to(lit, self._usual)
+        lit = match_exposure(small, self._usual)
+        shift = estimate_shift(lit, self._usual)
         return translated(lit, shift), shift
 
     def _unlike_samples(self, small: NDArray[np.uint8]) -> NDArray[np.bool_]:
         alike = np.zeros(small.shape[:2], np.uint8)
         for sample in self._samples:
             blue, green, red = cv2.split(cv2.absdiff(small, sample))
-            alike += cv2.max(cv2.max(blue, green), red) <= _SAME_COLOUR
+            alike += cv2.max(cv2.max(blue, green), red) <= _SAME_COLOR
         return np.asarray(alike < self._needed)
 
 
@@ -156,9 +156,9 @@ def learn_background(paths: Sequence[Path]) -> Background:
     return background
 
 
-def _in_shadow(colours: NDArray[np.uint8], usual: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which of (N, 3) colours are the background's usual ones, only darker (Horprasert et al., 1999)."""
-    here, there = colours.astype(np.float32), usual.astype(np.float32)
+def _in_shadow(colors: NDArray[np.uint8], usual: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which of (N, 3) colors are the background's usual ones, only darker (Horprasert et al., 1999)."""
+    here, there = colors.astype(np.float32), usual.astype(np.float32)
     light = (here * there).sum(axis=1) / np.maximum((there * there).sum(axis=1), 1)
     tint = np.abs(here - light[:, None] * there).max(axis=1)
     return np.asarray((light > _SHADOW[0]) & (light < _SHADOW[1]) & (tint < _SHADOW_TINT))

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
-from edgeloop.labeling.candidates.exemplar_masks import OutlinedFrame
+from edgeloop.labeling.candidates.exemplar_masks import ExemplarMasks
+from edgeloop.labeling.candidates.prompts import Prompts
 from edgeloop.labeling.motion.background import Background
 from edgeloop.labeling.prompts.from_detector import DetectorPrompter
 from edgeloop.labeling.prompts.from_motion import MotionPrompter
 from edgeloop.labeling.prompts.grid import GridPrompter
-from edgeloop.labeling.prompts.prompter import Prompter, Prompts
-from edgeloop.labeling.prompts.propagate import CarriedPrompter
+from edgeloop.labeling.prompts.prompter import Prompter
+from edgeloop.labeling.prompts.propagate import PropagatePrompter
 from edgeloop.labeling.prompts.similar import TRAINING_STEPS, SimilarPrompter
 from edgeloop.models.errors import UsageError
 
 __all__ = [
     "TRAINING_STEPS",
-    "CarriedPrompter",
+    "PropagatePrompter",
     "DetectorPrompter",
     "GridPrompter",
     "MotionPrompter",
     "Prompter",
-    "Prompts",
     "SimilarPrompter",
     "check_prompters",
     "open_prompters",
@@ -31,13 +31,13 @@ _NAMES = (
     SimilarPrompter.name,
     MotionPrompter.name,
     DetectorPrompter.name,
-    CarriedPrompter.name,
+    PropagatePrompter.name,
     GridPrompter.name,
 )
 
 
 def check_prompters(names: Sequence[str], exemplar_frames: Collection[object]) -> None:
-    """Check a choice of prompters before anything is learnt for it.
+    """Check a choice of prompters before anything is learned for it.
 
     Args:
         names: Of the prompters.
@@ -49,7 +49,7 @@ def check_prompters(names: Sequence[str], exemplar_frames: Collection[object]) -
     """
     if not names or len(set(names)) < len(names) or not set(names) <= set(_NAMES):
         raise UsageError(f"--prompts {','.join(names)}: expected some of {', '.join(_NAMES)}, each once")
-    if set(names) == {CarriedPrompter.name}:
+    if set(names) == {PropagatePrompter.name}:
         raise UsageError(
             "--prompts carried: carries boxes on from frame to frame, but none finds the first; name another "
             "beside it, as in similar,carried"
@@ -63,7 +63,7 @@ def check_prompters(names: Sequence[str], exemplar_frames: Collection[object]) -
 
 def open_prompters(
     names: Sequence[str],
-    frames: Sequence[OutlinedFrame],
+    frames: Sequence[ExemplarMasks],
     classes: int,
     background: Background | None = None,
     detector: DetectorPrompter | None = None,
@@ -79,7 +79,7 @@ def open_prompters(
         classes: Number of classes to label.
         background: What the camera sees where nothing moves; needed for "motion".
         detector: Of an earlier pass; needed for "detector".
-        seed: Of what is learnt.
+        seed: Of what is learned.
         advance: Called with the number of steps done, `TRAINING_STEPS` in all for "similar".
 
     Returns:
@@ -103,7 +103,7 @@ def open_prompters(
         SimilarPrompter.name: lambda: SimilarPrompter.fit(frames, classes, seed=seed, advance=advance),
         MotionPrompter.name: motion,
         DetectorPrompter.name: found,
-        CarriedPrompter.name: lambda: CarriedPrompter(classes),
+        PropagatePrompter.name: lambda: PropagatePrompter(classes),
         GridPrompter.name: GridPrompter,
     }
     return [factories[name]() for name in names]

@@ -1,7 +1,7 @@
-"""A small head on frozen features: where an object has its centre, of which class, and how large it is.
+"""A small head on frozen features: where an object has its center, of which class, and how large it is.
 
 Anchor-free, in the manner of CenterNet and FCOS: for each cell of stride 8 a logit per class, and the
-distances from the cell's centre to the sides of the box. "Working pixels" are those of the resized image.
+distances from the cell's center to the sides of the box. "Working pixels" are those of the resized image.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from edgeloop.labeling.features.backbone import CHANNELS
 
-__all__ = ["STRIDE", "CentreHead", "HeadOutput", "Maps", "decode_boxes", "mean_output", "stacked"]
+__all__ = ["STRIDE", "CenterHead", "HeadOutput", "Maps", "decode_boxes", "mean_output", "stacked"]
 
 STRIDE = 8
 _WIDTH = 128
@@ -31,7 +31,7 @@ class HeadOutput(NamedTuple):
 
     Attributes:
         logits: (classes, h, w).
-        distances: (4, h, w), from the centre of a cell to the left, top, right and bottom of the box, working
+        distances: (4, h, w), from the center of a cell to the left, top, right and bottom of the box, working
             pixels.
     """
 
@@ -55,7 +55,7 @@ def stacked(features: Sequence[Tensor]) -> Maps:
     return first, second, third
 
 
-class CentreHead(nn.Module):
+class CenterHead(nn.Module):
     """The trained part of the proposer: some ten thousand weights."""
 
     def __init__(self, classes: int, statistics: Sequence[tuple[Tensor, Tensor]]) -> None:
@@ -74,7 +74,7 @@ class CentreHead(nn.Module):
             nn.Conv2d(_WIDTH, _WIDTH, 1),
             nn.ReLU(inplace=True),
         )
-        self.centre = _output(classes, -4.0)  # almost every cell is background
+        self.center = _output(classes, -4.0)  # almost every cell is background
         self.sides = _output(4, 0.5)
 
     def forward(self, maps: Maps) -> HeadOutput:
@@ -94,7 +94,7 @@ class CentreHead(nn.Module):
                 projected = F.interpolate(projected, size=size, mode="bilinear", align_corners=False)
             total.add_(projected, alpha=0.5)
         mixed = self.mix(total)
-        return HeadOutput(self.centre(mixed)[0], STRIDE * torch.exp(self.sides(mixed)[0].clamp(-6, 6)))
+        return HeadOutput(self.center(mixed)[0], STRIDE * torch.exp(self.sides(mixed)[0].clamp(-6, 6)))
 
 
 def mean_output(outputs: Sequence[HeadOutput]) -> HeadOutput:
@@ -125,6 +125,6 @@ def decode_boxes(output: HeadOutput, threshold: float) -> tuple[Tensor, Tensor]:
     best = probability.amax(dim=0)
     peak = (best == F.max_pool2d(best[None], 3, stride=1, padding=1)[0]) & (best > threshold)
     rows, columns = torch.nonzero(peak, as_tuple=True)
-    centre = (torch.stack((columns, rows), dim=1) + 0.5) * STRIDE
+    center = (torch.stack((columns, rows), dim=1) + 0.5) * STRIDE
     sides = output.distances[:, rows, columns].T
-    return torch.cat((centre - sides[:, :2], centre + sides[:, 2:]), dim=1), probability[:, rows, columns].T
+    return torch.cat((center - sides[:, :2], center + sides[:, 2:]), dim=1), probability[:, rows, columns].T

@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.labeling.candidates.exemplar_masks import OutlinedFrame
-from edgeloop.labeling.candidates.mask import Silhouette
+from edgeloop.labeling.candidates.exemplar_masks import ExemplarMasks
+from edgeloop.labeling.candidates.mask import CroppedMask
 from edgeloop.models.boxes import clip_boxes, iou_matrix
 
-__all__ = ["pasted"]
+__all__ = ["paste_objects"]
 
 _SHARE = 0.8  # as many are pasted as this share of the frame's own, half more or less
 _RESIZED = 0.15  # natural logarithm of the size, at most, up or down
@@ -31,7 +31,7 @@ class _Thing(NamedTuple):
 
     xyxy: NDArray[np.float32]
     class_id: int
-    silhouette: Silhouette | None
+    cropped: CroppedMask | None
     whole: int
 
 
@@ -40,7 +40,7 @@ class _Source(NamedTuple):
 
     xyxy: NDArray[np.float32]
     class_id: int
-    silhouette: Silhouette
+    cropped: CroppedMask
 
 
 class _Cutout(NamedTuple):
@@ -52,11 +52,11 @@ class _Cutout(NamedTuple):
     class_id: int
 
 
-def pasted(frame: OutlinedFrame, rng: np.random.Generator) -> OutlinedFrame:
+def paste_objects(frame: ExemplarMasks, rng: np.random.Generator) -> ExemplarMasks:
     """Paste some of a frame's objects once more, each turned by any angle, half of them near or over others.
 
     Args:
-        frame: Only what SAM outlined well and no border cuts is cut out; nothing is pasted over what has no
+        frame: Only what SAM mask_agrees well and no border cuts is cut out; nothing is pasted over what has no
             outline, because nobody knows what of it would still be seen.
         rng: Of everything.
 
@@ -64,60 +64,56 @@ def pasted(frame: OutlinedFrame, rng: np.random.Generator) -> OutlinedFrame:
         The picture. Each box of what is now covered in part ends where that does.
     """
     sources = [
-        _Source(box, class_id, silhouette)
-        for box, class_id, silhouette in zip(
-            frame.xyxy, frame.class_id.tolist(), frame.silhouettes, strict=True
-        )
-        if silhouette is not None and _is_whole(box, silhouette, frame.image)
+        _Source(box, class_id, cropped)
+        for box, class_id, cropped in zip(frame.xyxy, frame.class_id.tolist(), frame.masks, strict=True)
+        if cropped is not None and _is_whole(box, cropped, frame.image)
     ]
     things = [
-        _Thing(box, class_id, silhouette, 0 if silhouette is None else int(silhouette.bits.sum()))
-        for box, class_id, silhouette in zip(
-            frame.xyxy, frame.class_id.tolist(), frame.silhouettes, strict=True
-        )
+        _Thing(box, class_id, cropped, 0 if cropped is None else int(cropped.bits.sum()))
+        for box, class_id, cropped in zip(frame.xyxy, frame.class_id.tolist(), frame.masks, strict=True)
     ]
     image = frame.image.copy()
     for _ in range(round(_SHARE * len(sources) * rng.uniform(0.5, 1.5))):
         cutout = _cut_out(frame.image, sources[int(rng.integers(len(sources)))], rng)
         if cutout is not None:
             things = _paste(image, things, cutout, _corner(cutout, things, image, rng))
-    return OutlinedFrame(
+    return ExemplarMasks(
         frame.number,
         image,
         np.array([thing.xyxy for thing in things], np.float32).reshape(-1, 4),
         np.array([thing.class_id for thing in things], np.int64),
-        [thing.silhouette for thing in things],
+        [thing.cropped for thing in things],
     )
 
 
-def _is_whole(box: NDArray[np.float32], silhouette: Silhouette, image: NDArray[np.uint8]) -> bool:
+def _is_whole(box: NDArray[np.float32], cropped: CroppedMask, image: NDArray[np.uint8]) -> bool:
     """Whether no border cuts an object, and its outline is worth cutting along."""
     height, width = image.shape[:2]
     inside = bool((box[:2] > 1).all() and (box[2:] < (width - 1, height - 1)).all())
-    return inside and float(iou_matrix(box[None], silhouette.xyxy[None])[0, 0]) >= _LEAST_AGREEMENT
+    return inside and float(iou_matrix(box[None], cropped.xyxy[None])[0, 0]) >= _LEAST_AGREEMENT
 
 
 def _cut_out(image: NDArray[np.uint8], source: _Source, rng: np.random.Generator) -> _Cutout | None:
     """An object, turned, mirrored or not, and somewhat larger or smaller."""
-    box, class_id, silhouette = source
+    box, class_id, cropped = source
     zoom = float(np.exp(rng.uniform(-_RESIZED, _RESIZED)))
-    side = int(np.ceil(np.hypot(*(silhouette.xyxy[2:] - silhouette.xyxy[:2])) * zoom)) + 4
-    centre = ((silhouette.left + silhouette.right) / 2, (silhouette.top + silhouette.bottom) / 2)
-    matrix = cv2.getRotationMatrix2D(centre, rng.uniform(0, 360), zoom)
-    matrix[:, 2] += side / 2 - np.array(centre)
+    side = int(np.ceil(np.hypot(*(cropped.xyxy[2:] - cropped.xyxy[:2])) * zoom)) + 4
+    center = ((cropped.left + cropped.right) / 2, (cropped.top + cropped.bottom) / 2)
+    matrix = cv2.getRotationMatrix2D(center, rng.uniform(0, 360), zoom)
+    matrix[:, 2] += side / 2 - np.array(center)
     if rng.random() < 0.5:
         matrix[0] = -matrix[0]
         matrix[0, 2] += side
     of_mask = matrix.copy()
-    of_mask[:, 2] += matrix[:, :2] @ (silhouette.left, silhouette.top)
-    mask = np.asarray(cv2.warpAffine(silhouette.bits.astype(np.float32), of_mask, (side, side)), np.float32)
-    outline = Silhouette.of_mask(mask > 0.5)
+    of_mask[:, 2] += matrix[:, :2] @ (cropped.left, cropped.top)
+    mask = np.asarray(cv2.warpAffine(cropped.bits.astype(np.float32), of_mask, (side, side)), np.float32)
+    outline = CroppedMask.from_mask(mask > 0.5)
     if outline is None or outline.bits.sum() < _LEAST_PIXELS:
         return None
     part = np.s_[outline.top : outline.bottom, outline.left : outline.right]
     pixels = np.asarray(cv2.warpAffine(image, matrix, (side, side)), np.uint8)
     soft = np.asarray(cv2.GaussianBlur(mask, (3, 3), 0), np.float32)
-    drawn_around = np.concatenate((silhouette.xyxy[:2] - box[:2], box[2:] - silhouette.xyxy[2:]))
+    drawn_around = np.concatenate((cropped.xyxy[:2] - box[:2], box[2:] - cropped.xyxy[2:]))
     return _Cutout(pixels[part], soft[part], float(drawn_around.mean()) * zoom, class_id)
 
 
@@ -129,10 +125,10 @@ def _corner(
     if rng.random() < _NEAR_ANOTHER:
         near = things[int(rng.integers(len(things)))].xyxy
         reach = (near[2:] - near[:2] + sides) / 2
-        centre = (near[:2] + near[2:]) / 2 + rng.uniform(-1, 1, 2) * reach
+        center = (near[:2] + near[2:]) / 2 + rng.uniform(-1, 1, 2) * reach
     else:
-        centre = rng.uniform(0, 1, 2) * image.shape[1::-1]
-    x, y = np.floor(centre - sides / 2).astype(int).tolist()
+        center = rng.uniform(0, 1, 2) * image.shape[1::-1]
+    x, y = np.floor(center - sides / 2).astype(int).tolist()
     return x, y
 
 
@@ -147,7 +143,7 @@ def _paste(
     if left >= right or top >= bottom:
         return things
     part = np.s_[top - corner[1] : bottom - corner[1], left - corner[0] : right - corner[0]]
-    new, whole = Silhouette.of_mask(cutout.mask[part] > 0.5, left, top), int((cutout.mask > 0.5).sum())
+    new, whole = CroppedMask.from_mask(cutout.mask[part] > 0.5, left, top), int((cutout.mask > 0.5).sum())
     if new is None or new.bits.sum() < _LEAST_VISIBLE * whole:
         return things
     below = [_covered(thing, new) for thing in things]
@@ -161,18 +157,18 @@ def _paste(
     return [*(thing for thing in below if thing is not None), own]
 
 
-def _covered(thing: _Thing, new: Silhouette) -> _Thing | None:
+def _covered(thing: _Thing, new: CroppedMask) -> _Thing | None:
     """What is left of a thing below another; None where that is too little, or nobody knows how much."""
-    if thing.silhouette is None:
+    if thing.cropped is None:
         apart = (new.xyxy[:2] >= thing.xyxy[2:]).any() or (thing.xyxy[:2] >= new.xyxy[2:]).any()
         return thing if apart else None
-    before = thing.silhouette
+    before = thing.cropped
     shared = before.shared_window(new)
     if shared is None or not (before.window(*shared) & new.window(*shared)).any():
         return thing
-    uncovered = Silhouette(before.left, before.top, before.bits.copy())
+    uncovered = CroppedMask(before.left, before.top, before.bits.copy())
     uncovered.window(*shared)[:] &= ~new.window(*shared)
-    after = Silhouette.of_mask(uncovered.bits, before.left, before.top)
+    after = CroppedMask.from_mask(uncovered.bits, before.left, before.top)
     if after is None or after.bits.sum() < _LEAST_VISIBLE * thing.whole:
         return None
-    return thing._replace(xyxy=thing.xyxy + after.xyxy - before.xyxy, silhouette=after)
+    return thing._replace(xyxy=thing.xyxy + after.xyxy - before.xyxy, cropped=after)

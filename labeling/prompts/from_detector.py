@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.edge.runtime.detector import Detector
-from edgeloop.labeling.prompts.prompter import Prompts
+from edgeloop.labeling.candidates.prompts import Prompts
 from edgeloop.models.boxes import iou_matrix, nms
 from edgeloop.models.errors import DataError
 from edgeloop.models.weights.digest import file_sha256
@@ -53,8 +53,8 @@ class DetectorPrompter:
         """See `Prompter.propose`."""
         return (self._ask(image, _LEAST_CONFIDENCE),)
 
-    def rehearse(self, image: NDArray[np.uint8], frame: int) -> tuple[Prompts, ...]:
-        """See `Prompter.rehearse`. The detector has most likely been trained on that frame."""
+    def propose_held_out(self, image: NDArray[np.uint8], frame: int) -> tuple[Prompts, ...]:
+        """See `Prompter.propose_held_out`. The detector has most likely been trained on that frame."""
         return (self._ask(image, _LEAST_REHEARSED),)
 
     def _ask(self, image: NDArray[np.uint8], least: float) -> Prompts:

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeloop.labeling.candidates.prompts import Prompts
 from edgeloop.labeling.motion.background import Background
-from edgeloop.labeling.prompts.prompter import Prompts
 
 __all__ = ["MotionPrompter"]
 
@@ -33,8 +33,8 @@ class MotionPrompter:
         changed = self._background.compare(image).mask.astype(np.uint8)
         return Prompts(self.name, _boxes(changed)), Prompts(self.name, _points(changed))
 
-    def rehearse(self, image: NDArray[np.uint8], frame: int) -> tuple[Prompts, ...]:
-        """See `Prompter.rehearse`."""
+    def propose_held_out(self, image: NDArray[np.uint8], frame: int) -> tuple[Prompts, ...]:
+        """See `Prompter.propose_held_out`."""
         return self.propose(image)
 
 
@@ -49,7 +49,7 @@ def _boxes(changed: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _points(changed: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """float32 (N, 2), centres of the largest discs that fit into the regions."""
+    """float32 (N, 2), centers of the largest discs that fit into the regions."""
     inside = cv2.distanceTransform(changed, cv2.DIST_L2, cv2.DIST_MASK_5)
     points: list[tuple[float, float]] = []
     while len(points) < _MOST_POINTS:

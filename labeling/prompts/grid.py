@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.labeling.prompts.prompter import Prompts
+from edgeloop.labeling.candidates.prompts import Prompts
 
 __all__ = ["GridPrompter"]
 
 
 class GridPrompter:
-    """Points at the centres of equal cells."""
+    """Points at the centers of equal cells."""
 
     name = "grid"
 
@@ -31,6 +31,6 @@ class GridPrompter:
         points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
         return (Prompts(self.name, points.astype(np.float32)),)
 
-    def rehearse(self, image: NDArray[np.uint8], frame: int) -> tuple[Prompts, ...]:
-        """See `Prompter.rehearse`."""
+    def propose_held_out(self, image: NDArray[np.uint8], frame: int) -> tuple[Prompts, ...]:
+        """See `Prompter.propose_held_out`."""
         return self.propose(image)

@@ -1,6 +1,6 @@
 """Prompts where the labels of the frame before have gone to, as its pixels tell.
 
-What each box showed is looked for around its place, by normalised cross-correlation.
+What each box showed is looked for around its place, by normalized cross-correlation.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeloop.labeling.candidates.prompts import Prompts
 from edgeloop.labeling.ledger import Label
-from edgeloop.labeling.prompts.prompter import Prompts
 from edgeloop.models.boxes import clip_boxes
 
-__all__ = ["CarriedPrompter"]
+__all__ = ["PropagatePrompter"]
 
 _REACH = 1.5  # sides of the box that it may move from one frame to the next
-_MARGIN = 0.1  # sides of the box; what has one colour is known by where it ends
+_MARGIN = 0.1  # sides of the box; what has one color is known by where it ends
 _LEAST_CORRELATION = 0.8
 _LONG_SIDE_PX = 64  # of what is looked for; larger things are looked for in smaller pictures
-_LEAST_SPREAD = 3.0  # of grey values, standard deviation; in what is smoother there is nothing to find
+_LEAST_SPREAD = 3.0  # of gray values, standard deviation; in what is smoother there is nothing to find
 
 
-class CarriedPrompter:
+class PropagatePrompter:
     """Boxes carried over from the frame before, with the scores that they had there."""
 
     name = "carried"
@@ -49,7 +49,7 @@ class CarriedPrompter:
             image: HxWx3 uint8 BGR.
             labels: Of that frame.
         """
-        self._before = _grey(image)
+        self._before = _gray(image)
         self._xyxy = np.array([label.xyxy for label in labels], np.float32).reshape(-1, 4)
         self._scores = np.zeros((len(labels), self._classes), np.float32)
         self._scores[np.arange(len(labels)), [label.class_id for label in labels]] = [
@@ -62,7 +62,7 @@ class CarriedPrompter:
         rows: list[int] = []
         boxes: list[NDArray[np.float32]] = []
         if self._before is not None and self._before.shape == (height, width):
-            after = _grey(image)
+            after = _gray(image)
             for row, box in enumerate(self._xyxy):
                 moved = _followed(self._before, after, box)
                 if moved is not None:
@@ -72,13 +72,13 @@ class CarriedPrompter:
         inside = (found[:, 2:] - found[:, :2]).min(axis=1, initial=np.inf) >= 1
         return (Prompts(self.name, found[inside], self._scores[rows][inside]),)
 
-    def rehearse(self, image: NDArray[np.uint8], frame: int) -> tuple[Prompts, ...]:
-        """See `Prompter.rehearse`: before an exemplar frame nothing has been labelled yet."""
+    def propose_held_out(self, image: NDArray[np.uint8], frame: int) -> tuple[Prompts, ...]:
+        """See `Prompter.propose_held_out`: before an exemplar frame nothing has been labeled yet."""
         nothing = np.empty((0, self._classes), np.float32)
         return (Prompts(self.name, np.empty((0, 4), np.float32), nothing),)
 
 
-def _grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
 
 

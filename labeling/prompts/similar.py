@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edgeloop.labeling.candidates.exemplar_masks import OutlinedFrame
+from edgeloop.labeling.candidates.exemplar_masks import ExemplarMasks
+from edgeloop.labeling.candidates.prompts import Prompts
 from edgeloop.labeling.features.backbone import extract, prepared, working_size
-from edgeloop.labeling.prompts.center_head import CentreHead, decode_boxes, mean_output, stacked
-from edgeloop.labeling.prompts.prompter import Prompts
+from edgeloop.labeling.prompts.center_head import CenterHead, decode_boxes, mean_output, stacked
 from edgeloop.labeling.prompts.train_heads import train_heads, unseeing, unseen_loss
 from edgeloop.labeling.prompts.training_views import Lesson, View, any_way_lessons, take_lessons, view_of
 from edgeloop.models.boxes import clip_boxes, nms
@@ -37,7 +37,7 @@ class SimilarPrompter:
 
     name = "similar"
 
-    def __init__(self, heads: Sequence[CentreHead], scale: float, *, any_way: bool = False) -> None:
+    def __init__(self, heads: Sequence[CenterHead], scale: float, *, any_way: bool = False) -> None:
         """Args:
         heads: Trained on the exemplars by `train_heads`.
         scale: Working pixels for a pixel of the frame.
@@ -50,7 +50,7 @@ class SimilarPrompter:
     @classmethod
     def fit(
         cls,
-        frames: Sequence[OutlinedFrame],
+        frames: Sequence[ExemplarMasks],
         classes: int,
         *,
         seed: int = 0,
@@ -63,7 +63,7 @@ class SimilarPrompter:
         look like.
 
         Args:
-            frames: Everything outside their boxes is background; boxes of what must not be labelled are too.
+            frames: Everything outside their boxes is background; boxes of what must not be labeled are too.
             classes: Number of classes to label.
             seed: Of the training.
             advance: Called with the number of training steps done, `TRAINING_STEPS` in all.
@@ -74,7 +74,7 @@ class SimilarPrompter:
         views = [view_of(frame) for frame in frames]
         scale = _working_scale(views)
 
-        def trained(lessons: Sequence[Lesson], share: float) -> list[CentreHead]:
+        def trained(lessons: Sequence[Lesson], share: float) -> list[CenterHead]:
             return train_heads(lessons, classes, round(TRAINING_STEPS * share), seed=seed, advance=advance)
 
         rng = np.random.default_rng(seed)
@@ -93,13 +93,13 @@ class SimilarPrompter:
         """See `Prompter.propose`."""
         return (Prompts(self.name, *self._look(image, self._heads)),)
 
-    def rehearse(self, image: NDArray[np.uint8], frame: int) -> tuple[Prompts, ...]:
-        """See `Prompter.rehearse`."""
+    def propose_held_out(self, image: NDArray[np.uint8], frame: int) -> tuple[Prompts, ...]:
+        """See `Prompter.propose_held_out`."""
         return (Prompts(self.name, *self._look(image, [unseeing(self._heads, frame)])),)
 
     @torch.inference_mode()
     def _look(
-        self, image: NDArray[np.uint8], heads: Sequence[CentreHead]
+        self, image: NDArray[np.uint8], heads: Sequence[CenterHead]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Boxes (N, 4) in pixels of the image, and how much each looks like each class (N, classes)."""
         height, width = image.shape[:2]

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from edgeloop.edge.host.hardware import usable_cores
-from edgeloop.labeling.prompts.center_head import CentreHead, HeadOutput, Maps
-from edgeloop.labeling.prompts.training_views import CENTRE, Lesson, Target, window
+from edgeloop.labeling.prompts.center_head import CenterHead, HeadOutput, Maps
+from edgeloop.labeling.prompts.training_views import CENTER, Lesson, Target, window
 
 __all__ = ["HEADS", "train_heads", "unseeing", "unseen_loss"]
 
@@ -30,7 +30,7 @@ def train_heads(
     *,
     seed: int = 0,
     advance: Callable[[int], None] = lambda steps: None,
-) -> list[CentreHead]:
+) -> list[CenterHead]:
     """Teach several heads from a few frames, each from other ones.
 
     Together they are surer than one; and each can be asked about the frames that it has not seen.
@@ -53,30 +53,30 @@ def train_heads(
         with counting:
             advance(1)
 
-    def trained(number: int) -> CentreHead:
+    def trained(number: int) -> CenterHead:
         own = [lesson for lesson in lessons if lesson.frame % HEADS != number]
         rng = np.random.default_rng((seed, number))
         return _train(heads[number], own or lessons, steps // HEADS, rng, stepped)
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        heads = [CentreHead(classes, statistics) for _ in range(HEADS)]
+        heads = [CenterHead(classes, statistics) for _ in range(HEADS)]
     with _one_thread(), ThreadPoolExecutor(min(HEADS, usable_cores())) as pool:
         return list(pool.map(trained, range(HEADS)))
 
 
-def unseeing(heads: Sequence[CentreHead], frame: int) -> CentreHead:
+def unseeing(heads: Sequence[CenterHead], frame: int) -> CenterHead:
     """The head that has not seen a frame, by its number."""
     return heads[frame % len(heads)]
 
 
 @torch.inference_mode()
-def unseen_loss(heads: Sequence[CentreHead], lessons: Sequence[Lesson]) -> float:
+def unseen_loss(heads: Sequence[CenterHead], lessons: Sequence[Lesson]) -> float:
     """How wrong heads are on frames that they have not seen: smoother than an average precision.
 
     Args:
         heads: Of `train_heads`.
-        lessons: Of the frames that they learnt from, each put to the head that was not shown that frame.
+        lessons: Of the frames that they learned from, each put to the head that was not shown that frame.
 
     Returns:
         The mean loss.
@@ -100,12 +100,12 @@ def _one_thread() -> Iterator[None]:
 
 
 def _train(
-    head: CentreHead,
+    head: CenterHead,
     lessons: Sequence[Lesson],
     steps: int,
     rng: np.random.Generator,
     stepped: Callable[[], None],
-) -> CentreHead:
+) -> CenterHead:
     optimizer = torch.optim.AdamW(head.parameters(), lr=_PEAK_RATE, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _PEAK_RATE, total_steps=steps)
     for _ in range(steps):
@@ -130,12 +130,12 @@ def _statistics(frames: Sequence[Maps]) -> list[tuple[Tensor, Tensor]]:
 
 
 def _loss(output: HeadOutput, target: Target) -> Tensor:
-    """CenterNet's focal loss for the centres and GIoU for the boxes."""
+    """CenterNet's focal loss for the centers and GIoU for the boxes."""
     probability = torch.sigmoid(output.logits).clamp(1e-4, 1 - 1e-4)
-    centre = target.heat >= CENTRE
-    hit = ((1 - probability) ** 2 * torch.log(probability))[centre].sum()
-    miss = ((1 - target.heat) ** 4 * probability**2 * torch.log(1 - probability))[~centre].sum()
-    loss = -(hit + miss) / max(int(centre.sum()), 1)
+    center = target.heat >= CENTER
+    hit = ((1 - probability) ** 2 * torch.log(probability))[center].sum()
+    miss = ((1 - target.heat) ** 4 * probability**2 * torch.log(1 - probability))[~center].sum()
+    loss = -(hit + miss) / max(int(center.sum()), 1)
     counted = target.weight > 0
     if not counted.any():
         return loss
@@ -145,7 +145,7 @@ def _loss(output: HeadOutput, target: Target) -> Tensor:
 
 
 def _giou(a: Tensor, b: Tensor) -> Tensor:
-    """Generalised IoU of boxes around the same points, both (4, N) distances to left, top, right and bottom.
+    """Generalized IoU of boxes around the same points, both (4, N) distances to left, top, right and bottom.
 
     A point may lie outside its target box, whose distance to that side is then negative.
     """

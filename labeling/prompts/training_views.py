@@ -12,14 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from edgeloop.labeling.candidates.exemplar_masks import OutlinedFrame
+from edgeloop.labeling.candidates.exemplar_masks import ExemplarMasks
 from edgeloop.labeling.features.backbone import extract, prepared, working_size
 from edgeloop.labeling.prompts.center_head import STRIDE, Maps, stacked
-from edgeloop.labeling.prompts.copy_paste import pasted
+from edgeloop.labeling.prompts.copy_paste import paste_objects
 from edgeloop.models.boxes import clip_boxes
 
 __all__ = [
-    "CENTRE",
+    "CENTER",
     "Lesson",
     "Target",
     "View",
@@ -30,8 +30,8 @@ __all__ = [
     "window",
 ]
 
-CENTRE = 0.999
-"""Heat from which on a cell is the centre of an object."""
+CENTER = 0.999
+"""Heat from which on a cell is the center of an object."""
 
 _VIEWS = 8  # of each frame, the first of them as it is
 _WINDOW_CELLS = (
@@ -61,7 +61,7 @@ class Target(NamedTuple):
     """What the head should say about a view of h x w cells.
 
     Attributes:
-        heat: (classes, h, w), 1 at the cell of an object's centre, falling off around it.
+        heat: (classes, h, w), 1 at the cell of an object's center, falling off around it.
         sides: (4, h, w), distances to the sides of the box, working pixels.
         weight: (h, w), how much a cell's box counts; the cells of each object sum to 1.
     """
@@ -108,7 +108,7 @@ def take_lessons(views: Sequence[View], classes: int, scale: float, rng: np.rand
 
 
 def any_way_lessons(
-    frames: Sequence[OutlinedFrame], classes: int, scale: float, rng: np.random.Generator, *, times: int = 1
+    frames: Sequence[ExemplarMasks], classes: int, scale: float, rng: np.random.Generator, *, times: int = 1
 ) -> list[Lesson]:
     """See each frame's things lie any way up and over each other, as below a camera that looks down.
 
@@ -125,14 +125,14 @@ def any_way_lessons(
     lessons = []
     for frame in frames:
         for _ in range(times * _VIEWS):
-            view = _seen_otherwise(turned(view_of(pasted(frame, rng)), rng), rng)
+            view = _seen_otherwise(turned(view_of(paste_objects(frame, rng)), rng), rng)
             maps, target = window(_lesson(frame.number, view, classes, scale), rng)
             lessons.append(Lesson(frame.number, _halved(maps), target, untouched=False))
     return lessons
 
 
-def view_of(frame: OutlinedFrame) -> View:
-    """A frame with what is to be labelled; all else is background."""
+def view_of(frame: ExemplarMasks) -> View:
+    """A frame with what is to be labeled; all else is background."""
     named = frame.class_id >= 0
     return View(frame.image, frame.xyxy[named], frame.class_id[named])
 
@@ -147,8 +147,8 @@ def window(lesson: Lesson, rng: np.random.Generator) -> tuple[Maps, Target]:
     Returns:
         Its features and target, at most `_WINDOW_CELLS` cells a side.
     """
-    centres = torch.nonzero(lesson.target.heat.amax(dim=0) >= CENTRE)
-    around = centres[rng.integers(len(centres))].tolist() if len(centres) and rng.random() < 0.75 else None
+    centers = torch.nonzero(lesson.target.heat.amax(dim=0) >= CENTER)
+    around = centers[rng.integers(len(centers))].tolist() if len(centers) and rng.random() < 0.75 else None
     parts: list[slice] = []
     for axis, cells in enumerate(lesson.target.weight.shape):
         spare = max(cells - _WINDOW_CELLS, 0)
@@ -246,6 +246,6 @@ def _target(xyxy: Tensor, class_id: NDArray[np.int64], classes: int, cells: tupl
 
 
 def _bell(cells: Tensor, low: float, high: float) -> Tensor:
-    """A Gaussian on the centre of an interval, as wide as a sixth of it and never narrower than cells."""
+    """A Gaussian on the center of an interval, as wide as a sixth of it and never narrower than cells."""
     sigma = (high - low) / 6 + STRIDE / 4
     return torch.exp(-((cells - (low + high) / 2) ** 2) / (2 * sigma**2))

@@ -46,7 +46,7 @@ class Nano(Sam):  # type: ignore[misc]
             x: (..., 3, H, W) RGB in [0, 255].
 
         Returns:
-            Normalised, with zeros to the right and below.
+            Normalized, with zeros to the right and below.
         """
         height, width = x.shape[-2:]
         padding = (0, -width % MULTIPLE, 0, -height % MULTIPLE)
@@ -97,7 +97,7 @@ class NanoEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Args:
-            images: (B, 3, H, W) float, normalised RGB; H and W multiples of 32.
+            images: (B, 3, H, W) float, normalized RGB; H and W multiples of 32.
 
         Returns:
             (B, C, H/16, W/16): the embedding, then the stride-8 and stride-4 features folded into channels.
@@ -148,7 +148,7 @@ class NanoPromptEncoder(PromptEncoder):  # type: ignore[misc]
         return sparse, self.mask_downscaling(drawing)
 
 
-class MaskAppraiser(nn.Module):
+class MaskScoringHead(nn.Module):
     """What a look at a mask adds to its predicted IoU.
 
     segment-anything predicts it from one token, before there is a mask. Here the features inside of the mask,
@@ -220,7 +220,7 @@ class NanoMaskDecoder(MaskDecoder):  # type: ignore[misc]
         )
         for mlp in self.output_hypernetworks_mlps:
             mlp.layers[-1] = nn.Linear(EMBED_DIM, _S4_DIM)
-        self.appraiser = MaskAppraiser(self.num_mask_tokens)
+        self.appraiser = MaskScoringHead(self.num_mask_tokens)
 
     def predict_masks(
         self,

@@ -83,7 +83,7 @@ class OnnxNano:
         ys, xs = (np.flatnonzero((logits > 0).any(axis=axis)) for axis in (1, 0))
         if len(xs) == 0:
             return
-        # One affine map, source pixel centres to logit pixel centres, and only where there is something.
+        # One affine map, source pixel centers to logit pixel centers, and only where there is something.
         step = self._scale / 4
         left, top = np.maximum(0, np.floor((np.array([xs[0], ys[0]]) - 0.5) / step)).astype(int)
         right, bottom = np.ceil((np.array([xs[-1], ys[-1]]) + 1.5) / step).astype(int)

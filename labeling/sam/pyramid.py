@@ -43,7 +43,7 @@ LITE2 = Lite(2, (3, 6, 14, 20), (24, 48, 120, 352))
 class LitePyramid(nn.Module):
     """The convolutional part of an EfficientNet-Lite, tapped at strides 4, 8, 16 and 32.
 
-    Batch normalisation always runs on its ImageNet statistics, in training too: small batches of one
+    Batch normalization always runs on its ImageNet statistics, in training too: small batches of one
     person's footage would only spoil them.
     """
 
@@ -75,7 +75,7 @@ class LitePyramid(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Args:
-            images: (B, 3, H, W) float RGB, normalised with PIXEL_MEAN and PIXEL_STD; H, W multiples of 32.
+            images: (B, 3, H, W) float RGB, normalized with PIXEL_MEAN and PIXEL_STD; H, W multiples of 32.
 
         Returns:
             Features at strides 4, 8, 16 and 32, with the size's `tap_channels`.

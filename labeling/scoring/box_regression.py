@@ -15,13 +15,13 @@ import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import Ridge
 
-from edgeloop.labeling.candidates.find import Candidate
+from edgeloop.labeling.candidates.candidate import Candidate
 from edgeloop.labeling.features.backbone import extract, prepared
 from edgeloop.labeling.features.crop import square_sides, to_square, warp
 from edgeloop.labeling.inputs.exemplars import ExemplarFrame
 from edgeloop.models.boxes import clip_boxes, iou_matrix
 
-__all__ = ["BoxFitter", "fit", "learn_fitters"]
+__all__ = ["BoxRegressor", "refine_boxes", "fit_box_regressors"]
 
 _SIDE_PX = 96
 _AT_ONCE = 64
@@ -30,7 +30,7 @@ _SHIFTED = 12  # boxes made of each drawn one, and as many of its mirror image
 _MOST_EXAMPLES = 2000  # more cost time and memory, and tell little new
 _ERROR = 0.12  # of the length of a side, standard deviation by which it is shifted
 _LEAST_IOU = 0.35  # of a shifted box with the drawn one; beyond, it shows something else
-_STRENGTH = 2.0  # regularisation for each feature
+_STRENGTH = 2.0  # regularization for each feature
 _LEAST_SPREAD = 1e-3  # of a feature: what hardly varies on the exemplars must not shout on other frames
 _LEAST_SIDE_PX = 1.0
 
@@ -42,14 +42,14 @@ class _Examples(NamedTuple):
     shifts: NDArray[np.float32]
 
 
-class BoxFitter:
+class BoxRegressor:
     """Moves the sides of boxes."""
 
     def __init__(self, mean: NDArray[np.float32], spread: NDArray[np.float32], regression: Ridge) -> None:
         """Args:
         mean: float32 (D,), of the features of boxes.
         spread: float32 (D,), their standard deviation.
-        regression: From standardised features to shifts.
+        regression: From standardized features to shifts.
         """
         self._mean = mean
         self._spread = spread
@@ -74,7 +74,9 @@ class BoxFitter:
         return np.where(sound[:, None], moved, xyxy)
 
 
-def learn_fitters(frames: Sequence[ExemplarFrame], *, seed: int = 0) -> tuple[BoxFitter, list[BoxFitter]]:
+def fit_box_regressors(
+    frames: Sequence[ExemplarFrame], *, seed: int = 0
+) -> tuple[BoxRegressor, list[BoxRegressor]]:
     """Learn from a person's boxes.
 
     Args:
@@ -88,19 +90,21 @@ def learn_fitters(frames: Sequence[ExemplarFrame], *, seed: int = 0) -> tuple[Bo
     boxes = sum(int((frame.class_id >= 0).sum()) for frame in frames)
     times = int(np.clip(_MOST_EXAMPLES // (2 * boxes), 1, _SHIFTED))
     examples = [_examples(frame, times, rng) for frame in frames]
-    fitter = _learnt(examples)
+    fitter = _learned(examples)
     unseen = []
     for number in range(len(frames)):
         others = [*examples[:number], *examples[number + 1 :]]
-        unseen.append(_learnt(others) if any(len(part.shifts) for part in others) else fitter)
+        unseen.append(_learned(others) if any(len(part.shifts) for part in others) else fitter)
     return fitter, unseen
 
 
-def fit(fitter: BoxFitter, image: NDArray[np.uint8], found: Sequence[Candidate]) -> NDArray[np.float32]:
+def refine_boxes(
+    fitter: BoxRegressor, image: NDArray[np.uint8], found: Sequence[Candidate]
+) -> NDArray[np.float32]:
     """Fit the boxes of candidates: half of the way, for what found them knows something too.
 
     Args:
-        fitter: Learnt from the person's boxes.
+        fitter: Learned from the person's boxes.
         image: HxWx3 uint8 BGR.
         found: In that image.
 
@@ -128,13 +132,13 @@ def _examples(frame: ExemplarFrame, times: int, rng: np.random.Generator) -> _Ex
     return _Examples(np.concatenate(features), np.concatenate(shifts))
 
 
-def _learnt(examples: Sequence[_Examples]) -> BoxFitter:
+def _learned(examples: Sequence[_Examples]) -> BoxRegressor:
     shown = [part for part in examples if len(part.shifts)]
     features = np.concatenate([part.features for part in shown])
     mean, spread = features.mean(axis=0), features.std(axis=0) + _LEAST_SPREAD
     regression = Ridge(alpha=_STRENGTH * features.shape[1])
     regression.fit((features - mean) / spread, np.concatenate([part.shifts for part in shown]))
-    return BoxFitter(mean, spread, regression)
+    return BoxRegressor(mean, spread, regression)
 
 
 def _features(image: NDArray[np.uint8], xyxy: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from edgeloop.labeling.candidates.dedupe import without_repeats
-from edgeloop.labeling.candidates.find import Candidate
+from edgeloop.labeling.candidates.candidate import Candidate
+from edgeloop.labeling.candidates.dedupe import deduplicate
 from edgeloop.labeling.prompts import DetectorPrompter
-from edgeloop.labeling.scoring.held_out import Rehearsal
+from edgeloop.labeling.scoring.held_out import HeldOutFrame
 from edgeloop.models.boxes import iou_matrix
 
-__all__ = ["Judge", "learn_judge"]
+__all__ = ["ScoreCalibrator", "fit_calibrator"]
 
 _HIT_IOU = 0.5
 _LEAST_CASES = 10  # right and wrong ones each; with fewer there is nothing to learn weights from
@@ -29,7 +29,7 @@ _PLAIN_ALONE: Weights = (0.0, 1.0, 0.0)
 _PLAIN_BOTH: Weights = (0.0, 0.5, 0.0, 0.5)
 
 
-class Judge:
+class ScoreCalibrator:
     """Joins opinions into one probability: for each prompter a logistic regression on their log odds."""
 
     def __init__(self, weights: Mapping[str, Weights] | None = None) -> None:
@@ -39,7 +39,7 @@ class Judge:
         self._weights = {source: np.array(own, np.float32) for source, own in (weights or {}).items()}
 
     def scores(self, candidates: Sequence[Candidate], looks: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Judge candidates.
+        """ScoreCalibrator candidates.
 
         Args:
             candidates: Of one frame.
@@ -57,54 +57,54 @@ class Judge:
         return scores
 
 
-def learn_judge(
-    rehearsals: Sequence[Rehearsal],
+def fit_calibrator(
+    held_out: Sequence[HeldOutFrame],
     looks: Sequence[NDArray[np.float32]],
     fitted: Sequence[NDArray[np.float32]],
-) -> Judge:
+) -> ScoreCalibrator:
     """Learn how far to trust each opinion, from frames on which all were formed without having seen them.
 
     Args:
-        rehearsals: What was found on the exemplar frames.
+        held_out: What was found on the exemplar frames.
         looks: For each of them (N, classes), what a class model says that has not seen the frame.
         fitted: For each of them (N, 4), the boxes where a fitter moves them that has not seen the frame.
 
     Returns:
-        The judge; with plain weights for prompters where one frame or too few cases leave nothing to learn,
+        The calibrator; with plain weights for prompters where one frame or too few cases leave nothing to learn,
         and for a detector: it was trained on these very frames, where it is right more often than elsewhere.
     """
     weights: dict[str, Weights] = {}
-    found_by = {candidate.source for rehearsal in rehearsals for candidate in rehearsal.found}
+    found_by = {candidate.source for one in held_out for candidate in one.found}
     sources = found_by - {DetectorPrompter.name}
-    frames = {rehearsal.frame.number for rehearsal in rehearsals}
+    frames = {one.frame.number for one in held_out}
     for source in sorted(sources) if len(frames) > 1 else ():
         cases = [
             case
-            for rehearsal, own, boxes in zip(rehearsals, looks, fitted, strict=True)
-            for case in _cases(rehearsal, own, boxes, source)
+            for one, own, boxes in zip(held_out, looks, fitted, strict=True)
+            for case in _cases(one, own, boxes, source)
         ]
         right = np.array([hit for _, hit in cases], bool)
         if min(right.sum(), (~right).sum()) >= _LEAST_CASES:
             model = LogisticRegression().fit(np.stack([opinions for opinions, _ in cases]), right)
             weights[source] = (float(model.intercept_[0]), *model.coef_[0].tolist())
-    return Judge(weights)
+    return ScoreCalibrator(weights)
 
 
 def _cases(
-    rehearsal: Rehearsal, looks: NDArray[np.float32], fitted: NDArray[np.float32], source: str
+    one: HeldOutFrame, looks: NDArray[np.float32], fitted: NDArray[np.float32], source: str
 ) -> list[tuple[NDArray[np.float32], bool]]:
-    """Opinions of what would have been labelled, and whether that would have been right."""
-    rows = [row for row, candidate in enumerate(rehearsal.found) if candidate.source == source]
-    found = [rehearsal.found[row] for row in rows]
-    plain = Judge().scores(found, looks[rows])
+    """Opinions of what would have been labeled, and whether that would have been right."""
+    rows = [row for row, candidate in enumerate(one.found) if candidate.source == source]
+    found = [one.found[row] for row in rows]
+    plain = ScoreCalibrator().scores(found, looks[rows])
     best, class_id = plain.max(axis=1, initial=0), plain.argmax(axis=1)
-    free = np.ones(len(rehearsal.frame.xyxy), bool)
+    free = np.ones(len(one.frame.xyxy), bool)
     cases = []
-    kept = without_repeats(found, best, class_id)
+    kept = deduplicate(found, best, class_id)
     moved = [replace(found[row], xyxy=fitted[rows[row]]) for row in kept]
-    for row in (kept[number] for number in without_repeats(moved, best[kept], class_id[kept])):
-        overlap = iou_matrix(fitted[rows[row]][None], rehearsal.frame.xyxy)[0]
-        overlap[~free | (rehearsal.frame.class_id != class_id[row])] = 0
+    for row in (kept[number] for number in deduplicate(moved, best[kept], class_id[kept])):
+        overlap = iou_matrix(fitted[rows[row]][None], one.frame.xyxy)[0]
+        overlap[~free | (one.frame.class_id != class_id[row])] = 0
         hit = bool(overlap.max(initial=0) >= _HIT_IOU)
         if hit:
             free[overlap.argmax()] = False

@@ -1,4 +1,4 @@
-"""Which class a candidate is by its looks, learnt from the exemplars; none of them is an answer too."""
+"""Which class a candidate is by its looks, learned from the exemplars; none of them is an answer too."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from edgeloop.labeling.candidates.find import Candidate, find_candidates
-from edgeloop.labeling.candidates.mask import Silhouette
+from edgeloop.labeling.candidates.candidate import Candidate
+from edgeloop.labeling.candidates.find import find_candidates
+from edgeloop.labeling.candidates.mask import CroppedMask
+from edgeloop.labeling.candidates.prompts import Prompts
 from edgeloop.labeling.features.embedding import Embedder, embed
 from edgeloop.labeling.inputs.exemplars import Exemplars
 from edgeloop.labeling.motion.background import Background
-from edgeloop.labeling.prompts.prompter import Prompts
 from edgeloop.labeling.sam import Segmenter
-from edgeloop.labeling.scoring.held_out import Rehearsal
+from edgeloop.labeling.scoring.held_out import HeldOutFrame
 from edgeloop.models.boxes import clip_boxes, iou_matrix
 
 __all__ = ["ClassModel", "learn_classes", "learn_classes_from_crops"]
 
-_STRENGTHS = (1e-3, 1e-2, 1e-1)  # inverse regularisation, from which cross-validation chooses
+_STRENGTHS = (1e-3, 1e-2, 1e-1)  # inverse regularization, from which cross-validation chooses
 _BACKGROUNDS_PER_FRAME = 40
 _CROP_MARGIN = 0.3  # of its longer side
 _VIEWS_OF_CROP = 3
@@ -45,7 +46,7 @@ class _Examples:
 class ClassModel:
     """Multinomial logistic regression on embeddings: the exemplars' classes, `_ignore` and background.
 
-    Its regularisation is chosen by the log loss on exemplar frames that were left out, so that its
+    Its regularization is chosen by the log loss on exemplar frames that were left out, so that its
     probabilities mean what they say on frames it has not seen.
     """
 
@@ -60,7 +61,7 @@ class ClassModel:
         self._embed = embedder
 
     def probabilities(self, image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[np.float32]:
-        """See `Looks.probabilities`."""
+        """See `Classifier.probabilities`."""
         if not candidates:
             return np.empty((0, self._classes), np.float32)
         rows = self._classifier.predict_proba(self._embed(image, candidates))
@@ -72,52 +73,50 @@ class ClassModel:
 
 
 def learn_classes(
-    classes: int, rehearsals: Sequence[Rehearsal], *, embedder: Embedder = embed, seed: int = 0
+    classes: int, held_out: Sequence[HeldOutFrame], *, embedder: Embedder = embed, seed: int = 0
 ) -> tuple[ClassModel, list[NDArray[np.float32]]]:
     """Learn from the exemplars, from the background around them and from what is mistaken for them.
 
     Args:
         classes: Number of classes to label.
-        rehearsals: The person's boxes, and what the prompters found beside them: what matches none of them is
+        held_out: The person's boxes, and what the prompters found beside them: what matches none of them is
             background.
         embedder: Describes what candidates look like.
         seed: Of the choice of background.
 
     Returns:
-        The model, and for each rehearsal the probabilities (N, classes) of what was found there, by a model
+        The model, and for each one the probabilities (N, classes) of what was found there, by a model
         that has not seen that frame; by the same model where there is only one frame.
     """
     rng = np.random.default_rng(seed)
     of_frames: dict[int, list[_Examples]] = {}
-    for rehearsal in rehearsals:
-        examples = _examples(rehearsal, classes, embedder, rng)
-        of_frames.setdefault(rehearsal.frame.number, []).append(examples)
+    for one in held_out:
+        examples = _examples(one, classes, embedder, rng)
+        of_frames.setdefault(one.frame.number, []).append(examples)
     strength, without_one = _best_strength([_joined(own) for own in of_frames.values()])
     unaware = dict(zip(of_frames, without_one, strict=True))
     unseen = [
-        ClassModel(unaware[rehearsal.frame.number], classes, embedder).probabilities(
-            rehearsal.frame.image, rehearsal.found
-        )
-        for rehearsal in rehearsals
+        ClassModel(unaware[one.frame.number], classes, embedder).probabilities(one.frame.image, one.found)
+        for one in held_out
     ]
     everything = [part for own in of_frames.values() for part in own]
     return ClassModel(_fitted(everything, strength), classes, embedder), unseen
 
 
-def _examples(rehearsal: Rehearsal, classes: int, embedder: Embedder, rng: np.random.Generator) -> _Examples:
+def _examples(one: HeldOutFrame, classes: int, embedder: Embedder, rng: np.random.Generator) -> _Examples:
     """Objects as drawn, mirrored, and roughly boxed; and what is none."""
-    image, boxes = rehearsal.frame.image, rehearsal.frame.xyxy
-    drawn = [_outlined(*own) for own in zip(boxes, rehearsal.frame.silhouettes, strict=True)]
+    image, boxes = one.frame.image, one.frame.xyxy
+    drawn = [_exemplar(*own) for own in zip(boxes, one.frame.masks, strict=True)]
     mirrored = [_mirrored(candidate, image.shape[1]) for candidate in drawn]
-    rough = [_bare(box) for box in _shaken(boxes, image, rng)]
-    others = [candidate for candidate in rehearsal.found if _foreign(candidate.xyxy, boxes)]
-    others += [_bare(box) for box in _backgrounds(boxes, image, rng)]
+    rough = [_maskless(box) for box in _shaken(boxes, image, rng)]
+    others = [candidate for candidate in one.found if _foreign(candidate.xyxy, boxes)]
+    others += [_maskless(box) for box in _backgrounds(boxes, image, rng)]
     embeddings = (
         embedder(image, drawn),
         embedder(np.ascontiguousarray(image[:, ::-1]), mirrored),
         embedder(image, [*rough, *others]),
     )
-    shown = np.where(rehearsal.frame.class_id < 0, classes, rehearsal.frame.class_id)
+    shown = np.where(one.frame.class_id < 0, classes, one.frame.class_id)
     class_id = np.concatenate((np.tile(shown, 3), np.full(len(others), classes + 1)))
     return _Examples(np.concatenate(embeddings), class_id)
 
@@ -170,7 +169,7 @@ def _crop_views(
     """Embeddings of a crop as SAM sees it and roughly boxed, and mirrored: `_VIEWS_OF_CROP` rows."""
     image, box = _with_surroundings(crop)
     (seen,) = find_candidates(image, [Prompts("exemplar", box[None])], segmenter)
-    rough = [_bare(side) for side in _shaken(box[None], image, rng)]
+    rough = [_maskless(side) for side in _shaken(box[None], image, rng)]
     mirrored = [_mirrored(seen, image.shape[1])]
     return embedder(image, [seen, *rough]), embedder(np.ascontiguousarray(image[:, ::-1]), mirrored)
 
@@ -189,7 +188,7 @@ def _empty_places(
     if change.problem is not None:
         return []
     places = [
-        _bare(np.array([x, y, x + w, y + h], np.float32))
+        _maskless(np.array([x, y, x + w, y + h], np.float32))
         for (x, y), (w, h) in zip(corner.tolist(), sides.tolist(), strict=True)
         if change.mask[y : y + h, x : x + w].mean() < _MOST_CHANGED
     ]
@@ -197,28 +196,28 @@ def _empty_places(
 
 
 def _with_surroundings(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """A crop on grey, for SAM to see where the object ends; and its box there."""
+    """A crop on gray, for SAM to see where the object ends; and its box there."""
     height, width = image.shape[:2]
     margin = round(_CROP_MARGIN * max(height, width))
     wide = cv2.copyMakeBorder(image, *[margin] * 4, cv2.BORDER_CONSTANT, value=(127, 127, 127))
     return np.asarray(wide, np.uint8), np.array([0, 0, width, height], np.float32) + margin
 
 
-def _bare(box: NDArray[np.float32]) -> Candidate:
-    return _outlined(box, None)
+def _maskless(box: NDArray[np.float32]) -> Candidate:
+    return _exemplar(box, None)
 
 
-def _outlined(box: NDArray[np.float32], silhouette: Silhouette | None) -> Candidate:
-    return Candidate(box, silhouette, silhouette is not None, 0.0, None, "exemplar")
+def _exemplar(box: NDArray[np.float32], cropped: CroppedMask | None) -> Candidate:
+    return Candidate(box, cropped, cropped is not None, 0.0, None, "exemplar")
 
 
 def _mirrored(candidate: Candidate, width: int) -> Candidate:
     x1, y1, x2, y2 = candidate.xyxy.tolist()
     box = np.array([width - x2, y1, width - x1, y2], np.float32)
-    if candidate.silhouette is None or not candidate.outlined:
-        return _bare(box)
-    left = width - candidate.silhouette.right
-    return _outlined(box, Silhouette(left, candidate.silhouette.top, candidate.silhouette.bits[:, ::-1]))
+    if candidate.mask is None or not candidate.mask_agrees:
+        return _maskless(box)
+    left = width - candidate.mask.right
+    return _exemplar(box, CroppedMask(left, candidate.mask.top, candidate.mask.bits[:, ::-1]))
 
 
 def _shaken(

@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from edgeloop.labeling.candidates.exemplar_masks import OutlinedFrame
-from edgeloop.labeling.candidates.find import Candidate, find_candidates
+from edgeloop.labeling.candidates.candidate import Candidate
+from edgeloop.labeling.candidates.exemplar_masks import ExemplarMasks
+from edgeloop.labeling.candidates.find import find_candidates
+from edgeloop.labeling.candidates.prompts import Prompts
 from edgeloop.labeling.inputs.exemplars import Exemplars
-from edgeloop.labeling.prompts.prompter import Prompter, Prompts
+from edgeloop.labeling.prompts.prompter import Prompter
 from edgeloop.labeling.sam import Segmenter
 
-__all__ = ["Rehearsal", "outlined", "rehearse"]
+__all__ = ["HeldOutFrame", "segment_exemplars", "predict_held_out"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rehearsal:
+class HeldOutFrame:
     """One exemplar frame, or a picture made of one, and what was found on it.
 
     Attributes:
@@ -27,11 +29,11 @@ class Rehearsal:
         found: What the prompters found.
     """
 
-    frame: OutlinedFrame
+    frame: ExemplarMasks
     found: Sequence[Candidate]
 
 
-def outlined(exemplars: Exemplars, segmenter: Segmenter) -> list[OutlinedFrame]:
+def segment_exemplars(exemplars: Exemplars, segmenter: Segmenter) -> list[ExemplarMasks]:
     """Ask SAM about the person's boxes.
 
     Args:
@@ -45,14 +47,14 @@ def outlined(exemplars: Exemplars, segmenter: Segmenter) -> list[OutlinedFrame]:
     for number, frame in enumerate(exemplars.frames):
         image = frame.image()
         seen = find_candidates(image, [Prompts("human", frame.xyxy)], segmenter)
-        silhouettes = [candidate.silhouette if candidate.outlined else None for candidate in seen]
-        frames.append(OutlinedFrame(number, image, frame.xyxy, frame.class_id, silhouettes))
+        masks = [candidate.mask if candidate.mask_agrees else None for candidate in seen]
+        frames.append(ExemplarMasks(number, image, frame.xyxy, frame.class_id, masks))
     return frames
 
 
-def rehearse(
-    frames: Iterable[OutlinedFrame], prompters: Sequence[Prompter], segmenter: Segmenter
-) -> list[Rehearsal]:
+def predict_held_out(
+    frames: Iterable[ExemplarMasks], prompters: Sequence[Prompter], segmenter: Segmenter
+) -> list[HeldOutFrame]:
     """Go through exemplar frames.
 
     Args:
@@ -61,10 +63,12 @@ def rehearse(
         segmenter: Draws the masks.
 
     Returns:
-        One rehearsal for each frame.
+        One one for each frame.
     """
-    rehearsals = []
+    held_out = []
     for frame in frames:
-        prompts = [own for prompter in prompters for own in prompter.rehearse(frame.image, frame.number)]
-        rehearsals.append(Rehearsal(frame, find_candidates(frame.image, prompts, segmenter)))
-    return rehearsals
+        prompts = [
+            own for prompter in prompters for own in prompter.propose_held_out(frame.image, frame.number)
+        ]
+        held_out.append(HeldOutFrame(frame, find_candidates(frame.image, prompts, segmenter)))
+    return held_out

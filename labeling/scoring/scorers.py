@@ -9,19 +9,19 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.labeling.candidates.find import Candidate
-from edgeloop.labeling.candidates.mask import Silhouette
+from edgeloop.labeling.candidates.candidate import Candidate
+from edgeloop.labeling.candidates.mask import CroppedMask
 from edgeloop.labeling.motion.background import Background
-from edgeloop.labeling.scoring.calibrate import Judge
+from edgeloop.labeling.scoring.calibrate import ScoreCalibrator
 
-__all__ = ["Appraiser", "ByCrops", "ByExemplars", "ByMotion", "Looks"]
+__all__ = ["Scorer", "CropScorer", "ExemplarScorer", "MotionScorer", "Classifier"]
 
 
-class Looks(Protocol):
+class Classifier(Protocol):
     """Tells what candidates look like."""
 
     def probabilities(self, image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[np.float32]:
-        """Judge candidates by their looks alone.
+        """Classify candidates by their looks alone.
 
         Args:
             image: HxWx3 uint8 BGR.
@@ -33,7 +33,7 @@ class Looks(Protocol):
         ...
 
 
-class Appraiser(Protocol):
+class Scorer(Protocol):
     """Scores candidates for each class to label."""
 
     def problem(self, image: NDArray[np.uint8]) -> str | None:
@@ -61,28 +61,28 @@ class Appraiser(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ByExemplars:
+class ExemplarScorer:
     """The opinions of the prompter and of a model of the exemplars' looks, joined.
 
     Attributes:
         classes: Tells what candidates look like.
-        judge: Joins that with what the prompter said.
+        calibrator: Joins that with what the prompter said.
     """
 
-    classes: Looks
-    judge: Judge
+    classes: Classifier
+    calibrator: ScoreCalibrator
 
     def problem(self, image: NDArray[np.uint8]) -> str | None:
-        """See `Appraiser.problem`: any frame can be looked at."""
+        """See `Scorer.problem`: any frame can be looked at."""
         return None
 
     def scores(self, image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[np.float32]:
-        """See `Appraiser.scores`."""
-        return self.judge.scores(candidates, self.classes.probabilities(image, candidates))
+        """See `Scorer.scores`."""
+        return self.calibrator.scores(candidates, self.classes.probabilities(image, candidates))
 
 
 @dataclass(frozen=True, slots=True)
-class ByMotion:
+class MotionScorer:
     """One class, of what is not background: as sure as SAM is of the mask, and as much of it as changed.
 
     Attributes:
@@ -92,18 +92,18 @@ class ByMotion:
     background: Background
 
     def problem(self, image: NDArray[np.uint8]) -> str | None:
-        """See `Appraiser.problem`: a frame that changed as a whole does not tell what moves."""
+        """See `Scorer.problem`: a frame that changed as a whole does not tell what moves."""
         return self.background.compare(image).problem
 
     def scores(self, image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[np.float32]:
-        """See `Appraiser.scores`."""
+        """See `Scorer.scores`."""
         changed = self.background.compare(image).mask
         scores = [candidate.trust * _changed_share(candidate, changed) for candidate in candidates]
         return np.array(scores, np.float32).reshape(-1, 1)
 
 
 @dataclass(frozen=True, slots=True)
-class ByCrops:
+class CropScorer:
     """What moves, and looks like a crop or like what it is called: the geometric mean of both opinions.
 
     Attributes:
@@ -111,21 +111,21 @@ class ByCrops:
         motion: Tells what moves, which no crop can.
     """
 
-    classes: Looks
-    motion: ByMotion
+    classes: Classifier
+    motion: MotionScorer
 
     def problem(self, image: NDArray[np.uint8]) -> str | None:
-        """See `Appraiser.problem`."""
+        """See `Scorer.problem`."""
         return self.motion.problem(image)
 
     def scores(self, image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[np.float32]:
-        """See `Appraiser.scores`."""
+        """See `Scorer.scores`."""
         looks = self.classes.probabilities(image, candidates)
         return np.asarray(np.sqrt(looks * self.motion.scores(image, candidates)), np.float32)
 
 
 def _changed_share(candidate: Candidate, changed: NDArray[np.bool_]) -> float:
-    silhouette = candidate.silhouette if candidate.outlined else None
-    area = Silhouette.of_box(candidate.xyxy) if silhouette is None else silhouette
+    cropped = candidate.mask if candidate.mask_agrees else None
+    area = CroppedMask.from_box(candidate.xyxy) if cropped is None else cropped
     window = changed[area.top : area.bottom, area.left : area.right]
     return float(window[area.bits].mean()) if area.bits.any() else 0.0

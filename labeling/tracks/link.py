@@ -1,4 +1,4 @@
-"""Which boxes of neighbouring frames are the same object.
+"""Which boxes of neighboring frames are the same object.
 
 They are linked by overlap, with the motion so far carried on. Between frames that do not follow each other
 closely tracks are cut.
@@ -24,8 +24,8 @@ REACH = 4
 """Frames before and after that have a say."""
 
 _LINK_IOU = 0.3
-_NEIGHBOUR_S = 0.5  # frames farther apart in time show other objects in the same places
-_LINKED_SHARE = 0.5  # of the labels of two neighbouring frames are linked, or they are no neighbours
+_NEIGHBOR_S = 0.5  # frames farther apart in time show other objects in the same places
+_LINKED_SHARE = 0.5  # of the labels of two neighboring frames are linked, or they are no neighbors
 _SKIPPED = 1  # frames in which a tracked object may be missing
 
 
@@ -70,7 +70,7 @@ class Sighting:
 
     @property
     def goes_on(self) -> bool:
-        """Whether the object is also seen in a neighbouring frame."""
+        """Whether the object is also seen in a neighboring frame."""
         return any(0 < abs(other.frame - self.frame) <= 1 + _SKIPPED for other in self.track.seen)
 
 
@@ -82,14 +82,14 @@ class LinkedFrame:
         number: Of the frame.
         result: What came of it.
         sightings: In the order of its labels, then of its unsure ones.
-        neighbours: How many frames before and after have a say in it.
+        neighbors: How many frames before and after have a say in it.
         tracks: Objects seen around it.
     """
 
     number: int
     result: FrameResult
     sightings: Sequence[Sighting]
-    neighbours: int
+    neighbors: int
     tracks: Sequence[Track]
 
 
@@ -104,7 +104,7 @@ class _Waiting:
 
 
 def linked(results: Iterable[tuple[FrameEntry, FrameResult]]) -> Iterator[LinkedFrame]:
-    """Link the objects of neighbouring frames.
+    """Link the objects of neighboring frames.
 
     Args:
         results: Each frame and what came of it, in the order in which they were taken.
@@ -124,10 +124,10 @@ def linked(results: Iterable[tuple[FrameEntry, FrameResult]]) -> Iterator[Linked
 
 
 def _follows(before: FrameEntry, after: FrameEntry) -> bool:
-    """Whether two frames may be neighbours; the labels on them have the last word."""
+    """Whether two frames may be neighbors; the labels on them have the last word."""
     if before.source != after.source:
         return False
-    return before.time_s is None or after.time_s is None or 0 <= after.time_s - before.time_s <= _NEIGHBOUR_S
+    return before.time_s is None or after.time_s is None or 0 <= after.time_s - before.time_s <= _NEIGHBOR_S
 
 
 class _Linker:
@@ -146,7 +146,7 @@ class _Linker:
         live = [track for track in self._tracks if track.seen[-1].frame >= oldest]
         labels = (*result.labels, *result.unsure)
         continued = _continued(labels, live, number)
-        if not self._is_neighbour(result, continued):
+        if not self._is_neighbor(result, continued):
             continued, self._cut = [None] * len(labels), number
         sightings = []
         for label, track in zip(labels, continued, strict=True):
@@ -172,7 +172,7 @@ class _Linker:
         after = sum(later.cut <= frame.number for later in self._waiting)
         return LinkedFrame(frame.number, frame.result, frame.sightings, before + after, self._tracks)
 
-    def _is_neighbour(self, result: FrameResult, continued: Sequence[Track | None]) -> bool:
+    def _is_neighbor(self, result: FrameResult, continued: Sequence[Track | None]) -> bool:
         """Whether enough of the surer labels of this frame and the one before are the same objects."""
         if not self._waiting:
             return True

@@ -1,8 +1,8 @@
 """How long something stays in view, as evidence: objects are seen in frame after frame, mistakes are not.
 
 How much that says differs with the footage: on a queue of cars a lone box is suspicious, among parts that
-cross the picture in three frames it is not. So it is learnt from the clip itself, without anybody's help, by
-one step of expectation maximisation: each label counts as right with its score and as wrong with the rest.
+cross the picture in three frames it is not. So it is learned from the clip itself, without anybody's help, by
+one step of expectation maximization: each label counts as right with its score and as wrong with the rest.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What neighbouring frames say about each other's labels: one class, a steady box, no flicker, no holes."""
+"""What neighboring frames say about each other's labels: one class, a steady box, no flicker, no holes."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from edgeloop.edge.frames.folder import FrameEntry
 from edgeloop.labeling.ledger import FrameResult, Label
 from edgeloop.labeling.tracks.link import LinkedFrame, Sighting, Track, linked
 from edgeloop.labeling.tracks.persistence import Persistence
-from edgeloop.labeling.tracks.smooth_boxes import steady_box
+from edgeloop.labeling.tracks.smooth_boxes import smooth_box
 from edgeloop.models.boxes import iou_matrix
 
-__all__ = ["learn_persistence", "settle"]
+__all__ = ["fit_persistence", "smooth_labels"]
 
 _FREE_IOU = 0.5  # a hole is filled only where no other label overlaps more than this
 _STEADY_SHARE = 0.5  # of a frame's other labels must be seen next to it before a lone one is called flicker
 _DOUBT_SHARE = 0.5  # from this share of the confidence on, a label left out is worth a person's look
 
 
-def learn_persistence(results: Iterable[tuple[FrameEntry, FrameResult]]) -> Persistence:
+def fit_persistence(results: Iterable[tuple[FrameEntry, FrameResult]]) -> Persistence:
     """Learn from a clip how much longer what is right stays in view than what is wrong.
 
     Args:
@@ -31,17 +31,17 @@ def learn_persistence(results: Iterable[tuple[FrameEntry, FrameResult]]) -> Pers
     """
     persistence = Persistence()
     for frame in linked(results):
-        if frame.neighbours and not frame.result.by_person:
+        if frame.neighbors and not frame.result.by_person:
             for sighting in frame.sightings:
                 around = sighting.track.around(frame.number)
                 persistence.observe(_voted(around)[1], _share_seen(around, frame))
     return persistence
 
 
-def settle(
+def smooth_labels(
     results: Iterable[tuple[FrameEntry, FrameResult]], persistence: Persistence, *, confidence: float
 ) -> Iterator[FrameResult]:
-    """Judge the labels of each frame by those of the frames around it.
+    """ScoreCalibrator the labels of each frame by those of the frames around it.
 
     A label's class becomes the one with most of the scores along its track, its score their mean, raised or
     lowered by how long the track is seen. What was unsure alone may so become sure, and the other way round;
@@ -51,7 +51,7 @@ def settle(
 
     Args:
         results: Each frame and what came of it, in the order in which they were taken.
-        persistence: Learnt from them.
+        persistence: Learned from them.
         confidence: Least score of a label, in [0, 1].
 
     Yields:
@@ -84,7 +84,7 @@ def _judged(track: Track, frame: LinkedFrame, persistence: Persistence) -> tuple
     """Class and score of an object in a frame, seen there or not."""
     around = track.around(frame.number)
     class_id, score = _voted(around)
-    if frame.neighbours:
+    if frame.neighbors:
         score = persistence.judged(score, _share_seen(around, frame))
     return class_id, round(score, 4)
 
@@ -92,13 +92,13 @@ def _judged(track: Track, frame: LinkedFrame, persistence: Persistence) -> tuple
 def _steadied(track: Track, frame: LinkedFrame) -> tuple[float, float, float, float]:
     """Box of an object in a frame, seen there or not."""
     size = (frame.result.width, frame.result.height)
-    x1, y1, x2, y2 = steady_box(track.around(frame.number), frame.number, size).tolist()
+    x1, y1, x2, y2 = smooth_box(track.around(frame.number), frame.number, size).tolist()
     return round(x1, 2), round(y1, 2), round(x2, 2), round(y2, 2)
 
 
 def _share_seen(around: Sequence[Sighting], frame: LinkedFrame) -> float:
     """Of the frames that have a say, in how many an object is seen."""
-    return len(around) / (1 + frame.neighbours)
+    return len(around) / (1 + frame.neighbors)
 
 
 def _voted(around: Sequence[Sighting]) -> tuple[int, float]:

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from edgeloop.labeling.tracks.link import REACH, Sighting
 from edgeloop.models.boxes import clip_boxes
 
-__all__ = ["steady_box"]
+__all__ = ["smooth_box"]
 
 _BORDER_PX = 2.0  # a side as near to the frame's border is where the frame ends, not the object
 _LEAST_SIDE_PX = 1.0
 
 
-def steady_box(around: Sequence[Sighting], frame: int, size: tuple[int, int]) -> NDArray[np.float32]:
+def smooth_box(around: Sequence[Sighting], frame: int, size: tuple[int, int]) -> NDArray[np.float32]:
     """Say where an object is in a frame.
 
     Args:

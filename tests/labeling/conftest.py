@@ -1,4 +1,4 @@
-"""Footage of a conveyor, and the one dataset that is labelled for all tests."""
+"""Footage of a conveyor, and the one dataset that is labeled for all tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from edgeloop.edge.synth import open_scene
 from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.job import label_frames
-from tests.labeling.footage import BROKEN, DRAWN, INDICES, Footage, Labelled, scene_coco, silent
+from tests.labeling.footage import BROKEN, DRAWN, INDICES, Footage, Labeled, scene_coco, silent
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -41,7 +41,7 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> Footage:
 
 
 @pytest.fixture(scope="session")
-def labelled(footage: Footage, tmp_path_factory: pytest.TempPathFactory) -> Labelled:
-    out = tmp_path_factory.mktemp("labelled") / "dataset"
+def labeled(footage: Footage, tmp_path_factory: pytest.TempPathFactory) -> Labeled:
+    out = tmp_path_factory.mktemp("labeled") / "dataset"
     report = label_frames(LabelPlan(footage.frames, footage.exemplars, out), silent)
-    return Labelled(footage, out, report)
+    return Labeled(footage, out, report)

@@ -32,8 +32,8 @@ class Footage:
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """The footage, labelled with nano."""
+class Labeled:
+    """The footage, labeled with nano."""
 
     footage: Footage
     dataset: Path

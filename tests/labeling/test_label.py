@@ -22,88 +22,88 @@ from edgeloop.labeling.job import label_frames
 from edgeloop.labeling.ledger import FrameResult, Ledger
 from edgeloop.models.errors import DataError
 from tests.calls import Outcome
-from tests.labeling.footage import BROKEN, DRAWN, INDICES, Footage, Labelled, break_off, scene_coco, silent
+from tests.labeling.footage import BROKEN, DRAWN, INDICES, Footage, Labeled, break_off, scene_coco, silent
 
 
 def tree(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-def test_labels_are_right(labelled: Labelled) -> None:
+def test_labels_are_right(labeled: Labeled) -> None:
     """On frames whose boxes nobody drew."""
-    indices = [int(image["file_name"][-8:-4]) for image in labelled.coco["images"]]
+    indices = [int(image["file_name"][-8:-4]) for image in labeled.coco["images"]]
     own = [index for index in indices if index not in DRAWN]
-    truth = scene_coco(labelled.footage.scene, range(0))
+    truth = scene_coco(labeled.footage.scene, range(0))
     for index in own:
-        one = scene_coco(labelled.footage.scene, range(index, index + 1))
+        one = scene_coco(labeled.footage.scene, range(index, index + 1))
         truth["images"] += one["images"]
         truth["annotations"] += one["annotations"]
-    frame_of = dict(zip((image["id"] for image in labelled.coco["images"]), indices, strict=True))
+    frame_of = dict(zip((image["id"] for image in labeled.coco["images"]), indices, strict=True))
     labels = [
         {**label, "image_id": frame_of[label["image_id"]], "category_id": label["category_id"] - 1}
-        for label in labelled.coco["annotations"]
+        for label in labeled.coco["annotations"]
         if frame_of[label["image_id"]] in own
     ]
     assert evaluate_boxes(truth, labels).map50 >= 0.6
     assert precision_recall(truth, labels).precision >= 0.7
 
 
-def test_person_has_the_last_word(labelled: Labelled) -> None:
+def test_person_has_the_last_word(labeled: Labeled) -> None:
     """Exemplar frames carry the boxes as drawn."""
-    coco = labelled.coco
+    coco = labeled.coco
     for index in DRAWN:
         (image,) = (i for i in coco["images"] if i["file_name"].endswith(f"{index:04d}.jpg"))
         own = [a for a in coco["annotations"] if a["image_id"] == image["id"]]
-        drawn = scene_coco(labelled.footage.scene, range(index, index + 1))["annotations"]
+        drawn = scene_coco(labeled.footage.scene, range(index, index + 1))["annotations"]
         assert {a["prompt"] for a in own} <= {"human"}
         assert sorted(a["bbox"] for a in own) == sorted(a["bbox"] for a in drawn)
 
 
-def test_split_by_time_with_a_gap(labelled: Labelled) -> None:
+def test_split_by_time_with_a_gap(labeled: Labeled) -> None:
     places = {split: [] for split in ("train", "val")}
-    for image in labelled.coco["images"]:
+    for image in labeled.coco["images"]:
         places[image["split"]].append(image["frame_index"])
-        assert (labelled.dataset / image["file_name"]).is_file()
+        assert (labeled.dataset / image["file_name"]).is_file()
     assert max(places["train"]) + 1 < min(places["val"])
-    images = labelled.report.dataset.images
+    images = labeled.report.dataset.images
     assert sum(images.values()) == len(INDICES) - 1
     assert images["gap"] > 0
 
 
-def test_unreadable_frame_is_set_aside_with_its_reason(labelled: Labelled) -> None:
-    review = json.loads((labelled.dataset / "review.json").read_text())
+def test_unreadable_frame_is_set_aside_with_its_reason(labeled: Labeled) -> None:
+    review = json.loads((labeled.dataset / "review.json").read_text())
     assert [entry["file"] for entry in review["set_aside"]] == [BROKEN]
     assert "cut off" in review["set_aside"][0]["reason"]
-    assert labelled.report.dataset.set_aside == 1
-    assert not list(labelled.dataset.rglob(BROKEN))
+    assert labeled.report.dataset.set_aside == 1
+    assert not list(labeled.dataset.rglob(BROKEN))
 
 
-def test_both_formats_say_the_same(labelled: Labelled) -> None:
+def test_both_formats_say_the_same(labeled: Labeled) -> None:
     """Ultralytics' text files against instances.json, whose masks lie where the boxes are."""
-    coco = COCO(str(labelled.dataset / "instances.json"))
-    names = yaml.safe_load((labelled.dataset / "data.yaml").read_text())["names"]
+    coco = COCO(str(labeled.dataset / "instances.json"))
+    names = yaml.safe_load((labeled.dataset / "data.yaml").read_text())["names"]
     assert list(names.values()) == [c["name"] for c in coco.dataset["categories"]]
     for image in coco.dataset["images"]:
         place = Path("labels", image["split"], Path(image["file_name"]).name)
-        text = (labelled.dataset / place).with_suffix(".txt")
+        text = (labeled.dataset / place).with_suffix(".txt")
         rows = np.array([line.split() for line in text.read_text().splitlines()], float).reshape(-1, 5)
         own = coco.imgToAnns[image["id"]]
         assert rows[:, 0].tolist() == [a["category_id"] - 1 for a in own]
         for row, annotation in zip(rows, own, strict=True):
             x, y, w, h = annotation["bbox"]
-            centre_and_size = [x + w / 2, y + h / 2, w, h]
-            np.testing.assert_allclose(row[1:] * [480, 360, 480, 360], centre_and_size, atol=0.01)
+            center_and_size = [x + w / 2, y + h / 2, w, h]
+            np.testing.assert_allclose(row[1:] * [480, 360, 480, 360], center_and_size, atol=0.01)
             mask = coco.annToMask(annotation).astype(bool)
             columns, lines = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
             assert abs((columns[0] + columns[-1]) / 2 - (x + w / 2)) < 0.3 * w + 2
             assert abs((lines[0] + lines[-1]) / 2 - (y + h / 2)) < 0.3 * h + 2
 
 
-def test_training_sees_the_same_dataset(labelled: Labelled) -> None:
+def test_training_sees_the_same_dataset(labeled: Labeled) -> None:
     """Every image, empty ones included, under the digest that the bundle will carry."""
-    dataset = open_dataset(labelled.dataset)
-    figures = labelled.report.dataset
-    assert dataset.digest == figures.digest == labelled.coco["info"]["digest"]
+    dataset = open_dataset(labeled.dataset)
+    figures = labeled.report.dataset
+    assert dataset.digest == figures.digest == labeled.coco["info"]["digest"]
     assert (len(dataset.train), len(dataset.val)) == (figures.images["train"], figures.images["val"])
     assert sum(len(i.class_id) == 0 for i in (*dataset.train, *dataset.val)) == figures.empty
 

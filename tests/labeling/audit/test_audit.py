@@ -167,7 +167,7 @@ def test_bad_datasets_are_refused(
 def test_precision_with_wilsons_interval(dataset: Path) -> None:
     sample = drawn(dataset)
     found = estimate(sample, Answers(boxes=(False, False, *[True] * 18)))
-    # By hand, n = 20, p = 0.9, z = 1.959964: centre (p + z^2/2n) / (1 + z^2/n) = 0.835547,
+    # By hand, n = 20, p = 0.9, z = 1.959964: center (p + z^2/2n) / (1 + z^2/n) = 0.835547,
     # half width z sqrt(p(1-p)/n + z^2/4n^2) / (1 + z^2/n) = 0.136584.
     assert found.precision.value == 0.9
     assert found.precision.low == pytest.approx(0.698963, abs=1e-5)

@@ -16,7 +16,7 @@ import pytest
 from edgeloop.edge.host.opencv import read_image
 from edgeloop.labeling.audit.answers import AnswerBook, open_answers
 from edgeloop.labeling.audit.page import Page
-from edgeloop.labeling.audit.pictures import picture_of_box, picture_of_frame
+from edgeloop.labeling.audit.pictures import render_box, render_frame
 from edgeloop.labeling.audit.sheet import BOX, draw_sheet, write_sheet
 from edgeloop.models.errors import DataError, UnavailableError
 from tests.labeling.audits import drawn, write_audited
@@ -184,17 +184,17 @@ def test_a_taken_port_is_named(running: Running) -> None:
 def test_a_crop_shows_the_box_in_its_middle(tmp_path: Path) -> None:
     sample = drawn(write_audited(tmp_path / "dataset"), boxes=1000)
     middle = next(box for box in sample.boxes if box.xyxy[0] == 70)
-    picture = picture_of_box(middle, 480, drawn=False)  # 48 px of the image, ten times as large
+    picture = render_box(middle, 480, drawn=False)  # 48 px of the image, ten times as large
     image = read_image(middle.path)
     assert image is not None
     assert picture.shape == (480, 480, 3)
     assert np.array_equal(picture[240, 240], image[60, 80])
     assert np.array_equal(picture[240, 100], [90, 90, 90])  # the box begins at 140
-    outlined = picture_of_box(middle, 480)
-    assert np.array_equal(outlined[145:335, 145:335], picture[145:335, 145:335])
-    assert (outlined[240, 136:140] != picture[240, 136:140]).any()
+    mask_agrees = render_box(middle, 480)
+    assert np.array_equal(mask_agrees[145:335, 145:335], picture[145:335, 145:335])
+    assert (mask_agrees[240, 136:140] != picture[240, 136:140]).any()
     edge = next(box for box in sample.boxes if box.xyxy[0] == 10)
-    assert picture_of_box(edge, 480).shape == (480, 480, 3)  # moved into the image, not cut
+    assert render_box(edge, 480).shape == (480, 480, 3)  # moved into the image, not cut
 
 
 def test_the_sheet_has_every_picture_at_its_place(tmp_path: Path) -> None:
@@ -203,11 +203,11 @@ def test_the_sheet_has_every_picture_at_its_place(tmp_path: Path) -> None:
     for number, box in enumerate(sample.boxes):
         left, top = BOX.place(number)
         cell = sheet[56 + top : 56 + top + 184, 24 + left : 24 + left + 184]
-        assert np.array_equal(cell, picture_of_box(box, 184)), number
+        assert np.array_equal(cell, render_box(box, 184)), number
     assert BOX.place(10) == (0, BOX.place(0)[1] + 184 + 30 + 24)
     frames_top = 56 + BOX.height_of(13) + 56
     for number, (left, top) in enumerate([(0, 30), (701, 30), (1402, 30), (0, 592)]):
-        picture = picture_of_frame(sample.frames[number], sample.names, side=677)
+        picture = render_frame(sample.frames[number], sample.names, side=677)
         y, x = frames_top + top + (508 - picture.shape[0]) // 2, 24 + left
         assert np.array_equal(sheet[y : y + picture.shape[0], x : x + 677], picture), number
 

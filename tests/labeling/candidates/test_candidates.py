@@ -8,10 +8,12 @@ import pytest
 from numpy.typing import NDArray
 
 from edgeloop.edge.synth import open_scene
-from edgeloop.labeling.candidates.dedupe import without_repeats
-from edgeloop.labeling.candidates.find import Candidate, find_candidates
-from edgeloop.labeling.candidates.mask import Silhouette
-from edgeloop.labeling.prompts import GridPrompter, Prompts
+from edgeloop.labeling.candidates.candidate import Candidate
+from edgeloop.labeling.candidates.dedupe import deduplicate
+from edgeloop.labeling.candidates.find import find_candidates
+from edgeloop.labeling.candidates.mask import CroppedMask
+from edgeloop.labeling.candidates.prompts import Prompts
+from edgeloop.labeling.prompts import GridPrompter
 from edgeloop.labeling.sam import Segmenter, load
 from edgeloop.models.boxes import iou_matrix
 
@@ -35,11 +37,10 @@ def test_loose_box_moves_to_the_object(nano: Segmenter, discs: NDArray[np.uint8]
     loose = DISC + np.array([-6, -5, 5, 7], np.float32)
     scores = np.array([[0.2, 0.7]], np.float32)
     (candidate,) = find_candidates(discs, [Prompts("similar", loose[None], scores)], nano)
-    assert candidate.outlined
-    assert candidate.silhouette is not None
+    assert candidate.mask_agrees
+    assert candidate.mask is not None
     before, after, mask = (
-        float(iou_matrix(box[None], DISC[None])[0, 0])
-        for box in (loose, candidate.xyxy, candidate.silhouette.xyxy)
+        float(iou_matrix(box[None], DISC[None])[0, 0]) for box in (loose, candidate.xyxy, candidate.mask.xyxy)
     )
     assert after > before
     assert mask > 0.8
@@ -51,7 +52,7 @@ def test_loose_box_moves_to_the_object(nano: Segmenter, discs: NDArray[np.uint8]
 def test_box_that_sam_sees_nothing_in_stays(nano: Segmenter, discs: NDArray[np.uint8]) -> None:
     box = np.array([[2, 200, 7, 204]], np.float32)
     (candidate,) = find_candidates(discs, [Prompts("similar", box)], nano)
-    assert not candidate.outlined
+    assert not candidate.mask_agrees
     np.testing.assert_array_equal(candidate.xyxy, box[0])
 
 
@@ -113,9 +114,9 @@ def boxed(*xyxy: float) -> Candidate:
 def masked(*xyxy: int, bits: NDArray[np.bool_] | None = None, prompt: Candidate | None = None) -> Candidate:
     """A mask that fills a box, or part of it; asked about another box where `prompt` is given."""
     x1, y1, x2, y2 = xyxy
-    silhouette = Silhouette(x1, y1, np.ones((y2 - y1, x2 - x1), bool) if bits is None else bits)
-    box = silhouette.xyxy if prompt is None else prompt.xyxy
-    return Candidate(box, silhouette, prompt is None, 0.9, None, "similar")
+    cropped = CroppedMask(x1, y1, np.ones((y2 - y1, x2 - x1), bool) if bits is None else bits)
+    box = cropped.xyxy if prompt is None else prompt.xyxy
+    return Candidate(box, cropped, prompt is None, 0.9, None, "similar")
 
 
 CORNER = np.tri(100, dtype=bool)
@@ -158,4 +159,4 @@ CORNER = np.tri(100, dtype=bool)
 )
 def test_repeats(candidates: list[Candidate], classes: list[int], kept: list[int]) -> None:
     scores = np.linspace(0.9, 0.5, len(candidates), dtype=np.float32)
-    assert without_repeats(candidates, scores, np.array(classes, np.int64)) == kept
+    assert deduplicate(candidates, scores, np.array(classes, np.int64)) == kept

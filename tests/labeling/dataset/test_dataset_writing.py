@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from edgeloop.edge.frames.folder import FrameEntry
-from edgeloop.labeling.dataset.json_stream import long_json
+from edgeloop.labeling.dataset.json_stream import open_json_stream
 from edgeloop.labeling.dataset.split import Split
-from edgeloop.labeling.dataset.write import LabelledFrame, write_dataset
+from edgeloop.labeling.dataset.write import LabeledFrame, write_dataset
 from edgeloop.labeling.ledger import FrameResult, Label
 
 LABELS_PER_FRAME = 12
@@ -28,7 +28,7 @@ def frames_folder(tmp_path: Path) -> Path:
     return folder
 
 
-def labelled(count: int, frames_folder: Path) -> Iterator[LabelledFrame]:
+def labeled(count: int, frames_folder: Path) -> Iterator[LabeledFrame]:
     """Frames that are all of one picture."""
     for index in range(count):
         name = f"{index}.png"
@@ -39,14 +39,14 @@ def labelled(count: int, frames_folder: Path) -> Iterator[LabelledFrame]:
             file=name, width=8, height=8, labels=(label,) * LABELS_PER_FRAME, unsure=(label,)
         )
         entry = FrameEntry(file=name, source="belt.mp4", index=index)
-        yield LabelledFrame(entry, Split.VAL if index % 5 == 4 else Split.TRAIN, result)
+        yield LabeledFrame(entry, Split.VAL if index % 5 == 4 else Split.TRAIN, result)
 
 
 def peak_bytes(count: int, folder: Path) -> int:
     """Most memory that Python held at once while a dataset of so many frames was written."""
     frames = folder / "frames"
     tracemalloc.start()
-    write_dataset(folder / f"dataset{count}", ["part"], labelled(count, frames), frames, {})
+    write_dataset(folder / f"dataset{count}", ["part"], labeled(count, frames), frames, {})
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     for name in range(1, count):
@@ -63,7 +63,7 @@ def test_memory_does_not_grow_with_the_frames(tmp_path: Path, frames_folder: Pat
 
 def test_entries_are_numbered_and_all_there(tmp_path: Path, frames_folder: Path) -> None:
     out = tmp_path / "dataset"
-    report = write_dataset(out, ["part"], labelled(10, frames_folder), frames_folder, {"sam": "nano"})
+    report = write_dataset(out, ["part"], labeled(10, frames_folder), frames_folder, {"sam": "nano"})
     assert report.images == {"train": 8, "val": 2, "gap": 0}
     assert report.unsure == {"part": 10}
     coco = json.loads((out / "instances.json").read_text())
@@ -77,7 +77,7 @@ def test_entries_are_numbered_and_all_there(tmp_path: Path, frames_folder: Path)
 
 
 def test_broken_off_it_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), long_json(tmp_path / "x.json", ("images",)) as lists:
+    with pytest.raises(KeyboardInterrupt), open_json_stream(tmp_path / "x.json", ("images",)) as lists:
         lists.add("images", {"id": 1})
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeloop.labeling.dataset import json_stream as long_json
+from edgeloop.labeling.dataset import json_stream as open_json_stream
 from edgeloop.labeling.dataset.json_stream import read_entries
 
 DOCUMENT = {
@@ -34,7 +34,7 @@ ENTRIES = [
 def test_reads_what_json_reads_wherever_the_parts_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, characters: int, indent: int | None
 ) -> None:
-    monkeypatch.setattr(long_json, "_CHUNK", characters)
+    monkeypatch.setattr(open_json_stream, "_CHUNK", characters)
     path = tmp_path / "x.json"
     path.write_text(json.dumps(DOCUMENT, indent=indent, ensure_ascii=False), encoding="utf-8")
     assert list(read_entries(path)) == ENTRIES
@@ -85,7 +85,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
 
 
 def test_memory_does_not_grow_with_the_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(long_json, "_CHUNK", 10_000)
+    monkeypatch.setattr(open_json_stream, "_CHUNK", 10_000)
     path = tmp_path / "x.json"
     path.write_text(json.dumps({"list": ["x" * 100] * 20_000}))
     tracemalloc.start()

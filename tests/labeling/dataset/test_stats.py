@@ -49,7 +49,7 @@ def test_counts(tmp_path: Path) -> None:
     assert found.leaks == []
 
 
-def test_neighbours_and_lookalikes_leak(tmp_path: Path) -> None:
+def test_neighbors_and_lookalikes_leak(tmp_path: Path) -> None:
     frames = [("train", 0, 1), ("train", 50, 2), ("val", 54, 3), ("val", 100, 2), ("val", 200, 4)]
     found = read_stats(write(tmp_path, frames), within_frames=5, within_bits=4)
     beside, lookalike = found.leaks

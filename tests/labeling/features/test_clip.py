@@ -1,4 +1,4 @@
-"""CLIP as looks: a tiny one with random weights, which tells colours apart and understands nothing."""
+"""CLIP as looks: a tiny one with random weights, which tells colors apart and understands nothing."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from edgeloop.labeling.candidates.find import Candidate
-from edgeloop.labeling.candidates.mask import Silhouette
-from edgeloop.labeling.features.clip import Clip, TextClasses, load_clip
+from edgeloop.labeling.candidates.candidate import Candidate
+from edgeloop.labeling.candidates.mask import CroppedMask
+from edgeloop.labeling.features.clip import Clip, TextClassifier, load_clip
 from edgeloop.models.errors import ModelError, NoInputError, UnavailableError, UsageError
 from tests.calls import Outcome
 
@@ -26,7 +26,7 @@ CONFIG = {
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
 }
 SIDE, COUNT, SIZE = 40, 24, (240, 120)
-COLOURS = {"red": (30, 30, 230), "blue": (230, 60, 30)}
+COLORS = {"red": (30, 30, 230), "blue": (230, 60, 30)}
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +51,8 @@ def masked(left: int, top: int, side: int) -> Candidate:
     """A candidate whose mask is a disc in its box."""
     bits = np.zeros((side, side), np.uint8)
     cv2.circle(bits, (side // 2, side // 2), side // 2, 1, cv2.FILLED)
-    silhouette = Silhouette(left, top, bits > 0)
-    return Candidate(silhouette.xyxy, silhouette, True, 0.9, None, "motion")
+    cropped = CroppedMask(left, top, bits > 0)
+    return Candidate(cropped.xyxy, cropped, True, 0.9, None, "motion")
 
 
 def test_only_what_is_inside_the_mask_is_looked_at(clip: Clip) -> None:
@@ -79,8 +79,8 @@ def test_embeddings_are_of_length_1_however_many(clip: Clip) -> None:
 def test_names_share_the_probability_with_none_of_them(clip: Clip) -> None:
     image = np.random.default_rng(2).integers(0, 255, (80, 80, 3), np.uint8)
     found = [masked(5, 5, 30), masked(40, 40, 30)]
-    rows = TextClasses(clip, ["car", "tram"]).probabilities(image, found)
-    turned = TextClasses(clip, ["tram", "car"]).probabilities(image, found)
+    rows = TextClassifier(clip, ["car", "tram"]).probabilities(image, found)
+    turned = TextClassifier(clip, ["tram", "car"]).probabilities(image, found)
     assert rows.shape == (2, 2)
     assert (rows > 0).all()
     assert (rows.sum(axis=1) < 1).all()
@@ -96,11 +96,11 @@ def frames(tmp_path: Path) -> Path:
     wall = cv2.resize(noise, SIZE, interpolation=cv2.INTER_CUBIC)
     for index in range(COUNT):
         image = wall.copy()
-        for row, colour in enumerate(COLOURS.values()):
+        for row, color in enumerate(COLORS.values()):
             x, y = (37 * index * (row + 1)) % (SIZE[0] - SIDE), 10 + 60 * row
-            image[y : y + SIDE, x : x + SIDE] = colour
+            image[y : y + SIDE, x : x + SIDE] = color
             if index < 5:
-                crops = tmp_path / "exemplars" / list(COLOURS)[row]
+                crops = tmp_path / "exemplars" / list(COLORS)[row]
                 crops.mkdir(parents=True, exist_ok=True)
                 cv2.imwrite(str(crops / f"{index}.png"), image[y : y + SIDE, x : x + SIDE])
         cv2.imwrite(str(folder / f"{index:03d}.png"), image)

@@ -1,4 +1,4 @@
-"""The features that labelling learns on are those of the network that ImageNet trained."""
+"""The features that labeling learns on are those of the network that ImageNet trained."""
 
 from __future__ import annotations
 

@@ -121,4 +121,4 @@ def test_what_moves_is_named_by_crops(
             hits = iou_matrix(box, xyxy.reshape(-1, 4))[0] >= 0.5
             found += any(hit and names[a["category_id"]] == kind for hit, a in zip(hits, own, strict=True))
     assert found >= 0.8 * 2 * COUNT
-    assert len(coco["annotations"]) <= 1.2 * 2 * COUNT, "what is in _ignore is not labelled"
+    assert len(coco["annotations"]) <= 1.2 * 2 * COUNT, "what is in _ignore is not labeled"

@@ -172,11 +172,11 @@ def test_prompts_on_what_moves(background: Background) -> None:
     boxes, points = MotionPrompter(background).propose(image)
     assert {boxes.source, points.source} == {"motion"}
     assert iou_matrix(np.array([[x1, y1, x2 + 56, y2]], np.float32), boxes.coords).max() >= 0.85
-    for centre in ((x1 + 30, y1 + 30), (x2 + 26, y1 + 30)):
-        assert np.hypot(*(points.coords - centre).T).min() < 10
+    for center in ((x1 + 30, y1 + 30), (x2 + 26, y1 + 30)):
+        assert np.hypot(*(points.coords - center).T).min() < 10
 
 
-def test_moving_things_are_labelled_without_exemplars(
+def test_moving_things_are_labeled_without_exemplars(
     frames: Path, tmp_path: Path, edgeloop: Callable[..., Outcome]
 ) -> None:
     own = tmp_path / "frames"
@@ -184,7 +184,7 @@ def test_moving_things_are_labelled_without_exemplars(
     cv2.imwrite(str(own / "500.png"), 255 - wall())
     done = edgeloop("label", own, "--classes", "moving", "-o", tmp_path / "out", "--gap-share", 0, "--json")
     assert done.code == 0, done.err
-    assert "Learning" not in done.err, "nothing is learnt in steps"
+    assert "Learning" not in done.err, "nothing is learned in steps"
     assert json.loads(done.out)["set_aside"] == 1
     review = json.loads((tmp_path / "out" / "review.json").read_text())
     assert [entry["file"] for entry in review["set_aside"]] == ["500.png"]
@@ -238,7 +238,7 @@ def test_one_camera_at_a_time(frames: Path, tmp_path: Path) -> None:
         pytest.param(("--classes", "moving", "--prompts", "similar"), "needs boxes on whole", id="similar"),
     ],
 )
-def test_what_is_to_be_labelled_must_be_said(
+def test_what_is_to_be_labeled_must_be_said(
     frames: Path, tmp_path: Path, edgeloop: Callable[..., Outcome], options: tuple[str, ...], message: str
 ) -> None:
     done = edgeloop("label", frames, "-o", tmp_path / "out", *options)

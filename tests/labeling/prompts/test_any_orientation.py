@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgeloop.labeling.candidates.exemplar_masks import OutlinedFrame
+from edgeloop.labeling.candidates.exemplar_masks import ExemplarMasks
 from edgeloop.labeling.prompts import SimilarPrompter
-from edgeloop.labeling.prompts.center_head import CentreHead
+from edgeloop.labeling.prompts.center_head import CenterHead
 from edgeloop.labeling.prompts.train_heads import train_heads
 from edgeloop.labeling.prompts.training_views import Lesson, View, turned
 from edgeloop.models.boxes import iou_matrix
@@ -40,7 +40,7 @@ def scene(seed: int, quarters: Sequence[int]) -> Scene:
 
 def learn(scenes: Sequence[Scene]) -> SimilarPrompter:
     frames = [
-        OutlinedFrame(number, image, xyxy, np.zeros(len(xyxy), np.int64), [None] * len(xyxy))
+        ExemplarMasks(number, image, xyxy, np.zeros(len(xyxy), np.int64), [None] * len(xyxy))
         for number, (image, xyxy) in enumerate(scenes)
     ]
     return SimilarPrompter.fit(frames, 1)
@@ -76,7 +76,7 @@ def test_what_stands_upright_is_not_mistaken_for_what_does_not() -> None:
         pytest.param(1, [], [2], id="no frame to try it on"),
     ],
 )
-def test_turned_views_are_learnt_from_where_that_pays(
+def test_turned_views_are_learned_from_where_that_pays(
     monkeypatch: pytest.MonkeyPatch,
     frames: int,
     tried: list[float],
@@ -84,7 +84,7 @@ def test_turned_views_are_learnt_from_where_that_pays(
 ) -> None:
     taught: list[int] = []
 
-    def counted(own: Sequence[Lesson], *arguments: Any, **named: Any) -> list[CentreHead]:
+    def counted(own: Sequence[Lesson], *arguments: Any, **named: Any) -> list[CenterHead]:
         taught.append(len(own))
         return train_heads(own, *arguments, **named)
 

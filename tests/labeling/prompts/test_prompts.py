@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeloop.labeling.candidates.exemplar_masks import OutlinedFrame
+from edgeloop.labeling.candidates.exemplar_masks import ExemplarMasks
 from edgeloop.labeling.inputs.exemplars import Exemplars, read_exemplars
 from edgeloop.labeling.prompts import GridPrompter, SimilarPrompter, check_prompters
 from edgeloop.labeling.sam import load
-from edgeloop.labeling.scoring.held_out import outlined
+from edgeloop.labeling.scoring.held_out import segment_exemplars
 from edgeloop.models.boxes import iou_matrix
 from edgeloop.models.errors import UsageError
 from tests.labeling.footage import Footage
@@ -21,12 +21,12 @@ def exemplars(footage: Footage) -> Exemplars:
 
 
 @pytest.fixture(scope="module")
-def frames(exemplars: Exemplars) -> list[OutlinedFrame]:
-    return outlined(exemplars, load("nano", offline=True))
+def frames(exemplars: Exemplars) -> list[ExemplarMasks]:
+    return segment_exemplars(exemplars, load("nano", offline=True))
 
 
 @pytest.fixture(scope="module")
-def similar(exemplars: Exemplars, frames: list[OutlinedFrame]) -> SimilarPrompter:
+def similar(exemplars: Exemplars, frames: list[ExemplarMasks]) -> SimilarPrompter:
     return SimilarPrompter.fit(frames, len(exemplars.names))
 
 
@@ -48,13 +48,13 @@ def test_similar_finds_what_the_exemplars_show(footage: Footage, similar: Simila
     assert asked <= 4 * wanted
 
 
-def test_rehearsal_leaves_the_frame_out(frames: list[OutlinedFrame], similar: SimilarPrompter) -> None:
+def test_holding_out_leaves_the_frame_out(frames: list[ExemplarMasks], similar: SimilarPrompter) -> None:
     """Heads are surer of the boxes they were shown than of those they were not."""
     seen, unseen = [], []
     for frame in frames:
         for (prompts,), sure in (
             (similar.propose(frame.image), seen),
-            (similar.rehearse(frame.image, frame.number), unseen),
+            (similar.propose_held_out(frame.image, frame.number), unseen),
         ):
             assert prompts.class_scores is not None
             overlap = iou_matrix(frame.xyxy, prompts.coords) >= 0.5
@@ -63,7 +63,7 @@ def test_rehearsal_leaves_the_frame_out(frames: list[OutlinedFrame], similar: Si
 
 
 def test_the_same_seed_gives_the_same_prompts(
-    frames: list[OutlinedFrame], monkeypatch: pytest.MonkeyPatch
+    frames: list[ExemplarMasks], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edgeloop.labeling.prompts.similar.TRAINING_STEPS", 36)
     monkeypatch.setattr("edgeloop.labeling.prompts.training_views._VIEWS", 2)

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgeloop.labeling.ledger import Label
-from edgeloop.labeling.prompts import CarriedPrompter, check_prompters
+from edgeloop.labeling.prompts import PropagatePrompter, check_prompters
 from edgeloop.models.errors import UsageError
 
 WIDTH, HEIGHT, SIDE = 480, 320, 60
@@ -30,8 +30,8 @@ def label(x: float, y: float, *, class_id: int = 1, score: float = 0.8) -> Label
 
 
 @pytest.fixture
-def carried() -> CarriedPrompter:
-    prompter = CarriedPrompter(classes=3)
+def carried() -> PropagatePrompter:
+    prompter = PropagatePrompter(classes=3)
     prompter.remember(scene(100, 80), [label(100, 80)])
     return prompter
 
@@ -40,14 +40,14 @@ def carried() -> CarriedPrompter:
     ("x", "y"),
     [pytest.param(100, 80, id="stands"), (113, 77), pytest.param(170, 120, id="farther than wide")],
 )
-def test_a_box_goes_with_what_it_shows(carried: CarriedPrompter, x: int, y: int) -> None:
+def test_a_box_goes_with_what_it_shows(carried: PropagatePrompter, x: int, y: int) -> None:
     (prompts,) = carried.propose(scene(x, y))
     np.testing.assert_allclose(prompts.coords, [[x, y, x + SIDE, y + SIDE]], atol=1.5)
     np.testing.assert_allclose(prompts.class_scores, [[0, 0.8, 0]])
 
 
 def test_what_is_large_is_found_too() -> None:
-    prompter, side = CarriedPrompter(classes=2), 200
+    prompter, side = PropagatePrompter(classes=2), 200
     before = label(40, 60).model_copy(update={"xyxy": (40.0, 60.0, 240.0, 260.0)})
     prompter.remember(scene(40, 60, side=side), [before])
     (prompts,) = prompter.propose(scene(90, 50, side=side))
@@ -62,7 +62,7 @@ def test_what_is_large_is_found_too() -> None:
         pytest.param(np.zeros((HEIGHT, WIDTH, 3), np.uint8), id="dark"),
     ],
 )
-def test_what_is_gone_is_not_carried(carried: CarriedPrompter, after: NDArray[np.uint8]) -> None:
+def test_what_is_gone_is_not_carried(carried: PropagatePrompter, after: NDArray[np.uint8]) -> None:
     (prompts,) = carried.propose(np.ascontiguousarray(after))
     assert prompts.coords.shape == (0, 4)
     assert prompts.class_scores is not None
@@ -70,7 +70,7 @@ def test_what_is_gone_is_not_carried(carried: CarriedPrompter, after: NDArray[np
 
 
 def test_what_is_as_thin_as_a_line_is_no_trouble() -> None:
-    prompter = CarriedPrompter(classes=2)
+    prompter = PropagatePrompter(classes=2)
     line = label(20, 50).model_copy(update={"xyxy": (20.0, 50.0, 460.0, 51.0)})
     prompter.remember(scene(200, 120), [line])
     (prompts,) = prompter.propose(scene(200, 120))
@@ -78,19 +78,19 @@ def test_what_is_as_thin_as_a_line_is_no_trouble() -> None:
 
 
 def test_what_has_left_the_frame_is_not_carried() -> None:
-    prompter = CarriedPrompter(classes=3)
+    prompter = PropagatePrompter(classes=3)
     prompter.remember(scene(WIDTH - SIDE, 80), [label(WIDTH - SIDE, 80)])
     (prompts,) = prompter.propose(scene(0, 250))
     assert len(prompts) == 0
 
 
-def test_nothing_came_before(carried: CarriedPrompter) -> None:
+def test_nothing_came_before(carried: PropagatePrompter) -> None:
     carried.forget()
     (forgotten,) = carried.propose(scene(100, 80))
-    (rehearsed,) = carried.rehearse(scene(100, 80), 0)
+    (unseen,) = carried.propose_held_out(scene(100, 80), 0)
     carried.remember(scene(100, 80), [])
     (empty,) = carried.propose(scene(100, 80))
-    assert (len(forgotten), len(rehearsed), len(empty)) == (0, 0, 0)
+    assert (len(forgotten), len(unseen), len(empty)) == (0, 0, 0)
 
 
 def test_alone_there_is_nothing_to_carry() -> None:

@@ -13,9 +13,10 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
+from edgeloop.labeling.candidates.prompts import Prompts
 from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.job import label_frames
-from edgeloop.labeling.prompts import CarriedPrompter, DetectorPrompter, Prompts, open_prompters
+from edgeloop.labeling.prompts import DetectorPrompter, PropagatePrompter, open_prompters
 from edgeloop.models.boxes import iou_matrix
 from edgeloop.models.detections import Detections
 from edgeloop.models.errors import DataError, UsageError
@@ -66,18 +67,18 @@ def iou(xyxy: NDArray[np.float32], index: int) -> float:
     return float(iou_matrix(xyxy[None], np.array([block_box(index)], np.float32))[0, 0])
 
 
-def test_what_the_detector_finds_is_labelled_and_ends_where_a_person_would_end_it(
+def test_what_the_detector_finds_is_labeled_and_ends_where_a_person_would_end_it(
     frames: Path, exemplars: Path, block_model: Path, tmp_path: Path, edgeloop: Callable[..., Outcome]
 ) -> None:
     options = "--prompts", "detector", "--detector", block_model, "--gap-share", 0
     done = edgeloop("label", frames, "-e", exemplars, "-o", tmp_path / "out", *options)
     assert done.code == 0, done.err
-    assert "Learning" not in done.err, "nothing is learnt in steps"
+    assert "Learning" not in done.err, "nothing is learned in steps"
     coco = json.loads((tmp_path / "out" / "instances.json").read_text())
     assert coco["info"]["detector"] == block_model.name
     assert coco["info"]["detector_digest"] == hashlib.sha256(block_model.read_bytes()).hexdigest()
     prompter = DetectorPrompter(block_model, ["block"])
-    asked, labelled = [], []
+    asked, labeled = [], []
     for image in coco["images"]:
         index = image["frame_index"]
         (label,) = (a for a in coco["annotations"] if a["image_id"] == image["id"])
@@ -85,11 +86,11 @@ def test_what_the_detector_finds_is_labelled_and_ends_where_a_person_would_end_i
             (prompts,) = prompter.propose(frame(index))
             x, y, w, h = label["bbox"]
             asked.append(iou(prompts.coords[0], index))
-            labelled.append(iou(np.array([x, y, x + w, y + h], np.float32), index))
+            labeled.append(iou(np.array([x, y, x + w, y + h], np.float32), index))
             assert (label["prompt"], label["mask_from"]) == ("detector", "sam")
-    assert len(labelled) == COUNT - len(DRAWN)
+    assert len(labeled) == COUNT - len(DRAWN)
     assert np.mean(asked) < 0.8
-    assert np.mean(labelled) > 0.85
+    assert np.mean(labeled) > 0.85
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -126,14 +127,14 @@ def test_interrupted_job_carries_boxes_on(
         )
 
     carried: list[int] = []
-    propose = CarriedPrompter.propose
+    propose = PropagatePrompter.propose
 
-    def counted(prompter: CarriedPrompter, image: NDArray[np.uint8]) -> tuple[Prompts, ...]:
+    def counted(prompter: PropagatePrompter, image: NDArray[np.uint8]) -> tuple[Prompts, ...]:
         (prompts,) = propose(prompter, image)
         carried.append(len(prompts))
         return (prompts,)
 
-    monkeypatch.setattr(CarriedPrompter, "propose", counted)
+    monkeypatch.setattr(PropagatePrompter, "propose", counted)
     label_frames(plan("whole"), silent)
     assert carried == [1] * (COUNT - len(DRAWN)), "a person's boxes are carried on like others"
     break_off(plan("broken"), monkeypatch, after=15)
@@ -190,17 +191,17 @@ def test_one_place_is_asked_once_with_the_scores_of_all_classes(
     np.testing.assert_allclose(prompts.class_scores, [[0.4, 0.5], [0.3, 0]])
 
 
-def test_doubt_is_rehearsed_and_not_proposed(block_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doubt_is_held_out_and_not_proposed(block_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the exemplar frames it teaches the class model what is mistaken for an object."""
     prompter = DetectorPrompter(block_model, ["block"])
     monkeypatch.setattr("edgeloop.labeling.prompts.from_detector._LEAST_CONFIDENCE", CONFIDENCE + 0.01)
     (nothing,) = prompter.propose(frame(3))
-    (rehearsed,) = prompter.rehearse(frame(3), 0)
-    assert (len(nothing), len(rehearsed)) == (0, 1)
+    (unseen,) = prompter.propose_held_out(frame(3), 0)
+    assert (len(nothing), len(unseen)) == (0, 1)
     assert nothing.class_scores is not None
-    assert rehearsed.class_scores is not None
+    assert unseen.class_scores is not None
     assert nothing.class_scores.shape == (0, 1)
-    assert rehearsed.class_scores.tolist() == [[pytest.approx(CONFIDENCE)]]
+    assert unseen.class_scores.tolist() == [[pytest.approx(CONFIDENCE)]]
 
 
 def test_no_detector_at_hand() -> None:

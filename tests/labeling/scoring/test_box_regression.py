@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgeloop.labeling.candidates.find import Candidate
+from edgeloop.labeling.candidates.candidate import Candidate
 from edgeloop.labeling.inputs.exemplars import ExemplarFrame
-from edgeloop.labeling.scoring.box_regression import fit, learn_fitters
+from edgeloop.labeling.scoring.box_regression import fit_box_regressors, refine_boxes
 from edgeloop.models.boxes import iou_matrix
 
 SIZE = 240, 320  # height and width
@@ -55,7 +55,7 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> list[ExemplarFrame]:
 def test_loose_boxes_move_to_objects_of_unseen_frames(
     frames: list[ExemplarFrame], off: tuple[float, ...]
 ) -> None:
-    fitter, _ = learn_fitters(frames[:3])
+    fitter, _ = fit_box_regressors(frames[:3])
     true = frames[3].xyxy
     loose = true + np.tile(true[:, 2:] - true[:, :2], 2) * np.array(off, np.float32)
     fitted = fitter.fitted(frames[3].image(), loose)
@@ -67,22 +67,24 @@ def test_a_fitter_for_each_frame_has_not_seen_it(frames: list[ExemplarFrame]) ->
     shrunk = frames[0].xyxy + np.array([8, 8, -8, -8], np.float32)
     other = ExemplarFrame(frames[0].path, shrunk, frames[0].class_id)
     rough, image = frames[0].xyxy + 3, frames[0].image()
-    (_, as_drawn), (_, drawn_smaller) = (learn_fitters([first, frames[1]]) for first in (frames[0], other))
+    (_, as_drawn), (_, drawn_smaller) = (
+        fit_box_regressors([first, frames[1]]) for first in (frames[0], other)
+    )
     np.testing.assert_array_equal(as_drawn[0].fitted(image, rough), drawn_smaller[0].fitted(image, rough))
     assert not np.array_equal(as_drawn[1].fitted(image, rough), drawn_smaller[1].fitted(image, rough))
 
 
 def test_frames_without_boxes_teach_nothing(frames: list[ExemplarFrame], tmp_path: Path) -> None:
     empty = draw(tmp_path / "empty.png", 9, objects=0)
-    fitter, unseen = learn_fitters([empty, frames[0]])
-    alone, _ = learn_fitters([frames[0]])
+    fitter, unseen = fit_box_regressors([empty, frames[0]])
+    alone, _ = fit_box_regressors([frames[0]])
     rough, image = frames[1].xyxy + 3, frames[1].image()
     np.testing.assert_array_equal(fitter.fitted(image, rough), alone.fitted(image, rough))
     assert unseen[1] is fitter, "no other frame has boxes"
 
 
 def test_boxes_stay_inside_the_frame(frames: list[ExemplarFrame]) -> None:
-    fitter, _ = learn_fitters(frames[:2])
+    fitter, _ = fit_box_regressors(frames[:2])
     height, width = SIZE
     edges = np.array(
         [[0, 0, 9, 9], [width - 9, height - 9, width, height], [0, 0, width, height]], np.float32
@@ -95,10 +97,10 @@ def test_boxes_stay_inside_the_frame(frames: list[ExemplarFrame]) -> None:
 
 
 def test_candidates_move_half_of_the_way(frames: list[ExemplarFrame]) -> None:
-    fitter, _ = learn_fitters(frames[:3])
+    fitter, _ = fit_box_regressors(frames[:3])
     image, loose = frames[3].image(), frames[3].xyxy + 4
     found = [Candidate(box, None, False, 0.0, None, "similar") for box in loose]
     wanted = fitter.fitted(image, loose) - loose
     assert np.abs(wanted).max() > 1
-    np.testing.assert_allclose(fit(fitter, image, found) - loose, wanted / 2, atol=1e-4)
-    assert fit(fitter, image, []).shape == (0, 4)
+    np.testing.assert_allclose(refine_boxes(fitter, image, found) - loose, wanted / 2, atol=1e-4)
+    assert refine_boxes(fitter, image, []).shape == (0, 4)

@@ -1,4 +1,4 @@
-"""Neighbouring frames settle what one frame leaves open."""
+"""Neighboring frames smooth_labels what one frame leaves open."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from edgeloop.edge.frames.folder import FrameEntry
 from edgeloop.labeling.ledger import FrameResult, Label
 from edgeloop.labeling.tracks.persistence import Persistence
-from edgeloop.labeling.tracks.smooth import learn_persistence, settle
+from edgeloop.labeling.tracks.smooth import fit_persistence, smooth_labels
 
 CONFIDENCE = 0.4
 Box = tuple[float, float, float, float]
@@ -38,7 +38,7 @@ def settled(frames: Iterable[FrameResult], *, apart_s: float | None = None) -> l
     found = [
         (entry(n, time_s=None if apart_s is None else n * apart_s), result) for n, result in enumerate(frames)
     ]
-    return list(settle(found, learn_persistence(found), confidence=CONFIDENCE))
+    return list(smooth_labels(found, fit_persistence(found), confidence=CONFIDENCE))
 
 
 def boxes(result: FrameResult) -> list[Box]:
@@ -80,7 +80,7 @@ def test_a_box_that_jumps_is_steadied_and_its_mask_stays() -> None:
     assert found.counts == "mask"
 
 
-def test_a_hole_of_one_frame_is_filled_between_its_neighbours() -> None:
+def test_a_hole_of_one_frame_is_filled_between_its_neighbors() -> None:
     frames = [frame(n, [] if n == 4 else [label(6.0 * n)]) for n in range(9)]
     (filled,) = settled(frames)[4].labels
     assert filled.prompt == "linked"
@@ -160,7 +160,7 @@ def test_tracks_end_with_their_source() -> None:
     frames = [frame(n, [label(50)]) for n in range(3)] + [frame(n, [], [label(50, 0.3)]) for n in range(3, 6)]
     entries = [entry(n, source="a" if n < 3 else "b") for n in range(6)]
     found = list(zip(entries, frames, strict=True))
-    assert list(settle(found, learn_persistence(found), confidence=CONFIDENCE)) == frames
+    assert list(smooth_labels(found, fit_persistence(found), confidence=CONFIDENCE)) == frames
 
 
 def test_frames_that_could_not_be_read_pass_through() -> None:
@@ -179,7 +179,7 @@ def test_memory_does_not_grow_with_the_number_of_frames() -> None:
             yield entry(n), frame(n, [label(50)])
 
     given = 0
-    for _ in settle(many(), Persistence(), confidence=CONFIDENCE):
+    for _ in smooth_labels(many(), Persistence(), confidence=CONFIDENCE):
         given += 1
         assert taken - given <= 8
     assert given == 300

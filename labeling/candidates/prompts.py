@@ -1,0 +1,34 @@
+"""Prompts for SAM: boxes or points in one frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Prompts"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prompts:
+    """Boxes or points of one prompter in one frame.
+
+    Attributes:
+        source: Name of the prompter.
+        coords: float32, (N, 4) boxes xyxy or (N, 2) points xy, in pixels of the frame.
+        class_scores: float32 (N, classes) in [0, 1], score of each class at each place; None from a prompter
+            that knows no classes.
+    """
+
+    source: str
+    coords: NDArray[np.float32]
+    class_scores: NDArray[np.float32] | None = None
+
+    def __len__(self) -> int:
+        return len(self.coords)
+
+    @property
+    def are_boxes(self) -> bool:
+        """True if `coords` are boxes."""
+        return bool(self.coords.shape[1] == 4)
