@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 from edgeloop.labeling.candidates.exemplar_masks import ExemplarMasks
-from edgeloop.labeling.candidates.prompts import Prompts
 from edgeloop.labeling.motion.background import Background
 from edgeloop.labeling.prompts.from_detector import DetectorPrompter
 from edgeloop.labeling.prompts.from_motion import MotionPrompter
