@@ -1,4 +1,4 @@
-"""Dataset to bundle: train a compact detector, export it, and prove that it did not change on the way.
+"""Dataset to bundle: train a compact detector, export it, and check that it did not drift on the way.
 
 This is the only package that imports ultralytics, which is AGPL-3.0.
 """

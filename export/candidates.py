@@ -1,4 +1,4 @@
-"""One detector in every precision that is wanted, each measured and judged as it would leave."""
+"""Candidate bundles of one detector, one per precision, each measured as it would ship."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from edgeloop.export.quantize.convert import to_fp16
 from edgeloop.export.quantize.search import Quantization, search_int8
 from edgeloop.models.spec import ModelSpec
 
-__all__ = ["Bundle", "Candidate", "fastest", "judge_bundles", "make_bundles"]
+__all__ = ["Bundle", "Candidate", "fastest", "make_bundles", "measure_bundles"]
 
-# float32 is built in any case: it is what the others are made from and compared with.
+# float32 is always built: the others are made from it and compared with it.
 _WANTED: Mapping[Precision, tuple[BundlePrecision, ...]] = {
     "fp32": ("fp32",),
     "fp16": ("fp32", "fp16"),
@@ -36,15 +36,15 @@ _LAYER_FRAMES = 4
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """A graph that may leave.
+    """A bundle that was built.
 
     Attributes:
-        precision: Of its weights.
-        graph: In the form of input that was asked for.
-        spec: How it is run.
-        path: The graph as a file, with its spec as metadata.
-        layers: Relative error of what each stage hands on, against float32; empty for that itself.
-        quantization: How it was quantised; None where it was not.
+        precision: Precision of its weights.
+        graph: The graph, with the input format that was asked for.
+        spec: Spec of the graph.
+        path: File of the graph, with the spec as metadata.
+        layers: Relative error of each stage's output against the float32 graph; empty for float32 itself.
+        quantization: How it was quantized; None if it was not.
     """
 
     precision: BundlePrecision
@@ -57,13 +57,13 @@ class Bundle:
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A bundle that may leave.
+    """A bundle that was measured.
 
     Attributes:
-        measurement: How it did on the held-out frames.
-        reasons: Why it may not leave; empty where it may.
-        layers: Relative error of what each stage hands on, against the float32 graph; empty for that itself.
-        quantization: How it was quantised; None where it was not.
+        measurement: Its results on the held-out frames.
+        reasons: Reasons to refuse it; empty if it passes.
+        layers: As in `Bundle`.
+        quantization: As in `Bundle`.
     """
 
     measurement: Measurement
@@ -73,7 +73,7 @@ class Candidate:
 
     @property
     def precision(self) -> BundlePrecision:
-        """Of the bundle."""
+        """Precision of the bundle."""
         return self.measurement.precision
 
 
@@ -85,15 +85,15 @@ def make_bundles(
     options: ExportOptions,
     folder: Path,
 ) -> list[Bundle]:
-    """Write a detector down in every precision that is wanted.
+    """Build a detector in every precision that is wanted.
 
     Args:
-        graph: Float32, form of input "tensor".
-        spec: How that is run.
-        reference: Torch on the held-out frames. Where it finds nothing, float32 alone is made.
-        data: Int8 is calibrated on its training part, layers are compared on its validation part.
-        options: Which precisions, and which form of input.
-        folder: Where the files go.
+        graph: The float32 graph, input format "tensor".
+        spec: Spec of the graph.
+        reference: Torch on the held-out frames. If it finds nothing, float32 alone is built.
+        data: Dataset; int8 is calibrated on its training part, layers are compared on its validation part.
+        options: Options of the export.
+        folder: Folder for the files.
 
     Returns:
         The bundles, float32 first.
@@ -108,8 +108,8 @@ def make_bundles(
     images = [image.read() for image in data.val[:_LAYER_FRAMES]]
     tensors = [detector.preprocess(image).tensor.copy() for image in images]
     anything = any((found.confidence >= SURE).any() for found in reference.found)
-    bundles = []
     for_cpu = options.target in (None, "cpu")
+    bundles = []
     for precision in _WANTED[options.precision if anything else "fp32"]:
         changed, quantization = graph, None
         if precision == "fp16":
@@ -128,24 +128,24 @@ def make_bundles(
     return bundles
 
 
-def judge_bundles(
-    bundles: list[Bundle], reference: Reference, options: ExportOptions
+def measure_bundles(
+    bundles: Sequence[Bundle], reference: Reference, options: ExportOptions
 ) -> tuple[Candidate, ...]:
-    """Measure bundles beside each other and hold them against torch.
+    """Measure bundles side by side and check them against torch.
 
     Args:
-        bundles: What `make_bundles` made.
+        bundles: The bundles.
         reference: Torch on the held-out frames.
-        options: For the tolerances.
+        options: Options of the export, for the tolerances.
 
     Returns:
-        What was found out about each, in the same order.
+        One candidate per bundle, in the same order.
     """
     opened = [Detector(each.path, provider="cpu", confidence=LOWEST_CONFIDENCE) for each in bundles]
-    measured = [
+    measurements = [
         measure(each.precision, detector, reference) for each, detector in zip(bundles, opened, strict=True)
     ]
-    timed = with_latencies(measured, opened, reference.images[0].read())
+    timed = with_latencies(measurements, opened, reference.images[0].read())
     return tuple(
         Candidate(one, refusals(one, reference, options), each.layers, each.quantization)
         for one, each in zip(timed, bundles, strict=True)
@@ -153,13 +153,6 @@ def judge_bundles(
 
 
 def fastest(candidates: Sequence[Candidate]) -> Candidate | None:
-    """The one to ship.
-
-    Args:
-        candidates: Bundles, measured in turns on this machine.
-
-    Returns:
-        The fastest of those that may leave; None where none may.
-    """
+    """Choose the fastest candidate that passes; None if none does."""
     passed = [candidate for candidate in candidates if not candidate.reasons]
     return min(passed, key=lambda candidate: candidate.measurement.latency_ms, default=None)

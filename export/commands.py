@@ -1,4 +1,4 @@
-"""The verbs of this package: `edgeloop train` and `edgeloop export`."""
+"""Commands of this package: `edgeloop train` and `edgeloop export`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from click.core import ParameterSource
 
 from edgeloop.edge.cli.float_range import FloatRange
 from edgeloop.edge.cli.table import table
-from edgeloop.export.export_options import INPUTS, PRECISIONS, ExportOptions, Input, Precision
+from edgeloop.export.export_options import INPUTS, PRECISIONS, ExportOptions
 from edgeloop.export.exporter import export_bundle
 from edgeloop.export.targets import options_for
-from edgeloop.export.train.train_options import DEFAULT_MODEL, Activation, TrainOptions
+from edgeloop.export.train.train_options import DEFAULT_MODEL, TrainOptions
 from edgeloop.export.train.training import train_detector
 
 __all__ = ["export", "train"]
@@ -23,34 +23,59 @@ _PATH = click.Path(path_type=Path)
 
 @click.command()
 @click.argument("dataset", type=_PATH)
-@click.option("-o", "--out", type=_PATH, required=True, metavar="RUN", help="Folder to make.")
-@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Or yolo26n, a .pt, a .yaml.")
-@click.option("--weights", help="What to start from: none, imagenet, a shipped name, .safetensors or .pt.")
-@click.option("--activation", type=click.Choice(["silu", "relu"]), help="NPUs and INT8 like ReLU better.")
-@click.option("--epochs", type=click.IntRange(1), help="Passes over the training images.  [default: 30]")
-@click.option("--time-limit", type=FloatRange(0, min_open=True), metavar="S", help="Wall time, seconds.")
+@click.option("-o", "--out", type=_PATH, required=True, metavar="RUN", help="Folder to create.")
 @click.option(
-    "--patience", type=click.IntRange(1), metavar="N", help="End after N epochs without a better mAP50-95."
+    "--model",
+    default=DEFAULT_MODEL,
+    show_default=True,
+    help="Detector to train: edgeloop-lite0, one of ultralytics such as yolo26n, or a .pt or .yaml file.",
 )
-@click.option("--imgsz", type=click.IntRange(32), default=320, show_default=True, help="Image side, px.")
+@click.option(
+    "--weights",
+    help="Start weights: none, imagenet, a shipped name, or a .safetensors or .pt file.  "
+    "[default: those that ship for the model]",
+)
+@click.option(
+    "--activation",
+    type=click.Choice(["silu", "relu"]),
+    help="Activation function; NPUs and INT8 favor ReLU.  [default: the model's]",
+)
+@click.option("--epochs", type=click.IntRange(1), help="Passes over the training images.  [default: 30]")
+@click.option(
+    "--time-limit",
+    "time_limit_s",
+    type=FloatRange(0, min_open=True),
+    metavar="S",
+    help="Stop after S seconds; the learning rate falls to its end by then.",
+)
+@click.option(
+    "--patience",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Stop after N epochs without a better mAP50-95.  [default: never]",
+)
+@click.option(
+    "--imgsz",
+    type=click.IntRange(32),
+    default=320,
+    show_default=True,
+    help="Image side, px, a multiple of 32. Higher values find smaller objects and take longer.",
+)
 @click.option("--batch", type=click.IntRange(1), default=8, show_default=True, help="Images per step.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--freeze", type=click.IntRange(0), metavar="N", help="Leading layers that stay as they are.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed.")
+@click.option(
+    "--freeze",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Do not train the first N layers.  [default: edgeloop-lite0's pretrained backbone]",
+)
 @click.option("--overwrite", is_flag=True, help="Replace an earlier run.")
-def train(
-    dataset: Path, out: Path, model: str, weights: str | None, activation: Activation | None,
-    epochs: int | None, time_limit: float | None, patience: int | None, imgsz: int, batch: int, seed: int,
-    freeze: int | None, overwrite: bool,
-) -> None:  # fmt: skip
+def train(dataset: Path, out: Path, **options: Any) -> None:
     """Train a compact detector on DATASET.
 
-    RUN gets the detector (best.pt), how it was trained (run.json) and a picture of it (curves.png).
+    RUN gets the detector (best.pt), the record of its training (run.json) and its curves (curves.png).
     """
-    options = TrainOptions(
-        model=model, weights=weights, activation=activation, epochs=epochs, time_limit_s=time_limit,
-        patience=patience, imgsz=imgsz, batch=batch, seed=seed, freeze=freeze, overwrite=overwrite,
-    )  # fmt: skip
-    record = train_detector(dataset, out, options)
+    record = train_detector(dataset, out, TrainOptions(**options))
     click.echo(
         f"{out}: mAP50 {record.map50:.3f}, mAP50-95 {record.map50_95:.3f} on the validation part; "
         f"{len(record.epochs)} epochs of {record.images} images in {record.seconds:.0f} s"
@@ -59,68 +84,67 @@ def train(
 
 @click.command()
 @click.argument("run", type=_PATH)
-@click.option("-d", "--dataset", type=_PATH, required=True, help="Its validation part checks the bundle.")
+@click.option(
+    "-d", "--dataset", type=_PATH, required=True, help="Dataset whose validation part checks the bundle."
+)
 @click.option("-o", "--out", type=_PATH, required=True, metavar="FILE.onnx", help="Bundle to write.")
-@click.option("--imgsz", type=click.IntRange(32), help="Input side, px.  [default: as trained]")
+@click.option(
+    "--imgsz", type=click.IntRange(32), help="Input side, px, a multiple of 32.  [default: as trained]"
+)
 @click.option(
     "--precision",
     type=click.Choice(PRECISIONS),
     default="fp32",
     show_default=True,
-    help="auto: the fastest on this machine that passes.",
+    help="Numeric precision. auto: the fastest on this machine that passes the checks.",
 )
 @click.option(
     "--input",
-    "input_form",
     type=click.Choice(INPUTS),
     default="tensor",
     show_default=True,
-    help="tensor: float NCHW RGB, as other tools feed it. image: uint8 NHWC BGR.",
+    help="Input format. tensor: float32 NCHW RGB, as other tools feed it. image: uint8 NHWC BGR.",
 )
 @click.option(
-    "--batch", type=click.Choice(["1", "dynamic"]), default="1", show_default=True, help="Images at a time."
+    "--batch",
+    "dynamic_batch",
+    type=click.Choice(["1", "dynamic"]),
+    default="1",
+    show_default=True,
+    callback=lambda _context, _option, value: value == "dynamic",
+    help="Images per inference.",
 )
-@click.option("--opset", type=int, default=13, show_default=True, help="Of ONNX.")
-@click.option("--tolerance-map", type=float, default=0.01, show_default=True, help="mAP50-95 it may lose.")
+@click.option("--opset", type=int, default=13, show_default=True, help="ONNX opset, 11 to 20.")
 @click.option(
-    "--tolerance-boxes", type=float, default=0.01, show_default=True, help="Share of boxes it may lose."
+    "--tolerance-map",
+    type=float,
+    default=0.01,
+    show_default=True,
+    help="Maximum loss of mAP50-95 against torch, 0 to 1.",
 )
-@click.option("--target", metavar="NAME", help="cpu, openvino, tensorrt, coreml, qnn, rknn or hailo.")
+@click.option(
+    "--tolerance-boxes",
+    type=float,
+    default=0.01,
+    show_default=True,
+    help="Maximum share of torch's boxes that the bundle may miss, 0 to 1.",
+)
+@click.option(
+    "--target", metavar="NAME", help="Runtime: cpu, openvino, tensorrt, coreml, qnn, rknn or hailo."
+)
 @click.option("--overwrite", is_flag=True, help="Replace an earlier bundle.")
-def export(
-    run: Path,
-    dataset: Path,
-    out: Path,
-    imgsz: int | None,
-    precision: Precision,
-    input_form: Input,
-    batch: str,
-    opset: int,
-    tolerance_map: float,
-    tolerance_boxes: float,
-    target: str | None,
-    overwrite: bool,
-) -> None:
+def export(run: Path, dataset: Path, out: Path, target: str | None, **options: Any) -> None:
     """Export the detector in RUN as one ONNX bundle.
 
-    The bundle is compared with torch on held-out frames and refused (exit code 65) if it lost boxes or
-    precision. A report goes beside it: FILE.md, FILE.json and FILE.worst.jpg, or FILE.refused.md and so on.
+    The bundle is compared with torch on held-out frames and refused (exit code 65) if it misses too many
+    boxes or loses too much mAP. A report goes beside it: FILE.md, FILE.json and FILE.worst.jpg, or
+    FILE.refused.md and so on.
 
-    --target sets what a runtime is known to need and says what to run next; an option that is given beside it
-    wins where the target leaves a choice.
+    --target applies the settings that a runtime needs and prints the command to run next. Options given
+    beside it win if the target leaves a choice.
     """
-    asked: dict[str, Any] = {
-        "imgsz": imgsz,
-        "precision": precision,
-        "input": input_form,
-        "dynamic_batch": batch == "dynamic",
-        "opset": opset,
-        "overwrite": overwrite,
-        "tolerance_map": tolerance_map,
-        "tolerance_boxes": tolerance_boxes,
-    }
-    options = ExportOptions(**asked) if target is None else options_for(target, _typed(asked))
-    report = export_bundle(run, dataset, out, options)
+    chosen = ExportOptions(**options) if target is None else options_for(target, _typed(options))
+    report = export_bundle(run, dataset, out, chosen)
     parity, scores = report.measurement.parity, report.measurement.scores
     header, *rows = report.precision_rows()
     click.echo(table("<>>>>><", header, rows), err=True)
@@ -136,9 +160,7 @@ def export(
         click.echo(f"next: {report.next_step}")
 
 
-def _typed(asked: dict[str, Any]) -> dict[str, Any]:
-    """The options that stand on the command line: what a target sets, a mere default must not undo."""
+def _typed(options: dict[str, Any]) -> dict[str, Any]:
+    """Options given on the command line: a default must not override a target's setting."""
     source = click.get_current_context().get_parameter_source
-    named = {"input": "input_form", "dynamic_batch": "batch"}
-    typed = {name for name in asked if source(named.get(name, name)) is ParameterSource.COMMANDLINE}
-    return {name: value for name, value in asked.items() if name in typed}
+    return {name: value for name, value in options.items() if source(name) is ParameterSource.COMMANDLINE}

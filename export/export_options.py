@@ -1,4 +1,4 @@
-"""What a bundle is to look like, and how far it may drift from the model that was trained."""
+"""Options of an export."""
 
 from __future__ import annotations
 
@@ -14,29 +14,32 @@ Input = Literal["tensor", "image"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 INPUTS: tuple[Input, ...] = get_args(Input)
 
-# What Hailo's tools are fed, and the newest that torch's exporter writes.
+# From what Hailo's tools read to the newest that torch's exporter writes.
 _OPSETS = range(11, 21)
-_BY_CHANNEL = 13  # the oldest that quantises weights by channel
+_PER_CHANNEL_OPSET = 13  # the oldest that quantizes weights per channel
 
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """How a detector is exported.
+    """Options of an export.
 
     Attributes:
         imgsz: Side of the bundle's square input, px, a multiple of 32; None takes the training's.
-        precision: Of the bundle; "auto" takes the fastest on this machine among those that pass the gate.
-        input: "tensor" takes float32 NCHW RGB in [0, 1], as other tools feed it; "image" takes letterboxed
-            uint8 NHWC BGR, with scaling and layout inside the graph. The former is the default because
-            `yolo predict` and converters run it; the latter saves a quarter of a millisecond a frame.
-        dynamic_batch: Whether the number of images at once is left open.
-        opset: Of ONNX. 13 is old enough for TensorRT 8, OpenVINO, QNN and CoreML converters, and new enough
-            for quantisation by channel.
-        end2end: None leaves the head as it was trained; False takes the classic head, with NMS outside.
+        precision: Numeric precision; "auto" takes the fastest on this machine that passes the gate.
+        input: "tensor" takes float32 NCHW RGB in [0, 1], which `yolo predict` and converters expect; "image"
+            takes letterboxed uint8 NHWC BGR and saves a quarter of a millisecond per frame.
+        dynamic_batch: Leave the number of images per inference open.
+        opset: ONNX opset. 13 is old enough for TensorRT 8, OpenVINO, QNN and CoreML converters, and new
+            enough for quantization per channel.
+        end2end: None keeps the head as trained; False exports the classic head, with non-maximum suppression
+            outside of the graph.
         overwrite: Replace files that exist.
-        target: Runtime that it is meant for, one of `edgeloop.export.targets.TARGETS`; None for any.
-        tolerance_map: How much mAP50-95 a bundle may lose against torch.
-        tolerance_boxes: Share of torch's boxes that a bundle may fail to repeat.
+        target: Runtime to export for, one of `edgeloop.export.targets.TARGETS`; None for any.
+        tolerance_map: Maximum loss of mAP50-95 against torch.
+        tolerance_boxes: Maximum share of torch's boxes that the bundle may miss.
+
+    Raises:
+        UsageError: A value is out of range.
     """
 
     imgsz: int | None = None
@@ -55,8 +58,8 @@ class ExportOptions:
             raise UsageError(f"--imgsz {self.imgsz}: expected a multiple of 32")
         if self.opset not in _OPSETS:
             raise UsageError(f"--opset {self.opset}: expected {_OPSETS[0]} to {_OPSETS[-1]}")
-        if self.precision in ("int8", "auto") and self.opset < _BY_CHANNEL:
-            raise UsageError(f"--opset {self.opset}: int8 needs {_BY_CHANNEL} or more")
+        if self.precision in ("int8", "auto") and self.opset < _PER_CHANNEL_OPSET:
+            raise UsageError(f"--opset {self.opset}: int8 needs {_PER_CHANNEL_OPSET} or more")
         for name in ("tolerance_map", "tolerance_boxes"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected 0 to 1")

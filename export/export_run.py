@@ -15,7 +15,7 @@ from ultralytics.nn.tasks import DetectionModel
 from edgeloop.edge.doctor.examine import machine
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.verification import make_golden
-from edgeloop.export.candidates import fastest, judge_bundles, make_bundles
+from edgeloop.export.candidates import fastest, make_bundles, measure_bundles
 from edgeloop.export.check.measure import Measurement, measure_torch
 from edgeloop.export.check.parity import TorchDetector
 from edgeloop.export.data.yolo_dataset import Dataset, open_dataset
@@ -56,7 +56,7 @@ def export_run(run: Path, dataset: Path, out: Path, options: ExportOptions) -> E
         folder = Path(name)
         reference = measure_torch(TorchDetector(model, spec), data.val, spec.names)
         bundles = make_bundles(to_onnx(model, (side, side), options), spec, reference, data, options, folder)
-        candidates = judge_bundles(bundles, reference, options)
+        candidates = measure_bundles(bundles, reference, options)
         asked_for = [each for each in candidates if options.precision in ("auto", each.precision)]
         # Where torch finds nothing there is float32 alone, whatever was asked for, and that is refused.
         chosen = fastest(asked_for) or (asked_for or candidates)[0]

@@ -1,4 +1,4 @@
-"""The release gate: a bundle leaves when it does what torch does, or it does not leave."""
+"""Release gate: a bundle ships only if it repeats torch's boxes and keeps its mAP."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ __all__ = ["refusals"]
 
 
 def refusals(measurement: Measurement, reference: Reference, options: ExportOptions) -> tuple[str, ...]:
-    """Judge a bundle.
+    """List the reasons to refuse a bundle.
 
     Args:
-        measurement: How it did.
-        reference: How torch did on the same frames.
-        options: For the tolerances.
+        measurement: The bundle on the held-out frames.
+        reference: Torch on the same frames.
+        options: Options of the export, for the tolerances.
 
     Returns:
-        Why it may not leave, each in one clause; empty where it may.
+        The reasons, one clause each; empty if the bundle passes.
     """
     parity, precision = measurement.parity, measurement.precision
     if not parity.boxes:
@@ -45,15 +45,7 @@ def refusals(measurement: Measurement, reference: Reference, options: ExportOpti
 
 
 def _worst_class(measurement: Measurement, reference: Reference) -> str:
-    """The class that lost most, in average precision and boxes together.
-
-    Args:
-        measurement: How a bundle did.
-        reference: How torch did.
-
-    Returns:
-        Its name, one of those that the held-out frames show.
-    """
+    """The class that lost most, average precision and share of boxes summed."""
 
     def loss(name: str) -> float:
         was, now = (scores.per_class[name].map50_95 for scores in (reference.scores, measurement.scores))

@@ -1,4 +1,4 @@
-"""Bundles on held-out frames: what they repeat of torch, how good they are, and how fast."""
+"""Measure bundles on held-out frames: parity with torch, mAP and latency."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edgeloop.edge.cli.progress import progress
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.scoring.coco import Scores, coco_results, evaluate_boxes
 from edgeloop.export.check.parity import BundlePrecision, Parity, TorchDetector, compare, merge
-from edgeloop.export.data.yolo_dataset import LabelledImage
+from edgeloop.export.data.yolo_dataset import LabeledImage
 from edgeloop.models.detections import Detections
 
 __all__ = ["Measurement", "Reference", "measure", "measure_torch", "with_latencies"]
@@ -31,12 +31,12 @@ class Reference:
 
     Attributes:
         images: The frames.
-        truth: Their labels, as COCO's tools take them.
-        found: What torch found on each, down to `LOWEST_CONFIDENCE`.
-        scores: That against the labels.
+        truth: Their labels in COCO format.
+        found: Torch's detections on each, down to `LOWEST_CONFIDENCE`.
+        scores: Scores of these detections against the labels.
     """
 
-    images: tuple[LabelledImage, ...]
+    images: tuple[LabeledImage, ...]
     truth: Json
     found: tuple[Detections, ...]
     scores: Scores
@@ -44,16 +44,16 @@ class Reference:
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """What was found out about a bundle.
+    """Results of a bundle on the held-out frames.
 
     Attributes:
-        precision: Of the bundle.
-        parity: Against torch.
-        per_class: The same by name of class.
-        scores: Against the labels.
-        found: What it found on each frame.
-        bytes: Size of the file.
-        latency_ms: Median time of the bare inference, ms, beside the others that were measured with it.
+        precision: Precision of the bundle.
+        parity: Agreement with torch.
+        per_class: Agreement with torch by class name.
+        scores: Scores against the labels.
+        found: Detections on each frame.
+        bytes: File size, bytes.
+        latency_ms: Median time of the bare inference, ms, interleaved with the other bundles.
     """
 
     precision: BundlePrecision
@@ -65,9 +65,7 @@ class Measurement:
     latency_ms: float = 0.0
 
 
-def measure_torch(
-    detector: TorchDetector, images: Sequence[LabelledImage], names: Sequence[str]
-) -> Reference:
+def measure_torch(detector: TorchDetector, images: Sequence[LabeledImage], names: Sequence[str]) -> Reference:
     """Run the trained model over labelled images.
 
     Args:
@@ -76,7 +74,7 @@ def measure_torch(
         names: Class names.
 
     Returns:
-        What bundles are compared with.
+        The reference that bundles are compared with.
 
     Raises:
         DataError: An image cannot be read, or none of them shows an object.
@@ -100,12 +98,12 @@ def measure(precision: BundlePrecision, bundle: Detector, reference: Reference) 
     """Run a bundle over the frames that torch was run over.
 
     Args:
-        precision: Of the bundle.
-        bundle: Opened with `LOWEST_CONFIDENCE`.
+        precision: Precision of the bundle.
+        bundle: The bundle, opened with `LOWEST_CONFIDENCE`.
         reference: Torch on the same frames.
 
     Returns:
-        What was found out, latency left open.
+        The results, without latency.
 
     Raises:
         DataError: An image cannot be read.
@@ -130,15 +128,15 @@ def measure(precision: BundlePrecision, bundle: Detector, reference: Reference) 
 def with_latencies(
     measurements: Sequence[Measurement], bundles: Sequence[Detector], image: NDArray[np.uint8]
 ) -> list[Measurement]:
-    """Time bundles in turns, so that what else the machine does meets all of them.
+    """Time bundles round robin, so that other load on the machine slows all of them alike.
 
     Args:
-        measurements: What was found out about each bundle.
+        measurements: Results of the bundles.
         bundles: The bundles, in the same order.
-        image: HxWx3 uint8 BGR that they are run on.
+        image: HxWx3 uint8 BGR to run them on.
 
     Returns:
-        The same measurements with the median time of an inference.
+        The same results with the median time of an inference.
     """
     prepared = [bundle.preprocess(image) for bundle in bundles]
     times_ms: list[list[float]] = [[] for _ in bundles]
@@ -161,7 +159,7 @@ def _scores(truth: Json, found: Sequence[Detections]) -> Scores:
     )
 
 
-def _coco_labels(number: int, labelled: LabelledImage, size: tuple[int, int]) -> list[Json]:
+def _coco_labels(number: int, labelled: LabeledImage, size: tuple[int, int]) -> list[Json]:
     """Labels of one image as COCO annotations, boxes xywh in pixels of the image."""
     width, height = size
     return [

@@ -1,7 +1,7 @@
-"""Torch against onnxruntime, box by box.
+"""Parity: torch against onnxruntime, box by box.
 
-The reference is the trained model in torch, behind the preprocessing that it was trained with, written down
-here once more: were the bundle's own used for both sides, a swapped channel would go unseen.
+The reference is the trained model in torch behind the preprocessing of its training, implemented here a
+second time: with the bundle's own preprocessing on both sides, a swapped channel would go unnoticed.
 """
 
 from __future__ import annotations
@@ -34,27 +34,26 @@ __all__ = [
 
 BundlePrecision = Literal["fp32", "fp16", "int8"]
 
-#: Average precision wants the doubtful boxes as well.
+#: Minimum confidence of a detection; average precision needs the uncertain ones too.
 LOWEST_CONFIDENCE = 0.001
-#: Confidence of the boxes that must be repeated.
+#: Minimum confidence of a box that must be repeated.
 SURE = 0.25
-_NEARLY = 0.2  # a box that is repeated with this confidence was not lost, only less certain
+_REPEATED = 0.2  # minimum confidence of the repetition, lower because confidence drifts
 
-# From which overlap on a box counts as repeated. In float32 and float16 boxes are those of torch but for
-# rounding, and a box that moved tells of a fault. In 256 steps every box moves by some pixels: what counts is
-# that the object is found, well placed by COCO's strict threshold. What the finer placement is worth,
-# mAP50-95 says, which goes up to 0.95.
-_SAME_BOX: dict[BundlePrecision, float] = {"fp32": 0.95, "fp16": 0.95, "int8": 0.75}
+# Minimum IoU of a repeated box. In float32 and float16 boxes are torch's but for rounding, so a box that
+# moved is a bug. In 8 bits every box moves by some pixels: it has to be found at COCO's strict threshold, and
+# mAP50-95 measures the finer placement.
+_MIN_IOU: dict[BundlePrecision, float] = {"fp32": 0.95, "fp16": 0.95, "int8": 0.75}
 
 
 @dataclass(frozen=True)
 class Parity:
-    """How far onnxruntime agrees with torch.
+    """Agreement of onnxruntime with torch.
 
     Attributes:
-        frames: Held-out images compared.
-        boxes: Torch's boxes with a confidence of 0.25 or more.
-        repeated: Those that onnxruntime has too, of the same class, at IoU 0.95 or more, for int8 at 0.75.
+        frames: Number of held-out images compared.
+        boxes: Number of torch's boxes with a confidence of 0.25 or more.
+        repeated: Number of those that onnxruntime finds too: same class, IoU at least 0.95 (int8: 0.75).
         confidence_drift: Largest difference in confidence among the repeated boxes.
     """
 
@@ -65,7 +64,7 @@ class Parity:
 
     @property
     def matched(self) -> float:
-        """Share of the boxes that are repeated, in [0, 1]; 0 where there are none."""
+        """Share of the boxes that are repeated, in [0, 1]; 0 if there are none."""
         return self.repeated / self.boxes if self.boxes else 0.0
 
 
@@ -76,13 +75,13 @@ class TorchDetector:
         """Wrap a model.
 
         Args:
-            model: Takes (1, 3, H, W) RGB in [0, 1] and returns what `spec.head` writes.
-            spec: How the bundle is to be run.
+            model: Module that takes (1, 3, H, W) RGB in [0, 1] and returns the output of `spec.head`.
+            spec: Spec of the bundle.
         """
         self._model, self._spec = model, spec
 
     def detect(self, image: NDArray[np.uint8]) -> Detections:
-        """Find the objects in an image.
+        """Detect objects in an image.
 
         Args:
             image: HxWx3 uint8 BGR.
@@ -113,34 +112,37 @@ def compare(expected: Detections, actual: Detections, precision: BundlePrecision
     """Compare two sets of boxes of one image.
 
     Args:
-        expected: What torch found.
-        actual: What onnxruntime found, down to a lower confidence.
-        precision: Of the bundle that found it.
+        expected: Torch's detections.
+        actual: The bundle's detections, down to a lower confidence.
+        precision: Precision of the bundle.
 
     Returns:
         The agreement; each actual box repeats at most one expected box.
     """
-    expected, actual = expected[expected.confidence >= SURE], actual[actual.confidence >= _NEARLY]
+    expected, actual = expected[expected.confidence >= SURE], actual[actual.confidence >= _REPEATED]
     iou = _iou_of_class(expected, actual)
     drifts = []
     for row in range(len(expected) if len(actual) else 0):
         partner = int(iou[row].argmax())
-        if iou[row, partner] >= _SAME_BOX[precision]:
+        if iou[row, partner] >= _MIN_IOU[precision]:
             drifts.append(abs(float(expected.confidence[row] - actual.confidence[partner])))
             iou[:, partner] = 0
     return Parity(1, len(expected), len(drifts), max(drifts, default=0.0))
 
 
 def disagreement(expected: Sequence[Detections], actual: Sequence[Detections]) -> float:
-    """How far two detectors are apart, without a threshold of IoU: a few frames tell close rivals apart.
+    """Measure how much two detectors disagree.
+
+    There is no IoU threshold, so a few frames suffice to rank similar detectors.
 
     Args:
-        expected: What the one found, image by image.
-        actual: What the other found on the same images.
+        expected: Detections of one detector, image by image.
+        actual: Detections of the other on the same images.
 
     Returns:
-        Mean over the sure boxes of both of 1 - IoU * (1 - difference in confidence) with the nearest box of
-        the same class: 0 where they agree, 1 where they share nothing.
+        Mean over the boxes of both with a confidence of `SURE` or more of
+        1 - IoU * (1 - difference in confidence) with the best box of the same class: 0 if they agree, 1 if
+        they share nothing.
     """
     losses = [
         loss
@@ -154,8 +156,8 @@ def disagreement(expected: Sequence[Detections], actual: Sequence[Detections]) -
 def _losses(sure: Detections, others: Detections) -> NDArray[np.float32]:
     if not len(sure) or not len(others):
         return np.ones(len(sure), np.float32)
-    likeness = 1 - np.abs(sure.confidence[:, None] - others.confidence[None, :])
-    agreement: NDArray[np.float32] = (_iou_of_class(sure, others) * likeness).max(axis=1)
+    similarity = 1 - np.abs(sure.confidence[:, None] - others.confidence[None, :])
+    agreement: NDArray[np.float32] = (_iou_of_class(sure, others) * similarity).max(axis=1)
     return 1 - agreement
 
 
@@ -167,14 +169,7 @@ def _iou_of_class(a: Detections, b: Detections) -> NDArray[np.float32]:
 
 
 def merge(parts: Sequence[Parity]) -> Parity:
-    """Sum up the agreement over images.
-
-    Args:
-        parts: One for each image.
-
-    Returns:
-        The agreement over all of them.
-    """
+    """Merge the agreement of several images into one."""
     return Parity(
         frames=sum(part.frames for part in parts),
         boxes=sum(part.boxes for part in parts),

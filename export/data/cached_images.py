@@ -1,4 +1,4 @@
-"""Images of a dataset as ultralytics' dataset class hands them to a trainer: in memory, sized once."""
+"""Images of a dataset for ultralytics' trainer, resized once and kept in memory."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import cv2
 from ultralytics.data import YOLODataset
 
 from edgeloop.edge.cli.progress import progress
-from edgeloop.export.data.yolo_dataset import LabelledImage
+from edgeloop.export.data.yolo_dataset import LabeledImage
 
 __all__ = ["CachedImages"]
 
 
 class CachedImages(YOLODataset):  # type: ignore[misc]  # ultralytics is untyped
-    """YOLODataset over labels that are read already.
+    """YOLODataset over labels that were read already.
 
-    Ultralytics' own reading is left out: it writes caches into the user's dataset, and reads them back, by
-    pickle, even when the labels have changed since.
+    Ultralytics' own reader is bypassed: it writes caches into the user's dataset and reads them back, as
+    pickles, even after the labels changed.
     """
 
-    def __init__(self, images: Sequence[LabelledImage], **options: Any) -> None:
+    def __init__(self, images: Sequence[LabeledImage], **options: Any) -> None:
         self._images = images
         super().__init__(img_path="", cache="ram", **options)
 

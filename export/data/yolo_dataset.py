@@ -1,4 +1,4 @@
-"""A labelled dataset on disk, read strictly before anything is trained on it."""
+"""Labeled datasets on disk, read and checked strictly."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from edgeloop.edge.sources.images import is_image
 from edgeloop.models.errors import DataError, NoInputError
 from edgeloop.models.weights.digest import DatasetDigest
 
-__all__ = ["Dataset", "LabelledImage", "open_dataset"]
+__all__ = ["Dataset", "LabeledImage", "open_dataset"]
 
 
 @dataclass(frozen=True, eq=False)
-class LabelledImage:
+class LabeledImage:
     """One image and its boxes.
 
     Attributes:
         path: Image file.
         class_id: int64 (N,).
-        xywh: float32 (N, 4), centre x, centre y, width, height as shares of the image's width and height.
+        xywh: float32 (N, 4), center x, center y, width, height as fractions of the image's width and height.
     """
 
     path: Path
@@ -40,7 +40,7 @@ class LabelledImage:
             HxWx3 uint8 BGR.
 
         Raises:
-            DataError: It is no whole image.
+            DataError: The file is not an intact image.
         """
         image = read_image(self.path)
         if image is None:
@@ -50,20 +50,20 @@ class LabelledImage:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images with boxes, split in two.
+    """Images with boxes, split into training and validation part.
 
     Attributes:
-        root: Folder that holds data.yaml.
-        names: Class names; `class_id` points into them.
-        train: Images to learn from.
+        root: Folder with data.yaml.
+        names: Class names, indexed by `class_id`.
+        train: Training images.
         val: Held-out images; may be empty.
-        digest: sha256 over names, file names, images and labels: the same digest, the same dataset.
+        digest: sha256 of class names, file names, images and labels.
     """
 
     root: Path
     names: tuple[str, ...]
-    train: tuple[LabelledImage, ...]
-    val: tuple[LabelledImage, ...]
+    train: tuple[LabeledImage, ...]
+    val: tuple[LabeledImage, ...]
     digest: str
 
 
@@ -72,15 +72,15 @@ def open_dataset(root: Path) -> Dataset:
 
     Args:
         root: Folder with data.yaml, which names the folders of images (`train`, `val`) and the classes.
-            Labels lie beside images/ in labels/, one text file for each image; an image without one shows
-            nothing.
+            Labels are in labels/ beside images/, one text file per image; an image without one shows no
+            object.
 
     Returns:
-        The dataset. Images are not decoded yet.
+        The dataset, images not decoded.
 
     Raises:
         NoInputError: There is no such folder, or no data.yaml in it.
-        DataError: data.yaml or a label file is malformed, or a class number is out of range.
+        DataError: A file is malformed, or a class number is out of range.
     """
     path = root / "data.yaml"
     if not path.is_file():
@@ -113,7 +113,7 @@ def _names(config: Mapping[str, Any], path: Path) -> tuple[str, ...]:
 
 def _read_split(
     root: Path, config: Mapping[str, Any], split: str, names: tuple[str, ...], digest: DatasetDigest
-) -> tuple[LabelledImage, ...]:
+) -> tuple[LabeledImage, ...]:
     where = config.get(split)
     if where is None:
         return ()
@@ -127,13 +127,13 @@ def _read_split(
         label_path = _label_path(path)
         text = label_path.read_bytes() if label_path.is_file() else b""
         class_id, xywh = _parse_labels(text, label_path, names)
-        images.append(LabelledImage(path, class_id, xywh))
+        images.append(LabeledImage(path, class_id, xywh))
         digest.add(split, path.relative_to(folder).as_posix(), path.read_bytes(), text)
     return tuple(images)
 
 
 def _label_path(image: Path) -> Path:
-    """Ultralytics' rule: the last folder named images becomes labels, the suffix .txt."""
+    """Label file of an image by ultralytics' rule: the last folder named images becomes labels."""
     parts = list(image.parts)
     for index in range(len(parts) - 2, -1, -1):
         if parts[index] == "images":

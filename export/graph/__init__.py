@@ -1,1 +1,1 @@
-"""ONNX graphs: export, rewriting, layout."""
+"""ONNX graphs: export, editing, layout."""

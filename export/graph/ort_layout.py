@@ -1,12 +1,11 @@
-"""A quantised graph as onnxruntime's CPU kernels like it: bytes stay where convolutions leave them.
+"""Rewrite a quantized graph for the memory layout of onnxruntime's CPU kernels.
 
-onnxruntime computes convolutions in 8 bits with the channels last, and moves the transpositions that this
-takes through the graph until they meet and cancel. Three things cost time there. Its `Resize` knows channels
-first alone, and is ten times as slow behind such a transposition, on one thread; and a convolution that
-stays in float has its input transposed and sorted into blocks. Here both are written with the channels last,
-between transpositions that cancel those. And its kernels for 8 bits take channels by fours, so that a
-convolution over the three of a picture falls back on a general product: it gets a fourth one, with weights
-of zero. Bytes are only moved, and the last convolutions are the same sums.
+onnxruntime computes 8-bit convolutions channels last, and moves the transpositions for that through the graph
+until they cancel. Three things stay slow. `Resize` is channels first only, and ten times slower behind such
+a transposition. A convolution in float has its input transposed and reordered into blocks. Both are rewritten
+channels last here, between transpositions that cancel. And the 8-bit kernels take channels by fours, so a
+convolution over an image's three channels falls back to a general matrix product: it gets a fourth channel
+with zero weights. Results stay the same.
 """
 
 from __future__ import annotations
@@ -16,51 +15,51 @@ import copy
 import numpy as np
 import onnx
 
-from edgeloop.export.graph.rewrite import Rewrite, attributes
+from edgeloop.export.graph.graph_editor import GraphEditor, attributes
 from edgeloop.export.graph.stages import decoding_nodes
 
 __all__ = ["channels_last"]
 
 _TO_LAST, _TO_FIRST = [0, 2, 3, 1], [0, 3, 1, 2]
-_HEIGHT, _WIDTH = 1, 2  # axes where the channels are last
+_HEIGHT, _WIDTH = 1, 2  # axes of NHWC
 
-_PICTURE = 3  # channels
+_IMAGE_CHANNELS = 3
 
-# How torch writes an enlargement by repetition.
-_REPEATS = {"mode": b"nearest", "coordinate_transformation_mode": b"asymmetric", "nearest_mode": b"floor"}
+# Nearest-neighbor upsampling as torch exports it.
+_NEAREST = {"mode": b"nearest", "coordinate_transformation_mode": b"asymmetric", "nearest_mode": b"floor"}
 
 
 def channels_last(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Rewrite enlargements in 8 bits, convolutions over a picture, and the last convolution of each branch.
+    """Rewrite 8-bit upsampling, convolutions over an image, and the last convolution of each branch.
 
     Args:
-        model: A graph in QDQ form; left as it is.
+        model: A graph in QDQ format; not changed.
 
     Returns:
-        A graph that computes the same. Other runtimes may know it less well than the plain one.
+        An equivalent graph. Other runtimes may optimize it less well than the plain one.
     """
-    graph = Rewrite(model)
+    graph = GraphEditor(model)
     last = set(decoding_nodes(model.graph))
     for node in list(graph.nodes):
         if node.op_type == "Resize":
-            _repeat_rows_and_columns(graph, node)
+            _upsample_channels_last(graph, node)
         elif node.op_type == "Conv" and node.name in last:
-            _multiply(graph, node)
+            _to_matmul(graph, node)
         elif node.op_type == "Conv":
             _add_channel(graph, node)
     return graph.result()
 
 
-def _repeat_rows_and_columns(graph: Rewrite, node: onnx.NodeProto) -> None:
-    """Enlarge bytes by repeating them, a row of channels at a time."""
-    source, quantised = graph.producer(node.input[0]), graph.readers(node.output[0])
+def _upsample_channels_last(graph: GraphEditor, node: onnx.NodeProto) -> None:
+    """Upsample bytes channels last, by gathering rows and columns."""
+    source, quantized = graph.producer(node.input[0]), graph.readers(node.output[0])
     sizes = graph.shape(node.input[0])[2:], graph.shape(node.output[0])[2:]
     if (
         source is None
         or source.op_type != "DequantizeLinear"
-        or [reader.op_type for reader in quantised] != ["QuantizeLinear"]
-        or not graph.same_constants(source.input[1:], quantised[0].input[1:])
-        or _REPEATS.items() - attributes(node).items()
+        or [reader.op_type for reader in quantized] != ["QuantizeLinear"]
+        or not graph.same_constants(source.input[1:], quantized[0].input[1:])
+        or _NEAREST.items() - attributes(node).items()
         or not all(side and larger % side == 0 for side, larger in zip(*sizes, strict=True))
     ):
         return
@@ -69,12 +68,12 @@ def _repeat_rows_and_columns(graph: Rewrite, node: onnx.NodeProto) -> None:
         name = f"{node.name}/repeat_{axis}"
         places = graph.add_constant(f"{name}/places", np.repeat(np.arange(side), larger // side))
         bytes_last = graph.add(name, "Gather", [bytes_last, places], axis=axis)
-    graph.remove([node, quantised[0]])
-    graph.add(f"{node.name}/first", "Transpose", [bytes_last], output=quantised[0].output[0], perm=_TO_FIRST)
+    graph.remove([node, quantized[0]])
+    graph.add(f"{node.name}/first", "Transpose", [bytes_last], output=quantized[0].output[0], perm=_TO_FIRST)
 
 
-def _add_channel(graph: Rewrite, node: onnx.NodeProto) -> None:
-    """Let a quantised convolution over three channels compute with four."""
+def _add_channel(graph: GraphEditor, node: onnx.NodeProto) -> None:
+    """Pad a quantized convolution over three channels to four."""
     source, weights = graph.producer(node.input[0]), graph.producer(node.input[1])
     matrix = None if weights is None else graph.constant(weights.input[0])
     if (
@@ -82,7 +81,7 @@ def _add_channel(graph: Rewrite, node: onnx.NodeProto) -> None:
         or weights is None
         or {source.op_type, weights.op_type} != {"DequantizeLinear"}
         or matrix is None
-        or matrix.shape[1] != _PICTURE
+        or matrix.shape[1] != _IMAGE_CHANNELS
         or attributes(node).get("group", 1) != 1
     ):
         return
@@ -98,8 +97,8 @@ def _add_channel(graph: Rewrite, node: onnx.NodeProto) -> None:
         node.input[place] = copied.name
 
 
-def _multiply(graph: Rewrite, node: onnx.NodeProto) -> None:
-    """Compute a convolution over single pixels as the product of matrices that it is."""
+def _to_matmul(graph: GraphEditor, node: onnx.NodeProto) -> None:
+    """Replace a 1x1 convolution by a matrix product, channels last."""
     source, weights = graph.producer(node.input[0]), graph.constant(node.input[1])
     steps = {"strides": [1, 1], "pads": [0, 0, 0, 0], "group": 1}
     if (

@@ -1,9 +1,8 @@
-"""Convolutions whose output is cut in parts, as one convolution for each part.
+"""Split convolutions whose output is sliced along the channels into one convolution per slice.
 
-YOLO's blocks (`C2f`, `C3k2`, `C2PSA`) cut what a convolution put out in halves and go on with one of them.
-Between float convolutions onnxruntime keeps channels in blocks, but knows no cut of those: it sorts them back
-in a row, cuts, and sorts them into blocks again. Two convolutions with half of the weights each need none of
-this, and their numbers are the same.
+YOLO's blocks (`C2f`, `C3k2`, `C2PSA`) slice a convolution's output in halves. Between float convolutions
+onnxruntime keeps channels in a blocked layout, but cannot slice in it: it reorders, slices, and reorders
+again. Two convolutions with half of the weights each need no reordering and compute the same numbers.
 """
 
 from __future__ import annotations
@@ -14,18 +13,18 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from edgeloop.export.graph.rewrite import Rewrite, attributes
+from edgeloop.export.graph.graph_editor import GraphEditor, attributes
 
 __all__ = ["split_convolutions"]
 
 _CHANNELS = 1
-# What may stand between a convolution and the cut: activations, which treat each channel by itself.
+# Nodes allowed between a convolution and the slicing: activations, which treat each channel separately.
 _ACTIVATION = {"Clip", "HardSigmoid", "HardSwish", "LeakyRelu", "Mul", "Relu", "Sigmoid"}
 
 
 @dataclass(frozen=True)
 class _Part:
-    """Channels from `start` up to `stop`, and the tensor that they become."""
+    """Channels from `start` up to `stop`, and the name of their tensor."""
 
     start: int
     stop: int
@@ -33,19 +32,19 @@ class _Part:
 
 
 def split_convolutions(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Compute the parts of cut tensors by convolutions of their own.
+    """Compute slices of a convolution's output by convolutions of their own.
 
     Args:
-        model: A float32 graph; left as it is.
+        model: A float32 graph; not changed.
 
     Returns:
-        A graph that computes the same.
+        An equivalent graph.
     """
-    graph = Rewrite(model)
+    graph = GraphEditor(model)
     for tensor in dict.fromkeys(node.input[0] for node in graph.nodes if node.op_type in ("Slice", "Split")):
         cuts = graph.readers(tensor)
         parts = sorted((part for cut in cuts for part in _parts(graph, cut)), key=lambda part: part.start)
-        source = _since_convolution(graph, tensor)
+        source = _convolution_before(graph, tensor)
         if source and parts and [part.start for part in parts] == [0, *(part.stop for part in parts[:-1])]:
             graph.remove([*source, *cuts])
             for part in parts:
@@ -53,8 +52,8 @@ def split_convolutions(model: onnx.ModelProto) -> onnx.ModelProto:
     return graph.result()
 
 
-def _parts(graph: Rewrite, cut: onnx.NodeProto) -> list[_Part]:
-    """What a node cuts out of the channels; a part that fits no other, where it does something else."""
+def _parts(graph: GraphEditor, cut: onnx.NodeProto) -> list[_Part]:
+    """Channels that a node slices out; a part that fits no other if it does anything else."""
     given = [graph.constant(name) for name in cut.input[1:]]
     numbers = [[] if each is None else each.tolist() for each in given]
     if cut.op_type == "Split" and numbers:
@@ -68,8 +67,8 @@ def _parts(graph: Rewrite, cut: onnx.NodeProto) -> list[_Part]:
     return [_Part(-1, -1, "")]
 
 
-def _since_convolution(graph: Rewrite, tensor: str) -> list[onnx.NodeProto]:
-    """The convolution that a tensor comes from and its activation; none where it is less simple."""
+def _convolution_before(graph: GraphEditor, tensor: str) -> list[onnx.NodeProto]:
+    """The convolution that computes a tensor and its activation; empty for anything less simple."""
     found: list[onnx.NodeProto] = []
     wanted = [tensor]
     while wanted:
@@ -88,14 +87,14 @@ def _since_convolution(graph: Rewrite, tensor: str) -> list[onnx.NodeProto]:
     return found if alone and len(convolutions) == 1 and _is_dense(graph, convolutions[0]) else []
 
 
-def _is_dense(graph: Rewrite, convolution: onnx.NodeProto) -> bool:
-    """Whether every channel that goes in counts for every one that comes out, by constant weights."""
+def _is_dense(graph: GraphEditor, convolution: onnx.NodeProto) -> bool:
+    """True if the convolution is ungrouped with constant weights."""
     group = attributes(convolution).get("group", 1)
     return group == 1 and all(graph.constant(name) is not None for name in convolution.input[1:])
 
 
-def _compute(graph: Rewrite, source: list[onnx.NodeProto], tensor: str, part: _Part) -> None:
-    """Add a convolution and its activation for some of the channels."""
+def _compute(graph: GraphEditor, source: list[onnx.NodeProto], tensor: str, part: _Part) -> None:
+    """Add a convolution with its activation for one part of the channels."""
     renamed = {output: f"{output}_{part.start}" for node in source for output in node.output}
     renamed[tensor] = part.tensor
     for node in source:

@@ -1,4 +1,4 @@
-"""The graph of a detector seen as stages: what may be quantised, and where a changed graph goes astray."""
+"""Stages of a detector's graph: nodes to quantize, and the error of a changed graph stage by stage."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ __all__ = ["decoding_nodes", "stage_errors", "stage_nodes"]
 
 Array = NDArray[np.generic]
 
-# Nodes with weights, or products of activations: what quantisation makes faster.
+# Nodes with weights or products of activations, which quantization makes faster.
 _HEAVY = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
-_FOLDED = {"Clip", "Relu"}  # the quantiser folds them into the range of the node before
+_FOLDED = {"Clip", "Relu"}  # the quantizer folds them into the range of the node before
 _DECODING = "decoding"
 _DEQUANTIZED = "_DequantizeLinear_Output"
 
 
 def decoding_nodes(graph: onnx.GraphProto) -> list[str]:
-    """The end of a detector: the last convolution of each branch and all that is computed from them.
+    """List the nodes of box decoding: the last convolution of each branch and everything after it.
 
-    A box is a difference of a few cells, times a stride: in 256 steps of the largest one it moves by pixels,
-    and a score that shares its range with pixels is lost altogether.
+    In 256 steps of the largest box every box moves by pixels, and a score that shares its range with pixel
+    coordinates is lost altogether.
 
     Args:
-        graph: Of a detector.
+        graph: Graph of a detector.
 
     Returns:
         Names of nodes, in the order of the graph.
     """
     readers = _readers(graph)
     leads_to_heavy: dict[str, bool] = {}
-    for node in reversed(graph.node):  # in reverse order of computation every reader is known already
+    for node in reversed(graph.node):  # in reverse order every reader is known already
         leads_to_heavy[node.name] = any(
             reader.op_type in _HEAVY or leads_to_heavy[reader.name]
             for output in node.output
@@ -49,15 +49,15 @@ def decoding_nodes(graph: onnx.GraphProto) -> list[str]:
 
 
 def stage_nodes(graph: onnx.GraphProto) -> dict[str, list[str]]:
-    """Group the nodes before the decoding by the part of the model that they belong to.
+    """Group the nodes before the decoding by stage.
 
     Args:
-        graph: Of a detector as torch's exporter names its nodes: /model.4/cv1/conv/Conv.
+        graph: Graph of a detector with node names of torch's exporter, such as /model.4/cv1/conv/Conv.
 
     Returns:
-        Names of nodes by stage in the order of the graph: the layers of the model, its first and its last one
-        (backbone and head, where they are modules of many parts) a level further down. Stages without
-        weights, which join or resize what others computed, are left out.
+        Names of nodes by stage in the order of the graph. A stage is a layer of the model; its first and last
+        layer (backbone and head, if they have many parts) are split one level deeper. Stages without weights
+        are left out.
     """
     decoding = set(decoding_nodes(graph))
     stages: dict[str, list[str]] = defaultdict(list)
@@ -75,17 +75,17 @@ def stage_nodes(graph: onnx.GraphProto) -> dict[str, list[str]]:
 def stage_errors(
     reference: onnx.ModelProto, changed: onnx.ModelProto, tensors: Sequence[Array], head: Head
 ) -> dict[str, float]:
-    """How far the stages of a changed graph are from those of the graph it was made from.
+    """Compare the stages of a changed graph with those of the original.
 
     Args:
         reference: The float32 graph.
-        changed: The same, quantised or in half precision, with the same form of input.
+        changed: The same graph, quantized or in half precision, with the same input format.
         tensors: Inputs to compare on.
-        head: What the output is written as.
+        head: Output format.
 
     Returns:
-        For each stage, in the order of the graph, the norm of the difference of what it hands on over the
-        norm of what it should be; last, as "decoding", the same of the scores that come out.
+        Relative error (norm of the difference over norm of the original) of each stage's output, in the order
+        of the graph; last, as "decoding", that of the scores.
     """
     ends = _stage_ends(reference.graph)
     names = {name: _name_in(changed.graph, name, reference.graph) for name in ends}
@@ -100,7 +100,9 @@ def stage_errors(
     for expected, actual in pairs:
         for row, (a, b) in enumerate(zip(expected, actual, strict=True)):
             truth, found = a.astype(np.float64), b.astype(np.float64)
-            if ends[wanted[row]] == _DECODING:  # beside boxes in pixels an error of scores would not show
+            if (
+                ends[wanted[row]] == _DECODING
+            ):  # next to boxes in pixels an error of the scores would not show
                 truth, found = (each[..., 4] if head == "end2end" else each[:, 4:] for each in (truth, found))
             squares[row] += np.square(truth - found).sum(), np.square(truth).sum()
     by_stage: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
@@ -122,7 +124,7 @@ def _stage(name: str, last: int) -> str:
 
 
 def _stage_ends(graph: onnx.GraphProto) -> dict[str, str]:
-    """Tensors that one stage hands to another, and the stage that each comes from."""
+    """Tensors that cross from one stage to another, and the stage that each comes from."""
     stage_of = {name: stage for stage, names in stage_nodes(graph).items() for name in names}
     readers = _readers(graph)
     ends = {
@@ -136,7 +138,7 @@ def _stage_ends(graph: onnx.GraphProto) -> dict[str, str]:
 
 
 def _name_in(changed: onnx.GraphProto, name: str, reference: onnx.GraphProto) -> str | None:
-    """What a tensor of the float graph is called in the changed one; None where it is nowhere."""
+    """Name of a tensor of the float graph in the changed one; None if it is gone."""
     there = {output for node in changed.node for output in node.output}
     producer = {output: node for node in reference.node for output in node.output}
     while name not in there and name + _DEQUANTIZED not in there:
@@ -150,7 +152,7 @@ def _name_in(changed: onnx.GraphProto, name: str, reference: onnx.GraphProto) ->
 def _run_with_outputs(
     model: onnx.ModelProto, names: Sequence[str], tensors: Sequence[Array]
 ) -> Iterator[list[Array]]:
-    """What a graph computes on the way, one list for each input."""
+    """Values of intermediate tensors, one list per input."""
     shown = onnx.ModelProto()
     shown.CopyFrom(model)
     del shown.graph.output[:]

@@ -1,4 +1,4 @@
-"""From a trained detector in torch to an ONNX graph, in the form of input that was asked for."""
+"""Export a trained detector from torch to an ONNX graph with the input format that was asked for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ultralytics.nn.modules import Detect
 from ultralytics.nn.tasks import DetectionModel
 
 from edgeloop.export.export_options import ExportOptions
-from edgeloop.export.graph.rewrite import Rewrite
+from edgeloop.export.graph.graph_editor import GraphEditor
 from edgeloop.export.graph.split_conv import split_convolutions
 from edgeloop.models.bundle.seal import seal
 from edgeloop.models.errors import UsageError
@@ -30,11 +30,11 @@ _OUTPUT = "output0"
 
 
 def prepare_model(model: DetectionModel, *, end2end: bool | None = None) -> DetectionModel:
-    """The model as it is exported, and as torch runs it for comparison: folded, output and nothing else.
+    """Prepare a model for export and for the comparison: batch norms folded, a single output.
 
     Args:
         model: A trained detector, changed in place.
-        end2end: Which head to keep, where the model has both; None leaves it as it was trained.
+        end2end: Head to keep if the model has both; None keeps the head as trained.
 
     Returns:
         The model, float32, in evaluation mode.
@@ -54,15 +54,15 @@ def prepare_model(model: DetectionModel, *, end2end: bool | None = None) -> Dete
 
 
 def model_spec(model: DetectionModel, names: tuple[str, ...], size: tuple[int, int]) -> ModelSpec:
-    """How the graph of a prepared model is run.
+    """Describe the graph of a prepared model.
 
     Args:
-        model: What `prepare_model` returned.
+        model: Model returned by `prepare_model`.
         names: Class names.
         size: (width, height) of the input, px.
 
     Returns:
-        The spec, of the form of input "tensor".
+        The spec, input format "tensor".
     """
     head = model.model[-1]
     return ModelSpec(
@@ -83,21 +83,21 @@ def model_spec(model: DetectionModel, names: tuple[str, ...], size: tuple[int, i
 
 
 def to_onnx(model: DetectionModel, size: tuple[int, int], options: ExportOptions) -> onnx.ModelProto:
-    """Write a prepared model down as a graph.
+    """Export a prepared model to ONNX.
 
     Args:
-        model: What `prepare_model` returned.
+        model: Model returned by `prepare_model`.
         size: (width, height) of the input, px.
-        options: For the opset and the batch.
+        options: Options of the export, for the opset and the batch.
 
     Returns:
-        The graph: float32 (1, 3, H, W) RGB in [0, 1] in, what the head writes out.
+        The graph; it takes float32 (1, 3, H, W) RGB in [0, 1].
     """
     width, height = size
     image = torch.zeros(1, 3, height, width)
-    model(image)  # lays out the grid of cells, which the graph then holds as a constant
+    model(image)  # computes the grid of anchors, which then becomes a constant of the graph
     with TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's notes on its own future
+        warnings.simplefilter("ignore")  # deprecation notes of the exporter
         path = Path(folder) / "graph.onnx"
         torch.onnx.export(
             model, (image,), path, opset_version=options.opset, input_names=[INPUT], output_names=[_OUTPUT],
@@ -108,21 +108,20 @@ def to_onnx(model: DetectionModel, size: tuple[int, int], options: ExportOptions
 
 
 def with_image_input(model: onnx.ModelProto, spec: ModelSpec) -> tuple[onnx.ModelProto, ModelSpec]:
-    """Put layout, colour and scale into a graph.
+    """Move the conversion of layout, color and scale into a graph.
 
-    Where the graph begins by quantising its input to pixel / 255, the bytes are that already: they go in as
-    they are, and no value changes.
+    If the graph begins by quantizing its input to pixel / 255, the bytes go in unchanged instead.
 
     Args:
-        model: A graph whose input is float32 NCHW RGB in [0, 1]; left as it is.
-        spec: How it is run.
+        model: A graph that takes float32 NCHW RGB in [0, 1]; not changed.
+        spec: Its spec.
 
     Returns:
-        The same graph behind uint8 NHWC BGR, and how that is run.
+        An equivalent graph that takes uint8 NHWC BGR, and its spec.
     """
-    graph = Rewrite(model)
+    graph = GraphEditor(model)
     readers = graph.readers(INPUT)
-    if all(_quantises_bytes(graph, node) for node in readers):
+    if all(_quantizes_bytes(graph, node) for node in readers):
         graph.remove(readers)
         for node in readers:
             graph.redirect(node.output[0], "image/bytes")
@@ -144,7 +143,7 @@ def with_image_input(model: onnx.ModelProto, spec: ModelSpec) -> tuple[onnx.Mode
     return changed, spec.model_copy(update=bytes_in)
 
 
-def _quantises_bytes(graph: Rewrite, node: onnx.NodeProto) -> bool:
+def _quantizes_bytes(graph: GraphEditor, node: onnx.NodeProto) -> bool:
     if node.op_type != "QuantizeLinear":
         return False
     scale, zero = (graph.constant(name) for name in node.input[1:])
@@ -154,11 +153,11 @@ def _quantises_bytes(graph: Rewrite, node: onnx.NodeProto) -> bool:
 
 
 def save_graph(model: onnx.ModelProto, metadata: Mapping[str, str], path: Path) -> None:
-    """Write a graph as one file that explains itself.
+    """Write a graph with metadata as one sealed file.
 
     Args:
-        model: The graph.
-        metadata: All that the file says about itself.
+        model: The graph; its metadata is replaced.
+        metadata: Metadata of the file.
         path: File to write.
     """
     del model.metadata_props[:]

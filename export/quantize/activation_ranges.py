@@ -1,10 +1,10 @@
-"""Ranges of a detector's activations on real frames, which quantisation maps onto 256 steps."""
+"""Calibration: ranges of a detector's activations on real frames."""
 
 from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,16 +25,16 @@ __all__ = ["METHODS", "Frames", "Method", "Ranges", "calibrate", "training_frame
 Method = Literal["minmax", "percentile"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
-#: Lowest and highest value of each tensor, by name.
+#: Minimum and maximum of each tensor, by name.
 Ranges = Mapping[str, tuple[float, float]]
 Image = NDArray[np.uint8]
 
 _FRAMES = 80
-_TUNING_EVERY = 5  # of those frames, one to choose by for four to calibrate on
-# A histogram of every tensor takes six times as long a frame as its extremes.
+_TUNING_EVERY = 5  # one frame to tune on for four to calibrate on
+# A histogram of every tensor takes six times as long per frame as its extremes.
 _LIMIT: dict[Method, int] = {"minmax": 64, "percentile": 24}
 _BINS, _PERCENTILE = 2048, 99.99
-# Tensors of a chunk are held until it is done: some 20 MB for each frame of 320 px.
+# All tensors of a chunk are held in memory: some 20 MB per frame of 320 px.
 _CHUNK = 4
 
 
@@ -43,8 +43,8 @@ class Frames:
     """Frames of the training part, so that the validation part stays unseen until the gate.
 
     Attributes:
-        calibration: HxWx3 uint8 BGR, at most 64, for the ranges of activations.
-        tuning: Others, at most 16, for the choice of a method and of what stays in float.
+        calibration: At most 64 images, HxWx3 uint8 BGR, for the ranges of activations.
+        tuning: At most 16 others, for the choice of the method and of the stages that stay in float.
     """
 
     calibration: tuple[Image, ...]
@@ -52,13 +52,7 @@ class Frames:
 
 
 def training_frames(data: Dataset) -> Frames:
-    """Take frames for quantisation, spread evenly over the training part.
-
-    Args:
-        data: A dataset.
-
-    Returns:
-        The frames.
+    """Take frames for quantization, spread evenly over the training part.
 
     Raises:
         DataError: There are too few, or one cannot be read.
@@ -80,16 +74,17 @@ def calibrate(float_bundle: Detector, images: Sequence[Image], method: Method) -
     """Measure the range of every activation.
 
     Args:
-        float_bundle: The float32 graph, whose own preprocessing letterboxes the frames.
+        float_bundle: The float32 graph; its own preprocessing letterboxes the frames.
         images: HxWx3 uint8 BGR.
-        method: "minmax" takes the extremes of all frames; "percentile" leaves out the outermost 0.01 % of
-            values on either side.
+        method: "minmax" takes the extremes of all frames; "percentile" cuts off the outermost 0.01 % of
+            values at either end.
 
     Returns:
         The ranges; the input's is 0 to 1, so that its 256 steps are those of a byte.
     """
     chosen = images[:: max(1, -(-len(images) // _LIMIT[method]))]
-    tensors = _tensors(float_bundle, chosen)
+    # Copied, because the detector reuses its buffer.
+    tensors = (float_bundle.preprocess(image).tensor.copy() for image in chosen)
     histogram = {"num_bins": _BINS, "percentile": _PERCENTILE}
     # onnxruntime's calibrators report their progress with print.
     with TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
@@ -110,13 +105,8 @@ def calibrate(float_bundle: Detector, images: Sequence[Image], method: Method) -
     return {name: (low, high) for name, (low, high) in ends.items()} | {INPUT: (0.0, 1.0)}
 
 
-def _tensors(bundle: Detector, images: Sequence[Image]) -> Iterator[NDArray[np.generic]]:
-    for image in images:
-        yield bundle.preprocess(image).tensor.copy()  # the detector's buffer is used again
-
-
 class _Chunk(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime is untyped
-    """Tensors as onnxruntime's calibrators ask for them."""
+    """Tensors for onnxruntime's calibrators."""
 
     def __init__(self, tensors: Sequence[NDArray[np.generic]]) -> None:
         self._feeds = iter([{INPUT: tensor} for tensor in tensors])

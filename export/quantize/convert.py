@@ -1,4 +1,4 @@
-"""A float32 graph in half precision, or in 8 bits with chosen stages left in float."""
+"""Convert a float32 graph to half precision, or to 8 bits with chosen nodes left in float."""
 
 from __future__ import annotations
 
@@ -22,19 +22,18 @@ __all__ = ["to_fp16", "to_int8"]
 
 
 def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Halve a graph's precision, but for its input, its output and the decoding of boxes.
+    """Convert a graph to half precision, except its input, its output and the decoding of boxes.
 
-    A coordinate of 300 px in half precision stands on steps of a quarter of a pixel, so boxes are decoded in
-    float32.
+    At 300 px half precision has steps of a quarter of a pixel, so boxes are decoded in float32.
 
     Args:
-        model: A float32 graph; left as it is.
+        model: A float32 graph; not changed.
 
     Returns:
         The graph; input and output stay float32.
     """
-    # The converter would cast every node that is to stay in float32 there and back, rounding after each. So
-    # it sees the graph without its end, which is put back afterwards.
+    # The converter would cast around every single node that stays in float32, rounding after each. So it gets
+    # the graph without its end, which is appended afterwards.
     decoding = set(decoding_nodes(model.graph))
     end = [node for node in model.graph.node if node.name in decoding and node.op_type != "Conv"]
     body = copy.deepcopy(onnx.shape_inference.infer_shapes(model))
@@ -43,7 +42,7 @@ def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     _replace(body.graph.node, kept)
     shapes = {info.name: info for info in body.graph.value_info}
     _replace(body.graph.output, [shapes[name] for name in sorted(crossing)])
-    # What is said of tensors that are not here any more would be turned into half precision all the same.
+    # The converter would also halve the shape entries of tensors that were removed.
     here = {name for node in kept for name in node.output} - crossing
     _replace(body.graph.value_info, [info for name, info in shapes.items() if name in here])
     read = {name for node in kept for name in node.input}
@@ -53,7 +52,7 @@ def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _with_end(body: onnx.ModelProto, end: list[onnx.NodeProto], model: onnx.ModelProto) -> onnx.ModelProto:
-    """Put nodes of a float32 graph behind one that computes their inputs."""
+    """Append nodes of a float32 graph to one that computes their inputs."""
     own = {name: f"end/{name}" for name in (each.name for each in model.graph.initializer)}
     for node in copy.deepcopy(end):
         for place, name in enumerate(node.input):
@@ -78,17 +77,16 @@ def _replace(field: Any, items: Iterable[Any]) -> None:
 
 
 def to_int8(model: onnx.ModelProto, ranges: Ranges, in_float: Iterable[str]) -> onnx.ModelProto:
-    """Quantise a graph to QDQ form: unsigned activations, signed weights by channel.
+    """Quantize a graph to QDQ format: unsigned activations, signed weights per channel.
 
-    Every kind of node that onnxruntime can quantise is quantised, not convolutions alone: where tensors
-    change between 8 bits and float around every convolution, the result was slower than float32. Unsigned
-    activations with signed weights are what onnxruntime's kernels for x86 are made for; the others take them
-    as well.
+    Every node type that onnxruntime can quantize is quantized, not convolutions alone: converting between
+    8 bits and float around every convolution is slower than float32 throughout. Unsigned activations with
+    signed weights are what onnxruntime's x86 kernels are optimized for; the others take them as well.
 
     Args:
-        model: A float32 graph; left as it is.
-        ranges: Of its activations.
-        in_float: Names of nodes that are not quantised.
+        model: A float32 graph; not changed.
+        ranges: Ranges of its activations.
+        in_float: Names of nodes that are not quantized.
 
     Returns:
         The graph; input and output stay float32.
@@ -108,7 +106,7 @@ def to_int8(model: onnx.ModelProto, ranges: Ranges, in_float: Iterable[str]) -> 
     )
     quieted = logging.getLogger()
     level = quieted.level
-    quieted.setLevel(logging.ERROR)  # it notes with the root logger what it does not quantise
+    quieted.setLevel(logging.ERROR)  # it logs every node that it leaves out to the root logger
     try:
         quantizer.quantize_model()
     finally:

@@ -1,4 +1,4 @@
-"""Which way a detector survives quantisation: methods compared, and stages that hurt left in float."""
+"""Mixed-precision search: choose the calibration method and the stages that stay in float."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from edgeloop.export.quantize.activation_ranges import METHODS, Frames, Method, 
 from edgeloop.export.quantize.convert import to_int8
 from edgeloop.models.detections import Detections
 
-__all__ = ["Choice", "Quantization", "quickest", "search_int8", "stages_in_float"]
+__all__ = ["FloatPrefix", "Quantization", "fastest_prefix", "search_int8", "stages_in_float"]
 
-# Disagreement below which nothing needs to be searched: half of what passes the gate.
+# Disagreement below which no search is needed: half of what passes the gate.
 _GOOD_ENOUGH = 0.02
-# What leaving one more stage in float must take off the disagreement, or more where it costs more time.
-_WORTH = 0.1
-# How many of the first stages are tried in float whether 8 bits hurt them or not.
-_FIRST = 3
+# Minimum relative gain for leaving one more stage in float; more if the stage costs more time.
+_MIN_GAIN = 0.1
+# Number of leading stages that are tried in float for speed.
+_LEADING = 3
 _ROUNDS, _PER_ROUND = 7, 4  # of timing
 
 
 @dataclass(frozen=True)
-class Choice:
-    """One way to begin a quantised detector.
+class FloatPrefix:
+    """Leading stages left in float for speed, and the result.
 
     Attributes:
-        first: Stages at the beginning that are in float besides those that 8 bits hurt.
-        disagreement: With float32, on the tuning frames.
-        processor_ms: Time of all threads for one inference, which bears a busy machine better than the clock.
+        first: The leading stages, without those that stay in float for accuracy.
+        disagreement: Disagreement with float32 on the tuning frames.
+        processor_ms: CPU time of all threads for one inference, ms; less sensitive to load than wall time.
     """
 
     first: tuple[str, ...]
@@ -49,27 +49,26 @@ class Choice:
 
 @dataclass(frozen=True)
 class Quantization:
-    """How a detector was quantised, and why so. Disagreements are with float32, on the tuning frames.
+    """Result of the search. Disagreements are with float32, on the tuning frames.
 
     Attributes:
-        method: Of calibration, the best one.
-        methods: Disagreement of each method, decoding in float and all else quantised.
-        stages: Disagreement with this stage left in float as well, for each stage; empty where it was small
-            enough without.
-        in_float: Stages that stay in float because 8 bits hurt them, the worst first.
-        begins: What was tried to begin with, on this machine; empty where the bundle is for another kind.
-        first: Stages at the beginning that stay in float because that is quicker.
-        decoding: How many nodes of box decoding stay in float in any case.
-        disagreement: Of the result.
-        calibration_frames: Frames that ranges were measured on.
-        tuning_frames: Frames that all this was compared on.
+        method: The best calibration method.
+        methods: Disagreement of each method, decoding in float and all else quantized.
+        stages: Disagreement with this stage left in float as well, for each stage; empty if none was needed.
+        in_float: Stages that stay in float for accuracy, the most sensitive first.
+        begins: Leading stages tried in float on this machine; empty if the bundle is for another one.
+        first: Leading stages that stay in float for speed.
+        decoding: Number of box decoding nodes, which always stay in float.
+        disagreement: Disagreement of the quantized detector.
+        calibration_frames: Number of frames that ranges were measured on.
+        tuning_frames: Number of frames that detectors were compared on.
     """
 
     method: Method
     methods: Mapping[Method, float]
     stages: Mapping[str, float]
     in_float: tuple[str, ...]
-    begins: tuple[Choice, ...]
+    begins: tuple[FloatPrefix, ...]
     first: tuple[str, ...]
     decoding: int
     disagreement: float
@@ -80,19 +79,19 @@ class Quantization:
 def search_int8(
     model: onnx.ModelProto, bundle: Detector, frames: Frames, *, for_cpu: bool
 ) -> tuple[onnx.ModelProto, Quantization]:
-    """Quantise a detector as well as it goes.
+    """Quantize a detector with the smallest disagreement that the search finds.
 
     Args:
-        model: The float32 graph, input form "tensor".
-        bundle: The same, opened with `LOWEST_CONFIDENCE`.
-        frames: To calibrate on and to compare on.
-        for_cpu: Whether a CPU like this one will run it, rewritten by `channels_last`: then time counts too.
+        model: The float32 graph, input format "tensor".
+        bundle: The same graph, opened with `LOWEST_CONFIDENCE`.
+        frames: Frames to calibrate and to compare on.
+        for_cpu: A CPU like this one will run it, rewritten by `channels_last`: time counts too.
 
     Returns:
-        The quantised graph, and how it came about.
+        The quantized graph and the result of the search.
 
     Raises:
-        ModelError: A quantised graph does not run.
+        ModelError: A quantized graph does not run.
     """
     with TemporaryDirectory() as folder:
         trials = _Trials(model, bundle, frames, Path(folder) / "trial.onnx")
@@ -106,10 +105,10 @@ def search_int8(
             methods[method],
             cost=(lambda *tried: trials.cost(ranges, *tried)) if for_cpu else lambda *_: 0.0,
         )
-        begins = trials.begin(ranges, in_float, best) if for_cpu else ()
-        chosen = quickest(begins, best) if for_cpu else Choice((), best, 0.0)
-        quantised = to_int8(model, ranges, trials.nodes((*in_float, *chosen.first)))
-    return quantised, Quantization(
+        begins = trials.prefixes(ranges, in_float, best) if for_cpu else ()
+        chosen = fastest_prefix(begins, best) if for_cpu else FloatPrefix((), best, 0.0)
+        quantized = to_int8(model, ranges, trials.nodes((*in_float, *chosen.first)))
+    return quantized, Quantization(
         method=method,
         methods=methods,
         stages=stages,
@@ -130,17 +129,17 @@ def stages_in_float(
     *,
     cost: Callable[[tuple[str, ...], tuple[str, ...]], float],
 ) -> tuple[dict[str, float], tuple[str, ...], float]:
-    """Find the stages that quantisation must leave alone: each by itself, then those that hurt most together.
+    """Choose the stages to leave in float: try each alone, then add the most sensitive ones greedily.
 
     Args:
-        trial: Quantises with these stages in float and returns the disagreement with float32.
-        stages: All that there are.
-        disagreement: Without any of them in float.
-        cost: Share of its time that a detector with the first stages in float takes longer with the second.
+        trial: Quantizes with these stages in float and returns the disagreement with float32.
+        stages: All stages.
+        disagreement: Disagreement with all of them quantized.
+        cost: Relative increase in time from the first stages in float to the second.
 
     Returns:
-        Disagreement with each stage alone in float, none where the given one is small enough; the stages to
-        leave in float, the worst first; disagreement with these.
+        Disagreement with each stage alone in float, empty if the given one is small enough; the stages to
+        leave in float, the most sensitive first; disagreement with these.
     """
     if disagreement <= _GOOD_ENOUGH:
         return {}, (), disagreement
@@ -152,36 +151,36 @@ def stages_in_float(
     in_float: tuple[str, ...] = ()
     best = disagreement
     for stage in sorted(alone, key=lambda each: alone[each]):
-        if best <= _GOOD_ENOUGH or alone[stage] > (1 - _WORTH) * disagreement:
+        if best <= _GOOD_ENOUGH or alone[stage] > (1 - _MIN_GAIN) * disagreement:
             break
         more = (*in_float, stage)
         left = trial(more) if in_float else alone[stage]
         gain = 1 - left / best
-        if gain >= _WORTH and gain >= cost(in_float, more):
+        if gain >= _MIN_GAIN and gain >= cost(in_float, more):
             in_float, best = more, left
     return alone, in_float, best
 
 
-def quickest(begins: Sequence[Choice], disagreement: float) -> Choice:
-    """Choose how a quantised detector begins.
+def fastest_prefix(prefixes: Sequence[FloatPrefix], disagreement: float) -> FloatPrefix:
+    """Choose the leading stages to leave in float for speed.
 
     Args:
-        begins: What was tried.
-        disagreement: What the search for stages that hurt left.
+        prefixes: The prefixes that were tried.
+        disagreement: Disagreement without a prefix.
 
     Returns:
-        The quickest of those that are no worse, but for what would not be worth a stage in float.
+        The fastest prefix that does not raise the disagreement by more than the search tolerates.
     """
-    bearable = max(_GOOD_ENOUGH, (1 + _WORTH) * disagreement)
-    return min((each for each in begins if each.disagreement <= bearable), key=lambda each: each.processor_ms)
+    limit = max(_GOOD_ENOUGH, (1 + _MIN_GAIN) * disagreement)
+    return min((each for each in prefixes if each.disagreement <= limit), key=lambda each: each.processor_ms)
 
 
 class _Trials:
-    """Quantises in one way after the other and compares with float32.
+    """Quantized variants of a detector, compared with float32.
 
     Attributes:
         stages: Names of nodes by stage.
-        decoding: Names of nodes that are never quantised.
+        decoding: Names of the nodes that are never quantized.
     """
 
     def __init__(self, model: onnx.ModelProto, bundle: Detector, frames: Frames, path: Path) -> None:
@@ -191,36 +190,36 @@ class _Trials:
         self._expected = self._detect(bundle)
 
     def nodes(self, in_float: Sequence[str]) -> list[str]:
-        """Nodes that stay in float when these stages do."""
+        """Names of the nodes that stay in float if these stages do."""
         return [*self.decoding, *(node for stage in in_float for node in self.stages[stage])]
 
     def run(self, ranges: Ranges, in_float: Sequence[str]) -> float:
-        """Disagreement with float32 where these stages stay in float."""
+        """Disagreement with float32 if these stages stay in float."""
         trial = self._open(to_int8(self._model, ranges, self.nodes(in_float)))
         return disagreement(self._expected, self._detect(trial))
 
     def cost(self, ranges: Ranges, some: Sequence[str], more: Sequence[str]) -> float:
-        """Share of its time that the detector takes longer with more stages in float."""
+        """Relative increase in time with more stages in float."""
         before_ms, after_ms = self._processor_ms(ranges, [some, more])
         return after_ms / before_ms - 1
 
-    def begin(self, ranges: Ranges, in_float: Sequence[str], without: float) -> tuple[Choice, ...]:
-        """Try the detector with none, one and more of its first stages in float besides.
+    def prefixes(self, ranges: Ranges, in_float: Sequence[str], without: float) -> tuple[FloatPrefix, ...]:
+        """Try the detector with none, one and more of its leading stages in float as well.
 
-        They compute few channels at full size, where 8 bits gain least; and a stage in float behind one that
-        is quantised pays for two conversions of tensors of that size.
+        They compute few channels at full resolution, where 8 bits gain least, and a stage in float behind a
+        quantized one pays for two conversions of such tensors.
         `without` is the disagreement with none of them.
         """
-        leading = [list(self.stages)[:count] for count in range(_FIRST + 1)]
+        leading = [list(self.stages)[:count] for count in range(_LEADING + 1)]
         tried = list(
             dict.fromkeys(tuple(stage for stage in stages if stage not in in_float) for stages in leading)
         )
         apart = [self.run(ranges, (*in_float, *first)) if first else without for first in tried]
         times_ms = self._processor_ms(ranges, [(*in_float, *first) for first in tried])
-        return tuple(Choice(*row) for row in zip(tried, apart, times_ms, strict=True))
+        return tuple(FloatPrefix(*row) for row in zip(tried, apart, times_ms, strict=True))
 
     def _processor_ms(self, ranges: Ranges, tried: Sequence[Sequence[str]]) -> list[float]:
-        """Median time of all threads for one inference with these stages in float, measured in turns."""
+        """Median CPU time of one inference, ms, with each choice of stages in float, timed round robin."""
         trials = [
             self._open(channels_last(to_int8(self._model, ranges, self.nodes(in_float))))
             for in_float in tried
@@ -229,15 +228,15 @@ class _Trials:
         times_ms: list[list[float]] = [[] for _ in trials]
         for _ in range(_ROUNDS):
             for trial, times in zip(trials, times_ms, strict=True):
-                trial.infer(prepared)  # the one before has taken the caches
+                trial.infer(prepared)  # warm the caches again
                 began = time.process_time()
                 for _ in range(_PER_ROUND):
                     trial.infer(prepared)
                 times.append((time.process_time() - began) * 1e3 / _PER_ROUND)
         return [statistics.median(times) for times in times_ms]
 
-    def _open(self, quantised: onnx.ModelProto) -> Detector:
-        save_graph(quantised, self._bundle.spec.to_metadata(), self._path)
+    def _open(self, quantized: onnx.ModelProto) -> Detector:
+        save_graph(quantized, self._bundle.spec.to_metadata(), self._path)
         return Detector(self._path, provider="cpu", confidence=LOWEST_CONFIDENCE)
 
     def _detect(self, detector: Detector) -> list[Detections]:

@@ -1,4 +1,4 @@
-"""What is known about an export, whether a bundle left or not: for people, and the same for programs."""
+"""Report of an export, whether its bundle was written or refused."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ LICENSE = "AGPL-3.0 (https://ultralytics.com/license)"
 
 @dataclass(frozen=True)
 class Provenance:
-    """What went into an export.
+    """Inputs of an export.
 
     Attributes:
-        run: How the detector was trained.
-        weights_sha256: Of the trained checkpoint.
-        checked_on: Digest of the dataset whose validation part bundles were checked on.
-        options: How the bundle was to be.
-        machine: On which all this ran.
-        created: When.
+        run: Record of the training.
+        weights_sha256: Digest of the trained checkpoint.
+        checked_on: Digest of the dataset whose validation part the bundles were checked on.
+        options: Options of the export.
+        machine: The machine that exported and measured.
+        created: Time of the export.
     """
 
     run: RunRecord
@@ -50,17 +50,17 @@ class Provenance:
 
 @dataclass(frozen=True, eq=False)
 class ExportReport:
-    """What is known about an export.
+    """Report of an export.
 
     Attributes:
-        bundle: The .onnx file; where none was written, the one that was asked for.
-        sha256: Its digest; None where none was written.
-        spec: How it is run.
-        record: What it says about itself.
-        chosen: The candidate that left, or the one that was asked for and refused.
-        candidates: All that were measured, the chosen one among them.
+        bundle: The .onnx file; if it was refused, the one that was asked for.
+        sha256: Its digest; None if it was refused.
+        spec: Spec of the bundle.
+        record: Record in the bundle's metadata.
+        chosen: The candidate that was written, or the one that was refused.
+        candidates: All candidates, the chosen one among them.
         reference: Torch on the same frames.
-        provenance: What went in.
+        provenance: Inputs of the export.
     """
 
     bundle: Path
@@ -74,12 +74,12 @@ class ExportReport:
 
     @property
     def measurement(self) -> Measurement:
-        """How the chosen candidate did."""
+        """Results of the chosen candidate."""
         return self.chosen.measurement
 
     @property
     def next_step(self) -> str | None:
-        """Command that the user runs next; None where no target was named."""
+        """Command to run next; None without a target."""
         target = self.provenance.options.target
         return None if target is None else next_step(target, self.bundle)
 
@@ -110,7 +110,7 @@ class ExportReport:
         return rows
 
     def document(self) -> dict[str, Any]:
-        """The report as JSON.
+        """Convert the report to JSON values.
 
         Returns:
             Figures unrounded, times in ms, digests as 64 hexadecimal digits.
@@ -149,12 +149,7 @@ class ExportReport:
 
 
 def write_json(report: ExportReport, path: Path) -> None:
-    """Write a report for programs.
-
-    Args:
-        report: What is known.
-        path: File to write.
-    """
+    """Write a report as JSON."""
     path.write_text(json.dumps(report.document(), indent=2) + "\n", encoding="utf-8")
 
 

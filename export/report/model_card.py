@@ -1,4 +1,4 @@
-"""The model card: what a bundle is, how good it was found to be, and on what, for people to read."""
+"""Model card: the report of an export in Markdown."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def write_card(report: ExportReport, picture: str, path: Path) -> None:
     """Write the model card.
 
     Args:
-        report: What is known.
-        picture: File name of the picture of the worst disagreements, beside the card.
+        report: The report.
+        picture: File name of the picture of the worst frames, beside the card.
         path: Markdown file to write.
     """
     parts = [_head(report), _precisions(report), _classes(report)]
@@ -62,7 +62,7 @@ def _precisions(report: ExportReport) -> Iterator[str]:
         f"On {frames} held-out frames. A box of torch with a confidence of 0.25 or more is repeated where "
         "the bundle has one of its class at IoU 0.95, for int8 at 0.75. Allowed to lose: "
         f"{options.tolerance_map:g} mAP50-95 and {options.tolerance_boxes:.1%} of boxes. Time is the median "
-        f"of the bare inference, measured in turns, on {machine.processor}, {machine.cores} cores, "
+        f"of the bare inference, timed round robin, on {machine.processor}, {machine.cores} cores, "
         f"onnxruntime {onnxruntime.__version__}."
     )
     yield ""
@@ -100,16 +100,16 @@ def _layers(candidate: Candidate) -> Iterator[str]:
     if found is not None:
         others = ", ".join(f"{name} {value:.3f}" for name, value in found.methods.items())
         yield (
-            f"Ranges by {found.method} on {found.calibration_frames} training frames. Disagreement with fp32 "
+            f"Calibrated by {found.method} on {found.calibration_frames} training frames. Disagreement with fp32 "
             f"on {found.tuning_frames} others (0: none, 1: nothing in common): {others}; as built "
             f"{found.disagreement:.3f}. In float: the {found.decoding} nodes of box decoding"
             + "".join(f", {stage} (without it {found.stages[stage]:.3f})" for stage in found.in_float)
-            + "".join(f", {stage} (quicker so)" for stage in found.first)
+            + "".join(f", {stage} (for speed)" for stage in found.first)
             + "."
         )
         yield ""
     worst = sorted(candidate.layers, key=lambda stage: -candidate.layers[stage])[:_LAYERS_SHOWN]
-    yield "What the stages hand on, relative error against fp32, the worst first:"
+    yield "Relative error of each stage's output against fp32, the largest first:"
     yield ""
     yield from _table(("stage", "error"), [(stage, f"{candidate.layers[stage]:.4f}") for stage in worst])
     yield ""
@@ -138,7 +138,7 @@ def _origin(report: ExportReport) -> Iterator[str]:
         ],
     )
     yield ""
-    yield f"Made {report.record.created}. Licence: {LICENSE}."
+    yield f"Made {report.record.created}. License: {LICENSE}."
     yield ""
 
 

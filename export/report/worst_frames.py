@@ -1,4 +1,4 @@
-"""Where a bundle and torch disagree most, as one picture."""
+"""Picture of the frames on which a bundle and torch disagree most."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FONT = cv2.FONT_HERSHEY_DUPLEX
 
 
 def draw_worst(reference: Reference, measurement: Measurement, names: Sequence[str], path: Path) -> None:
-    """Draw the frames of the largest disagreement: torch on the left, the bundle on the right.
+    """Draw the frames with the largest disagreement: torch on the left, the bundle on the right.
 
     Args:
         reference: Torch on the held-out frames.
@@ -53,7 +53,7 @@ def draw_worst(reference: Reference, measurement: Measurement, names: Sequence[s
 def _panel(
     image: NDArray[np.uint8], found: Detections, names: Sequence[str], title: str
 ) -> NDArray[np.uint8]:
-    """One frame at a common width, with its boxes, under a line of text."""
+    """Draw one frame with its boxes at a common width, under a line of text."""
     scale = _WIDTH / image.shape[1]
     small = cv2.resize(image, (_WIDTH, round(image.shape[0] * scale)), interpolation=cv2.INTER_AREA)
     sure = found[found.confidence >= SURE]

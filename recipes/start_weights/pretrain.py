@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from edgeloop.export.data.yolo_dataset import Dataset, LabelledImage
+from edgeloop.export.data.yolo_dataset import Dataset, LabeledImage
 from edgeloop.export.train.detector_weights import start_state, write_state
 from edgeloop.export.train.detectors import build_detector
 from edgeloop.export.train.train_options import DEFAULT_MODEL
@@ -145,7 +145,7 @@ def _dataset(options: PretrainOptions) -> Dataset:
     return Dataset(options.out, ("object",), tuple(train), tuple(val), digest.hexdigest())
 
 
-def _read_coco(folder: Path, categories: Sequence[str]) -> list[LabelledImage]:
+def _read_coco(folder: Path, categories: Sequence[str]) -> list[LabeledImage]:
     """Images of a COCO folder, with the boxes of some categories as the one class 0."""
     path = folder / "instances.json"
     if not path.is_file():
@@ -165,7 +165,7 @@ def _read_coco(folder: Path, categories: Sequence[str]) -> list[LabelledImage]:
         xywh[:, :2] += xywh[:, 2:] / 2
         xywh /= np.array([image["width"], image["height"]] * 2, np.float32)
         class_id = np.zeros(len(xywh), np.int64)
-        images.append(LabelledImage(folder / "images" / image["file_name"], class_id, xywh.clip(0, 1)))
+        images.append(LabeledImage(folder / "images" / image["file_name"], class_id, xywh.clip(0, 1)))
     return images
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgeloop.export.quantize.search import Choice, quickest, stages_in_float
+from edgeloop.export.quantize.search import FloatPrefix, fastest_prefix, stages_in_float
 
 # What each stage in float takes off a disagreement of 0.1.
 GAINS = {"stem": 0.02, "first": 0.05, "middle": 0.005, "head": 0.0}
@@ -49,17 +49,17 @@ def test_what_agrees_is_not_searched() -> None:
     ("case", "begins", "expected"),
     [
         (
-            "the quickest",
+            "the fastest",
             [((), 0.05, 8.0), (("stem",), 0.04, 7.0), (("stem", "first"), 0.03, 7.5)],
             ("stem",),
         ),
-        ("none where 8 bits are quickest", [((), 0.05, 7.0), (("stem",), 0.04, 8.0)], ()),
+        ("none where 8 bits are fastest", [((), 0.05, 7.0), (("stem",), 0.04, 8.0)], ()),
         ("not one that is worse", [((), 0.05, 8.0), (("stem",), 0.06, 7.0)], ()),
         ("worse within what is good enough", [((), 0.01, 8.0), (("stem",), 0.015, 7.0)], ("stem",)),
     ],
 )
-def test_a_detector_begins_as_is_quickest(
+def test_the_fastest_prefix_in_float_is_chosen(
     case: str, begins: list[tuple[tuple[str, ...], float, float]], expected: tuple[str, ...]
 ) -> None:
-    chosen = quickest([Choice(*each) for each in begins], begins[0][1])
+    chosen = fastest_prefix([FloatPrefix(*each) for each in begins], begins[0][1])
     assert chosen.first == expected, case

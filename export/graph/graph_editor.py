@@ -1,4 +1,4 @@
-"""A copy of a graph in which nodes are exchanged for others."""
+"""Edit ONNX graphs: look up, add and remove nodes on a copy."""
 
 from __future__ import annotations
 
@@ -12,22 +12,18 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from onnxruntime.quantization.onnx_model import ONNXModel
 
-__all__ = ["Rewrite", "attributes"]
+__all__ = ["GraphEditor", "attributes"]
 
 
-class Rewrite:
-    """A graph under change: look around, add, remove, and take the result.
+class GraphEditor:
+    """A copy of a graph to edit.
 
     Attributes:
-        nodes: All nodes of the copy, those added at the end.
+        nodes: All nodes of the copy; added ones are at the end.
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
-        """Copy a graph.
-
-        Args:
-            model: Left as it is.
-        """
+        """Copy a graph, which is not changed itself."""
         self._model = copy.deepcopy(model)
         inferred = onnx.shape_inference.infer_shapes(model).graph
         self._shapes = {each.name: each.type.tensor_type.shape.dim for each in inferred.value_info}
@@ -35,24 +31,24 @@ class Rewrite:
         self.nodes = self._model.graph.node
 
     def shape(self, name: str) -> list[int]:
-        """Sides of a tensor, 0 where one is open; none where nothing is known."""
+        """Shape of a tensor, 0 for a dynamic axis; empty if unknown."""
         return [side.dim_value for side in self._shapes.get(name, ())]
 
     def producer(self, name: str) -> onnx.NodeProto | None:
-        """The node that computes a tensor; None for an input or a constant."""
+        """Node that computes a tensor; None for an input or a constant."""
         return next((node for node in self.nodes if name in node.output), None)
 
     def readers(self, name: str) -> list[onnx.NodeProto]:
-        """The nodes that read a tensor."""
+        """Nodes that read a tensor."""
         return [node for node in self.nodes if name in node.input]
 
     def constant(self, name: str) -> NDArray[np.generic] | None:
-        """The value of a constant; None where a tensor is none."""
+        """Value of a constant; None if the tensor is not constant."""
         found = self._constants.get(name)
         return None if found is None else numpy_helper.to_array(found)
 
     def same_constants(self, some: Sequence[str], others: Sequence[str]) -> bool:
-        """Whether all of these are constants and have the same values in pairs."""
+        """True if all of these are constants and pairwise equal."""
         pairs = [(self.constant(a), self.constant(b)) for a, b in zip(some, others, strict=True)]
         return all(a is not None and b is not None and np.array_equal(a, b) for a, b in pairs)
 
@@ -65,7 +61,7 @@ class Rewrite:
     def add(
         self, name: str, op_type: str, inputs: Sequence[str], output: str = "", **attributes: object
     ) -> str:
-        """Add a node and return the name of its only output, which is the node's own unless it is given."""
+        """Add a node and return the name of its only output, by default the node's own name."""
         output = output or name
         self.add_node(helper.make_node(op_type, inputs, [output], name=name, **attributes))
         return output
@@ -75,21 +71,17 @@ class Rewrite:
         self.nodes.append(node)
 
     def redirect(self, tensor: str, other: str) -> None:
-        """Let all that reads one tensor read another one."""
+        """Let all readers of one tensor read another one."""
         for node in self.readers(tensor):
             node.input[:] = [other if name == tensor else name for name in node.input]
 
     def remove(self, nodes: Iterable[onnx.NodeProto]) -> None:
-        """Take nodes out, so that others can compute what they did."""
+        """Remove nodes, so that others can compute their outputs."""
         for node in list(nodes):
             self.nodes.remove(node)
 
     def result(self) -> onnx.ModelProto:
-        """The graph in order of computation, without what leads to none of its outputs.
-
-        Returns:
-            The copy; this object must not be used any more.
-        """
+        """Sort the nodes and drop those that no output depends on; the editor must not be used afterwards."""
         graph = self._model.graph
         producers = {output: node for node in self.nodes for output in node.output}
         wanted, used = [each.name for each in graph.output], set()
@@ -107,5 +99,5 @@ class Rewrite:
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    """The attributes that a node states, by name; those left at the default are not among them."""
+    """Attributes that a node sets, by name, without those left at their default."""
     return {each.name: helper.get_attribute_value(each) for each in node.attribute}
