@@ -14,9 +14,9 @@ from edgeloop.export.check.measure import Measurement, Reference, measure, with_
 from edgeloop.export.check.parity import LOWEST_CONFIDENCE, SURE, BundlePrecision
 from edgeloop.export.data.yolo_dataset import Dataset
 from edgeloop.export.export_options import ExportOptions, Precision
+from edgeloop.export.graph.graph_io import save_graph, with_image_input
 from edgeloop.export.graph.ort_layout import channels_last
 from edgeloop.export.graph.stages import stage_errors
-from edgeloop.export.graph.to_onnx import save_graph, with_image_input
 from edgeloop.export.quantize.activation_ranges import training_frames
 from edgeloop.export.quantize.convert import to_fp16
 from edgeloop.export.quantize.search import Quantization, search_int8

@@ -20,7 +20,8 @@ from edgeloop.export.check.measure import Measurement, measure_torch
 from edgeloop.export.check.parity import TorchDetector
 from edgeloop.export.data.yolo_dataset import Dataset, open_dataset
 from edgeloop.export.export_options import ExportOptions
-from edgeloop.export.graph.to_onnx import model_spec, prepare_model, save_graph, to_onnx
+from edgeloop.export.graph.graph_io import save_graph
+from edgeloop.export.graph.to_onnx import model_spec, prepare_model, to_onnx
 from edgeloop.export.report.export_report import LICENSE, ExportReport, Provenance, write_json
 from edgeloop.export.report.model_card import write_card
 from edgeloop.export.report.worst_frames import draw_worst

@@ -17,7 +17,7 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, c
 from edgeloop.edge.cli.progress import progress_bar
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.export.data.yolo_dataset import Dataset
-from edgeloop.export.graph.to_onnx import INPUT
+from edgeloop.export.graph.graph_io import INPUT
 from edgeloop.models.errors import DataError
 
 __all__ = ["METHODS", "Frames", "Method", "Ranges", "calibrate", "training_frames"]

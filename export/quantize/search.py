@@ -14,9 +14,9 @@ import onnx
 from edgeloop.edge.cli.progress import progress_bar
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.export.check.parity import LOWEST_CONFIDENCE, disagreement
+from edgeloop.export.graph.graph_io import save_graph
 from edgeloop.export.graph.ort_layout import channels_last
 from edgeloop.export.graph.stages import decoding_nodes, stage_nodes
-from edgeloop.export.graph.to_onnx import save_graph
 from edgeloop.export.quantize.activation_ranges import METHODS, Frames, Method, Ranges, calibrate
 from edgeloop.export.quantize.convert import to_int8
 from edgeloop.models.detections import Detections

@@ -100,8 +100,8 @@ def _layers(candidate: Candidate) -> Iterator[str]:
     if found is not None:
         others = ", ".join(f"{name} {value:.3f}" for name, value in found.methods.items())
         yield (
-            f"Calibrated by {found.method} on {found.calibration_frames} training frames. Disagreement with fp32 "
-            f"on {found.tuning_frames} others (0: none, 1: nothing in common): {others}; as built "
+            f"Calibrated by {found.method} on {found.calibration_frames} training frames. Disagreement with "
+            f"fp32 on {found.tuning_frames} others (0: none, 1: nothing in common): {others}; as built "
             f"{found.disagreement:.3f}. In float: the {found.decoding} nodes of box decoding"
             + "".join(f", {stage} (without it {found.stages[stage]:.3f})" for stage in found.in_float)
             + "".join(f", {stage} (for speed)" for stage in found.first)

@@ -18,7 +18,7 @@ from edgeloop.export.train.run_record import RunRecord
 from edgeloop.export.train.train_options import TrainOptions
 from edgeloop.export.train.training import train_detector
 
-stay_offline()  # before a test module imports ultralytics
+stay_offline()  # as the public functions do, but before a test module imports ultralytics
 
 NAMES = ("disk", "bar")
 SIZE = (160, 120)

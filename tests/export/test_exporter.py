@@ -17,7 +17,8 @@ from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.verification import verify
 from edgeloop.export.export_options import ExportOptions
 from edgeloop.export.exporter import export_bundle
-from edgeloop.export.graph.to_onnx import model_spec, prepare_model, save_graph, to_onnx
+from edgeloop.export.graph.graph_io import save_graph
+from edgeloop.export.graph.to_onnx import model_spec, prepare_model, to_onnx
 from edgeloop.export.report.export_report import ExportReport
 from edgeloop.export.train.detectors import build_detector
 from edgeloop.export.train.train_options import Activation

@@ -19,7 +19,7 @@ from edgeloop.export.commands import export as export_command
 from edgeloop.export.data.yolo_dataset import open_dataset
 from edgeloop.export.export_options import ExportOptions
 from edgeloop.export.exporter import export_bundle
-from edgeloop.export.graph.to_onnx import save_graph, with_image_input
+from edgeloop.export.graph.graph_io import save_graph, with_image_input
 from edgeloop.export.quantize import search
 from edgeloop.export.quantize.activation_ranges import training_frames
 from edgeloop.export.report.export_report import ExportReport

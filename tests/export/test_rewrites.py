@@ -16,10 +16,11 @@ from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.session import Session
 from edgeloop.export.export_options import ExportOptions
 from edgeloop.export.graph import to_onnx as export_graph
+from edgeloop.export.graph.graph_io import save_graph
 from edgeloop.export.graph.ort_layout import channels_last
 from edgeloop.export.graph.split_conv import split_convolutions
 from edgeloop.export.graph.stages import decoding_nodes
-from edgeloop.export.graph.to_onnx import model_spec, prepare_model, save_graph, to_onnx
+from edgeloop.export.graph.to_onnx import model_spec, prepare_model, to_onnx
 from edgeloop.export.quantize.activation_ranges import calibrate
 from edgeloop.export.quantize.convert import to_int8
 from edgeloop.export.train.detectors import build_detector

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from ultralytics.nn.tasks import DetectionModel, load_checkpoint, yaml_model_load
+from ultralytics.nn.tasks import DetectionModel, load_checkpoint, torch_safe_load, yaml_model_load
 from ultralytics.utils import ROOT
 
 from edgeloop.export.train.detector_weights import load_start_weights, read_state
@@ -99,6 +99,8 @@ def load_detector(path: Path) -> DetectionModel:
     if not path.is_file():
         raise NoInputError(f"{path}: no such file; expected a checkpoint (.pt) of a detector")
     try:
+        # Refuse a file that would run code, also if the process imported ultralytics before our settings.
+        torch_safe_load(str(path), safe_only=True)
         model, _ = load_checkpoint(str(path))
     except _UNREADABLE as error:
         raise ModelError(f"{path}: not a readable checkpoint ({_first_line(error)})") from error
