@@ -9,11 +9,14 @@ import shlex
 from pathlib import Path
 
 import click
+import cv2
+import numpy as np
 import pytest
 
 import edgeloop
 from edgeloop.edge.cli.app import cli
 from edgeloop.edge.tracking.zone_file import ZoneFile
+from edgeloop.labeling.inputs.exemplars import read_exemplars
 
 ROOT = Path(__file__).parent.parent
 PAGES = {
@@ -87,11 +90,15 @@ def test_every_public_name_is_in_the_reference() -> None:
 
 
 @pytest.mark.parametrize(("page", "block"), _blocks("json"))
-def test_json_is_valid(page: str, block: str) -> None:
+def test_json_is_valid(page: str, block: str, tmp_path: Path) -> None:
     document = json.loads(block)
     assert document, page
     if "zones" in document:
         ZoneFile.model_validate_json(block)
+    if "annotations" in document:
+        cv2.imwrite(str(tmp_path / document["images"][0]["file_name"]), np.zeros((480, 640, 3), np.uint8))
+        (tmp_path / "exemplars.json").write_text(block)
+        assert read_exemplars(tmp_path / "exemplars.json", tmp_path).names == ("bolt",)
 
 
 def test_the_design_names_files_and_rooms_that_exist() -> None:
