@@ -29,9 +29,9 @@ import cv2
 
 from edgeloop.edge.cli.progress import progress_bar
 from edgeloop.edge.demo.call_verb import call_verb
-from edgeloop.edge.demo.scene_truth import SceneTruth, write_exemplars
+from edgeloop.edge.demo.scene_truth import scene_coco, write_exemplars
 from edgeloop.edge.scoring.coco import precision_recall
-from edgeloop.edge.synth import open_scene
+from edgeloop.edge.synth import Scene, open_scene
 from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.job import label_frames
 from everything import EVERYTHING, OBJECT, segment_everything, without_classes
@@ -115,8 +115,8 @@ def _conveyor(arguments: argparse.Namespace, out: Path) -> dict[str, Figures]:
     report: dict[str, Figures] = {}
     for seed in arguments.seeds:
         own = out / f"seed{seed}"
-        frames, truth = _collect(seed, (640, 480), CONVEYOR_FRAMES // arguments.every, arguments.every, own)
-        write_exemplars(truth, frames, own / "exemplars.json", count=len(DRAWN))
+        frames, scene = _collect(seed, (640, 480), CONVEYOR_FRAMES // arguments.every, arguments.every, own)
+        write_exemplars(scene, frames, own / "exemplars.json", count=len(DRAWN))
         drawn = {number_of(i) for i in json.loads((own / "exemplars.json").read_text())["images"]}
         for prompts in arguments.prompts:
             dataset = own / prompts.replace(",", "-")
@@ -126,18 +126,18 @@ def _conveyor(arguments: argparse.Namespace, out: Path) -> dict[str, Figures]:
                 detector = _detector(prompts, own, arguments)
                 speed = _label(frames, own / "exemplars.json", tuple(prompts.split(",")), dataset, detector)
             indices, labels = labels_of(dataset, drawn)
-            expected = truth.coco((f"{index}.jpg", index) for index in sorted(indices))
+            expected = scene_coco(scene, [(f"{index}.jpg", index) for index in sorted(indices)])
             figures = _figures(expected, labels, dataset)
             report[_titled(f"seed {seed}: {prompts}", speed, figures, len(indices))] = figures
     return report
 
 
-def _collect(seed: int, size: tuple[int, int], count: int, every: int, out: Path) -> tuple[Path, SceneTruth]:
+def _collect(seed: int, size: tuple[int, int], count: int, every: int, out: Path) -> tuple[Path, Scene]:
     source = (
         f"synth:conveyor?seed={seed}&size={size[0]}x{size[1]}&step={CONVEYOR_STEP * every}&frames={count}"
     )
     call_verb("collect", source, "-o", out / "frames", "--keep-all")
-    return out / "frames", SceneTruth(open_scene("conveyor", seed=seed, size=size))
+    return out / "frames", open_scene("conveyor", seed=seed, size=size)
 
 
 def _cut(exemplars: Path, frames: Path, out: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The whole loop on the built-in conveyor: the same verbs that a user would call, one after the other."""
+"""Demo of the whole loop on the built-in conveyor, through the verbs that a user would call."""
 
 from edgeloop.edge.demo.loop import DemoPlan, run_demo
 

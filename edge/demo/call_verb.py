@@ -1,4 +1,4 @@
-"""Calls of edgeloop's own verbs, in processes of their own, as a user would type them."""
+"""Call edgeloop's own verbs in subprocesses, as a user would."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["VerbError", "call_verb"]
 
 
 class VerbError(EdgeloopError):
-    """A verb ended with an error, which it has printed itself."""
+    """Failure of a verb, which has printed the reason."""
 
     def __init__(self, verb: str, exit_code: int) -> None:
         super().__init__(f"demo stopped: `edgeloop {verb}` ended with exit code {exit_code}, see above")
@@ -22,14 +22,14 @@ class VerbError(EdgeloopError):
 
 
 def call_verb(verb: str, *arguments: object) -> None:
-    """Run a verb; its progress and results go where ours go.
+    """Run a verb, with the stdout and stderr of this process.
 
     Args:
         verb: Name of the verb.
-        arguments: Its arguments, each turned into text.
+        arguments: Arguments of the verb.
 
     Raises:
-        VerbError: It ended with another exit code than 0.
+        VerbError: The exit code is not 0.
     """
     words = [verb, *map(str, arguments)]
     click.secho(f"\n$ edgeloop {shlex.join(words)}", bold=True, err=True)

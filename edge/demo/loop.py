@@ -1,4 +1,4 @@
-"""The demo itself: collect, label, train, export, run, and a report against the scene's ground truth."""
+"""Demo: collect, label, train, export, run, and a report against the ground truth of the scene."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from edgeloop.edge.demo.call_verb import call_verb
 from edgeloop.edge.demo.overview import draw_overview
-from edgeloop.edge.demo.scene_truth import SceneTruth, write_exemplars
+from edgeloop.edge.demo.scene_truth import write_exemplars
 from edgeloop.edge.demo.score import score_detector, score_labels
 from edgeloop.edge.synth import open_scene
 
@@ -23,18 +23,18 @@ Report = dict[str, Any]
 
 @dataclass(frozen=True)
 class DemoPlan:
-    """How much of everything; the defaults fit two CPU cores and a few minutes.
+    """Sizes and limits of a demo; the defaults take a few minutes on two CPU cores.
 
-    Frame indices are the scene's own, 30 of them a second: footage, then an hour later the device runs.
+    Frame indices are those of the scene, at 30 per second. The device runs an hour after the footage.
 
     Attributes:
-        out: Folder that receives everything.
+        out: Folder of all results.
         scene: Name of the built-in scene.
-        seed: Of the scene.
-        size: Width and height of the camera's picture, px.
-        frames: How many frames are collected.
+        seed: Random seed.
+        size: Width and height of the camera image, px.
+        frames: Number of frames to collect.
         step: Scene frames between two collected ones.
-        exemplars: Frames whose boxes a person would draw.
+        exemplars: Number of frames with drawn boxes.
         train_seconds: Time limit of the training.
         imgsz: Side of the detector's input, px.
         live_frames: Frames of the live run.
@@ -55,7 +55,7 @@ class DemoPlan:
     later: int = field(default=108_000, init=False)
 
     def source(self, **query: int) -> str:
-        """The scene as a SOURCE that any verb takes."""
+        """Build the SOURCE that any verb takes."""
         options = {"seed": self.seed, "size": f"{self.size[0]}x{self.size[1]}", **query}
         return f"synth:{self.scene}?" + "&".join(f"{name}={value}" for name, value in options.items())
 
@@ -64,23 +64,23 @@ def run_demo(plan: DemoPlan) -> Report:
     """Run the loop and write `report.json`, `overview.png` and `annotated.mp4` into `plan.out`.
 
     Args:
-        plan: What to do; `plan.out` exists and is empty.
+        plan: Sizes and limits; `plan.out` exists and is empty.
 
     Returns:
         The report, as written.
 
     Raises:
-        VerbError: A verb failed; it has said why, and what was made before it stays.
+        VerbError: A verb failed and printed why. Earlier results stay.
     """
     out, clock = plan.out, _Clock()
-    truth = SceneTruth(open_scene(plan.scene, seed=plan.seed, size=plan.size))
+    scene = open_scene(plan.scene, seed=plan.seed, size=plan.size)
     frames, exemplars, dataset = out / "frames", out / "exemplars.json", out / "dataset"
     run, bundle = out / "run", out / f"{plan.scene}.onnx"
 
     with clock.stage("collect"):
         footage = plan.source(step=plan.step, frames=plan.frames)
         call_verb("collect", footage, "-o", frames)
-        write_exemplars(truth, frames, exemplars, count=plan.exemplars)
+        write_exemplars(scene, frames, exemplars, count=plan.exemplars)
     with clock.stage("label"):
         call_verb("label", frames, "-e", exemplars, "-o", dataset)
     with clock.stage("train"):
@@ -93,9 +93,9 @@ def run_demo(plan: DemoPlan) -> Report:
         sinks = ("--video", out / "annotated.mp4", "--summary", out / "run.json")
         call_verb("run", bundle, camera, *sinks)
     with clock.stage("score"):
-        labels = score_labels(truth, dataset, exemplars)
-        detector = score_detector(truth, bundle, start=plan.later, count=200, step=plan.step)
-        draw_overview(truth, dataset, bundle, out / "overview.png")
+        labels = score_labels(scene, dataset, exemplars)
+        detector = score_detector(scene, bundle, start=plan.later, count=200, step=plan.step)
+        draw_overview(scene, dataset, bundle, out / "overview.png")
 
     report = {
         "labels": labels,
@@ -110,7 +110,7 @@ def run_demo(plan: DemoPlan) -> Report:
 
 
 class _Clock:
-    """Seconds per stage."""
+    """Clock that adds up the seconds of each stage."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}

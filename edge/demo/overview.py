@@ -1,4 +1,4 @@
-"""One picture that explains the product: labels beside ground truth beside detections."""
+"""Overview image: labels beside ground truth beside detections."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.edge.demo.scene_truth import SceneTruth
 from edgeloop.edge.draw.annotate import annotate, color_of
 from edgeloop.edge.draw.style import FONT
 from edgeloop.edge.runtime.detector import Detector
+from edgeloop.edge.synth import Scene
 from edgeloop.models.boxes import xywh_to_xyxy
 from edgeloop.models.detections import Detections
 
@@ -27,24 +27,24 @@ _PAPER, _INK = (250, 250, 250), (40, 40, 40)
 _TITLES = ("Labels by SAM, from a few drawn boxes", "Ground truth", "The detector, on its device")
 
 
-def draw_overview(truth: SceneTruth, dataset: Path, bundle: Path, path: Path) -> None:
-    """Draw frames of the validation part, which the detector has not trained on, in three versions each.
+def draw_overview(scene: Scene, dataset: Path, bundle: Path, path: Path) -> None:
+    """Draw validation frames, which the detector has not trained on, in three versions each.
 
     Args:
-        truth: Of the scene.
+        scene: Built-in scene.
         dataset: Folder that `edgeloop label` wrote.
         bundle: The exported detector.
         path: PNG to write.
     """
     coco = json.loads((dataset / "instances.json").read_text())
     detector = Detector(bundle)
-    names = truth.scene.classes
+    names = scene.classes
     rows = []
     for image in _busiest_validation_images(coco):
-        picture = truth.scene.render(image["frame_index"])
+        picture = scene.render(image["frame_index"])
         labels = [label for label in coco["annotations"] if label["image_id"] == image["id"]]
         class_names = [category["name"] for category in coco["categories"]]
-        expected = truth.scene.truth(image["frame_index"])
+        expected = scene.truth(image["frame_index"])
         ones = np.ones(len(expected), dtype=np.float32)
         drawn = Detections(xyxy=expected.xyxy, confidence=ones, class_id=expected.class_id)
         rows.append(
@@ -79,7 +79,7 @@ def _detections(labels: list[dict[str, Any]], coco: dict[str, Any]) -> Detection
 
 
 def _tinted(picture: Image, labels: list[dict[str, Any]], coco: dict[str, Any]) -> Image:
-    """The picture with each label's mask in the colour of its class."""
+    """Draw the mask of each label in the color of its class."""
     from pycocotools import mask as rle
 
     tinted = picture.copy()
@@ -92,12 +92,12 @@ def _tinted(picture: Image, labels: list[dict[str, Any]], coco: dict[str, Any]) 
 
 
 def _row(label: dict[str, Any], coco: dict[str, Any]) -> int:
-    """Place of a label's category in the list of categories."""
+    """Find the index of a label's category in the list of categories."""
     return [category["id"] for category in coco["categories"]].index(label["category_id"])
 
 
 def _sheet(rows: list[tuple[Image, Image, Image]]) -> Image:
-    """Three titled columns on paper."""
+    """Arrange the images in three titled columns."""
     height, width = rows[0][0].shape[:2]
     sheet = np.full(
         (_HEADER + len(rows) * (height + _MARGIN), 3 * width + 4 * _MARGIN, 3), _PAPER, dtype=np.uint8

@@ -1,4 +1,4 @@
-"""Labels and detector against the scene's ground truth."""
+"""Score labels and detector against the ground truth of the scene."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ from pathlib import Path
 from typing import Any
 
 from edgeloop.edge.cli.progress import progress
-from edgeloop.edge.demo.scene_truth import SceneTruth
+from edgeloop.edge.demo.scene_truth import scene_coco
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.scoring.coco import coco_results, evaluate_boxes, precision_recall
+from edgeloop.edge.synth import Scene
 
 __all__ = ["score_detector", "score_labels"]
 
 CocoResult = dict[str, Any]
 
 
-def score_labels(truth: SceneTruth, dataset: Path, exemplars: Path) -> dict[str, float]:
-    """Score the labels of a dataset, without the frames whose boxes a person drew.
+def score_labels(scene: Scene, dataset: Path, exemplars: Path) -> dict[str, float]:
+    """Score the labels of a dataset, without the exemplar frames.
 
     Args:
-        truth: Of the scene.
+        scene: Built-in scene.
         dataset: Folder that `edgeloop label` wrote.
-        exemplars: The person's boxes.
+        exemplars: COCO json of the exemplars.
 
     Returns:
-        map50, map50_95, and precision and recall of the labels as they are; and how many there are.
+        map50, map50_95, precision and recall of all labels, and the number of frames and boxes.
     """
     coco = json.loads((dataset / "instances.json").read_text())
     drawn = {Path(image["file_name"]).name for image in json.loads(exemplars.read_text())["images"]}
@@ -34,7 +35,7 @@ def score_labels(truth: SceneTruth, dataset: Path, exemplars: Path) -> dict[str,
         for image in coco["images"]
         if Path(image["file_name"]).name not in drawn
     }
-    class_ids = _class_ids(truth, {c["id"]: c["name"] for c in coco["categories"]})
+    class_ids = _class_ids(scene, {c["id"]: c["name"] for c in coco["categories"]})
     labels = [
         {
             "image_id": scored[label["image_id"]][1],
@@ -45,31 +46,31 @@ def score_labels(truth: SceneTruth, dataset: Path, exemplars: Path) -> dict[str,
         for label in coco["annotations"]
         if label["image_id"] in scored
     ]
-    expected = truth.coco(scored.values())
+    expected = scene_coco(scene, scored.values())
     return {**_scores(expected, labels, confidence=0.0), "frames": len(scored), "boxes": len(labels)}
 
 
-def score_detector(truth: SceneTruth, bundle: Path, *, start: int, count: int, step: int) -> dict[str, float]:
-    """Score an exported bundle on frames of a later time than any it was trained on.
+def score_detector(scene: Scene, bundle: Path, *, start: int, count: int, step: int) -> dict[str, float]:
+    """Score an exported bundle on frames later than those it was trained on.
 
     Args:
-        truth: Of the scene.
+        scene: Built-in scene.
         bundle: The `.onnx` file.
         start: First scene index.
         count: Number of frames.
-        step: Scene frames between two of them.
+        step: Scene frames from one to the next.
 
     Returns:
-        map50, map50_95, and precision and recall at a confidence of 0.25.
+        map50, map50_95, precision and recall at a confidence of 0.25, and the number of frames.
     """
     detector = Detector(bundle, confidence=0.001)
-    class_ids = _class_ids(truth, dict(enumerate(detector.names)))
+    class_ids = _class_ids(scene, dict(enumerate(detector.names)))
     indices = range(start, start + count * step, step)
     found: list[CocoResult] = []
     for index in progress(indices, "Scoring"):
-        results = coco_results(index, detector.detect(truth.scene.render(index)))
+        results = coco_results(index, detector.detect(scene.render(index)))
         found += [{**result, "category_id": class_ids[result["category_id"]]} for result in results]
-    expected = truth.coco((str(index), index) for index in indices)
+    expected = scene_coco(scene, [(str(index), index) for index in indices])
     return {**_scores(expected, found, confidence=0.25), "frames": count}
 
 
@@ -84,6 +85,6 @@ def _scores(expected: dict[str, Any], found: list[CocoResult], *, confidence: fl
     }
 
 
-def _class_ids(truth: SceneTruth, names: dict[int, str]) -> dict[int, int]:
-    """From somebody's class ids to the scene's, by name."""
-    return {own: truth.scene.classes.index(name) for own, name in names.items()}
+def _class_ids(scene: Scene, names: dict[int, str]) -> dict[int, int]:
+    """Map class ids to those of the scene, by name."""
+    return {own: scene.classes.index(name) for own, name in names.items()}

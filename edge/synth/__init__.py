@@ -1,7 +1,7 @@
-"""Scenes that know their ground truth: a camera for the demo, the tests and whoever has no camera at hand.
+"""Synthetic scenes with ground truth, for the demo, the tests, and machines without a camera.
 
-A scene is a pure function of its seed and a frame index: any frame can be asked for in any order, and
-what lies in it (boxes, masks, classes, tracks) is known to the pixel.
+A scene is a pure function of its seed and a frame index: any frame can be rendered in any order, and its
+boxes, masks, classes and tracks are known to the pixel.
 """
 
 from edgeloop.edge.synth.scene import SCENES, Scene, open_scene

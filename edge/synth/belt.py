@@ -1,4 +1,4 @@
-"""The belt: its make, its wear and the seam, unrolled into one strip that travels through the picture."""
+"""Belt texture: material, wear and seam, as one strip that moves through the image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.edge.synth.relief import F32, Finish, Light, Relief, shade
+from edgeloop.edge.synth.relief import F32, Finish, Light, Relief, pick, shade
 
 __all__ = ["belt_strip"]
 
@@ -17,7 +17,7 @@ _LENGTH = 1440.0  # units until the texture, with its seam and scratches, comes 
 
 @dataclass(frozen=True, slots=True)
 class _Make:
-    """Linear BGR colour, finish and surface pattern of one make of belt."""
+    """Type of belt: linear BGR color, gloss and surface pattern."""
 
     bgr: tuple[float, float, float]
     gloss: float
@@ -27,7 +27,7 @@ class _Make:
 _MAKES = (
     _Make((0.060, 0.100, 0.036), 0.25, "weave"),  # green PVC
     _Make((0.190, 0.115, 0.065), 0.30, "smooth"),  # blue polyurethane
-    _Make((0.100, 0.100, 0.100), 0.10, "chevron"),  # grey rubber
+    _Make((0.100, 0.100, 0.100), 0.10, "chevron"),  # gray rubber
     _Make((0.150, 0.120, 0.060), 0.35, "links"),  # petrol modular links
 )
 
@@ -35,33 +35,33 @@ _MAKES = (
 def belt_strip(
     rng: np.random.Generator, light: Light, width_px: int, scale: float, blur: float, margin_px: int
 ) -> NDArray[np.uint8]:
-    """The belt, unrolled once, with its beginning repeated at the end.
+    """Draw one turn of the belt, with its start repeated at the end.
 
     Args:
-        rng: Source of the belt's make and wear.
-        light: The scene's light.
+        rng: Random generator of its type and wear.
+        light: Light of the scene.
         width_px: Width of the belt in the frame, px.
         scale: Frame pixels per unit.
-        blur: Way that the belt moves while the shutter is open, units.
-        margin_px: How many columns of the beginning to repeat.
+        blur: Distance that the belt moves while the shutter is open, units.
+        margin_px: Number of columns of the start to repeat.
 
     Returns:
         uint8 (width_px, round(_LENGTH * scale) + margin_px, 3), BGR.
     """
-    make = _MAKES[int(rng.integers(len(_MAKES)))]
+    make = pick(rng, _MAKES)
     shape = (width_px, round(_LENGTH * scale))
     x = np.arange(shape[1], dtype=np.float32)[None, :] / np.float32(scale)
     y = np.arange(shape[0], dtype=np.float32)[:, None] / np.float32(scale)
-    colour = np.array(make.bgr) * rng.uniform(0.85, 1.2) * rng.uniform(0.93, 1.07, 3)
+    color = np.array(make.bgr) * rng.uniform(0.85, 1.2) * rng.uniform(0.93, 1.07, 3)
     height = _pattern(make.pattern, x, y, scale)
     height += 0.12 * rng.standard_normal(shape, dtype=np.float32)
     dirt = _wear(rng, shape, scale)
     _splice(rng, height, dirt, scale)
 
-    # The strip is a loop: what blurs across its end sees its beginning.
+    # The strip is a loop: blur across its end reaches its start.
     lap = max(8, round(8 * scale))
     height, dirt = (np.pad(plane, ((0, 0), (lap, lap)), mode="wrap") for plane in (height, dirt))
-    albedo = (1 + dirt) * colour.astype(np.float32)[:, None, None]
+    albedo = (1 + dirt) * color.astype(np.float32)[:, None, None]
     relief = Relief.of(np.ones_like(height), height, albedo, Finish(0.0, make.gloss))
     lit = cv2.blur(shade(relief, light, scale), (max(1, round(blur * scale)), 1))
     strip = np.rint(lit[:, lap:-lap]).astype(np.uint8)
@@ -69,7 +69,7 @@ def belt_strip(
 
 
 def _pattern(name: str, x: F32, y: F32, scale: float) -> F32:
-    """Surface of the belt, float32 (H, W), units; periods divide _LENGTH."""
+    """Draw the height of the surface, float32 (H, W), units; periods divide _LENGTH."""
     surface = np.zeros((y.shape[0], x.shape[1]), dtype=np.float32)
     if name == "weave":
         surface += _fade(5, scale) * np.float32(0.22) * _wave(x, 5) * _wave(y, 5)
@@ -91,12 +91,12 @@ def _wave(along: F32, period: float) -> F32:
 
 
 def _fade(period: float, scale: float) -> np.float32:
-    """How much of a fine pattern to draw: none where its period nears two pixels and would alias."""
+    """Compute the strength of a fine pattern: 0 if its period is near two pixels and would alias."""
     return np.float32(np.clip((period * scale - 2.0) / 2.0, 0.0, 1.0))
 
 
 def _wear(rng: np.random.Generator, shape: tuple[int, int], scale: float) -> F32:
-    """Relative change of the belt's colour: blotches, lengthwise rubbing, scratches, stains."""
+    """Draw the relative change of color: blotches, lengthwise rubbing, scratches, stains."""
     blotches = 0.07 * _looped(rng, shape, (70 * scale, 70 * scale))
     rubbing = 0.06 * _looped(rng, shape, (2.5 * scale, 400 * scale))
     marks = np.zeros(shape, dtype=np.float32)
@@ -107,15 +107,15 @@ def _wear(rng: np.random.Generator, shape: tuple[int, int], scale: float) -> F32
         end = (round(x + long * np.cos(turn)), round(y + long * np.sin(turn)))
         cv2.line(marks, (round(x), round(y)), end, rng.uniform(-0.16, 0.22))
     for _ in range(26):
-        centre = (round(rng.uniform(0, columns)), round(rng.uniform(0, rows)))
+        center = (round(rng.uniform(0, columns)), round(rng.uniform(0, rows)))
         axes = (round(rng.uniform(3, 22) * scale), round(rng.uniform(2, 10) * scale))
-        cv2.ellipse(marks, centre, axes, rng.uniform(0, 180), 0, 360, rng.uniform(-0.2, 0.1), -1)
+        cv2.ellipse(marks, center, axes, rng.uniform(0, 180), 0, 360, rng.uniform(-0.2, 0.1), -1)
     soft: F32 = cv2.GaussianBlur(marks, (0, 0), max(0.3, 0.8 * scale))
     return blotches + rubbing + soft
 
 
 def _looped(rng: np.random.Generator, shape: tuple[int, int], grain: tuple[float, float]) -> F32:
-    """A smooth random field whose end meets its beginning; grain in px down and along."""
+    """Draw a smooth random field that tiles along x; grain in px down and along."""
     rows, columns = shape
     cells = [max(2, round(side / max(size, 1))) for side, size in zip(shape, grain, strict=True)]
     coarse = np.pad(rng.standard_normal(cells, dtype=np.float32), ((0, 0), (0, 3)), mode="wrap")
@@ -127,7 +127,7 @@ def _looped(rng: np.random.Generator, shape: tuple[int, int], grain: tuple[float
 
 
 def _splice(rng: np.random.Generator, height: F32, dirt: F32, scale: float) -> None:
-    """The finger splice that joins the belt's ends: a zigzag across it, drawn into both planes."""
+    """Draw the finger splice that joins the ends of the belt, a zigzag, into both planes."""
     rows, columns = height.shape
     start = rng.uniform(0.3, 0.6) * columns
     fingers = np.arange(0, rows + 10 * scale, 10 * scale)

@@ -1,4 +1,4 @@
-"""The camera above the belt: uneven and drifting light, vignetting, sensor noise."""
+"""Camera above the belt: uneven and drifting light, vignetting, sensor noise."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["BeltCamera", "draw_light"]
 
 _FPS = 30.0  # frames per second of scene time
 _NEUTRAL = 180  # value of the light map that leaves a pixel as it is
-_NOISE_SIGMA = 2.3  # grey levels; after gamma, sensor noise is about the same in light and dark
-_COLOUR_NOISE_SIGMA = 1.2
+_NOISE_SIGMA = 2.3  # gray levels; after gamma, sensor noise is about the same in light and dark
+_COLOR_NOISE_SIGMA = 1.2
 _SPARE = 96  # pixels by which the noise tile can be moved in each direction
 
 
 def draw_light(seed: int) -> Light:
-    """The lamp of a scene: from one side, 38 to 54 degrees above the belt, warmer or cooler."""
+    """Draw the light of a scene: a lamp at one side, 38 to 54 degrees above the belt, warmer or cooler."""
     rng = random_stream(seed, "light")
     azimuth, elevation = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(38, 54))
     warmth = rng.uniform(-0.06, 0.08)
@@ -33,11 +33,11 @@ def draw_light(seed: int) -> Light:
 
 
 class BeltCamera:
-    """Turns the composed picture of frame `index` into what the sensor delivers.
+    """Camera that turns the composed image of a frame into that of the sensor.
 
     Args:
         seed: Seed of the scene.
-        light: The scene's light.
+        light: Light of the scene.
         size: Width and height of the frame, px.
     """
 
@@ -50,10 +50,10 @@ class BeltCamera:
         self._noise = _noise_tile(rng, size)
 
     def expose(self, picture: NDArray[np.uint8], index: int) -> None:
-        """Light, tone and noise of one frame, in place.
+        """Apply light, tone and noise to a frame, in place.
 
         Args:
-            picture: uint8 (H, W, 3) BGR, the evenly lit picture; becomes the frame.
+            picture: Evenly lit image, uint8 (H, W, 3) BGR; becomes the frame.
             index: Index of the frame.
         """
         height, width = picture.shape[:2]
@@ -64,21 +64,21 @@ class BeltCamera:
         cv2.add(picture, noise, picture, dtype=cv2.CV_8U)
 
     def _tone(self, index: int) -> NDArray[np.uint8]:
-        """Drift of the light's strength and colour as a look-up table, uint8 (1, 256, 3)."""
+        """Compute the drift of brightness and color as a look-up table, uint8 (1, 256, 3)."""
         waves = np.sin(2 * np.pi * (index / _FPS) / self._periods_s + self._phases)
         gain = 1 + 0.045 * waves[0] + 0.06 * waves[1]
-        colour = gain * (1 + 0.02 * waves[2] * np.array((-1.0, 0.0, 1.0)))
-        levels = np.arange(256)[None, :, None] * colour
+        color = gain * (1 + 0.02 * waves[2] * np.array((-1.0, 0.0, 1.0)))
+        levels = np.arange(256)[None, :, None] * color
         table: NDArray[np.uint8] = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
         return table
 
 
 def _light_map(rng: np.random.Generator, light: Light, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Light on each pixel, uint8 (H, W, 3), `_NEUTRAL` for 1: falls off from the lamp and to the corners."""
+    """Compute the light per pixel, uint8 (H, W, 3), `_NEUTRAL` for 1: less away from the lamp."""
     width, height = size
     scale = height / 480
     lx, ly, lz = light.toward
-    corner = float(np.hypot(width, height)) / 2  # the picture's corners lie at a distance of 1
+    corner = float(np.hypot(width, height)) / 2  # the corners of the image are at a distance of 1
     x = (np.arange(width, dtype=np.float32)[None, :] - width / 2) / corner
     y = (np.arange(height, dtype=np.float32)[:, None] - height / 2) / corner
     toward = (x * lx + y * ly) / float(np.hypot(lx, ly))
@@ -99,11 +99,11 @@ def _light_map(rng: np.random.Generator, light: Light, size: tuple[int, int]) ->
 
 
 def _noise_tile(rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np.int8]:
-    """Noise of a colour sensor after demosaicing, int8: brightness noise fine, colour noise coarser."""
+    """Draw the noise of a color sensor after demosaicing, int8: fine in brightness, coarser in color."""
     rows, columns = size[1] + _SPARE, size[0] + _SPARE
     fine = cv2.GaussianBlur(rng.standard_normal((rows, columns), dtype=np.float32), (3, 3), 0.45)
-    colour = cv2.GaussianBlur(rng.standard_normal((rows, columns, 3), dtype=np.float32), (5, 5), 0.9)
+    color = cv2.GaussianBlur(rng.standard_normal((rows, columns, 3), dtype=np.float32), (5, 5), 0.9)
     fine *= _NOISE_SIGMA / fine.std()
-    colour *= _COLOUR_NOISE_SIGMA / colour.std()
-    tile: NDArray[np.int8] = np.clip(np.rint(fine[..., None] + colour), -127, 127).astype(np.int8)
+    color *= _COLOR_NOISE_SIGMA / color.std()
+    tile: NDArray[np.int8] = np.clip(np.rint(fine[..., None] + color), -127, 127).astype(np.int8)
     return tile

@@ -1,4 +1,4 @@
-"""A sheet on which one object is drawn in its own coordinates, whatever way it lies on the belt."""
+"""Canvas on which an object is drawn in its own coordinates, at any rotation."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _SUBPIXEL_BITS = 4
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """Drawing in part coordinates (u, v), units, origin at the middle, turned against the image by `angle`.
+    """Canvas with part coordinates (u, v), units, origin at the middle, rotated against the image by `angle`.
 
-    Drawing the turned shape, rather than turning a picture of it, keeps the light where it is.
+    The rotated shape is drawn, instead of rotating an image of it, so that the light keeps its direction.
 
     Attributes:
-        u: float32 (H, W), part coordinate along the object at each pixel.
-        v: float32 (H, W), part coordinate across the object at each pixel.
-        angle: rotation in radians, image x towards image y.
-        scale: pixels per unit.
+        u: Part coordinate along the object at each pixel, float32 (H, W).
+        v: Part coordinate across the object at each pixel, float32 (H, W).
+        angle: Rotation in radians, image x towards image y.
+        scale: Pixels per unit.
     """
 
     u: F32
@@ -35,7 +35,7 @@ class Canvas:
 
     @classmethod
     def around(cls, radius: float, angle: float, scale: float, multiple: int = 1) -> Canvas:
-        """A canvas that holds a circle.
+        """Create a canvas that holds a circle.
 
         Args:
             radius: Radius of the circle, units.
@@ -55,18 +55,18 @@ class Canvas:
 
     @classmethod
     def sheet(cls, columns: int, rows: int, scale: float) -> Canvas:
-        """An upright canvas of a given size in pixels, at `scale` pixels per unit."""
+        """Create an unrotated canvas of a given size in pixels, at `scale` pixels per unit."""
         u = (np.arange(columns, dtype=np.float32) - np.float32((columns - 1) / 2)) / np.float32(scale)
         v = (np.arange(rows, dtype=np.float32) - np.float32((rows - 1) / 2)) / np.float32(scale)
         return cls(np.tile(u, (rows, 1)), np.tile(v[:, None], (1, columns)), 0.0, scale)
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
+        """Number of rows and columns."""
         return self.u.shape[0], self.u.shape[1]
 
     def polygon(self, points_uv: ArrayLike) -> F32:
-        """Coverage of a filled polygon.
+        """Draw the coverage of a filled polygon.
 
         Args:
             points_uv: (N, 2) corners, units.
@@ -80,7 +80,7 @@ class Canvas:
         return filled.astype(np.float32) / np.float32(255)
 
     def stroke(self, points_uv: ArrayLike, width: float) -> F32:
-        """Coverage of a line through points.
+        """Draw the coverage of a line through points.
 
         Args:
             points_uv: (N, 2) points, units.
@@ -95,25 +95,25 @@ class Canvas:
         cv2.polylines(drawn, [pixels], False, 255, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
         return drawn.astype(np.float32) / np.float32(255)
 
-    def disc(self, centre_uv: tuple[float, float], radius: float) -> F32:
-        """Coverage of a disc, float32 (H, W) in [0, 1]; centre and radius in units."""
-        u, v = (np.float32(at) for at in centre_uv)
+    def disc(self, center_uv: tuple[float, float], radius: float) -> F32:
+        """Draw the coverage of a disc, float32 (H, W) in [0, 1]; center and radius in units."""
+        u, v = (np.float32(at) for at in center_uv)
         return self.edge(np.float32(radius) - np.hypot(self.u - u, self.v - v))
 
-    def box(self, centre_uv: tuple[float, float], size_uv: tuple[float, float], rounding: float = 0.0) -> F32:
-        """Coverage of a box with rounded corners, float32 (H, W) in [0, 1]; all lengths in units."""
-        du = np.abs(self.u - np.float32(centre_uv[0])) - np.float32(size_uv[0] / 2 - rounding)
-        dv = np.abs(self.v - np.float32(centre_uv[1])) - np.float32(size_uv[1] / 2 - rounding)
+    def box(self, center_uv: tuple[float, float], size_uv: tuple[float, float], rounding: float = 0.0) -> F32:
+        """Draw the coverage of a box with rounded corners, float32 (H, W) in [0, 1]; lengths in units."""
+        du = np.abs(self.u - np.float32(center_uv[0])) - np.float32(size_uv[0] / 2 - rounding)
+        dv = np.abs(self.v - np.float32(center_uv[1])) - np.float32(size_uv[1] / 2 - rounding)
         outside = np.hypot(np.maximum(du, 0), np.maximum(dv, 0))
         return self.edge(rounding - outside - np.minimum(np.maximum(du, dv), 0))
 
     def edge(self, inside: NDArray[np.floating]) -> F32:
-        """Coverage from a signed distance in units, positive inside: one pixel wide at the edge."""
+        """Compute coverage from a signed distance in units, positive inside, with an edge one pixel wide."""
         coverage: F32 = np.clip(inside * self.scale + 0.5, 0, 1).astype(np.float32, copy=False)
         return coverage
 
     def depth(self, coverage: F32) -> F32:
-        """How far inside a shape each pixel lies, float32 (H, W), units; 0 outside."""
+        """Compute the distance of each pixel from the edge of a shape, float32 (H, W), units; 0 outside."""
         solid = (coverage >= 0.5).astype(np.uint8)
         distance: F32 = cv2.distanceTransform(solid, cv2.DIST_L2, 5)
         # Distances are between pixels: a light blur takes the staircase out of slanted edges.
@@ -121,7 +121,7 @@ class Canvas:
         return smooth / np.float32(self.scale)
 
     def cloud(self, rng: np.random.Generator, grain: float) -> F32:
-        """Smooth random field, float32 (H, W), about standard normal; grain in units."""
+        """Draw a smooth random field, float32 (H, W), about standard normal; grain in units."""
         return cloud(rng, self.shape, grain * self.scale)
 
     def _to_pixels(self, points_uv: ArrayLike) -> NDArray[np.int32]:

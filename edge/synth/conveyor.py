@@ -1,4 +1,4 @@
-"""A camera above a conveyor belt: gears, bolts and brackets travel by, with litter between them."""
+"""Conveyor scene: gears, bolts and brackets on a moving belt, with litter between them."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _SPRITES = 96  # sprites kept; a frame shows about ten objects
 
 
 class ConveyorScene:
-    """The belt runs from left to right; whatever lies on it moves with it, pixel for pixel.
+    """Belt that runs from left to right, and objects that move with it, pixel for pixel.
 
-    A part crosses 640 x 480 in 6 to 7 s of scene time (`index / 30` s). Size changes the resolution of the
-    scene, not what happens in it; a wider picture shows more belt.
+    A part crosses 640 x 480 in 6 to 7 s of scene time (`index / 30` s). The size changes the resolution of
+    the scene, not its events; a wider image shows more belt.
 
     Args:
-        seed: Which belt, lamp and sequence of parts; 0 or more.
+        seed: Random seed of belt, lamp and parts; 0 or more.
         size: Width and height of the frames, px.
     """
 
@@ -66,10 +66,10 @@ class ConveyorScene:
         self._sprite_of = lru_cache(maxsize=_SPRITES)(self._draw_sprite)
 
     def render(self, index: int) -> NDArray[np.uint8]:
-        """What the camera sees.
+        """Render a frame.
 
         Args:
-            index: Index of the frame, 0 or more; any frame can be asked for, in any order.
+            index: Index of the frame, 0 or more, in any order.
 
         Returns:
             uint8 (H, W, 3), BGR. The same seed, size and index give the same bytes.
@@ -85,27 +85,17 @@ class ConveyorScene:
         return picture
 
     def background(self, index: int) -> NDArray[np.uint8]:
-        """The same frame with nothing on the belt, uint8 (H, W, 3) BGR: what `truth` can be held against.
-
-        Args:
-            index: Index of the frame, 0 or more.
-
-        Returns:
-            uint8 (H, W, 3), BGR, with the light and the noise of `render(index)`.
-
-        Raises:
-            UsageError: The index is negative.
-        """
+        """Render the same frame, light and noise with nothing on the belt, uint8 (H, W, 3) BGR."""
         picture = self._empty_belt(index)
         self._camera.expose(picture, index)
         return picture
 
     def truth(self, index: int) -> Truth:
-        """What there is to find in `render(index)`.
+        """Compute the visible objects of `render(index)`.
 
-        A pixel belongs to a part where the part, blurred by its motion, covers at least half of it and
-        nothing lies on top. Litter hides parts but is not labelled. Parts with fewer than 16 visible
-        pixels, or with less than a fifth of their pixels visible, are left out.
+        A pixel belongs to a part if the part, blurred by its motion, covers at least half of it and nothing
+        is on top. Litter hides parts but is not labeled. Parts with fewer than 16 visible pixels, or with
+        less than a fifth of their pixels visible, are left out.
 
         Args:
             index: Index of the frame, 0 or more.
@@ -130,13 +120,13 @@ class ConveyorScene:
         return picture
 
     def _moved(self, index: int) -> int:
-        """Pixels that the belt has moved since frame 0; whole ones, so that nothing slides on the belt."""
+        """Compute how many pixels the belt has moved; whole ones, so that nothing slides on it."""
         if index < 0:
             raise UsageError(f"synth:{self.name}: frame index must be 0 or more, got {index}")
         return math.floor(index * self._speed_px)
 
     def _lying(self, index: int) -> list[tuple[Item, Sprite, int, int]]:
-        """What is in view, from the lowest to the topmost, with the sprite's first column and belt row."""
+        """List the objects in view, bottom to top, with the first column and belt row of their sprites."""
         moved = self._moved(index)
         nearest = (moved / self._scale - REACH) / PITCH
         furthest = ((moved + self.size[0]) / self._scale + REACH) / PITCH
@@ -148,7 +138,7 @@ class ConveyorScene:
             x = self.size[0] + moved - round(item.along * self._scale)
             reach = (item.radius + SPRITE_MARGIN) * self._scale
             if not -reach < x < self.size[0] + reach:
-                continue  # not in view for sure; do not draw it yet
+                continue  # certainly out of view: do not draw its sprite yet
             sprite = self._sprite_of(item)
             left, top = x + sprite.left, round(item.across * self._scale) + sprite.top
             if left < self.size[0] and left + sprite.mask.shape[1] > 0:
@@ -164,7 +154,7 @@ class ConveyorScene:
 
 
 def _paste(belt: NDArray[np.uint8], sprite: Sprite, left: int, top: int) -> None:
-    """Lay a sprite on the belt's rows of the picture, in place; what sticks out is cut off."""
+    """Draw a sprite on the belt rows of the image, in place, clipped to them."""
     y1, y2 = max(top, 0), min(top + sprite.mask.shape[0], belt.shape[0])
     x1, x2 = max(left, 0), min(left + sprite.mask.shape[1], belt.shape[1])
     if x1 >= x2 or y1 >= y2:

@@ -1,4 +1,4 @@
-"""What lies where on the endless belt: object k is drawn from (seed, k) alone, so any k can be asked for."""
+"""Layout of the endless belt: object k depends on (seed, k) alone, so that any k can be drawn."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from edgeloop.edge.synth.litter import LITTER_RADII
 from edgeloop.edge.synth.parts import PART_RADII
+from edgeloop.edge.synth.relief import pick
 
 __all__ = ["PITCH", "REACH", "Item", "item_at", "random_stream"]
 
@@ -21,15 +22,15 @@ _PURPOSES = ("place", "item", "cycle", "look", "light", "motion", "rails", "belt
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One object on the belt.
+    """Object on the belt.
 
     Attributes:
-        number: k, the number of its place; for parts also the track id.
-        kind: name of the class, or of the litter.
-        radius: radius of the circle around it, units.
-        along: where its middle lies along the belt, units; grows with k.
-        across: where its middle lies across the belt: units from the belt's upper edge in the image.
-        angle: how it is turned, radians.
+        number: Number k of its place; for parts also the track id.
+        kind: Name of the class, or of the litter.
+        radius: Radius of the circle around it, units.
+        along: Position of its center along the belt, units; grows with k.
+        across: Position of its center across the belt, units from the upper edge of the belt in the image.
+        angle: Rotation, radians.
     """
 
     number: int
@@ -41,20 +42,20 @@ class Item:
 
 
 def random_stream(seed: int, purpose: str, number: int = 0) -> np.random.Generator:
-    """Source of randomness of its own for each purpose and number, independent of call order."""
+    """Create a random generator for a purpose and number, independent of the order of calls."""
     return np.random.default_rng((seed, _PURPOSES.index(purpose), number))
 
 
 def item_at(seed: int, number: int, belt_width: float) -> Item | None:
-    """The object on place `number`.
+    """Draw the object on place `number`.
 
     Args:
-        seed: Seed of the scene.
+        seed: Random seed of the scene.
         number: Number of the place, 0 or more.
         belt_width: Width of the belt, units.
 
     Returns:
-        The object, or None where the place is empty.
+        The object; None if the place is empty.
     """
     rng = random_stream(seed, "item", number)
     kind = _kind(rng, *_density(seed, number))
@@ -75,14 +76,14 @@ def item_at(seed: int, number: int, belt_width: float) -> Item | None:
 
 
 def _place(seed: int, number: int) -> tuple[float, float]:
-    """Position along the belt in units, and across it in [0, 1): neighbours lie on different lanes."""
+    """Draw the position along the belt in units, and across it in [0, 1); neighbors differ across."""
     rng = random_stream(seed, "place", number)
     along = (number + 0.5 + rng.uniform(-0.3, 0.3)) * PITCH
     return along, (number * _GOLDEN + seed * 0.37 + rng.uniform(-0.13, 0.13)) % 1.0
 
 
 def _density(seed: int, number: int) -> tuple[float, float]:
-    """Chance of a part and of litter on a place: each cycle has a stretch of few and one of no parts."""
+    """Compute the probability of part and litter: each cycle has a stretch of few and one of no parts."""
     cycle, position = divmod(number, _CYCLE)
     rng = random_stream(seed, "cycle", cycle)
     gap_from, gap_long = int(rng.integers(14, _CYCLE - 16)), int(rng.integers(9, 14))
@@ -96,5 +97,5 @@ def _density(seed: int, number: int) -> tuple[float, float]:
 def _kind(rng: np.random.Generator, part_chance: float, litter_chance: float) -> str | None:
     chance = rng.random()
     kinds = tuple(PART_RADII) if chance < part_chance else tuple(LITTER_RADII)
-    choice = kinds[int(rng.integers(len(kinds)))]
+    choice = pick(rng, kinds)
     return choice if chance < part_chance + litter_chance else None

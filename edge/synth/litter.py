@@ -1,6 +1,6 @@
-"""What lies on a belt and is nobody's part: leaves, paper, oil, cable ties. Painted, never labelled.
+"""Litter on the belt: leaves, paper, oil, cable ties. Drawn, never labeled.
 
-The functions have the form of those in `parts`: randomness, canvas, radius in units; a relief comes back.
+The functions take and return the same as those in `parts`.
 """
 
 from __future__ import annotations
@@ -9,21 +9,20 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgeloop.edge.synth.canvas import Canvas
-from edgeloop.edge.synth.relief import Finish, Relief
+from edgeloop.edge.synth.relief import Finish, Relief, pick
 
 __all__ = ["LITTER", "LITTER_RADII"]
 
 # Linear BGR.
-_LEAF_COLOURS = ((0.02, 0.10, 0.22), (0.03, 0.20, 0.38), (0.03, 0.17, 0.11), (0.02, 0.06, 0.16))
-_PAPER_COLOURS = ((0.70, 0.74, 0.76), (0.62, 0.70, 0.74), (0.28, 0.42, 0.52))
-_TIE_COLOURS = ((0.62, 0.66, 0.66), (0.03, 0.03, 0.03), (0.05, 0.07, 0.45), (0.40, 0.16, 0.05))
+_LEAF_COLORS = ((0.02, 0.10, 0.22), (0.03, 0.20, 0.38), (0.03, 0.17, 0.11), (0.02, 0.06, 0.16))
+_PAPER_COLORS = ((0.70, 0.74, 0.76), (0.62, 0.70, 0.74), (0.28, 0.42, 0.52))
+_TIE_COLORS = ((0.62, 0.66, 0.66), (0.03, 0.03, 0.03), (0.05, 0.07, 0.45), (0.40, 0.16, 0.05))
 
 
 def _leaf(rng: np.random.Generator, canvas: Canvas, radius: float) -> Relief:
-    """A dry leaf: stem, midrib, side veins, toothed and slightly curled edge."""
+    """Draw a dry leaf: stem, midrib, side veins, toothed and slightly curled edge."""
     along = np.linspace(-0.75, 1.0, 40)
     belly = rng.uniform(0.34, 0.5)
     half = belly * np.sin(np.pi * ((along + 0.75) / 1.75) ** rng.uniform(0.7, 1.0))
@@ -41,13 +40,13 @@ def _leaf(rng: np.random.Generator, canvas: Canvas, radius: float) -> Relief:
         veins = np.maximum(veins, 0.6 * canvas.stroke(radius * fork, 0.8))
     curl = rng.uniform(2.0, 7.0) * (canvas.v / (belly * radius)) ** 2 + 1.2 * canvas.cloud(rng, 14.0)
     height = coverage * np.clip(2.5 + curl + 0.8 * veins, 0.5, 12.0)
-    colour = _pick(rng, _LEAF_COLOURS) * rng.uniform(0.8, 1.3)
+    color = np.array(pick(rng, _LEAF_COLORS)) * rng.uniform(0.8, 1.3)
     blotches = 1 + 0.25 * canvas.cloud(rng, 8.0) + 0.7 * veins
-    return Relief.of(coverage, height, blotches * colour[:, None, None], Finish(0.0, 0.15))
+    return Relief.of(coverage, height, blotches * color[:, None, None], Finish(0.0, 0.15))
 
 
 def _paper(rng: np.random.Generator, canvas: Canvas, radius: float) -> Relief:
-    """A torn scrap of paper, creased, with or without print."""
+    """Draw a torn scrap of paper, creased, with or without print."""
     corners = 9
     turns = np.sort(rng.uniform(0, 2 * np.pi, corners))
     reach = radius * rng.uniform(0.55, 1.0, corners)
@@ -71,13 +70,13 @@ def _paper(rng: np.random.Generator, canvas: Canvas, radius: float) -> Relief:
     if rng.random() < 0.6:
         lines = (np.abs(canvas.v) < 0.6 * radius) & (np.sin(1.05 * canvas.v) > 0.55)
         ink = 0.6 * (lines & (canvas.cloud(rng, 3.0) > -0.3))
-    colour = _pick(rng, _PAPER_COLOURS) * rng.uniform(0.75, 1.0)
+    color = np.array(pick(rng, _PAPER_COLORS)) * rng.uniform(0.75, 1.0)
     grain = 1 + 0.03 * canvas.cloud(rng, 5.0) - ink
-    return Relief.of(coverage, height, grain * colour[:, None, None], Finish(0.0, 0.05))
+    return Relief.of(coverage, height, grain * color[:, None, None], Finish(0.0, 0.05))
 
 
 def _oil(rng: np.random.Generator, canvas: Canvas, radius: float) -> Relief:
-    """A stain of oil that darkens the belt and shines a little."""
+    """Draw a stain of oil that darkens the belt and shines a little."""
     distance = np.hypot(canvas.u, canvas.v / rng.uniform(0.55, 0.95)) / radius
     rim = 0.66 + 0.12 * canvas.cloud(rng, 0.5 * radius) + 0.03 * canvas.cloud(rng, 5.0)
     soaked = np.clip((rim - distance) * 9, 0, 1)
@@ -86,13 +85,13 @@ def _oil(rng: np.random.Generator, canvas: Canvas, radius: float) -> Relief:
         drop = canvas.disc((away * np.cos(turn), away * np.sin(turn)), rng.uniform(1.5, 5.0))
         soaked = np.maximum(soaked, drop)
     film = 0.8 * np.clip((rim - distance) * 2, 0, 1) + 0.25 * canvas.cloud(rng, 10.0)
-    colour = np.array((0.012, 0.016, 0.020)) * rng.uniform(0.7, 1.4)
-    albedo = np.broadcast_to(colour[:, None, None], (3, *canvas.shape))
+    color = np.array((0.012, 0.016, 0.020)) * rng.uniform(0.7, 1.4)
+    albedo = np.broadcast_to(color[:, None, None], (3, *canvas.shape))
     return Relief.of(soaked * rng.uniform(0.4, 0.7), soaked * film, albedo, Finish(0.0, 0.7))
 
 
 def _cable_tie(rng: np.random.Generator, canvas: Canvas, radius: float) -> Relief:
-    """A used cable tie: a thin curved strap with a small square head."""
+    """Draw a used cable tie: a thin curved strap with a small square head."""
     along = np.linspace(-1.0, 1.0, 40)
     curve, wave = rng.uniform(-0.5, 0.5), rng.uniform(-0.25, 0.25)
     strap = radius * 0.97 * np.stack((along, curve * (along**2 - 0.5) + wave * np.sin(3 * along)), axis=1)
@@ -103,13 +102,9 @@ def _cable_tie(rng: np.random.Generator, canvas: Canvas, radius: float) -> Relie
     ripple = 0.12 * np.sin(canvas.u * (2 * np.pi / 2.6))
     lift = 2.5 + 2.0 * (1 + np.sin(2.2 * canvas.u / radius + curve))  # the strap arches off the belt
     height = np.maximum(band * (lift + ripple), head * (lift + 2.5))
-    colour = _pick(rng, _TIE_COLOURS) * rng.uniform(0.85, 1.1)
-    albedo = np.broadcast_to(colour[:, None, None], (3, *canvas.shape))
+    color = np.array(pick(rng, _TIE_COLORS)) * rng.uniform(0.85, 1.1)
+    albedo = np.broadcast_to(color[:, None, None], (3, *canvas.shape))
     return Relief.of(coverage, height, albedo, Finish(0.0, 0.5))
-
-
-def _pick(rng: np.random.Generator, colours: tuple[tuple[float, float, float], ...]) -> NDArray[np.float64]:
-    return np.array(colours[int(rng.integers(len(colours)))])
 
 
 LITTER: Mapping[str, Callable[[np.random.Generator, Canvas, float], Relief]] = MappingProxyType(

@@ -1,8 +1,8 @@
-"""The parts that are labelled: gears, bolts and brackets, no two alike.
+"""Labeled parts: gears, bolts and brackets, no two alike.
 
-Each function takes a source of randomness, a canvas and the radius of the circle that the part fills
-(units), and returns the part as a relief. What varies within a class is what varies on a shop floor:
-size, proportions, number of teeth and holes, material, finish, dirt.
+Each function takes a random generator, a canvas and the radius of the circle that the part fills (units),
+and returns the part as a relief. Parts of a class vary in size, proportions, number of teeth and holes,
+material, finish and dirt.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from types import MappingProxyType
 import numpy as np
 
 from edgeloop.edge.synth.canvas import Canvas
-from edgeloop.edge.synth.relief import F32, Finish, Relief
+from edgeloop.edge.synth.relief import F32, Finish, Relief, pick
 
 __all__ = ["PARTS", "PART_RADII"]
 
 
 @dataclass(frozen=True, slots=True)
 class _Material:
-    """Linear BGR albedo and the way it answers light."""
+    """Material: linear BGR albedo, metal and gloss as in `Finish`."""
 
     bgr: tuple[float, float, float]
     metal: float
@@ -30,7 +30,7 @@ class _Material:
 
 
 _STEEL = _Material((0.72, 0.70, 0.68), 1.0, 0.7)
-_GALVANISED = _Material((0.66, 0.64, 0.60), 0.85, 0.3)
+_GALVANIZED = _Material((0.66, 0.64, 0.60), 0.85, 0.3)
 _BRASS = _Material((0.30, 0.60, 0.80), 1.0, 0.7)
 _YELLOW_ZINC = _Material((0.38, 0.60, 0.72), 0.9, 0.5)
 _BLACK_OXIDE = _Material((0.050, 0.047, 0.045), 0.35, 0.6)
@@ -42,11 +42,11 @@ _ORANGE_PAINT = _Material((0.03, 0.24, 0.68), 0.0, 0.45)
 
 _GEAR_MATERIALS = (_STEEL, _STEEL, _BRASS, _WHITE_NYLON, _BLACK_PLASTIC, _RED_PLASTIC)
 _BOLT_MATERIALS = (_STEEL, _STEEL, _YELLOW_ZINC, _BLACK_OXIDE, _BRASS)
-_BRACKET_MATERIALS = (_GALVANISED, _GALVANISED, _STEEL, _BLUE_PAINT, _ORANGE_PAINT, _BLACK_OXIDE)
+_BRACKET_MATERIALS = (_GALVANIZED, _GALVANIZED, _STEEL, _BLUE_PAINT, _ORANGE_PAINT, _BLACK_OXIDE)
 
 
 def _gear(rng: np.random.Generator, canvas: Canvas, radius: float) -> Relief:
-    """A spur gear lying flat: rim, web with or without holes, hub, bore with or without keyway."""
+    """Draw a spur gear lying flat: rim, web with or without holes, hub, bore with or without keyway."""
     teeth = int(9 + radius * rng.uniform(0.12, 0.26))
     module = 2 * radius / (teeth + 2)
     root = radius - 2.3 * module
@@ -72,22 +72,20 @@ def _gear(rng: np.random.Generator, canvas: Canvas, radius: float) -> Relief:
     distance = np.hypot(canvas.u, canvas.v)
     recess = canvas.edge(distance - web_inner) * canvas.edge(web_outer - distance)
     profile = thick * (1 - rng.uniform(0.25, 0.5) * recess) + 0.25 * thick * canvas.edge(hub - distance)
-    material = _pick(rng, _GEAR_MATERIALS)
+    material = pick(rng, _GEAR_MATERIALS)
     if material.metal > 0:  # turning marks
         profile = profile + 0.05 * np.sin(distance * np.float32(2 * np.pi / 2.6))
-    return _finished(
-        rng, canvas, coverage, _bevelled(canvas, coverage, profile, 0.09 * thick + 0.8), material
-    )
+    return _finished(rng, canvas, coverage, _beveled(canvas, coverage, profile, 0.09 * thick + 0.8), material)
 
 
 def _bolt(rng: np.random.Generator, canvas: Canvas, radius: float) -> Relief:
-    """A bolt lying on its side: hexagon or cylinder head, plain shank, thread, chamfered tip."""
+    """Draw a bolt lying on its side: hexagon or cylinder head, plain shank, thread, chamfered tip."""
     gauge = radius * rng.uniform(0.26, 0.40)  # shank diameter
     head_long = gauge * rng.uniform(0.65, 0.8)
     hexagon = rng.random() < 0.65
     head_wide = gauge * (1.95 if hexagon else 1.55)
     neck = -radius + head_long
-    thread_from = neck + (radius - neck) * (0.02, 0.3, 0.5)[int(rng.integers(3))]
+    thread_from = neck + (radius - neck) * pick(rng, (0.02, 0.3, 0.5))
     pitch = max(3.0, 0.24 * gauge)
 
     chamfer = 0.18 * gauge
@@ -117,12 +115,12 @@ def _bolt(rng: np.random.Generator, canvas: Canvas, radius: float) -> Relief:
     else:  # knurled cylinder
         knurl = 0.25 * np.sin(canvas.v * np.float32(2 * np.pi / 2.4))
         top = axis + np.sqrt(np.maximum((head_wide / 2) ** 2 - canvas.v * canvas.v, 0)) + knurl
-    height = np.maximum(height, _bevelled(canvas, head, top, 0.12 * gauge))
-    return _finished(rng, canvas, np.maximum(head, shank), height, _pick(rng, _BOLT_MATERIALS))
+    height = np.maximum(height, _beveled(canvas, head, top, 0.12 * gauge))
+    return _finished(rng, canvas, np.maximum(head, shank), height, pick(rng, _BOLT_MATERIALS))
 
 
 def _bracket(rng: np.random.Generator, canvas: Canvas, radius: float) -> Relief:
-    """An L-shaped plate with screw holes and sometimes a pressed rib."""
+    """Draw an L-shaped plate with screw holes and sometimes a pressed rib."""
     ratio = rng.uniform(0.7, 1.0)
     long = 2 * radius / math.hypot(1, ratio)
     short = long * ratio
@@ -156,19 +154,15 @@ def _bracket(rng: np.random.Generator, canvas: Canvas, radius: float) -> Relief:
         inner = (left + 0.85 * wide, mirror * (top + 0.85 * wide))
         rib = canvas.stroke([(left + 0.2 * wide, mirror * (top + 0.2 * wide)), inner], 0.2 * wide)
         profile = profile + 2.5 * rib
-    material = _pick(rng, _BRACKET_MATERIALS)
+    material = pick(rng, _BRACKET_MATERIALS)
     if material.metal > 0.8:  # rolled sheet: faint lines along one leg
         lines = rng.normal(0, 0.035, 257)
         profile = profile + np.interp(canvas.v, np.linspace(-64, 64, 257), lines).astype(np.float32)
-    return _finished(rng, canvas, coverage, _bevelled(canvas, coverage, profile, 1.3), material)
+    return _finished(rng, canvas, coverage, _beveled(canvas, coverage, profile, 1.3), material)
 
 
-def _pick(rng: np.random.Generator, materials: tuple[_Material, ...]) -> _Material:
-    return materials[int(rng.integers(len(materials)))]
-
-
-def _bevelled(canvas: Canvas, coverage: F32, profile: F32, bevel: float) -> F32:
-    """Height with its edges rounded off over `bevel` units."""
+def _beveled(canvas: Canvas, coverage: F32, profile: F32, bevel: float) -> F32:
+    """Round the edges of a height profile over `bevel` units."""
     fall = np.clip(1 - canvas.depth(coverage) / np.float32(bevel), 0, 1)
     height: F32 = coverage * profile * np.sqrt(1 - 0.75 * fall * fall)
     return height
@@ -177,11 +171,11 @@ def _bevelled(canvas: Canvas, coverage: F32, profile: F32, bevel: float) -> F32:
 def _finished(
     rng: np.random.Generator, canvas: Canvas, coverage: F32, height: F32, material: _Material
 ) -> Relief:
-    """Colour of this very part: its batch's shade, handling marks, and on some steel a bloom of rust."""
+    """Add the surface of a single part: shade, handling marks, and rust on some steel."""
     shade = rng.uniform(0.82, 1.12) * np.array(material.bgr) * rng.uniform(0.95, 1.05, 3)
     wear = 1 + 0.07 * canvas.cloud(rng, 9.0) + 0.04 * canvas.cloud(rng, 2.0)
     albedo = wear * shade.astype(np.float32)[:, None, None]
-    if material in (_STEEL, _GALVANISED, _BLACK_OXIDE) and rng.random() < 0.2:
+    if material in (_STEEL, _GALVANIZED, _BLACK_OXIDE) and rng.random() < 0.2:
         rust = np.clip(canvas.cloud(rng, 14.0) * 0.5 + 0.25 * canvas.cloud(rng, 3.0) - 0.25, 0, 0.7)
         albedo += rust * (np.array((0.05, 0.13, 0.30), np.float32)[:, None, None] - albedo)
     if material.metal > 0.8:  # metal is never quite flat, and its reflections show it

@@ -1,4 +1,4 @@
-"""The machine beside the belt: aluminium profiles, guide strips, screws, a light barrier. It stands still."""
+"""Static frame of the conveyor: aluminum profiles, guide strips, screws, a light barrier."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.edge.synth.canvas import Canvas
-from edgeloop.edge.synth.relief import F32, Finish, Light, Relief, cast_shadow, cloud, shade
+from edgeloop.edge.synth.relief import F32, Finish, Light, Relief, cast_shadow, cloud, pick, shade
 
 __all__ = ["RAIL_HEIGHT", "RAIL_WIDTH", "rail"]
 
@@ -28,12 +28,12 @@ _BOXES = ((0.03, 0.03, 0.03), (0.02, 0.45, 0.70), (0.35, 0.12, 0.03))
 def rail(
     rng: np.random.Generator, light: Light, width: float, scale: float, lower: bool
 ) -> NDArray[np.uint8]:
-    """One rail over the whole width of the picture.
+    """Draw one rail over the whole width of the image.
 
     Args:
-        rng: Source of what is mounted where.
-        light: The scene's light.
-        width: Width of the picture, units.
+        rng: Random generator of what is mounted on it.
+        light: Light of the scene.
+        width: Width of the image, units.
         scale: Frame pixels per unit.
         lower: True for the rail below the belt, False for the one above.
 
@@ -63,7 +63,7 @@ def rail(
 
 
 def _profile(rng: np.random.Generator, canvas: Canvas, across: F32, grime: F32) -> Relief:
-    """Extruded aluminium with a slot, drawn lengthwise."""
+    """Draw the extruded aluminum profile with its slot."""
     coverage = canvas.edge(across - _PROFILE_AT[0]) * canvas.edge(_PROFILE_AT[-1] - across)
     lines = np.interp(across, np.arange(0, 60, 0.4), rng.normal(0, 0.03, 150))
     height = np.interp(across, _PROFILE_AT, _PROFILE_UP) + lines
@@ -73,25 +73,25 @@ def _profile(rng: np.random.Generator, canvas: Canvas, across: F32, grime: F32) 
 
 
 def _guide(rng: np.random.Generator, canvas: Canvas, across: F32, grime: F32) -> Relief:
-    """The plastic strip along the belt, scuffed by parts."""
+    """Draw the plastic strip along the belt, scuffed by parts."""
     coverage = canvas.edge(across - _GUIDE_AT[0])
     height = np.interp(across, _GUIDE_AT, _GUIDE_UP).astype(np.float32)
-    colour = np.array(_GUIDES[int(rng.integers(len(_GUIDES)))], np.float32)
+    color = np.array(pick(rng, _GUIDES), np.float32)
     rubbed = np.interp(across, np.arange(0, 60, 0.8), rng.uniform(0, 0.05, 75)) * (1 + 0.5 * grime)
-    albedo = (1 + 0.10 * grime) * colour[:, None, None] + rubbed
+    albedo = (1 + 0.10 * grime) * color[:, None, None] + rubbed
     return Relief.of(coverage, coverage * height, albedo, Finish(0.0, 0.4))
 
 
 def _screws(rng: np.random.Generator, canvas: Canvas, width: float, side: int) -> Relief:
-    """Socket-head screws in the profile, one relief for all of them."""
+    """Draw the socket-head screws of the profile as one relief."""
     coverage = np.zeros(canvas.shape, np.float32)
     socket = np.zeros_like(coverage)
     corners = np.arange(6) * (np.pi / 3)
     for u in np.arange(-width / 2 + rng.uniform(20, 90), width / 2, rng.uniform(120, 170)):
-        centre = (float(u), side * (34.5 - RAIL_WIDTH / 2))
-        coverage = np.maximum(coverage, canvas.disc(centre, 4.6))
+        center = (float(u), side * (34.5 - RAIL_WIDTH / 2))
+        coverage = np.maximum(coverage, canvas.disc(center, 4.6))
         turned = corners + rng.uniform(0, 1)
-        hexagon = np.array(centre) + 2.4 * np.stack((np.cos(turned), np.sin(turned)), axis=1)
+        hexagon = np.array(center) + 2.4 * np.stack((np.cos(turned), np.sin(turned)), axis=1)
         socket = np.maximum(socket, canvas.polygon(hexagon))
     height = coverage * (14 - 4 * socket)
     albedo = np.tile(0.07 * (1 - 0.6 * socket), (3, 1, 1))
@@ -99,10 +99,10 @@ def _screws(rng: np.random.Generator, canvas: Canvas, width: float, side: int) -
 
 
 def _barrier(rng: np.random.Generator, canvas: Canvas, width: float, side: int) -> tuple[Relief, Relief]:
-    """A light barrier's cable, and on top its box with a label and a status light."""
+    """Draw the cable of a light barrier, and its box with a label and a status light."""
     u = float(rng.uniform(-0.38, 0.38) * width)
     v = side * (27.0 - RAIL_WIDTH / 2)
-    colour = np.array(_BOXES[int(rng.integers(len(_BOXES)))], np.float32)
+    color = np.array(pick(rng, _BOXES), np.float32)
     outer = -side * RAIL_WIDTH / 2
     cable = canvas.stroke([(u + 14, v), (u + 24, v), (u + 30, (v + outer) / 2), (u + 31, outer)], 4.0)
     black = np.full((3, *canvas.shape), 0.02, np.float32)
@@ -111,7 +111,7 @@ def _barrier(rng: np.random.Generator, canvas: Canvas, width: float, side: int) 
     label = canvas.box((u - 5, v), (14, 12), 0.5)
     lines = label * (np.sin(canvas.v * np.float32(2.1)) > 0.3) * (np.abs(canvas.u - u + 5) < 5)
     lamp = canvas.disc((u + 10, v), 1.9)
-    albedo = np.ones((3, *canvas.shape), np.float32) * colour[:, None, None]
+    albedo = np.ones((3, *canvas.shape), np.float32) * color[:, None, None]
     for mask, paint in ((label, (0.7, 0.7, 0.7)), (lines, (0.05, 0.05, 0.05)), (lamp, (0.1, 0.9, 0.15))):
         albedo += mask * (np.array(paint, np.float32)[:, None, None] - albedo)
     height = 24 * body * np.sqrt(np.clip(canvas.depth(body) / 2, 0.1, 1))

@@ -1,36 +1,39 @@
-"""Light on a relief: height, colour and finish of a surface in, what a camera sees of it out.
+"""Shading of a relief: from height, color and finish of a surface to its image.
 
 Everything in a scene (parts, litter, belt, rails) is a relief seen from straight above and lit by the same
-lamp, which is what makes the picture hold together. Lengths are scene units: one unit is one pixel of a
-frame 480 px high. Axes are those of the image: x right, y down, z towards the camera.
+lamp. Lengths are scene units: one unit is one pixel of a frame 480 px high. Axes are those of the image:
+x right, y down, z towards the camera.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["F32", "Finish", "Light", "Relief", "cast_shadow", "cloud", "shade", "shadow_reach"]
+__all__ = ["F32", "Finish", "Light", "Relief", "cast_shadow", "cloud", "pick", "shade", "shadow_reach"]
 
 F32 = NDArray[np.float32]
+T = TypeVar("T")
 
-_MAX_SLOPE = 2.5  # a side wall seen from above is one pixel wide: steeper only aliases
+_MAX_SLOPE = 2.5  # a side wall seen from above is one pixel wide: steeper would alias
 _PENUMBRA = 0.17  # blur of a shadow's edge, for each unit of height
-_CONTACT = 1.6  # units around its foot that an object keeps the hall's light from
-_WHITE = 2.2  # linear radiance that comes out as 255
+_CONTACT = 1.6  # units around an object in which it blocks ambient light
+_WHITE = 2.2  # linear radiance that becomes 255
 
 
 @dataclass(frozen=True, slots=True)
 class Light:
-    """A wide lamp on one side and the hall's light from above.
+    """Light of a scene: a wide lamp on one side and ambient light from above.
 
     Attributes:
-        toward: unit vector from the surface to the lamp, image axes.
-        lamp: linear BGR radiance of the lamp.
-        ambient: linear BGR radiance of the hall.
+        toward: Unit vector from the surface to the lamp, image axes.
+        lamp: Linear BGR radiance of the lamp.
+        ambient: Linear BGR radiance of the surroundings.
     """
 
     toward: tuple[float, float, float]
@@ -40,13 +43,13 @@ class Light:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """How a surface answers light.
+    """Reflection of a surface.
 
     Attributes:
-        metal: 0 for paint, plastic and paper, 1 for bare metal, which shows reflections in its own colour.
-        gloss: 0 matt to 1 polished.
-        tilt: how far the whole surface leans in x and y (slope); a part never lies quite flat, and on metal
-            this decides how bright its flat faces are.
+        metal: 0 for paint, plastic and paper, 1 for bare metal, which shows reflections in its own color.
+        gloss: 0 for matt to 1 for polished.
+        tilt: Slope of the whole surface in x and y. A part is never quite flat, and on metal this decides
+            how bright its flat faces are.
     """
 
     metal: float
@@ -56,13 +59,13 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Relief:
-    """A surface, as planes of equal size.
+    """Surface as planes of equal size.
 
     Attributes:
-        coverage: float32 (H, W) in [0, 1], share of the pixel that the surface covers.
-        height: float32 (H, W), height above the belt, units; 0 where nothing is.
-        albedo: float32 (3, H, W) in [0, 1], linear blue, green and red.
-        finish: how the surface answers light.
+        coverage: Share of the pixel that the surface covers, float32 (H, W) in [0, 1].
+        height: Height above the belt, float32 (H, W), units; 0 outside the surface.
+        albedo: Linear blue, green and red, float32 (3, H, W) in [0, 1].
+        finish: Reflection of the surface.
     """
 
     coverage: F32
@@ -78,7 +81,7 @@ class Relief:
         albedo: NDArray[np.floating],
         finish: Finish,
     ) -> Relief:
-        """A relief from planes of any float type: albedo limited to what surfaces have, no height outside."""
+        """Create a relief from planes of any float type, with albedo clipped and no height outside."""
         return cls(
             coverage=coverage.astype(np.float32, copy=False),
             height=(height * (coverage > 0)).astype(np.float32, copy=False),
@@ -88,11 +91,11 @@ class Relief:
 
 
 def shade(relief: Relief, light: Light, scale: float) -> F32:
-    """Colour of a lit relief.
+    """Compute the color of a lit relief.
 
     Args:
         relief: The surface.
-        light: The lamp and the hall.
+        light: Light of the scene.
         scale: Pixels per unit of the relief's planes.
 
     Returns:
@@ -121,26 +124,26 @@ def shade(relief: Relief, light: Light, scale: float) -> F32:
 
 
 def cast_shadow(coverage: F32, height: F32, light: Light, scale: float) -> F32:
-    """Soft shadow that something throws on the plane below it.
+    """Compute the soft shadow that an object casts on the plane below it.
 
     Args:
-        coverage: float32 (H, W) in [0, 1], share of the pixel that it covers.
-        height: float32 (H, W), its height above the plane, units.
-        light: The lamp and the hall.
+        coverage: Share of the pixel that it covers, float32 (H, W) in [0, 1].
+        height: Height above the plane, float32 (H, W), units.
+        light: Light of the scene.
         scale: Pixels per unit of the planes.
 
     Returns:
-        float32 (H, W) in [0, 1], 1 where all of the lamp is hidden.
+        float32 (H, W) in [0, 1], 1 if the lamp is fully hidden.
     """
     lx, ly, lz = light.toward
     top = float(height.max())
     shadow = np.zeros_like(coverage)
-    for step in (0.25, 0.5, 0.75, 1.0):  # slice by slice, each thrown further than the one below
+    for step in (0.25, 0.5, 0.75, 1.0):  # slice by slice, each cast further than the one below
         reach = step * top * scale / lz
         move = np.array([[1, 0, -lx * reach], [0, 1, -ly * reach]], dtype=np.float32)
         slice_ = coverage * np.clip(height * (4 / top) - (4 * step - 1), 0, 1)
         shadow = np.maximum(shadow, cv2.warpAffine(slice_, move, coverage.shape[::-1]))
-    # A lamp of some width: the penumbra widens with the height of the edge that throws it.
+    # The lamp is wide: the penumbra widens with the height of the edge that casts it.
     soft = cv2.GaussianBlur(shadow, (0, 0), max(0.4, _PENUMBRA * top * scale))
     contact = cv2.GaussianBlur(coverage, (0, 0), max(0.4, _CONTACT * scale))
     dark: F32 = cv2.max(soft, 0.4 * contact)
@@ -148,17 +151,17 @@ def cast_shadow(coverage: F32, height: F32, light: Light, scale: float) -> F32:
 
 
 def shadow_reach(relief: Relief, light: Light) -> float:
-    """How far the shadow of a relief reaches beyond it, units."""
+    """Compute the distance that the shadow of a relief reaches beyond it, units."""
     top = float(relief.height.max())
     thrown = top * float(np.hypot(*light.toward[:2])) / light.toward[2]
     return 3 * _CONTACT + thrown + 3 * _PENUMBRA * top
 
 
 def cloud(rng: np.random.Generator, shape: tuple[int, int], grain: float) -> F32:
-    """Smooth random field, as dirt, wear and crumpled paper have it.
+    """Draw a smooth random field, as of dirt, wear and crumpled paper.
 
     Args:
-        rng: Source of randomness.
+        rng: Random generator.
         shape: Rows and columns.
         grain: Size of the blotches, px.
 
@@ -166,11 +169,16 @@ def cloud(rng: np.random.Generator, shape: tuple[int, int], grain: float) -> F32
         float32 of the shape, mean about 0 and standard deviation about 1.
     """
     rows, columns = (max(2, round(n / max(grain, 1.0)) + 1) for n in shape)
-    # One draw whatever the shape: the same part at another resolution keeps all its other draws.
+    # One draw for any shape, so that a part at another resolution keeps all its other draws.
     own = np.random.default_rng(rng.integers(2**63))
     seeds = own.standard_normal((rows, columns), dtype=np.float32)
     field: F32 = cv2.resize(seeds, shape[::-1], interpolation=cv2.INTER_CUBIC)
-    return field * np.float32(1.35)  # what interpolation takes from the spread
+    return field * np.float32(1.35)  # makes up for the spread that interpolation takes away
+
+
+def pick(rng: np.random.Generator, choices: Sequence[T]) -> T:
+    """Draw one of some choices."""
+    return choices[int(rng.integers(len(choices)))]
 
 
 def _normals(height: F32, tilt: tuple[float, float], scale: float) -> tuple[F32, F32, F32]:
@@ -183,17 +191,17 @@ def _normals(height: F32, tilt: tuple[float, float], scale: float) -> tuple[F32,
 
 
 def _glint(nx: F32, ny: F32, nz: F32, light: Light, gloss: float) -> F32:
-    """Highlight where the surface mirrors the lamp into the camera."""
+    """Compute the highlights in which the surface mirrors the lamp."""
     lx, ly, lz = light.toward
     half = float(np.sqrt(lx * lx + ly * ly + (lz + 1) ** 2))
     glint: F32 = np.maximum((nx * lx + ny * ly + nz * (lz + 1)) / half, 0)
-    for _ in range(3 + round(3 * gloss)):  # squared again and again: a power of 8 to 64, without pow()
+    for _ in range(3 + round(3 * gloss)):  # repeated squaring: a power of 8 to 64, faster than pow()
         glint *= glint
     return glint * (0.08 + 0.45 * gloss)
 
 
 def _surroundings(nx: F32, ny: F32, nz: F32, light: Light) -> F32:
-    """What bare metal mirrors: a hall brighter on the lamp's side, the lamp itself, a dark floor."""
+    """Compute what bare metal mirrors: a hall brighter on the side of the lamp, the lamp, a dark floor."""
     lx, ly, lz = light.toward
     rx, ry, rz = 2 * nz * nx, 2 * nz * ny, 2 * nz * nz - 1
     side = (rx * lx + ry * ly) / float(np.hypot(lx, ly))
@@ -204,7 +212,7 @@ def _surroundings(nx: F32, ny: F32, nz: F32, light: Light) -> F32:
 
 
 def _openness(height: F32, scale: float) -> F32:
-    """Share of the hall that a point sees: less in recesses and at the foot of walls."""
+    """Compute ambient occlusion: the share of the hall that a point sees."""
     around = cv2.blur(height, (2 * round(2.5 * scale) + 1,) * 2)
     openness: F32 = 1 - np.clip((around - height) * 0.09, 0, 0.6)
     return openness

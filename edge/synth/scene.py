@@ -1,4 +1,4 @@
-"""What every built-in scene offers, and how one is opened by name."""
+"""Protocol of the built-in scenes, and their registry by name."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from edgeloop.models.errors import UsageError
 __all__ = ["SCENES", "Scene", "open_scene"]
 
 _SMALLEST, _LARGEST = (160, 120), (1920, 1080)
-_WIDEST = 2.5  # width for each height; narrower than a square, or wider than this, is no camera's picture
+_WIDEST = 2.5  # width for each height; a camera image is no narrower than a square and no wider than this
 
 
 class Scene(Protocol):
-    """A camera picture with known content, as a pure function of seed, size and frame index.
-
-    Attributes:
-        name: Name under which the scene is opened.
-        classes: Names of what is labelled; `Truth.class_id` points into it. The same for every seed.
-        size: Width and height of the frames, px.
-    """
+    """Camera image with known content, as a pure function of seed, size and frame index."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Name under which the scene is opened."""
+        ...
 
     @property
-    def classes(self) -> tuple[str, ...]: ...
+    def classes(self) -> tuple[str, ...]:
+        """Class names, which `Truth.class_id` indexes. The same for every seed."""
+        ...
 
     @property
-    def size(self) -> tuple[int, int]: ...
+    def size(self) -> tuple[int, int]:
+        """Width and height of the frames, px."""
+        ...
 
     def render(self, index: int) -> NDArray[np.uint8]:
-        """Frame `index` as uint8 (H, W, 3) BGR; `index / 30` is its time in seconds."""
+        """Render frame `index`, uint8 (H, W, 3) BGR; `index / 30` is its time in seconds."""
         ...
 
     def truth(self, index: int) -> Truth:
-        """What is visible in `render(index)`."""
+        """Compute the visible objects of `render(index)`."""
         ...
 
 
@@ -54,7 +54,7 @@ def open_scene(name: str, *, seed: int = 1, size: tuple[int, int] = (640, 480)) 
 
     Args:
         name: A key of `SCENES`.
-        seed: Chooses what the scene looks like and what happens in it; 0 or more.
+        seed: Random seed of the looks and events of the scene; 0 or more.
         size: Width and height of the frames, px; 160x120 to 1920x1080, between square and 5:2.
 
     Returns:

@@ -1,4 +1,4 @@
-"""From a lit relief to the patch that is pasted into frames."""
+"""Sprites: lit reliefs as patches that are pasted into frames."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edgeloop.edge.synth.relief import F32, Light, cast_shadow, shade, shadow_re
 __all__ = ["SPRITE_MARGIN", "Sprite", "make_sprite"]
 
 SPRITE_MARGIN = 60.0  # units; no sprite, shadow included, reaches further beyond its object's radius
-_DETAIL = 2.0  # least pixels per unit while drawing; small frames get the same parts, shrunk
+_DETAIL = 2.0  # minimum pixels per unit while drawing; for small frames the same parts are shrunk
 _BLUR_ROOM = 4.0  # units around an object while it is drawn and blurred
 _SHADOW_DEPTH = 0.58  # share of the belt's light that a full shadow takes
 _SHADOW_TINT = (0.92, 0.97, 1.0)  # BGR: the hall still lights a shadow, and its light is cooler
@@ -25,14 +25,14 @@ _SHADOW_TINT = (0.92, 0.97, 1.0)  # BGR: the hall still lights a shadow, and its
 
 @dataclass(frozen=True, slots=True)
 class Sprite:
-    """One object as the camera sees it, blurred by its motion, with its shadow: `frame * keep + paint`.
+    """Image of an object with motion blur and shadow, to paste as `frame * keep + paint`.
 
     Attributes:
-        paint: uint8 (h, w, 3), BGR to add, already multiplied by the coverage.
-        keep: uint8 (h, w, 3), how much of what lies below stays, 255 for all of it.
-        mask: bool (h, w), True where the object covers at least half of the pixel.
-        left: column of the patch's first pixel, relative to the object's anchor.
-        top: row of the patch's first pixel, relative to the object's anchor.
+        paint: BGR to add, multiplied by the coverage, uint8 (h, w, 3).
+        keep: Share of the background that stays, uint8 (h, w, 3), 255 for all of it.
+        mask: Pixels of which the object covers at least half, bool (h, w).
+        left: Column of the first pixel, relative to the center of the object.
+        top: Row of the first pixel, relative to the center of the object.
     """
 
     paint: NDArray[np.uint8]
@@ -46,14 +46,14 @@ def make_sprite(item: Item, rng: np.random.Generator, light: Light, scale: float
     """Draw, light and blur one object.
 
     Args:
-        item: Which object, how large, how it lies.
-        rng: Source of the object's own look.
-        light: The scene's light.
+        item: Kind, size and position of the object.
+        rng: Random generator of the object's look.
+        light: Light of the scene.
         scale: Frame pixels per unit.
-        blur: Way that the belt moves while the shutter is open, units.
+        blur: Distance that the belt moves while the shutter is open, units.
 
     Returns:
-        The sprite, cut to the pixels that it touches.
+        The sprite, cropped to the pixels that it changes.
     """
     shrink = max(1, round(_DETAIL / scale))
     fine = scale * shrink
@@ -63,7 +63,7 @@ def make_sprite(item: Item, rng: np.random.Generator, light: Light, scale: float
     lit = shade(relief, light, fine) * relief.coverage[..., None]
 
     room = min(shadow_reach(relief, light), SPRITE_MARGIN - _BLUR_ROOM)
-    colour = _as_seen(lit, shrink, blur * fine, round(room * scale))
+    color = _as_seen(lit, shrink, blur * fine, round(room * scale))
     coverage = _as_seen(relief.coverage, shrink, blur * fine, round(room * scale))
     height = _as_seen(relief.height, shrink, blur * fine, round(room * scale))
     shadow = _SHADOW_DEPTH * cast_shadow(coverage, height, light, scale)
@@ -74,7 +74,7 @@ def make_sprite(item: Item, rng: np.random.Generator, light: Light, scale: float
     cut = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     half = coverage.shape[0] // 2
     return Sprite(
-        paint=np.ascontiguousarray(np.rint(colour[cut]).astype(np.uint8)),
+        paint=np.ascontiguousarray(np.rint(color[cut]).astype(np.uint8)),
         keep=np.ascontiguousarray(keep[cut]),
         mask=np.ascontiguousarray(coverage[cut] >= 0.5),
         left=int(columns[0]) - half,
@@ -83,7 +83,7 @@ def make_sprite(item: Item, rng: np.random.Generator, light: Light, scale: float
 
 
 def _as_seen(plane: F32, shrink: int, blur_px: float, room: int) -> F32:
-    """Motion blur along x, one sensor pixel for each `shrink` x `shrink` block, and empty room around."""
+    """Blur along x, shrink each `shrink` x `shrink` block to one pixel, and add an empty margin."""
     seen: F32 = cv2.blur(plane, (max(1, round(blur_px)), 1), borderType=cv2.BORDER_REPLICATE)
     if shrink > 1:
         size = (seen.shape[1] // shrink, seen.shape[0] // shrink)

@@ -1,4 +1,4 @@
-"""Ground truth of one frame, worked out from the same sprites that painted it."""
+"""Ground truth of a frame, from the same sprites that were drawn on it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ MIN_VISIBILITY = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What can be seen in one frame, one row per object, in the order of the track ids.
+    """Visible objects of a frame, one row per object, in the order of the track ids.
 
     Attributes:
-        xyxy: float32 (N, 4), boxes tight around the visible mask in frame pixels; x2 and y2 are exclusive,
-            so that `x2 - x1` is the width in pixels.
-        masks: bool (N, H, W), the pixels in which the object is what the camera sees. Masks never overlap.
-        class_id: int64 (N,), index into the scene's `classes`.
-        track_id: int64 (N,), the same number for the same object in every frame.
-        visibility: float32 (N,) in (0, 1], share of the object's pixels that is inside the frame and not
-            covered by something lying on it.
+        xyxy: Boxes around the visible masks, float32 (N, 4), frame pixels; x2 and y2 are exclusive, so that
+            `x2 - x1` is the width in pixels.
+        masks: Visible pixels of each object, bool (N, H, W). Masks never overlap.
+        class_id: Index into the scene's `classes`, int64 (N,).
+        track_id: Number of the object, the same in every frame, int64 (N,).
+        visibility: Share of the object's pixels that is inside the frame and not covered, float32 (N,) in
+            (0, 1].
     """
 
     xyxy: NDArray[np.float32]
@@ -40,14 +40,14 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A silhouette at its place in the frame.
+    """Mask of an object at its position in the frame.
 
     Attributes:
-        mask: bool (h, w), True where the object covers at least half of the pixel.
-        left: frame x of the mask's first column, px; may lie outside the frame.
-        top: frame y of the mask's first row, px; may lie outside the frame.
-        class_id: index into the scene's classes, or None for what is not labelled but still covers others.
-        track_id: number of the object.
+        mask: Pixels of which the object covers at least half, bool (h, w).
+        left: Frame x of the first column of the mask, px; may be outside the frame.
+        top: Frame y of the first row of the mask, px; may be outside the frame.
+        class_id: Index into the scene's classes; None if it is not labeled but still covers others.
+        track_id: Number of the object.
     """
 
     mask: NDArray[np.bool_]
@@ -57,26 +57,14 @@ class Placed:
     track_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Visible:
-    """What is left of a silhouette: mask bool (h, w) with its first pixel at frame (left, top)."""
-
-    track_id: int
-    class_id: int
-    mask: NDArray[np.bool_]
-    left: int
-    top: int
-    share: float
-
-
 def visible_truth(stack: Sequence[Placed], size: tuple[int, int]) -> Truth:
-    """Ground truth of a stack of silhouettes, each covering those before it.
+    """Compute the ground truth of a stack of objects, each covering those before it.
 
     Objects that a person could not be asked to label are left out: fewer than `MIN_VISIBLE_PX` visible
-    pixels, or less than `MIN_VISIBILITY` of the object visible. They still cover what lies below them.
+    pixels, or less than `MIN_VISIBILITY` of the object visible. They still cover others.
 
     Args:
-        stack: Silhouettes from the lowest to the topmost.
+        stack: Objects from bottom to top.
         size: Width and height of the frame, px.
 
     Returns:
@@ -84,7 +72,7 @@ def visible_truth(stack: Sequence[Placed], size: tuple[int, int]) -> Truth:
     """
     width, height = size
     covered = np.zeros((height, width), dtype=bool)
-    seen = []
+    seen: list[tuple[Placed, float]] = []
     for placed in reversed(stack):
         x1, y1 = max(placed.left, 0), max(placed.top, 0)
         x2 = min(placed.left + placed.mask.shape[1], width)
@@ -99,14 +87,14 @@ def visible_truth(stack: Sequence[Placed], size: tuple[int, int]) -> Truth:
             continue
         share = pixels / np.count_nonzero(placed.mask)
         if share >= MIN_VISIBILITY:
-            seen.append(_Visible(placed.track_id, placed.class_id, visible, x1, y1, share))
-    return _as_truth(sorted(seen, key=lambda one: one.track_id), size)
+            seen.append((Placed(visible, x1, y1, placed.class_id, placed.track_id), share))
+    return _as_truth(sorted(seen, key=lambda item: item[0].track_id), size)
 
 
-def _as_truth(seen: Sequence[_Visible], size: tuple[int, int]) -> Truth:
+def _as_truth(seen: Sequence[tuple[Placed, float]], size: tuple[int, int]) -> Truth:
     masks = np.zeros((len(seen), size[1], size[0]), dtype=bool)
     xyxy = np.zeros((len(seen), 4), dtype=np.float32)
-    for mask, box, one in zip(masks, xyxy, seen, strict=True):
+    for mask, box, (one, _) in zip(masks, xyxy, seen, strict=True):
         mask[one.top : one.top + one.mask.shape[0], one.left : one.left + one.mask.shape[1]] = one.mask
         columns, rows = (np.flatnonzero(one.mask.any(axis=axis)) for axis in (0, 1))
         box[:] = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
@@ -114,7 +102,7 @@ def _as_truth(seen: Sequence[_Visible], size: tuple[int, int]) -> Truth:
     return Truth(
         xyxy=xyxy,
         masks=masks,
-        class_id=np.array([one.class_id for one in seen], dtype=np.int64),
-        track_id=np.array([one.track_id for one in seen], dtype=np.int64),
-        visibility=np.array([one.share for one in seen], dtype=np.float32),
+        class_id=np.array([one.class_id for one, _ in seen], dtype=np.int64),
+        track_id=np.array([one.track_id for one, _ in seen], dtype=np.int64),
+        visibility=np.array([share for _, share in seen], dtype=np.float32),
     )

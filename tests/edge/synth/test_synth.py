@@ -121,7 +121,7 @@ def test_masks_are_where_the_picture_differs_from_the_empty_belt(parts_only: Con
         assert not (brighter & ~near)[:, 2:-2].any()
 
 
-def test_litter_is_painted_and_never_labelled(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_litter_is_painted_and_never_labeled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layout, "_density", lambda seed, number: (0.0, 0.9))
     littered = ConveyorScene(1, SMALL)
     for index in (100, 500, 900):
