@@ -1,4 +1,4 @@
-"""`edgeloop bench`: turns of model and loop, and figures of a process of its own."""
+"""`edgeloop bench`: turns of model and loop, and figures of a subprocess."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_the_report_adds_up(block_model: Path, clip: Path) -> None:
     assert report["ratio"] == pytest.approx(sorted(ratios)[1], abs=0.001)
     assert min(ratios) <= report["ratio"] <= max(ratios)
     assert set(report["stages_ms"]) == {"wait", "preprocess", "infer", "postprocess", "act"}
-    assert 0.05 < report["first_detection_s"] < 30
+    assert report["first_detection_s"] > 0.05
     assert 30 < report["peak_memory_mb"] < 400
 
 

@@ -13,10 +13,10 @@ from edgeloop.edge.cli.progress import progress, progress_bar
 
 
 def test_items_pass_through_and_stdout_stays_clean(capsys: pytest.CaptureFixture[str]) -> None:
-    assert list(progress(["a", "b", "c"], "Labelling")) == ["a", "b", "c"]
+    assert list(progress(["a", "b", "c"], "Labeling")) == ["a", "b", "c"]
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert "Labelling" in shown.err
+    assert "Labeling" in shown.err
     assert "3/3" in shown.err
 
 
@@ -32,13 +32,10 @@ def test_a_bar_is_moved_by_hand(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_rate_and_time_left_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress_bar(5, "Labelling") as advance:
+    with progress_bar(5, "Labeling") as advance:
         for _ in range(5):
-            time.sleep(0.01)
             advance(1)
-    shown = re.search(r"5/5 +(\d+\.\d+)/s 00:00<00:00", capsys.readouterr().err)
-    assert shown is not None
-    assert 1 <= float(shown[1]) <= 100
+    assert re.search(r"5/5 +\d+\.\d+/s 00:00<00:00", capsys.readouterr().err)
 
 
 class Terminal(io.StringIO):
