@@ -52,9 +52,10 @@ def test_train_and_export_stay_at_home(dataset: Path, tmp_path: Path) -> None:
 def test_importing_changes_nothing_in_the_process() -> None:
     code = (
         "import os, sys\nbefore = dict(os.environ)\nimport edgeloop.export.commands\n"
-        "import edgeloop.export.report.export_report\n"
         "from edgeloop import export_bundle, train_detector\n"
-        "assert os.environ == before\nassert 'ultralytics' not in sys.modules"
+        "assert os.environ == before\n"
+        "import edgeloop.export.report.export_report\n"
+        "assert 'ultralytics' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
