@@ -29,7 +29,8 @@ from numpy.typing import NDArray
 
 from edgeloop.edge.cli.table import table
 from edgeloop.edge.demo.call_verb import call_verb
-from edgeloop.edge.runtime.session import Session, physical_cores
+from edgeloop.edge.host.hardware import physical_cores
+from edgeloop.edge.runtime.session import Session
 from edgeloop.export.export_options import ExportOptions, Precision
 from edgeloop.export.exporter import export_bundle
 

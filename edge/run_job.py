@@ -226,7 +226,7 @@ def _stop(streams: Sequence[Stream]) -> None:
 def _announce(streams: Sequence[Stream], detector: Detector) -> None:
     """Say what runs the model, and which sources share it."""
     click.echo(f"{detector.path} on {detector.placement}", err=True)
-    if detector.threads.why:
+    if detector.threads.reason:
         click.echo(f"{detector.threads}", err=True)
     if len(streams) == 1:
         return

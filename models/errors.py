@@ -25,7 +25,7 @@ __all__ = [
     "NoInputError",
     "UnavailableError",
     "UsageError",
-    "first_mistake",
+    "first_validation_error",
 ]
 
 
@@ -63,7 +63,7 @@ class UnavailableError(EdgeloopError):
     exit_code = 69
 
 
-def first_mistake(error: ValidationError, whole: str) -> str:
+def first_validation_error(error: ValidationError, whole: str) -> str:
     """The first thing that is wrong with data from outside, in one line.
 
     Args:

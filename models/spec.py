@@ -132,12 +132,14 @@ class ModelSpec(BaseModel):
                 facts contradict the graph.
         """
         graph = facts_from_input(inputs)
-        facts = (overrides or SpecOverrides()).over(facts_from_metadata(metadata)).over(graph)
+        facts = (
+            (overrides or SpecOverrides()).with_defaults(facts_from_metadata(metadata)).with_defaults(graph)
+        )
         _check_agreement(facts, graph)
         if facts.head is None and facts.input_size is not None:
-            facts = facts.over(SpecOverrides(head=head_from_output(outputs, facts.input_size)))
+            facts = facts.with_defaults(SpecOverrides(head=head_from_output(outputs, facts.input_size)))
         if facts.head is not None:
-            facts = facts.over(_convention(facts.head, facts.dtype))
+            facts = facts.with_defaults(_convention(facts.head, facts.dtype))
         _check_complete(facts, outputs)
         spec = cls.model_validate(facts.model_dump(exclude_none=True))
         _check_stride(spec)

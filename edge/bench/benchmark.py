@@ -30,7 +30,7 @@ from edgeloop.edge.loop import pipeline
 from edgeloop.edge.loop.summary import Percentiles, RunSummary
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.session import Session
-from edgeloop.edge.runtime.thread_count import forget
+from edgeloop.edge.runtime.thread_count import clear_thread_count
 from edgeloop.edge.source_name import is_footage
 from edgeloop.edge.sources import open_source
 from edgeloop.models.errors import DataError, UnavailableError
@@ -117,7 +117,7 @@ def bench(
     """
     footage = is_footage(source)
     if not footage:
-        forget(model)
+        clear_thread_count(model)
     detector = Detector(model, throughput=footage, live=not footage, **settings)
     bare = Session(detector.path, provider=detector.provider, allow_cpu=True, bare=True)
     model_fps: list[float] = []

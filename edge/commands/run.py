@@ -11,7 +11,7 @@ from edgeloop.edge.cli.aliased_option import AliasedOption
 from edgeloop.edge.cli.float_range import FloatRange
 from edgeloop.edge.cli.options import model_options
 from edgeloop.edge.cli.signals import gc_paused
-from edgeloop.edge.host.outputs import check_target
+from edgeloop.edge.host.outputs import check_output_path
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.source_name import is_footage
 
@@ -134,7 +134,7 @@ def run(
     "to", an object that crosses the line to the right goes "in".
     """  # noqa: D301 (click reads the control character)
     if summary is not None:
-        check_target("summary", summary, overwrite=overwrite)
+        check_output_path("summary", summary, overwrite=overwrite)
     footage = all(map(is_footage, sources))
     with gc_paused():
         detector = Detector(model, throughput=footage, live=not footage, **model_settings)

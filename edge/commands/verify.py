@@ -40,10 +40,10 @@ def verify(
     """
     found = verify_bundle(model, provider=provider, allow_cpu=allow_cpu, tolerance=tolerance)
     click.echo(_json(found) if as_json else _text(found))
-    judgement = found.judgement
-    if not judgement.passed:
-        verdict = judgement.verdict.upper()
-        raise ModelError(f"{found.path}: {verdict} on {found.placement.provider}: {judgement.reason}")
+    golden = found.golden
+    if not golden.passed:
+        verdict = golden.verdict.upper()
+        raise ModelError(f"{found.path}: {verdict} on {found.placement.provider}: {golden.reason}")
 
 
 def _text(found: Verification) -> str:
@@ -58,14 +58,14 @@ def _text(found: Verification) -> str:
         "provider": str(found.placement),
         "time": f"{found.latency_ms:.1f} ms an inference"
         + ("" if exported is None else f", {exported:.1f} ms where it was exported"),
-        "golden": f"{found.judgement.verdict}: {found.judgement.reason}",
+        "golden": f"{found.golden.verdict}: {found.golden.reason}",
     }
     column = max(map(len, facts))
     return "\n".join(f"{key:<{column}}  {value}" for key, value in facts.items())
 
 
 def _json(found: Verification) -> str:
-    judgement = found.judgement
+    golden = found.golden
     report = {
         "path": str(found.path),
         "bytes": found.size,
@@ -77,10 +77,10 @@ def _json(found: Verification) -> str:
         "provider_share": found.placement.share,
         "latency_ms": round(found.latency_ms, 3),
         "exported_latency_ms": found.exported_latency_ms,
-        "verdict": judgement.verdict,
-        "reason": judgement.reason,
-        "difference": _finite(judgement.difference),
-        "tolerance": _finite(judgement.tolerance),
+        "verdict": golden.verdict,
+        "reason": golden.reason,
+        "difference": _finite(golden.difference),
+        "tolerance": _finite(golden.tolerance),
     }
     return json.dumps(report, indent=2)
 

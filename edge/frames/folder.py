@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from edgeloop.edge.frame import Frame, Source
 from edgeloop.edge.sources.images import is_image
-from edgeloop.models.errors import DataError, EdgeloopError, NoInputError, first_mistake
+from edgeloop.models.errors import DataError, EdgeloopError, NoInputError, first_validation_error
 
 __all__ = ["FrameEntry", "FrameWriter", "SourceClock", "entry_of", "read_frames"]
 
@@ -206,7 +206,7 @@ def _listed(path: Path) -> Iterator[FrameEntry]:
         try:
             entry = _LINE.validate_json(line)
         except ValidationError as error:
-            raise DataError(f"{path}:{number}: {first_mistake(error, 'line')}") from error
+            raise DataError(f"{path}:{number}: {first_validation_error(error, 'line')}") from error
         if Path(entry.file).name != entry.file:
             raise DataError(f"{path}:{number}: file must be a name in this folder, got {entry.file!r}")
         yield entry

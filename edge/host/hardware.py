@@ -9,7 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Accelerator", "find_accelerators", "processor_name", "usable_cores"]
+import psutil
+
+__all__ = ["Accelerator", "find_accelerators", "physical_cores", "processor_name", "usable_cores"]
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,15 @@ def usable_cores() -> int:
         Their number, two for a physical core that runs two threads.
     """
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def physical_cores() -> int:
+    """Count the cores for inference: two threads on one core slow each other down.
+
+    Returns:
+        Physical cores, as far as this process may use them.
+    """
+    return min(psutil.cpu_count(logical=False) or 1, usable_cores())
 
 
 def processor_name() -> str:

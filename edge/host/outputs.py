@@ -6,10 +6,10 @@ from pathlib import Path
 
 from edgeloop.models.errors import DataError, NoInputError
 
-__all__ = ["check_target"]
+__all__ = ["check_output_path"]
 
 
-def check_target(what: str, path: Path, *, overwrite: bool) -> None:
+def check_output_path(what: str, path: Path, *, overwrite: bool) -> None:
     """Refuse a file that could not be written at the end.
 
     Args:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeloop.edge.host.hardware import physical_cores
 from edgeloop.edge.runtime.providers import Placement
-from edgeloop.edge.runtime.session import Session, physical_cores
-from edgeloop.edge.runtime.thread_count import Threads, measure, recall
+from edgeloop.edge.runtime.session import Session
+from edgeloop.edge.runtime.thread_count import ThreadCount, measure_thread_count, read_thread_count
 from edgeloop.models.boxes import clip_boxes
 from edgeloop.models.detections import Detections
 from edgeloop.models.errors import DataError, ModelError, UsageError
@@ -96,7 +97,7 @@ class Detector:
         # Two threads that work on one image wait for each other at every layer; on an image each they do not.
         # An accelerator takes one image at a time, and the next is prepared meanwhile.
         self.parallel = min(physical_cores(), _MOST_PARALLEL) if throughput else 1
-        wanted = Threads(threads or max(physical_cores() // self.parallel, 1))
+        wanted = ThreadCount(threads or max(physical_cores() // self.parallel, 1))
         measured = live and not throughput and threads is None and wanted.count > 1
         load = partial(Session, Path(path), provider=provider, allow_cpu=allow_cpu)
         with ThreadPoolExecutor(1, "load") as loader:
@@ -109,10 +110,10 @@ class Detector:
         self._spec = read_spec(self._session, overrides, confidence)
         self._new_buffer = partial(InputBuffer, self._spec)
         self._own = threading.local()
-        if measured and self.provider == "cpu" and not self.threads.why:
+        if measured and self.provider == "cpu" and not self.threads.reason:
             width, height = self._spec.input_size
             blank = self.preprocess(np.zeros((height, width, 3), np.uint8))
-            self._session, self.threads = measure(self._session, load, blank.tensor)
+            self._session, self.threads = measure_thread_count(self._session, load, blank.tensor)
 
     @property
     def path(self) -> Path:
@@ -233,9 +234,9 @@ class Detector:
 
 
 def _load(
-    open_session: Callable[..., Session], path: Path, threads: Threads, *, recalled: bool
-) -> tuple[Session, Threads]:
+    open_session: Callable[..., Session], path: Path, threads: ThreadCount, *, recalled: bool
+) -> tuple[Session, ThreadCount]:
     """Open a model on so many threads, or on as many as an earlier run found best."""
-    threads = (recalled and recall(path)) or threads
+    threads = (recalled and read_thread_count(path)) or threads
     session = open_session(threads=threads.count)
-    return session, threads if session.provider == "cpu" else Threads(threads.count)
+    return session, threads if session.provider == "cpu" else ThreadCount(threads.count)

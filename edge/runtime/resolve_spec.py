@@ -28,7 +28,10 @@ def read_spec(
     facts = SpecOverrides(confidence=None if confidence is None else float(confidence))
     try:
         return ModelSpec.from_metadata(
-            session.metadata, session.inputs, session.outputs, facts.over(overrides or SpecOverrides())
+            session.metadata,
+            session.inputs,
+            session.outputs,
+            facts.with_defaults(overrides or SpecOverrides()),
         )
     except ModelError as error:
         raise ModelError(f"{session.path}: {error}") from error

@@ -11,16 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
-import psutil
 from numpy.typing import NDArray
 
-from edgeloop.edge.host.hardware import usable_cores
+from edgeloop.edge.host.hardware import physical_cores
 from edgeloop.edge.runtime.providers import first_line, open_session
 from edgeloop.models.bundle.seal import check_seal
 from edgeloop.models.errors import ModelError, NoInputError
 from edgeloop.models.facts.tensor_info import TensorInfo
 
-__all__ = ["Session", "physical_cores"]
+__all__ = ["Session"]
 
 _DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64"}
 _MAX_BYTES = 1 << 31
@@ -180,15 +179,6 @@ def _register_arena() -> None:
     memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
     exact = ort.OrtArenaCfg({"arena_extend_strategy": 1})
     ort.create_and_register_allocator(memory, exact)
-
-
-def physical_cores() -> int:
-    """Count the cores for inference: two threads on one core slow each other down.
-
-    Returns:
-        Physical cores, as far as this process may use them.
-    """
-    return min(psutil.cpu_count(logical=False) or 1, usable_cores())
 
 
 def _tensor_info(node: ort.NodeArg) -> TensorInfo:

@@ -21,12 +21,12 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from edgeloop.edge.host.hardware import processor_name, usable_cores
-from edgeloop.edge.runtime.session import Session, physical_cores
+from edgeloop.edge.host.hardware import physical_cores, processor_name, usable_cores
+from edgeloop.edge.runtime.session import Session
 from edgeloop.models.weights.cache import cache_folder
 from edgeloop.models.weights.digest import file_sha256
 
-__all__ = ["Threads", "forget", "measure", "recall"]
+__all__ = ["ThreadCount", "clear_thread_count", "measure_thread_count", "read_thread_count"]
 
 _PAUSE_S = 0.025
 """What 30 frames a second leave a small model. After a shorter pause threads wake sooner."""
@@ -41,22 +41,23 @@ _CLEARLY = 0.95
 
 
 @dataclass(frozen=True)
-class Threads:
+class ThreadCount:
     """CPU threads of one inference.
 
     Attributes:
         count: how many.
-        why: what speaks for so many; "" where nothing was measured.
+        reason: what speaks for so many; "" where nothing was measured.
     """
 
     count: int
-    why: str = ""
+    reason: str = ""
 
     def __str__(self) -> str:
-        return f"{self.count} CPU thread{'' if self.count == 1 else 's'}{f': {self.why}' if self.why else ''}"
+        threads = f"{self.count} CPU thread{'' if self.count == 1 else 's'}"
+        return f"{threads}: {self.reason}" if self.reason else threads
 
 
-def recall(model: Path) -> Threads | None:
+def read_thread_count(model: Path) -> ThreadCount | None:
     """Look up what was measured before.
 
     Args:
@@ -69,10 +70,10 @@ def recall(model: Path) -> Threads | None:
         count = int(_place(model).read_text())
     except (OSError, RuntimeError, ValueError):  # of a cache nothing is expected, not even a home folder
         return None
-    return Threads(count, "measured in an earlier run") if 1 <= count <= physical_cores() else None
+    return ThreadCount(count, "measured in an earlier run") if 1 <= count <= physical_cores() else None
 
 
-def forget(model: Path) -> None:
+def clear_thread_count(model: Path) -> None:
     """Let the next run measure anew.
 
     Args:
@@ -82,9 +83,9 @@ def forget(model: Path) -> None:
         _place(model).unlink()
 
 
-def measure(
+def measure_thread_count(
     session: Session, reopen: Callable[..., Session], tensor: NDArray[np.generic]
-) -> tuple[Session, Threads]:
+) -> tuple[Session, ThreadCount]:
     """Find whether fewer threads serve a camera clearly better, and keep the answer for later runs.
 
     Half as many are tried for as long as that pays and a second has not passed. No more than two sessions are
@@ -114,7 +115,7 @@ def measure(
             break
         session.close()
         session, spent_s = fewer, fewer_s
-    return session, Threads(session.threads, f"{told}, measured now{_keep(session)}")
+    return session, ThreadCount(session.threads, f"{told}, measured now{_keep(session)}")
 
 
 def _compare(one: Session, other: Session, tensor: NDArray[np.generic]) -> tuple[float, float]:

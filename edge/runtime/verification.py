@@ -31,7 +31,7 @@ from edgeloop.models.bundle.golden import (
 from edgeloop.models.bundle.seal import check_seal, read_opset
 from edgeloop.models.spec import ModelSpec
 
-__all__ = ["Judgement", "Verdict", "Verification", "make_golden", "verify"]
+__all__ = ["GoldenResult", "Verdict", "Verification", "make_golden", "verify"]
 
 Verdict = Literal["identical", "within tolerance", "different", "unproven"]
 
@@ -41,7 +41,7 @@ _PATIENCE_S = 5.0
 
 
 @dataclass(frozen=True)
-class Judgement:
+class GoldenResult:
     """What the golden sample says.
 
     Attributes:
@@ -77,7 +77,7 @@ class Verification:
         placement: What runs it here, and how much of it.
         latency_ms: Median time of one inference here.
         exported_latency_ms: The same on the machine that made it; None where it was not recorded.
-        judgement: What the golden sample says.
+        golden: What the golden sample says.
     """
 
     path: Path
@@ -89,7 +89,7 @@ class Verification:
     placement: Placement
     latency_ms: float
     exported_latency_ms: float | None
-    judgement: Judgement
+    golden: GoldenResult
 
 
 def make_golden(detector: Detector) -> Golden:
@@ -145,7 +145,7 @@ def verify(
         placement=detector.placement,
         latency_ms=_latency_ms(detector, prepared),
         exported_latency_ms=record.measured.latency_ms,
-        judgement=_judge(record, detector.spec, image, output, tolerance or record.precision or "fp32"),
+        golden=_compare(record, detector.spec, image, output, tolerance or record.precision or "fp32"),
     )
 
 
@@ -154,22 +154,22 @@ def _golden_input(detector: Detector) -> tuple[NDArray[np.uint8], Prepared]:
     return image, detector.preprocess(image)
 
 
-def _judge(
+def _compare(
     record: Record,
     spec: ModelSpec,
     image: NDArray[np.uint8],
     output: NDArray[np.floating],
     precision: WeightPrecision,
-) -> Judgement:
+) -> GoldenResult:
     golden = record.golden
     if golden is None:
-        return Judgement("unproven", "the file carries no golden sample; export it with edgeloop")
+        return GoldenResult("unproven", "the file carries no golden sample; export it with edgeloop")
     if golden.input_sha256 != array_digest(image):
-        return Judgement("unproven", "its golden sample was taken on another picture; export it again")
+        return GoldenResult("unproven", "its golden sample was taken on another picture; export it again")
     if golden.output_sha256 == array_digest(output):
-        return Judgement("identical", f"all {output.size} values of the answer, to the last bit")
+        return GoldenResult("identical", f"all {output.size} values of the answer, to the last bit")
     if not golden.rows:
-        return Judgement(
+        return GoldenResult(
             "unproven",
             "the answer differs, and the file keeps only a digest of the right one, which cannot tell "
             "rounding from damage; export it again",
@@ -178,8 +178,8 @@ def _judge(
     off = f"off by {difference.box_px:.3g} px in a box and {difference.logit:.3g} in the logit of a score"
     limit = f"{allowed.box_px:g} px and {allowed.logit:g} for {precision}"
     if difference.within(allowed):
-        return Judgement("within tolerance", f"{off}, allowed are {limit}", difference, allowed)
-    return Judgement("different", f"{off}, expected at most {limit}", difference, allowed)
+        return GoldenResult("within tolerance", f"{off}, allowed are {limit}", difference, allowed)
+    return GoldenResult("different", f"{off}, expected at most {limit}", difference, allowed)
 
 
 def _latency_ms(detector: Detector, prepared: Prepared) -> float:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edgeloop.edge.draw.annotate import annotate
 from edgeloop.edge.frame import DEFAULT_FPS
 from edgeloop.edge.host.opencv import CODECS, open_capture, open_writer
-from edgeloop.edge.host.outputs import check_target
+from edgeloop.edge.host.outputs import check_output_path
 from edgeloop.edge.result import Sink
 from edgeloop.models.errors import UnavailableError, UsageError
 
@@ -58,7 +58,7 @@ class VideoFile(Sink):
         """
         if path.suffix.lower() not in CODECS:
             raise UsageError(f"video {path}: unknown suffix; expected {' or '.join(CODECS)}")
-        check_target("video", path, overwrite=overwrite)
+        check_output_path("video", path, overwrite=overwrite)
         self._path = path
         self._partial = path.with_name(f"{path.stem}.partial{path.suffix}")
         self._names = names

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from edgeloop.models.errors import DataError, NoInputError, first_mistake
+from edgeloop.models.errors import DataError, NoInputError, first_validation_error
 
 __all__ = ["Epoch", "RunRecord", "read_record", "write_record"]
 
@@ -108,4 +108,4 @@ def read_record(run: Path) -> RunRecord:
     try:
         return RunRecord.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise DataError(f"{path}, {first_mistake(error, 'content')}") from error
+        raise DataError(f"{path}, {first_validation_error(error, 'content')}") from error

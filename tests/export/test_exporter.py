@@ -58,7 +58,7 @@ def test_the_bundle_explains_itself(report: ExportReport, dataset: Path) -> None
 def test_the_golden_sample_comes_out_again(report: ExportReport) -> None:
     found = verify(report.bundle, provider="cpu")
     assert (found.sealed, found.opset, found.schema_version) == (True, 13, 2)
-    assert found.judgement.verdict == "identical"
+    assert found.golden.verdict == "identical"
     assert found.exported_latency_ms == report.measurement.latency_ms
     golden = report.record.golden
     assert golden is not None

@@ -15,7 +15,7 @@ def test_weights_that_ship_are_what_they_claim(name: str) -> None:
     weights = WEIGHTS[name]
     path = weights_path(name)
     assert path.stat().st_size == weights.size
-    assert weights.licence
+    assert weights.license
     assert weights.source
 
 

@@ -116,7 +116,7 @@ def test_without_metadata_names_are_enough_where_the_shape_tells_the_head(
 
 
 def test_yolox_needs_its_name_and_brings_its_conventions() -> None:
-    spec = ModelSpec.from_metadata({}, image(), YOLOX, SpecOverrides(head="yolox").over(TWO))
+    spec = ModelSpec.from_metadata({}, image(), YOLOX, SpecOverrides(head="yolox").with_defaults(TWO))
     assert (spec.head, spec.color, spec.scale, spec.centered, spec.pad_value) == (
         "yolox",
         "BGR",
@@ -145,7 +145,9 @@ def test_fastestdet_is_told_by_its_grid_and_takes_stretched_images() -> None:
 
 
 def test_bytes_are_not_normalised_twice() -> None:
-    spec = ModelSpec.from_metadata({}, image(dtype="uint8"), NANODET, TWO.over(SpecOverrides(color="BGR")))
+    spec = ModelSpec.from_metadata(
+        {}, image(dtype="uint8"), NANODET, TWO.with_defaults(SpecOverrides(color="BGR"))
+    )
     assert (spec.mean, spec.std) == ((0, 0, 0), (1, 1, 1))
 
 
@@ -258,7 +260,7 @@ def test_a_model_of_another_kind_is_refused(
             {},
             image(),
             CLASSIC,
-            SpecOverrides(head="yolox").over(TWO),
+            SpecOverrides(head="yolox").with_defaults(TWO),
             "taken for 'yolox'",
             id="another head",
         ),
@@ -266,7 +268,7 @@ def test_a_model_of_another_kind_is_refused(
             {},
             image(),
             NANODET[:3],
-            SpecOverrides(head="nanodet").over(TWO),
+            SpecOverrides(head="nanodet").with_defaults(TWO),
             "taken for 'nanodet'",
             id="half",
         ),
@@ -274,7 +276,12 @@ def test_a_model_of_another_kind_is_refused(
             {}, image(), NANODET, SpecOverrides(names=("car",)), "has 2 classes, but there are 1", id="names"
         ),
         pytest.param(
-            {}, image(), END2END, SpecOverrides(head="classic").over(TWO), "has 296 classes", id="yet another"
+            {},
+            image(),
+            END2END,
+            SpecOverrides(head="classic").with_defaults(TWO),
+            "has 296 classes",
+            id="yet another",
         ),
         pytest.param(
             ULTRALYTICS,
@@ -351,7 +358,7 @@ def test_a_bundle_with_bytes_in_says_its_colour() -> None:
 
 
 def test_a_yolox_bundle_does_not_claim_that_ultralytics_can_run_it() -> None:
-    spec = ModelSpec.from_metadata({}, image(), YOLOX, SpecOverrides(head="yolox").over(TWO))
+    spec = ModelSpec.from_metadata({}, image(), YOLOX, SpecOverrides(head="yolox").with_defaults(TWO))
     metadata = spec.to_metadata()
     assert list(metadata) == [BUNDLE_KEY]
     assert ModelSpec.from_metadata(metadata, image(), YOLOX) == spec

@@ -230,7 +230,9 @@ def coco_model(shared: Path, name: str) -> Detector:
     names = read_names(shared / "data/onnx/coco_classes.txt")
     # The raw head of YOLOX has the shape of one that is decoded; the others are told by their outputs.
     head = SpecOverrides(head="yolox" if name == "yolox_nano" else None)
-    return Detector(shared / f"data/onnx/{name}.onnx", overrides=SpecOverrides(names=names).over(head))
+    return Detector(
+        shared / f"data/onnx/{name}.onnx", overrides=SpecOverrides(names=names).with_defaults(head)
+    )
 
 
 COCO_MODELS = pytest.mark.parametrize(

@@ -14,7 +14,12 @@ import pytest
 from edgeloop.edge.bench.benchmark import bench
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.session import Session
-from edgeloop.edge.runtime.thread_count import Threads, forget, measure, recall
+from edgeloop.edge.runtime.thread_count import (
+    ThreadCount,
+    clear_thread_count,
+    measure_thread_count,
+    read_thread_count,
+)
 from edgeloop.models.errors import UsageError
 from tests.calls import Outcome
 from tests.meter import ModelWriter
@@ -78,14 +83,14 @@ class Machine:
 
 def settle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spent_s: Mapping[int, float | Iterator[float]]
-) -> tuple[Machine, Any, Threads]:
+) -> tuple[Machine, Any, ThreadCount]:
     """Measure a model that takes these times, the first of them on all cores."""
     model = tmp_path / "model.onnx"
     model.write_bytes(b"a model")
     clock = Clock()
     monkeypatch.setattr("edgeloop.edge.runtime.thread_count.time", clock)
     machine = Machine(model, spent_s, clock)
-    session, threads = measure(machine.open(threads=next(iter(spent_s))), machine.open, TENSOR)
+    session, threads = measure_thread_count(machine.open(threads=next(iter(spent_s))), machine.open, TENSOR)
     return machine, session, threads
 
 
@@ -116,8 +121,8 @@ def test_as_few_as_are_clearly_quicker(
     assert [each.threads for each in machine.opened] == tried
     assert threads.count == session.threads == best
     assert [each.threads for each in machine.opened if not each.closed] == [best]
-    assert "measured now" in threads.why
-    assert recall(session.path) == Threads(best, EARLIER)
+    assert "measured now" in threads.reason
+    assert read_thread_count(session.path) == ThreadCount(best, EARLIER)
 
 
 def test_both_times_are_told(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,9 +143,9 @@ def test_the_answer_is_that_of_this_machine(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: object
 ) -> None:
     _, session, _ = settle(tmp_path, monkeypatch, QUICK)
-    assert recall(session.path) == Threads(1, EARLIER)
+    assert read_thread_count(session.path) == ThreadCount(1, EARLIER)
     monkeypatch.setattr(f"edgeloop.edge.runtime.thread_count.{name}", value)
-    assert recall(session.path) is None
+    assert read_thread_count(session.path) is None
 
 
 def test_the_answer_is_that_of_the_models_content(
@@ -148,9 +153,9 @@ def test_the_answer_is_that_of_the_models_content(
 ) -> None:
     _, session, _ = settle(tmp_path, monkeypatch, QUICK)
     moved = session.path.rename(tmp_path / "moved.onnx")
-    assert recall(moved) == Threads(1, EARLIER)
+    assert read_thread_count(moved) == ThreadCount(1, EARLIER)
     moved.write_bytes(b"another model")
-    assert recall(moved) is None
+    assert read_thread_count(moved) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"two", b"\xff\xfe", b"0", b"-1", b"9", b"1e9"])
@@ -161,16 +166,16 @@ def test_a_damaged_answer_is_none(
     (kept,) = (cache / "edgeloop/threads").iterdir()
     assert kept.read_bytes() == b"1\n"
     kept.write_bytes(content)
-    assert recall(session.path) is None
+    assert read_thread_count(session.path) is None
 
 
 def test_what_is_forgotten_is_measured_anew(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, session, _ = settle(tmp_path, monkeypatch, QUICK)
-    forget(session.path)
-    forget(session.path)  # once more, where there is nothing
-    assert recall(session.path) is None
+    clear_thread_count(session.path)
+    clear_thread_count(session.path)  # once more, where there is nothing
+    assert read_thread_count(session.path) is None
 
 
 @pytest.mark.parametrize("without_home", [False, True])
@@ -188,9 +193,9 @@ def test_a_cache_that_cannot_be_written_is_said_and_stops_nothing(
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     _, session, threads = settle(tmp_path, monkeypatch, QUICK)
     assert threads.count == 1
-    assert "measured now and at the next start, for it cannot be kept" in threads.why
-    assert recall(session.path) is None
-    forget(session.path)
+    assert "measured now and at the next start, for it cannot be kept" in threads.reason
+    assert read_thread_count(session.path) is None
+    clear_thread_count(session.path)
 
 
 @pytest.fixture
@@ -215,7 +220,7 @@ def test_a_camera_is_measured_for_once(write_model: ModelWriter, asked: list[int
     assert asked == [2, 1]
     again = Detector(path, live=True)
     assert asked == [2, 1, 1]
-    assert (first.threads.count, again.threads) == (1, Threads(1, EARLIER))
+    assert (first.threads.count, again.threads) == (1, ThreadCount(1, EARLIER))
     assert len(first.detect(image)) == len(again.detect(image)) == 1
 
 
@@ -239,7 +244,7 @@ def test_nothing_else_is_measured(
     monkeypatch.setattr("edgeloop.edge.runtime.detector.physical_cores", lambda: cores)
     detector = Detector(write_model(), **settings)
     assert asked == [detector.threads.count]
-    assert detector.threads.why == ""
+    assert detector.threads.reason == ""
     assert not cache.exists()
 
 
@@ -249,9 +254,9 @@ def test_no_provider_but_the_cpu_is_measured(
     path = write_model()
     Detector(path, live=True)
     monkeypatch.setattr(Session, "provider", "cuda")
-    assert Detector(path, live=True).threads.why == ""
-    forget(path)
-    assert Detector(path, live=True).threads == Threads(2)
+    assert Detector(path, live=True).threads.reason == ""
+    clear_thread_count(path)
+    assert Detector(path, live=True).threads == ThreadCount(2)
     assert asked == [2, 1, 1, 2]
 
 
@@ -289,7 +294,7 @@ def test_bench_measures_anew_for_a_live_source(
     Detector(model, live=True)
 
     def benched(*_: object, **__: object) -> None:
-        known.append(recall(model) is not None)
+        known.append(read_thread_count(model) is not None)
         raise UsageError("seen enough")
 
     monkeypatch.setattr("edgeloop.edge.bench.benchmark.bench", benched)
