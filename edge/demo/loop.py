@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,43 +21,37 @@ __all__ = ["DemoPlan", "run_demo"]
 Report = dict[str, Any]
 
 
+SCENE = "conveyor"
+STEP = 20  # scene frames, at 30 per second, from one collected frame to the next
+EXEMPLARS = 5  # frames with drawn boxes
+LIVE_FRAMES, LIVE_FPS = 600, 60
+LIVE_START = 108_000  # scene frame: the device runs an hour after the footage
+
+
 @dataclass(frozen=True)
 class DemoPlan:
-    """Sizes and limits of a demo; the defaults take a few minutes on two CPU cores.
-
-    Frame indices are those of the scene, at 30 per second. The device runs an hour after the footage.
+    """Sizes and limits of a demo.
 
     Attributes:
         out: Folder of all results.
-        scene: Name of the built-in scene.
         seed: Random seed.
         size: Width and height of the camera image, px.
         frames: Number of frames to collect.
-        step: Scene frames between two collected ones.
-        exemplars: Number of frames with drawn boxes.
         train_seconds: Time limit of the training.
         imgsz: Side of the detector's input, px.
-        live_frames: Frames of the live run.
-        live_fps: Rate of the live camera.
     """
 
     out: Path
-    scene: str = "conveyor"
-    seed: int = 7
-    size: tuple[int, int] = (640, 480)
-    frames: int = 240
-    step: int = 20
-    exemplars: int = 5
-    train_seconds: int = 110
-    imgsz: int = 320
-    live_frames: int = 600
-    live_fps: int = 60
-    later: int = field(default=108_000, init=False)
+    seed: int
+    size: tuple[int, int]
+    frames: int
+    train_seconds: int
+    imgsz: int
 
     def source(self, **query: int) -> str:
         """Build the SOURCE that any verb takes."""
         options = {"seed": self.seed, "size": f"{self.size[0]}x{self.size[1]}", **query}
-        return f"synth:{self.scene}?" + "&".join(f"{name}={value}" for name, value in options.items())
+        return f"synth:{SCENE}?" + "&".join(f"{name}={value}" for name, value in options.items())
 
 
 def run_demo(plan: DemoPlan) -> Report:
@@ -73,14 +67,14 @@ def run_demo(plan: DemoPlan) -> Report:
         VerbError: A verb failed and printed why. Earlier results stay.
     """
     out, clock = plan.out, _Clock()
-    scene = open_scene(plan.scene, seed=plan.seed, size=plan.size)
+    scene = open_scene(SCENE, seed=plan.seed, size=plan.size)
     frames, exemplars, dataset = out / "frames", out / "exemplars.json", out / "dataset"
-    run, bundle = out / "run", out / f"{plan.scene}.onnx"
+    run, bundle = out / "run", out / f"{SCENE}.onnx"
 
     with clock.stage("collect"):
-        footage = plan.source(step=plan.step, frames=plan.frames)
+        footage = plan.source(step=STEP, frames=plan.frames)
         call_verb("collect", footage, "-o", frames)
-        write_exemplars(scene, frames, exemplars, count=plan.exemplars)
+        write_exemplars(scene, frames, exemplars, count=EXEMPLARS)
     with clock.stage("label"):
         call_verb("label", frames, "-e", exemplars, "-o", dataset)
     with clock.stage("train"):
@@ -89,12 +83,12 @@ def run_demo(plan: DemoPlan) -> Report:
     with clock.stage("export"):
         call_verb("export", run, "-d", dataset, "-o", bundle)
     with clock.stage("run"):
-        camera = plan.source(start=plan.later, frames=plan.live_frames, fps=plan.live_fps)
+        camera = plan.source(start=LIVE_START, frames=LIVE_FRAMES, fps=LIVE_FPS)
         sinks = ("--video", out / "annotated.mp4", "--summary", out / "run.json")
         call_verb("run", bundle, camera, *sinks)
     with clock.stage("score"):
         labels = score_labels(scene, dataset, exemplars)
-        detector = score_detector(scene, bundle, start=plan.later, count=200, step=plan.step)
+        detector = score_detector(scene, bundle, start=LIVE_START, count=200, step=STEP)
         draw_overview(scene, dataset, bundle, out / "overview.png")
 
     report = {
@@ -103,7 +97,7 @@ def run_demo(plan: DemoPlan) -> Report:
         "parity": json.loads(bundle.with_suffix(".json").read_text())["parity"],
         "run": json.loads((out / "run.json").read_text()),
         "seconds": clock.seconds,
-        "plan": {"seed": plan.seed, "frames": plan.frames, "exemplar_frames": plan.exemplars},
+        "plan": {"seed": plan.seed, "frames": plan.frames, "exemplar_frames": EXEMPLARS},
     }
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
     return report

@@ -66,29 +66,13 @@ class Canvas:
         return self.u.shape[0], self.u.shape[1]
 
     def polygon(self, points_uv: ArrayLike) -> F32:
-        """Draw the coverage of a filled polygon.
-
-        Args:
-            points_uv: (N, 2) corners, units.
-
-        Returns:
-            float32 (H, W) in [0, 1].
-        """
-        pixels = self._to_pixels(points_uv)
+        """Draw the coverage of a filled polygon, float32 (H, W) in [0, 1]; corners (N, 2) in units."""
         filled = np.zeros(self.shape, dtype=np.uint8)
-        cv2.fillPoly(filled, [pixels], 255, cv2.LINE_AA, _SUBPIXEL_BITS)
+        cv2.fillPoly(filled, [self._to_pixels(points_uv)], 255, cv2.LINE_AA, _SUBPIXEL_BITS)
         return filled.astype(np.float32) / np.float32(255)
 
     def stroke(self, points_uv: ArrayLike, width: float) -> F32:
-        """Draw the coverage of a line through points.
-
-        Args:
-            points_uv: (N, 2) points, units.
-            width: Width of the line, units; at least one pixel is drawn.
-
-        Returns:
-            float32 (H, W) in [0, 1].
-        """
+        """Draw the coverage of a line, float32 (H, W) in [0, 1]; points (N, 2) and width in units."""
         pixels = self._to_pixels(points_uv)
         drawn = np.zeros(self.shape, dtype=np.uint8)
         thickness = max(1, round(width * self.scale))

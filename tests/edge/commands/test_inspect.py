@@ -60,20 +60,9 @@ def test_options_state_what_the_file_leaves_open(write_model: ModelWriter, tmp_p
     names = tmp_path / "names.txt"
     names.write_text("car\ntram\n")
     path = write_model(shape=[1, "h", "w", 3], metadata={})
-    stated = [
-        "--head",
-        "end2end",
-        "--names",
-        names,
-        "--input-size",
-        "96x64",
-        "--color",
-        "BGR",
-        "--scale",
-        "1",
-    ]
-    thresholds = ["--letterbox", "corner", "--confidence", "0.5", "--iou", "0.4"]
-    result = run(path, "--json", *stated, *thresholds)
+    stated = "--head end2end --input-size 96x64 --color BGR --scale 1 --letterbox corner"
+    thresholds = "--confidence 0.5 --iou 0.4"
+    result = run(path, "--json", "--names", names, *stated.split(), *thresholds.split())
     assert result.exit_code == 0, result.exception
     spec = json.loads(result.output)["spec"]
     assert spec["names"] == ["car", "tram"]
