@@ -1,5 +1,5 @@
 # make demo   the whole loop on a built-in scene: no camera, no download, no account
-# make test   ruff, mypy, import-linter and the tests
+# make test   ruff, mypy, import-linter and the tests; make test-fast: the tests that take less than a second
 # Each of them sets up .venv first, once, from pinned and hashed requirements.
 
 PYTHON ?= python3
@@ -8,13 +8,16 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready-$(shell cat requirements/dev.txt pyproject.toml | cksum | cut -d' ' -f1)
 OUT ?= demo-out
 
-.PHONY: demo test test-openvino docs lint requirements clean
+.PHONY: demo test test-fast test-openvino docs lint requirements clean
 
 demo: $(READY)
 	$(BIN)/edgeloop demo --out $(OUT) --overwrite
 
 test: $(READY) lint
 	$(BIN)/python -m pytest
+
+test-fast: $(READY)
+	$(BIN)/python -m pytest -m "not slow"
 
 # OpenVINO comes as another build of onnxruntime (x86 only): for these tests it stands in front of the usual one.
 test-openvino: $(READY)

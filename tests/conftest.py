@@ -16,6 +16,18 @@ from tests.blocks import block_finder, draw_block
 from tests.calls import Outcome
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests slow whose fixtures are."""
+    for item in items:
+        if "_slow" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session")
+def _slow() -> None:
+    """Requested by fixtures that take long: `make test-fast` leaves out the tests that need one."""
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test reads or writes what this user's own runs keep."""

@@ -39,6 +39,7 @@ def test_import_contracts_hold() -> None:
     assert result.returncode == 0, result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "verb",
     ["demo", "collect", "label", "stats", "audit", "train", "export", "run", "bench", "inspect", "doctor"],
@@ -65,6 +66,7 @@ sys.meta_path.insert(0, Watch())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "module",
     ["edgeloop.edge.runtime.session", "edgeloop.labeling.sam.nano_onnx", "edgeloop.export.export_run"],

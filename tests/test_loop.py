@@ -17,7 +17,7 @@ Report = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def out(_slow: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo") / "out"
     small = ["--size", "320x240", "--frames", "60", "--train-seconds", "60", "--imgsz", "192"]
     demo = [sys.executable, "-P", "-m", "edgeloop", "demo", "--out", str(folder), *small]

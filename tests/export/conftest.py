@@ -43,7 +43,7 @@ def options() -> TrainOptions:
 
 
 @pytest.fixture(scope="session")
-def run(dataset: Path, options: TrainOptions, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(_slow: None, dataset: Path, options: TrainOptions, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("training") / "run"
     train_detector(dataset, folder, options)
     return folder

@@ -44,6 +44,7 @@ def test_the_detector_is_as_small_as_promised() -> None:
     assert activations <= {torch.nn.ReLU, torch.nn.ReLU6}
 
 
+@pytest.mark.slow
 def test_start_weights_fit_any_number_of_classes() -> None:
     one, three = (build_detector("edgeloop-lite0", None, NAMES[:count], seed=4) for count in (1, 3))
     fresh = build_detector("edgeloop-lite0", "none", NAMES, seed=4).state_dict()

@@ -27,6 +27,7 @@ from edgeloop.models.bundle.golden import golden_image
 from edgeloop.models.errors import DataError, ModelError, NoInputError, UsageError
 
 
+@pytest.mark.slow
 def test_onnxruntime_repeats_torch(report: ExportReport) -> None:
     parity = report.measurement.parity
     assert parity.frames == 8
@@ -90,11 +91,13 @@ def test_yolo_predict_finds_the_same_boxes(report: ExportReport, dataset: Path) 
     assert boxes >= 4
 
 
+@pytest.mark.slow
 def test_the_input_can_have_another_size(run: Path, dataset: Path, tmp_path: Path) -> None:
     report = export_bundle(run, dataset, tmp_path / "wide.onnx", ExportOptions(imgsz=192))
     assert Detector(report.bundle).spec.input_size == (192, 192)
 
 
+@pytest.mark.slow
 def test_files_that_exist_are_kept_unless_told(run: Path, dataset: Path, tmp_path: Path) -> None:
     out = tmp_path / "x.onnx"
     out.write_text("mine")
@@ -107,6 +110,7 @@ def test_files_that_exist_are_kept_unless_told(run: Path, dataset: Path, tmp_pat
         export_bundle(run, dataset, out)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", ["silu", "relu"])
 def test_an_end_to_end_head_is_exported_as_one(tmp_path: Path, activation: Activation) -> None:
     names = ("disk", "bar")

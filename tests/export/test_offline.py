@@ -34,6 +34,7 @@ def run_verb(home: Path, *words: object) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_train_and_export_stay_at_home(dataset: Path, tmp_path: Path) -> None:
     home, run, bundle = tmp_path / "home", tmp_path / "run", tmp_path / "x.onnx"
     small = ("--epochs", 14, "--imgsz", 160, "--batch", 4)

@@ -47,7 +47,11 @@ def bundles() -> dict[str, Bundle]:
 
 @pytest.fixture(scope="module")
 def auto(
-    run: Path, dataset: Path, bundles: dict[str, Bundle], tmp_path_factory: pytest.TempPathFactory
+    _slow: None,
+    run: Path,
+    dataset: Path,
+    bundles: dict[str, Bundle],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> ExportReport:
     def noting(*arguments: Any) -> list[Bundle]:
         made = make_bundles(*arguments)
@@ -60,6 +64,7 @@ def auto(
         return export_bundle(run, dataset, out, replace(LENIENT, precision="auto"))
 
 
+@pytest.mark.slow
 def test_auto_takes_the_fastest_that_passes(auto: ExportReport) -> None:
     assert [candidate.precision for candidate in auto.candidates] == ["fp32", "fp16", "int8"]
     passed = [candidate for candidate in auto.candidates if not candidate.reasons]
@@ -104,6 +109,7 @@ def test_the_report_holds_every_precision(auto: ExportReport) -> None:
     assert cv2.imread(str(auto.bundle.with_name("parts.worst.jpg"))).shape[1] == 1280
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_both_forms_of_input_find_the_same(
     precision: str, auto: ExportReport, bundles: dict[str, Bundle], dataset: Path, tmp_path: Path
@@ -125,6 +131,7 @@ def test_both_forms_of_input_find_the_same(
     assert boxes >= 4
 
 
+@pytest.mark.slow
 def test_images_of_any_number_through_the_command(
     report: ExportReport, run: Path, dataset: Path, tmp_path: Path
 ) -> None:
@@ -147,6 +154,7 @@ def test_images_of_any_number_through_the_command(
     np.testing.assert_allclose(together[2], alone[0], atol=1e-2)
 
 
+@pytest.mark.slow
 def test_a_broken_bundle_is_refused_with_a_report(
     run: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

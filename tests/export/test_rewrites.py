@@ -28,6 +28,7 @@ from edgeloop.export.train.detectors import build_detector
 SIDE = 64
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "cuts"), [("edgeloop-lite0", 4), ("yolo26n", 9)])
 def test_cut_convolutions_become_two(
     name: str, cuts: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -97,6 +98,7 @@ def test_an_enlargement_that_blends_pixels_stays() -> None:
     assert kinds(channels_last(quantised_neck("linear", 1)))["Resize"] == 1
 
 
+@pytest.mark.slow
 def test_an_end_to_end_head_is_quantised_up_to_its_decoding(tmp_path: Path) -> None:
     detector = build_detector("yolo26n", "none", ["a", "b"], seed=0, activation="relu")
     for module in detector.modules():

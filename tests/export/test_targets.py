@@ -96,6 +96,7 @@ def test_an_activation_that_hurts_is_one_line(
         assert caplog.messages[0].endswith("; train one with --activation relu")
 
 
+@pytest.mark.slow
 def test_the_report_and_the_last_line_say_what_to_run_next(
     edgeloop: Callable[..., Outcome], run: Path, dataset: Path, tmp_path: Path
 ) -> None:

@@ -55,6 +55,7 @@ def test_ultralytics_opens_the_checkpoint(run: Path, dataset: Path) -> None:
     assert len(result.boxes) >= 1
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_detector(dataset: Path, tmp_path: Path, options: TrainOptions) -> None:
     short = replace(options, epochs=1)
     states = []
@@ -64,6 +65,7 @@ def test_the_same_seed_gives_the_same_detector(dataset: Path, tmp_path: Path, op
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 
 
+@pytest.mark.slow
 def test_a_time_limit_holds(dataset: Path, tmp_path: Path, options: TrainOptions) -> None:
     began = time.monotonic()
     record = train_detector(dataset, tmp_path / "run", replace(options, epochs=None, time_limit_s=8))
@@ -72,6 +74,7 @@ def test_a_time_limit_holds(dataset: Path, tmp_path: Path, options: TrainOptions
     assert record.epochs[-1].map50 is not None
 
 
+@pytest.mark.slow
 def test_ends_early_where_nothing_is_gained_any_more(run: Path, dataset: Path, tmp_path: Path) -> None:
     options = TrainOptions(model=str(run / "best.pt"), epochs=40, patience=1, imgsz=160, batch=4, freeze=1)
     record = train_detector(dataset, tmp_path / "run", options)
@@ -80,6 +83,7 @@ def test_ends_early_where_nothing_is_gained_any_more(run: Path, dataset: Path, t
     assert scores[-1] <= max(scores[:-1]) == record.map50_95
 
 
+@pytest.mark.slow
 def test_goes_on_from_a_checkpoint(run: Path, record: RunRecord, dataset: Path, tmp_path: Path) -> None:
     options = TrainOptions(model=str(run / "best.pt"), epochs=1, imgsz=160, batch=4, freeze=1)
     again = train_detector(dataset, tmp_path / "run", options)
@@ -88,6 +92,7 @@ def test_goes_on_from_a_checkpoint(run: Path, record: RunRecord, dataset: Path, 
     assert again.map50 > record.map50 - 0.25
 
 
+@pytest.mark.slow
 def test_an_earlier_run_is_kept_unless_told(
     run: Path, dataset: Path, tmp_path: Path, options: TrainOptions
 ) -> None:
@@ -156,6 +161,7 @@ def test_says_that_a_folder_is_no_run(tmp_path: Path) -> None:
         read_record(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_detector_of_another_activation_is_trained_and_loaded_again(
     dataset: Path, tmp_path: Path, options: TrainOptions
 ) -> None:

@@ -41,7 +41,7 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> Footage:
 
 
 @pytest.fixture(scope="session")
-def labeled(footage: Footage, tmp_path_factory: pytest.TempPathFactory) -> Labeled:
+def labeled(_slow: None, footage: Footage, tmp_path_factory: pytest.TempPathFactory) -> Labeled:
     out = tmp_path_factory.mktemp("labeled") / "dataset"
     report = label_frames(LabelPlan(footage.frames, footage.exemplars, out), silent)
     return Labeled(footage, out, report)

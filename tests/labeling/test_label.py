@@ -29,6 +29,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
+@pytest.mark.slow
 def test_labels_are_right(labeled: Labeled) -> None:
     """On frames whose boxes nobody drew."""
     indices = [int(image["file_name"][-8:-4]) for image in labeled.coco["images"]]
@@ -125,6 +126,7 @@ def few(footage: Footage, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_interrupted_job_goes_on_and_ends_the_same(
     footage: Footage, few: Path, tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,6 +161,7 @@ label_frames(LabelPlan(*map(Path, sys.argv[1:4])), silent)
 """
 
 
+@pytest.mark.slow
 def test_killed_jobs_go_on_and_end_the_same(
     footage: Footage, few: Path, tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,6 +179,7 @@ def test_killed_jobs_go_on_and_end_the_same(
     assert tree(tmp_path / "killed") == tree(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_other_work_in_progress_is_not_touched(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite3"
     with Ledger(path, {"sam": "mine"}):
@@ -197,6 +201,7 @@ def test_file_that_is_no_ledger(tmp_path: Path) -> None:
         Ledger(path, {})
 
 
+@pytest.mark.slow
 def test_mistyped_option_can_be_corrected_and_ends_in_a_table_and_json(
     footage: Footage, few: Path, tmp_path: Path, quick: None, edgeloop: Callable[..., Outcome]
 ) -> None:
@@ -221,6 +226,7 @@ def test_existing_dataset_is_refused(
     assert done.err.strip().endswith("exists already; name another folder with -o, or remove it")
 
 
+@pytest.mark.slow
 def test_only_unreadable_frames(
     footage: Footage, tmp_path: Path, quick: None, edgeloop: Callable[..., Outcome]
 ) -> None:

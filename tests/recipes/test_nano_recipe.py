@@ -59,6 +59,7 @@ def _counts_as_text(mask: dict[str, object]) -> dict[str, object]:
     return {**mask, "counts": counts.decode()}
 
 
+@pytest.mark.slow
 def test_recipe_trains_stops_goes_on_and_ships(
     discs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,6 +103,7 @@ def test_recipe_trains_stops_goes_on_and_ships(
     assert segmenter.masks(points=np.empty((0, 2), dtype=np.float32))[0].shape == (0, 200, 300)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("learns", "moves", "stays"),
     [
@@ -217,6 +219,7 @@ def _random_nano(folder: Path, dtype: torch.dtype) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_onnx_pair_repeats_what_it_was_made_from(tmp_path: Path) -> None:
     weights = _random_nano(tmp_path, torch.float16)
     encoder, decoder = write_onnx(weights)
@@ -235,6 +238,7 @@ def test_the_onnx_pair_repeats_what_it_was_made_from(tmp_path: Path) -> None:
         np.testing.assert_allclose(scores, expected_scores, atol=0.01)
 
 
+@pytest.mark.slow
 def test_weights_that_are_not_fp16_do_not_ship(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"nano.safetensors: .* is F32, expected F16"):
         write_onnx(_random_nano(tmp_path, torch.float32))

@@ -17,6 +17,7 @@ def bench(*arguments: object) -> subprocess.CompletedProcess[str]:
     return edgeloop("bench", *arguments, timeout_s=90)
 
 
+@pytest.mark.slow
 def test_the_report_adds_up(block_model: Path, clip: Path) -> None:
     done = bench(block_model, clip, "--frames", 20, "--turns", 3, "--json")
     assert done.returncode == 0, done.stderr
@@ -31,6 +32,7 @@ def test_the_report_adds_up(block_model: Path, clip: Path) -> None:
     assert 30 < report["peak_memory_mb"] < 400
 
 
+@pytest.mark.slow
 def test_the_default_source_is_a_scene_and_the_table_is_for_people(block_model: Path) -> None:
     done = bench(block_model, "--frames", 5, "--turns", 1)
     assert done.returncode == 0, done.stderr
@@ -39,6 +41,7 @@ def test_the_default_source_is_a_scene_and_the_table_is_for_people(block_model: 
         assert topic in done.stdout
 
 
+@pytest.mark.slow
 def test_the_new_process_is_told_what_the_model_leaves_open(
     write_model: ModelWriter, clip: Path, tmp_path: Path
 ) -> None:
@@ -51,6 +54,7 @@ def test_the_new_process_is_told_what_the_model_leaves_open(
     assert json.loads(done.stdout)["first_detection_s"] > 0
 
 
+@pytest.mark.slow
 def test_one_image_has_no_rate_and_a_first_detection(block_model: Path, image_folder: Path) -> None:
     done = bench(block_model, min(image_folder.iterdir()), "--frames", 5, "--turns", 1, "--json")
     assert done.returncode == 0, done.stderr

@@ -42,6 +42,7 @@ def test_lines_of_frames_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 3 < timing.peak_memory_mb < 100
 
 
+@pytest.mark.slow
 def test_a_command_that_runs_on_is_ended() -> None:
     with pytest.raises(UnavailableError, match="`yolo predict` did not run the model; it said last: "):
         timed(command(9, pause=1000), limit_s=0.5)

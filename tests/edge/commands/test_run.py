@@ -30,6 +30,7 @@ def frame_count(video: Path) -> int:
     return count
 
 
+@pytest.mark.slow
 def test_a_clip_becomes_json_lines_a_video_and_a_summary(
     block_model: Path, clip: Path, tmp_path: Path
 ) -> None:
@@ -50,6 +51,7 @@ def test_a_clip_becomes_json_lines_a_video_and_a_summary(
     assert "40 frames in" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_live_scene_reports_drops_and_stops(block_model: Path, tmp_path: Path) -> None:
     figures = tmp_path / "run.json"
     source = "synth:conveyor?fps=200&size=320x240"
@@ -62,6 +64,7 @@ def test_a_live_scene_reports_drops_and_stops(block_model: Path, tmp_path: Path)
     assert summary["dropped"] >= indices[-1] + 1 - len(indices), "every gap is a counted drop"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
 @pytest.mark.parametrize("source", ["synth:conveyor?size=320x240", "synth:conveyor?size=320x240&fps=20"])
 def test_a_signal_ends_the_run_with_the_video_playable(
@@ -88,6 +91,7 @@ def test_a_signal_ends_the_run_with_the_video_playable(
     assert not list(tmp_path.glob("*.partial*"))
 
 
+@pytest.mark.slow
 def test_a_stream_that_fails_keeps_what_was_done(block_model: Path, tmp_path: Path) -> None:
     """A camera that goes away in the middle ends the run with its code; the video up to then is whole."""
     server = (
@@ -124,6 +128,7 @@ def test_a_stream_that_fails_keeps_what_was_done(block_model: Path, tmp_path: Pa
     assert frame_count(video) > 0
 
 
+@pytest.mark.slow
 def test_a_video_that_does_not_fit_on_the_disk_is_an_error(block_model: Path, tmp_path: Path) -> None:
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000)); "
     call = "import sys; from edgeloop.edge.cli.app import main; "
@@ -136,6 +141,7 @@ def test_a_video_that_does_not_fit_on_the_disk_is_an_error(block_model: Path, tm
     assert [path.name for path in tmp_path.iterdir()] == ["out.partial.mp4"]
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_seen_enough_is_no_error(block_model: Path) -> None:
     pipe = f"{' '.join(RUN)} {block_model} 'synth:conveyor?size=320x240' --json | head -n 2"
     done = subprocess.run(pipe, shell=True, capture_output=True, text=True, check=True, timeout=60)
@@ -228,6 +234,7 @@ GATE = {
 }
 
 
+@pytest.mark.slow
 def test_objects_keep_their_id_and_are_counted(
     edgeloop: Callable[..., Outcome], block_model: Path, clip: Path, tmp_path: Path
 ) -> None:
@@ -290,6 +297,7 @@ def test_several_sources_have_figures_of_their_own(
     assert f"  1  {clip}  (every frame, 20 fps)" in done.err
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_all_sources_with_their_videos_playable(block_model: Path, tmp_path: Path) -> None:
     sources = ["synth:conveyor?size=320x240", "synth:conveyor?size=160x120&fps=20"]
     command = [*RUN, block_model, *sources, "--json", "--video", tmp_path / "out.mp4"]
@@ -309,6 +317,7 @@ def test_ctrl_c_ends_all_sources_with_their_videos_playable(block_model: Path, t
     assert not list(tmp_path.glob("*.partial*"))
 
 
+@pytest.mark.slow
 def test_a_run_imports_nothing_of_the_workshops(block_model: Path, clip: Path) -> None:
     code = (
         "import sys\nfrom edgeloop.edge.cli.app import main\n"
@@ -322,6 +331,7 @@ def test_a_run_imports_nothing_of_the_workshops(block_model: Path, clip: Path) -
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_a_real_model_finds_people_in_real_footage(shared: Path) -> None:
     models = shared / "data" / "onnx"
     done = run(

@@ -40,6 +40,7 @@ def test_the_machine_is_this_one(health: Health) -> None:
     assert {"H.264", "H.265"} <= set(health.opencv.reads)
 
 
+@pytest.mark.slow
 def test_json_and_words_come_from_the_same_facts() -> None:
     as_json = json.loads(CliRunner().invoke(doctor, ["--json"]).stdout)
     in_words = CliRunner().invoke(doctor, []).stdout

@@ -29,6 +29,7 @@ def test_a_provider_that_is_not_there_says_so() -> None:
     assert probe(missing).startswith("this onnxruntime has ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "reason"),
     [

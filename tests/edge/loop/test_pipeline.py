@@ -87,6 +87,7 @@ def test_every_frame_of_a_file_is_seen_in_order_and_truly(detector: Detector, cl
     assert summary.frames == 40
 
 
+@pytest.mark.slow
 def test_a_slow_sink_loses_no_frame_of_a_file(detector: Detector, clip: Path) -> None:
     notes = Notes(nap_s=0.01)
     with open_source(str(clip)) as source:
@@ -94,6 +95,7 @@ def test_a_slow_sink_loses_no_frame_of_a_file(detector: Detector, clip: Path) ->
     assert [result.frame.index for result in notes.results] == list(range(40))
 
 
+@pytest.mark.slow
 def test_a_slow_sink_behind_a_camera_sees_the_newest_frames_and_latency_stays_bounded(
     detector: Detector,
 ) -> None:
@@ -313,6 +315,7 @@ def test_a_camera_has_one_frame_in_the_model_whatever_the_detector_is_made_for(b
     assert most[0] == 1
 
 
+@pytest.mark.slow
 def test_memory_is_bounded(detector: Detector) -> None:
     pipeline.run(Failing(None), detector, max_frames=WINDOW + 200)
     before = psutil.Process().memory_info().rss

@@ -180,7 +180,9 @@ EXPORTS = {
 
 
 @pytest.fixture(scope="module", params=EXPORTS)
-def random_export(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def random_export(
+    _slow: None, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """An Ultralytics export of YOLO26n with random weights whose scores spread, at 160 pixels."""
     os.environ.setdefault("YOLO_OFFLINE", "true")
     ultralytics = pytest.importorskip("ultralytics")
@@ -203,6 +205,7 @@ def random_export(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
     return Path(model.export(format="onnx", imgsz=160, verbose=False, simplify=False, **wanted))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("as_bundle", [False, True])
 def test_finds_what_ultralytics_finds(random_export: Path, tmp_path: Path, as_bundle: bool) -> None:
     ultralytics = pytest.importorskip("ultralytics")

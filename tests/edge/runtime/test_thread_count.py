@@ -260,6 +260,7 @@ def test_no_provider_but_the_cpu_is_measured(
     assert asked == [2, 1, 1, 2]
 
 
+@pytest.mark.slow
 def test_run_says_what_was_measured(
     edgeloop: Callable[..., Outcome],
     write_model: ModelWriter,

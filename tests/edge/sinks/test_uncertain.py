@@ -122,6 +122,7 @@ def test_images_without_times_are_each_their_own(tmp_path: Path) -> None:
     assert {entry.time_s for entry in read_frames(tmp_path / "frames")} == {None}
 
 
+@pytest.mark.slow
 def test_a_run_keeps_the_frame_that_the_model_missed(block_model: Path, tmp_path: Path) -> None:
     clip = tmp_path / "clip.avi"
     writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"MJPG"), 10, (160, 120))

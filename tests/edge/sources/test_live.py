@@ -108,6 +108,7 @@ def test_an_error_in_the_thread_reaches_the_consumer_after_the_last_frame() -> N
             next(frames)
 
 
+@pytest.mark.slow
 def test_stop_wakes_a_consumer_that_waits_in_vain() -> None:
     with LiveSource("camera", camera(None, 5), fps=None) as source:
         frames = iter(source)
@@ -159,6 +160,7 @@ def address(server: ThreadingHTTPServer) -> str:
     return f"http://127.0.0.1:{server.server_address[1]}/stream"
 
 
+@pytest.mark.slow
 def test_an_mjpeg_stream_is_live_and_ends_when_its_server_ends_it() -> None:
     with (
         http_server(lambda handler: send_mjpeg(handler, 60)) as server,
@@ -169,6 +171,7 @@ def test_an_mjpeg_stream_is_live_and_ends_when_its_server_ends_it() -> None:
         assert len(frames) + source.dropped == 60
 
 
+@pytest.mark.slow
 def test_a_stream_that_goes_silent_is_a_lost_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capture, "TIMEOUT_S", 1.0)
     hold = threading.Event()
@@ -183,6 +186,7 @@ def test_a_stream_that_goes_silent_is_a_lost_connection(monkeypatch: pytest.Monk
         hold.set()
 
 
+@pytest.mark.slow
 def test_a_stream_whose_server_dies_is_a_lost_connection() -> None:
     with (
         http_server(lambda handler: send_mjpeg(handler, 150)) as server,
@@ -196,6 +200,7 @@ def test_a_stream_whose_server_dies_is_a_lost_connection() -> None:
             list(frames)
 
 
+@pytest.mark.slow
 def test_a_stream_that_broke_off_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capture, "RETRY_S", 0.05)
     served = []
@@ -219,6 +224,7 @@ def test_a_stream_that_broke_off_is_opened_again(monkeypatch: pytest.MonkeyPatch
     assert indices[-1] >= 60, "counted on over the gap"
 
 
+@pytest.mark.slow
 def test_a_stream_that_stays_away_fails_once_patience_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capture, "RETRY_S", 0.05)
     with (

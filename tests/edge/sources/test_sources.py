@@ -211,6 +211,7 @@ def test_a_video_that_breaks_off_says_so(tmp_path: Path, caplog: pytest.LogCaptu
     assert f"breaks off after {len(frames)} of" in caplog.text
 
 
+@pytest.mark.slow
 def test_opencv_and_ffmpeg_keep_quiet_on_the_command_line(tmp_path: Path, block_model: Path) -> None:
     (tmp_path / "corrupt.mp4").write_bytes(b"nothing" * 100)
     for text in (str(tmp_path / "corrupt.mp4"), "97", "http://127.0.0.1:9/x"):

@@ -60,6 +60,7 @@ def test_another_process_renders_the_same_bytes(scene: ConveyorScene) -> None:
     assert answer.stdout.strip() == here
 
 
+@pytest.mark.slow
 def test_truth_does_not_depend_on_what_was_asked_before(scene: ConveyorScene) -> None:
     first = scene.truth(450)
     for index in range(0, 9000, 700):  # more parts than the scene keeps sprites

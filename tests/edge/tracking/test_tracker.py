@@ -111,6 +111,7 @@ def test_the_library_is_loaded_only_when_asked_for() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.slow
 def test_the_library_brings_neither_torch_nor_another_opencv() -> None:
     pytest.importorskip("trackers", reason="needs edgeloop[track]")
     code = "import sys, trackers, supervision; assert not {'torch', 'matplotlib', 'av'} & set(sys.modules)"

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.labeling.audits import write_audited
 
 COMMAND = "from edgeloop.labeling.commands.audit import audit; audit()"
@@ -38,6 +40,7 @@ def post(url: str, index: int) -> None:
         assert reply.status == 200
 
 
+@pytest.mark.slow
 def test_killed_between_two_answers_it_goes_on_where_it_was(tmp_path: Path) -> None:
     dataset = write_audited(tmp_path / "dataset")
     with started(dataset) as (process, url):

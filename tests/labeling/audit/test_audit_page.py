@@ -108,6 +108,7 @@ def test_pictures(running: Running) -> None:
         assert cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR).shape[:2] == size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path",
     [
@@ -131,6 +132,7 @@ def test_other_paths_are_refused(running: Running, path: str) -> None:
     assert b"categories" not in body
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1", "", "127.0.0.1:1"])
 def test_foreign_hosts_are_refused(running: Running, host: str) -> None:
     assert running.ask("state", Host=host)[0] == 403
@@ -147,6 +149,7 @@ def test_without_the_key_there_is_nothing(running: Running) -> None:
     assert running.ask("answer", box(0, True), key="")[0] == 404
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("message", "status"),
     [

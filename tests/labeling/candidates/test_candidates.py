@@ -56,6 +56,7 @@ def test_box_that_sam_sees_nothing_in_stays(nano: Segmenter, discs: NDArray[np.u
     np.testing.assert_array_equal(candidate.xyxy, box[0])
 
 
+@pytest.mark.slow
 def test_points_find_objects_without_exemplars(nano: Segmenter) -> None:
     scene = open_scene("conveyor", seed=1)
     (prompts,) = GridPrompter(24).propose(scene.render(900))

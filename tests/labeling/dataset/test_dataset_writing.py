@@ -54,6 +54,7 @@ def peak_bytes(count: int, folder: Path) -> int:
     return peak
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_frames(tmp_path: Path, frames_folder: Path) -> None:
     peak_bytes(2, tmp_path)  # what is imported and cached once
     few, many = (peak_bytes(count, tmp_path) for count in (100, 600))

@@ -55,6 +55,7 @@ def masked(left: int, top: int, side: int) -> Candidate:
     return Candidate(cropped.xyxy, cropped, True, 0.9, None, "motion")
 
 
+@pytest.mark.slow
 def test_only_what_is_inside_the_mask_is_looked_at(clip: Clip) -> None:
     image = np.random.default_rng(0).integers(0, 255, (80, 80, 3), np.uint8)
     candidate = masked(20, 20, 32)
@@ -107,6 +108,7 @@ def frames(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_crops_are_told_apart_by_clip(
     tiny: Path, frames: Path, tmp_path: Path, edgeloop: Callable[..., Outcome]
 ) -> None:
@@ -124,6 +126,7 @@ def test_crops_are_told_apart_by_clip(
     assert right >= 0.9 * len(rows)
 
 
+@pytest.mark.slow
 def test_words_name_what_moves(
     tiny: Path, frames: Path, tmp_path: Path, edgeloop: Callable[..., Outcome]
 ) -> None:

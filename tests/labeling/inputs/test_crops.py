@@ -103,6 +103,7 @@ def test_crops_need_to_be_told_where(
     assert not (tmp_path / "out.unfinished").exists()
 
 
+@pytest.mark.slow
 def test_what_moves_is_named_by_crops(
     frames: Path, crops: Path, tmp_path: Path, edgeloop: Callable[..., Outcome]
 ) -> None:

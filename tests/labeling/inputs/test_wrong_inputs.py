@@ -71,6 +71,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, block_model: Path) -> Path:
     return place
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("call", "code", "told"),
     [

@@ -125,6 +125,7 @@ def test_frame_that_changed_as_a_whole_says_nothing(
     assert all(len(prompts) == 0 for prompts in MotionPrompter(background).propose(image))
 
 
+@pytest.mark.slow
 def test_comparison_depends_on_the_frame_alone(frames: Path) -> None:
     one, other = (learn_background(sorted(frames.iterdir())) for _ in range(2))
     assert one.digest == other.digest
@@ -133,6 +134,7 @@ def test_comparison_depends_on_the_frame_alone(frames: Path) -> None:
     np.testing.assert_array_equal(one.compare(frame(4)).mask, other.compare(frame(4)).mask)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "kind", "message"),
     [
@@ -176,6 +178,7 @@ def test_prompts_on_what_moves(background: Background) -> None:
         assert np.hypot(*(points.coords - center).T).min() < 10
 
 
+@pytest.mark.slow
 def test_moving_things_are_labeled_without_exemplars(
     frames: Path, tmp_path: Path, edgeloop: Callable[..., Outcome]
 ) -> None:
@@ -205,6 +208,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
+@pytest.mark.slow
 def test_interrupted_job_goes_on_with_the_same_background_only(
     frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

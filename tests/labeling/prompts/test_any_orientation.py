@@ -54,11 +54,13 @@ def sureness(prompter: SimilarPrompter, image: NDArray[np.uint8], xyxy: NDArray[
     return (overlap * prompts.class_scores[:, 0]).max(axis=1, initial=0).tolist()
 
 
+@pytest.mark.slow
 def test_what_lies_any_way_up_is_found_in_ways_that_nobody_drew() -> None:
     prompter = learn([scene(seed, [seed] * 4) for seed in range(3)])
     assert np.median(sureness(prompter, *scene(8, [3] * 8))) > 0.3
 
 
+@pytest.mark.slow
 def test_what_stands_upright_is_not_mistaken_for_what_does_not() -> None:
     """Arrows that point down are no objects here, and lie in every exemplar."""
     mixed = [scene(seed, [0, 0, 0, 0, 2, 2, 2, 2]) for seed in range(4)]
@@ -67,6 +69,7 @@ def test_what_stands_upright_is_not_mistaken_for_what_does_not() -> None:
     assert np.median(sure[:4]) > 2 * np.median(sure[4:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("frames", "tried", "lessons"),
     [

@@ -26,10 +26,11 @@ def frames(exemplars: Exemplars) -> list[ExemplarMasks]:
 
 
 @pytest.fixture(scope="module")
-def similar(exemplars: Exemplars, frames: list[ExemplarMasks]) -> SimilarPrompter:
+def similar(_slow: None, exemplars: Exemplars, frames: list[ExemplarMasks]) -> SimilarPrompter:
     return SimilarPrompter.fit(frames, len(exemplars.names))
 
 
+@pytest.mark.slow
 def test_similar_finds_what_the_exemplars_show(footage: Footage, similar: SimilarPrompter) -> None:
     found = right = wanted = asked = 0
     for index in range(6010, 6310, 30):
@@ -62,6 +63,7 @@ def test_holding_out_leaves_the_frame_out(frames: list[ExemplarMasks], similar: 
     assert np.mean(seen) > np.mean(unseen) + 0.05
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_prompts(
     frames: list[ExemplarMasks], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,6 +67,7 @@ def iou(xyxy: NDArray[np.float32], index: int) -> float:
     return float(iou_matrix(xyxy[None], np.array([block_box(index)], np.float32))[0, 0])
 
 
+@pytest.mark.slow
 def test_what_the_detector_finds_is_labeled_and_ends_where_a_person_would_end_it(
     frames: Path, exemplars: Path, block_model: Path, tmp_path: Path, edgeloop: Callable[..., Outcome]
 ) -> None:
@@ -97,6 +98,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
+@pytest.mark.slow
 def test_interrupted_job_goes_on_with_the_same_detector_only(
     frames: Path, exemplars: Path, block_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,6 +118,7 @@ def test_interrupted_job_goes_on_with_the_same_detector_only(
     assert tree(tmp_path / "broken") == tree(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_interrupted_job_carries_boxes_on(
     frames: Path, exemplars: Path, block_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -97,6 +97,7 @@ def test_fetched_once_and_counted(server: Server) -> None:
     assert bar.opened == [(len(CONTENT), "Fetching sam_test.pth")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mood", ["truncates", "stalls"])
 def test_a_broken_download_goes_on(server: Server, tmp_path: Path, mood: str) -> None:
     server.mood = mood
@@ -144,6 +145,7 @@ def test_offline_never_reaches_out(server: Server) -> None:
     assert server.requests == 0
 
 
+@pytest.mark.slow
 def test_label_keeps_offline(server: Server, tmp_path: Path) -> None:
     frames, boxes = tmp_path / "frames", tmp_path / "boxes.json"
     frames.mkdir()
@@ -177,6 +179,7 @@ def test_the_name_of_a_file_holds_the_start_of_its_digest(name: str) -> None:
     assert checkpoint.file == f"sam_{name}_{checkpoint.md5[:6]}.pth"
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_known_by_its_tensors(tmp_path: Path) -> None:
     torch.manual_seed(0)
     path = tmp_path / "mine.pth"

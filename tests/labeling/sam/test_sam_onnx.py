@@ -22,6 +22,7 @@ def _iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return (a & b).sum(axis=(1, 2)) / np.maximum((a | b).sum(axis=(1, 2)), 1)
 
 
+@pytest.mark.slow
 def test_onnxruntime_repeats_torch(nano: Segmenter) -> None:
     scene = open_scene("conveyor", seed=3, size=(768, 432))
     image, boxes = scene.render(500), scene.truth(500).xyxy
@@ -51,6 +52,7 @@ def test_boxes_around_parts_give_their_masks(nano: Segmenter) -> None:
     assert np.mean(ious) > 0.6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(96, 128), (1080, 1920), (1000, 40), (33, 31)])
 def test_any_image_size(nano: Segmenter, size: tuple[int, int]) -> None:
     height, width = size
@@ -67,6 +69,7 @@ def test_no_prompts_no_masks(nano: Segmenter) -> None:
     assert scores.shape == (0,)
 
 
+@pytest.mark.slow
 def test_it_needs_no_torch() -> None:
     code = (
         "import sys, numpy as np\nfrom edgeloop.labeling.sam import load\n"

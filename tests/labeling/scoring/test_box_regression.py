@@ -43,6 +43,7 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> list[ExemplarFrame]:
     return [draw(folder / f"{seed}.png", seed) for seed in range(4)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "off",
     [
@@ -62,6 +63,7 @@ def test_loose_boxes_move_to_objects_of_unseen_frames(
     assert 1 - overlap(fitted, true) < 0.8 * (1 - overlap(loose, true))
 
 
+@pytest.mark.slow
 def test_a_fitter_for_each_frame_has_not_seen_it(frames: list[ExemplarFrame]) -> None:
     """Its boxes there do not depend on what was drawn there."""
     shrunk = frames[0].xyxy + np.array([8, 8, -8, -8], np.float32)
@@ -83,6 +85,7 @@ def test_frames_without_boxes_teach_nothing(frames: list[ExemplarFrame], tmp_pat
     assert unseen[1] is fitter, "no other frame has boxes"
 
 
+@pytest.mark.slow
 def test_boxes_stay_inside_the_frame(frames: list[ExemplarFrame]) -> None:
     fitter, _ = fit_box_regressors(frames[:2])
     height, width = SIZE
@@ -96,6 +99,7 @@ def test_boxes_stay_inside_the_frame(frames: list[ExemplarFrame]) -> None:
     assert fitter.fitted(frames[0].image(), edges[:0]).shape == (0, 4)
 
 
+@pytest.mark.slow
 def test_candidates_move_half_of_the_way(frames: list[ExemplarFrame]) -> None:
     fitter, _ = fit_box_regressors(frames[:3])
     image, loose = frames[3].image(), frames[3].xyxy + 4
