@@ -41,7 +41,11 @@ class Source(Protocol):
     """Frames, one after the other, until the source ends, fails or is told to stop.
 
     A context manager, and iterable once. A failure of the source is raised where the frames are consumed,
-    even if a thread does the reading.
+    even if a thread does the reading. Subclasses need `__iter__`, `stop` and the attributes.
+
+    A plug-in offers its sources to every verb as an entry point of the group `edgeloop.sources`: a function
+    `(text: str, policy: LivePolicy) -> Source`, named by the scheme of its addresses and called with the whole
+    address.
 
     Attributes:
         name: Name of the source as a person would give it; passwords in addresses are masked.
@@ -71,7 +75,7 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Stop, and release the device or file."""
-        ...
+        self.stop()
 
     def __enter__(self) -> Self:
         """Return the source itself."""

@@ -24,7 +24,7 @@ from edgeloop.edge.result import Sink
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.sinks import JsonLines, StatusLine, VideoFile, Window
 from edgeloop.edge.sinks.uncertain import UncertainFrames
-from edgeloop.edge.sources import LivePolicy, open_source, open_source_or_absent
+from edgeloop.edge.sources import LivePolicy, open_source, open_source_or_unavailable
 from edgeloop.edge.tracking import ZoneCounter, ZoneFile, open_tracker, read_zones
 from edgeloop.models.errors import UsageError
 
@@ -132,7 +132,7 @@ def run_job(job: RunJob, detector: Detector) -> bool:
 
 def _open_sources(job: RunJob) -> Iterator[Source]:
     """Open every source; if there are several, one that does not answer fails alone."""
-    opened = open_source if len(job.sources) == 1 else open_source_or_absent
+    opened = open_source if len(job.sources) == 1 else open_source_or_unavailable
     yield from (opened(source, job.policy) for source in job.sources)
 
 

@@ -1,4 +1,4 @@
-"""Kind of a source, told from its name alone: before anything is opened, or imported to open it."""
+"""Kind of a source, told from its name alone, before it is opened."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import re
 __all__ = ["CAMERA", "is_footage"]
 
 CAMERA = re.compile(r"(?:/dev/video)?(\d+)")
-"""The names of this machine's cameras."""
+"""Names of this machine's cameras."""
 
 
 def is_footage(text: str) -> bool:
-    """Tell from its name alone whether every frame of a source counts.
+    """True if every frame of a source counts, as far as its name tells.
 
     Args:
-        text: as for `edgeloop.edge.sources.open_source`.
+        text: As for `edgeloop.edge.sources.open_source`.
 
     Returns:
-        True for files, folders, globs and built-in scenes that are not live. False for cameras and for every
-        address: of a recording that a server has, one knows only once it is open.
+        True for files, folders, globs and built-in scenes that are not live. False for cameras and all
+        addresses: whether a server has a recording is known only once it is open.
     """
     if text.startswith("synth:"):
         return not re.search(r"[?&]fps=", text)

@@ -1,30 +1,30 @@
-"""Sources of frames: cameras, streams, videos, image folders, built-in scenes, any iterable of images."""
+"""Sources of frames: cameras, streams, videos, image folders, built-in scenes, iterables of images."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.edge.frame import Frame, Source
+from edgeloop.edge.plugins import load_plugin
 from edgeloop.edge.source_name import CAMERA
-from edgeloop.edge.sources.absent import AbsentSource
-from edgeloop.edge.sources.capture import masked, open_address, open_camera
+from edgeloop.edge.sources.capture import hide_password, open_address, open_camera
 from edgeloop.edge.sources.images import ImageFiles, is_image, open_folder, open_glob
 from edgeloop.edge.sources.iterable import ImageIterable
 from edgeloop.edge.sources.live import LivePolicy
 from edgeloop.edge.sources.recording import open_video
+from edgeloop.edge.sources.unavailable import UnavailableSource
 from edgeloop.models.errors import NoInputError, UnavailableError, UsageError
 
-__all__ = ["LivePolicy", "as_source", "open_source", "open_source_or_absent"]
+__all__ = ["LivePolicy", "as_source", "open_source", "open_source_or_unavailable"]
 
 
 def as_source(source: str | Path | Source | Iterable[NDArray[np.uint8] | Frame]) -> Source:
-    """Make a source of what a caller has at hand.
+    """Make a source of an address, a path or an iterable.
 
     Args:
         source: Text as for `open_source`, a path, a `Source` (returned as it is), or any iterable of images
@@ -51,8 +51,7 @@ def open_source(text: str, policy: LivePolicy | None = None) -> Source:
         text: One of `0` or `/dev/video0` (a camera); a video or image file; a folder of images, or a glob
             that matches some; an rtsp://, rtsps://, http:// or https:// address;
             `synth:NAME?seed=1&fps=30&start=0&frames=300&size=640x480` (a built-in scene, live if `fps` is
-            given); or SCHEME://... of an installed plug-in (entry point group `edgeloop.sources`, named by
-            its scheme, a function of this signature).
+            given); or SCHEME://... of an installed plug-in (`Source` says how to write one).
         policy: How to treat late frames and lost connections of a live source; None for the defaults.
 
     Returns:
@@ -61,44 +60,41 @@ def open_source(text: str, policy: LivePolicy | None = None) -> Source:
     Raises:
         NoInputError: The file or folder is not there, or holds no image.
         DataError: The file cannot be decoded.
-        UnavailableError: The camera or stream does not answer.
+        UnavailableError: The camera or stream does not answer, or a plug-in cannot be imported.
         UsageError: An address, scene or option that does not exist.
     """
     policy = policy or LivePolicy()
     if camera := CAMERA.fullmatch(text):
         return open_camera(int(camera[1]), policy)
     if text.startswith("synth:"):
-        from edgeloop.edge.sources.synth import open_synth  # brings the scenes, which nothing else needs
+        from edgeloop.edge.sources.synth import open_synth  # loads the scenes, which nothing else needs
 
         return open_synth(text, policy)
     if "://" in text:
-        for plugin in entry_points(group="edgeloop.sources", name=text.partition("://")[0].lower()):
-            opened: Source = plugin.load()(text, policy)
-            return opened
-        return open_address(text, policy)
+        factory = load_plugin("edgeloop.sources", text.partition("://")[0].lower()) or open_address
+        opened: Source = factory(text, policy)
+        return opened
     return _open_path(text)
 
 
-def open_source_or_absent(text: str, policy: LivePolicy | None = None) -> Source:
-    """Open a source of frames without failing the others if it does not answer.
+def open_source_or_unavailable(text: str, policy: LivePolicy | None = None) -> Source:
+    """Open one of several sources: if it does not answer, the others can still begin.
 
     Args:
         text: As for `open_source`.
         policy: As for `open_source`.
 
     Returns:
-        The open source, or one that fails at its first frame if the camera or stream does not answer.
+        The open source. If the camera or stream does not answer, a source that fails when it is read.
 
     Raises:
-        NoInputError: The file or folder is not there, or holds no image.
-        DataError: The file cannot be decoded.
-        UsageError: An address, scene or option that does not exist.
+        EdgeloopError: As `open_source`, except UnavailableError.
     """
     try:
         return open_source(text, policy)
     except UnavailableError as error:
         camera = CAMERA.fullmatch(text)
-        return AbsentSource(f"camera {int(camera[1])}" if camera else masked(text), error)
+        return UnavailableSource(f"camera {int(camera[1])}" if camera else hide_password(text), error)
 
 
 def _open_path(text: str) -> Source:

@@ -1,13 +1,14 @@
-"""Cameras and addresses: opening them, opening them again, and telling the end of a stream from its failure.
+"""Cameras and network streams as sources: opening, reconnecting, and telling the end from a failure.
 
-OpenCV says no more than "no frame" in every case, so the difference is drawn here. A camera never ends: no
-frame is a failure. A stream that went silent ran into its time limit. A stream that stopped at once was ended
-by its server if the server still answers, and lost with it if it does not.
+OpenCV reports every end as "no frame". A camera never ends, so no frame is a failure. A silent stream ran
+into its time limit. A stream that stopped at once was ended by its server if that still answers, and is lost
+otherwise.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import time
 from collections.abc import Callable, Generator
@@ -24,19 +25,19 @@ from edgeloop.edge.sources.live import LivePolicy, LiveSource
 from edgeloop.edge.sources.recording import Recording, frame_count, nominal_fps
 from edgeloop.models.errors import UnavailableError, UsageError
 
-__all__ = ["masked", "open_address", "open_camera"]
+__all__ = ["hide_password", "open_address", "open_camera"]
 
 TIMEOUT_S = 10.0
-"""How long a stream may take to open, and then to deliver a frame."""
+"""Longest wait in seconds for a stream to open, and then for each frame."""
 
 SETTLE_S = 0.5
-"""How long to wait before asking whether a server is still there: a dying one closes its port last."""
+"""Seconds to wait before testing whether a server still answers: a dying one closes its port last."""
 
 PORTS = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322}
-"""The schemes that are read, and the port that each means where the address names none."""
+"""Supported schemes, each with its default port."""
 
 RETRY_S = 1.0
-"""How long to wait between two attempts to open what broke off."""
+"""Seconds between two attempts to reconnect."""
 
 Images = Generator[NDArray[np.uint8], None, None]
 
@@ -48,7 +49,7 @@ def open_camera(index: int, policy: LivePolicy) -> LiveSource:
 
     Args:
         index: 0 for the first one.
-        policy: What to make of late frames, and of a camera that is unplugged.
+        policy: How to treat late frames, and a camera that is unplugged.
 
     Returns:
         A live source.
@@ -67,20 +68,21 @@ def open_camera(index: int, policy: LivePolicy) -> LiveSource:
 
 
 def open_address(address: str, policy: LivePolicy) -> Source:
-    """Open a stream, or a recording that lies behind an address.
+    """Open a network stream, or a recording on a server.
 
     Args:
-        address: rtsp://, rtsps://, http:// or https://, with a user and password where it needs them.
-        policy: What to make of late frames, and of a stream that breaks off.
+        address: rtsp://, rtsps://, http:// or https://, with user and password if the server asks for them.
+        policy: How to treat late frames, and a stream that breaks off.
 
     Returns:
-        A live source; where the server states a length, a recording of which every frame counts.
+        A live source; a recording if the server states its length.
 
     Raises:
-        UsageError: Another scheme, or an address that is none.
+        UsageError: The address is malformed, or its scheme is not supported.
         UnavailableError: Nobody answers, or the answer is no video.
     """
-    name = masked(address)
+    name = hide_password(address)
+    _check_address(address)
     capture = open_capture(address, timeout_s=TIMEOUT_S)
     if capture is None:
         silence = _silence(address)
@@ -110,7 +112,7 @@ def _again(place: int | str, images: Callable[[cv2.VideoCapture], Images]) -> Im
 
 
 def _reconnected(name: str, images: Images, again: Callable[[], Images | None], patience_s: float) -> Images:
-    """Images of a source that is opened again whenever it ends, until it has been away for too long."""
+    """Reconnect whenever the images end, until there was none for `patience_s` seconds."""
     came_at = time.monotonic()
     while True:
         lost: UnavailableError | None = None
@@ -167,7 +169,7 @@ def _stream_images(name: str, address: str, capture: cv2.VideoCapture) -> Images
 
 
 def _silence(address: str) -> str | None:
-    """Why nobody answers at an address; None where somebody does."""
+    """Why nobody answers at an address; None if somebody does."""
     parts = urlsplit(address)
     host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
     try:
@@ -177,23 +179,24 @@ def _silence(address: str) -> str | None:
     return None
 
 
-def masked(address: str) -> str:
-    """The address without its password, fit for messages and logs.
+def _check_address(address: str) -> None:
+    name = hide_password(address)
+    try:
+        parts = urlsplit(address)
+        parts.port  # noqa: B018  a port that is no number is found only when it is read
+    except ValueError as error:
+        raise UsageError(f"source {name}: not an address ({hide_password(str(error))})") from error
+    if parts.scheme not in PORTS or not parts.hostname:
+        raise UsageError(f"source {name}: not an address; expected {', '.join(PORTS)}://host[:port]/path")
+
+
+def hide_password(address: str) -> str:
+    """Replace the password in an address by stars, for messages and logs.
 
     Args:
         address: As the user wrote it.
 
     Returns:
-        The address with stars for the password.
-
-    Raises:
-        UsageError: Another scheme than those that are read, or no address at all.
+        The address, for example "rtsp://admin:***@host/path".
     """
-    try:
-        parts = urlsplit(address)
-        parts.port  # noqa: B018  a port that is no number shows only when it is asked for
-    except ValueError as error:
-        raise UsageError(f"source {address}: not an address ({error})") from error
-    if parts.scheme not in PORTS or not parts.hostname:
-        raise UsageError(f"source {address}: not an address; expected {', '.join(PORTS)}://host[:port]/path")
-    return address.replace(f":{parts.password}@", ":***@", 1) if parts.password else address
+    return re.sub(r"://([^/?#:]*):([^/?#]+)@", r"://\1:***@", address, count=1)

@@ -1,4 +1,4 @@
-"""Image files: one, a folder of them, or what a glob matches; every one counts."""
+"""Image files as a source: one, a folder of them, or what a glob matches."""
 
 from __future__ import annotations
 
@@ -9,36 +9,32 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from edgeloop.edge.frame import Frame, Source
+from edgeloop.edge.frame import Frame
 from edgeloop.edge.host.opencv import read_image
+from edgeloop.edge.sources.footage import Footage
 from edgeloop.models.errors import DataError, NoInputError
 
-__all__ = ["ImageFiles", "is_image", "open_folder", "open_glob"]
+__all__ = ["ImageFiles", "is_image", "natural_key", "open_folder", "open_glob"]
 
 log = logging.getLogger(__name__)
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 
-class ImageFiles(Source):
-    """Image files in the order given; `Frame.index` is the place in that order."""
-
-    live = False
-    fps = None
-    dropped = 0
+class ImageFiles(Footage):
+    """Image files in the order given; `Frame.index` is the position in that order."""
 
     def __init__(self, name: str, paths: Sequence[Path]) -> None:
         """Remember the files; they are read when their turn comes.
 
         Args:
-            name: The source as the user wrote it.
+            name: Source as the user wrote it.
             paths: At least one file.
         """
         self.name = name
         self.length = len(paths)
         self.skipped = 0
         self._paths = paths
-        self._stopped = False
 
     def __iter__(self) -> Iterator[Frame]:
         for index, path in enumerate(self._paths):
@@ -46,18 +42,12 @@ class ImageFiles(Source):
                 return
             image = read_image(path)
             if image is None:
-                self._set_aside(path)
+                self._skip(path)
             else:
                 yield Frame(image, index, time.monotonic(), time.time(), str(path))
 
-    def stop(self) -> None:
-        self._stopped = True
-
-    def close(self) -> None:
-        self.stop()
-
-    def _set_aside(self, path: Path) -> None:
-        """One bad file among many is no reason to lose the others; nothing but bad files is."""
+    def _skip(self, path: Path) -> None:
+        """Count and report an unreadable file. Fail if no file can be read."""
         self.skipped += 1
         if self.skipped == self.length:
             what = "not an image that can be read" if self.length == 1 else "not one image can be read"
@@ -66,24 +56,24 @@ class ImageFiles(Source):
 
 
 def is_image(path: Path) -> bool:
-    """Whether the name of a file says that it is an image."""
+    """True if the name of a file says that it is an image."""
     return path.suffix.lower() in SUFFIXES
 
 
 def open_folder(folder: Path) -> ImageFiles:
-    """The images that lie directly in a folder, in natural order (2.jpg before 10.jpg).
+    """Open the images directly in a folder, in natural order (2.jpg before 10.jpg).
 
     Raises:
         NoInputError: There is no image in it.
     """
-    paths = sorted((path for path in folder.iterdir() if is_image(path)), key=_natural)
+    paths = sorted((path for path in folder.iterdir() if is_image(path)), key=natural_key)
     if not paths:
         raise NoInputError(f"source {folder}: the folder holds no image ({', '.join(sorted(SUFFIXES))})")
     return ImageFiles(str(folder), paths)
 
 
 def open_glob(pattern: str) -> ImageFiles:
-    """The images that a glob pattern matches, `**` included, in natural order.
+    """Open the images that a glob pattern matches, `**` included, in natural order.
 
     Raises:
         NoInputError: It matches no image.
@@ -92,10 +82,10 @@ def open_glob(pattern: str) -> ImageFiles:
     paths = [path for text in matches if is_image(path := Path(text))]
     if not paths:
         raise NoInputError(f"source {pattern}: the pattern matches no image ({', '.join(sorted(SUFFIXES))})")
-    return ImageFiles(pattern, sorted(paths, key=_natural))
+    return ImageFiles(pattern, sorted(paths, key=natural_key))
 
 
-def _natural(path: Path) -> list[tuple[int, str]]:
-    """Sort key under which numbers count as numbers."""
+def natural_key(path: Path) -> list[tuple[int, str]]:
+    """Sort key of the natural order, in which 2.jpg comes before 10.jpg."""
     parts = re.split(r"(\d+)", str(path).lower())
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

@@ -1,8 +1,7 @@
-"""Live sources: the newest frame wins, and every frame that loses is counted.
+"""Live sources: a capture thread and a buffer of one frame.
 
-A camera does not wait. Whoever queues its frames behind a model that is slower than the camera looks further
-and further into the past, so there is no queue here: the capture thread puts each frame into a slot of one,
-and the consumer takes what lies there when it is ready, unless it has lain there for too long.
+A queue in front of a model that is slower than its camera would add latency without limit. So the newest
+frame replaces the one that waits, every drop is counted, and a frame that waited too long is not used.
 """
 
 from __future__ import annotations
@@ -20,21 +19,21 @@ from edgeloop.edge.frame import Frame, Source
 __all__ = ["LivePolicy", "LiveSource"]
 
 WAKE_S = 0.1
-"""How often a waiting consumer looks whether it was told to stop (a signal handler must not take locks)."""
+"""Seconds between two looks of a waiting consumer at the stop flag; a signal handler must not take locks."""
 
 JOIN_S = 1.0
-"""How long closing waits for the capture thread, which may hang in a driver until its own time limit."""
+"""Longest wait in seconds for the capture thread, which may hang in a driver until its own time limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class LivePolicy:
-    """What to make of a live source that is late or away.
+    """Treatment of late frames and lost connections of a live source.
 
     Attributes:
-        max_age_s: Seconds after which a frame that still waits shows what was and not what is: it is not
-            handed over but counted as stale.
-        reconnect_s: Seconds after its last frame for which to go on opening a camera or stream that broke
-            off; 0 to let it fail at once.
+        max_age_s: Age in seconds beyond which a waiting frame is dropped and counted as stale. Lower values
+            keep results current but may lose frames.
+        reconnect_s: Time in seconds after its last frame for which to retry a lost camera or stream; 0 to
+            fail at once.
     """
 
     max_age_s: float = 1.0
@@ -42,7 +41,7 @@ class LivePolicy:
 
 
 class LiveSource(Source):
-    """A thread that captures, a slot of one frame, a count of what was dropped."""
+    """Source of the newest frame of a camera, read by a thread."""
 
     live = True
     length = None
@@ -57,15 +56,15 @@ class LiveSource(Source):
         first_index: int = 0,
         policy: LivePolicy | None = None,
     ) -> None:
-        """Prepare to capture; the thread starts with the iteration, so nothing goes stale before it.
+        """Prepare to capture; the thread starts with the iteration, so that no frame is dropped before it.
 
         Args:
-            name: The source as a person would call it.
-            images: HxWx3 uint8 BGR, each yielded when it arrives. It returns at the regular end of the
-                stream, raises where the source fails, and is run and closed by the capture thread alone.
-            fps: Nominal frames a second, None where nobody knows.
+            name: Name of the source.
+            images: Images (HxWx3 uint8, BGR), each yielded when it arrives. Returns at the regular end of the
+                stream, raises if the source fails; run and closed by the capture thread alone.
+            fps: Nominal frames per second; None if unknown.
             first_index: Index of the first frame.
-            policy: How old a frame may be; None for a second.
+            policy: How to treat late frames; None for the defaults.
         """
         self.name = name
         self.fps = fps
@@ -96,10 +95,10 @@ class LiveSource(Source):
                 bell.clear()
 
     def start(self, bell: threading.Event) -> None:
-        """Begin to capture, for whoever takes from several sources; who iterates over one need not call it.
+        """Start the capture thread, to `take` frames instead of iterating over them.
 
         Args:
-            bell: Set whenever there is a new frame, and at the end.
+            bell: Set at every new frame, and at the end.
         """
         self._bell = bell
         self._thread.start()
@@ -108,14 +107,15 @@ class LiveSource(Source):
         """Take the newest frame.
 
         Args:
-            patience_s: Seconds for which to wait for a newer one, where that is due about now: after a moment
-                of patience a result is younger by a whole frame.
+            patience_s: Longest wait in seconds for a newer one that is due about now: after a short wait the
+                result is younger by a whole frame.
 
         Returns:
-            None where the newest was taken already or is stale, at the end of the stream and after a stop.
+            The frame; None if the newest was taken already or is stale, at the end of the stream, and after a
+            stop.
 
         Raises:
-            Exception: What ended the source, after its last frame.
+            Exception: The failure that ended the source, after its last frame.
         """
         if self._stopped:
             return None
@@ -132,14 +132,16 @@ class LiveSource(Source):
 
     @property
     def over(self) -> bool:
-        """Whether no frame waits and none will come."""
+        """True if `take` has nothing more to give or to raise."""
         with self._lock:
-            return self._stopped or (self._ended and self._newest is None)
+            return self._stopped or (self._ended and self._newest is None and self._error is None)
 
     def stop(self) -> None:
+        """End the iteration after the frame in hand."""
         self._stopped = True
 
     def close(self) -> None:
+        """Stop, and wait for the capture thread, which releases the device."""
         self.stop()
         if self._thread.is_alive():
             self._thread.join(JOIN_S)
@@ -163,7 +165,7 @@ class LiveSource(Source):
             if self._newest is not None:
                 self.dropped += 1
             self._newest = frame
-            # As far from the last one as that was from the one before it; of the first two nothing is known.
+            # The last interval again; it is unknown before the second frame.
             self._due_at = 2 * frame.captured_at - self._captured_at if self._captured_at else 0.0
             self._captured_at = frame.captured_at
             self._lock.notify()

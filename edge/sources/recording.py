@@ -1,4 +1,4 @@
-"""Recordings: a video file, or an address behind which one lies; every frame in order."""
+"""Videos as a source: a file, or a recording behind an address."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pathlib import Path
 
 import cv2
 
-from edgeloop.edge.frame import Frame, Source
+from edgeloop.edge.frame import Frame
 from edgeloop.edge.host.opencv import open_capture
+from edgeloop.edge.sources.footage import Footage
 from edgeloop.models.errors import DataError, UnavailableError
 
 __all__ = ["Recording", "frame_count", "nominal_fps", "open_video"]
@@ -19,30 +20,25 @@ __all__ = ["Recording", "frame_count", "nominal_fps", "open_video"]
 log = logging.getLogger(__name__)
 
 SHORTFALL = 0.9
-"""Containers estimate their number of frames; something is missing only below this share of it."""
+"""Share of the stated number of frames below which some are missing; containers only estimate it."""
 
 
-class Recording(Source):
-    """The frames of one video, decoded as they are asked for."""
-
-    live = False
-    dropped = 0
-    skipped = 0
+class Recording(Footage):
+    """Frames of one video, decoded as they are asked for."""
 
     def __init__(self, name: str, capture: cv2.VideoCapture, *, remote: bool = False) -> None:
         """Take over an open capture.
 
         Args:
-            name: The source as a person would call it.
-            capture: Open; released by `close`.
-            remote: Whether the video comes over a network, so that an early end is a failed connection.
+            name: Name of the source.
+            capture: Open capture; released by `close`.
+            remote: Treat an early end as a lost connection, because the video comes over a network.
         """
         self.name = name
         self.fps = nominal_fps(capture)
         self.length = frame_count(capture)
         self._capture = capture
         self._remote = remote
-        self._stopped = False
 
     def __iter__(self) -> Iterator[Frame]:
         index = 0
@@ -54,15 +50,13 @@ class Recording(Source):
             yield Frame(image, index, time.monotonic(), time.time(), self.name)
             index += 1
 
-    def stop(self) -> None:
-        self._stopped = True
-
     def close(self) -> None:
+        """Stop, and release the file or connection."""
         self.stop()
         self._capture.release()
 
     def _check_end(self, frames: int) -> None:
-        """Tell the end of the video from a video that breaks off."""
+        """Report a video that breaks off before its end."""
         if frames == 0:
             raise DataError(f"source {self.name}: the video opens but holds no frame that can be decoded")
         if self.length is None or frames >= SHORTFALL * self.length:
@@ -80,7 +74,7 @@ def open_video(path: Path) -> Recording:
         path: An existing file.
 
     Returns:
-        A source of every frame.
+        A source of all its frames.
 
     Raises:
         DataError: OpenCV cannot open it.
@@ -94,12 +88,12 @@ def open_video(path: Path) -> Recording:
 
 
 def nominal_fps(capture: cv2.VideoCapture) -> float | None:
-    """Frames a second as the device or container states them; None where it states nothing sensible."""
+    """Frames per second as the device or container states them; None if it states nothing sensible."""
     fps = float(capture.get(cv2.CAP_PROP_FPS))
     return fps if math.isfinite(fps) and 0 < fps <= 1000 else None
 
 
 def frame_count(capture: cv2.VideoCapture) -> int | None:
-    """Number of frames as the container states it; None for what has no end, such as a camera."""
+    """Number of frames as the container states it; None if it has no end, such as a camera."""
     count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
     return int(count) if math.isfinite(count) and count > 0 else None

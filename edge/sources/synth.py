@@ -1,7 +1,7 @@
-"""`synth:NAME?query`: a built-in scene as a source.
+"""Built-in scenes as a source: `synth:NAME?query`.
 
 Without `fps` the scene is footage: every frame, as fast as they are consumed. With `fps` it is a live camera,
-paced by the clock, of which the newest frame wins.
+paced by the clock.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.edge.frame import Frame, Source
+from edgeloop.edge.sources.footage import Footage
 from edgeloop.edge.sources.live import LivePolicy, LiveSource
 from edgeloop.edge.synth import SCENES, Scene, open_scene
 from edgeloop.models.errors import UsageError
@@ -25,12 +26,13 @@ from edgeloop.models.errors import UsageError
 __all__ = ["SynthSource", "open_synth"]
 
 NOMINAL_FPS = 30.0
-"""The rate at which the scenes move naturally; footage of them plays at it."""
+"""Frames per second at which the scenes move naturally."""
 
 CATCH_UP_S = 0.5
-"""How far a live scene may fall behind the clock and still make up for it."""
+"""Longest delay in seconds that a live scene makes up for."""
 
 MAX_SIDE = 4096
+"""Largest width and height in pixels."""
 
 
 @dataclass(frozen=True)
@@ -48,27 +50,23 @@ class _Query:
         return endless if self.frames is None else itertools.islice(endless, self.frames)
 
 
-class SynthSource(Source):
-    """A scene as footage; `Frame.index` is the scene's own index, so its truth can be looked up."""
+class SynthSource(Footage):
+    """Scene as footage; `Frame.index` is the scene's own index, so that its truth can be looked up."""
 
-    live = False
     fps = NOMINAL_FPS
-    dropped = 0
-    skipped = 0
 
     def __init__(self, name: str, scene: Scene, query: _Query) -> None:
         """Prepare to render.
 
         Args:
-            name: The source as the user wrote it.
-            scene: What to render.
-            query: Which of its frames.
+            name: Source as the user wrote it.
+            scene: The scene.
+            query: Its frames to render.
         """
         self.name = name
         self.length = query.frames
         self._scene = scene
         self._indices = query.indices
-        self._stopped = False
 
     def __iter__(self) -> Iterator[Frame]:
         for index in self._indices:
@@ -77,22 +75,16 @@ class SynthSource(Source):
             image = self._scene.render(index)
             yield Frame(image, index, time.monotonic(), time.time(), self.name)
 
-    def stop(self) -> None:
-        self._stopped = True
-
-    def close(self) -> None:
-        self.stop()
-
 
 def open_synth(text: str, policy: LivePolicy) -> Source:
     """Open a built-in scene.
 
     Args:
         text: `synth:NAME?seed=1&fps=30&start=0&step=1&frames=300&size=640x480`, every option optional.
-        policy: How old a frame may be, where it is live.
+        policy: How to treat late frames of a live scene.
 
     Returns:
-        A source that is live exactly where `fps` is given.
+        A source that is live if `fps` is given.
 
     Raises:
         UsageError: No such scene or option, or a value outside its range.
@@ -109,12 +101,12 @@ def open_synth(text: str, policy: LivePolicy) -> Source:
 
 
 def _paced(scene: Scene, indices: Iterator[int], period_s: float) -> Generator[NDArray[np.uint8], None, None]:
-    """Render ahead of the clock and hand over on the beat, so that rendering counts as no latency.
+    """Render each frame ahead of time and yield it when it is due, so that rendering adds no latency.
 
-    After a hiccup the scene catches up with the clock; where rendering can never keep up, the camera is
-    slower than it claims and skips nothing to hide that.
+    After a short delay the scene catches up with the clock. If rendering cannot keep up at all, the camera is
+    slower than stated and skips no frame.
     """
-    due: float | None = None  # the clock starts with the first frame, before which the scene is set up
+    due: float | None = None  # the clock starts with the first frame: setting up the scene takes time
     for index in indices:
         image = scene.render(index)
         now = time.monotonic()
