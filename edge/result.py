@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol
 
 from edgeloop.edge.frame import Frame
 from edgeloop.models.detections import Detections
@@ -48,25 +47,17 @@ class Result:
 
 
 class Sink(Protocol):
-    """Consumer of results, in order. A context manager: leaving it closes it, also after an error."""
+    """Consumer of results, in order.
+
+    A plug-in offers a sink to `edgeloop run --sink NAME:ARGUMENT` as an entry point of the group
+    `edgeloop.sinks`: a function `(argument: str, names: Sequence[str], source: Source) -> Sink`, which is
+    called once per source with the text after the colon, the model's class names and the open source.
+    """
 
     def write(self, result: Result) -> None:
-        """Act on one result."""
+        """Act on one result. An error ends the run of its source."""
         ...
 
     def close(self) -> None:
-        """Finish; the sink is not written to afterwards."""
+        """Finish. Called once, after the last result, also if the run fails."""
         ...
-
-    def __enter__(self) -> Self:
-        """Return the sink itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close the sink."""
-        self.close()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import click
@@ -20,15 +20,18 @@ from edgeloop.edge.frames.folder import FrameWriter
 from edgeloop.edge.loop.meter import Meter
 from edgeloop.edge.loop.pipeline import run_streams
 from edgeloop.edge.loop.stream import Stream
+from edgeloop.edge.plugins import load_plugin
 from edgeloop.edge.result import Sink
 from edgeloop.edge.runtime.detector import Detector
-from edgeloop.edge.sinks import JsonLines, StatusLine, VideoFile, Window
-from edgeloop.edge.sinks.uncertain import UncertainFrames
+from edgeloop.edge.sinks import JsonLines, StatusLine, UncertainFrames, VideoFile, Window
 from edgeloop.edge.sources import LivePolicy, open_source, open_source_or_unavailable
-from edgeloop.edge.tracking import ZoneCounter, ZoneFile, open_tracker, read_zones
+from edgeloop.edge.tracking import ZoneCounter, open_tracker, read_zones
 from edgeloop.models.errors import UsageError
 
 __all__ = ["KeepPolicy", "RunJob", "run_job"]
+
+SinkFactory = Callable[[str, Sequence[str], Source], Sink]
+"""Function of a plug-in that opens its sink for one source; `Sink` says how to write one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class RunJob:
         video: Annotated video to write; None for none. With several sources a number is added to its name.
         keep: Which uncertain frames to keep; None for none.
         show: Show annotated frames in a window.
-        plugins: Sinks of other packages, each NAME or NAME:ARGUMENT (entry point group `edgeloop.sinks`).
+        plugins: Sinks of other packages, each NAME or NAME:ARGUMENT; `Sink` says how to write one.
         summary: File for the closing figures as JSON; None for none.
         overwrite: Replace files that exist.
         max_frames: End each source after this many frames; None for no limit.
@@ -94,35 +97,36 @@ def run_job(job: RunJob, detector: Detector) -> bool:
         True if it was interrupted from the keyboard.
 
     Raises:
-        EdgeloopError: A source or sink cannot be opened, or a source failed.
+        EdgeloopError: A source or sink cannot be opened, or a stream failed.
     """
-    zone_files = _read_zone_files(job, detector)
-    plugins = [_find_plugin(text) for text in job.plugins]
+    zones = _read_zones(job, detector)
+    plugins = [_load_sink(text) for text in job.plugins]
+    open_each = open_source if len(job.sources) == 1 else open_source_or_unavailable
     with ExitStack() as opened:
-        streams = [
-            _open_stream(detector, opened.enter_context(source), job.track, zone_file)
-            for source, zone_file in zip(_open_sources(job), zone_files, strict=True)
-        ]
-        _check_names(streams)
-        stop = partial(_stop, streams)
+        sources = [opened.enter_context(open_each(text, job.policy)) for text in job.sources]
+        _check_names(sources)
+        streams = [_make_stream(detector, *each, job.track) for each in zip(sources, zones, strict=True)]
+        stop = partial(_stop, sources)
         signals = opened.enter_context(stopped_by_signals(stop))
         try:
             with ExitStack() as begun:
-                shared: list[Sink] = []
-                if job.as_json:
-                    shared.append(begun.enter_context(JsonLines(sys.stdout, detector.names)))
-                keeper = begun.enter_context(_frame_keeper(job.keep, detector))
+                writer = None
+                if job.keep is not None:
+                    writer = begun.enter_context(FrameWriter(job.keep.folder, append=True))
                 for stream, video in zip(streams, _video_paths(job.video, len(streams)), strict=True):
-                    own = _open_sinks(job, detector, stream, video, stop)
-                    stream.sinks = [begun.enter_context(sink) for sink in own]
-                    if keeper is not None:
-                        stream.sinks.append(begun.enter_context(keeper(stream.source)))
-                    for plugin, argument in plugins:
-                        sink = plugin.load()(argument, detector.names, stream.source)
-                        stream.sinks.append(begun.enter_context(sink))
-                shared.append(begun.enter_context(StatusLine(sys.stderr, streams)))
+                    begun.callback(stream.end)
+                    _open_sinks(stream, detector, job, video=video, writer=writer, on_quit=stop)
+                    for factory, argument in plugins:
+                        stream.sinks.append(factory(argument, detector.names, stream.source))
+                status = StatusLine(sys.stderr, streams)
+                begun.callback(status.close)
+                shared = [JsonLines(sys.stdout, detector.names), status] if job.as_json else [status]
                 _announce(streams, detector)
                 run_streams(streams, detector, shared, max_frames=job.max_frames, duration_s=job.duration_s)
+            if writer is not None:
+                click.echo(
+                    f"{writer.folder}: {writer.written} frames on which the model was unsure", err=True
+                )
         finally:
             if any(stream.meter.frames for stream in streams):
                 report_run(streams, job.summary, detector)
@@ -130,13 +134,7 @@ def run_job(job: RunJob, detector: Detector) -> bool:
     return signal.SIGINT in signals
 
 
-def _open_sources(job: RunJob) -> Iterator[Source]:
-    """Open every source; if there are several, one that does not answer fails alone."""
-    opened = open_source if len(job.sources) == 1 else open_source_or_unavailable
-    yield from (opened(source, job.policy) for source in job.sources)
-
-
-def _read_zone_files(job: RunJob, detector: Detector) -> Sequence[tuple[Path, ZoneFile] | None]:
+def _read_zones(job: RunJob, detector: Detector) -> Sequence[ZoneCounter | None]:
     if len(job.zones) not in (0, len(job.sources)):
         raise UsageError(
             f"--zones is given {len(job.zones)} times for {len(job.sources)} sources; "
@@ -144,31 +142,28 @@ def _read_zone_files(job: RunJob, detector: Detector) -> Sequence[tuple[Path, Zo
         )
     if not job.zones:
         return [None] * len(job.sources)
-    return [(path, read_zones(path, detector.names)) for path in job.zones]
+    names = detector.names
+    return [ZoneCounter(read_zones(path, names), names, str(path)) for path in job.zones]
 
 
-def _find_plugin(text: str) -> tuple[EntryPoint, str]:
+def _load_sink(text: str) -> tuple[SinkFactory, str]:
     name, _, argument = text.partition(":")
-    for plugin in entry_points(group="edgeloop.sinks", name=name):
-        return plugin, argument
-    known = ", ".join(sorted(entry_points(group="edgeloop.sinks").names)) or "none"
-    raise UsageError(f"--sink {name}: no installed package provides it; installed sinks: {known}")
+    factory: SinkFactory | None = load_plugin("edgeloop.sinks", name)
+    if factory is None:
+        known = ", ".join(sorted(entry_points(group="edgeloop.sinks").names)) or "none"
+        raise UsageError(f"--sink {name}: no installed package provides it; installed sinks: {known}")
+    return factory, argument
 
 
-def _open_stream(
-    detector: Detector, source: Source, track: bool, zone_file: tuple[Path, ZoneFile] | None
-) -> Stream:
-    stream = Stream(source, Meter(detector.names))
-    if track or zone_file:
-        stream.tracker = open_tracker(fps=source.fps, confidence=detector.spec.confidence)
-    if zone_file:
-        path, zones = zone_file
-        stream.zones = ZoneCounter(zones, detector.names, str(path))
-    return stream
+def _make_stream(detector: Detector, source: Source, zones: ZoneCounter | None, track: bool) -> Stream:
+    tracker = None
+    if track or zones is not None:
+        tracker = open_tracker(fps=source.fps, confidence=detector.spec.confidence)
+    return Stream(source, Meter(detector.names), tracker=tracker, zones=zones)
 
 
-def _check_names(streams: Sequence[Stream]) -> None:
-    names = [stream.source.name for stream in streams]
+def _check_names(sources: Sequence[Source]) -> None:
+    names = [source.name for source in sources]
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f"source {name} is given twice; every result names its source, so give it once")
@@ -182,45 +177,34 @@ def _video_paths(video: Path | None, count: int) -> Iterator[Path | None]:
 
 
 def _open_sinks(
-    job: RunJob, detector: Detector, stream: Stream, video: Path | None, stop: Callable[[], None]
-) -> Iterator[Sink]:
-    """Open the video and the window of one source."""
-    source = stream.source
+    stream: Stream,
+    detector: Detector,
+    job: RunJob,
+    *,
+    video: Path | None,
+    writer: FrameWriter | None,
+    on_quit: Callable[[], None],
+) -> None:
+    """Open the built-in sinks of one stream."""
+    source, names, zones = stream.source, detector.names, stream.zones
     if video is not None:
-        yield VideoFile(
-            video,
-            detector.names,
-            fps=source.fps,
-            live=source.live,
-            overwrite=job.overwrite,
-            zones=stream.zones,
+        stream.sinks.append(
+            VideoFile(video, names, fps=source.fps, live=source.live, overwrite=job.overwrite, zones=zones)
         )
     if job.show:
-        title = f"edgeloop: {source.name}"
-        yield Window(title, detector.names, on_quit=stop, zones=stream.zones)
-
-
-@contextmanager
-def _frame_keeper(
-    keep: KeepPolicy | None, detector: Detector
-) -> Iterator[Callable[[Source], UncertainFrames] | None]:
-    """Yields:
-    A function that opens the sink of a source's uncertain frames; None if none are kept.
-    """
-    if keep is None:
-        yield None
-        return
-    threshold = detector.spec.confidence
-    with FrameWriter(keep.folder, append=True) as writer:
-        yield lambda source: UncertainFrames(
-            writer, source, threshold=threshold, every_s=keep.every_s, most=keep.count
+        stream.sinks.append(Window(f"edgeloop: {source.name}", names, on_quit=on_quit, zones=zones))
+    if job.keep is not None and writer is not None:
+        policy, threshold = job.keep, detector.spec.confidence
+        stream.sinks.append(
+            UncertainFrames(
+                writer, source, threshold=threshold, every_s=policy.every_s, max_frames=policy.count
+            )
         )
-    click.echo(f"{keep.folder}: {writer.written} frames on which the model was unsure", err=True)
 
 
-def _stop(streams: Sequence[Stream]) -> None:
-    for stream in streams:
-        stream.source.stop()
+def _stop(sources: Sequence[Source]) -> None:
+    for source in sources:
+        source.stop()
 
 
 def _announce(streams: Sequence[Stream], detector: Detector) -> None:

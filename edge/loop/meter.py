@@ -6,8 +6,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 
-from edgeloop.edge.host.memory import peak_memory_mb
-from edgeloop.edge.loop.summary import Percentiles, RunSummary
+from edgeloop.edge.loop.summary import Percentiles
 from edgeloop.edge.result import Result
 
 __all__ = ["Meter"]
@@ -55,6 +54,16 @@ class Meter:
             self._stages_ms.setdefault(stage, deque(maxlen=WINDOW)).append(spent_ms)
 
     @property
+    def seconds(self) -> float:
+        """Time in seconds from the first frame to the last result."""
+        return self.ended_at - self.started_at
+
+    @property
+    def detections(self) -> Mapping[str, int]:
+        """Number of detections of each class, the most frequent first."""
+        return {self._names[class_id]: count for class_id, count in self._found.most_common()}
+
+    @property
     def latency_ms(self) -> Percentiles | None:
         """Capture to result over the last frames; None before the first."""
         return Percentiles.of(self._latencies_ms) if self._latencies_ms else None
@@ -63,49 +72,3 @@ class Meter:
     def stages_ms(self) -> Mapping[str, float]:
         """Median time of each stage over the last frames."""
         return {stage: Percentiles.of(spent).p50 for stage, spent in self._stages_ms.items()}
-
-    def summary(
-        self,
-        *,
-        model: str,
-        source: str,
-        provider: str,
-        provider_share: float | None,
-        threads: int,
-        dropped: int,
-        stale: int,
-        skipped: int,
-    ) -> RunSummary:
-        """Sum up the run.
-
-        Args:
-            model: Path of the model.
-            source: Name of the source.
-            provider: Execution provider that ran the model.
-            provider_share: Part of its nodes that ran there; None where unknown.
-            threads: CPU threads of one inference.
-            dropped: Frames that the source dropped.
-            stale: Frames that the source found too old.
-            skipped: Frames that the source could not read.
-
-        Returns:
-            The figures so far.
-        """
-        seconds = self.ended_at - self.started_at
-        return RunSummary(
-            model=model,
-            source=source,
-            provider=provider,
-            provider_share=provider_share,
-            threads=threads,
-            frames=self.frames,
-            dropped=dropped,
-            stale=stale,
-            skipped=skipped,
-            seconds=round(seconds, 3),
-            fps=round(self.frames / seconds, 2) if seconds else 0.0,
-            latency_ms=self.latency_ms,
-            stages_ms=self.stages_ms,
-            detections={self._names[class_id]: count for class_id, count in self._found.most_common()},
-            peak_memory_mb=peak_memory_mb(),
-        )

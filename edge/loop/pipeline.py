@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,7 +34,7 @@ from edgeloop.edge.sources import as_source
 from edgeloop.models.detections import Detections
 
 if TYPE_CHECKING:
-    from edgeloop.edge.tracking import Event, Tracker, ZoneCounter
+    from edgeloop.edge.tracking import Tracker, ZoneCounter
 
 __all__ = ["Footage", "results", "run", "run_streams"]
 
@@ -55,7 +55,7 @@ def results(
 
     Args:
         source: Text as on the command line ("0", a path, an address), a `Source`, or any iterable of images
-            (HxWx3 uint8, BGR). Told to stop when the generator is closed.
+            (HxWx3 uint8, BGR). Closed with the generator.
         detector: The model.
         tracker: Gives objects ids; None for no tracking.
         zones: Counts objects, which needs a tracker; None for no counting.
@@ -93,7 +93,7 @@ def run(
         source: Text as on the command line ("0", a path, an address), a `Source`, or any iterable of images
             (HxWx3 uint8, BGR). Closed at the end.
         detector: The model.
-        sinks: Consumers of each result, in this order. Closed at the end.
+        sinks: Consumers of each result, in this order. Each is closed once, whatever happens.
         on_result: Called with each result, after the sinks.
         tracker: Gives objects ids; None for no tracking.
         zones: Counts objects, which needs a tracker; None for no counting.
@@ -106,11 +106,17 @@ def run(
     Raises:
         EdgeloopError: The source cannot be opened, breaks off, or holds a frame that is no such image.
     """
-    with as_source(source) as opened:
+    with ExitStack() as opened:
+        for sink in reversed(sinks):
+            opened.callback(sink.close)
         stream = Stream(
-            opened, Meter(detector.names), list(sinks), on_result=on_result, tracker=tracker, zones=zones
+            opened.enter_context(as_source(source)),
+            Meter(detector.names),
+            on_result=on_result,
+            tracker=tracker,
+            zones=zones,
         )
-        run_streams([stream], detector, max_frames=max_frames, duration_s=duration_s)
+        run_streams([stream], detector, sinks, max_frames=max_frames, duration_s=duration_s)
         if stream.error is not None:
             raise stream.error
         return stream.summary(detector)
@@ -130,30 +136,29 @@ def run_streams(
     alone: `Stream.error` says why, and the others go on.
 
     Args:
-        streams: The sources, each with its own meter, tracker, zones and sinks. Each is closed when it ends.
+        streams: The sources, each with its own meter, tracker, zones and sinks. Its sinks are closed when it
+            ends; sources are left open.
         detector: The model that all of them share.
         sinks: Consumers of the results of all streams, before the stream's own. Left open. An error of one of
             them ends the run.
         max_frames: Number of frames per stream after which it ends; None for no limit.
         duration_s: Time in seconds after which to end; None for no limit.
     """
-    ends_at = time.monotonic() + (duration_s if duration_s is not None else float("inf"))
     sources = [stream.source for stream in streams]
     ended: set[int] = set()
-    try:
-        with closing(_detect_frames(sources, detector, max_frames=max_frames, ended=ended)) as found:
-            for number, item in found:
-                if number not in ended and (end := _act(item, streams[number], sinks)):
-                    ended.add(number)
-                    streams[number].end(end.error)
-                    if end.error is not None and len(streams) > 1:
-                        log.warning("%s; the other sources go on", end.error)
-                if time.monotonic() >= ends_at:
-                    break
-    finally:
-        for number, stream in enumerate(streams):
-            if number not in ended:
-                stream.end(None)
+    found = _detect_frames(sources, detector, max_frames=max_frames, duration_s=duration_s, ended=ended)
+    with ExitStack() as at_end:
+        for stream in reversed(streams):
+            at_end.callback(stream.end)
+        at_end.enter_context(closing(found))
+        for number, item in found:
+            if number in ended:  # a frame that was in the model when its stream ended
+                continue
+            if end := _act(item, streams[number], sinks):
+                ended.add(number)
+                streams[number].end(end.error)
+                if end.error is not None and len(ended) < len(streams):
+                    log.warning("%s; the other sources go on", end.error)
 
 
 def _act(item: _Found | SourceEnded, stream: Stream, sinks: Sequence[Sink]) -> SourceEnded | None:
@@ -189,24 +194,27 @@ def _detect_frames(
     detector: Detector,
     *,
     max_frames: int | None = None,
+    duration_s: float | None = None,
     ended: AbstractSet[int] = frozenset(),
 ) -> Generator[tuple[int, _Found | SourceEnded], None, None]:
     """Detect in frames as they arrive, and give them back in the same order."""
     ahead = _frames_ahead(sources, detector)
-    with closing(round_robin(sources, max_frames=max_frames, ended=ended)) as arrivals:
-        if ahead == 1:  # here and now: another thread would have to be woken, and this one again
+    arrivals = round_robin(sources, max_frames=max_frames, duration_s=duration_s, ended=ended)
+    with closing(arrivals):
+        if ahead == 1:  # in this thread: another one would have to be woken, and this one again
             for number, arrival in arrivals:
-                yield number, _detect(arrival, detector) if isinstance(arrival, Frame) else arrival
+                yield number, _detect(arrival, detector)
             return
         with one_thread(), ThreadPoolExecutor(detector.parallel, "detect") as pool:
-            taken: deque[tuple[int, Future[_Found | SourceEnded] | SourceEnded]] = deque()
+            taken: deque[tuple[int, Future[_Found | SourceEnded]]] = deque()
             for number, arrival in arrivals:
-                item = pool.submit(_detect, arrival, detector) if isinstance(arrival, Frame) else arrival
-                taken.append((number, item))
+                taken.append((number, pool.submit(_detect, arrival, detector)))
                 if len(taken) == ahead:
-                    yield _first(taken)
+                    first, future = taken.popleft()
+                    yield first, future.result()
             while taken:
-                yield _first(taken)
+                first, future = taken.popleft()
+                yield first, future.result()
 
 
 def _frames_ahead(sources: Sequence[Source], detector: Detector) -> int:
@@ -216,18 +224,13 @@ def _frames_ahead(sources: Sequence[Source], detector: Detector) -> int:
     return detector.parallel + 1
 
 
-def _first(
-    taken: deque[tuple[int, Future[_Found | SourceEnded] | SourceEnded]],
-) -> tuple[int, _Found | SourceEnded]:
-    number, item = taken.popleft()
-    return number, item if isinstance(item, SourceEnded) else item.result()
-
-
-def _detect(frame: Frame, detector: Detector) -> _Found | SourceEnded:
-    """Detect in one frame; a frame that fails ends its source."""
+def _detect(arrival: Frame | SourceEnded, detector: Detector) -> _Found | SourceEnded:
+    """Detect in one frame; a frame that fails ends its source. The end of a source stays as it is."""
+    if isinstance(arrival, SourceEnded):
+        return arrival
     taken_at = time.monotonic()
     try:
-        prepared = detector.preprocess(frame.image)
+        prepared = detector.preprocess(arrival.image)
         prepared_at = time.monotonic()
         outputs = detector.infer(prepared)
         inferred_at = time.monotonic()
@@ -236,33 +239,26 @@ def _detect(frame: Frame, detector: Detector) -> _Found | SourceEnded:
         return SourceEnded(error)
     ready_at = time.monotonic()
     stages_ms = {
-        "wait": (taken_at - frame.captured_at) * 1000,
+        "wait": (taken_at - arrival.captured_at) * 1000,
         "preprocess": (prepared_at - taken_at) * 1000,
         "infer": (inferred_at - prepared_at) * 1000,
         "postprocess": (ready_at - inferred_at) * 1000,
     }
-    return _Found(frame, detections, stages_ms, ready_at)
+    return _Found(arrival, detections, stages_ms, ready_at)
 
 
 def _track(found: _Found, stream: Stream) -> Result:
     """Run tracking and zones in frame order."""
     frame, detections, events = found.frame, found.detections, None
-    done_at = time.monotonic()
+    turn_at = done_at = time.monotonic()
     stages_ms = dict(found.stages_ms)
-    stages_ms["wait"] += (done_at - found.ready_at) * 1000
+    stages_ms["wait"] += (turn_at - found.ready_at) * 1000
     if stream.tracker is not None:
-        detections, events = _update(frame, detections, stream.tracker, stream)
-        turn_at, done_at = done_at, time.monotonic()
+        at_s = stream.seconds(frame)
+        detections = stream.tracker.update(detections, at_s)
+        if stream.zones is not None:
+            height, width = frame.image.shape[:2]
+            events = stream.zones.update(detections, (width, height), at_s)
+        done_at = time.monotonic()
         stages_ms["track"] = (done_at - turn_at) * 1000
     return Result(frame, detections, Timings((done_at - frame.captured_at) * 1000, stages_ms), events)
-
-
-def _update(
-    frame: Frame, detections: Detections, tracker: Tracker, stream: Stream
-) -> tuple[Detections, tuple[Event, ...] | None]:
-    at_s = stream.seconds(frame)
-    tracked = tracker.update(detections, at_s)
-    if stream.zones is None:
-        return tracked, None
-    height, width = frame.image.shape[:2]
-    return tracked, stream.zones.update(tracked, (width, height), at_s)

@@ -7,6 +7,7 @@ one before it is worked on, and loses none.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Generator, Sequence
@@ -43,11 +44,11 @@ class _Feed(Protocol):
 
     @property
     def over(self) -> bool:
-        """True if no frame waits and none will come."""
+        """True if `take` has nothing more to give or to raise."""
         ...
 
     def stop(self) -> None:
-        """Stop, also while a frame is on its way."""
+        """Tell the source to stop, without waiting for it."""
         ...
 
 
@@ -55,18 +56,22 @@ def round_robin(
     sources: Sequence[Source],
     *,
     max_frames: int | None = None,
+    duration_s: float | None = None,
     ended: AbstractSet[int] = frozenset(),
 ) -> Generator[tuple[int, Frame | SourceEnded], None, None]:
     """Take frames from sources in turn.
 
     Args:
         sources: The sources; told to stop when the generator is closed.
-        max_frames: Number of frames of each source after which it ends; None for all it has.
-        ended: Positions of sources to take no further frame from, which the caller adds to meanwhile.
+        max_frames: Number of frames of each source after which it ends; None for no limit.
+        duration_s: Time in seconds after which to take no further frame; None for no limit.
+        ended: Positions of sources to take no further frame from. The caller may add to it at any time.
 
     Yields:
-        The position of a source in `sources`, with its next frame or, once, with its end.
+        The position of a source in `sources`, with its next frame or, once, with its end. Sources that have
+        not ended when the time is up yield no end.
     """
+    ends_at = math.inf if duration_s is None else time.monotonic() + duration_s
     bell = threading.Event()
     feeds = [source if isinstance(source, LiveSource) else _AheadFeed(source) for source in sources]
     taken = [0] * len(feeds)
@@ -79,9 +84,10 @@ def round_robin(
             for number in ended & set(line):
                 line.remove(number)
                 feeds[number].stop()
-            if not line:
+            served = _next(line, feeds, bell, patience_s, ends_at)
+            if served is None:
                 return
-            number, arrival = _next(line, feeds, bell, patience_s)
+            number, arrival = served
             line.remove(number)
             if isinstance(arrival, Frame):
                 line.append(number)
@@ -96,13 +102,16 @@ def round_robin(
     finally:
         for feed in feeds:
             feed.stop()
+        for feed in feeds:
+            if isinstance(feed, _AheadFeed):
+                feed.join()
 
 
 def _next(
-    line: Sequence[int], feeds: Sequence[_Feed], bell: threading.Event, patience_s: float
-) -> tuple[int, Frame | SourceEnded]:
-    """Wait for the first source in line that has a frame or an end."""
-    while True:
+    line: Sequence[int], feeds: Sequence[_Feed], bell: threading.Event, patience_s: float, ends_at: float
+) -> tuple[int, Frame | SourceEnded] | None:
+    """Wait for the first source in line that has a frame or an end. None if the line or the time ends."""
+    while line and time.monotonic() < ends_at:
         for number in line:
             feed = feeds[number]
             try:
@@ -113,8 +122,9 @@ def _next(
                 return number, frame
             if feed.over:
                 return number, SourceEnded()
-        bell.wait(WAKE_S)  # not for ever: a signal handler that stops a source must not ring
+        bell.wait(WAKE_S)  # with a limit: a signal handler that stops a source must not ring
         bell.clear()
+    return None
 
 
 class _AheadFeed:
@@ -142,13 +152,15 @@ class _AheadFeed:
 
     @property
     def over(self) -> bool:
-        return self._ended and self._frame is None
+        return self._ended and self._frame is None and self._error is None
 
     def stop(self) -> None:
         self._closed = True
         self._source.stop()
         self._taken.set()
-        if self._thread.is_alive():
+
+    def join(self) -> None:
+        if self._thread.is_alive():  # without a limit: a source must not be closed while it is read
             self._thread.join()
 
     def _read(self) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from edgeloop.edge.frame import DEFAULT_FPS, Frame, Source
+from edgeloop.edge.host.memory import peak_memory_mb
 from edgeloop.edge.loop.meter import Meter
 from edgeloop.edge.loop.summary import RunSummary
 from edgeloop.edge.result import Result, Sink
+from edgeloop.models.errors import UsageError
 
 if TYPE_CHECKING:
     from edgeloop.edge.runtime.detector import Detector
@@ -25,7 +27,7 @@ class Stream:
     Attributes:
         source: Where frames come from.
         meter: Counts and times its results.
-        sinks: Consumers of its results alone; closed as soon as it ends.
+        sinks: Consumers of its results alone, in this order. Closed and removed as soon as it ends.
         on_result: Called with each of its results, after the sinks.
         tracker: Gives its objects ids; None for no tracking.
         zones: Counts its objects, which needs a tracker; None for no counting.
@@ -39,6 +41,11 @@ class Stream:
     tracker: Tracker | None = None
     zones: ZoneCounter | None = None
     error: Exception | None = None
+
+    def __post_init__(self) -> None:
+        if self.zones is not None and self.tracker is None:
+            raise UsageError("zones count the objects of a tracker, got none; `open_tracker` makes one")
+        self.sinks = [*self.sinks]  # `end` removes them from the list
 
     def seconds(self, frame: Frame) -> float:
         """Time of a frame by the clock of the scene, not of the processing: for speeds and dwell times.
@@ -73,29 +80,38 @@ class Stream:
         Returns:
             Counts, rates and latencies so far.
         """
-        figures = self.meter.summary(
+        meter, source, zones = self.meter, self.source, self.zones
+        return RunSummary(
             model=str(detector.path),
-            source=self.source.name,
+            source=source.name,
             provider=detector.provider,
             provider_share=detector.placement.share,
             threads=detector.threads.count,
-            dropped=self.source.dropped,
-            stale=self.source.stale,
-            skipped=self.source.skipped,
+            frames=meter.frames,
+            dropped=source.dropped,
+            stale=source.stale,
+            skipped=source.skipped,
+            seconds=round(meter.seconds, 3),
+            fps=round(meter.frames / meter.seconds, 2) if meter.seconds else 0.0,
+            latency_ms=meter.latency_ms,
+            stages_ms=meter.stages_ms,
+            detections=meter.detections,
+            peak_memory_mb=peak_memory_mb(),
+            zones=None if zones is None else zones.zone_totals(),
+            lines=None if zones is None else zones.line_totals(),
         )
-        if self.zones is None:
-            return figures
-        return replace(figures, zones=self.zones.zone_totals(), lines=self.zones.line_totals())
 
-    def end(self, error: Exception | None) -> None:
-        """Close the stream's sinks. A sink that cannot be completed counts as a failure of the stream.
+    def end(self, error: Exception | None = None) -> None:
+        """Close the stream's sinks, each once.
+
+        A sink that cannot be completed counts as a failure of the stream.
 
         Args:
-            error: The failure that ended the stream; None at its regular end.
+            error: The failure that ended the stream; None at its regular end. The first failure is kept.
         """
-        self.error = error
-        for sink in self.sinks:
+        self.error = self.error or error
+        while self.sinks:
             try:
-                sink.close()
+                self.sinks.pop(0).close()
             except Exception as failed:  # the other sinks are still to be closed
                 self.error = self.error or failed

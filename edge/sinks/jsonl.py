@@ -1,4 +1,4 @@
-"""Results as JSON lines: one object a frame, flushed at once, for whoever reads along."""
+"""Results as JSON lines: one object per frame, flushed at once."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class JsonLines(Sink):
 
     A line holds `index`, `source`, `captured_at` (monotonic seconds), `wall_time` (Unix seconds),
     `latency_ms` and `detections`, each with `class`, `class_id`, `confidence`, `xyxy` in source pixels and,
-    after tracking, `tracker_id`, null where the object has none yet.
-    Where zones count, `events` follows: each `event` (enter, leave, dwell, cross) with its `zone` or `line`,
+    if objects are tracked, `tracker_id`, null if the object has none yet.
+    With zones, `events` follows: each `event` (enter, leave, dwell, cross) with its `zone` or `line`,
     `tracker_id`, `class`, and `dwell_s` (seconds) or `direction` (in, out).
     """
 
     def __init__(self, stream: TextIO, names: Sequence[str]) -> None:
-        """Write to a stream that stays the caller's.
+        """Write to a stream that the caller closes.
 
         Args:
             stream: Text stream, usually stdout.
@@ -36,6 +36,7 @@ class JsonLines(Sink):
         self._names = names
 
     def write(self, result: Result) -> None:
+        """Write one line."""
         line: dict[str, Any] = {
             "index": result.frame.index,
             "source": result.frame.source,
@@ -50,6 +51,7 @@ class JsonLines(Sink):
         self._stream.flush()
 
     def close(self) -> None:
+        """Flush the stream."""
         self._stream.flush()
 
     def _detection(self, result: Result, row: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One line about how the run is going, about once a second."""
+"""Status line of a run, about once per second."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ PERIOD_S = 1.0
 
 
 class StatusLine(Sink):
-    """Rewrites one line on a terminal; writes line after line into a file, one a source."""
+    """Rewrites one line on a terminal; writes one line per source into a file."""
 
     def __init__(self, out: TextIO, streams: Sequence[Stream]) -> None:
-        """Watch a run.
+        """Start to watch a run.
 
         Args:
             out: Text stream, usually stderr.
@@ -31,42 +31,44 @@ class StatusLine(Sink):
         self._out = out
         self._streams = streams
         self._rewrites = out.isatty()
-        self._said_at = time.monotonic()
-        self._said_frames = [0] * len(streams)
-        self._said = False
+        self._shown_at = time.monotonic()
+        self._shown_frames = [0] * len(streams)
+        self._shown = False
 
-    def write(self, result: Result) -> None:
+    def write(self, result: Result) -> None:  # noqa: ARG002  the meters count the results
+        """Write the status if a second has passed."""
         now = time.monotonic()
-        seconds = now - self._said_at
+        seconds = now - self._shown_at
         frames = [stream.meter.frames for stream in self._streams]
         if seconds < PERIOD_S or not any(frames):
             return
-        before = zip(frames, self._said_frames, strict=True)
-        for line in self._lines([(total - said) / seconds for total, said in before]):
-            self._say(line)
-        self._said_at, self._said_frames, self._said = now, frames, True
+        before = zip(frames, self._shown_frames, strict=True)
+        for line in self._lines([(total - shown) / seconds for total, shown in before]):
+            self._print(line)
+        self._shown_at, self._shown_frames, self._shown = now, frames, True
 
     def close(self) -> None:
-        if self._rewrites and self._said:
+        """End the line on a terminal."""
+        if self._rewrites and self._shown:
             self._out.write("\n")
             self._out.flush()
 
     def _lines(self, rates: Sequence[float]) -> Iterator[str]:
         if len(self._streams) == 1:
-            yield _figures(self._streams[0], rates[0])
+            yield _details(self._streams[0], rates[0])
         elif self._rewrites:
             each = (_brief(stream, rate) for stream, rate in zip(self._streams, rates, strict=True))
             yield f"{sum(rates):.1f} fps | {' | '.join(each)}"[: shutil.get_terminal_size().columns - 1]
         else:
             for stream, rate in zip(self._streams, rates, strict=True):
-                yield f"{stream.source.name}: {_figures(stream, rate)}"
+                yield f"{stream.source.name}: {_details(stream, rate)}"
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         self._out.write(f"\r\x1b[K{line}" if self._rewrites else f"{line}\n")
         self._out.flush()
 
 
-def _figures(stream: Stream, fps: float) -> str:
+def _details(stream: Stream, fps: float) -> str:
     meter, source = stream.meter, stream.source
     expected = f"/{source.length}" if source.length else ""
     latency_ms = meter.latency_ms

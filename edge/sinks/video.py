@@ -1,4 +1,4 @@
-"""Results as an annotated video that is either whole or not there."""
+"""Results as an annotated video that is either complete or not there."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["VideoFile"]
 
 MAX_STILL_S = 2.0
-"""A camera that was silent for longer does not fill the disk with copies of one picture."""
+"""Longest time in seconds for which a frame is repeated, so that a silent camera does not fill the disk."""
 
 
 class VideoFile(Sink):
@@ -40,19 +40,19 @@ class VideoFile(Sink):
         overwrite: bool = False,
         zones: ZoneCounter | None = None,
     ) -> None:
-        """Check the target; the file begins with the first frame, which gives it its size.
+        """Check the target; the file begins with the first frame, which determines its size.
 
         Args:
-            path: The video to write, .mp4 or .avi.
+            path: Video to write, .mp4 or .avi.
             names: The model's class names.
-            fps: Nominal frames a second of the source; 30 where nobody knows.
-            live: Whether to hold pictures as long as they were the newest one, so that a video of a live
-                source plays at the speed of the world whatever was dropped.
-            overwrite: Whether an existing file may be replaced.
-            zones: What counts in the pictures, to be drawn.
+            fps: Nominal frames per second of the source; None for 30.
+            live: Repeat frames for as long as they were the newest one, so that the video of a live source
+                plays in real time whatever was dropped.
+            overwrite: Replace an existing file.
+            zones: Zones and lines to draw; None for none.
 
         Raises:
-            UsageError: Its suffix is not known.
+            UsageError: The suffix is not known.
             DataError: The file exists.
             NoInputError: Its folder does not exist.
         """
@@ -71,17 +71,23 @@ class VideoFile(Sink):
         self._written = 0
 
     def write(self, result: Result) -> None:
+        """Annotate the frame and append it."""
         image = annotate(result.frame.image, result.detections, self._names, zones=self._zones)
         if self._writer is None:
             self._began_at = result.frame.captured_at
             self._size = (image.shape[1], image.shape[0])
             self._writer = self._open()
-        picture = _fit(image, self._size)
+        fitted = _fit(image, self._size)
         for _ in range(self._copies(result.frame.captured_at)):
-            self._writer.write(picture)
+            self._writer.write(fitted)
             self._written += 1
 
     def close(self) -> None:
+        """Complete the file and give it its name.
+
+        Raises:
+            UnavailableError: The file could not be completed.
+        """
         if self._writer is None:
             return
         self._writer.release()
@@ -95,7 +101,7 @@ class VideoFile(Sink):
         self._partial.replace(self._path)
 
     def _copies(self, captured_at: float) -> int:
-        """How often to write a picture so that it appears at its time."""
+        """How often to write a frame so that it appears at its time."""
         if not self._live:
             return 1
         behind = round((captured_at - self._began_at) * self._fps) + 1 - self._written
@@ -116,7 +122,7 @@ class VideoFile(Sink):
 
 
 def _fit(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Scale and centre an image of another size; the writer would lose it without a word."""
+    """Scale and center an image of another size, which the writer would drop silently."""
     width, height = size
     if image.shape[:2] == (height, width):
         return image

@@ -1,4 +1,4 @@
-"""Results in a window, where there is a screen."""
+"""Results in a window."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 __all__ = ["Window"]
 
 QUIT_KEYS = (ord("q"), 27)
-"""q and Escape."""
+"""Keys that end the run: q and Escape."""
 
 MAX_WIDTH, MAX_HEIGHT = 1280, 720
-"""Size in pixels that a window opens with at most; its user may change it."""
+"""Largest size in pixels with which a window opens; its user may change it."""
 
 
 class Window(Sink):
-    """Shows each annotated frame; q, Escape and the window's own close button end the run."""
+    """Shows each annotated frame; q, Escape and the close button of the window end the run."""
 
     def __init__(
         self,
@@ -40,10 +40,10 @@ class Window(Sink):
         """Open the window.
 
         Args:
-            title: Text of its title bar.
+            title: Text of the title bar.
             names: The model's class names.
-            on_quit: Called when the user closes it.
-            zones: What counts in the pictures, to be drawn.
+            on_quit: Called when the user closes the window.
+            zones: Zones and lines to draw; None for none.
 
         Raises:
             UnavailableError: There is no screen, or this OpenCV was built without windows.
@@ -61,6 +61,7 @@ class Window(Sink):
         cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
 
     def write(self, result: Result) -> None:
+        """Show the annotated frame."""
         if not self._sized:
             height, width = result.frame.image.shape[:2]
             scale = min(1.0, MAX_WIDTH / width, MAX_HEIGHT / height)
@@ -73,5 +74,6 @@ class Window(Sink):
             self._on_quit()
 
     def close(self) -> None:
-        with suppress(cv2.error):  # its user may have closed it, and it may be closed twice
+        """Close the window."""
+        with suppress(cv2.error):  # its user may have closed it
             cv2.destroyWindow(self._title)

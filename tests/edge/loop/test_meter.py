@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +15,10 @@ import pytest
 from edgeloop.edge.frame import Frame
 from edgeloop.edge.host.memory import peak_memory_mb
 from edgeloop.edge.loop.meter import Meter
+from edgeloop.edge.loop.stream import Stream
 from edgeloop.edge.loop.summary import Percentiles, RunSummary, TotalSummary
 from edgeloop.edge.result import Result, Timings
+from edgeloop.edge.sources.iterable import ImageIterable
 from edgeloop.models.detections import Detections
 
 
@@ -28,16 +32,12 @@ def result(captured_at: float, latency_ms: float, class_ids: list[int]) -> Resul
 
 
 def summary(meter: Meter) -> RunSummary:
-    return meter.summary(
-        model="m.onnx",
-        source="test",
-        provider="cpu",
-        provider_share=1.0,
-        threads=2,
-        dropped=3,
-        stale=2,
-        skipped=1,
+    detector: Any = SimpleNamespace(
+        path="m.onnx", provider="cpu", placement=SimpleNamespace(share=1.0), threads=SimpleNamespace(count=2)
     )
+    source = ImageIterable([])
+    source.dropped, source.stale, source.skipped = 3, 2, 1
+    return Stream(source, meter).summary(detector)
 
 
 def test_percentiles_are_those_of_numpy() -> None:

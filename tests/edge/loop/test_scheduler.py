@@ -6,13 +6,16 @@ import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from edgeloop.edge.frame import Frame, Source
+from edgeloop.edge.loop import scheduler
 from edgeloop.edge.loop.scheduler import SourceEnded, round_robin
+from edgeloop.edge.sources.iterable import ImageIterable
 from edgeloop.edge.sources.live import LivePolicy, LiveSource
 from edgeloop.models.errors import DataError
 
@@ -41,9 +44,6 @@ class Footage(Source):
 
     def stop(self) -> None:
         self._stopped = True
-
-    def close(self) -> None:
-        self.stop()
 
 
 class Shutter:
@@ -254,6 +254,36 @@ def test_a_camera_that_fails_ends_alone() -> None:
             if isinstance(a, SourceEnded)
         ]
     assert sorted(ends) == [(0, broken), (1, None)]
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_failure_between_two_looks_is_not_taken_for_a_regular_end(
+    monkeypatch: pytest.MonkeyPatch, live: bool
+) -> None:
+    """The source fails after `take` gave nothing and before `over` is asked."""
+    asked = threading.Event()
+    broken = DataError("unplugged")
+
+    def images() -> Generator[NDArray[np.uint8]]:
+        yield IMAGE
+        asked.wait()
+        raise broken
+
+    kind = LiveSource if live else scheduler._AheadFeed
+    take = kind.take
+
+    def take_then_fail(self: Any, patience_s: float) -> Frame | None:
+        frame = take(self, patience_s)
+        if frame is None:
+            asked.set()
+            self._thread.join()
+        return frame
+
+    monkeypatch.setattr(kind, "take", take_then_fail)
+    source = LiveSource("camera", images(), fps=None) if live else ImageIterable(images())
+    with source:
+        *_, (_, end) = round_robin([source])
+    assert end == SourceEnded(broken)
 
 
 def test_each_source_ends_after_its_number_of_frames() -> None:

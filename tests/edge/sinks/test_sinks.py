@@ -1,4 +1,4 @@
-"""Where results go: nothing lost, nothing overwritten, always playable."""
+"""Sinks: nothing lost, nothing overwritten, always playable."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 import json
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,14 +49,14 @@ def read_video(path: Path) -> list[np.ndarray]:
 
 
 def write_video(path: Path, indices: Sequence[int], **options: bool) -> None:
-    with VideoFile(path, NAMES, fps=20, live=False, **options) as video:
+    with closing(VideoFile(path, NAMES, fps=20, live=False, **options)) as video:
         for index in indices:
             video.write(result(index))
 
 
 def test_json_is_one_line_a_frame() -> None:
     stream = io.StringIO()
-    with JsonLines(stream, NAMES) as sink:
+    with closing(JsonLines(stream, NAMES)) as sink:
         sink.write(result(3, captured_at=5.5))
         sink.write(result(4, tracker_id=9))
     first, second = map(json.loads, stream.getvalue().splitlines())
@@ -79,7 +80,7 @@ def test_json_says_null_of_an_object_without_an_id_and_lists_events_where_zones_
         Event("leave", "yard", 4, 1, dwell_s=2.5),
         Event("cross", "gate", 4, 0, direction="in"),
     )
-    with JsonLines(stream, NAMES) as sink:
+    with closing(JsonLines(stream, NAMES)) as sink:
         sink.write(result(tracker_id=-1))
         sink.write(replace(result(), events=()))
         sink.write(replace(result(), events=events))
@@ -108,7 +109,7 @@ def test_a_video_reopens_with_every_frame_and_the_boxes(tmp_path: Path, suffix: 
 
 def test_a_video_shows_under_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
-    with VideoFile(path, NAMES, fps=20, live=False) as video:
+    with closing(VideoFile(path, NAMES, fps=20, live=False)) as video:
         video.write(result(0))
         assert not path.exists()
     assert path.exists()
@@ -116,9 +117,10 @@ def test_a_video_shows_under_its_name_only_when_it_is_whole(tmp_path: Path) -> N
 
 def test_a_video_is_completed_when_the_run_fails(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
-    with pytest.raises(RuntimeError), VideoFile(path, NAMES, fps=20, live=False) as video:
+    broken = closing(VideoFile(path, NAMES, fps=20, live=False))
+    with pytest.raises(KeyError), broken as video:
         video.write(result(0))
-        raise RuntimeError
+        raise KeyError
     assert len(read_video(path)) == 1
 
 
@@ -139,7 +141,7 @@ def test_an_existing_video_is_kept_unless_told(tmp_path: Path) -> None:
 
 def test_a_frame_of_another_size_is_fitted_in(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
-    with VideoFile(path, NAMES, fps=20, live=False) as video:
+    with closing(VideoFile(path, NAMES, fps=20, live=False)) as video:
         video.write(result(0))
         large = Frame(np.full((300, 300, 3), 200, np.uint8), 1, 0.0, 0.0, "test")
         video.write(Result(large, Detections.empty(), Timings(1.0, {})))
@@ -162,7 +164,7 @@ def test_a_video_of_a_live_source_keeps_the_clock(
     tmp_path: Path, captured_at: list[float], frames: int
 ) -> None:
     path = tmp_path / "out.mp4"
-    with VideoFile(path, NAMES, fps=20, live=True) as video:
+    with closing(VideoFile(path, NAMES, fps=20, live=True)) as video:
         for index, moment in enumerate(captured_at):
             video.write(result(index, captured_at=moment))
     assert len(read_video(path)) == frames
@@ -200,9 +202,10 @@ def test_a_window_closes_alone_and_may_be_closed_twice(monkeypatch: pytest.Monke
     monkeypatch.setattr("edgeloop.edge.sinks.window.has_screen", lambda: True)
     monkeypatch.setattr(cv2, "namedWindow", lambda title, _flags: open_windows.add(title))
     monkeypatch.setattr(cv2, "destroyWindow", destroy)
-    with Window("edgeloop: one", NAMES, on_quit=lambda: None) as window:
-        assert "edgeloop: one" in open_windows
-        window.close()
+    window = Window("edgeloop: one", NAMES, on_quit=lambda: None)
+    assert "edgeloop: one" in open_windows
+    window.close()
+    window.close()
     assert open_windows == {"edgeloop: other"}
 
 
@@ -220,7 +223,7 @@ def test_the_status_line_speaks_about_once_a_second(
     meter = Meter(NAMES)
     with (
         open_source("synth:conveyor?frames=50") as source,
-        StatusLine(stream, [Stream(source, meter)]) as status,
+        closing(StatusLine(stream, [Stream(source, meter)])) as status,
     ):
         for _ in range(20):
             now += 0.125
@@ -240,7 +243,7 @@ def test_the_status_of_several_sources_names_each(
     monkeypatch.setenv("COLUMNS", "60")
     with open_source("synth:conveyor?frames=9") as one, open_source("synth:conveyor?seed=2") as two:
         cameras = [Stream(one, Meter(NAMES)), Stream(two, Meter(NAMES))]
-        with StatusLine(stream, cameras) as status:
+        with closing(StatusLine(stream, cameras)) as status:
             for number in range(10):
                 now += 0.125
                 cameras[number % 5 == 0].meter.add(result(captured_at=now))

@@ -1,9 +1,10 @@
-"""Which frames a run keeps to be labelled, and that they are kept in time and in bounds."""
+"""Which frames a run keeps to be labeled, and that they are kept in time and in bounds."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import cv2
@@ -12,9 +13,9 @@ import pytest
 
 from edgeloop.edge.frame import Frame, Source
 from edgeloop.edge.frames.folder import FrameWriter, read_frames
-from edgeloop.edge.frames.uncertainty import doubt, misses
+from edgeloop.edge.frames.uncertainty import has_gap, uncertainty
 from edgeloop.edge.result import Result, Timings
-from edgeloop.edge.sinks.uncertain import UncertainFrames
+from edgeloop.edge.sinks import UncertainFrames
 from edgeloop.edge.sources import open_source
 from edgeloop.models.detections import Detections
 from tests.blocks import draw_block
@@ -37,7 +38,7 @@ NOTHING = found()
 @pytest.mark.parametrize(
     ("detections", "expected"),
     [
-        pytest.param(NOTHING, 0.0, id="nothing found is no doubt"),
+        pytest.param(NOTHING, 0.0, id="nothing found is certain"),
         pytest.param(found((0, 1.0)), 0.0, id="certain"),
         pytest.param(found((0, 0.7)), 0.5, id="half-way"),
         pytest.param(found((0, 0.4)), 1.0, id="at the threshold"),
@@ -45,8 +46,8 @@ NOTHING = found()
         pytest.param(found((0, 0.3)), 1.0, id="below it, as trackers hand on"),
     ],
 )
-def test_doubt_grows_towards_the_threshold(detections: Detections, expected: float) -> None:
-    assert doubt(detections, THRESHOLD) == pytest.approx(expected)
+def test_uncertainty_grows_towards_the_threshold(detections: Detections, expected: float) -> None:
+    assert uncertainty(detections, THRESHOLD) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_doubt_grows_towards_the_threshold(detections: Detections, expected: flo
 def test_an_object_that_is_missing_once(
     before: Detections, now: Detections, after: Detections, expected: bool
 ) -> None:
-    assert misses(before, now, after) is expected
+    assert has_gap(before, now, after) is expected
 
 
 def kept(
@@ -74,7 +75,9 @@ def kept(
     """Run results through the sink, 10 a second; which frames it kept."""
     with (
         FrameWriter(folder) as writer,
-        UncertainFrames(writer, source, threshold=THRESHOLD, every_s=every_s, most=most) as sink,
+        closing(
+            UncertainFrames(writer, source, threshold=THRESHOLD, every_s=every_s, max_frames=most)
+        ) as sink,
     ):
         for index, detections in enumerate(frames):
             frame = Frame(draw_block(index % 40), index, index / 10, 1700000000.0, source.name)
@@ -87,7 +90,7 @@ def footage() -> Source:
     return open_source("synth:conveyor?fps=10&frames=1&size=320x240")
 
 
-def test_of_every_few_seconds_the_frame_in_most_doubt(footage: Source, tmp_path: Path) -> None:
+def test_of_every_few_seconds_the_least_certain_frame(footage: Source, tmp_path: Path) -> None:
     confidences = [SURE] * 30
     confidences[3], confidences[7], confidences[15] = 0.55, 0.45, 0.6
     frames = [found((0, confidence)) for confidence in confidences]
