@@ -175,7 +175,7 @@ def _cameras(detector: Detector, images: list[NDArray[np.uint8]]) -> dict[str, A
             )
             for number in range(CAMERAS)
         ]
-        pipeline.run_all(cameras, detector, [])
+        pipeline.run_streams(cameras, detector)
     return {
         camera.source.name: {
             "frames": camera.meter.frames,
