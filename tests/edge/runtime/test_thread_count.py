@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain, repeat
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,25 +25,30 @@ from edgeloop.models.errors import UsageError
 from tests.calls import Outcome
 from tests.meter import ModelWriter
 
-TENSOR = np.zeros(1, np.float32)
+MODULE = "edgeloop.edge.runtime.thread_count"
 EARLIER = "measured in an earlier run"
 QUICK = {2: 0.011, 1: 0.009}
 LIVE = "synth:conveyor?fps=100&size=160x120"
+
+Times = Mapping[int, float | Iterator[float]]
+Measure = Callable[[Times], tuple[list[Any], Any, ThreadCount]]
 
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A new cache, on a machine with eight cores."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("edgeloop.edge.runtime.thread_count.physical_cores", lambda: 8)
+    monkeypatch.setattr(f"{MODULE}.physical_cores", lambda: 8)
     return tmp_path / "cache"
 
 
-class Clock:
-    """Time that passes only where somebody sleeps or works."""
+class Machine:
+    """Its clock, and sessions on it whose inferences take known times, by their threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: Path, spent_s: Times) -> None:
         self.now_s = 0.0
+        self.opened: list[Any] = []
+        self._model, self._spent_s = model, spent_s
 
     def monotonic(self) -> float:
         return self.now_s
@@ -50,48 +56,33 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         self.now_s += seconds
 
-
-class Machine:
-    """Sessions whose inferences take known times, by their threads."""
-
-    def __init__(self, model: Path, spent_s: Mapping[int, float | Iterator[float]], clock: Clock) -> None:
-        self.opened: list[Any] = []
-        self._model, self._spent_s, self._clock = model, spent_s, clock
-
     def open(self, *, threads: int) -> Any:
-        machine = self
+        spent_s = self._spent_s[threads]
+        spent_s = repeat(spent_s) if isinstance(spent_s, float) else spent_s
 
-        class Working:
-            path = machine._model
-            closed = False
+        def run(_tensor: object) -> None:
+            assert not session.closed
+            self.sleep(next(spent_s))
 
-            def __init__(self) -> None:
-                self.threads = threads
-                spent_s = machine._spent_s[threads]
-                self._spent_s = repeat(spent_s) if isinstance(spent_s, float) else spent_s
-
-            def run(self, _tensor: object) -> None:
-                assert not self.closed
-                machine._clock.sleep(next(self._spent_s))
-
-            def close(self) -> None:
-                self.closed = True
-
-        self.opened.append(Working())
-        return self.opened[-1]
+        session = SimpleNamespace(path=self._model, threads=threads, closed=False, run=run)
+        session.close = lambda: setattr(session, "closed", True)
+        self.opened.append(session)
+        return session
 
 
-def settle(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spent_s: Mapping[int, float | Iterator[float]]
-) -> tuple[Machine, Any, ThreadCount]:
+@pytest.fixture
+def measure(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Measure:
     """Measure a model that takes these times, the first of them on all cores."""
-    model = tmp_path / "model.onnx"
-    model.write_bytes(b"a model")
-    clock = Clock()
-    monkeypatch.setattr("edgeloop.edge.runtime.thread_count.time", clock)
-    machine = Machine(model, spent_s, clock)
-    session, threads = measure_thread_count(machine.open(threads=next(iter(spent_s))), machine.open, TENSOR)
-    return machine, session, threads
+
+    def measure(spent_s: Times) -> tuple[list[Any], Any, ThreadCount]:
+        model = cache.with_name("model.onnx")
+        model.write_bytes(b"a model")
+        machine = Machine(model, spent_s)
+        monkeypatch.setattr(f"{MODULE}.time", machine)
+        first = machine.open(threads=next(iter(spent_s)))
+        return machine.opened, *measure_thread_count(first, machine.open, np.zeros(1, np.float32))
+
+    return measure
 
 
 @pytest.mark.parametrize(
@@ -109,25 +100,17 @@ def settle(
         ),
     ],
 )
-def test_as_few_as_are_clearly_quicker(
-    cache: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    spent_s: Mapping[int, float | Iterator[float]],
-    tried: list[int],
-    best: int,
-) -> None:
-    machine, session, threads = settle(tmp_path, monkeypatch, spent_s)
-    assert [each.threads for each in machine.opened] == tried
+def test_as_few_as_are_clearly_quicker(measure: Measure, spent_s: Times, tried: list[int], best: int) -> None:
+    opened, session, threads = measure(spent_s)
+    assert [each.threads for each in opened] == tried
     assert threads.count == session.threads == best
-    assert [each.threads for each in machine.opened if not each.closed] == [best]
+    assert [each.threads for each in opened if not each.closed] == [best]
     assert "measured now" in threads.reason
     assert read_thread_count(session.path) == ThreadCount(best, EARLIER)
 
 
-def test_both_times_are_told(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, _, threads = settle(tmp_path, monkeypatch, QUICK)
-    assert str(threads) == "1 CPU thread: an image takes 9.0 ms on 1, 11.0 ms on 2, measured now"
+def test_both_times_are_told(measure: Measure) -> None:
+    assert str(measure(QUICK)[2]) == "1 CPU thread: an image takes 9.0 ms on 1, 11.0 ms on 2, measured now"
 
 
 @pytest.mark.parametrize(
@@ -140,18 +123,15 @@ def test_both_times_are_told(cache: Path, tmp_path: Path, monkeypatch: pytest.Mo
     ],
 )
 def test_the_answer_is_that_of_this_machine(
-    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: object
+    measure: Measure, monkeypatch: pytest.MonkeyPatch, name: str, value: object
 ) -> None:
-    _, session, _ = settle(tmp_path, monkeypatch, QUICK)
-    assert read_thread_count(session.path) == ThreadCount(1, EARLIER)
-    monkeypatch.setattr(f"edgeloop.edge.runtime.thread_count.{name}", value)
+    _, session, _ = measure(QUICK)
+    monkeypatch.setattr(f"{MODULE}.{name}", value)
     assert read_thread_count(session.path) is None
 
 
-def test_the_answer_is_that_of_the_models_content(
-    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _, session, _ = settle(tmp_path, monkeypatch, QUICK)
+def test_the_answer_is_that_of_the_models_content(measure: Measure, tmp_path: Path) -> None:
+    _, session, _ = measure(QUICK)
     moved = session.path.rename(tmp_path / "moved.onnx")
     assert read_thread_count(moved) == ThreadCount(1, EARLIER)
     moved.write_bytes(b"another model")
@@ -159,20 +139,16 @@ def test_the_answer_is_that_of_the_models_content(
 
 
 @pytest.mark.parametrize("content", [b"", b"two", b"\xff\xfe", b"0", b"-1", b"9", b"1e9"])
-def test_a_damaged_answer_is_none(
-    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
-) -> None:
-    _, session, _ = settle(tmp_path, monkeypatch, QUICK)
+def test_a_damaged_answer_is_none(cache: Path, measure: Measure, content: bytes) -> None:
+    _, session, _ = measure(QUICK)
     (kept,) = (cache / "edgeloop/threads").iterdir()
     assert kept.read_bytes() == b"1\n"
     kept.write_bytes(content)
     assert read_thread_count(session.path) is None
 
 
-def test_what_is_forgotten_is_measured_anew(
-    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _, session, _ = settle(tmp_path, monkeypatch, QUICK)
+def test_what_is_cleared_is_measured_anew(measure: Measure) -> None:
+    _, session, _ = measure(QUICK)
     clear_thread_count(session.path)
     clear_thread_count(session.path)  # once more, where there is nothing
     assert read_thread_count(session.path) is None
@@ -180,7 +156,7 @@ def test_what_is_forgotten_is_measured_anew(
 
 @pytest.mark.parametrize("without_home", [False, True])
 def test_a_cache_that_cannot_be_written_is_said_and_stops_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_home: bool
+    measure: Measure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_home: bool
 ) -> None:
     def homeless() -> Path:
         raise RuntimeError("Could not determine home directory.")
@@ -191,7 +167,7 @@ def test_a_cache_that_cannot_be_written_is_said_and_stops_nothing(
     else:
         (tmp_path / "file").touch()
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    _, session, threads = settle(tmp_path, monkeypatch, QUICK)
+    _, session, threads = measure(QUICK)
     assert threads.count == 1
     assert "measured now and at the next start, for it cannot be kept" in threads.reason
     assert read_thread_count(session.path) is None
@@ -201,6 +177,7 @@ def test_a_cache_that_cannot_be_written_is_said_and_stops_nothing(
 @pytest.fixture
 def asked(cache: Path, monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
     """The threads of each session that a detector opens on two cores, where fewer always seem quicker."""
+    assert not cache.exists()
     asked: list[int | None] = []
 
     def opened(path: Path, **settings: Any) -> Session:
@@ -209,8 +186,8 @@ def asked(cache: Path, monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
 
     monkeypatch.setattr("edgeloop.edge.runtime.detector.physical_cores", lambda: 2)
     monkeypatch.setattr("edgeloop.edge.runtime.detector.Session", opened)
-    monkeypatch.setattr("edgeloop.edge.runtime.thread_count._CLEARLY", 1e6)
-    monkeypatch.setattr("edgeloop.edge.runtime.thread_count._LONG_S", 60.0)
+    monkeypatch.setattr(f"{MODULE}._CLEARLY_LESS", 1e6)
+    monkeypatch.setattr(f"{MODULE}._LONG_S", 60.0)
     return asked
 
 
@@ -249,7 +226,7 @@ def test_nothing_else_is_measured(
 
 
 def test_no_provider_but_the_cpu_is_measured(
-    write_model: ModelWriter, cache: Path, asked: list[int | None], monkeypatch: pytest.MonkeyPatch
+    write_model: ModelWriter, asked: list[int | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_model()
     Detector(path, live=True)
@@ -284,34 +261,17 @@ def test_run_says_what_was_measured(
     assert asked == [1, 2, 1, 1]
 
 
-def test_bench_measures_anew_for_a_live_source(
-    edgeloop: Callable[..., Outcome],
-    write_model: ModelWriter,
-    asked: list[int | None],
-    clip: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    model, known = write_model(), []
-    Detector(model, live=True)
-
-    def benched(*_: object, **__: object) -> None:
-        known.append(read_thread_count(model) is not None)
-        raise UsageError("seen enough")
-
-    monkeypatch.setattr("edgeloop.edge.bench.benchmark.bench", benched)
-    assert edgeloop("bench", model, clip).code == 2
-    assert edgeloop("bench", model, LIVE).code == 2
-    assert known == [True, False]
-
-
 @pytest.mark.parametrize(("source", "live"), [("clip.mp4", False), (LIVE, True)])
-def test_bench_loads_the_model_as_run_does(source: str, live: bool) -> None:
-    asked = []
+def test_bench_loads_the_model_as_run_does_and_measures_anew(
+    measure: Measure, monkeypatch: pytest.MonkeyPatch, source: str, live: bool
+) -> None:
+    model = measure(QUICK)[1].path
 
-    def open_detector(**settings: bool) -> Detector:
-        asked.append(settings)
+    def open_detector(path: Path, **settings: bool) -> Detector:
+        assert settings == {"throughput": not live, "live": live}
+        assert (read_thread_count(path) is None) == live
         raise UsageError("seen enough")
 
-    with pytest.raises(UsageError):
-        bench(open_detector, source, frames=2, turns=1)
-    assert asked == [{"throughput": not live, "live": live}]
+    monkeypatch.setattr("edgeloop.edge.bench.benchmark.Detector", open_detector)
+    with pytest.raises(UsageError, match="seen enough"):
+        bench(model, source, frames=2, turns=1)
