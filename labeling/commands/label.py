@@ -57,7 +57,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     "--prompts",
     help="Where to look, separated by commas: similar (like an exemplar), motion (what a fixed camera sees "
     "change), detector (see --detector), carried (where the labels of the frame before have gone, beside "
-    "others), grid (everywhere).  [default: similar, and detector where one is "
+    "others).  [default: similar, and detector where one is "
     "named; motion without exemplars]",
 )
 @click.option(

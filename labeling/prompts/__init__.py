@@ -8,7 +8,6 @@ from edgeloop.labeling.candidates.exemplar_masks import ExemplarMasks
 from edgeloop.labeling.motion.background import Background
 from edgeloop.labeling.prompts.from_detector import DetectorPrompter
 from edgeloop.labeling.prompts.from_motion import MotionPrompter
-from edgeloop.labeling.prompts.grid import GridPrompter
 from edgeloop.labeling.prompts.prompter import Prompter
 from edgeloop.labeling.prompts.propagate import PropagatePrompter
 from edgeloop.labeling.prompts.similar import TRAINING_STEPS, SimilarPrompter
@@ -18,7 +17,6 @@ __all__ = [
     "TRAINING_STEPS",
     "PropagatePrompter",
     "DetectorPrompter",
-    "GridPrompter",
     "MotionPrompter",
     "Prompter",
     "SimilarPrompter",
@@ -31,7 +29,6 @@ _NAMES = (
     MotionPrompter.name,
     DetectorPrompter.name,
     PropagatePrompter.name,
-    GridPrompter.name,
 )
 
 
@@ -55,8 +52,7 @@ def check_prompters(names: Sequence[str], exemplar_frames: Collection[object]) -
         )
     if SimilarPrompter.name in names and not exemplar_frames:
         raise UsageError(
-            "--prompts similar: needs boxes on whole frames (-e); without them name motion (for a fixed "
-            "camera) or grid (everywhere)"
+            "--prompts similar: needs boxes on whole frames (-e); without them name motion (for a fixed camera)"
         )
 
 
@@ -103,6 +99,5 @@ def open_prompters(
         MotionPrompter.name: motion,
         DetectorPrompter.name: found,
         PropagatePrompter.name: lambda: PropagatePrompter(classes),
-        GridPrompter.name: GridPrompter,
     }
     return [factories[name]() for name in names]

@@ -13,7 +13,6 @@ from edgeloop.labeling.candidates.dedupe import deduplicate
 from edgeloop.labeling.candidates.find import find_candidates
 from edgeloop.labeling.candidates.mask import CroppedMask
 from edgeloop.labeling.candidates.prompts import Prompts
-from edgeloop.labeling.prompts import GridPrompter
 from edgeloop.labeling.sam import Segmenter, load
 from edgeloop.models.boxes import iou_matrix
 
@@ -59,8 +58,11 @@ def test_box_that_sam_sees_nothing_in_stays(nano: Segmenter, discs: NDArray[np.u
 @pytest.mark.slow
 def test_points_find_objects_without_exemplars(nano: Segmenter) -> None:
     scene = open_scene("conveyor", seed=1)
-    (prompts,) = GridPrompter(24).propose(scene.render(900))
-    found = find_candidates(scene.render(900), [prompts], nano)
+    image = scene.render(900)
+    height, width = image.shape[:2]
+    x, y = np.meshgrid(np.arange(10, width, width / 24), np.arange(10, height, width / 24))
+    points = np.stack((x, y), axis=-1).reshape(-1, 2).astype(np.float32)
+    found = find_candidates(image, [Prompts("grid", points)], nano)
     boxes = np.stack([candidate.xyxy for candidate in found])
     best = iou_matrix(scene.truth(900).xyxy, boxes).max(axis=1)
     assert (best >= 0.5).mean() >= 0.4

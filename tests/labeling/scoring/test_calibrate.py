@@ -78,7 +78,7 @@ def shifted(found: Sequence[Candidate]) -> list[Candidate]:
 def test_each_prompter_is_trusted_as_far_as_it_was_right() -> None:
     """And SAM: of the one prompter's candidates those are right of whose mask it is sure."""
     good = [candidate(20 * i, None, source="motion", sam_score=0.9 if i < 12 else 0.5) for i in range(24)]
-    bad = [candidate(20 * i, None, source="grid") for i in range(100, 120)]
+    bad = [candidate(20 * i, None, source="other") for i in range(100, 120)]
     held_out = [held_out_frame([*good, *bad], 12, number) for number in range(2)]
     learned = fit_calibrator(held_out, [np.full((44, 1), 0.6, np.float32)] * 2, boxes_of(held_out))
     asked = [good[0], good[-1], bad[0]]
