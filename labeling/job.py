@@ -20,7 +20,7 @@ from edgeloop.edge.host.opencv import read_image
 from edgeloop.labeling.dataset.split import split_by_time
 from edgeloop.labeling.dataset.write import DatasetReport, LabeledFrame, write_dataset
 from edgeloop.labeling.features.clip import TextClassifier, load_clip
-from edgeloop.labeling.features.clip import fingerprint as fingerprint_of_looks
+from edgeloop.labeling.features.clip import fingerprint as fingerprint_of_clip
 from edgeloop.labeling.features.embedding import LITE0, Embedder, embed
 from edgeloop.labeling.inputs.exemplars import ExemplarFrame, Exemplars
 from edgeloop.labeling.inputs.load import LabelInputs, read_inputs
@@ -85,7 +85,7 @@ def label_frames(plan: LabelPlan, stage: Stage) -> LabelReport:
             can be read, unfinished work was started with another plan, the detector knows other classes, or
             motion is asked for and the camera is not fixed.
         UsageError: There is no such segmenter, prompter or CLIP, prompts do not fit the exemplars or the
-            detector, or words are given to looks that read none.
+            detector, or words are given to a classifier that reads none.
         UnavailableError: A checkpoint is not in the cache and cannot be fetched, or open_clip is missing.
     """
     began = time.monotonic()
@@ -114,7 +114,9 @@ def _job(plan: LabelPlan, entries: Sequence[FrameEntry], material: LabelInputs) 
     return {
         "frames": files.hexdigest(),
         **material.digests(),
-        "looks": plan.looks if plan.looks == LITE0 else f"{plan.looks} {fingerprint_of_looks(plan.looks)}",
+        "looks": plan.classifier
+        if plan.classifier == LITE0
+        else f"{plan.classifier} {fingerprint_of_clip(plan.classifier)}",
         "sam": f"{plan.sam} {fingerprint(plan.sam)}",
         "prompts": ",".join(plan.prompts),
         "confidence": str(plan.confidence),
@@ -160,7 +162,7 @@ def _remember(prompter: PropagatePrompter, folder: Path, before: FrameEntry | No
 def _learn(plan: LabelPlan, material: LabelInputs, stage: Stage) -> FrameLabeler:
     exemplars, background = material.exemplars, material.background
     segmenter = load(plan.sam, offline=plan.offline)
-    clip = None if plan.looks == LITE0 else load_clip(plan.looks, offline=plan.offline)
+    clip = None if plan.classifier == LITE0 else load_clip(plan.classifier, offline=plan.offline)
     embedder = embed if clip is None else clip.embed
     steps = TRAINING_STEPS * plan.prompts.count(SimilarPrompter.name)
     with stage("Learning", steps) if steps else nullcontext(lambda done: None) as advance:
@@ -242,7 +244,7 @@ def _write(
         "description": "made by edgeloop label",
         "sam": plan.sam,
         "sam_digest": fingerprint(plan.sam),
-        "looks": plan.looks,
+        "looks": plan.classifier,
         "prompts": list(plan.prompts),
         "confidence": plan.confidence,
     }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgeloop.edge.cli.aliased_option import AliasedOption
 from edgeloop.edge.cli.float_range import FloatRange
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["label"]
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
+_RENAMED = {"carried": "propagate"}  # old names of prompters that are still accepted
 
 
 @click.command()
@@ -28,65 +30,67 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     "-e",
     "--exemplars",
     type=click.Path(path_type=Path),
-    help="All objects of interest boxed on a few of the frames: a COCO json, or a folder of YOLO text files "
-    "with classes.txt. Or, with --prompts motion, folders of crops named by class. The class _ignore is for "
-    "what must not be labeled.",
+    help="Boxes around all objects of interest on a few of the frames: a COCO json, or a folder of YOLO text "
+    "files with classes.txt. Or, with --prompts motion, folders of crops named by class. Objects of the class "
+    "_ignore are never labeled.",
 )
 @click.option(
     "--classes",
-    help="Instead of exemplars: `moving`, for whatever moves before a fixed camera; or, with a CLIP as "
-    "--looks, names for what moves, separated by commas.",
+    help="Instead of exemplars: `moving` for everything that moves in front of a fixed camera, or, with a "
+    "CLIP as --classifier, names of what moves, separated by commas.",
 )
 @click.option("-o", "--out", required=True, type=_FOLDER, help="Folder of the dataset; must not exist.")
 @click.option(
     "--sam",
     default="nano",
     show_default=True,
-    help="Segmenter: nano, vit_b, vit_l, vit_h, or the path of a checkpoint.",
+    metavar="nano|vit_b|vit_l|vit_h|FILE",
+    help="Segmenter: nano ships with edgeloop, the vit models are downloaded once; or a checkpoint.",
 )
 @click.option(
-    "--looks",
+    "--classifier",
+    cls=AliasedOption,
+    aliases=["--looks"],
     default="lite0",
     show_default=True,
     metavar="lite0|MODEL:WEIGHTS",
-    help="What tells classes apart: lite0, or a CLIP of open_clip and the path of its weights, or a tag, "
-    "which is fetched.",
+    help="Features that tell classes apart: lite0, or a CLIP model of open_clip with a file of its weights or "
+    "a tag to download.",
 )
-@click.option("--offline", is_flag=True, help="Never fetch a checkpoint; use what is in the cache.")
+@click.option("--offline", is_flag=True, help="Use cached checkpoints only; never download.")
 @click.option(
     "--prompts",
-    help="Where to look, separated by commas: similar (like an exemplar), motion (what a fixed camera sees "
-    "change), detector (see --detector), carried (where the labels of the frame before have gone, beside "
-    "others).  [default: similar, and detector where one is "
-    "named; motion without exemplars]",
+    help="Prompters, separated by commas: similar (objects like the exemplars), motion (changes in front of a "
+    "fixed camera), detector (see --detector), propagate (labels of the previous frame, besides another "
+    "prompter).  [default: similar, or motion without exemplars; and detector with --detector]",
 )
 @click.option(
     "--detector",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="A second pass: a bundle that was trained on the labels of a first one tells where to look.",
+    help="Bundle for a second pass, trained on the labels of a first one.",
 )
 @click.option(
     "--confidence",
     type=FloatRange(0, 1),
     default=0.3,
     show_default=True,
-    help="Least score of a label; what is a little less sure is listed in review.json.",
+    help="Minimum label score. Labels just below it go to review.json.",
 )
 @click.option(
     "--val-share",
     type=FloatRange(0, 0.9),
     default=0.2,
     show_default=True,
-    help="Share of the frames, the latest, that are kept for validation.",
+    help="Share of each recording, its end, for validation.",
 )
 @click.option(
     "--gap-share",
     type=FloatRange(0, 0.5),
     default=0.05,
     show_default=True,
-    help="Share of the frames left out before them.",
+    help="Share of each recording left out between train and val.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of what is learned.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
 def label(
     frames: Path,
@@ -94,7 +98,7 @@ def label(
     classes: str | None,
     out: Path,
     sam: str,
-    looks: str,
+    classifier: str,
     offline: bool,
     prompts: str | None,
     detector: Path | None,
@@ -104,10 +108,10 @@ def label(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Label frames with SAM from boxes on a few of them, or what moves on them.
+    """Label frames with SAM from boxes on a few of them, or label whatever moves.
 
-    FRAMES is what `edgeloop collect` wrote, or any folder of images. The dataset opens in Ultralytics and in
-    COCO tools; it is split by time. An interrupted run goes on where it was when the command is given again.
+    FRAMES is a folder that `edgeloop collect` wrote, or any folder of images. The dataset is split by time
+    and opens in Ultralytics and in COCO tools. To resume an interrupted run, give the same command again.
     """
     if (exemplars is None) == (classes is None):
         raise click.UsageError(
@@ -124,10 +128,10 @@ def label(
         exemplars=exemplars,
         out=out,
         classes=() if classes in (None, MOVING) else tuple(name.strip() for name in classes.split(",")),
-        looks=looks,
+        classifier=classifier,
         sam=sam,
         offline=offline,
-        prompts=tuple(prompts.split(",")),
+        prompts=tuple(_RENAMED.get(name, name) for name in prompts.split(",")),
         detector=detector,
         confidence=confidence,
         val_share=val_share,

@@ -123,22 +123,28 @@ def load_clip(name: str, *, offline: bool = False) -> Clip:
         import open_clip
     except ModuleNotFoundError as error:
         raise UnavailableError(
-            f"--looks {name}: the package {error.name} is not installed; pip install 'edgeloop[label,clip]'"
+            f"--classifier {name}: the package {error.name} is not installed; pip install 'edgeloop[label,clip]'"
         ) from error
     if model_name not in open_clip.list_models():
-        raise UsageError(f"--looks {name}: open_clip has no model {model_name}; expected one like ViT-B-32")
+        raise UsageError(
+            f"--classifier {name}: open_clip has no model {model_name}; expected one like ViT-B-32"
+        )
     path = Path(weights)
     if not path.is_file():
         tags = open_clip.list_pretrained_tags_by_model(model_name)
         if weights not in tags:
             raise NoInputError(
-                f"--looks {name}: {weights} is no file, and none of the tags of {model_name} "
+                f"--classifier {name}: {weights} is no file, and none of the tags of {model_name} "
                 f"({', '.join(tags) or 'there are none'})"
             )
         if offline:
-            raise UnavailableError(f"--looks {name}: a tag is fetched, which --offline forbids; name a file")
+            raise UnavailableError(
+                f"--classifier {name}: a tag is fetched, which --offline forbids; name a file"
+            )
     elif any(key.startswith("hf_") for key in open_clip.get_model_config(model_name)["text_cfg"]):
-        raise UsageError(f"--looks {name}: the text tower of {model_name} is fetched, whatever its weights")
+        raise UsageError(
+            f"--classifier {name}: the text tower of {model_name} is fetched, whatever its weights"
+        )
     try:
         model = open_clip.create_model(model_name, pretrained=weights)
         tokenizer = open_clip.get_tokenizer(model_name)
@@ -146,7 +152,7 @@ def load_clip(name: str, *, offline: bool = False) -> Clip:
         told = (str(error).splitlines() or [type(error).__name__])[0]
         if path.is_file():
             raise ModelError(f"{path}: not weights of {model_name} ({told})") from error
-        raise UnavailableError(f"--looks {name}: cannot be fetched ({told})") from error
+        raise UnavailableError(f"--classifier {name}: cannot be fetched ({told})") from error
     seen = open_clip.get_model_preprocess_cfg(model)
     mean, std = (torch.tensor(seen[key], dtype=torch.float32)[:, None, None] for key in ("mean", "std"))
     size = seen["size"]
@@ -172,5 +178,5 @@ def fingerprint(name: str) -> str:
 def _parts(name: str) -> tuple[str, str]:
     model_name, _, weights = name.partition(":")
     if not model_name or not weights:
-        raise UsageError(f"--looks {name}: expected lite0, or MODEL:WEIGHTS such as ViT-B-32:weights.pt")
+        raise UsageError(f"--classifier {name}: expected lite0, or MODEL:WEIGHTS such as ViT-B-32:weights.pt")
     return model_name, weights

@@ -16,7 +16,7 @@ from edgeloop.labeling.features.crop import to_square, warp
 __all__ = ["DIMENSIONS", "LITE0", "Embedder", "cut_out", "embed"]
 
 LITE0 = "lite0"
-"""Name of the looks that ship."""
+"""Name of the features that ship."""
 
 Embedder = Callable[[NDArray[np.uint8], Sequence[Candidate]], NDArray[np.float32]]
 """Describes candidates of an image, HxWx3 uint8 BGR, by float32 (N, D)."""

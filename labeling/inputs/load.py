@@ -61,7 +61,7 @@ def read_inputs(plan: LabelPlan, entries: Sequence[FrameEntry]) -> LabelInputs:
         DataError: One of them cannot be used, the detector knows other classes, or motion is asked for and
             the camera is not fixed.
         UsageError: There is no such prompter, prompts do not fit each other, the exemplars or the detector,
-            or words are given to looks that read none.
+            or words are given to a classifier that reads none.
     """
     exemplars = _exemplars(plan)
     check_prompters(plan.prompts, exemplars.frames)
@@ -70,10 +70,10 @@ def read_inputs(plan: LabelPlan, entries: Sequence[FrameEntry]) -> LabelInputs:
 
 def _exemplars(plan: LabelPlan) -> Exemplars:
     if plan.exemplars is None:
-        if plan.classes and plan.looks == LITE0:
+        if plan.classes and plan.classifier == LITE0:
             raise UsageError(
                 f"--classes {','.join(plan.classes)}: {LITE0} reads no words; name what does with "
-                "--looks MODEL:WEIGHTS, or show exemplars"
+                "--classifier MODEL:WEIGHTS, or show exemplars"
             )
         return Exemplars(plan.classes or (MOVING,), ())
     if holds_crops(plan.exemplars):

@@ -21,8 +21,8 @@ class LabelPlan:
         frames: Folder of frames.
         exemplars: The person's boxes, COCO json or YOLO text files, or folders of crops; None to label
             what moves.
-        classes: Without exemplars, what moves is called, in words that `looks` reads; none for `MOVING`.
-        looks: What tells classes apart: "lite0", which ships, or MODEL:WEIGHTS of open_clip.
+        classes: Without exemplars, what moves is called, in words that `classifier` reads; none for `MOVING`.
+        classifier: Features that tell classes apart: "lite0", which ships, or MODEL:WEIGHTS of open_clip.
         out: Folder of the dataset; must not exist.
         sam: Name or path of the segmenter.
         offline: Never reach out for a checkpoint.
@@ -38,7 +38,7 @@ class LabelPlan:
     exemplars: Path | None
     out: Path
     classes: tuple[str, ...] = ()
-    looks: str = LITE0
+    classifier: str = LITE0
     sam: str = "nano"
     offline: bool = False
     prompts: tuple[str, ...] = ("similar",)

@@ -40,15 +40,15 @@ def check_prompters(names: Sequence[str], exemplar_frames: Collection[object]) -
         exemplar_frames: Those with boxes on them.
 
     Raises:
-        UsageError: A name is unknown or given twice, there is none, "carried" stands alone, or "similar" has
+        UsageError: A name is unknown or given twice, there is none, "propagate" is alone, or "similar" has
             no exemplar frame.
     """
     if not names or len(set(names)) < len(names) or not set(names) <= set(_NAMES):
         raise UsageError(f"--prompts {','.join(names)}: expected some of {', '.join(_NAMES)}, each once")
     if set(names) == {PropagatePrompter.name}:
         raise UsageError(
-            "--prompts carried: carries boxes on from frame to frame, but none finds the first; name another "
-            "beside it, as in similar,carried"
+            "--prompts propagate: carries boxes on from frame to frame, but none finds the first; name another "
+            "beside it, as in similar,propagate"
         )
     if SimilarPrompter.name in names and not exemplar_frames:
         raise UsageError(

@@ -27,7 +27,7 @@ _LEAST_SPREAD = 3.0  # of gray values, standard deviation; in what is smoother t
 class PropagatePrompter:
     """Boxes carried over from the frame before, with the scores that they had there."""
 
-    name = "carried"
+    name = "propagate"
 
     def __init__(self, classes: int) -> None:
         """Args:

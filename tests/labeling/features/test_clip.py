@@ -114,7 +114,18 @@ def test_crops_are_told_apart_by_clip(
 ) -> None:
     out, looks = tmp_path / "out", f"tiny:{tiny}"
     done = edgeloop(
-        *("label", frames, "-e", tmp_path / "exemplars", "--prompts", "motion", "--looks", looks, "-o", out)
+        *(
+            "label",
+            frames,
+            "-e",
+            tmp_path / "exemplars",
+            "--prompts",
+            "motion",
+            "--classifier",
+            looks,
+            "-o",
+            out,
+        )
     )
     assert done.code == 0, done.err
     coco = json.loads((out / "instances.json").read_text())
@@ -130,7 +141,7 @@ def test_crops_are_told_apart_by_clip(
 def test_words_name_what_moves(
     tiny: Path, frames: Path, tmp_path: Path, edgeloop: Callable[..., Outcome]
 ) -> None:
-    words = ("--classes", "red square, blue square", "--looks", f"tiny:{tiny}")
+    words = ("--classes", "red square, blue square", "--classifier", f"tiny:{tiny}")
     done = edgeloop("label", frames, *words, "-o", tmp_path / "out", "--confidence", "0.01", "--json")
     assert done.code == 0, done.err
     assert json.loads(done.out)["labels"].keys() == {"red square", "blue square"}

@@ -79,5 +79,5 @@ def test_the_same_seed_gives_the_same_prompts(
 
 @pytest.mark.parametrize("names", [(), ("motion", "motion"), ("motion", "magic"), ("",)])
 def test_unknown_prompters(names: tuple[str, ...]) -> None:
-    with pytest.raises(UsageError, match="expected some of similar, motion, detector, carried, each once"):
+    with pytest.raises(UsageError, match="expected some of similar, motion, detector, propagate, each once"):
         check_prompters(names, [])

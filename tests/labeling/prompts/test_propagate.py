@@ -95,4 +95,4 @@ def test_nothing_came_before(carried: PropagatePrompter) -> None:
 
 def test_alone_there_is_nothing_to_carry() -> None:
     with pytest.raises(UsageError, match="none finds the first; name another beside it"):
-        check_prompters(["carried"], [])
+        check_prompters(["propagate"], [])

@@ -126,7 +126,7 @@ def test_interrupted_job_carries_boxes_on(
 
     def plan(out: str) -> LabelPlan:
         return LabelPlan(
-            frames, exemplars, tmp_path / out, prompts=("detector", "carried"), detector=block_model
+            frames, exemplars, tmp_path / out, prompts=("detector", "propagate"), detector=block_model
         )
 
     carried: list[int] = []
@@ -151,6 +151,9 @@ def test_interrupted_job_carries_boxes_on(
         pytest.param((), ("similar",), id="one pass"),
         pytest.param(("--detector", "x.onnx"), ("similar", "detector"), id="a detector is asked too"),
         pytest.param(("--detector", "x.onnx", "--prompts", "detector"), ("detector",), id="it alone"),
+        pytest.param(
+            ("--prompts", "similar,carried", "--looks", "lite0"), ("similar", "propagate"), id="old spellings"
+        ),
     ],
 )
 def test_who_is_asked(
