@@ -66,25 +66,24 @@ def time_command(
     frame_times: list[float] = []
     peak_mb = 0.0
     started_at = time.monotonic()
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    limit = threading.Timer(limit_s, process.kill)
-    limit.start()
-    try:
-        for line in process.stdout or ():
-            tail.append(line.strip())
-            if not frame.match(tail[-1]):
-                continue
-            frame_times.append(time.monotonic())
-            if len(frame_times) % _MEMORY_EVERY == 1 or len(frame_times) == frames:
-                peak_mb = max(peak_mb, peak_memory_mb(process.pid))
-            if len(frame_times) == frames:
-                break
-    finally:
-        limit.cancel()
-        process.kill()
-        process.wait()
+    ) as process:
+        limit = threading.Timer(limit_s, process.kill)
+        limit.start()
+        try:
+            for line in process.stdout or ():
+                tail.append(line.strip())
+                if not frame.match(tail[-1]):
+                    continue
+                frame_times.append(time.monotonic())
+                if len(frame_times) % _MEMORY_EVERY == 1 or len(frame_times) == frames:
+                    peak_mb = max(peak_mb, peak_memory_mb(process.pid))
+                if len(frame_times) == frames:
+                    break
+        finally:
+            limit.cancel()
+            process.kill()
     if len(frame_times) < min(frames, 2):
         last = next((line for line in reversed(tail) if line), "nothing")
         raise UnavailableError(f"bench: `{name}` did not run the model; it said last: {last[:160]}")
