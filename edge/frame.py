@@ -44,8 +44,8 @@ class Source(Protocol):
     even if a thread does the reading. Subclasses need `__iter__`, `stop` and the attributes.
 
     A plug-in offers its sources to every verb as an entry point of the group `edgeloop.sources`: a function
-    `(text: str, policy: LivePolicy) -> Source`, named by the scheme of its addresses and called with the whole
-    address.
+    `(text: str, policy: LivePolicy) -> Source`, named by the scheme of its addresses and called with the
+    whole address.
 
     Attributes:
         name: Name of the source as a person would give it; passwords in addresses are masked.

@@ -1,8 +1,8 @@
-"""Detections drawn on their image: for people, so readable before anything else.
+"""Annotation of images with detections, for people to read.
 
-Line width and text grow with the image. A box is a class-coloured line between two dark ones, so that it
-shows on any ground. Labels are drawn after all boxes, so that no line crosses a text, the surest first; each
-takes the first place at its box where it covers no other label.
+Line width and text grow with the image. A box is a line in the color of its class between two dark ones, so
+that it is visible on any background. Labels are drawn after all boxes, so that no line crosses a text. The
+most confident comes first; each takes the first position at its box at which it covers no other label.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ PALETTE: tuple[Color, ...] = (
     (80, 127, 22),
     (240, 207, 137),
 )
-"""BGR. Neighbours differ strongly in hue and in lightness, for models of few classes above all."""
+"""BGR. Neighbors differ in hue and in lightness, which matters most for models of few classes."""
 
 
 @dataclass(frozen=True)
 class _Style:
-    """Sizes in pixels, derived from the image."""
+    """Sizes in pixels, in proportion to the image."""
 
     line: int
     text_scale: float
@@ -63,14 +63,14 @@ def annotate(
     confidence: bool = True,
     zones: ZoneCounter | None = None,
 ) -> NDArray[np.uint8]:
-    """Draw what was found on a copy of the image.
+    """Draw detections on a copy of an image.
 
     Args:
         image: HxWx3 uint8, BGR; left as it is.
         detections: Boxes in pixels of this image.
         names: Class names, indexed by `detections.class_id`.
-        confidence: Whether to write it beside the name.
-        zones: Where is counted in this image, drawn under the boxes.
+        confidence: Write the confidence beside the name.
+        zones: Zones and lines to draw under the boxes; None for none.
 
     Returns:
         HxWx3 uint8, BGR.
@@ -78,7 +78,7 @@ def annotate(
     canvas = image.copy()
     taken: list[Rect] = []
     if zones is not None:
-        from edgeloop.edge.draw.zones import draw_zones  # only who counts pays for what counting needs
+        from edgeloop.edge.draw.zones import draw_zones  # loads pydantic, which nothing else here needs
 
         taken = draw_zones(canvas, zones)
     style = _Style.fit(canvas.shape)
@@ -94,7 +94,7 @@ def annotate(
 
 
 def color_of(class_id: int) -> Color:
-    """The colour in which a class is drawn.
+    """Color in which a class is drawn.
 
     Args:
         class_id: Index of the class.
@@ -109,8 +109,8 @@ def _caption(detections: Detections, row: int, names: Sequence[str], confidence:
     text = names[detections.class_id[row]]
     if confidence:
         text += f" {detections.confidence[row]:.0%}"
-    known = None if detections.tracker_id is None else detections.tracker_id[row]
-    return text if known is None or known < 0 else f"#{known} {text}"
+    tracker_id = -1 if detections.tracker_id is None else detections.tracker_id[row]
+    return text if tracker_id < 0 else f"#{tracker_id} {text}"
 
 
 def _draw_box(canvas: NDArray[np.uint8], box: Rect, color: Color, style: _Style) -> None:
@@ -122,22 +122,22 @@ def _draw_box(canvas: NDArray[np.uint8], box: Rect, color: Color, style: _Style)
 def _draw_label(
     canvas: NDArray[np.uint8], box: Rect, text: str, color: Color, style: _Style, taken: list[Rect]
 ) -> None:
-    """Draw one label and add its place to those taken; in a crowd without room the box speaks for itself."""
+    """Draw one label and add its position to those taken. Without a free position, draw none."""
     (text_width, text_height), descent = cv2.getTextSize(text, FONT, style.text_scale, 1)
     size = text_width + 2 * style.padding, text_height + descent + style.padding
-    places = _places(box, size, style.line // 2, canvas.shape)
-    chip = next((place for place in places if not any(_overlap(place, other) for other in taken)), None)
+    positions = _label_positions(box, size, style.line // 2, canvas.shape)
+    chip = next((rect for rect in positions if not any(_overlap(rect, other) for other in taken)), None)
     if chip is None:
         return
     taken.append(chip)
     cv2.rectangle(canvas, chip[:2], (chip[2] - 1, chip[3] - 1), color, cv2.FILLED)
     baseline = chip[0] + style.padding, chip[1] + style.padding // 2 + text_height
-    ink = (0, 0, 0) if _luma(color) > 120 else (255, 255, 255)
-    cv2.putText(canvas, text, baseline, FONT, style.text_scale, ink, 1, cv2.LINE_AA)
+    text_color = (0, 0, 0) if _luma(color) > 120 else (255, 255, 255)
+    cv2.putText(canvas, text, baseline, FONT, style.text_scale, text_color, 1, cv2.LINE_AA)
 
 
-def _places(box: Rect, size: tuple[int, int], edge: int, shape: tuple[int, ...]) -> list[Rect]:
-    """Where a label may lie within the image, best first: above its box, in it if that is large, below it."""
+def _label_positions(box: Rect, size: tuple[int, int], edge: int, shape: tuple[int, ...]) -> list[Rect]:
+    """Positions of a label within the image, best first: above its box, in it if it is large, below it."""
     x1, y1, x2, y2 = box
     width, height = size
     left, right = x1 - edge, x2 + edge - width

@@ -1,4 +1,4 @@
-"""What all that is drawn into a picture has in common: one font, one dark edge, text that grows with it."""
+"""Common style of annotations: font, outline, and sizes in proportion to the image."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ __all__ = ["FONT", "SHADOW", "side_of", "text_scale"]
 FONT = cv2.FONT_HERSHEY_DUPLEX
 
 SHADOW = (24, 24, 24)
-"""BGR, drawn around what has to show on any ground."""
+"""BGR of the outline that keeps annotations visible on any background."""
 
 
 def side_of(shape: tuple[int, ...]) -> float:
-    """Side in pixels of a square as large as a picture, by which sizes in it are set.
+    """Side in pixels of a square with the area of an image, the reference of all sizes in it.
 
     Args:
-        shape: Of the picture, (H, W, ...).
+        shape: Shape of the image, (H, W, ...).
 
     Returns:
         The side.
@@ -25,10 +25,10 @@ def side_of(shape: tuple[int, ...]) -> float:
 
 
 def text_scale(shape: tuple[int, ...]) -> float:
-    """OpenCV's font scale for text in a picture: legible on a small one, in proportion on a large one.
+    """OpenCV's font scale for text in an image: legible on a small one, in proportion on a large one.
 
     Args:
-        shape: Of the picture, (H, W, ...).
+        shape: Shape of the image, (H, W, ...).
 
     Returns:
         The scale.

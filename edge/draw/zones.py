@@ -1,4 +1,4 @@
-"""Zones and lines with their counts, drawn into a picture under the boxes."""
+"""Annotation of images with zones, lines and their counts."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ __all__ = ["draw_zones"]
 
 Rect = tuple[int, int, int, int]
 
-INK = (80, 230, 255)
-"""BGR; none of the colours that classes have."""
+ZONE_COLOR = (80, 230, 255)
+"""BGR; no class has this color."""
 
 ARROW = 0.04
-"""Length of the arrow that shows where `in` is, as a share of the picture's side."""
+"""Length of the arrow that points to `in`, as a share of `side_of` the image."""
 
 
 def draw_zones(canvas: NDArray[np.uint8], counter: ZoneCounter) -> list[Rect]:
-    """Draw where is counted, and how many there are.
+    """Draw zones and lines with their counts into an image.
 
     Args:
         canvas: HxWx3 uint8, BGR, of the size that the zones were made for; drawn into.
-        counter: Says where, and how many.
+        counter: Zones, lines and counts.
 
     Returns:
-        Where the texts are, which labels of boxes should leave free.
+        Rectangles of the texts, which labels of boxes should not cover.
     """
     zones, lines = counter.zone_totals(), counter.line_totals()
     texts = []
-    for zone in counter.places.zones:
+    for zone in counter.zones.zones:
         totals = zones[zone.name].values()
         inside, entered = sum(t.inside for t in totals), sum(t.entered for t in totals)
         texts.append(_draw_zone(canvas, zone, f"{zone.name}: {inside} inside, {entered} entered"))
-    for line in counter.places.lines:
+    for line in counter.zones.lines:
         crossed = lines[line.name].values()
         ins, outs = sum(c["in"] for c in crossed), sum(c["out"] for c in crossed)
         texts.append(_draw_line(canvas, line, f"{line.name}: {ins} in, {outs} out"))
@@ -47,7 +47,7 @@ def draw_zones(canvas: NDArray[np.uint8], counter: ZoneCounter) -> list[Rect]:
 def _draw_zone(canvas: NDArray[np.uint8], zone: Zone, text: str) -> Rect:
     corners = np.array(zone.polygon).round().astype(np.int32)
     width = _width(canvas)
-    for color, thickness in ((SHADOW, width + 2), (INK, width)):
+    for color, thickness in ((SHADOW, width + 2), (ZONE_COLOR, width)):
         cv2.polylines(canvas, [corners], True, color, thickness, cv2.LINE_AA)
     return _write(canvas, text, corners[corners[:, 1].argmin()])
 
@@ -58,19 +58,19 @@ def _draw_line(canvas: NDArray[np.uint8], line: Line, text: str) -> Rect:
     middle = (start + end) / 2
     tip = middle + ARROW * side_of(canvas.shape) * np.array([-along[1], along[0]])
     width = _width(canvas)
-    for color, thickness in ((SHADOW, width + 2), (INK, width)):
+    for color, thickness in ((SHADOW, width + 2), (ZONE_COLOR, width)):
         cv2.line(canvas, _pixel(start), _pixel(end), color, thickness, cv2.LINE_AA)
         cv2.arrowedLine(canvas, _pixel(middle), _pixel(tip), color, thickness, cv2.LINE_AA, tipLength=0.4)
     return _write(canvas, text, start)
 
 
 def _write(canvas: NDArray[np.uint8], text: str, at: NDArray[np.generic]) -> Rect:
-    """Write above a point, within the picture; returns where."""
+    """Write above a point, within the image. Returns the rectangle of the text."""
     scale = text_scale(canvas.shape)
     (width, height), descent = cv2.getTextSize(text, FONT, scale, 1)
     x = max(0, min(int(at[0]), canvas.shape[1] - width))
     y = max(height, min(int(at[1]) - descent - _width(canvas), canvas.shape[0] - descent))
-    for color, thickness in ((SHADOW, 3), (INK, 1)):
+    for color, thickness in ((SHADOW, 3), (ZONE_COLOR, 1)):
         cv2.putText(canvas, text, (x, y), FONT, scale, color, thickness, cv2.LINE_AA)
     return x, y - height, x + width, y + descent
 

@@ -1,4 +1,4 @@
-"""A folder of frames for `label`: images, and one line about each in frames.jsonl."""
+"""Folder of frames for `label`: images, and one line about each in frames.jsonl."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from edgeloop.edge.frame import Frame, Source
-from edgeloop.edge.sources.images import is_image
+from edgeloop.edge.sources.images import is_image, natural_key
 from edgeloop.models.errors import DataError, EdgeloopError, NoInputError, first_validation_error
 
 __all__ = ["FrameEntry", "FrameWriter", "SourceClock", "entry_of", "read_frames"]
@@ -27,14 +27,14 @@ _JPEG_QUALITY = 95
 
 @dataclass(frozen=True, slots=True)
 class FrameEntry:
-    """One line of frames.jsonl; all lines are held in memory, so it is small.
+    """One line of frames.jsonl.
 
     Attributes:
         file: Name of the image in the folder.
-        source: Where it came from, as a person would call it.
-        index: Place in that source, 0 for its first frame.
-        time_s: Time in that source, seconds from its start; None where nobody knows.
-        wall_time: When a live source delivered it, unix seconds; None where nobody knows.
+        source: Name of its source.
+        index: Position in that source, from 0.
+        time_s: Time in seconds from the start of that source; None if unknown.
+        wall_time: Unix time in seconds of its arrival from a live source; None if unknown.
     """
 
     file: str
@@ -48,32 +48,34 @@ _LINE = TypeAdapter(FrameEntry)
 
 
 class FrameWriter:
-    """Adds frames to a folder one by one; what has been added survives whatever happens next.
+    """Adds frames to a folder one by one; each is on disk, with its line, before the next.
 
     Attributes:
-        folder: Where they go.
-        written: How many were added.
+        folder: The folder.
+        written: Number of frames added.
     """
 
     def __init__(self, folder: Path, *, append: bool = False) -> None:
-        """Args:
-            folder: Created where it is missing.
-            append: Whether it may hold frames already, with their frames.jsonl; they stay as they are.
+        """Open the folder.
+
+        Args:
+            folder: Created if it is missing.
+            append: Accept a folder of frames with their frames.jsonl, and add to them.
 
         Raises:
-            DataError: It holds something else, or is no folder.
-            EdgeloopError: It cannot be created.
+            DataError: The folder holds something else, or is no folder.
+            EdgeloopError: The folder cannot be created.
         """
         path = folder / _LIST
-        goes_on = append and path.is_file()
+        resumes = append and path.is_file()
         self._created = not folder.exists()
-        if not self._created and not goes_on and (not folder.is_dir() or any(folder.iterdir())):
+        if not self._created and not resumes and (not folder.is_dir() or any(folder.iterdir())):
             raise DataError(f"{folder}: expected a new or empty folder for the frames; name another")
-        self._taken = {Path(entry.file).stem for entry in _listed(path)} if goes_on else set()
+        self._taken = {Path(entry.file).stem for entry in _listed(path)} if resumes else set()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if goes_on:
-                _drop_half_a_line(path)
+            if resumes:
+                _drop_incomplete_line(path)
             self._list: TextIO = path.open("a", encoding="utf-8")
         except OSError as error:
             raise EdgeloopError(
@@ -86,8 +88,11 @@ class FrameWriter:
         """Write an image, then its line: a line never names an image that is not whole.
 
         Args:
-            image: HxWx3 uint8 BGR.
-            entry: What to write about it. Where its file's name is taken, a number is added to that.
+            image: HxWx3 uint8, BGR.
+            entry: Line about it. If its file name is taken, a number is added.
+
+        Raises:
+            EdgeloopError: The image cannot be written.
         """
         entry = replace(entry, file=self._free(entry.file))
         path = self.folder / entry.file
@@ -107,7 +112,7 @@ class FrameWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Without a frame the folder is left as it was found, for the next try."""
+        """Close the folder. Without a frame it is left as it was found, for the next try."""
         self._list.close()
         if not self._taken:
             (self.folder / _LIST).unlink()
@@ -116,21 +121,25 @@ class FrameWriter:
 
 
 class SourceClock:
-    """Seconds since a source's first frame: measured on live ones, by the nominal rate on recordings."""
+    """Time since the first frame of a source: measured if it is live, else by its nominal rate."""
 
     def __init__(self, source: Source) -> None:
-        """Args:
-        source: Whose frames will be asked about, from its first on.
+        """Start with the next frame.
+
+        Args:
+            source: The source.
         """
         self._source = source
         self._began_at: float | None = None
 
     def time_s(self, frame: Frame) -> float:
-        """Args:
+        """Time of a frame.
+
+        Args:
             frame: The next frame.
 
         Returns:
-            Seconds; NaN where nobody knows: a folder of images has an order and no times.
+            Seconds; NaN if unknown, as in a folder of images.
         """
         if self._source.live:
             if self._began_at is None:
@@ -140,17 +149,17 @@ class SourceClock:
 
 
 def entry_of(source: Source, frame: Frame, time_s: float) -> FrameEntry:
-    """The line about a frame.
+    """Describe a frame for frames.jsonl.
 
     Args:
-        source: Where it came from.
+        source: Source of the frame.
         frame: The frame.
-        time_s: Its time, as `SourceClock` tells it.
+        time_s: Time by its `SourceClock`.
 
     Returns:
-        With a file name that no other frame of the source has.
+        The entry, with a file name that is unique in the source.
     """
-    # The source is part of the file name so that folders can be put together.
+    # The source is part of the file name so that folders can be merged.
     name = Path(re.split(r"[/\\:]", source.name.partition("?")[0].rstrip("/"))[-1]).stem
     stem = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:32] or "frame"
     return FrameEntry(
@@ -166,8 +175,8 @@ def read_frames(folder: Path) -> tuple[FrameEntry, ...]:
     """List the frames of a folder in the order in which they were taken.
 
     Args:
-        folder: What `collect` wrote, or any folder of images; those come in natural order (2.jpg before
-            10.jpg), without times.
+        folder: Frames that `collect` wrote, or any folder of images, in natural order (2.jpg before 10.jpg)
+            and without times.
 
     Returns:
         At least one entry. Images are not opened yet.
@@ -194,14 +203,14 @@ def read_frames(folder: Path) -> tuple[FrameEntry, ...]:
     return entries
 
 
-def _drop_half_a_line(path: Path) -> None:
-    """Cut off what a killed writer left after the last newline."""
+def _drop_incomplete_line(path: Path) -> None:
+    """Cut off the incomplete line of a killed writer."""
     with path.open("rb+") as file:
         file.truncate(file.read().rfind(b"\n") + 1)
 
 
 def _listed(path: Path) -> Iterator[FrameEntry]:
-    # What follows the last newline is a line that was being written when collect was killed.
+    # After the last newline there is at most the incomplete line of a killed writer.
     for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], start=1):
         try:
             entry = _LINE.validate_json(line)
@@ -213,11 +222,5 @@ def _listed(path: Path) -> Iterator[FrameEntry]:
 
 
 def _unlisted(folder: Path) -> Iterator[FrameEntry]:
-    names = sorted((path.name for path in folder.iterdir() if is_image(path)), key=_natural)
-    return (FrameEntry(file=name, source=str(folder), index=i) for i, name in enumerate(names))
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Sort key under which numbers count as numbers."""
-    parts = re.split(r"(\d+)", name.lower())
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+    paths = sorted((path for path in folder.iterdir() if is_image(path)), key=natural_key)
+    return (FrameEntry(path.name, source=str(folder), index=index) for index, path in enumerate(paths))

@@ -12,7 +12,7 @@ from edgeloop.edge.result import Result
 __all__ = ["Meter"]
 
 WINDOW = 1024
-"""Percentiles look at this many frames at most: half a minute at 30 a second."""
+"""Number of last frames over which percentiles are computed: half a minute at 30 per second."""
 
 
 class Meter:
@@ -41,7 +41,7 @@ class Meter:
         """Count a result that has just been acted upon.
 
         Args:
-            result: Its `act` stage is taken to end now.
+            result: The result; its `act` stage ends now.
         """
         self.ended_at = time.monotonic()
         if self.frames == 0:
@@ -65,7 +65,7 @@ class Meter:
 
     @property
     def latency_ms(self) -> Percentiles | None:
-        """Capture to result over the last frames; None before the first."""
+        """From the arrival of a frame to its detections, over the last frames; None before the first."""
         return Percentiles.of(self._latencies_ms) if self._latencies_ms else None
 
     @property

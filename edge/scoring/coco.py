@@ -1,4 +1,4 @@
-"""How good boxes are, against ground truth: COCO's average precision, and plain precision and recall."""
+"""Metrics of predicted boxes: COCO's average precision, and precision and recall at one threshold."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class ClassScore:
     """Average precision of one class.
 
     Attributes:
-        map50: at IoU 0.5, in [0, 1].
-        map50_95: mean over IoU 0.5 to 0.95.
-        truths: number of objects in the ground truth, crowds left out.
+        map50: At IoU 0.5, in [0, 1].
+        map50_95: Mean over IoU 0.5 to 0.95.
+        truths: Number of objects in the ground truth, without crowds.
     """
 
     map50: float
@@ -39,12 +39,12 @@ class ClassScore:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Average precision as COCO defines it, of at most 100 boxes an image and class.
+    """Average precision as COCO defines it, of at most 100 boxes per image and class.
 
     Attributes:
-        map50: at IoU 0.5, mean over the classes that the ground truth has objects of, in [0, 1].
-        map50_95: mean over IoU 0.5 to 0.95 of the same.
-        per_class: by name, the classes that the ground truth has objects of.
+        map50: At IoU 0.5, mean over the classes with objects in the ground truth, in [0, 1].
+        map50_95: The same, mean over IoU 0.5 to 0.95.
+        per_class: Scores of the classes with objects in the ground truth, by name.
     """
 
     map50: float
@@ -54,12 +54,12 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class PrecisionRecall:
-    """Counts at one threshold of confidence.
+    """Counts at one confidence threshold.
 
     Attributes:
-        matched: predictions that hit an object of their class, each object at most once.
-        predicted: predictions that reach the threshold.
-        truths: objects in the ground truth.
+        matched: Number of predictions that match an object of their class, each object at most once.
+        predicted: Number of predictions that reach the threshold.
+        truths: Number of objects in the ground truth.
     """
 
     matched: int
@@ -68,21 +68,21 @@ class PrecisionRecall:
 
     @property
     def precision(self) -> float:
-        """Share of the predictions that hit, in [0, 1]; 0 without predictions."""
+        """Share of the predictions that match, in [0, 1]; 0 without predictions."""
         return self.matched / self.predicted if self.predicted else 0.0
 
     @property
     def recall(self) -> float:
-        """Share of the objects that were hit, in [0, 1]; 0 without objects."""
+        """Share of the objects that are matched, in [0, 1]; 0 without objects."""
         return self.matched / self.truths if self.truths else 0.0
 
 
 def coco_results(image_id: int, found: Detections) -> list[dict[str, Any]]:
-    """Write detections as COCO results.
+    """Convert detections to COCO results.
 
     Args:
-        image_id: Of the image they were found in.
-        found: Boxes in pixels of that image.
+        image_id: Id of their image.
+        found: Detections in pixels of that image.
 
     Returns:
         For each row `image_id`, `category_id` (its class id), `bbox` (xywh in pixels) and `score`.
@@ -100,16 +100,16 @@ def evaluate_boxes(
     """Score predicted boxes with pycocotools.
 
     Args:
-        truth: a COCO dataset: images, categories, annotations with bbox xywh in pixels. Only what is in
-            `images` is scored.
+        truth: COCO dataset: images, categories, annotations with bbox xywh in pixels. Only its `images` are
+            scored.
         predictions: COCO results: image_id, category_id, bbox xywh in pixels, score.
-        categories: names of the classes to score; None for all.
+        categories: Names of the classes to score; None for all.
 
     Returns:
         The scores.
 
     Raises:
-        DataError: a prediction is of an image or class that the ground truth does not have, a name in
+        DataError: A prediction is of an image or class that the ground truth does not have, a name in
             `categories` is unknown, or there is no object to score against.
         UnavailableError: pycocotools is not installed.
     """
@@ -130,7 +130,7 @@ def evaluate_boxes(
         evaluation.params.maxDets = [_MAX_BOXES]
         evaluation.evaluate()
         evaluation.accumulate()
-    # (IoU thresholds, recall thresholds, classes), -1 where the ground truth has no object of a class
+    # (IoU thresholds, recall thresholds, classes), -1 for a class without objects in the ground truth
     precision = evaluation.eval["precision"][:, :, :, 0, 0]
     counts = [sum(a["category_id"] == n and not a["iscrowd"] for a in objects) for n in sorted(names)]
     per_class = {
@@ -158,17 +158,17 @@ def precision_recall(
     """Match predicted boxes to objects of their class, the most confident first, and count.
 
     Args:
-        truth: a COCO dataset, as for `evaluate_boxes`.
+        truth: COCO dataset, as for `evaluate_boxes`.
         predictions: COCO results, as for `evaluate_boxes`.
-        iou: overlap from which on a prediction hits.
-        confidence: what predictions must reach to count.
-        categories: names of the classes to score; None for all.
+        iou: Minimum IoU of a match.
+        confidence: Minimum score of a prediction.
+        categories: Names of the classes to score; None for all.
 
     Returns:
         The counts over all classes. Objects marked `iscrowd` do not count, nor do predictions on them.
 
     Raises:
-        DataError: a prediction is of an image or class that the ground truth does not have, or a name in
+        DataError: A prediction is of an image or class that the ground truth does not have, or a name in
             `categories` is unknown.
     """
     names = _class_names(truth, categories)
@@ -187,7 +187,7 @@ def precision_recall(
 
 
 def _match(objects: list[Json], found: list[Json], iou: float) -> tuple[int, int, int]:
-    """Matched, predicted and true boxes of one class in one image."""
+    """Numbers of matched, predicted and true boxes of one class in one image."""
     order = sorted(found, key=lambda prediction: -prediction["score"])
     crowd = np.array([bool(annotation["iscrowd"]) for annotation in objects], bool)
     free = ~crowd
@@ -207,7 +207,7 @@ def _xyxy(boxes: list[Json]) -> NDArray[np.float32]:
 
 
 def _class_names(truth: Json, categories: Sequence[str] | None) -> dict[int, str]:
-    """The classes to score, by id."""
+    """Names of the classes to score, by id."""
     names = {category["id"]: category["name"] for category in truth["categories"]}
     if categories is None:
         return names
@@ -218,7 +218,7 @@ def _class_names(truth: Json, categories: Sequence[str] | None) -> dict[int, str
 
 
 def _objects(truth: Json, names: Mapping[int, str]) -> list[dict[str, Any]]:
-    """The annotations to score, in the form that pycocotools needs: numbered from 1, with an area."""
+    """Annotations to score, in the form that pycocotools needs: numbered from 1, with an area."""
     images = {image["id"] for image in truth["images"]}
     chosen = [a for a in truth["annotations"] if a["image_id"] in images and a["category_id"] in names]
     return [
@@ -235,7 +235,7 @@ def _objects(truth: Json, names: Mapping[int, str]) -> list[dict[str, Any]]:
 
 
 def _found(predictions: Iterable[Json], truth: Json, names: Mapping[int, str]) -> list[dict[str, Any]]:
-    """The predictions of the classes to score, checked, in the form that pycocotools needs."""
+    """Predictions of the classes to score, checked, in the form that pycocotools needs."""
     images = {image["id"] for image in truth["images"]}
     classes = {category["id"] for category in truth["categories"]}
     found: list[dict[str, Any]] = []
@@ -253,7 +253,7 @@ def _found(predictions: Iterable[Json], truth: Json, names: Mapping[int, str]) -
 
 
 def _indexed(coco: Any, layout: Json, annotations: list[dict[str, Any]]) -> Any:
-    """A COCO object with these annotations. `COCO.loadRes` would do, but not with none at all."""
+    """COCO object with these annotations. `COCO.loadRes` fails without annotations."""
     coco.dataset = {**layout, "annotations": annotations}
     coco.createIndex()
     return coco

@@ -1,7 +1,7 @@
-"""Counting in zones and over lines, of objects that a tracker follows.
+"""Counting of tracked objects in zones and over lines.
 
-An object is where its box stands: at the bottom centre. Boxes tremble, so an object leaves a zone, or is on
-the other side of a line, only when it stands clear of the edge.
+An object is at the bottom center of its box. Boxes jitter, so an object leaves a zone, or changes the side of
+a line, only when it is further from the edge than a margin.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ Side = Literal["in", "out"]
 T = TypeVar("T")
 
 MARGIN = 0.05
-"""How far from an edge is clear of it, as a share of the height of the box."""
+"""Hysteresis at an edge, as a share of the height of the box."""
 
 FORGET_S = 1.5 * LOST_S
-"""After how many seconds unseen an object has left: later than the tracker gives its id up."""
+"""Seconds unseen after which an object has left; later than the tracker drops its id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that one object did.
+    """Event of one object.
 
     Attributes:
-        kind: `enter` and `leave` a zone, `dwell` in it for as long as it asks for, `cross` a line.
+        kind: `enter` or `leave` a zone, `dwell` in it for the time that it states, or `cross` a line.
         place: Name of the zone or line.
-        tracker_id: Of the object.
-        class_id: Of the object; in a zone the one it entered with.
-        dwell_s: Seconds that the object has been inside, of `leave` and `dwell`.
-        direction: To which side of the line, of `cross`.
+        tracker_id: Id of the object.
+        class_id: Class of the object; in a zone the one it entered with.
+        dwell_s: Time inside in seconds, of `leave` and `dwell`.
+        direction: Side of the line that was entered, of `cross`.
     """
 
     kind: Literal["enter", "leave", "dwell", "cross"]
@@ -54,13 +54,13 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class ZoneTotals:
-    """What one class did in one zone.
+    """Totals of one class in one zone.
 
     Attributes:
-        entered: How often one came in, or appeared inside.
-        left: How often one went out, or was not seen any more.
-        inside: Objects in it now.
-        dwell_s: Mean time in seconds of those that left; None before the first.
+        entered: Number of objects that entered or appeared inside.
+        left: Number of objects that left or disappeared.
+        inside: Number of objects inside now.
+        dwell_s: Mean dwell time in seconds of those that left; None before the first.
     """
 
     entered: int
@@ -71,7 +71,7 @@ class ZoneTotals:
 
 @dataclass(slots=True)
 class _Object:
-    """One row of detections, reduced to what counts here. Place and margin in pixels."""
+    """One tracked detection: bottom center and margin in pixels."""
 
     tracker_id: int
     class_id: int
@@ -81,34 +81,33 @@ class _Object:
 
 
 class ZoneCounter:
-    """Counts for one source."""
+    """Counts objects in the zones and over the lines of one source."""
 
-    def __init__(self, places: ZoneFile, names: Sequence[str], where: str) -> None:
+    def __init__(self, zones: ZoneFile, names: Sequence[str], origin: str) -> None:
         """Start at zero.
 
         Args:
-            places: Where to count, in pixels of the source's frames.
+            zones: Zones and lines in pixels of the source's frames.
             names: The model's class names.
-            where: What the places come from, for errors.
+            origin: File of the zones, for errors.
         """
-        self.places = places
+        self.zones = zones
         self._names = names
-        self._where = where
+        self._origin = origin
         self._size = (0, 0)
-        self._zones = [_ZoneCount(zone, names) for zone in places.zones]
-        self._lines = [_LineCount(line, names) for line in places.lines]
-        self._counts: list[_ZoneCount | _LineCount] = [*self._zones, *self._lines]
+        self._zones = [_ZoneCount(zone, names) for zone in zones.zones]
+        self._lines = [_LineCount(line, names) for line in zones.lines]
 
     def update(self, detections: Detections, size: tuple[int, int], at_s: float) -> tuple[Event, ...]:
-        """Look at the next frame.
+        """Count in the next frame.
 
         Args:
-            detections: With `tracker_id`; rows without an id do not count.
+            detections: Detections with `tracker_id`; rows without an id do not count.
             size: Width and height of the frame in pixels.
             at_s: Time of the frame in seconds, later than the one before.
 
         Returns:
-            What happened since the frame before.
+            Events since the frame before.
 
         Raises:
             DataError: A zone or line reaches beyond the frame, so it was drawn on another one.
@@ -117,10 +116,11 @@ class ZoneCounter:
             self._check(size)
             self._size = size
         objects = list(_objects(detections))
-        return tuple(event for count in self._counts for event in count.update(objects, at_s))
+        counts: list[_ZoneCount | _LineCount] = [*self._zones, *self._lines]
+        return tuple(event for count in counts for event in count.update(objects, at_s))
 
     def zone_totals(self) -> dict[str, dict[str, ZoneTotals]]:
-        """Totals by zone and class, of the classes that were there."""
+        """Totals by zone and class, of the classes that were inside."""
         return {count.zone.name: self._named(count.totals()) for count in self._zones}
 
     def line_totals(self) -> dict[str, dict[str, dict[Side, int]]]:
@@ -132,12 +132,12 @@ class ZoneCounter:
 
     def _check(self, size: tuple[int, int]) -> None:
         width, height = size
-        points = [(zone.name, point) for zone in self.places.zones for point in zone.polygon]
-        points += [(line.name, point) for line in self.places.lines for point in (line.start, line.end)]
+        points = [(zone.name, point) for zone in self.zones.zones for point in zone.polygon]
+        points += [(line.name, point) for line in self.zones.lines for point in (line.start, line.end)]
         for name, (x, y) in points:
             if x > width or y > height:
                 raise DataError(
-                    f"zones {self._where}: {name!r} reaches ({x:g}, {y:g}), but the frames are "
+                    f"zones {self._origin}: {name!r} reaches ({x:g}, {y:g}), but the frames are "
                     f"{width}x{height}; give the places in pixels of this source"
                 )
 
@@ -151,7 +151,7 @@ class _Stay:
 
 
 class _ZoneCount:
-    """Who is in one zone, and who was."""
+    """Objects in one zone, and totals of those that were."""
 
     def __init__(self, zone: Zone, names: Sequence[str]) -> None:
         self.zone = zone
@@ -205,8 +205,8 @@ class _ZoneCount:
 
 
 @dataclass(slots=True)
-class _Stand:
-    """Where an object last stood clear of a line; `side` is its sign."""
+class _LastSide:
+    """Last position of an object outside the margin of a line; `side` is 1 on the right, -1 on the left."""
 
     x: float
     y: float
@@ -215,42 +215,42 @@ class _Stand:
 
 
 class _LineCount:
-    """Who stands on which side of one line, and who crossed it."""
+    """Sides of the objects at one line, and counts of those that crossed it."""
 
     def __init__(self, line: Line, names: Sequence[str]) -> None:
         self.line = line
         self._classes = _class_ids(line.classes, names)
-        self._stands: dict[int, _Stand] = {}
+        self._sides: dict[int, _LastSide] = {}
         self._crossed: dict[int, dict[Side, int]] = {}
 
     def update(self, objects: Sequence[_Object], at_s: float) -> Iterator[Event]:
         for found in objects:
-            before = self._stands.get(found.tracker_id)
+            before = self._sides.get(found.tracker_id)
             right_px = _right_px(self.line.start, self.line.end, (found.x, found.y))
             if before is not None:
                 before.seen_s = at_s
             if abs(right_px) < found.margin:
                 continue
-            now = _Stand(found.x, found.y, np.sign(right_px), at_s)
-            self._stands[found.tracker_id] = now
+            now = _LastSide(found.x, found.y, np.sign(right_px), at_s)
+            self._sides[found.tracker_id] = now
             if before is not None and found.class_id in self._classes and self._crosses(before, now):
                 direction: Side = "in" if now.side > 0 else "out"
                 counts = self._crossed.setdefault(found.class_id, {"in": 0, "out": 0})
                 counts[direction] += 1
                 yield Event("cross", self.line.name, found.tracker_id, found.class_id, direction=direction)
-        for tracker_id, stand in list(self._stands.items()):
-            if at_s - stand.seen_s > FORGET_S:
-                del self._stands[tracker_id]
+        for tracker_id, last in list(self._sides.items()):
+            if at_s - last.seen_s > FORGET_S:
+                del self._sides[tracker_id]
 
     def totals(self) -> dict[int, dict[Side, int]]:
         return self._crossed
 
-    def _crosses(self, before: _Stand, now: _Stand) -> bool:
-        """Whether the way leads through the line, and not past one of its ends."""
+    def _crosses(self, before: _LastSide, now: _LastSide) -> bool:
+        """True if the path leads through the line, and not past one of its ends."""
         if before.side == now.side:
             return False
-        way = (before.x, before.y), (now.x, now.y)
-        return _right_px(*way, self.line.start) * _right_px(*way, self.line.end) <= 0
+        path = (before.x, before.y), (now.x, now.y)
+        return _right_px(*path, self.line.start) * _right_px(*path, self.line.end) <= 0
 
 
 def _objects(detections: Detections) -> Iterator[_Object]:
@@ -267,7 +267,7 @@ def _class_ids(classes: Sequence[str] | None, names: Sequence[str]) -> frozenset
 
 
 def _right_px(start: tuple[float, float], end: tuple[float, float], point: tuple[float, float]) -> float:
-    """Distance in pixels to the right of the way from start to end, as on the screen; left is negative."""
+    """Signed distance in pixels from the line through two points, positive on its right as on the screen."""
     along_x, along_y = end[0] - start[0], end[1] - start[1]
     length = float(np.hypot(along_x, along_y))
     return (along_x * (point[1] - start[1]) - along_y * (point[0] - start[0])) / length

@@ -1,8 +1,8 @@
 """Multi-object tracking: the same object keeps the same id from frame to frame.
 
-ByteTrack of roboflow's `trackers` (optional extra `track`), chosen over SORT on a street camera; figures in
-docs/results.md, measured by benchmarks/tracking.py. The library takes one to two seconds to load, so it is
-loaded with the first tracker and not with this module.
+ByteTrack of roboflow's `trackers` (optional extra `track`), chosen over SORT on a street camera by
+benchmarks/tracking.py. The library takes one to two seconds to load, so it loads with the first tracker and
+not with this module.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ __all__ = ["LOST_S", "NO_ID", "Method", "Tracker", "open_tracker"]
 Method = Literal["bytetrack", "sort"]
 
 NO_ID = -1
-"""Id of a detection that belongs to no object yet: seen once, or too unsure to begin one."""
+"""Id of a detection that belongs to no object yet: seen once, or too uncertain to start one."""
 
 LOST_S = 1.0
 """Seconds for which an object may be unseen and keep its id."""
 
 START_SHARE = 0.3
-"""How far above the detector's threshold, as a share of what is left up to 1, a detection begins an object.
+"""Minimum confidence of a detection that starts an object, as a share of the way from the threshold to 1.
 
-What lies below continues objects but begins none: unsure boxes that flicker would be an object each time.
+Detections below it only continue objects: uncertain boxes flicker, and each would start a new one.
 """
 
 

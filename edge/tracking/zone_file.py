@@ -1,4 +1,4 @@
-"""The file that says where to count: `--zones zones.json`.
+"""Zone file of `edgeloop run --zones`: polygons and lines in which to count.
 
 {
   "zones": [{"name": "yard", "polygon": [[10, 20], [300, 20], [300, 200]], "dwell_s": 30}],
@@ -21,7 +21,7 @@ from edgeloop.models.errors import DataError, NoInputError
 __all__ = ["Line", "Zone", "ZoneFile", "read_zones"]
 
 MAX_BYTES = 1 << 20
-MAX_PLACES = 100
+MAX_REGIONS = 100
 MAX_CORNERS = 1000
 
 Pixel = Annotated[float, Field(ge=0, le=65536)]
@@ -29,21 +29,21 @@ Point = tuple[Pixel, Pixel]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
-class _Place(BaseModel):
+class _Region(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: Name
     classes: tuple[Name, ...] | None = None
 
 
-class Zone(_Place):
-    """A polygon.
+class Zone(_Region):
+    """Polygon in which objects are counted.
 
     Attributes:
         name: Unique in its file.
         classes: Names of the classes that count; None for all.
         polygon: Corners x, y in pixels of the source frame, at least three.
-        dwell_s: After how many seconds inside an object is reported; None for never.
+        dwell_s: Time in seconds inside after which an object is reported; None for never.
     """
 
     polygon: Annotated[tuple[Point, ...], Field(min_length=3, max_length=MAX_CORNERS)]
@@ -56,8 +56,8 @@ class Zone(_Place):
         return self
 
 
-class Line(_Place):
-    """A line. Whoever walks along it from start to end has `in` on the right hand and `out` on the left.
+class Line(_Region):
+    """Line over which objects are counted: from its start to its end, `in` is right and `out` is left.
 
     Attributes:
         name: Unique in its file.
@@ -77,17 +77,17 @@ class Line(_Place):
 
 
 class ZoneFile(BaseModel):
-    """What one file holds.
+    """Content of a zone file.
 
     Attributes:
-        zones: Polygons to count in.
-        lines: Lines to count over.
+        zones: Polygons in which to count.
+        lines: Lines over which to count.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    zones: Annotated[tuple[Zone, ...], Field(max_length=MAX_PLACES)] = ()
-    lines: Annotated[tuple[Line, ...], Field(max_length=MAX_PLACES)] = ()
+    zones: Annotated[tuple[Zone, ...], Field(max_length=MAX_REGIONS)] = ()
+    lines: Annotated[tuple[Line, ...], Field(max_length=MAX_REGIONS)] = ()
 
     @model_validator(mode="after")
     def _is_of_use(self) -> Self:
@@ -101,19 +101,18 @@ class ZoneFile(BaseModel):
 
 
 def read_zones(path: Path, names: Sequence[str]) -> ZoneFile:
-    """Read and check a file of zones and lines.
+    """Read and check a zone file.
 
     Args:
-        path: JSON as above.
+        path: JSON file.
         names: The model's class names.
 
     Returns:
-        What it holds.
+        Its content.
 
     Raises:
         NoInputError: There is no such file.
-        DataError: It is no JSON, says something else than zones and lines, or names a class that the model
-            does not have.
+        DataError: The file is malformed, or names a class that the model does not have.
     """
     if not path.is_file():
         raise NoInputError(f"zones {path}: no such file")
@@ -128,13 +127,13 @@ def read_zones(path: Path, names: Sequence[str]) -> ZoneFile:
         if unknown:
             raise DataError(
                 f"zones {path}: {place.name!r} counts the class {unknown[0]!r}, which the model does not "
-                f"have; it has {_few(names)}"
+                f"have; it has {_shorten(names)}"
             )
     return found
 
 
 def _first(error: ValidationError) -> str:
-    """Where the first mistake is, what was expected and what is there, in one line."""
+    """Position, expectation and value of the first mistake, in one line."""
     mistake = error.errors(include_url=False)[0]
     place = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in mistake["loc"]).lstrip(".")
     message = mistake["msg"].removeprefix("Value error, ")
@@ -146,5 +145,5 @@ def _first(error: ValidationError) -> str:
     return f"{text}; `edgeloop run --help` shows the form"
 
 
-def _few(names: Sequence[str]) -> str:
+def _shorten(names: Sequence[str]) -> str:
     return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

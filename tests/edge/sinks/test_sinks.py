@@ -115,15 +115,6 @@ def test_a_video_shows_under_its_name_only_when_it_is_whole(tmp_path: Path) -> N
     assert path.exists()
 
 
-def test_a_video_is_completed_when_the_run_fails(tmp_path: Path) -> None:
-    path = tmp_path / "out.mp4"
-    broken = closing(VideoFile(path, NAMES, fps=20, live=False))
-    with pytest.raises(KeyError), broken as video:
-        video.write(result(0))
-        raise KeyError
-    assert len(read_video(path)) == 1
-
-
 def test_a_video_without_frames_is_no_file(tmp_path: Path) -> None:
     write_video(tmp_path / "out.mp4", [])
     assert list(tmp_path.iterdir()) == []
