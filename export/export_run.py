@@ -1,4 +1,4 @@
-"""`export`: a trained detector in, one ONNX bundle out, checked against torch before it leaves."""
+"""Export a trained detector as one ONNX bundle and check it against torch."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = ["export_run", "warn_about_activation"]
 
 _log = logging.getLogger(__name__)
 
-# Beside the bundle: the report for programs, the one for people, and the picture in that.
+# Suffixes of the files beside the bundle: JSON report, model card, and its picture.
 _BESIDE = (".json", ".md", ".worst.jpg")
 _REFUSED = ".refused"
 
@@ -59,7 +59,7 @@ def export_run(run: Path, dataset: Path, out: Path, options: ExportOptions) -> E
         bundles = make_bundles(to_onnx(model, (side, side), options), spec, reference, data, options, folder)
         candidates = measure_bundles(bundles, reference, options)
         asked_for = [each for each in candidates if options.precision in ("auto", each.precision)]
-        # Where torch finds nothing there is float32 alone, whatever was asked for, and that is refused.
+        # If torch finds nothing there is float32 alone, whatever was asked for, and it is refused.
         chosen = fastest(asked_for) or (asked_for or candidates)[0]
         kept = bundles[candidates.index(chosen)]
         provenance = Provenance(
@@ -71,16 +71,11 @@ def export_run(run: Path, dataset: Path, out: Path, options: ExportOptions) -> E
             _write_beside(report, folder, _REFUSED)
             card = _beside(out, _REFUSED)[".md"]
             raise ModelError(f"{out}: not written; {'; '.join(chosen.reasons)}; see {card}")
-        return _leave(report, kept.graph, folder)
+        return _write_bundle(report, kept.graph, folder)
 
 
 def warn_about_activation(name: str, model: nn.Module) -> None:
-    """Warn of a detector whose activation is known to be a poor choice on a target.
-
-    Args:
-        name: Name of the target.
-        model: The detector.
-    """
+    """Warn if a detector's activation is known to be a poor choice on a target."""
     against = TARGETS[name].silu
     if against and any(isinstance(module, nn.SiLU) for module in model.modules()):
         _log.warning("--target %s: %s; train one with --activation relu", name, against)
@@ -119,10 +114,12 @@ def _check_dataset(data: Dataset, record: RunRecord) -> None:
         raise DataError(f"{data.root}: no object in its validation part; nothing to check the bundle on")
 
 
-def _leave(report: ExportReport, graph: onnx.ModelProto, folder: Path) -> ExportReport:
-    """Write the bundle and its report, all complete before the first is renamed, the bundle last."""
+def _write_bundle(report: ExportReport, graph: onnx.ModelProto, folder: Path) -> ExportReport:
+    """Write the bundle and its report; all are complete when the first is renamed, the bundle last."""
     out, bundle = report.bundle, folder / report.bundle.name
-    save_graph(graph, report.spec.to_metadata(report.record) | _about(report.provenance.run), bundle)
+    save_graph(
+        graph, report.spec.to_metadata(report.record) | _ultralytics_metadata(report.provenance.run), bundle
+    )
     report = replace(report, sha256=file_sha256(bundle))
     _write_beside(report, folder, "")
     bundle.replace(out)
@@ -156,8 +153,8 @@ def _record(provenance: Provenance, measurement: Measurement, golden: Golden) ->
     )
 
 
-def _about(run: RunRecord) -> dict[str, str]:
-    """Ultralytics' keys for a reader."""
+def _ultralytics_metadata(run: RunRecord) -> dict[str, str]:
+    """Metadata keys that ultralytics shows."""
     return {
         "description": f"{run.model} trained by edgeloop on {run.images} images",
         "author": "edgeloop",

@@ -1,7 +1,7 @@
-"""What a bundle has to be so that a vendor's tools take it, and what to run next.
+"""Export targets: the settings that each vendor's tools need, and the command to run next.
 
-docs/targets.md says the same in words. Every fact has its source. Of these runtimes only onnxruntime's and
-OpenVINO's on a CPU were run while this was written; the others stand as their vendors describe them.
+docs/targets.md says the same in words. Every fact has its source. Of these runtimes only onnxruntime and
+OpenVINO on a CPU were run; the others follow their vendors' documentation.
 """
 
 from __future__ import annotations
@@ -19,46 +19,46 @@ __all__ = ["TARGETS", "Source", "Target", "next_step", "options_for"]
 
 @dataclass(frozen=True)
 class Source:
-    """Where a fact comes from.
+    """Source of a fact.
 
     Attributes:
-        fact: What is known.
-        url: Who says so.
+        fact: The fact.
+        url: Page that states it.
     """
 
     fact: str
     url: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Target:
-    """What a runtime is known to need of an ONNX file.
+    """Requirements of a runtime on an ONNX file.
 
     Attributes:
-        runs_on: The hardware behind it.
-        opset: What the bundle gets.
-        opsets: What it may be asked to get.
-        precision: What the bundle gets.
-        precisions: What it may be asked to get.
-        input: What the bundle gets.
-        dynamic_batch: Whether the number of images at once may be left open.
-        end2end: Whether a head that sorts its boxes itself may stay; where not, the classic head is exported.
-        silu: What is known against SiLU there, "" where nothing is.
-        next: Command to run next; {bundle} and {stem} stand for the file.
-        sources: Where all this comes from.
+        runs_on: Hardware behind the runtime.
+        next: Command to run next; {bundle} and {stem} are replaced by the file.
+        sources: Sources of these facts.
+        opset: Default opset.
+        opsets: Opsets that it takes.
+        precision: Default precision.
+        precisions: Precisions that it takes.
+        input: Default input format.
+        dynamic_batch: True if the batch size may be left open.
+        end2end: True if an end-to-end head may stay; otherwise the classic head is exported.
+        silu: What speaks against SiLU on this target; "" if nothing does.
     """
 
     runs_on: str
-    opset: int
-    opsets: range
-    precision: Precision
-    precisions: tuple[Precision, ...]
-    input: Input
-    dynamic_batch: bool
-    end2end: bool
-    silu: str
     next: str
     sources: tuple[Source, ...]
+    opset: int = 13
+    opsets: range = range(11, 21)
+    precision: Precision = "fp32"
+    precisions: tuple[Precision, ...] = ("fp32",)
+    input: Input = "tensor"
+    dynamic_batch: bool = False
+    end2end: bool = False
+    silu: str = ""
 
 
 _ORT = "https://onnxruntime.ai/docs/execution-providers"
@@ -69,32 +69,23 @@ _ANY: tuple[Precision, ...] = ("fp32", "fp16", "int8", "auto")
 TARGETS: Mapping[str, Target] = {
     "cpu": Target(
         runs_on="any CPU, with onnxruntime",
-        opset=13,
-        opsets=range(11, 21),
         precision="auto",
         precisions=_ANY,
         input="image",
         dynamic_batch=True,
         end2end=True,
-        silu="",
         next="edgeloop run {bundle} 0 --provider cpu",
         sources=(
             Source(
-                "from opset 10 on whole models are quantised, from 13 on by channel",
+                "quantizes whole models from opset 10 on, per channel from 13 on",
                 "https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html",
             ),
         ),
     ),
     "openvino": Target(
         runs_on="Intel's CPUs, GPUs and NPUs",
-        opset=13,
-        opsets=range(11, 21),
-        precision="fp32",
         precisions=_ANY,
-        input="tensor",
-        dynamic_batch=False,
         end2end=True,
-        silu="",
         next="edgeloop verify {bundle} --provider openvino",
         sources=(
             Source(
@@ -105,42 +96,31 @@ TARGETS: Mapping[str, Target] = {
     ),
     "tensorrt": Target(
         runs_on="NVIDIA's GPUs and Jetsons",
-        opset=13,
-        opsets=range(11, 21),
         precision="fp16",
         precisions=("fp32", "fp16"),
-        input="tensor",
         dynamic_batch=True,
         end2end=True,
-        silu="",
         next="trtexec --onnx={bundle} --saveEngine={stem}.engine",
         sources=(
             Source("takes opsets from 9 on", f"{_NVIDIA}/reference/onnx-opset-guide.html"),
             Source(
-                "quantises symmetrically; our int8 does not, so it is refused",
+                "quantizes symmetrically; our int8 does not, so it is refused",
                 f"{_NVIDIA}/inference-library/work-with-quantized-types.html",
             ),
             Source(
                 "takes the precision from the graph, by strong typing, and not from flags",
                 f"{_NVIDIA}/inference-library/quantized-types-explicit-quantization.html",
             ),
-            Source("before 8.5 it has no Mod, which an end-to-end head needs", _ULTRALYTICS),
+            Source("versions older than 8.5 lack Mod, which an end-to-end head needs", _ULTRALYTICS),
         ),
     ),
     "coreml": Target(
         runs_on="Apple's CPUs, GPUs and Neural Engines, with onnxruntime",
-        opset=13,
-        opsets=range(11, 21),
-        precision="fp32",
         precisions=("fp32", "fp16"),
-        input="tensor",
-        dynamic_batch=False,
-        end2end=False,
-        silu="",
         next="edgeloop verify {bundle} --provider coreml --allow-cpu --tolerance fp16",
         sources=(
             Source(
-                "open shapes cost speed",
+                "dynamic shapes cost speed",
                 "https://onnxruntime.ai/docs/api/objectivec/Classes/ORTCoreMLExecutionProviderOptions.html",
             ),
             Source(
@@ -152,17 +132,13 @@ TARGETS: Mapping[str, Target] = {
     ),
     "qnn": Target(
         runs_on="Qualcomm's NPUs (HTP), with onnxruntime",
-        opset=13,
         opsets=range(13, 21),
         precision="int8",
         precisions=("int8",),
-        input="tensor",
-        dynamic_batch=False,
-        end2end=False,
         silu="Qualcomm calls ReLU the best choice for its NPU and advises against Swish (SiLU)",
         next="edgeloop verify {bundle} --provider qnn",
         sources=(
-            Source("takes quantised models and no open shapes", f"{_ORT}/QNN-ExecutionProvider.html"),
+            Source("takes quantized models and no dynamic shapes", f"{_ORT}/QNN-ExecutionProvider.html"),
             Source("the end-to-end head is switched off for it", _ULTRALYTICS),
             Source(
                 "ReLU is the best choice of activation, Swish (SiLU) has simple alternatives (SDK 2.39)",
@@ -172,19 +148,13 @@ TARGETS: Mapping[str, Target] = {
     ),
     "rknn": Target(
         runs_on="Rockchip's NPUs",
-        opset=13,
         opsets=range(12, 20),
-        precision="fp32",
-        precisions=("fp32",),
-        input="tensor",
-        dynamic_batch=False,
-        end2end=False,
         silu="Rockchip's own forks of YOLO replace SiLU with ReLU",
         next="python convert.py {bundle} rk3588 fp",
         sources=(
             Source("takes opsets 12 to 19", "https://github.com/rockchip-linux/rknn-toolkit2/releases"),
             Source(
-                "convert.py of examples/yolov8 is the command; it quantises itself where fp is left out",
+                "convert.py of examples/yolov8 is the command; it quantizes itself if fp is left out",
                 "https://github.com/airockchip/rknn_model_zoo/blob/main/examples/yolov8/README.md",
             ),
             Source(
@@ -201,17 +171,11 @@ TARGETS: Mapping[str, Target] = {
     "hailo": Target(
         runs_on="Hailo-8, 10 and 15",
         opset=11,
-        opsets=range(11, 21),
-        precision="fp32",
-        precisions=("fp32",),
-        input="tensor",
-        dynamic_batch=False,
-        end2end=False,
-        silu="Hailo's compiler leaves out its equalisation of weights for activations other than ReLU's kind",
+        silu="Hailo's compiler leaves out its equalization of weights for activations other than ReLU's kind",
         next="hailomz compile --ckpt {bundle} --calib-path DATASET/images/train --yaml NETWORK.yaml",
         sources=(
             Source(
-                "exports with opset 11; the compiler quantises itself, on your images",
+                "exports with opset 11; the compiler quantizes itself, on your images",
                 "https://github.com/hailo-ai/hailo_model_zoo/blob/master/training/yolov8/README.rst",
             ),
             Source(
@@ -220,7 +184,7 @@ TARGETS: Mapping[str, Target] = {
                 "https://community.hailo.ai/t/handling-unsupported-operations-with-onnxruntime/17956",
             ),
             Source(
-                "no equalisation where f(cx) is not c f(x), as with GELU (and SiLU)",
+                "no equalization if f(cx) is not c f(x), as with GELU (and SiLU)",
                 "https://community.hailo.ai/t/equalization-for-non-first-order-homogeneous-activation-functions/1671",
             ),
         ),
@@ -229,12 +193,12 @@ TARGETS: Mapping[str, Target] = {
 
 
 def options_for(name: str, given: Mapping[str, Any]) -> ExportOptions:
-    """Set what a target needs.
+    """Apply the settings that a target needs.
 
     Args:
-        name: Of the target.
-        given: What the user asked for explicitly, by `ExportOptions`' names. It wins where the target leaves
-            a choice, and is an error where it does not.
+        name: Name of the target.
+        given: Options that the user set explicitly, by `ExportOptions`' names. They win if the target leaves
+            a choice, and are an error otherwise.
 
     Returns:
         The options of the export.
@@ -264,15 +228,7 @@ def options_for(name: str, given: Mapping[str, Any]) -> ExportOptions:
 
 
 def next_step(name: str, bundle: Path) -> str:
-    """What the user runs next.
-
-    Args:
-        name: Of the target.
-        bundle: The file that was exported.
-
-    Returns:
-        One command line.
-    """
+    """Format the command to run next on a bundle that was exported for a target."""
     return TARGETS[name].next.format(bundle=bundle, stem=bundle.with_suffix(""))
 
 

@@ -66,7 +66,7 @@ class Measurement:
 
 
 def measure_torch(detector: TorchDetector, images: Sequence[LabeledImage], names: Sequence[str]) -> Reference:
-    """Run the trained model over labelled images.
+    """Run the trained model over labeled images.
 
     Args:
         detector: The trained model.
@@ -85,11 +85,11 @@ def measure_torch(detector: TorchDetector, images: Sequence[LabeledImage], names
         "categories": [{"id": class_id, "name": name} for class_id, name in enumerate(names)],
     }
     found = []
-    for number, labelled in enumerate(progress(images, "Torch")):
-        image = labelled.read()
+    for number, labeled in enumerate(progress(images, "Torch")):
+        image = labeled.read()
         size = (image.shape[1], image.shape[0])
         truth["images"].append({"id": number, "width": size[0], "height": size[1]})
-        truth["annotations"] += _coco_labels(number, labelled, size)
+        truth["annotations"] += _coco_labels(number, labeled, size)
         found.append(detector.detect(image))
     return Reference(tuple(images), truth, tuple(found), _scores(truth, found))
 
@@ -109,7 +109,7 @@ def measure(precision: BundlePrecision, bundle: Detector, reference: Reference) 
         DataError: An image cannot be read.
         ModelError: The bundle does not run.
     """
-    found = [bundle.detect(labelled.read()) for labelled in progress(reference.images, f"Bundle {precision}")]
+    found = [bundle.detect(labeled.read()) for labeled in progress(reference.images, f"Bundle {precision}")]
     pairs = list(zip(reference.found, found, strict=True))
     per_class = {
         name: merge([compare(a[a.class_id == number], b[b.class_id == number], precision) for a, b in pairs])
@@ -159,7 +159,7 @@ def _scores(truth: Json, found: Sequence[Detections]) -> Scores:
     )
 
 
-def _coco_labels(number: int, labelled: LabeledImage, size: tuple[int, int]) -> list[Json]:
+def _coco_labels(number: int, labeled: LabeledImage, size: tuple[int, int]) -> list[Json]:
     """Labels of one image as COCO annotations, boxes xywh in pixels of the image."""
     width, height = size
     return [
@@ -168,5 +168,5 @@ def _coco_labels(number: int, labelled: LabeledImage, size: tuple[int, int]) -> 
             "category_id": class_id,
             "bbox": [(x - w / 2) * width, (y - h / 2) * height, w * width, h * height],
         }
-        for class_id, (x, y, w, h) in zip(labelled.class_id.tolist(), labelled.xywh.tolist(), strict=True)
+        for class_id, (x, y, w, h) in zip(labeled.class_id.tolist(), labeled.xywh.tolist(), strict=True)
     ]

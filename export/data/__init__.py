@@ -1,1 +1,1 @@
-"""Datasets read for training and export."""
+"""Datasets for training and export."""

@@ -25,10 +25,12 @@ class CachedImages(YOLODataset):  # type: ignore[misc]  # ultralytics is untyped
         self._images = images
         super().__init__(img_path="", cache="ram", **options)
 
-    def get_img_files(self, img_path: str) -> list[str]:
+    def get_img_files(self, img_path: str) -> list[str]:  # noqa: ARG002 (ultralytics' signature)
+        """List the image files."""
         return [str(image.path) for image in self._images]
 
     def get_labels(self) -> list[dict[str, Any]]:
+        """List the labels in ultralytics' format."""
         return [
             {
                 "im_file": str(image.path),
@@ -42,10 +44,12 @@ class CachedImages(YOLODataset):  # type: ignore[misc]  # ultralytics is untyped
             for image in self._images
         ]
 
-    def check_cache_ram(self, safety_margin: float = 1.0) -> bool:
+    def check_cache_ram(self, safety_margin: float = 1.0) -> bool:  # noqa: ARG002 (ultralytics' signature)
+        """Always cache: `cache_images` is what reads the images."""
         return True
 
     def cache_images(self) -> None:
+        """Read and resize all images."""
         for index, image in enumerate(progress(self._images, f"Reading {self.prefix}")):
             pixels = image.read()
             height, width = pixels.shape[:2]

@@ -1,4 +1,4 @@
-"""How a training went, as one picture."""
+"""Training curves."""
 
 from __future__ import annotations
 
@@ -13,13 +13,8 @@ __all__ = ["draw_curves"]
 
 
 def draw_curves(record: RunRecord, path: Path) -> None:
-    """Draw loss and mAP over the time of a training.
-
-    Args:
-        record: The training.
-        path: PNG file to write.
-    """
-    # A figure of its own, not pyplot's: no display, no global state, nothing to close.
+    """Draw loss and mAP over time into a PNG file."""
+    # Without pyplot: no display, no global state, nothing to close.
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
     loss, precision = figure.subplots(1, 2)
@@ -28,12 +23,12 @@ def draw_curves(record: RunRecord, path: Path) -> None:
         loss.plot(seconds, [epoch.loss[name] for epoch in record.epochs], label=name.removesuffix("_loss"))
     loss.set(title="training loss", xlabel="seconds", yscale="log")
     loss.legend(frameon=False)
-    measured = [epoch for epoch in record.epochs if epoch.map50 is not None]
+    validated = [epoch for epoch in record.epochs if epoch.map50 is not None]
     for label, values in (
-        ("mAP50", [epoch.map50 for epoch in measured]),
-        ("mAP50-95", [epoch.map50_95 for epoch in measured]),
+        ("mAP50", [epoch.map50 for epoch in validated]),
+        ("mAP50-95", [epoch.map50_95 for epoch in validated]),
     ):
-        precision.plot([epoch.seconds for epoch in measured], values, marker="o", label=label)
+        precision.plot([epoch.seconds for epoch in validated], values, marker="o", label=label)
     precision.set(title="validation", xlabel="seconds", ylim=(0, 1))
     precision.legend(frameon=False, loc="lower right")
     for axes in (loss, precision):

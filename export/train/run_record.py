@@ -1,4 +1,4 @@
-"""What a training leaves behind beside its weights: RUN/run.json."""
+"""Record of a training: RUN/run.json."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Epoch(_Data):
     """One pass over the training images.
 
     Attributes:
-        number: From 1 on.
-        seconds: Since training began.
+        number: Number, from 1 on.
+        seconds: Time since training began, s.
         loss: Mean of each part of the loss, by ultralytics' name.
-        map50: Mean average precision at IoU 0.5 on the validation part; None where it was not measured.
+        map50: Mean average precision at IoU 0.5 on the validation part; None if not validated.
         map50_95: The same, mean over IoU 0.5 to 0.95.
     """
 
@@ -38,26 +38,26 @@ class Epoch(_Data):
 
 
 class RunRecord(_Data):
-    """How a detector was trained.
+    """Record of a training.
 
     Attributes:
         model: Detector that was asked for.
-        weights: What it started from.
-        activation: That was asked for; None for what the model's description says.
+        weights: Start weights.
+        activation: Activation that was asked for; None for the model's own.
         names: Class names.
-        dataset: Folder it was trained on.
-        dataset_sha256: Digest of that dataset.
+        dataset: Dataset folder.
+        dataset_sha256: Digest of the dataset.
         imgsz: Side of the training image, px.
         batch: Images per step.
-        freeze: Leading layers that stayed as they were.
-        seed: Of shuffling, augmentation and whatever started random.
-        images: Training images.
-        seconds: Wall time of the whole training, reading the images included.
-        images_per_second: While training alone.
-        epochs: One entry for each epoch.
-        map50: Of the detector that was kept, on the validation part; None where that is empty.
+        freeze: Number of leading layers that were not trained.
+        seed: Random seed.
+        images: Number of training images.
+        seconds: Wall time of the whole training, reading of images included, s.
+        images_per_second: Throughput without reading and validation.
+        epochs: One entry per epoch.
+        map50: Mean average precision at IoU 0.5 of the detector that was kept, on the validation part.
         map50_95: The same, mean over IoU 0.5 to 0.95.
-        versions: Of edgeloop, torch and ultralytics.
+        versions: Versions of edgeloop, torch and ultralytics.
     """
 
     model: str
@@ -80,23 +80,12 @@ class RunRecord(_Data):
 
 
 def write_record(record: RunRecord, run: Path) -> None:
-    """Write a run's record.
-
-    Args:
-        record: What to write.
-        run: The run's folder.
-    """
+    """Write the record of a run into its folder."""
     (run / _NAME).write_text(json.dumps(record.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
 
 
 def read_record(run: Path) -> RunRecord:
-    """Read a run's record.
-
-    Args:
-        run: The run's folder.
-
-    Returns:
-        The record.
+    """Read the record of a run from its folder.
 
     Raises:
         NoInputError: The folder has none.

@@ -1,4 +1,4 @@
-"""`train`: a labelled dataset in, a detector for that one camera out, in minutes on a CPU."""
+"""Train a detector on a labeled dataset and write its run folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from edgeloop.models.weights.registry import WEIGHTS
 
 __all__ = ["train_run"]
 
-# Chosen on the conveyor scene; docs/results.md says what changing one of them does there and on a street.
+# Chosen on the conveyor scene; docs/results.md has the effect of each, there and on a street.
 _RECIPE = {
     "optimizer": "AdamW",
     "lr0": 2e-3,
@@ -43,7 +43,7 @@ _RECIPE = {
     "fliplr": 0.5,
 }
 _VALIDATIONS = 3
-_CLOSING_S = 2.0  # kept back from a time limit for the checkpoint and the picture
+_CLOSING_S = 2.0  # reserved from a time limit for the checkpoint and the curves
 _DEFAULT_EPOCHS = 30
 _MANY_EPOCHS = 1000  # a time limit ends the training long before
 
@@ -75,7 +75,7 @@ def train_run(dataset: Path, run: Path, options: TrainOptions) -> RunRecord:
 
 
 class _Log:
-    """Follows a training: the bar, the clock, and what is kept for the record."""
+    """Callbacks of a training: progress bar, time limit, and figures for the record."""
 
     def __init__(self, trainer: CpuTraining, limit_s: float | None, began: float) -> None:
         self.losses: list[tuple[float, dict[str, float]]] = []
@@ -89,7 +89,7 @@ class _Log:
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Show a bar over the seconds of a time limit, or over the images of a number of epochs."""
+        """Show progress in seconds of the time limit, or else in images of all epochs."""
         total = round(self._limit) if self._limit else self._trainer.epochs * self._trainer.images
         with progress_bar(total, "Training") as self._advance:
             self._done = 0
@@ -99,19 +99,19 @@ class _Log:
     def epochs(self) -> tuple[Epoch, ...]:
         none = (None, None)
         return tuple(
-            Epoch(number=number, seconds=seconds, loss=loss, map50=measured[0], map50_95=measured[1])
+            Epoch(number=number, seconds=seconds, loss=loss, map50=scores[0], map50_95=scores[1])
             for number, (seconds, loss) in enumerate(self.losses, start=1)
-            for measured in [self._trainer.validations.get(number, none)]
+            for scores in [self._trainer.validations.get(number, none)]
         )
 
     def images_per_second(self) -> float:
         return round(self._images / max(self._image_seconds, 1e-6), 2)
 
-    def _start(self, trainer: Any) -> None:
+    def _start(self, _trainer: Any) -> None:
         self._train_began = time.monotonic()
         self._fit_time_limit()
 
-    def _start_epoch(self, trainer: Any) -> None:
+    def _start_epoch(self, _trainer: Any) -> None:
         self._epoch_began = time.monotonic()
 
     def _count(self, trainer: Any) -> None:
@@ -131,7 +131,7 @@ class _Log:
         self._fit_time_limit()
 
     def _fit_time_limit(self) -> None:
-        """Tell ultralytics how long it may train; it fits the epochs and the learning rate to that itself."""
+        """Set ultralytics' time limit, to which it fits the epochs and the learning rate."""
         if self._limit is not None:
             before = self._train_began - self._began
             after = _CLOSING_S + self._trainer.validation_s
@@ -195,7 +195,7 @@ def _check_dataset(data: Dataset) -> None:
 
 @contextmanager
 def _folder_beside(run: Path) -> Iterator[Path]:
-    """A folder on the same disk as `run`, gone at the end."""
+    """Make a temporary folder on the same disk as `run`."""
     run.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{run.name}-", dir=run.parent) as folder:
         yield Path(folder)

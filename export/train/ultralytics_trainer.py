@@ -1,7 +1,7 @@
-"""Ultralytics' detection trainer, taught to use a CPU well and to keep to itself.
+"""Ultralytics' detection trainer, optimized for the CPU and without side effects.
 
-Three things make it three times as fast there: products in bfloat16 (ultralytics allows that on CUDA only),
-channels-last memory, and a still backbone whose batch norms are folded into its convolutions while it trains.
+Three things make it three times as fast there: autocast to bfloat16 (ultralytics allows that on CUDA only),
+channels-last memory, and a frozen backbone whose batch norms are folded into its convolutions.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from edgeloop.export.data.yolo_dataset import Dataset
 
 __all__ = ["CpuTraining"]
 
-_NO_WORSE = 0.005  # mAP50-95 that an output without NMS is worth
+_TOLERANCE = 0.005  # mAP50-95 that an output without non-maximum suppression may cost
 
 
-# The name has no "Trainer" in it: to classes named so, ultralytics adds its callbacks to cloud services.
+# The name does not contain "Trainer": ultralytics adds its cloud callbacks to classes that do.
 class CpuTraining(DetectionTrainer):  # type: ignore[misc]  # ultralytics is untyped
     """DetectionTrainer over a `Dataset`, in bfloat16 and channels-last memory, its loss in float32.
 
@@ -37,19 +37,19 @@ class CpuTraining(DetectionTrainer):  # type: ignore[misc]  # ultralytics is unt
 
     Attributes:
         validations: mAP50 and mAP50-95 by number of the epoch, from 1 on.
-        validation_s: How long the longest validation took.
+        validation_s: Duration of the longest validation, s.
     """
 
-    fitness: float  # mAP50-95 of the last validation, and of the best
+    fitness: float  # mAP50-95 of the last validation, and of the best one
     best_fitness: float
 
     def __init__(self, dataset: Dataset, detector: DetectionModel, folder: Path, **overrides: Any) -> None:
         """Set up a training.
 
         Args:
-            dataset: What to learn.
-            detector: What learns; trained in place.
-            folder: Where `best.pt` and ultralytics' own files go.
+            dataset: Dataset to train on.
+            detector: Detector to train, in place.
+            folder: Folder for `best.pt` and ultralytics' own files.
             overrides: Ultralytics' training arguments.
         """
         self._dataset = dataset
@@ -69,10 +69,17 @@ class CpuTraining(DetectionTrainer):  # type: ignore[misc]  # ultralytics is unt
         return len(self._dataset.train)
 
     def get_dataset(self) -> dict[str, Any]:
+        """Describe the dataset to ultralytics."""
         names = dict(enumerate(self._dataset.names))
         return {"train": "train", "val": "val", "names": names, "nc": len(names), "channels": 3}
 
-    def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> CachedImages:
+    def build_dataset(
+        self,
+        img_path: str,  # noqa: ARG002 (ultralytics' signature)
+        mode: str = "train",
+        batch: int | None = None,
+    ) -> CachedImages:
+        """Build the training or validation part."""
         images = self._dataset.train if mode == "train" else self._dataset.val
         return CachedImages(
             images, prefix=mode, data=self.data, imgsz=self.args.imgsz, augment=mode == "train",
@@ -87,6 +94,7 @@ class CpuTraining(DetectionTrainer):  # type: ignore[misc]  # ultralytics is unt
         self.model = _Bfloat16(self.model.to(memory_format=torch.channels_last))
 
     def validate(self) -> tuple[dict[str, float], float]:
+        """Validate and note the scores and the duration."""
         began = time.monotonic()
         metrics, fitness = super().validate()
         self.validations[self.epoch + 1] = (metrics["metrics/mAP50(B)"], metrics["metrics/mAP50-95(B)"])
@@ -94,7 +102,7 @@ class CpuTraining(DetectionTrainer):  # type: ignore[misc]  # ultralytics is unt
         return metrics, fitness
 
     def save_model(self) -> bool:
-        """Keep the averaged weights, if they were just found to be the best, in ultralytics' form."""
+        """Save the averaged weights as an ultralytics checkpoint if the last validation was the best."""
         if self.epoch + 1 not in self.validations or self.fitness != self.best_fitness:
             return False
         model = copy.deepcopy(self.ema.ema).half().to(memory_format=torch.contiguous_format)
@@ -110,21 +118,21 @@ class CpuTraining(DetectionTrainer):  # type: ignore[misc]  # ultralytics is unt
         return True
 
     def final_eval(self) -> None:
-        """Settle what the run leaves behind.
+        """Validate the last epoch and choose the head.
 
-        A time limit may end the training after an epoch that nobody meant to be the last. And a detector with
-        two heads is kept with the better one: the end-to-end head, which needs no NMS, learns from one
-        place for each object where the other learns from ten, and lags behind in a short training.
+        A time limit may end the training after an epoch that was not validated. A detector with two heads is
+        saved with the better one: the end-to-end head needs no non-maximum suppression, but learns from one
+        location per object instead of ten and lags behind in a short training.
         """
         if self.epoch + 1 not in self.validations:
             self.metrics, self.fitness = self.validate()
             self.save_model()
         if getattr(self.ema.ema.model[-1], "one2one_cv2", None) is None:
             return
-        self.validator.args.nms = False  # to ultralytics: with the head that needs none
+        self.validator.args.nms = False  # validates the end-to-end head
         dense, best = self.validations[self.epoch + 1], self.best_fitness
         self.metrics, self.fitness = self.validate()
-        if self.fitness >= best - _NO_WORSE:
+        if self.fitness >= best - _TOLERANCE:
             self.best_fitness = self.fitness
             self.save_model()
         else:
@@ -132,9 +140,9 @@ class CpuTraining(DetectionTrainer):  # type: ignore[misc]  # ultralytics is unt
 
 
 class _Bfloat16(nn.Module):
-    """Runs the wrapped detector under autocast and its loss outside of it.
+    """Wrapper that runs a detector under autocast and its loss in float32.
 
-    The loss stays in float32: box edges in bfloat16 would be off by up to two pixels.
+    Box edges in bfloat16 would be off by up to two pixels.
     """
 
     def __init__(self, module: DetectionModel) -> None:
@@ -142,7 +150,7 @@ class _Bfloat16(nn.Module):
         self.module = module
         backbone = module.model[0]
         if isinstance(backbone, TorchVision) and backbone.split:
-            module.model[0] = _StillBackbone(backbone)
+            module.model[0] = _FrozenBackbone(backbone)
 
     def forward(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         image = batch["img"].contiguous(memory_format=torch.channels_last)
@@ -152,18 +160,18 @@ class _Bfloat16(nn.Module):
         return loss
 
 
-class _StillBackbone(nn.Module):
-    """Stands in for a `TorchVision` layer while it trains: leading frozen stages run folded, in bfloat16.
+class _FrozenBackbone(nn.Module):
+    """Replacement for a `TorchVision` layer in training: leading frozen stages run folded, in bfloat16.
 
-    Twice as fast as the same stages under autocast. The stages themselves stay where they were, under the
-    same names, for the moving average and the checkpoint.
+    Twice as fast as the same stages under autocast. The original stages stay under the same names for the
+    moving average and the checkpoint.
     """
 
     def __init__(self, layer: TorchVision) -> None:
         super().__init__()
         self.m = layer.m
-        self.i, self.f = layer.i, layer.f  # place in the graph, as ultralytics' forward pass looks it up
-        # In a plain list, so that the copies are no part of the model's state.
+        self.i, self.f = layer.i, layer.f  # index and inputs, which ultralytics' forward pass reads
+        # A plain list keeps the copies out of the state dict.
         self._folded = [_folded(stage) for stage in _leading_frozen(layer.m)]
 
     def forward(self, x: Tensor) -> list[Tensor]:
@@ -188,7 +196,7 @@ def _leading_frozen(stages: nn.Sequential) -> list[nn.Module]:
 
 
 def _folded(stage: nn.Module) -> nn.Module:
-    """Copy of a stage in bfloat16 with every batch norm folded into its convolution."""
+    """Copy a stage to bfloat16 with every batch norm folded into its convolution."""
     stage = copy.deepcopy(stage).eval()
     for module in stage.modules():
         if isinstance(module, Conv):
@@ -200,7 +208,7 @@ def _folded(stage: nn.Module) -> nn.Module:
 
 
 def _to_float32(predictions: Any) -> Any:
-    """Copy of a nest of dicts and lists with every tensor in float32."""
+    """Convert every tensor in nested dicts and lists to float32."""
     if isinstance(predictions, dict):
         return {key: _to_float32(value) for key, value in predictions.items()}
     if isinstance(predictions, list | tuple):

@@ -158,7 +158,7 @@ def test_images_of_any_number_through_the_command(
 def test_a_broken_bundle_is_refused_with_a_report(
     run: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search, "decoding_nodes", lambda graph: [])  # the head is quantised as well
+    monkeypatch.setattr(search, "decoding_nodes", lambda graph: [])  # the head is quantized as well
     monkeypatch.setattr(search, "METHODS", ("minmax",))
     out = tmp_path / "x.onnx"
     (tmp_path / "x.refused.json").write_text("of an earlier refusal")

@@ -79,7 +79,7 @@ def test_other_cuts_stay(
 
 @pytest.mark.parametrize("batch", [1, "batch"])
 def test_bytes_stay_channels_last(batch: int | str, tmp_path: Path) -> None:
-    plain = quantised_neck("nearest", batch)
+    plain = quantized_neck("nearest", batch)
     changed = channels_last(plain)
     onnx.checker.check_model(changed, full_check=True)
     assert kinds(plain)["Resize"] == 1
@@ -95,11 +95,11 @@ def test_bytes_stay_channels_last(batch: int | str, tmp_path: Path) -> None:
 
 
 def test_an_enlargement_that_blends_pixels_stays() -> None:
-    assert kinds(channels_last(quantised_neck("linear", 1)))["Resize"] == 1
+    assert kinds(channels_last(quantized_neck("linear", 1)))["Resize"] == 1
 
 
 @pytest.mark.slow
-def test_an_end_to_end_head_is_quantised_up_to_its_decoding(tmp_path: Path) -> None:
+def test_an_end_to_end_head_is_quantized_up_to_its_decoding(tmp_path: Path) -> None:
     detector = build_detector("yolo26n", "none", ["a", "b"], seed=0, activation="relu")
     for module in detector.modules():
         if isinstance(module, torch.nn.Conv2d):  # fresh weights let hardly anything through
@@ -124,7 +124,7 @@ def test_an_end_to_end_head_is_quantised_up_to_its_decoding(tmp_path: Path) -> N
     np.testing.assert_allclose(rewritten, in_bytes, atol=1e-5)
 
 
-def quantised_neck(mode: str, batch: int | str) -> onnx.ModelProto:
+def quantized_neck(mode: str, batch: int | str) -> onnx.ModelProto:
     """Convolution, enlargement, convolution in 8 bits; the last convolution, over single pixels, in float."""
     rng = np.random.default_rng(4)
     constants = {

@@ -23,14 +23,14 @@ def test_stages_that_hurt_stay_in_float_the_worst_first() -> None:
     assert best == pytest.approx(0.03)
 
 
-def test_a_stage_that_gains_nothing_beside_another_is_quantised() -> None:
+def test_a_stage_that_gains_nothing_beside_another_is_quantized() -> None:
     def overlapping(in_float: tuple[str, ...]) -> float:
         return 0.1 - max(GAINS[stage] for stage in in_float)
 
     assert stages_in_float(overlapping, tuple(GAINS), 0.1, cost=free)[1:] == (("first",), pytest.approx(0.05))
 
 
-def test_a_stage_that_costs_more_time_than_it_gains_is_quantised() -> None:
+def test_a_stage_that_costs_more_time_than_it_gains_is_quantized() -> None:
     def cost(some: tuple[str, ...], more: tuple[str, ...]) -> float:
         assert more[:-1] == some
         return 0.6 if more[-1] == "first" else 0.1

@@ -1,4 +1,4 @@
-"""Detectors to train: our own, described in ultralytics' yaml and built by its parser, and ultralytics'."""
+"""Detectors to train: ours, described in ultralytics' yaml, and those of ultralytics."""
 
 from edgeloop.export.train.detectors.build import build_detector, load_detector
 

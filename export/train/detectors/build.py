@@ -1,4 +1,4 @@
-"""From a name or a file to a detector that is ready to be trained on the user's classes."""
+"""Build a detector for a list of classes from a name or a file."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from edgeloop.models.weights.registry import WEIGHTS, weights_path
 
 __all__ = ["build_detector", "load_detector"]
 
-# As ultralytics' descriptions write them.
+# Notation of ultralytics' descriptions.
 _ACTIVATION = {"silu": "torch.nn.SiLU()", "relu": "torch.nn.ReLU()"}
 
-# What torch and ultralytics raise over a file that is no checkpoint, is cut short, or holds foreign classes.
+# Errors of torch and ultralytics for a file that is no checkpoint, is truncated, or holds foreign classes.
 _UNREADABLE = (AttributeError, EOFError, KeyError, OSError, RuntimeError, TypeError, pickle.UnpicklingError)
 
 _OWN = {path.stem: path for path in Path(__file__).parent.glob("*.yaml")}
@@ -41,23 +41,19 @@ def build_detector(
     """Build a detector for a list of classes.
 
     Args:
-        model: "edgeloop-lite0", a detector that ultralytics describes ("yolo26n"), or a path to a .yaml
-            description or a .pt checkpoint.
-        weights: What it starts from: "none" (random), "imagenet" (edgeloop-lite0's backbone alone), a name of
-            weights that ship with edgeloop, or a path to .safetensors or .pt. None takes the weights that
-            ship for this model, the checkpoint's own, or random ones where there are neither.
+        model: See `TrainOptions`.
+        weights: See `TrainOptions`.
         names: Class names.
-        seed: Seed of what stays random.
-        activation: Of its convolutions; None leaves them what the description says. ReLU costs NPUs and whole
-            graphs in INT8 less than SiLU. Weights that learned with the other one are merely a start.
+        seed: Random seed.
+        activation: See `TrainOptions`.
 
     Returns:
         The detector, in float32.
 
     Raises:
-        NoInputError: A file is not there.
+        NoInputError: A file does not exist.
         ModelError: A file cannot be read, or is no detector of this architecture.
-        UsageError: The model or the weights are unknown, or its activation cannot be chosen.
+        UsageError: The model or the weights are unknown, or its activation cannot be changed.
     """
     torch.manual_seed(seed)
     register_lite0()
@@ -78,18 +74,12 @@ def build_detector(
     if weights is None and checkpoint is not None:
         _load_checkpoint(detector, checkpoint, model)
     else:
-        _start(detector, model, weights or (model if model in _SHIPPED else "none"))
+        _load_weights(detector, model, weights or (model if model in _SHIPPED else "none"))
     return detector
 
 
 def load_detector(path: Path) -> DetectionModel:
-    """Read a detector from a checkpoint of ultralytics.
-
-    Args:
-        path: A .pt file.
-
-    Returns:
-        The detector, float32, in evaluation mode.
+    """Read a detector from an ultralytics checkpoint (.pt), float32, in evaluation mode.
 
     Raises:
         NoInputError: There is no such file.
@@ -116,7 +106,7 @@ def _description(model: str) -> Path:
         if not Path(model).is_file():
             raise NoInputError(f"{model}: no such file; expected a model description in ultralytics' yaml")
         return Path(model)
-    # Ultralytics reads the size (n, s, m, l, x) off the file's name, and finds the family's file itself.
+    # Ultralytics takes the size (n, s, m, l, x) from the file name and finds the family's file itself.
     if any((ROOT / "cfg" / "models").rglob(f"{model[:-1]}.yaml")):
         return Path(f"{model}.yaml")
     raise UsageError(
@@ -131,7 +121,7 @@ def _with_activation(description: dict[str, Any], model: str, activation: Activa
     return {**description, "activation": _ACTIVATION[activation]}
 
 
-def _start(detector: DetectionModel, model: str, weights: str) -> None:
+def _load_weights(detector: DetectionModel, model: str, weights: str) -> None:
     if weights == "none":
         return
     if weights == "imagenet":
@@ -154,7 +144,7 @@ def _start(detector: DetectionModel, model: str, weights: str) -> None:
 
 
 def _load_checkpoint(detector: DetectionModel, source: DetectionModel, name: str) -> None:
-    """Take over a checkpoint's weights; class branches of another number of classes stay random."""
+    """Load a checkpoint's weights; class branches for another number of classes stay random."""
     shapes = {key: value.shape for key, value in source.state_dict().items()}
     own = detector.state_dict()
     if sum(shapes.get(key) == value.shape for key, value in own.items()) < len(own) / 2:

