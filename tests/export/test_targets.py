@@ -108,7 +108,7 @@ def test_the_report_and_the_last_line_say_what_to_run_next(
     report = json.loads(out.with_suffix(".json").read_text())
     assert (report["target"], report["next_step"]) == ("hailo", command.format("parts.onnx"))
     assert onnx.load(out).opset_import[0].version == 11
-    assert verify(out, provider="cpu").judgement.verdict == "identical"
+    assert verify(out, provider="cpu").golden.verdict == "identical"
 
 
 @needs_openvino
