@@ -124,7 +124,8 @@ def _make_clip(video: Path) -> Path:
 
 
 def _images(video: Path, count: int = CLIP_FRAMES) -> list[NDArray[np.uint8]]:
-    capture, images = cv2.VideoCapture(str(video)), []
+    capture = cv2.VideoCapture(str(video))
+    images: list[NDArray[np.uint8]] = []
     while len(images) < count:
         read, image = capture.read()
         if not read:

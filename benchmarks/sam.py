@@ -72,7 +72,7 @@ def _frame(path: Path | None) -> np.ndarray:
     image = cv2.imread(str(path))
     if image is None:
         raise SystemExit(f"{path}: cannot be read as an image")
-    return image
+    return np.asarray(image)
 
 
 def _size(model: Sam) -> dict[str, float]:

@@ -60,6 +60,7 @@ def test_start_weights_keep_what_the_detector_knew() -> None:
     teacher = build_detector("edgeloop-lite0", "imagenet", ("object",), seed=0)
     for module in teacher.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
+            assert module.running_var is not None
             module.running_var.uniform_(0.5, 2, generator=generator)
         if isinstance(module, torch.nn.Conv2d):
             module.weight.data.mul_(3)

@@ -4,6 +4,7 @@ import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
@@ -117,7 +118,7 @@ def test_an_earlier_run_is_kept_unless_told(
     ],
 )
 def test_refuses_options_that_make_no_sense(
-    change: dict[str, float], message: str, dataset: Path, tmp_path: Path, options: TrainOptions
+    change: dict[str, Any], message: str, dataset: Path, tmp_path: Path, options: TrainOptions
 ) -> None:
     with pytest.raises(UsageError, match=message):
         train_detector(dataset, tmp_path / "run", replace(options, **change))

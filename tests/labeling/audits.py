@@ -23,8 +23,8 @@ def write_audited(folder: Path, frames: int = 12, human: int = 1) -> Path:
     for number in range(1, frames + 1):
         name = f"images/train/{number:03d}.png"
         picture = np.full((HEIGHT, WIDTH, 3), (90, 90, 90), np.uint8)
-        place = {"source": "belt.mp4", "frame_index": number, "split": "train"}
-        images.append({"id": number, "file_name": name, "width": WIDTH, "height": HEIGHT, **place})
+        origin = {"source": "belt.mp4", "frame_index": number, "split": "train"}
+        images.append({"id": number, "file_name": name, "width": WIDTH, "height": HEIGHT, **origin})
         for place in range(PER_FRAME):
             x, y = 10 + 30 * place, 50
             cv2.rectangle(picture, (x, y), (x + 19, y + 19), (0, 40 * place + 60, 250), cv2.FILLED)

@@ -61,7 +61,7 @@ def test_person_has_the_last_word(labeled: Labeled) -> None:
 
 
 def test_split_by_time_with_a_gap(labeled: Labeled) -> None:
-    places = {split: [] for split in ("train", "val")}
+    places: dict[str, list[int]] = {split: [] for split in ("train", "val")}
     for image in labeled.coco["images"]:
         places[image["split"]].append(image["frame_index"])
         assert (labeled.dataset / image["file_name"]).is_file()

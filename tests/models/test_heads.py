@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from edgeloop.models.errors import ModelError
 from edgeloop.models.heads import HEADS, Head, cell_count, decode
 
-LOOSE = {"input_size": (320, 256), "confidence": 0.3, "iou": 0.6}
+LOOSE: dict[str, Any] = {"input_size": (320, 256), "confidence": 0.3, "iou": 0.6}
 
 
 def classic_output(seed: int, classes: int = 6) -> np.ndarray:

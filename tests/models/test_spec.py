@@ -411,4 +411,4 @@ def test_an_absurd_bundle_is_refused(text: str) -> None:
 
 def test_a_spec_is_frozen() -> None:
     with pytest.raises(ValidationError):
-        bundle().confidence = 0.1  # type: ignore[misc]
+        bundle().confidence = 0.1

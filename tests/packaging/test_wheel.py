@@ -36,12 +36,11 @@ class Installed:
     python: Path
     folder: Path
 
-    def call(self, *command: object) -> subprocess.CompletedProcess[str]:
+    def call(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
         """Run a command in the folder of decoys, as from a shell that knows nothing of this checkout."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-        words = [str(word) for word in command]
         done = subprocess.run(
-            words, cwd=self.folder, env=kept, capture_output=True, text=True, check=False, timeout=120
+            command, cwd=self.folder, env=kept, capture_output=True, text=True, check=False, timeout=120
         )
         assert done.returncode == 0, done.stderr
         assert not list(self.folder.rglob("*.imported"))
@@ -50,7 +49,8 @@ class Installed:
 
 def build(tree: Path, out: Path, *options: str) -> Path:
     """Build the wheel of a source tree, without options from its sdist."""
-    command = [sys.executable, "-P", "-m", "build", "--no-isolation", *options, "--outdir", out, tree]
+    command: list[str | Path] = [sys.executable, "-P", "-m", "build", "--no-isolation", *options]
+    command += ["--outdir", out, tree]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     (wheel,) = out.glob("*.whl")
@@ -72,7 +72,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installe
     environment = tmp_path_factory.mktemp("environment")
     venv.create(environment, symlinks=True)
     python = environment / "bin" / "python"
-    pip = [sys.executable, "-P", "-m", "pip", "--quiet", "--disable-pip-version-check", "--python", python]
+    pip: list[str | Path] = [sys.executable, "-P", "-m", "pip", "--quiet", "--python", python]
     subprocess.run([*pip, "install", "--no-deps", "--no-index", "--no-compile", wheel], check=True)
     # Dependencies come from the environment of the tests. Of what is named in a .pth only the folder counts,
     # not the .pth files in it: the editable edgeloop there stays out.
@@ -134,17 +134,18 @@ def test_the_runtime_imports_nothing_from_the_folder_it_is_called_in(
     installed: Installed, start: str, arguments: list[str], block_model: Path, clip: Path
 ) -> None:
     """Nor do the processes that it starts."""
-    command = [installed.python.with_name("edgeloop")]
+    command: list[str | Path] = [installed.python.with_name("edgeloop")]
     if start == "module":
         command = [installed.python, "-P", "-m", "edgeloop"]
-    paths = {"MODEL": block_model, "CLIP": clip}
-    done = installed.call(*command, *(paths.get(word, word) for word in arguments), "--json")
+    paths: dict[str, str | Path] = {"MODEL": block_model, "CLIP": clip}
+    command += [paths.get(word, word) for word in arguments]
+    done = installed.call(*command, "--json")
     assert done.stdout.startswith("{")
 
 
 def test_labeling_imports_nothing_from_the_folder_it_is_called_in(
     installed: Installed, frames: Path, tmp_path: Path
 ) -> None:
-    label = [installed.python.with_name("edgeloop"), "label", frames, "--classes", "moving"]
+    label: list[str | Path] = [installed.python.with_name("edgeloop"), "label", frames, "--classes", "moving"]
     done = installed.call(*label, "-o", tmp_path / "dataset", "--json")
     assert json.loads(done.stdout)["labels"]["moving"]["train"] > 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -124,7 +124,8 @@ def test_a_stage_moves_what_learns_in_it(
     trainer = Trainer(model, tmp_path, lr=1e-2, limit_s=3600)
     trainer.step = 100  # far enough into the warm-up that weights move
     crops = PromptedCrops([(read_folder(discs), 1.0)], [], crop=64, boxes=1, points=2, seed=1)
-    batches = DataLoader(list(islice(crops, 4)), batch_size=2, collate_fn=collate)  # type: ignore[arg-type]
+    samples: Any = list(islice(crops, 4))
+    batches: DataLoader[Any] = DataLoader(samples, batch_size=2, collate_fn=collate)
     trainer.fit(batches, Stage(0.0, 1.0, crop=64, batch=2, boxes=1, points=2, learns=learns))
     moved = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     for part in moves:

@@ -71,7 +71,7 @@ def test_a_signal_ends_the_run_with_the_video_playable(
     block_model: Path, tmp_path: Path, source: str, number: signal.Signals, code: int
 ) -> None:
     video, figures = tmp_path / "out.mp4", tmp_path / "run.json"
-    command = [*RUN, block_model, source, "--json", "--video", video, "--summary", figures]
+    command: list[str | Path] = [*RUN, block_model, source, "--json", "--video", video, "--summary", figures]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout
         assert process.stderr
@@ -115,7 +115,7 @@ def test_a_stream_that_fails_keeps_what_was_done(block_model: Path, tmp_path: Pa
     with subprocess.Popen([sys.executable, "-c", server], stdout=subprocess.PIPE, text=True) as camera:
         assert camera.stdout
         url = f"http://127.0.0.1:{int(camera.stdout.readline())}/"
-        command = [*RUN, block_model, url, "--json", "--video", video]
+        command: list[str | Path] = [*RUN, block_model, url, "--json", "--video", video]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             assert process.stdout
             assert process.stderr
@@ -300,7 +300,7 @@ def test_several_sources_have_figures_of_their_own(
 @pytest.mark.slow
 def test_ctrl_c_ends_all_sources_with_their_videos_playable(block_model: Path, tmp_path: Path) -> None:
     sources = ["synth:conveyor?size=320x240", "synth:conveyor?size=160x120&fps=20"]
-    command = [*RUN, block_model, *sources, "--json", "--video", tmp_path / "out.mp4"]
+    command: list[str | Path] = [*RUN, block_model, *sources, "--json", "--video", tmp_path / "out.mp4"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout
         assert process.stderr

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ from edgeloop.edge.host.hardware import find_accelerators
 from edgeloop.edge.runtime.providers import PROVIDERS
 
 
-def machine(root: Path, *, pci: list[tuple[str, str]] = (), board: str = "", nodes: list[str] = ()) -> Path:
+def machine(
+    root: Path, *, pci: Sequence[tuple[str, str]] = (), board: str = "", nodes: Sequence[str] = ()
+) -> Path:
     """A file system with the devices of a machine."""
     for number, (vendor, kind) in enumerate(pci):
         device = root / f"sys/bus/pci/devices/0000:00:{number:02x}.0"

@@ -225,7 +225,7 @@ def test_patience_is_a_small_part_of_the_time_that_the_last_frame_took(
     monkeypatch.setattr("edgeloop.edge.loop.scheduler.time", clock)
     monkeypatch.setattr(LiveSource, "take", lambda _, patience_s: asked.append(patience_s) or FRAME)
     with (
-        LiveSource("camera", (image for image in ()), fps=None) as camera,
+        LiveSource("camera", (image for image in list[NDArray[np.uint8]]()), fps=None) as camera,
         closing(round_robin([camera])) as arrivals,
     ):
         for took_s in (0.05, 0.2, 0.0):

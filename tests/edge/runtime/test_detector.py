@@ -4,6 +4,7 @@ import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -61,7 +62,7 @@ def test_the_model_gets_the_colour_and_scale_it_wants(
     write_model: ModelWriter,
     shape: list[int | str],
     dtype: str,
-    said: dict[str, str],
+    said: dict[str, Any],
     colour: tuple[int, int, int],
 ) -> None:
     detector = Detector(
@@ -171,7 +172,7 @@ def test_confidence_outside_its_range_is_refused(write_model: ModelWriter) -> No
         Detector(write_model(), confidence=1.5)
 
 
-EXPORTS = {
+EXPORTS: dict[str, dict[str, Any]] = {
     "one-to-many": {},
     "end-to-end": {"nms": False},
     "NMS in the graph": {"nms": True, "conf": 0.01},

@@ -198,6 +198,7 @@ def test_openvino_does_not_hide_what_it_leaves_to_the_cpu(partly_for_openvino: P
         Session(partly_for_openvino, provider="openvino")
     placement = Session(partly_for_openvino, provider="openvino", allow_cpu=True).placement
     assert placement.provider == "openvino"
+    assert placement.share is not None
     assert 0 < placement.share < 1
     assert "Det" in placement.operators
 

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -165,8 +166,8 @@ def test_an_older_bundle_proves_what_it_can(bundle: Path) -> None:
 )
 def test_without_a_golden_sample_nothing_is_proven(
     bundle: Path,
-    alter: Callable[[dict], None],
-    says: str,  # type: ignore[type-arg]
+    alter: Callable[[dict[str, Any]], None],
+    says: str,
 ) -> None:
     result = call("verify", change(bundle, alter_document(alter)))
     assert says in refused(result)
@@ -245,8 +246,8 @@ def test_weights_in_another_file_are_never_read(
 def test_absurd_metadata_is_refused(
     bundle: Path,
     verb: str,
-    alter: Callable[[dict], None],
-    says: str,  # type: ignore[type-arg]
+    alter: Callable[[dict[str, Any]], None],
+    says: str,
 ) -> None:
     message = refused(call(verb, change(bundle, alter_document(alter))))
     assert "parts.onnx: " in message

@@ -107,7 +107,7 @@ def test_crowds_count_neither_way() -> None:
 
 
 def test_what_comes_in_stays_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    expected, found = truth(box(0)), [box(0, score=np.float32(0.9))]
+    expected, found = truth(box(0)), [box(0, score=np.float32(0.9))]  # type: ignore[arg-type]
     evaluate_boxes(expected, found)
     assert expected == truth(box(0))
     assert set(found[0]) == {"image_id", "category_id", "bbox", "score"}

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -48,7 +49,7 @@ def read_video(path: Path) -> list[np.ndarray]:
     return frames
 
 
-def write_video(path: Path, indices: Sequence[int], **options: bool) -> None:
+def write_video(path: Path, indices: Sequence[int], **options: Any) -> None:
     with closing(VideoFile(path, NAMES, fps=20, live=False, **options)) as video:
         for index in indices:
             video.write(result(index))

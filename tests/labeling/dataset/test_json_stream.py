@@ -3,13 +3,14 @@ from __future__ import annotations
 import json
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edgeloop.labeling.dataset import json_stream as open_json_stream
 from edgeloop.labeling.dataset.json_stream import read_entries
 
-DOCUMENT = {
+DOCUMENT: dict[str, Any] = {
     "info": {"digest": "x", "nested": [[1, 2], {"a": "]}"}]},
     "images": [{"id": 1, "name": 'a "quoted" [name], {braces}'}, {"id": 22222, "size": [640, 480]}],
     "empty": [],

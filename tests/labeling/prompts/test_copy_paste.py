@@ -22,15 +22,15 @@ RADIUS = 24
 def frame_of(masks: Sequence[NDArray[np.uint8]], *, unknown: int = -1, number: int = 4) -> ExemplarMasks:
     """An object of its own color and class for each mask on black; one may be without an outline."""
     image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-    masks: list[CroppedMask | None] = []
+    cropped_masks: list[CroppedMask | None] = []
     boxes = []
     for row, mask in enumerate(masks):
         image[mask > 0] = COLORS[row]
         cropped = CroppedMask.from_mask(mask > 0)
         assert cropped is not None
         boxes.append(cropped.xyxy)
-        masks.append(None if row == unknown else cropped)
-    return ExemplarMasks(number, image, np.stack(boxes), np.arange(len(masks)), masks)
+        cropped_masks.append(None if row == unknown else cropped)
+    return ExemplarMasks(number, image, np.stack(boxes), np.arange(len(masks)), cropped_masks)
 
 
 def disc(center: tuple[int, int], radius: int = RADIUS) -> NDArray[np.uint8]:
@@ -57,7 +57,7 @@ def test_boxes_end_where_what_is_still_seen_ends(seed: int) -> None:
     for class_id, color in enumerate(COLORS):
         shown = of_color(made.image, color)
         claimed = np.zeros_like(shown)
-        for row in np.flatnonzero(made.class_id == class_id):
+        for row in np.flatnonzero(made.class_id == class_id).tolist():
             own = made.masks[row]
             assert own is not None
             window = claimed[own.top : own.bottom, own.left : own.right]

@@ -51,7 +51,8 @@ def test_similar_finds_what_the_exemplars_show(footage: Footage, similar: Simila
 
 def test_holding_out_leaves_the_frame_out(frames: list[ExemplarMasks], similar: SimilarPrompter) -> None:
     """Heads are surer of the boxes they were shown than of those they were not."""
-    seen, unseen = [], []
+    seen: list[float] = []
+    unseen: list[float] = []
     for frame in frames:
         for (prompts,), sure in (
             (similar.propose(frame.image), seen),

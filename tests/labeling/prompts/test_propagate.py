@@ -43,6 +43,7 @@ def carried() -> PropagatePrompter:
 def test_a_box_goes_with_what_it_shows(carried: PropagatePrompter, x: int, y: int) -> None:
     (prompts,) = carried.propose(scene(x, y))
     np.testing.assert_allclose(prompts.coords, [[x, y, x + SIDE, y + SIDE]], atol=1.5)
+    assert prompts.class_scores is not None
     np.testing.assert_allclose(prompts.class_scores, [[0, 0.8, 0]])
 
 
