@@ -15,7 +15,7 @@ from pathlib import Path
 from segment_anything import SamAutomaticMaskGenerator
 
 from edgeloop.edge.host.opencv import require_image
-from edgeloop.labeling.sam.nano_weights import load_nano
+from edgeloop.labeling.sam.weights import load_nano
 from edgeloop.models.weights.registry import weights_path
 from scoring import Coco
 

@@ -21,8 +21,6 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import cv2
@@ -175,11 +173,7 @@ def _label(
 ) -> float:
     """Label without a gap, because its frames would be missing from the score; frames a second."""
     plan = LabelPlan(frames, exemplars, dataset, prompts=prompts, detector=detector, gap_share=0.0)
-    return label_frames(plan, _stage).frames_per_s
-
-
-def _stage(description: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
-    return progress_bar(total, description)
+    return label_frames(plan, progress=progress_bar).frames_per_s
 
 
 def _titled(what: str, frames_per_s: float, figures: Figures, frames: int) -> str:

@@ -19,7 +19,7 @@ from segment_anything import SamAutomaticMaskGenerator
 
 from edgeloop.edge.synth import open_scene
 from edgeloop.labeling.sam import load
-from edgeloop.labeling.sam.nano_weights import load_nano
+from edgeloop.labeling.sam.weights import load_nano
 from edgeloop.models.weights.registry import weights_path
 
 # The generator's own thresholds (0.88, 0.95) are those of a ViT, and leave nothing of nano's masks here.

@@ -25,8 +25,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from edgeloop.edge.synth import open_scene
 from edgeloop.labeling.sam import load
-from edgeloop.labeling.sam.nano_weights import load_nano
 from edgeloop.labeling.sam.segmenter import SamSegmenter
+from edgeloop.labeling.sam.weights import load_nano
 from edgeloop.models.weights.registry import weights_path
 from recipes.nano.evaluate import evaluate_segmenter
 

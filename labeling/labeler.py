@@ -91,7 +91,7 @@ class FrameLabeler:
         boxes = refine_boxes(self.fitter, image, found)
         return [replace(candidate, xyxy=box) for candidate, box in zip(found, boxes, strict=True)]
 
-    def outline(self, image: NDArray[np.uint8], exemplar: ExemplarFrame) -> list[Label]:
+    def label_exemplar(self, image: NDArray[np.uint8], exemplar: ExemplarFrame) -> list[Label]:
         """Turn a person's boxes into labels: the boxes stay as drawn, SAM adds the masks.
 
         Args:

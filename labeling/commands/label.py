@@ -1,11 +1,9 @@
-"""`edgeloop label`. What it needs is imported when it runs, so that `--help` answers at once."""
+"""`edgeloop label`: SAM masks and classes for a folder of frames."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +12,9 @@ import click
 
 from edgeloop.edge.cli.aliased_option import AliasedOption
 from edgeloop.edge.cli.float_range import FloatRange
+from edgeloop.edge.cli.progress import progress_bar
+from edgeloop.edge.cli.table import table
+from edgeloop.labeling.inputs.plan import LITE0, MOVING, LabelPlan
 
 if TYPE_CHECKING:
     from edgeloop.labeling.job import LabelReport
@@ -51,7 +52,7 @@ _RENAMED = {"carried": "propagate"}  # old names of prompters that are still acc
     "--classifier",
     cls=AliasedOption,
     aliases=["--looks"],
-    default="lite0",
+    default=LITE0,
     show_default=True,
     metavar="lite0|MODEL:WEIGHTS",
     help="Features that tell classes apart: lite0, or a CLIP model of open_clip with a file of its weights or "
@@ -117,8 +118,7 @@ def label(
         raise click.UsageError(
             "expected either --exemplars or --classes (such as moving): what is to be labeled?"
         )
-    from edgeloop.labeling.inputs.plan import MOVING, LabelPlan
-    from edgeloop.labeling.job import label_frames
+    from edgeloop.labeling.job import label_frames  # loads torch; --help does without
 
     if prompts is None:
         prompts = "motion" if exemplars is None else "similar"
@@ -138,17 +138,11 @@ def label(
         gap_share=gap_share,
         seed=seed,
     )
-    report = label_frames(plan, _stage)
+    report = label_frames(plan, progress=progress_bar)
     _print_table(report, out)
     if as_json:
         figures = {"out": str(out), **asdict(report.dataset), **_timing(report)}
         click.echo(json.dumps(figures))
-
-
-def _stage(description: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
-    from edgeloop.edge.cli.progress import progress_bar
-
-    return progress_bar(total, description)
 
 
 def _timing(report: LabelReport) -> dict[str, float]:
@@ -160,8 +154,6 @@ def _timing(report: LabelReport) -> dict[str, float]:
 
 
 def _print_table(report: LabelReport, out: Path) -> None:
-    from edgeloop.edge.cli.table import table
-
     dataset = report.dataset
     images = [("images", *(str(dataset.images[split]) for split in ("train", "val", "gap")))]
     labels = [

@@ -13,10 +13,7 @@ from edgeloop.labeling.candidates.candidate import Candidate
 from edgeloop.labeling.features.backbone import CHANNELS, extract, prepared
 from edgeloop.labeling.features.crop import to_square, warp
 
-__all__ = ["DIMENSIONS", "LITE0", "Embedder", "cut_out", "embed"]
-
-LITE0 = "lite0"
-"""Name of the features that ship."""
+__all__ = ["DIMENSIONS", "Embedder", "cut_out", "embed"]
 
 Embedder = Callable[[NDArray[np.uint8], Sequence[Candidate]], NDArray[np.float32]]
 """Describes candidates of an image, HxWx3 uint8 BGR, by float32 (N, D)."""

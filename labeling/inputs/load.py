@@ -1,4 +1,4 @@
-"""What a job knows before anything is learned: exemplars, the background, a detector."""
+"""Inputs of a labeling job: exemplars, background model, detector."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgeloop.edge.frames.folder import FrameEntry
-from edgeloop.labeling.features.embedding import LITE0
 from edgeloop.labeling.inputs.crops import holds_crops, read_crops
 from edgeloop.labeling.inputs.exemplars import Exemplars, read_exemplars
-from edgeloop.labeling.inputs.plan import MOVING, LabelPlan
+from edgeloop.labeling.inputs.plan import LITE0, MOVING, LabelPlan
 from edgeloop.labeling.motion.background import Background, learn_background
 from edgeloop.labeling.prompts import DetectorPrompter, MotionPrompter, check_prompters
 from edgeloop.models.errors import DataError, UsageError
@@ -20,12 +19,12 @@ __all__ = ["LabelInputs", "read_inputs"]
 
 @dataclass(frozen=True, slots=True)
 class LabelInputs:
-    """What labels are made with.
+    """Inputs of a labeling job.
 
     Attributes:
-        exemplars: What a person showed.
-        background: Of a fixed camera; None where no motion is asked about.
-        detector: Of an earlier pass; None where none is asked.
+        exemplars: Boxed frames or crops, or only the names of the classes.
+        background: Background model of a fixed camera; None if the prompter "motion" is not used.
+        detector: Detector of an earlier pass; None if the prompter "detector" is not used.
     """
 
     exemplars: Exemplars
@@ -33,7 +32,7 @@ class LabelInputs:
     detector: DetectorPrompter | None
 
     def digests(self) -> dict[str, str]:
-        """sha256 of each, as far as it is there."""
+        """sha256 of each input; "" for None."""
         boxes = hashlib.sha256("\0".join(self.exemplars.names).encode())
         for frame in self.exemplars.frames:
             boxes.update(frame.path.read_bytes() + frame.xyxy.tobytes() + frame.class_id.tobytes())
@@ -47,21 +46,21 @@ class LabelInputs:
 
 
 def read_inputs(plan: LabelPlan, entries: Sequence[FrameEntry]) -> LabelInputs:
-    """Read what a plan names.
+    """Read the inputs that a plan names, and learn the background.
 
     Args:
-        plan: What to label, and how.
+        plan: Settings of the job.
         entries: The frames.
 
     Returns:
-        What labels are made with.
+        The inputs.
 
     Raises:
         NoInputError: There are no exemplars, no such detector, or too few frames to learn a background from.
-        DataError: One of them cannot be used, the detector knows other classes, or motion is asked for and
-            the camera is not fixed.
-        UsageError: There is no such prompter, prompts do not fit each other, the exemplars or the detector,
-            or words are given to a classifier that reads none.
+        DataError: One of them cannot be used, the detector knows other classes, or "motion" is used and the
+            camera is not fixed.
+        UsageError: There is no such prompter, prompters do not fit each other, the exemplars or the detector,
+            or class names are given to a classifier that reads none.
     """
     exemplars = _exemplars(plan)
     check_prompters(plan.prompts, exemplars.frames)
@@ -99,15 +98,15 @@ def _background(plan: LabelPlan, entries: Sequence[FrameEntry]) -> Background | 
 
 
 def _detector(plan: LabelPlan, exemplars: Exemplars) -> DetectorPrompter | None:
-    asked = DetectorPrompter.name in plan.prompts
-    if asked and plan.detector is None:
+    used = DetectorPrompter.name in plan.prompts
+    if used and plan.detector is None:
         raise UsageError(
             "--prompts detector: which one? name a bundle that was trained on a first pass's labels with "
             "--detector"
         )
     if plan.detector is None:
         return None
-    if not asked:
+    if not used:
         raise UsageError(
             f"--detector {plan.detector}: --prompts {','.join(plan.prompts)} asks no detector; add it: "
             f"--prompts {','.join((*plan.prompts, DetectorPrompter.name))}"

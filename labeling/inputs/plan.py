@@ -1,37 +1,38 @@
-"""What is to be labeled, and how: all that a person decides."""
+"""Settings of a labeling job."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeloop.labeling.features.embedding import LITE0
-
-__all__ = ["MOVING", "LabelPlan"]
+__all__ = ["LITE0", "MOVING", "LabelPlan"]
 
 MOVING = "moving"
-"""The one class where nobody drew exemplars."""
+"""The only class of a job without exemplars and without `LabelPlan.classes`."""
+
+LITE0 = "lite0"
+"""The classifier features that ship."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelPlan:
-    """What to label, and how.
+    """Settings of a labeling job.
 
     Attributes:
         frames: Folder of frames.
-        exemplars: The person's boxes, COCO json or YOLO text files, or folders of crops; None to label
-            what moves.
-        classes: Without exemplars, what moves is called, in words that `classifier` reads; none for `MOVING`.
-        classifier: Features that tell classes apart: "lite0", which ships, or MODEL:WEIGHTS of open_clip.
+        exemplars: Boxes as COCO json or YOLO text files, or folders of crops; None to label what moves.
         out: Folder of the dataset; must not exist.
+        classes: Without exemplars: names of what moves, which `classifier` must be able to read; empty for the
+            one class `MOVING`.
+        classifier: Features that tell classes apart: "lite0", which ships, or MODEL:WEIGHTS of open_clip.
         sam: Name or path of the segmenter.
-        offline: Never reach out for a checkpoint.
-        prompts: Names of the prompters; "motion" alone where there are no exemplars.
-        detector: A bundle, for the prompter "detector": trained on the labels of a first pass.
-        confidence: Least score of a label, in [0, 1].
-        val_share: Share of the frames that become val.
-        gap_share: Share of the frames between train and val that nobody sees.
-        seed: Of everything that is learned.
+        offline: Never download a checkpoint.
+        prompts: Names of the prompters; ("motion",) without exemplars.
+        detector: Bundle for the prompter "detector", trained on the labels of a first pass.
+        confidence: Minimum label score, in [0, 1]. Higher values give fewer wrong labels but miss more objects.
+        val_share: Share of each recording that becomes val.
+        gap_share: Share of each recording left out between train and val.
+        seed: Random seed.
     """
 
     frames: Path

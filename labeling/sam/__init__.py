@@ -1,31 +1,27 @@
-"""The foundation model, behind one small protocol.
-
-`load("nano")` gives the segmenter that ships with edgeloop.
-"""
+"""Segmenters behind one small protocol; `load("nano")` gives the one that ships."""
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from edgeloop.edge.cli.progress import progress_bar
+from edgeloop.labeling.progress import Progress, no_progress
+from edgeloop.labeling.sam.checkpoints import OFFICIAL, fetch
+from edgeloop.labeling.sam.nano_onnx import OnnxNano
 from edgeloop.models.errors import NoInputError, UsageError
 from edgeloop.models.weights.digest import file_sha256
 from edgeloop.models.weights.registry import WEIGHTS, weights_path
 
 __all__ = ["Segmenter", "fingerprint", "load"]
 
-
-NANO = "nano"
-"""Name of the segmenter that ships."""
+_NANO = "nano"
 
 
 class Segmenter(Protocol):
-    """A promptable segmenter. One image at a time, any number of prompts on it."""
+    """A promptable segmenter: one image at a time, any number of prompts on it."""
 
     def set_image(self, image: npt.NDArray[np.uint8]) -> None:
         """Encode an image; later prompts refer to it.
@@ -40,25 +36,26 @@ class Segmenter(Protocol):
         boxes: npt.NDArray[np.float32] | None = None,
         points: npt.NDArray[np.float32] | None = None,
     ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
-        """One mask for each prompt. Give boxes or points, not both.
+        """Predict one mask for each prompt. Give boxes or points, not both.
 
         Args:
             boxes: (N, 4) XYXY, in pixels of the image.
-            points: (N, 2) XY, in pixels of the image; each lies on an object of its own.
+            points: (N, 2) XY, in pixels of the image; each is on an object of its own.
 
         Returns:
             Masks (N, H, W) bool at the image's size, and predicted IoU (N,) float32.
         """
 
 
-def load(name: str, *, offline: bool = False) -> Segmenter:
+def load(name: str, *, offline: bool = False, progress: Progress = no_progress) -> Segmenter:
     """Load a segmenter.
 
     Args:
-        name: `nano`, the one that ships, through onnxruntime; `vit_b`, `vit_l` or `vit_h`, segment-anything's
-            own checkpoints, fetched once into the user's cache; or the path of a checkpoint: `.pth` of
-            segment-anything, or `.safetensors` written by the recipe of nano. The latter run through torch.
-        offline: Never reach out.
+        name: `nano`, which ships and runs through onnxruntime; `vit_b`, `vit_l` or `vit_h`, segment-anything's
+            checkpoints, downloaded once into the user's cache; or the path of a checkpoint: `.pth` of
+            segment-anything, or `.safetensors` written by the recipe of nano. All but `nano` run through torch.
+        offline: Never download.
+        progress: Shows a download.
 
     Returns:
         The segmenter, ready for `set_image`.
@@ -67,30 +64,24 @@ def load(name: str, *, offline: bool = False) -> Segmenter:
         UsageError: No segmenter of that name.
         NoInputError: The path does not exist.
         ModelError: The weights are damaged, or of another model.
-        UnavailableError: An official checkpoint cannot be fetched.
+        UnavailableError: A checkpoint cannot be downloaded.
     """
-    if name == NANO:
-        from edgeloop.labeling.sam.nano_onnx import OnnxNano
-
+    if name == _NANO:
         weights_path("nano")  # checked here because the graphs refer to it
         return OnnxNano(weights_path("nano-encoder"), weights_path("nano-decoder"))
+    if name not in OFFICIAL and not name.endswith((".pth", ".safetensors")):
+        raise _unknown(name)
+    from edgeloop.labeling.sam.weights import load_checkpoint, load_nano  # loads torch; nano does without
+
     if name.endswith(".safetensors"):
-        from edgeloop.labeling.sam.nano_weights import load_nano
-
         return load_nano(Path(name))
-    from edgeloop.labeling.sam.official import OFFICIAL, fetch, load_checkpoint
-
     if name in OFFICIAL:
-        return load_checkpoint(
-            fetch(OFFICIAL[name], offline=offline, bar=partial(progress_bar, in_bytes=True))
-        )
-    if name.endswith(".pth"):
-        return load_checkpoint(Path(name))
-    raise _unknown(name)
+        return load_checkpoint(fetch(OFFICIAL[name], offline=offline, progress=progress))
+    return load_checkpoint(Path(name))
 
 
 def fingerprint(name: str) -> str:
-    """The digest of a segmenter's weights, for the record.
+    """Digest of a segmenter's weights.
 
     Args:
         name: As for `load`.
@@ -102,15 +93,13 @@ def fingerprint(name: str) -> str:
         UsageError: No segmenter of that name.
         NoInputError: The path does not exist.
     """
-    if name == NANO:
-        return f"sha256:{WEIGHTS[NANO].sha256}"
+    if name == _NANO:
+        return f"sha256:{WEIGHTS[_NANO].sha256}"
     if name.endswith((".safetensors", ".pth")):
         try:
             return f"sha256:{file_sha256(Path(name))}"
         except OSError as error:
             raise NoInputError(f"--sam {name}: cannot be read ({error.strerror})") from error
-    from edgeloop.labeling.sam.official import OFFICIAL
-
     if name in OFFICIAL:
         return f"md5:{OFFICIAL[name].md5}"
     raise _unknown(name)

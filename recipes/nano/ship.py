@@ -27,8 +27,8 @@ from onnx import NodeProto, StringStringEntryProto, TensorProto, helper, numpy_h
 from torch import Tensor, nn
 
 from edgeloop.labeling.sam.nano import STRIDE, Nano, draw_prompts
-from edgeloop.labeling.sam.nano_weights import load_nano
 from edgeloop.labeling.sam.pyramid import LITE0, LitePyramid
+from edgeloop.labeling.sam.weights import load_nano
 from edgeloop.models.errors import ModelError
 
 __all__ = ["write_backbone", "write_onnx"]

@@ -12,7 +12,7 @@ import torch
 from edgeloop.edge.synth import open_scene
 from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.job import label_frames
-from tests.labeling.footage import BROKEN, DRAWN, INDICES, Footage, Labeled, scene_coco, silent
+from tests.labeling.footage import BROKEN, DRAWN, INDICES, Footage, Labeled, scene_coco
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -43,5 +43,5 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> Footage:
 @pytest.fixture(scope="session")
 def labeled(_slow: None, footage: Footage, tmp_path_factory: pytest.TempPathFactory) -> Labeled:
     out = tmp_path_factory.mktemp("labeled") / "dataset"
-    report = label_frames(LabelPlan(footage.frames, footage.exemplars, out), silent)
+    report = label_frames(LabelPlan(footage.frames, footage.exemplars, out))
     return Labeled(footage, out, report)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,12 +44,6 @@ class Labeled:
         return content
 
 
-@contextmanager
-def silent(description: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A stage without a bar."""
-    yield lambda steps: None
-
-
 def scene_coco(scene: Scene, indices: range) -> dict[str, Any]:
     """Ground truth of a scene's frames as COCO; the index is the image's id."""
     coco: dict[str, Any] = {
@@ -78,4 +70,4 @@ def break_off(plan: LabelPlan, monkeypatch: pytest.MonkeyPatch, *, after: int) -
     with monkeypatch.context() as interrupted:
         interrupted.setattr("edgeloop.labeling.job.read_image", read_or_stop)
         with pytest.raises(KeyboardInterrupt):
-            label_frames(plan, silent)
+            label_frames(plan)

@@ -22,7 +22,7 @@ from edgeloop.labeling.job import label_frames
 from edgeloop.labeling.ledger import FrameResult, Ledger
 from edgeloop.models.errors import DataError
 from tests.calls import Outcome
-from tests.labeling.footage import BROKEN, DRAWN, INDICES, Footage, Labeled, break_off, scene_coco, silent
+from tests.labeling.footage import BROKEN, DRAWN, INDICES, Footage, Labeled, break_off, scene_coco
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -130,11 +130,11 @@ def few(footage: Footage, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_interrupted_job_goes_on_and_ends_the_same(
     footage: Footage, few: Path, tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    label_frames(LabelPlan(few, footage.exemplars, tmp_path / "whole"), silent)
+    label_frames(LabelPlan(few, footage.exemplars, tmp_path / "whole"))
     plan = LabelPlan(few, footage.exemplars, tmp_path / "broken")
     break_off(plan, monkeypatch, after=6)
     assert not plan.out.exists()
-    report = label_frames(plan, silent)
+    report = label_frames(plan)
     assert report.resumed == 6
     assert tree(tmp_path / "broken") == tree(tmp_path / "whole")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "whole"]
@@ -146,7 +146,6 @@ from pathlib import Path
 from edgeloop.labeling.job import label_frames
 from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.ledger import Ledger
-from tests.labeling.footage import silent
 from edgeloop.labeling.prompts import similar, training_views
 similar.TRAINING_STEPS, training_views._VIEWS = 30, 2
 add, left = Ledger.add, int(sys.argv[4])
@@ -157,7 +156,7 @@ def add_or_die(self, result):
     left -= 1
     add(self, result)
 Ledger.add = add_or_die
-label_frames(LabelPlan(*map(Path, sys.argv[1:4])), silent)
+label_frames(LabelPlan(*map(Path, sys.argv[1:4])))
 """
 
 
@@ -166,7 +165,7 @@ def test_killed_jobs_go_on_and_end_the_same(
     footage: Footage, few: Path, tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """kill -9 in the middle of the frames, and then again while the dataset is written."""
-    label_frames(LabelPlan(few, footage.exemplars, tmp_path / "whole"), silent)
+    label_frames(LabelPlan(few, footage.exemplars, tmp_path / "whole"))
     plan = LabelPlan(few, footage.exemplars, tmp_path / "killed")
     arguments = [str(path) for path in (plan.frames, plan.exemplars, plan.out)]
     for done in ("2", "1"):
@@ -174,7 +173,7 @@ def test_killed_jobs_go_on_and_end_the_same(
         assert killed.returncode == -signal.SIGKILL
         assert not plan.out.exists()
     (tmp_path / "killed.unfinished" / "dataset" / "images").mkdir(parents=True)  # what half a dataset leaves
-    report = label_frames(plan, silent)
+    report = label_frames(plan)
     assert report.resumed == 3
     assert tree(tmp_path / "killed") == tree(tmp_path / "whole")
 

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from edgeloop.labeling.sam import load
 from edgeloop.labeling.sam.nano import EMBED_DIM, build_nano
 from edgeloop.labeling.sam.nano_onnx import OnnxNano
-from edgeloop.labeling.sam.nano_weights import load_nano
+from edgeloop.labeling.sam.weights import load_nano
 from edgeloop.models.errors import DataError, ModelError, NoInputError, UsageError
 from recipes.nano import __main__ as recipe
 from recipes.nano.__main__ import Stage, Trainer, main

@@ -19,7 +19,7 @@ from edgeloop.labeling.prompts import MotionPrompter
 from edgeloop.models.boxes import iou_matrix
 from edgeloop.models.errors import DataError, NoInputError
 from tests.calls import Outcome
-from tests.labeling.footage import break_off, silent
+from tests.labeling.footage import break_off
 
 WIDTH, HEIGHT = 320, 240
 LAMP = slice(10, 40), slice(260, 300)
@@ -214,14 +214,14 @@ def test_interrupted_job_goes_on_with_the_same_background_only(
 ) -> None:
     own = tmp_path / "frames"
     shutil.copytree(frames, own)
-    label_frames(LabelPlan(own, None, tmp_path / "whole", prompts=("motion",)), silent)
+    label_frames(LabelPlan(own, None, tmp_path / "whole", prompts=("motion",)))
     plan = LabelPlan(own, None, tmp_path / "broken", prompts=("motion",))
     break_off(plan, monkeypatch, after=7)
     cv2.imwrite(str(own / "012.png"), wall())
     with pytest.raises(DataError, match="unfinished work with other background"):
-        label_frames(plan, silent)
+        label_frames(plan)
     cv2.imwrite(str(own / "012.png"), frame(12))
-    assert label_frames(plan, silent).resumed == 7
+    assert label_frames(plan).resumed == 7
     assert tree(tmp_path / "broken") == tree(tmp_path / "whole")
 
 
@@ -231,7 +231,7 @@ def test_one_camera_at_a_time(frames: Path, tmp_path: Path) -> None:
     lines = [{"file": f"{i:03d}.png", "source": f"camera {i % 2}", "index": i} for i in range(COUNT)]
     (own / "frames.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     with pytest.raises(DataError, match="one fixed camera, got those of 2 sources"):
-        label_frames(LabelPlan(own, None, tmp_path / "out", prompts=("motion",)), silent)
+        label_frames(LabelPlan(own, None, tmp_path / "out", prompts=("motion",)))
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from edgeloop.models.detections import Detections
 from edgeloop.models.errors import DataError, UsageError
 from tests.blocks import CONFIDENCE, block_box, block_finder, draw_block
 from tests.calls import Outcome
-from tests.labeling.footage import break_off, silent
+from tests.labeling.footage import break_off
 
 SPECK = 5  # px to the right of the block's corner and below it
 COUNT, DRAWN = 24, range(0, 24, 6)
@@ -108,13 +108,13 @@ def test_interrupted_job_goes_on_with_the_same_detector_only(
     def plan(out: str) -> LabelPlan:
         return LabelPlan(frames, exemplars, tmp_path / out, prompts=("detector",), detector=bundle)
 
-    label_frames(plan("whole"), silent)
+    label_frames(plan("whole"))
     break_off(plan("broken"), monkeypatch, after=7)
     onnx.save(block_finder(side=96), str(bundle))
     with pytest.raises(DataError, match="unfinished work with other detector"):
-        label_frames(plan("broken"), silent)
+        label_frames(plan("broken"))
     bundle.write_bytes(block_model.read_bytes())
-    assert label_frames(plan("broken"), silent).resumed == 7
+    assert label_frames(plan("broken")).resumed == 7
     assert tree(tmp_path / "broken") == tree(tmp_path / "whole")
 
 
@@ -138,10 +138,10 @@ def test_interrupted_job_carries_boxes_on(
         return (prompts,)
 
     monkeypatch.setattr(PropagatePrompter, "propose", counted)
-    label_frames(plan("whole"), silent)
+    label_frames(plan("whole"))
     assert carried == [1] * (COUNT - len(DRAWN)), "a person's boxes are carried on like others"
     break_off(plan("broken"), monkeypatch, after=15)
-    assert 0 < label_frames(plan("broken"), silent).resumed < 15
+    assert 0 < label_frames(plan("broken")).resumed < 15
     assert tree(tmp_path / "broken") == tree(tmp_path / "whole")
 
 
@@ -164,7 +164,7 @@ def test_who_is_asked(
 ) -> None:
     plans = []
 
-    def refuse(plan: LabelPlan, stage: object) -> None:
+    def refuse(plan: LabelPlan, **_: object) -> None:
         plans.append(plan)
         raise UsageError("not now")
 

@@ -1,15 +1,14 @@
-"""segment-anything's own checkpoints: fetched once into the user's cache, checked, never unpickled as code.
+"""Download of segment-anything's checkpoints into the user's cache, resumable and checked.
 
-The hash in each file's name is the start of its MD5, the only digest that was published for all three.
+The hash in each file name is the start of its MD5, the only digest that was published for all three.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import pickle
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import closing
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
@@ -17,24 +16,16 @@ from types import MappingProxyType
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-import torch
-from segment_anything import sam_model_registry
-
-from edgeloop.labeling.sam.segmenter import SamSegmenter
-from edgeloop.models.errors import ModelError, NoInputError, UnavailableError
+from edgeloop.labeling.progress import Progress, no_progress
+from edgeloop.models.errors import ModelError, UnavailableError
 from edgeloop.models.weights.cache import cache_folder
 
-__all__ = ["OFFICIAL", "Checkpoint", "fetch", "load_checkpoint"]
+__all__ = ["OFFICIAL", "Checkpoint", "fetch"]
 
 _ADDRESS = "https://dl.fbaipublicfiles.com/segment_anything"
-_ADDRESS_VARIABLE = "EDGELOOP_SAM_URL"  # for those who keep a copy on a server of their own
+_ADDRESS_VARIABLE = "EDGELOOP_SAM_URL"  # base address of a mirror
 _TIMEOUT_S = 30.0
 _CHUNK_BYTES = 1 << 20
-_EMBED_DIMS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
-
-Advance = Callable[[int], None]
-Bar = Callable[[int, str], AbstractContextManager[Advance]]
-"""Opens a progress bar of so many bytes under a name, and gives what to call with the bytes that came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +33,9 @@ class Checkpoint:
     """An official checkpoint.
 
     Attributes:
-        file: Name of the file, on the server and in the cache.
-        md5: Of its bytes, 32 hexadecimal digits.
-        size: In bytes; for the progress bar only.
+        file: File name, on the server and in the cache.
+        md5: MD5 of the file, 32 hexadecimal digits.
+        size: Bytes; for the progress bar only.
     """
 
     file: str
@@ -61,25 +52,20 @@ OFFICIAL: Mapping[str, Checkpoint] = MappingProxyType(
 )
 
 
-def no_bar(_size: int, _name: str) -> AbstractContextManager[Advance]:
-    """A progress bar that shows nothing."""
-    return nullcontext(lambda _: None)
-
-
-def fetch(checkpoint: Checkpoint, *, offline: bool = False, bar: Bar = no_bar) -> Path:
-    """Find a checkpoint in the user's cache, or fetch it there; a download that broke off goes on.
+def fetch(checkpoint: Checkpoint, *, offline: bool = False, progress: Progress = no_progress) -> Path:
+    """Find a checkpoint in the user's cache, or download it there; resume a broken download.
 
     Args:
-        checkpoint: Which one.
-        offline: Never reach out.
-        bar: Opened when something has to be fetched; the bytes of an earlier try count as come.
+        checkpoint: The checkpoint.
+        offline: Never download.
+        progress: Shows a download; bytes of an earlier try count as done.
 
     Returns:
-        The file, whose digest has been checked when it was fetched.
+        The file. Its digest was checked when it was downloaded.
 
     Raises:
-        UnavailableError: It is not in the cache and cannot be fetched, or the connection broke off.
-        ModelError: What came is not the checkpoint; nothing of it is kept.
+        UnavailableError: It is not in the cache and cannot be downloaded, or the connection broke off.
+        ModelError: The file that came is not the checkpoint; nothing of it is kept.
     """
     folder = cache_folder()
     path, part = folder / checkpoint.file, folder / f"{checkpoint.file}.part"
@@ -91,7 +77,7 @@ def fetch(checkpoint: Checkpoint, *, offline: bool = False, bar: Bar = no_bar) -
             f"{path}: not in the cache, and --offline forbids to fetch it; put {address} there yourself"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    with bar(checkpoint.size, f"Fetching {checkpoint.file}") as advance:
+    with progress(checkpoint.size, f"Fetching {checkpoint.file}", in_bytes=True) as advance:
         _download(address, part, advance)
     found = _md5(part)
     if found != checkpoint.md5:
@@ -103,35 +89,8 @@ def fetch(checkpoint: Checkpoint, *, offline: bool = False, bar: Bar = no_bar) -
     return path
 
 
-def load_checkpoint(path: Path) -> SamSegmenter:
-    """Load a checkpoint of segment-anything; which model it is shows in its tensors.
-
-    Args:
-        path: A `.pth` file.
-
-    Returns:
-        The segmenter, in evaluation mode on the CPU.
-
-    Raises:
-        NoInputError: There is no such file.
-        ModelError: It is damaged, holds more than tensors, or is of another model.
-    """
-    if not path.is_file():
-        raise NoInputError(f"{path}: no such checkpoint")
-    try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-        kind = _EMBED_DIMS[weights["image_encoder.pos_embed"].shape[-1]]
-        model = sam_model_registry[kind]()
-        model.load_state_dict(weights)
-    except (pickle.UnpicklingError, EOFError, OSError) as error:
-        raise ModelError(f"{path}: damaged, or not a file of tensors; get the checkpoint again") from error
-    except (KeyError, IndexError, TypeError, AttributeError, RuntimeError) as error:
-        raise ModelError(f"{path}: not a checkpoint of segment-anything (vit_b, vit_l or vit_h)") from error
-    return SamSegmenter(model.eval())
-
-
-def _download(address: str, part: Path, advance: Advance) -> None:
-    """Fetch what is still missing of a file."""
+def _download(address: str, part: Path, advance: Callable[[int], None]) -> None:
+    """Append the missing bytes to a partial file."""
     have = part.stat().st_size if part.is_file() else 0
     try:
         with closing(_request(address, have)) as response:
@@ -146,7 +105,7 @@ def _download(address: str, part: Path, advance: Advance) -> None:
                     received += len(chunk)
                     advance(len(chunk))
     except HTTPError as error:
-        if error.code == 416:  # nothing is missing; the digest will tell
+        if error.code == 416:  # the partial file is complete; its digest is checked next
             return
         raise UnavailableError(f"{address}: the server answers {error.code} {error.reason}") from error
     except (OSError, HTTPException) as error:  # URLError and TimeoutError are OSErrors

@@ -1,17 +1,22 @@
-"""Weights of `nano` from a safetensors file; nothing is ever unpickled."""
+"""Segmenters that run through torch, from their weights; nothing is ever unpickled as code."""
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from segment_anything import sam_model_registry
 
 from edgeloop.labeling.sam.nano import build_nano
 from edgeloop.labeling.sam.segmenter import SamSegmenter
 from edgeloop.models.errors import ModelError, NoInputError
 
-__all__ = ["load_nano"]
+__all__ = ["load_checkpoint", "load_nano"]
+
+_KIND_BY_EMBED_DIM = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 
 
 def load_nano(path: Path) -> SamSegmenter:
@@ -44,4 +49,31 @@ def load_nano(path: Path) -> SamSegmenter:
         model.load_state_dict(weights, strict=False)  # the integer counters of batch norm are not stored
     except RuntimeError as error:
         raise ModelError(f"{path}: not weights of this version of nano (tensor shapes differ)") from error
+    return SamSegmenter(model.eval())
+
+
+def load_checkpoint(path: Path) -> SamSegmenter:
+    """Load a checkpoint of segment-anything; its tensors tell the model.
+
+    Args:
+        path: A `.pth` file.
+
+    Returns:
+        The segmenter, in evaluation mode on the CPU.
+
+    Raises:
+        NoInputError: There is no such file.
+        ModelError: It is damaged, holds more than tensors, or is of another model.
+    """
+    if not path.is_file():
+        raise NoInputError(f"{path}: no such checkpoint")
+    try:
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+        kind = _KIND_BY_EMBED_DIM[weights["image_encoder.pos_embed"].shape[-1]]
+        model = sam_model_registry[kind]()
+        model.load_state_dict(weights)
+    except (pickle.UnpicklingError, EOFError, OSError) as error:
+        raise ModelError(f"{path}: damaged, or not a file of tensors; get the checkpoint again") from error
+    except (KeyError, IndexError, TypeError, AttributeError, RuntimeError) as error:
+        raise ModelError(f"{path}: not a checkpoint of segment-anything (vit_b, vit_l or vit_h)") from error
     return SamSegmenter(model.eval())

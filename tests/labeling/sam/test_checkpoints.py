@@ -20,8 +20,9 @@ import pytest
 import torch
 from segment_anything import sam_model_registry
 
-from edgeloop.labeling.sam import official
-from edgeloop.labeling.sam.official import OFFICIAL, Checkpoint, fetch, load_checkpoint
+from edgeloop.labeling.sam import checkpoints
+from edgeloop.labeling.sam.checkpoints import OFFICIAL, Checkpoint, fetch
+from edgeloop.labeling.sam.weights import load_checkpoint
 from edgeloop.models.errors import ModelError, NoInputError, UnavailableError
 
 CONTENT = bytes(range(256)) * 5000
@@ -66,7 +67,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(official, "_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(checkpoints, "_TIMEOUT_S", 0.5)
     with Server(("127.0.0.1", 0), Handler) as running:
         monkeypatch.setenv("EDGELOOP_SAM_URL", f"http://127.0.0.1:{running.server_port}/")
         thread = threading.Thread(target=running.serve_forever, daemon=True)
@@ -79,22 +80,24 @@ class Bar:
     """A progress bar that remembers what it showed."""
 
     def __init__(self) -> None:
-        self.opened: list[tuple[int, str]] = []
+        self.opened: list[tuple[int | None, str, bool]] = []
         self.seen: list[int] = []
 
-    def __call__(self, size: int, name: str) -> AbstractContextManager[Callable[[int], None]]:
-        self.opened.append((size, name))
+    def __call__(
+        self, total: int | None, description: str, *, in_bytes: bool = False
+    ) -> AbstractContextManager[Callable[[int], None]]:
+        self.opened.append((total, description, in_bytes))
         return nullcontext(self.seen.append)
 
 
 def test_fetched_once_and_counted(server: Server) -> None:
     bar = Bar()
-    path = fetch(CHECKPOINT, bar=bar)
+    path = fetch(CHECKPOINT, progress=bar)
     assert path.read_bytes() == CONTENT
     assert sum(bar.seen) == len(CONTENT)
-    assert fetch(CHECKPOINT, offline=True, bar=bar) == path
+    assert fetch(CHECKPOINT, offline=True, progress=bar) == path
     assert server.requests == 1
-    assert bar.opened == [(len(CONTENT), "Fetching sam_test.pth")]
+    assert bar.opened == [(len(CONTENT), "Fetching sam_test.pth", True)]
 
 
 @pytest.mark.slow
@@ -107,7 +110,7 @@ def test_a_broken_download_goes_on(server: Server, tmp_path: Path, mood: str) ->
     assert 0 < kept < len(CONTENT)
     server.mood = "good"
     bar = Bar()
-    assert fetch(CHECKPOINT, bar=bar).read_bytes() == CONTENT
+    assert fetch(CHECKPOINT, progress=bar).read_bytes() == CONTENT
     assert bar.seen[0] == kept
     assert sum(bar.seen) == len(CONTENT)
 
@@ -196,7 +199,7 @@ class Trap:
 
 def test_bad_checkpoints_are_refused(tmp_path: Path) -> None:
     trap, other, noise = (tmp_path / name for name in ("trap.pth", "other.pth", "noise.pth"))
-    trap.write_bytes(pickle.dumps({"image_encoder.pos_embed": Trap()}))
+    trap.write_bytes(pickle.dumps({"image_encoder.pos_embed": Trap()}, protocol=2))
     torch.save({"weight": torch.zeros(3)}, other)
     noise.write_bytes(b"noise" * 100)
     with pytest.raises(ModelError, match="not a file of tensors"):
