@@ -1,27 +1,29 @@
-"""What a detector found in one image."""
+"""Detections of one image."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edgeloop.models.errors import UnavailableError
 
 __all__ = ["Detections"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections:
-    """The objects found in one image, one row each.
+    """Objects found in one image, one row each.
 
-    The field names are those of `supervision.Detections`, so that converting is one line.
+    The fields have the names of `supervision.Detections`.
 
     Attributes:
         xyxy: float32 (N, 4), corners x1, y1, x2, y2 in pixels of the source image.
-        confidence: float32 (N,), in [0, 1].
-        class_id: int64 (N,), index into the model's names.
-        tracker_id: int64 (N,), the identity a tracker gave each row, -1 where it gave none yet; None before
-            tracking.
+        confidence: float32 (N,), scores in [0, 1].
+        class_id: int64 (N,), indices into the names of the model.
+        tracker_id: int64 (N,), track of each row, -1 if it has none yet; None before tracking.
     """
 
     xyxy: NDArray[np.float32]
@@ -39,15 +41,18 @@ class Detections:
 
     @classmethod
     def empty(cls) -> Detections:
-        """Nothing found.
-
-        Returns:
-            Detections of length 0.
-        """
+        """Create Detections of length 0."""
         return cls(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.xyxy)
+
+    def __repr__(self) -> str:
+        if not len(self):
+            return "Detections(0)"
+        tracks = "" if self.tracker_id is None else f", tracker_id {_distinct(self.tracker_id)}"
+        scores = f"confidence {self.confidence.max():.2f}..{self.confidence.min():.2f}"
+        return f"Detections({len(self)}: class_id {_distinct(self.class_id)}, {scores}{tracks})"
 
     def __getitem__(
         self, index: int | np.integer | slice | list[int] | NDArray[np.integer] | NDArray[np.bool_]
@@ -55,10 +60,10 @@ class Detections:
         """Select rows.
 
         Args:
-            index: one row, a slice, row numbers, or a bool mask of length N.
+            index: A row number, a slice, row numbers, or a bool mask of length N.
 
         Returns:
-            The selected rows; a single row number gives Detections of length 1.
+            The selected rows; one row number gives Detections of length 1.
         """
         rows = [int(index)] if isinstance(index, int | np.integer) else index
         return Detections(
@@ -68,9 +73,46 @@ class Detections:
             None if self.tracker_id is None else self.tracker_id[rows],
         )
 
+    def of_class(self, *class_ids: int) -> Detections:
+        """Select rows by class.
+
+        Args:
+            class_ids: Classes to keep.
+
+        Returns:
+            The rows of these classes, in the same order.
+        """
+        return self[np.isin(self.class_id, class_ids)]
+
+    def to_supervision(self) -> Any:
+        """Convert to supervision's type, for its annotators, zones and trackers.
+
+        Returns:
+            `supervision.Detections` that share their arrays with this object.
+
+        Raises:
+            UnavailableError: supervision is not installed.
+        """
+        try:
+            import supervision
+        except ModuleNotFoundError as error:
+            raise UnavailableError(
+                f"to_supervision: the package {error.name} is not installed; pip install 'edgeloop[track]'"
+            ) from error
+        return supervision.Detections(
+            xyxy=self.xyxy, confidence=self.confidence, class_id=self.class_id, tracker_id=self.tracker_id
+        )
+
 
 def _check(name: str, array: NDArray[np.generic], shape: tuple[int, ...], dtype: type[np.generic]) -> None:
     if array.shape != shape or array.dtype != dtype:
         raise ValueError(
             f"Detections.{name}: expected {np.dtype(dtype)} {shape}, got {array.dtype} {array.shape}"
         )
+
+
+def _distinct(ids: NDArray[np.int64], limit: int = 8) -> str:
+    """Format the distinct values, at most `limit` of them."""
+    distinct = np.unique(ids)
+    more = " ..." if len(distinct) > limit else ""
+    return f"[{' '.join(map(str, distinct[:limit]))}{more}]"

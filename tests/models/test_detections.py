@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 
 import numpy as np
 import pytest
 
 from edgeloop.models.detections import Detections
+from edgeloop.models.errors import UnavailableError
 
 
 def three(tracked: bool = False) -> Detections:
@@ -63,3 +65,43 @@ def test_is_frozen() -> None:
 def test_refuses_arrays_that_do_not_fit(change: dict[str, np.ndarray]) -> None:
     with pytest.raises(ValueError, match=f"Detections.{next(iter(change))}: expected"):
         dataclasses.replace(three(), **change)
+
+
+@pytest.mark.parametrize(
+    ("class_ids", "kept"),
+    [
+        pytest.param((0,), [0], id="one class"),
+        pytest.param((1, 2), [2, 1], id="two, in the order of the rows"),
+        pytest.param((9,), [], id="a class that was not found"),
+        pytest.param((), [], id="no class"),
+    ],
+)
+def test_of_class(class_ids: tuple[int, ...], kept: list[int]) -> None:
+    assert three().of_class(*class_ids).class_id.tolist() == kept
+
+
+def test_repr_is_one_short_line() -> None:
+    assert repr(three()) == "Detections(3: class_id [0 1 2], confidence 0.90..0.70)"
+    assert repr(three(tracked=True)).endswith(", tracker_id [7 8 9])")
+    assert repr(Detections.empty()) == "Detections(0)"
+    many = three()[np.zeros(5000, np.int64)]
+    many = dataclasses.replace(many, class_id=np.arange(5000), tracker_id=np.arange(5000) + 10**9)
+    assert "class_id [0 1 2 3 4 5 6 7 ...], " in repr(many)
+    assert len(repr(many)) < 200
+
+
+@pytest.mark.parametrize("tracked", [False, True])
+def test_to_supervision_keeps_every_field(tracked: bool) -> None:
+    supervision = pytest.importorskip("supervision")
+    found = three(tracked)
+    converted = found.to_supervision()
+    assert isinstance(converted, supervision.Detections)
+    for name in ("xyxy", "confidence", "class_id", "tracker_id"):
+        assert getattr(converted, name) is getattr(found, name)
+    assert len(Detections.empty().to_supervision()) == 0
+
+
+def test_to_supervision_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "supervision", None)
+    with pytest.raises(UnavailableError, match=r"pip install 'edgeloop\[track\]'"):
+        three().to_supervision()
