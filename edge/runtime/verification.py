@@ -28,7 +28,8 @@ from edgeloop.models.bundle.golden import (
     golden_image,
     golden_record,
 )
-from edgeloop.models.bundle.seal import check_seal, read_opset
+from edgeloop.models.bundle.opset import read_opset
+from edgeloop.models.bundle.seal import check_seal
 from edgeloop.models.spec import ModelSpec
 
 __all__ = ["GoldenResult", "Verdict", "Verification", "make_golden", "verify"]
