@@ -1,4 +1,4 @@
-"""What a model is: detections, boxes, letterbox, heads, metadata, the weights that ship."""
+"""Detections, boxes, letterbox, detection heads, bundle metadata and bundled weights."""
 
 if __name__ != "edgeloop.models":
     # pytest and `python -m` put the root of a checkout on sys.path: refuse to load every class twice.

@@ -1,8 +1,8 @@
 """Arithmetic on axis-aligned boxes.
 
-Boxes are arrays (N, 4), in three formats with torchvision's names: `xyxy` is the corners x1, y1, x2, y2, the
-format of everything here, `xywh` the corner x1, y1 and the size (COCO), `cxcywh` the centre and the size
-(YOLO). Coordinates are continuous: a box that covers the leftmost pixel column reaches from 0 to 1.
+Boxes are arrays (N, 4) in three formats with torchvision's names: `xyxy` (corners x1, y1, x2, y2; the default
+here), `xywh` (corner x1, y1 and size; COCO) and `cxcywh` (center and size; YOLO). Coordinates are continuous:
+a box that covers the leftmost pixel column reaches from 0 to 1.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _BLOCK = 64
 
 
 def xywh_to_xyxy(xywh: NDArray[np.floating]) -> NDArray[np.float32]:
-    """COCO's format to corners.
+    """Convert COCO boxes to corners.
 
     Args:
         xywh: (N, 4) x1, y1, width, height.
@@ -37,7 +37,7 @@ def xywh_to_xyxy(xywh: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def xyxy_to_xywh(xyxy: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Corners to COCO's format.
+    """Convert corners to COCO boxes.
 
     Args:
         xyxy: (N, 4) x1, y1, x2, y2.
@@ -49,57 +49,57 @@ def xyxy_to_xywh(xyxy: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def cxcywh_to_xyxy(cxcywh: NDArray[np.floating]) -> NDArray[np.float32]:
-    """YOLO's format to corners.
+    """Convert YOLO boxes to corners.
 
     Args:
-        cxcywh: (N, 4) centre x, centre y, width, height.
+        cxcywh: (N, 4) center x, center y, width, height.
 
     Returns:
         float32 (N, 4) x1, y1, x2, y2 in the same frame.
     """
-    centre, half = cxcywh[:, :2], cxcywh[:, 2:] / 2
-    return np.concatenate((centre - half, centre + half), axis=1, dtype=np.float32)
+    center, half = cxcywh[:, :2], cxcywh[:, 2:] / 2
+    return np.concatenate((center - half, center + half), axis=1, dtype=np.float32)
 
 
 def xyxy_to_cxcywh(xyxy: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Corners to YOLO's format.
+    """Convert corners to YOLO boxes.
 
     Args:
         xyxy: (N, 4) x1, y1, x2, y2.
 
     Returns:
-        float32 (N, 4) centre x, centre y, width, height in the same frame.
+        float32 (N, 4) center x, center y, width, height in the same frame.
     """
-    centre, size = (xyxy[:, :2] + xyxy[:, 2:]) / 2, xyxy[:, 2:] - xyxy[:, :2]
-    return np.concatenate((centre, size), axis=1, dtype=np.float32)
+    center, size = (xyxy[:, :2] + xyxy[:, 2:]) / 2, xyxy[:, 2:] - xyxy[:, :2]
+    return np.concatenate((center, size), axis=1, dtype=np.float32)
 
 
 def clip_boxes(xyxy: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
-    """Cut boxes off at the borders of an image.
+    """Clip boxes to an image.
 
     Args:
         xyxy: float32 (N, 4), pixels of the image.
-        width: image width in pixels.
-        height: image height in pixels.
+        width: Image width in pixels.
+        height: Image height in pixels.
 
     Returns:
-        float32 (N, 4); a box that lies outside the image becomes one without area on its border.
+        float32 (N, 4); a box outside the image collapses to zero area on its border.
     """
     limits = np.array([width, height, width, height], np.float32)
     return np.clip(xyxy, np.float32(0), limits)
 
 
 def iou_matrix(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Intersection over union of every box of one set with every box of another.
+    """Compute the intersection over union of all pairs of two sets of boxes.
 
     Args:
         a: float32 (N, 4) xyxy.
         b: float32 (M, 4) xyxy, in the frame of `a`.
 
     Returns:
-        float32 (N, M) in [0, 1]; 0 where a pair has no area at all.
+        float32 (N, M) in [0, 1]; 0 if neither box has area.
     """
-    # A contiguous row a coordinate: twice as fast as arithmetic on pairs of coordinates.
+    # One contiguous row per coordinate: twice as fast as arithmetic on pairs of coordinates.
     (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = a.T[..., None].copy(), b.T.copy()
     width = np.minimum(ax2, bx2) - np.maximum(ax1, bx1)
     height = np.minimum(ay2, by2) - np.maximum(ay1, by1)
@@ -117,22 +117,23 @@ def nms(
     *,
     limit: int | None = None,
 ) -> NDArray[np.int64]:
-    """Greedy non-maximum suppression: of boxes that overlap, the most confident one stays.
+    """Greedy non-maximum suppression: keep the most confident of overlapping boxes.
 
     Args:
         xyxy: float32 (N, 4).
         confidence: float32 (N,).
-        class_id: int64 (N,); boxes of different classes never suppress each other. None: they do.
-        iou_threshold: a box goes when its IoU with a box that stays exceeds this.
-        limit: keep at most this many, the most confident ones.
+        class_id: int64 (N,); boxes of different classes never suppress each other. None: ignore classes.
+        iou_threshold: Boxes whose IoU with a kept box exceeds this are suppressed. Lower values keep fewer
+            overlapping boxes.
+        limit: Maximum number of kept boxes, the most confident ones.
 
     Returns:
-        int64 (K,) row numbers that stay, most confident first; of equally confident rows the first leads.
+        int64 (K,) indices of the kept rows, most confident first; ties in input order.
     """
     left = np.argsort(-confidence, kind="stable")
     kept = left[:0]
-    # In blocks: one matrix settles a block and a second one what it leaves of the rest, so that the work
-    # neither grows with the square of all boxes nor costs a round of array calls for each box that stays.
+    # One IoU matrix per block and one against the rest: neither quadratic in all boxes nor one round of array
+    # calls per kept box.
     while left.size and (limit is None or len(kept) < limit):
         block, left = left[:_BLOCK], left[_BLOCK:]
         hit = _overlap(xyxy, class_id, block, block, iou_threshold)
@@ -153,7 +154,7 @@ def _overlap(
     others: NDArray[np.intp],
     iou_threshold: float,
 ) -> NDArray[np.bool_]:
-    """Which rows would suppress which others: bool (len(rows), len(others))."""
+    """Mask of the rows that would suppress others: bool (len(rows), len(others))."""
     hit = iou_matrix(xyxy[rows], xyxy[others]) > iou_threshold
     if class_id is not None:
         hit &= class_id[rows, None] == class_id[others]

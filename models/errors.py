@@ -1,14 +1,14 @@
-"""The errors a user can meet, drawn as a tree:
+"""Exceptions that edgeloop raises on purpose.
 
-    EdgeloopError           70  a fault of ours, or of a library below us
-    ├── UsageError           2  the command line asks for something that makes no sense
-    ├── DataError           65  data that is there but cannot be used
-    │   └── ModelError      65  the same, for a model file
-    ├── NoInputError        66  a file or folder that is not there, or is empty
-    └── UnavailableError    69  a camera, stream, provider or package that does not answer
+    EdgeloopError           70  internal error, ours or of a library
+    ├── UsageError           2  contradictory or invalid arguments
+    ├── DataError           65  unusable data
+    │   └── ModelError      65  unusable model file
+    ├── NoInputError        66  missing or empty file or folder
+    └── UnavailableError    69  unavailable camera, stream, provider or package
 
 Each message is one line: what, where, expected and got, and what to do next. The command line prints it
-and leaves with `exit_code` (the numbers are those of BSD's sysexits.h).
+and exits with `exit_code` (as in BSD's sysexits.h).
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ class EdgeloopError(Exception):
 
 
 class UsageError(EdgeloopError):
-    """Arguments that contradict each other or lie outside their range."""
+    """Contradictory arguments or values out of range."""
 
     exit_code = 2
 
 
 class DataError(EdgeloopError):
-    """Input that exists but is corrupt, inconsistent or of another kind than expected."""
+    """Corrupt, inconsistent or unexpected input."""
 
     exit_code = 65
 
@@ -52,7 +52,7 @@ class ModelError(DataError):
 
 
 class NoInputError(EdgeloopError):
-    """An input path that does not exist or holds nothing."""
+    """An input path that does not exist or is empty."""
 
     exit_code = 66
 
@@ -64,14 +64,14 @@ class UnavailableError(EdgeloopError):
 
 
 def first_validation_error(error: ValidationError, whole: str) -> str:
-    """The first thing that is wrong with data from outside, in one line.
+    """Describe the first error of a pydantic validation in one line.
 
     Args:
-        error: From pydantic.
-        whole: What to call the place of a mistake that is not in one field.
+        error: The validation error.
+        whole: Location to name if the error is not in one field.
 
     Returns:
-        Where and what, such as "images.0.width: Field required".
+        Location and message, such as "images.0.width: Field required".
     """
     first = error.errors(include_url=False, include_context=False)[0]
     return f"{'.'.join(map(str, first['loc'])) or whole}: {first['msg']}"

@@ -1,4 +1,4 @@
-"""Fitting an image into a model's input, and the exact way back."""
+"""Letterbox: fit images into a model's input and map boxes back."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ __all__ = ["Letterbox"]
 
 @dataclass(frozen=True, slots=True)
 class Letterbox:
-    """The map between one size of source image and a model's input.
+    """Transform between one size of source image and a model's input.
 
-    The image is scaled until it fits and the rest is filled with a flat value. Pixels agree bit for bit with
-    what the model was trained on: centred, with the LetterBox of Ultralytics; not centred, with the
-    preprocessing of YOLOX, which puts the image in the top-left corner; stretched, with a plain resize.
+    The image is scaled to fit and the rest is padded. Pixels equal those of training bit for bit: centered,
+    Ultralytics' LetterBox; not centered, YOLOX's preprocessing (image in the top-left corner); stretched, a
+    plain resize.
 
     Attributes:
         source_size: (width, height) of the source image in pixels.
         model_size: (width, height) of the model's input in pixels.
-        resized_size: (width, height) that the image takes up inside the model's input.
+        resized_size: (width, height) of the scaled image inside the model's input.
         offset: (left, top) of the image inside the model's input.
-        pad_value: value of the fill in all three channels, 0 to 255.
+        pad_value: Padding value of all three channels, 0 to 255.
     """
 
     source_size: tuple[int, int]
@@ -44,20 +44,20 @@ class Letterbox:
         stretched: bool = False,
         pad_value: int = 114,
     ) -> Self:
-        """Work out the map for one size of source image.
+        """Compute the transform for one size of source image.
 
         Args:
             source_size: (width, height) of the source image in pixels.
             model_size: (width, height) of the model's input in pixels.
-            centered: image in the middle (Ultralytics) or in the top-left corner (YOLOX).
-            stretched: without a fill: width and height are scaled each for itself (FastestDet).
-            pad_value: value of the fill, 0 to 255.
+            centered: Put the image in the middle (Ultralytics) or in the top-left corner (YOLOX).
+            stretched: Scale width and height independently, without padding (FastestDet).
+            pad_value: Padding value, 0 to 255.
 
         Returns:
-            The map.
+            The transform.
 
         Raises:
-            ValueError: a side is not positive.
+            ValueError: A side is not positive.
         """
         if min(*source_size, *model_size) < 1:
             raise ValueError(f"Letterbox: sides must be positive, got {source_size} into {model_size}")
@@ -65,24 +65,24 @@ class Letterbox:
             return cls(source_size, model_size, model_size, (0, 0), pad_value)
         (source_w, source_h), (model_w, model_h) = source_size, model_size
         ratio = min(model_h / source_h, model_w / source_w)
-        # Ultralytics rounds the resized sides, YOLOX cuts them off; one pixel of difference moves every box.
+        # Ultralytics rounds the resized sides, YOLOX truncates them; one pixel of difference moves every box.
         to_pixels = round if centered else int
         resized_w, resized_h = max(to_pixels(source_w * ratio), 1), max(to_pixels(source_h * ratio), 1)
         offset = ((model_w - resized_w) // 2, (model_h - resized_h) // 2) if centered else (0, 0)
         return cls(source_size, model_size, (resized_w, resized_h), offset, pad_value)
 
     def apply(self, image: NDArray[np.uint8], out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
-        """Fit an image into the model's input.
+        """Letterbox an image.
 
         Args:
-            image: uint8 HxWx3 of `source_size`, any order of channels.
+            image: uint8 HxWx3 of `source_size`, any channel order.
             out: uint8 HxWx3 of `model_size` to write into, C-contiguous; None allocates one.
 
         Returns:
-            uint8 HxWx3 of `model_size`: `out`, where it was given.
+            uint8 HxWx3 of `model_size`; `out` if given.
 
         Raises:
-            ValueError: `image` or `out` has another size, shape or dtype than this map is for.
+            ValueError: `image` or `out` has the wrong size, shape or dtype.
         """
         model_w, model_h = self.model_size
         if out is None:
@@ -97,14 +97,14 @@ class Letterbox:
         return out
 
     def resize(self, image: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
-        """Scale an image to the size that it takes up inside the model's input.
+        """Scale an image to `resized_size`.
 
         Args:
-            image: uint8 HxWx3 of `source_size`, any order of channels.
-            out: uint8 HxWx3 of `resized_size` to write into; rows may lie apart.
+            image: uint8 HxWx3 of `source_size`, any channel order.
+            out: uint8 HxWx3 of `resized_size` to write into; rows need not be contiguous.
 
         Raises:
-            ValueError: `image` or `out` has another size, shape or dtype than this map is for.
+            ValueError: `image` or `out` has the wrong size, shape or dtype.
         """
         (source_w, source_h), (width, height) = self.source_size, self.resized_size
         _check("image", image, (source_h, source_w, 3))
@@ -115,7 +115,7 @@ class Letterbox:
             cv2.resize(image, self.resized_size, dst=out, interpolation=cv2.INTER_LINEAR)
 
     def to_source(self, boxes_model: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Boxes in the model's input to boxes in the source image. Not clipped.
+        """Map boxes from the model's input to the source image, without clipping.
 
         Args:
             boxes_model: (N, 4) xyxy in pixels of the model's input.
@@ -127,7 +127,7 @@ class Letterbox:
         return ((boxes_model - shift) / scale).astype(np.float32)
 
     def to_model(self, boxes_src: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Boxes in the source image to boxes in the model's input, the inverse of `to_source`.
+        """Map boxes from the source image to the model's input, the inverse of `to_source`.
 
         Args:
             boxes_src: (N, 4) xyxy in pixels of the source image.
@@ -139,7 +139,7 @@ class Letterbox:
         return (boxes_src * scale + shift).astype(np.float32)
 
     def _scale_and_shift(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        # The scale of the pixels as they were resized, a side each: after rounding, the two differ a little.
+        # One scale per side: after rounding to whole pixels, the two differ slightly.
         scale_xy = np.divide(self.resized_size, self.source_size)
         return np.tile(scale_xy, 2), np.tile(np.asarray(self.offset, np.float64), 2)
 

@@ -1,4 +1,4 @@
-"""How to run a detector: everything that its ONNX graph leaves open."""
+"""Complete settings to run a detector, beyond its ONNX graph."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from edgeloop.models.heads import HEADS, Head
 
 __all__ = ["ModelSpec", "SpecOverrides"]
 
-# How the families prepare an image and which thresholds their own tools start with.
+# Preprocessing and default thresholds of each family's own tools.
 _ULTRALYTICS = SpecOverrides(
     color="RGB",
     scale=255.0,
@@ -67,26 +67,25 @@ _CONVENTIONS: dict[Head, SpecOverrides] = {
 
 
 class ModelSpec(BaseModel):
-    """How to run a detector.
+    """Settings to run a detector.
 
     Attributes:
-        head: how the last layer writes its boxes.
+        head: Output format of the detection head.
         input_size: (width, height) of the input in pixels.
-        layout: order of the input's axes.
-        dtype: of the input.
-        color: order of the input's channels.
-        scale: what pixel values 0 to 255 are divided by: 255 gives 0 to 1, and 1 leaves them.
-        mean: subtracted from the scaled values, by channel in the input's order.
-        std: what the result is divided by, by channel.
-        centered: whether the letterbox has the image in its middle or in its top-left corner.
-        stretched: whether the image fills the whole input, whatever that does to its proportions, without a
-            letterbox.
-        pad_value: value of the letterbox's fill, 0 to 255.
-        names: of the classes, by class number.
-        stride: the coarsest of the head's grids, in pixels of the input.
-        confidence: threshold that detections must exceed.
-        iou: overlap above which the less confident of two boxes of a class goes.
-        max_detections: most detections of one image.
+        layout: Order of the axes of the input.
+        dtype: Dtype of the input.
+        color: Order of the channels of the input.
+        scale: Divisor of pixel values 0 to 255: 255 gives 0 to 1, 1 keeps them.
+        mean: Mean subtracted from the scaled values, by channel in the input's order.
+        std: Divisor of the result, by channel.
+        centered: Letterbox with the image in the middle; False: in the top-left corner.
+        stretched: Resize to the whole input without keeping the aspect ratio; no letterbox.
+        pad_value: Padding value of the letterbox, 0 to 255.
+        names: Class names by class number.
+        stride: Largest stride of the head, in pixels of the input.
+        confidence: Minimum score, exclusive.
+        iou: IoU threshold of non-maximum suppression within a class.
+        max_detections: Maximum number of detections per image.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -116,20 +115,20 @@ class ModelSpec(BaseModel):
         outputs: Sequence[TensorInfo],
         overrides: SpecOverrides | None = None,
     ) -> Self:
-        """Put together what the user, the file and the graph say, in this order of rank.
+        """Merge the settings of the user, the file and the graph, in this order of priority.
 
         Args:
-            metadata: the key-value pairs of the ONNX file.
-            inputs: the graph's inputs.
-            outputs: the graph's outputs.
-            overrides: what the user says.
+            metadata: Metadata of the ONNX file.
+            inputs: Inputs of the graph.
+            outputs: Outputs of the graph.
+            overrides: Settings of the user.
 
         Returns:
-            The spec.
+            The complete settings.
 
         Raises:
-            ModelError: the model is of another kind, its metadata cannot be read, a fact is missing, or the
-                facts contradict the graph.
+            ModelError: The model is no supported detector, its metadata is malformed, a setting is missing,
+                or a setting contradicts the graph.
         """
         graph = facts_from_input(inputs)
         facts = (
@@ -147,15 +146,14 @@ class ModelSpec(BaseModel):
         return spec
 
     def to_metadata(self, record: Record | None = None) -> dict[str, str]:
-        """Write the metadata of a bundle.
+        """Format the metadata of a bundle.
 
         Args:
-            record: where it comes from and how good it was found to be.
+            record: Origin and quality of the bundle.
 
         Returns:
-            The keys that Ultralytics needs, so that `yolo predict` runs the file too, and the JSON value
-            under `edgeloop`. A model whose head is not Ultralytics' own gets the latter alone. Keys that
-            credit somebody (author, version, license) are left to the caller.
+            The JSON document under `edgeloop` and, for Ultralytics' heads, the keys that `yolo predict`
+            needs. Author, version and license are left to the caller.
         """
         model = SpecOverrides.model_validate(self.model_dump())
         document = Document(model=model, record=record or Record())
@@ -179,13 +177,13 @@ class ModelSpec(BaseModel):
 
 def _convention(head: Head, dtype: Dtype | None) -> SpecOverrides:
     convention = _CONVENTIONS[head]
-    # A graph that takes bytes was changed after training; no convention tells what it expects now.
+    # A graph that takes bytes was changed after training; conventions of its family do not apply to it.
     own = {"color": None, "mean": None, "std": None}
     return convention.model_copy(update=own) if dtype == "uint8" else convention
 
 
 def _check_agreement(facts: SpecOverrides, graph: SpecOverrides) -> None:
-    """The graph is what will run: a statement that contradicts it is wrong, whoever made it."""
+    """Refuse settings that contradict the graph, which is what will run."""
     for name, fixed in graph.model_dump(exclude_none=True).items():
         stated = getattr(facts, name)
         if stated != fixed:

@@ -1,1 +1,1 @@
-"""Checks of what this machine can do for edgeloop."""
+"""Diagnosis of this machine."""

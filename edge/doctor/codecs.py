@@ -1,4 +1,4 @@
-"""Which video codecs this OpenCV really writes and reads."""
+"""Test of the video codecs of this OpenCV."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["readable_codecs", "writable_codecs"]
 
 _WRITTEN = {"mp4v": ".mp4", "avc1": ".mp4", "hvc1": ".mp4", "MJPG": ".avi"}
 
-# One grey frame of 64x64 each, as x264, x265 and libvpx wrote it, without their signatures.
+# One gray frame of 64x64 each, written by x264, x265 and libvpx, without their signatures.
 _SAMPLES = {
     "H.264": (".h264", "AAAAAWdCwAraEJoQAAADABAAAAMBQPEiagAAAAFozg/IAAAAAWWIhDoRigACIB/JycnXXXXXXXXXXXXg"),
     "H.265": (
@@ -34,19 +34,19 @@ _SAMPLES = {
 
 
 def writable_codecs() -> list[str]:
-    """Write a frame with every codec that `edgeloop run --video` or a user might want.
+    """Test the codecs that videos are written with.
 
     Returns:
-        The four letters of those that made a file which could be read again.
+        FourCC of those whose file could be read again.
     """
     return [codec for codec, suffix in _WRITTEN.items() if _writes(codec, suffix)]
 
 
 def readable_codecs() -> list[str]:
-    """Read a frame of every codec that cameras and files come in.
+    """Test the codecs of cameras and files.
 
     Returns:
-        The names of those that gave an image.
+        Names of those that could be decoded.
     """
     return [name for name, (suffix, text) in _SAMPLES.items() if _reads(suffix, base64.b64decode(text))]
 

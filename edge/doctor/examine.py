@@ -1,4 +1,4 @@
-"""What this machine can do for edgeloop: everything claimed here was tried, not looked up."""
+"""Diagnosis of this machine: everything reported was tested, not looked up."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ PACKAGES = (
     "opencv-python",
     "opencv-python-headless",
 )
-"""The runtime's own; of onnxruntime and OpenCV any flavour that is installed."""
+"""Packages of the runtime, with all variants of onnxruntime and OpenCV."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """The computer and its Python; memory in GB (10^9 bytes)."""
+    """Computer and Python; memory in GB (10^9 bytes)."""
 
     system: str
     architecture: str
@@ -51,9 +51,9 @@ class Machine:
 
 @dataclass(frozen=True)
 class Provider:
-    """An execution provider of this onnxruntime, and why it does not work where it does not.
+    """Execution provider of this onnxruntime, and the reason if it does not work.
 
-    Where it works, the tiny model that it was tried with ran on it with every node.
+    It works if it ran every node of a tiny model.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Provider:
 
 @dataclass(frozen=True)
 class CameraDevice:
-    """A video device, and whether this user may read it."""
+    """Video device; readable if this user may open it."""
 
     path: str
     name: str
@@ -72,7 +72,7 @@ class CameraDevice:
 
 @dataclass(frozen=True)
 class OpenCv:
-    """What this OpenCV was built with; codecs are those that it wrote and read a video with just now."""
+    """Build of OpenCV; codecs are those that it just wrote and read."""
 
     version: str
     camera_backends: Sequence[str]
@@ -84,7 +84,7 @@ class OpenCv:
 
 @dataclass(frozen=True)
 class Extra:
-    """An optional part of edgeloop, and the packages that it lacks."""
+    """Extra of edgeloop, and its missing packages."""
 
     name: str
     missing: Sequence[str]
@@ -92,7 +92,7 @@ class Extra:
 
 @dataclass(frozen=True)
 class Health:
-    """All of it."""
+    """Report on this machine."""
 
     machine: Machine
     packages: Mapping[str, str]
@@ -105,11 +105,7 @@ class Health:
 
 
 def examine() -> Health:
-    """Look at this machine.
-
-    Returns:
-        What is there, and which of it works.
-    """
+    """Examine this machine."""
     return Health(
         machine=machine(),
         packages={name: found for name in PACKAGES if (found := _version(name))},
@@ -123,11 +119,7 @@ def examine() -> Health:
 
 
 def machine() -> Machine:
-    """Look at the computer.
-
-    Returns:
-        What it is.
-    """
+    """Describe the computer."""
     return Machine(
         system=platform.platform(terse=True),
         architecture=platform.machine(),
@@ -139,7 +131,7 @@ def machine() -> Machine:
 
 
 def _providers() -> list[Provider]:
-    """Every one that this onnxruntime brings, tried."""
+    """Test every provider of this onnxruntime."""
     here = [name for name, full in PROVIDERS.items() if full in ort.get_available_providers()]
     reasons = [probe(name) for name in here]
     return [
@@ -155,7 +147,7 @@ def _cameras() -> list[CameraDevice]:
 
 
 def _label(device: Path) -> str:
-    """What a video device calls itself."""
+    """Read the name of a video device."""
     name = Path("/sys/class/video4linux", device.name, "name")
     return name.read_text().strip() if name.exists() else ""
 
@@ -173,7 +165,7 @@ def _opencv() -> OpenCv:
 
 
 def _loadable(backends: Sequence[int]) -> list[str]:
-    """Names of the back ends that are there; the registry also lists plugins that are not."""
+    """Name the installed backends; the registry also lists plugins that are not."""
     registry = cv2.videoio_registry
     return [registry.getBackendName(backend) for backend in backends if registry.hasBackend(backend)]
 

@@ -1,7 +1,7 @@
-"""Whether an execution provider works: it runs a tiny model alone, in a process that may crash.
+"""Probe of an execution provider: run a tiny model in a subprocess, which may crash.
 
 A driver that does not fit its library ends the process that loads it. So the command
-`python -m edgeloop.edge.doctor.provider_probe cuda` does the trying, and its last line says how it went.
+`python -m edgeloop.edge.doctor.provider_probe cuda` runs the model and prints the outcome in its last line.
 """
 
 from __future__ import annotations
@@ -14,9 +14,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import onnxruntime as ort
+
+from edgeloop.edge.runtime.providers import first_line, open_session
+from edgeloop.models.errors import EdgeloopError
+
 __all__ = ["DOUBLING_MODEL", "probe"]
 
-# An ONNX model that adds its float32 [4] input `x` to itself. It was made, once, by:
+# An ONNX model that adds its float32 [4] input `x` to itself. It was made by:
 #   node = helper.make_node("Add", ["x", "x"], ["y"])
 #   value = lambda name: helper.make_tensor_value_info(name, TensorProto.FLOAT, [4])
 #   graph = helper.make_graph([node], "g", [value("x")], [value("y")])
@@ -29,15 +35,15 @@ _TIMEOUT_S = 120.0
 
 
 def probe(provider: str, command: Sequence[str] = _COMMAND, timeout_s: float = _TIMEOUT_S) -> str:
-    """Try one execution provider in a process of its own.
+    """Test an execution provider in a subprocess.
 
     Args:
-        provider: one of `edgeloop.edge.runtime.providers.PROVIDERS`.
-        command: what to start; the provider's name is added to it.
-        timeout_s: how long it may take; TensorRT compiles even a tiny model for seconds.
+        provider: One of `edgeloop.edge.runtime.providers.PROVIDERS`.
+        command: Command to run; the name of the provider is appended.
+        timeout_s: Time limit in seconds; TensorRT compiles even a tiny model for seconds.
 
     Returns:
-        Why it does not work; "" where it does.
+        Reason why it does not work; "" if it works.
     """
     try:
         done = subprocess.run(
@@ -55,12 +61,6 @@ def probe(provider: str, command: Sequence[str] = _COMMAND, timeout_s: float = _
 
 
 def _try(provider: str) -> str:
-    import numpy as np
-    import onnxruntime as ort
-
-    from edgeloop.edge.runtime.providers import first_line, open_session
-    from edgeloop.models.errors import EdgeloopError
-
     options = ort.SessionOptions()
     options.log_severity_level = 4
     x = np.arange(4, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Cores and accelerators of this machine, and what runs models on them."""
+"""CPU cores and accelerators of this machine."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ __all__ = ["Accelerator", "find_accelerators", "physical_cores", "processor_name
 
 @dataclass(frozen=True)
 class Accelerator:
-    """A part of the machine that could run models.
+    """Accelerator of this machine.
 
     Attributes:
-        name: what it is.
-        providers: names for `--provider` that run on it, the one to try first in front; none where
-            onnxruntime has none for it.
-        advice: what to install, or to do instead.
+        name: Vendor and kind.
+        providers: Values of `--provider` that run on it, best first; empty if onnxruntime supports none.
+        advice: Package to install, or another step to take.
     """
 
     name: str
@@ -59,7 +58,7 @@ _QUALCOMM = Accelerator(
     "Qualcomm",
     ("qnn",),
     "on Windows pip uninstall onnxruntime, then pip install 'onnxruntime-qnn<2'; on Linux an onnxruntime "
-    "built with QNN (the package from 2.0 on is a plug-in, which is not loaded); it takes quantised models",
+    "built with QNN (the package from 2.0 on is a plug-in, which is not loaded); it takes quantized models",
 )
 _PI = Accelerator(
     "Raspberry Pi",
@@ -81,33 +80,33 @@ _PCI = {
     ("0x1e60", "0x12"): Accelerator("Hailo", (), _OTHER),
     ("0x1ac1", "0x08"): Accelerator("Coral Edge TPU", (), _OTHER),
 }
-# By what a board's device tree calls itself.
+# By words in the device tree of a board.
 _BOARDS = {"jetson": _JETSON, "tegra": _JETSON, "raspberry pi": _PI, "qcom": _QUALCOMM, "qualcomm": _QUALCOMM}
 
 
 def usable_cores() -> int:
-    """Cores that this process may use; containers and taskset give it fewer than there are.
+    """Count the logical cores that this process may use; containers and taskset limit them.
 
     Returns:
-        Their number, two for a physical core that runs two threads.
+        Number of logical cores.
     """
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def physical_cores() -> int:
-    """Count the cores for inference: two threads on one core slow each other down.
+    """Count the physical cores that this process may use; two inference threads on one core slow each other.
 
     Returns:
-        Physical cores, as far as this process may use them.
+        Number of physical cores.
     """
     return min(psutil.cpu_count(logical=False) or 1, usable_cores())
 
 
 def processor_name() -> str:
-    """Name this machine's processor.
+    """Name the processor of this machine.
 
     Returns:
-        As its maker calls it, where the system says so; else its architecture, or "".
+        Model name if the system has it, else the architecture, or "".
     """
     info = Path("/proc/cpuinfo")
     models = re.findall(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else []
@@ -117,15 +116,15 @@ def processor_name() -> str:
 def find_accelerators(
     root: Path = Path("/"), system: str | None = None, machine: str | None = None
 ) -> list[Accelerator]:
-    """Look for accelerators.
+    """Find accelerators.
 
     Args:
-        root: where `proc`, `sys` and `dev` lie.
-        system: as `platform.system()` says it, which is the default.
-        machine: as `platform.machine()` says it, which is the default.
+        root: Folder of `proc`, `sys` and `dev`.
+        system: Operating system; default `platform.system()`.
+        machine: Architecture; default `platform.machine()`.
 
     Returns:
-        Each kind once, boards first.
+        Each kind of accelerator once, boards first.
     """
     system, machine = system or platform.system(), (machine or platform.machine()).lower()
     found = [*_boards(root), *_pci(root)]
@@ -155,13 +154,13 @@ def _pci(root: Path) -> Iterator[Accelerator]:
         accelerator = _PCI.get((vendor, kind[:4]))
         if accelerator is not None:
             yield _with_rights(accelerator, root)
-    # In a container the device may be there where its PCI entry is not.
+    # A container may have the device without its PCI entry.
     if (root / "dev/nvidia0").exists():
         yield _NVIDIA
 
 
 def _with_rights(accelerator: Accelerator, root: Path) -> Accelerator:
-    """The same, with a word on permissions where those are all that is missing."""
+    """Add advice on permissions if only those are missing."""
     folder = {_INTEL_GPU: "dri", _INTEL_NPU: "accel"}.get(accelerator)
     nodes = sorted((root / "dev" / folder).glob("[ra]*")) if folder else []
     if not nodes or any(os.access(node, os.R_OK | os.W_OK) for node in nodes):

@@ -1,4 +1,4 @@
-"""Memory that a large array leaves is kept for the next one."""
+"""Settings of glibc's malloc."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import sys
 __all__ = ["keep_freed_memory"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's <malloc.h>
-_LARGEST_KEPT_BYTES = 32 << 20  # the most that mallopt(3) promises to take
+_LARGEST_KEPT_BYTES = 32 << 20  # the maximum of mallopt(3)
 _MOST_FREE_BYTES = 256 << 20
 
 
 def keep_freed_memory() -> None:
-    """Let glibc's heap keep what large arrays leave; other C libraries stay as they are.
+    """Tune glibc malloc so that freed frame-sized arrays are reused instead of returned to the OS.
 
-    Maps of ten megabytes come and go with every frame. Left alone glibc gives each back to the system, and
-    the system clears its pages again before the next one may use them: a tenth of the time of a frame.
+    Arrays of ten megabytes are allocated for every frame. By default the OS takes each back and clears its
+    pages again, a tenth of the time of a frame. Other C libraries stay as they are.
     """
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
     if libc is not None and hasattr(libc, "mallopt"):

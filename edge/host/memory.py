@@ -13,14 +13,14 @@ __all__ = ["peak_memory_mb"]
 
 
 def peak_memory_mb(pid: int | None = None) -> float:
-    """Largest resident memory of a process so far.
+    """Measure the peak resident memory of a process.
 
     Args:
-        pid: Its number; None for this process.
+        pid: Process id; None for this process.
 
     Returns:
-        MB (10^6 bytes), 0 of one that has ended. Of another process, where the system does not keep the peak
-        (none but Linux does), what it has now.
+        MB (10^6 bytes), 0 if the process has ended. Other systems than Linux give the current memory of
+        another process.
     """
     # On Linux ru_maxrss is inherited from the parent over fork and exec; VmHWM is the program's own.
     status = Path(f"/proc/{'self' if pid is None else pid}/status")

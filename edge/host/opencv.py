@@ -1,4 +1,4 @@
-"""OpenCV with time limits, bounded threads and checked images; and whether there is a screen."""
+"""OpenCV with time limits, bounded threads and checked images."""
 
 from __future__ import annotations
 
@@ -20,17 +20,16 @@ from edgeloop.models.errors import DataError
 __all__ = ["CODECS", "has_screen", "one_thread", "open_capture", "open_writer", "read_image", "require_image"]
 
 CODECS = {".mp4": ("mp4v", "avc1"), ".avi": ("MJPG", "mp4v")}
-"""Codecs to try for each container, first the one that every OpenCV build with FFmpeg encodes in software."""
+"""Codecs to try per container, first the one that every OpenCV build with FFmpeg encodes in software."""
 
-# For so many pixels of a frame FFmpeg gets a thread to decode it. Each further one makes frames cost more and
-# come out a frame later: a stream decoded by eight threads was 0.3 s behind its camera, by one 0.07 s.
+# FFmpeg gets one thread per so many pixels of a frame. Each further one delays the output by a frame: a
+# stream decoded by eight threads was 0.3 s behind its camera, by one 0.07 s.
 _PIXELS_A_THREAD = 1280 * 720
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let OpenCV work on the thread that calls it alone: where every core has an image of its own, the
-    threads among which it would share one out only take the cores from the others."""
+    """Make OpenCV single-threaded, for when every core already has an image of its own."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
@@ -44,21 +43,21 @@ def open_capture(target: int | str, *, timeout_s: float) -> cv2.VideoCapture | N
 
     Args:
         target: Camera index, path or address.
-        timeout_s: How long a stream may take to open, and later to deliver a frame; 0 for no limit.
+        timeout_s: Seconds that a stream may take to open, and later to deliver a frame; 0 for no limit.
 
     Returns:
-        The open capture, or None where OpenCV cannot open it.
+        The open capture; None if OpenCV cannot open it.
     """
     if not isinstance(target, int):
         return _open_decoder(target, timeout_s)
     capture = cv2.VideoCapture(target)
-    # A device that queues frames hands out old ones; not every back end knows the property.
+    # A device that queues frames returns old ones; not every backend has the property.
     capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
     return _if_open(capture)
 
 
 def _open_decoder(target: str, timeout_s: float) -> cv2.VideoCapture | None:
-    """Open what FFmpeg decodes, on no more threads than its frames need."""
+    """Open a file or stream with FFmpeg, on no more threads than its frames need."""
     capture = _open_ffmpeg(target, timeout_s, threads=1)
     if capture is None:
         return None
@@ -88,15 +87,15 @@ def _if_open(capture: cv2.VideoCapture) -> cv2.VideoCapture | None:
 
 
 def open_writer(path: Path, *, fps: float, size: tuple[int, int]) -> cv2.VideoWriter | None:
-    """Begin a video file.
+    """Open a video file for writing.
 
     Args:
-        path: A file with a suffix in `CODECS`; replaced where it exists.
-        fps: Frames a second.
-        size: (width, height) of every frame in pixels; frames of another size would be lost without a word.
+        path: File with a suffix in `CODECS`; replaced if it exists.
+        fps: Frames per second.
+        size: (width, height) of every frame in pixels; OpenCV silently drops frames of another size.
 
     Returns:
-        The open writer, or None where no codec works or the file cannot be written.
+        The open writer; None if no codec works or the file cannot be written.
     """
     for codec in CODECS[path.suffix.lower()]:
         writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), fps, size)
@@ -109,35 +108,35 @@ def read_image(path: Path) -> NDArray[np.uint8] | None:
     """Read one image file.
 
     Args:
-        path: A file in any format that OpenCV reads.
+        path: File in any format that OpenCV reads.
 
     Returns:
-        HxWx3 uint8, BGR, turned upright by its EXIF orientation; None where there is no whole image.
+        HxWx3 uint8 BGR, upright by its EXIF orientation; None if there is no complete image.
     """
     try:
         data = path.read_bytes()
     except OSError:
         return None
-    # libjpeg fills what a cut-off file lacks with grey and calls it a success. The end marker cannot occur
-    # within the compressed picture, so a file without one after its last start of scan was cut off.
-    cut_off = data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
-    if cut_off or not data:
+    # libjpeg fills a truncated file with gray and reports success. The end marker cannot occur within
+    # compressed data, so a file without one after its last start of scan is truncated.
+    truncated = data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
+    if truncated or not data:
         return None
     image: NDArray[np.uint8] | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     return image
 
 
 def require_image(path: Path) -> NDArray[np.uint8]:
-    """Read one image file that nothing can be done without.
+    """Read one image file, or raise.
 
     Args:
         path: As for `read_image`.
 
     Returns:
-        As `read_image`.
+        HxWx3 uint8 BGR, upright by its EXIF orientation.
 
     Raises:
-        DataError: There is no whole image.
+        DataError: There is no complete image.
     """
     image = read_image(path)
     if image is None:
@@ -146,10 +145,7 @@ def require_image(path: Path) -> NDArray[np.uint8]:
 
 
 def has_screen() -> bool:
-    """Whether OpenCV can open a window here.
-
-    Asked in a process of its own, because Qt does not report a missing screen but aborts.
-    """
+    """Test in a subprocess if OpenCV can open a window; Qt aborts the process if there is no screen."""
     probe = "import cv2; cv2.namedWindow('edgeloop'); cv2.waitKey(1)"
     try:
         done = subprocess.run(

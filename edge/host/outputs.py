@@ -1,4 +1,4 @@
-"""Files to be written at the end of something long, checked at its beginning."""
+"""Checks of output files at the start of a long run."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ __all__ = ["check_output_path"]
 
 
 def check_output_path(what: str, path: Path, *, overwrite: bool) -> None:
-    """Refuse a file that could not be written at the end.
+    """Refuse an output file that could not be written later.
 
     Args:
-        what: What will be in it, for errors.
-        path: The file.
-        overwrite: Whether an existing file may be replaced.
+        what: Name of the output, for errors.
+        path: Output file.
+        overwrite: Accept an existing file.
 
     Raises:
-        DataError: It exists.
-        NoInputError: Its folder does not exist.
+        DataError: The file exists.
+        NoInputError: The folder does not exist.
     """
     if path.exists() and not overwrite:
         raise DataError(f"{what} {path}: the file exists; name another one or give --overwrite")

@@ -1,1 +1,1 @@
-"""Model inference: an ONNX file loaded on an execution provider, image in, detections out."""
+"""Inference: ONNX models on execution providers, images in, detections out."""

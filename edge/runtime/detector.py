@@ -1,4 +1,4 @@
-"""An image in, Detections out: one ONNX file, run the way it says it wants to be run."""
+"""Detector: an image in, Detections out."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Detector", "Prepared"]
 
-# Images at once: each has its own activations in memory, and more than this gain little.
+# Images at a time: each has its own activations in memory, and more gain little.
 _MOST_PARALLEL = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """An image as the model takes it.
+    """Input tensor of one image.
 
     Attributes:
-        tensor: (1, 3, H, W) or (1, H, W, 3) in the dtype of the model's input. It holds this image until
-            `preprocess` is called again in the same thread, which has one buffer for all of its images.
-        letterbox: the way back to the source image.
+        tensor: (1, 3, H, W) or (1, H, W, 3) in the dtype of the model's input; a buffer of this thread, valid
+            until its next call of `preprocess`.
+        letterbox: Transform back to the source image.
     """
 
     tensor: NDArray[np.generic]
@@ -49,14 +49,13 @@ class Prepared:
 
 
 class Detector:
-    """A detector on one ONNX file.
+    """Object detector of one ONNX file.
 
-    `detect` does three steps in a row: `preprocess`, `infer`, `postprocess`. A pipeline that times them calls
-    them itself. Any number of threads may detect at the same time.
+    `detect` is `preprocess`, `infer` and `postprocess` in a row. All methods are thread-safe.
 
     Attributes:
-        parallel: how many images it is made for at the same time.
-        threads: CPU threads of one inference, and why so many.
+        parallel: Number of images to detect at a time.
+        threads: CPU threads of one inference, with the reason.
     """
 
     def __init__(
@@ -74,36 +73,35 @@ class Detector:
         """Load a detector.
 
         Args:
-            path: an ONNX file: a bundle, an Ultralytics export, or any other whose facts `overrides` states.
+            path: ONNX file: a bundle, an Ultralytics export, or another one with `overrides`.
             provider: "auto", or one of `edgeloop.edge.runtime.providers.PROVIDERS`.
-            confidence: threshold that detections must exceed, in [0, 1]; None for the model's own.
-            overrides: facts that the file does not state, or states wrongly.
-            allow_cpu: let the CPU run what the provider that was asked for does not.
-            threads: CPU threads for one inference; None for one a core that this process may use.
-            throughput: for footage, where the rate counts and not how long each image takes: the cores are
-                shared out among the `parallel` images that are detected at the same time.
-            live: for a camera, between whose frames the model sleeps: where the CPU runs it and `threads` is
-                None, their number is measured the first time that this model runs on this machine, which
-                takes a second, and recalled from then on.
+            confidence: Minimum score, exclusive, in [0, 1]; None for the model's own.
+            overrides: Settings that the file lacks or states wrongly.
+            allow_cpu: Let the CPU run the operators that the provider does not support.
+            threads: CPU threads of one inference; None for one per physical core.
+            throughput: Optimize the rate instead of the latency, for footage: divide the cores among
+                `parallel` images.
+            live: Optimize the latency for a camera: on the CPU, unless `threads` is given, their number is
+                measured once per model and machine, for about a second, and cached.
 
         Raises:
-            NoInputError: there is no such file.
-            ModelError: the file is no detector that can be run, or does not say how.
-            UsageError: there is no provider of this name, or the confidence lies outside [0, 1].
-            UnavailableError: the provider that was asked for does not work here, or not for all of the model.
+            NoInputError: The file does not exist.
+            ModelError: The file is no supported detector, or its settings are incomplete.
+            UsageError: The provider is unknown, or the confidence is outside [0, 1].
+            UnavailableError: The provider does not work here, or does not support the whole model.
         """
         if confidence is not None and not 0 <= confidence <= 1:
             raise UsageError(f"confidence {confidence}: expected 0 to 1")
-        # Two threads that work on one image wait for each other at every layer; on an image each they do not.
-        # An accelerator takes one image at a time, and the next is prepared meanwhile.
+        # Threads that share one image wait for each other at every layer; with one image each they do not. An
+        # accelerator takes one image at a time, and the next is prepared meanwhile.
         self.parallel = min(physical_cores(), _MOST_PARALLEL) if throughput else 1
         wanted = ThreadCount(threads or max(physical_cores() // self.parallel, 1))
         measured = live and not throughput and threads is None and wanted.count > 1
         load = partial(Session, Path(path), provider=provider, allow_cpu=allow_cpu)
         with ThreadPoolExecutor(1, "load") as loader:
-            # onnxruntime builds a session without Python's lock. What brings OpenCV and pydantic, as long to
-            # load as most models, is imported meanwhile, and for that reason nowhere above.
-            loading = loader.submit(_load, load, Path(path), wanted, recalled=measured)
+            # onnxruntime builds a session without the GIL. Meanwhile import OpenCV and pydantic, as slow to
+            # load as most models: hence no import of these modules above.
+            loading = loader.submit(_load, load, Path(path), wanted, cached=measured)
             from edgeloop.edge.runtime.preprocess import InputBuffer
             from edgeloop.edge.runtime.resolve_spec import read_spec
         self._session, self.threads = loading.result()
@@ -117,32 +115,32 @@ class Detector:
 
     @property
     def path(self) -> Path:
-        """The model file."""
+        """Path of the model file."""
         return self._session.path
 
     @property
     def spec(self) -> ModelSpec:
-        """How the model is run."""
+        """Settings of the model."""
         return self._spec
 
     @property
     def metadata(self) -> Mapping[str, str]:
-        """What the file says about itself."""
+        """Metadata of the file."""
         return self._session.metadata
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Class names, by class number."""
+        """Class names by class number."""
         return self._spec.names
 
     @property
     def provider(self) -> str:
-        """Short name of the execution provider that really runs the model."""
+        """Short name of the execution provider that runs the model."""
         return self._session.provider
 
     @property
     def placement(self) -> Placement:
-        """That provider, and how much of the model runs on it."""
+        """Execution provider, and the share of the model that runs on it."""
         return self._session.placement
 
     def detect(self, image: NDArray[np.uint8]) -> Detections:
@@ -155,62 +153,62 @@ class Detector:
             Detections in pixels of the image, most confident first.
 
         Raises:
-            DataError: this is no such image.
-            ModelError: the model does not run, or returns what its metadata does not foresee.
+            DataError: The image has the wrong shape or dtype.
+            ModelError: Inference fails, or the output does not fit the metadata.
         """
         prepared = self.preprocess(image)
         return self.postprocess(self.infer(prepared), prepared.letterbox)
 
     def preprocess(self, image: NDArray[np.uint8]) -> Prepared:
-        """First step: letterbox, colour, layout and scale.
+        """Letterbox and normalize an image (first step).
 
         Args:
             image: HxWx3 uint8 BGR.
 
         Returns:
-            The image as the model takes it.
+            The input of the model.
 
         Raises:
-            DataError: this is no such image.
+            DataError: The image has the wrong shape or dtype.
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
             raise DataError(f"expected an image (H, W, 3) uint8, got {image.shape} {image.dtype}")
         return Prepared(*self._buffer().fill(image))
 
     def _buffer(self) -> InputBuffer:
-        """The buffer of this thread."""
+        """Return the buffer of this thread."""
         if not hasattr(self._own, "buffer"):
             self._own.buffer = self._new_buffer()
         buffer: InputBuffer = self._own.buffer
         return buffer
 
     def infer(self, prepared: Prepared) -> list[NDArray[np.floating]]:
-        """Second step: run the model.
+        """Run the model (second step).
 
         Args:
-            prepared: what `preprocess` returned.
+            prepared: Result of `preprocess`.
 
         Returns:
-            The model's raw outputs.
+            Raw outputs of the model.
 
         Raises:
-            ModelError: the model does not run on this input.
+            ModelError: Inference fails.
         """
         return self._session.run(prepared.tensor)
 
     def postprocess(self, outputs: list[NDArray[np.floating]], letterbox: Letterbox) -> Detections:
-        """Third step: decode the outputs and go back to the source image.
+        """Decode the outputs and map boxes to the source image (third step).
 
         Args:
-            outputs: what `infer` returned.
-            letterbox: of the image that went in.
+            outputs: Result of `infer`.
+            letterbox: Transform of the image.
 
         Returns:
-            Detections in pixels of the source image, clipped to it, most confident first. Boxes that lie
-            wholly in the letterbox's fill have no area there and are left out.
+            Detections in pixels of the source image, clipped to it, most confident first. Boxes wholly
+            within the padding are dropped.
 
         Raises:
-            ModelError: the outputs have another shape than the head writes, or a class that has no name.
+            ModelError: The outputs have the wrong shape for the head, or a class without a name.
         """
         spec = self._spec
         found = decode(
@@ -234,9 +232,9 @@ class Detector:
 
 
 def _load(
-    open_session: Callable[..., Session], path: Path, threads: ThreadCount, *, recalled: bool
+    open_session: Callable[..., Session], path: Path, threads: ThreadCount, *, cached: bool
 ) -> tuple[Session, ThreadCount]:
-    """Open a model on so many threads, or on as many as an earlier run found best."""
-    threads = (recalled and read_thread_count(path)) or threads
+    """Open a model on the given or, if wanted, the cached number of threads."""
+    threads = (cached and read_thread_count(path)) or threads
     session = open_session(threads=threads.count)
     return session, threads if session.provider == "cpu" else ThreadCount(threads.count)

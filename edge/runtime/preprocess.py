@@ -1,4 +1,4 @@
-"""From an image to the tensor that a model takes, in buffers that are allocated once."""
+"""Preprocessing of images into input tensors, in buffers that are allocated once."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ["InputBuffer"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Places:
-    """Where each step writes an image of one size.
+class _Buffers:
+    """Buffers of each step for images of one size.
 
     Attributes:
-        letterbox: of that size.
+        letterbox: Letterbox of that size.
         resized: uint8 HxWx3 BGR.
-        planes: `pixels` by channel, in the order of `resized`; none where the model takes them interleaved.
-        pixels: uint8, in the layout and colour of the model.
-        inside: the part of the tensor that is not fill; None where `pixels` is that part itself.
+        planes: `pixels` by channel, in the order of `resized`; empty for interleaved layouts.
+        pixels: uint8, in the layout and color of the model.
+        inside: View of the tensor without the padding; None if `pixels` is that view.
     """
 
     letterbox: Letterbox
@@ -35,58 +35,57 @@ class _Places:
 
 
 class InputBuffer:
-    """Memory for one input tensor of a model.
+    """Reusable input tensor of a model.
 
-    Images of one source are of one size, so the letterbox is worked out and its fill written when the size
-    changes, and each image costs what its own pixels cost.
+    Letterbox and padding are set up only if the size of the images changes.
 
     Attributes:
         tensor: (1, 3, H, W) or (1, H, W, 3) in the dtype of the model's input.
     """
 
     def __init__(self, spec: ModelSpec) -> None:
-        """Allocate the memory.
+        """Allocate the tensor.
 
         Args:
-            spec: the model.
+            spec: Settings of the model.
         """
         width, height = spec.input_size
         planar = spec.layout == "NCHW"
         shape = (1, 3, height, width) if planar else (1, height, width, 3)
         self.tensor: NDArray[np.generic] = np.zeros(shape, spec.dtype)
         self._spec = spec
-        # (pixel / scale - mean) / std in one subtraction and one division, by channel. Dividing by the same
-        # float32 as training did, and not multiplying by its inverse, keeps values equal to the last bit.
+        # (pixel / scale - mean) / std as one subtraction and one division by channel. Dividing by the same
+        # float32 as in training, instead of multiplying by its inverse, keeps values equal to the last bit.
         channels = (3, 1, 1) if planar else (3,)
         self._divisors = (np.float32(spec.scale) * np.asarray(spec.std, np.float32)).reshape(channels)
         self._means = (np.float32(spec.scale) * np.asarray(spec.mean, np.float32)).reshape(channels)
-        self._centres = bool(self._means.any())
-        self._places: _Places | None = None
+        self._subtracts_mean = bool(self._means.any())
+        self._buffers: _Buffers | None = None
 
     def fill(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.generic], Letterbox]:
-        """Write an image into the tensor, letterboxed, in the colour, layout and scale that the model takes.
+        """Write an image into the tensor: letterbox, color, layout, normalization.
 
         Args:
             image: uint8 HxWx3 BGR.
 
         Returns:
-            `tensor`, and the way back to the image.
+            `tensor`, and the letterbox of the image.
         """
         height, width = image.shape[:2]
-        places = self._places
-        if places is None or places.letterbox.source_size != (width, height):
-            places = self._places = self._lay_out((width, height))
-        places.letterbox.resize(image, places.resized)
-        if places.planes:
-            cv2.split(places.resized, places.planes)
+        buffers = self._buffers
+        if buffers is None or buffers.letterbox.source_size != (width, height):
+            buffers = self._buffers = self._allocate((width, height))
+        buffers.letterbox.resize(image, buffers.resized)
+        if buffers.planes:
+            cv2.split(buffers.resized, buffers.planes)
         elif self._spec.color == "RGB":
-            cv2.cvtColor(places.resized, cv2.COLOR_BGR2RGB, dst=places.resized)
-        if places.inside is not None:
-            self._normalise(places.pixels, places.inside)
-        return self.tensor, places.letterbox
+            cv2.cvtColor(buffers.resized, cv2.COLOR_BGR2RGB, dst=buffers.resized)
+        if buffers.inside is not None:
+            self._normalize(buffers.pixels, buffers.inside)
+        return self.tensor, buffers.letterbox
 
-    def _lay_out(self, source_size: tuple[int, int]) -> _Places:
-        """Write the fill around images of one size, and find the places of their pixels."""
+    def _allocate(self, source_size: tuple[int, int]) -> _Buffers:
+        """Write the padding for images of one size, and allocate their buffers."""
         spec = self._spec
         letterbox = Letterbox.fit(
             source_size,
@@ -100,20 +99,20 @@ class InputBuffer:
         planar = spec.layout == "NCHW"
         inside = self.tensor[0, :, rows, columns] if planar else self.tensor[0, rows, columns]
         fill = np.full(self._means.shape, spec.pad_value, np.uint8)
-        # Bytes that go in as they are need no second copy: the image is drawn into the tensor itself.
+        # Bytes that go in unscaled need no second copy: the image is written into the tensor itself.
         as_is = spec.dtype == "uint8"
         if as_is:
             self.tensor[:] = fill
         else:
-            self._normalise(fill, self.tensor[0])
+            self._normalize(fill, self.tensor[0])
         pixels = inside.view(np.uint8) if as_is else np.empty(inside.shape, np.uint8)
-        # Splitting the bytes first lets the division run along memory.
+        # Splitting the bytes first makes the division contiguous.
         resized = np.empty((height, width, 3), np.uint8) if planar else pixels
         planes = list(pixels[::-1] if spec.color == "RGB" else pixels) if planar else []
-        return _Places(letterbox, resized, planes, pixels, None if as_is else inside)
+        return _Buffers(letterbox, resized, planes, pixels, None if as_is else inside)
 
-    def _normalise(self, pixels: NDArray[np.generic], out: NDArray[np.generic]) -> None:
-        if self._centres:
+    def _normalize(self, pixels: NDArray[np.generic], out: NDArray[np.generic]) -> None:
+        if self._subtracts_mean:
             np.subtract(pixels, self._means, out=out, casting="same_kind")
             pixels = out
         np.divide(pixels, self._divisors, out=out, casting="same_kind")

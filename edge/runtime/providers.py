@@ -1,8 +1,7 @@
-"""Execution providers that really run a graph, and the proof of it.
+"""Sessions on execution providers, with a check of which nodes run where.
 
-onnxruntime never says no: what a provider does not take runs on the CPU, and a provider whose libraries do
-not load is left out, both without a word. So each session is asked where it put every node. That report costs
-half a millisecond for a graph of 368 nodes, and needs no inference.
+onnxruntime falls back silently: unsupported nodes run on the CPU, and a provider whose libraries do not load
+is left out. So each session is asked for the provider of every node: 0.5 ms for a graph of 368 nodes.
 """
 
 from __future__ import annotations
@@ -32,16 +31,15 @@ PROVIDERS: Mapping[str, str] = {
     "qnn": "QNNExecutionProvider",
     "xnnpack": "XnnpackExecutionProvider",
 }
-# OpenVINO is one provider for three kinds of device, and left to itself it takes the CPU.
+# OpenVINO is one provider for three kinds of device, by default the CPU.
 _SETTINGS: Mapping[str, Mapping[str, str]] = {
     "openvino": {"device_type": "CPU"},
     "openvino-gpu": {"device_type": "GPU"},
     "openvino-npu": {"device_type": "NPU"},
 }
-# What `auto` tries before the CPU. Providers that compile for minutes (TensorRT) or need a model converted
-# for them (QNN) are for those who ask for them.
+# Tried by `auto` before the CPU. TensorRT compiles for minutes and QNN needs a converted model: on request.
 _AUTO = ("cuda", "migraphx", "coreml", "directml", "openvino")
-# Below this share `auto` goes on: a graph in pieces spends its time carrying tensors between them.
+# `auto` skips a provider with a smaller share of nodes: a graph in pieces spends its time copying tensors.
 _AUTO_SHARE = 0.5
 _REPORT = "session.record_ep_graph_assignment_info"
 _NO_CPU = "session.disable_cpu_ep_fallback"
@@ -51,14 +49,14 @@ _OPERATORS_SHOWN = 4
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a graph runs.
+    """Execution provider of a graph.
 
     Attributes:
-        provider: short name of the execution provider that runs it.
-        share: part of the graph's nodes that run on it, 0 to 1, the others on the CPU; None where this
-            onnxruntime (before 1.24) cannot tell.
-        operators: the kinds of node that the CPU runs in its place.
-        refused: why a provider that came first does not run it; "" where none did.
+        provider: Short name of the execution provider.
+        share: Share of the nodes that run on it, 0 to 1, the others on the CPU; None if unknown
+            (onnxruntime before 1.24).
+        operators: Operators that run on the CPU instead.
+        refused: Reason why a preferred provider was not used; "" if none was skipped.
     """
 
     provider: str
@@ -76,23 +74,23 @@ class Placement:
 def open_session(
     model: bytes, path: Path, options: ort.SessionOptions, *, provider: str, allow_cpu: bool
 ) -> tuple[ort.InferenceSession, Placement]:
-    """Open a session and prove where it runs.
+    """Open a session and check where its nodes run.
 
     Args:
-        model: the ONNX file.
-        path: where it was read from, for errors.
-        options: of the session.
-        provider: "auto" for the first one that takes more than half of the graph, or one of `PROVIDERS`,
-            which has to take all of it.
-        allow_cpu: let the CPU run what the provider does not take, be it everything.
+        model: Content of the ONNX file.
+        path: Its path, for errors.
+        options: Session options.
+        provider: "auto" for the first one that runs more than half of the nodes, or one of `PROVIDERS`,
+            which has to run all of them.
+        allow_cpu: Let the CPU run the nodes that the provider does not support, even all of them.
 
     Returns:
-        The session, and its placement.
+        The session and its placement.
 
     Raises:
-        ModelError: this is no ONNX model.
-        UsageError: there is no provider of this name.
-        UnavailableError: the provider does not run here, or not all of this model.
+        ModelError: The content is no ONNX model.
+        UsageError: The provider is unknown.
+        UnavailableError: The provider does not work here, or does not support the whole model.
     """
     ort.set_default_logger_severity(options.log_severity_level)
     if provider != "auto" and provider not in PROVIDERS:
@@ -117,13 +115,13 @@ def open_session(
 
 
 def first_line(error: Exception) -> str:
-    """The telling part of an error that reads "[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : what happened".
+    """Extract the message of an error like "[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : message".
 
     Args:
-        error: from onnxruntime.
+        error: Error of onnxruntime.
 
     Returns:
-        One line, shortened.
+        The first line, shortened.
     """
     lines = str(error).split(" : ", 3)[-1].strip().splitlines() or [type(error).__name__]
     return shorten(lines[0], 160)
@@ -132,7 +130,7 @@ def first_line(error: Exception) -> str:
 def _open(
     model: bytes, path: Path, options: ort.SessionOptions, name: str, *, partly: bool
 ) -> tuple[ort.InferenceSession, Placement]:
-    """A session on one provider, which may run the graph `partly` or has to run all of it."""
+    """Open a session on one provider, which may run the graph `partly` or has to run all of it."""
     if not _is_here(name):
         there = ", ".join(short for short in PROVIDERS if _is_here(short))
         raise UnavailableError(
@@ -144,9 +142,9 @@ def _open(
     except Exception as error:  # onnxruntime's errors have no base class of their own
         if name == "cpu":
             raise ModelError(f"{path}: {_cause(error)}") from error
-        _open(model, path, options, "cpu", partly=True)  # raises where the model is to blame
+        _open(model, path, options, "cpu", partly=True)  # raises if the model is at fault
         raise UnavailableError(f"provider '{name}': does not run this model: {first_line(error)}") from error
-    # onnxruntime leaves a provider out when its device or libraries are missing, and says nothing.
+    # onnxruntime silently leaves out a provider whose device or libraries are missing.
     if session.get_providers()[0] != PROVIDERS[name]:
         raise UnavailableError(
             f"provider '{name}': did not start; are its device, drivers and libraries there?"
@@ -158,11 +156,11 @@ def _open(
 
 
 def _session(model: bytes, options: ort.SessionOptions, name: str) -> ort.InferenceSession:
-    """A session on one provider without the CPU, or where it needs the CPU, with it."""
+    """Open a session on one provider, with the CPU only if it needs it."""
     options.add_session_config_entry(_REPORT, "1")
     settings = {"providers": [(PROVIDERS[name], dict(_SETTINGS.get(name, {})))], "enable_fallback": 0}
     if name != "cpu":
-        # In any case first: some providers have a CPU of their own to fall back to, and do so in silence.
+        # Tried first in any case: some providers fall back silently to a CPU implementation of their own.
         options.add_session_config_entry(_NO_CPU, "1")
         try:
             return ort.InferenceSession(model, options, **settings)
@@ -207,7 +205,7 @@ def _some(operators: tuple[str, ...]) -> str:
 
 
 def _percent(share: float) -> str:
-    """Rounded towards 0: 100 % means all."""
+    """Format a share, rounded towards 0, so that 100 % means all."""
     return f"{int(share * 100)} %"
 
 

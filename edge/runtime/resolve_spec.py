@@ -1,4 +1,4 @@
-"""How a loaded model wants to be run."""
+"""Settings of a loaded model."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ __all__ = ["read_spec"]
 def read_spec(
     session: Session, overrides: SpecOverrides | None = None, confidence: float | None = None
 ) -> ModelSpec:
-    """Find out how a loaded model wants to be run.
+    """Merge the settings of the user and of a loaded model.
 
     Args:
-        session: the model.
-        overrides: what the user says of it.
-        confidence: threshold that the user wants.
+        session: The model.
+        overrides: Settings of the user.
+        confidence: Minimum score of the user, exclusive; None for the model's own.
 
     Returns:
-        The spec.
+        The complete settings.
 
     Raises:
-        ModelError: the model is of another kind, contradicts itself, or does not say enough.
+        ModelError: The model is no supported detector, contradicts itself, or lacks a setting.
     """
     facts = SpecOverrides(confidence=None if confidence is None else float(confidence))
     try:

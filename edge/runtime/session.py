@@ -1,4 +1,4 @@
-"""One ONNX file, loaded and ready to run, on the execution provider that was asked for."""
+"""ONNX session: load a model on an execution provider and run it."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _FATAL_ONLY = 4
 
 
 class Session:
-    """A loaded model: arrays in, arrays out.
+    """Loaded model: arrays in, arrays out.
 
     Attributes:
-        path: the file it was loaded from.
-        placement: the execution provider that runs it, and how much of it.
-        threads: CPU threads for one inference; 0 where onnxruntime chooses.
-        metadata: the key-value pairs that the file carries.
-        inputs: the graph's inputs.
-        outputs: the graph's outputs.
+        path: Path of the model.
+        placement: Execution provider, and the share of the model that runs on it.
+        threads: CPU threads of one inference; 0 if onnxruntime chooses.
+        metadata: Metadata of the file.
+        inputs: Inputs of the graph.
+        outputs: Outputs of the graph.
     """
 
     def __init__(
@@ -51,31 +51,33 @@ class Session:
         """Load a model.
 
         Args:
-            path: an ONNX file.
+            path: ONNX file.
             provider: "auto" for the best one that works, or one of
                 `edgeloop.edge.runtime.providers.PROVIDERS`, which then has to run every node.
-            allow_cpu: let the CPU run what the provider that was asked for does not.
-            threads: CPU threads for one inference; None for one a core that this process may use.
-            bare: leave everything but safety to onnxruntime's own settings, as a measure for ours.
-            weights_beside: read the weights that the model keeps in other files of its folder. For models of
-                ours: others could name any file there.
+            allow_cpu: Let the CPU run the operators that the provider does not support.
+            threads: CPU threads of one inference; None for one per physical core.
+            bare: Keep the default settings of onnxruntime, except for safety; the baseline of `bench`.
+            weights_beside: Read external weights from the folder of the model. For trusted models only:
+                others could name any file there.
 
         Raises:
-            NoInputError: there is no such file.
-            ModelError: the file is no ONNX model, keeps its weights elsewhere, or was changed after export.
-            UsageError: there is no provider of this name.
-            UnavailableError: the provider that was asked for does not work here, or not for all of the model.
+            NoInputError: The file does not exist.
+            ModelError: The file is no ONNX model, has external weights, or was changed after export.
+            UsageError: The provider is unknown.
+            UnavailableError: The provider does not work here, or does not support the whole model.
         """
         self.path = path
-        # Weights in other files would be read from wherever the model says; below the null device lies none.
+        # The model names the files of external weights; below the null device there is none.
         options = _options(threads, bare=bare)
         weights_in = str(path.parent) if weights_beside else os.devnull
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", weights_in)
         self._session, self.placement = open_session(
             _read(path), path, options, provider=provider, allow_cpu=allow_cpu
         )
-        self._session._model_bytes = None  # the whole file, kept for a fallback that `open_session` turns off
-        _give_back_memory()
+        self._session._model_bytes = (
+            None  # the file content, kept for a fallback that `open_session` turns off
+        )
+        _trim_heap()
         self.threads: int = options.intra_op_num_threads
         self.metadata = _metadata(self._session, path)
         self.inputs = tuple(_tensor_info(node) for node in self._session.get_inputs())
@@ -83,20 +85,20 @@ class Session:
 
     @property
     def provider(self) -> str:
-        """Short name of the execution provider that really runs it."""
+        """Short name of the execution provider that runs the model."""
         return self.placement.provider
 
     def run(self, *tensors: NDArray[np.generic]) -> list[NDArray[np.floating]]:
         """Run the model once.
 
         Args:
-            tensors: the inputs in the graph's order, of the shapes and dtypes that it takes.
+            tensors: Inputs in the order of the graph, with its shapes and dtypes.
 
         Returns:
-            The outputs, in the graph's order.
+            Outputs in the order of the graph.
 
         Raises:
-            ModelError: the graph does not run on this input.
+            ModelError: Inference fails.
         """
         feeds = {info.name: tensor for info, tensor in zip(self.inputs, tensors, strict=True)}
         try:
@@ -106,13 +108,13 @@ class Session:
         return outputs
 
     def close(self) -> None:
-        """Free the model; it cannot be run any more."""
+        """Free the model."""
         del self._session
-        _give_back_memory()
+        _trim_heap()
 
 
 def _read(path: Path) -> bytes:
-    """A model whose content is whole, as far as it says what it should be."""
+    """Read a model and check its checksum, if it has one."""
     model = _content(path)
     try:
         check_seal(model)
@@ -121,8 +123,8 @@ def _read(path: Path) -> bytes:
     return model
 
 
-def _give_back_memory() -> None:
-    """Free the holes that models leave in the heap; glibc keeps them until it is asked."""
+def _trim_heap() -> None:
+    """Return the heap memory that loading a model freed, which glibc would keep."""
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
         libc.malloc_trim(0)
 
@@ -152,29 +154,27 @@ def _options(threads: int | None, *, bare: bool) -> ort.SessionOptions:
     options.log_severity_level = _FATAL_ONLY
     if bare:
         return options
-    # Unlike the number of threads, graph optimization is not chosen by measuring: over yolo26n, the demo's
-    # detector and NanoDet all of it was never slower, and up to 2.5 times as fast as less.
+    # Graph optimization keeps its default, all of it: for yolo26n, the demo's detector and NanoDet it was
+    # never slower than less, and up to 2.5 times as fast.
     options.intra_op_num_threads = threads or physical_cores()
     options.inter_op_num_threads = 1
-    # The arena alone, without plans made ahead: one reserves the most that an inference needs in one piece,
-    # the other keeps each tensor's memory until a later one of its size takes it. Neither is faster, and two
-    # inferences at a time take 36 MB more with the first and 42 MB more with the second (yolo26n, 640 px).
+    # Neither memory plan is faster, and two inferences at a time take 36 MB more with the pattern and 42 MB
+    # more with reuse (yolo26n, 640 px).
     options.enable_mem_pattern = False
     options.enable_mem_reuse = False
     _register_arena()
     options.add_session_config_entry("session.use_env_allocators", "1")
-    # Threads that wait by spinning take the cores from decoding and drawing: on two busy cores an inference
-    # took 56 ms with, and 29 ms without.
+    # Spinning threads take the cores from decoding and drawing: on two busy cores an inference took 56 ms
+    # with and 29 ms without.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
 
 
 @cache
 def _register_arena() -> None:
-    """Let the sessions of this process take memory from one arena that grows by what is asked for.
+    """Share one arena, which grows by what is requested, among the sessions of this process.
 
-    By default an arena doubles with each step. Images that are detected at the same time meet in ever new
-    ways, so for tens of thousands of frames they come to touch more of that; and 640 px took 8 MB more.
+    A default arena doubles with each step, and concurrent inferences come to touch ever more of it.
     """
     memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
     exact = ort.OrtArenaCfg({"arena_extend_strategy": 1})

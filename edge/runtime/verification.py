@@ -1,9 +1,8 @@
-"""Does a bundle compute here what it computed where it was made?
+"""Verification that a bundle computes the same here as where it was exported.
 
-Three proofs, each for what the others cannot see. The seal finds every changed byte of the file; answers
-alone would not: of twelve bits flipped in weights of the demo's detector, eleven moved them by no more than
-rounding may. The golden digest proves, where it comes out again, that this machine computes the same to the
-last bit. The golden rows judge a machine or provider that rounds differently, by what its precision explains.
+The checksum detects every changed byte of the file; outputs alone do not: of twelve flipped bits in weights
+of the demo's detector, eleven changed them by no more than rounding. An equal golden digest proves that this
+machine computes the same to the last bit. The golden rows tell rounding from other differences.
 """
 
 from __future__ import annotations
@@ -37,20 +36,20 @@ __all__ = ["GoldenResult", "Verdict", "Verification", "make_golden", "verify"]
 Verdict = Literal["identical", "within tolerance", "different", "unproven"]
 
 _WARM_UPS = 2
-_TIMED = 20
-_PATIENCE_S = 5.0
+_REPEATS = 20
+_LIMIT_S = 5.0
 
 
 @dataclass(frozen=True)
 class GoldenResult:
-    """What the golden sample says.
+    """Comparison with the golden sample.
 
     Attributes:
-        verdict: "identical" to the last bit, "within tolerance", "different", or "unproven" for want of
-            anything that could tell.
-        reason: In words.
-        difference: Of the golden rows at worst; None where they were not needed, or there are none.
-        tolerance: What was allowed.
+        verdict: "identical" to the last bit, "within tolerance", "different", or "unproven" if there is
+            nothing to compare with.
+        reason: Explanation of the verdict.
+        difference: Largest difference of the golden rows; None if they were not compared.
+        tolerance: Largest difference allowed; None if they were not compared.
     """
 
     verdict: Verdict
@@ -60,25 +59,25 @@ class GoldenResult:
 
     @property
     def passed(self) -> bool:
-        """Whether the bundle was proven to compute here what it should."""
+        """True if the output is identical or within tolerance."""
         return self.verdict in ("identical", "within tolerance")
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What was found out about a bundle on this machine.
+    """Report on a bundle on this machine.
 
     Attributes:
-        path: The file.
-        size: In bytes.
-        sealed: Whether it carries the digest of its content; a file that does not fit its own is refused.
-        opset: Version of ONNX's operators; None where it imports none.
-        schema_version: Of what it says under `edgeloop`; None where it is no bundle.
-        spec: How it is run.
-        placement: What runs it here, and how much of it.
+        path: Path of the file.
+        size: Size in bytes.
+        sealed: True if the file has a checksum; one that does not match is refused.
+        opset: Version of ONNX's own operators; None if it imports none.
+        schema_version: Schema of the document under `edgeloop`; None if the file is no bundle.
+        spec: Settings of the model.
+        placement: Execution provider, and the share of the model that runs on it.
         latency_ms: Median time of one inference here.
-        exported_latency_ms: The same on the machine that made it; None where it was not recorded.
-        golden: What the golden sample says.
+        exported_latency_ms: Median time on the exporting machine; None if unknown.
+        golden: Comparison with the golden sample.
     """
 
     path: Path
@@ -94,13 +93,13 @@ class Verification:
 
 
 def make_golden(detector: Detector) -> Golden:
-    """Write down what a bundle makes of the golden sample.
+    """Record the golden sample of a bundle.
 
     Args:
         detector: The bundle, on the CPU.
 
     Returns:
-        The record, for the bundle's own metadata.
+        The record, for the metadata of the bundle.
     """
     image, prepared = _golden_input(detector)
     return golden_record(detector.spec.head, image, detector.infer(prepared)[0])
@@ -113,22 +112,22 @@ def verify(
     allow_cpu: bool = False,
     tolerance: WeightPrecision | None = None,
 ) -> Verification:
-    """Run a bundle's golden sample and compare.
+    """Run the golden sample of a bundle and compare.
 
     Args:
         path: The bundle.
         provider: As for `Detector`.
         allow_cpu: As for `Detector`.
-        tolerance: Precision whose rounding is allowed for; None for the bundle's own.
+        tolerance: Precision whose rounding errors are accepted; None for the bundle's own.
 
     Returns:
-        What was found out.
+        The report.
 
     Raises:
-        NoInputError: There is no such file.
-        ModelError: The file is damaged, keeps weights elsewhere, is no detector, or says absurd things.
-        UsageError: There is no provider of this name.
-        UnavailableError: The provider does not run here, or not all of this model.
+        NoInputError: The file does not exist.
+        ModelError: The file is damaged, has external weights, is no detector, or has malformed metadata.
+        UsageError: The provider is unknown.
+        UnavailableError: The provider does not work here, or does not support the whole model.
     """
     detector = Detector(path, provider=provider, allow_cpu=allow_cpu)
     document = read_document(detector.metadata)
@@ -184,12 +183,12 @@ def _compare(
 
 
 def _latency_ms(detector: Detector, prepared: Prepared) -> float:
-    """Median of a few inferences; a device that takes seconds for one is not asked twenty times."""
+    """Measure the median time of up to 20 inferences, within 5 s."""
     for _ in range(_WARM_UPS):
         detector.infer(prepared)
     times_ms: list[float] = []
     started = time.monotonic()
-    while len(times_ms) < _TIMED and (not times_ms or time.monotonic() - started < _PATIENCE_S):
+    while len(times_ms) < _REPEATS and (not times_ms or time.monotonic() - started < _LIMIT_S):
         began = time.perf_counter()
         detector.infer(prepared)
         times_ms.append((time.perf_counter() - began) * 1e3)

@@ -1,1 +1,1 @@
-"""The metadata of an ONNX bundle: its document, golden sample and seal."""
+"""Metadata of an ONNX bundle: document, golden sample, checksum and opset."""

@@ -1,4 +1,4 @@
-"""What an edgeloop bundle says about itself beyond how to run it, as the JSON value under `edgeloop`."""
+"""JSON document of a bundle, stored in the ONNX metadata under `edgeloop`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from edgeloop.models.errors import ModelError
+from edgeloop.models.errors import ModelError, first_validation_error
 from edgeloop.models.facts.overrides import Share, SpecOverrides
 
 __all__ = [
@@ -37,14 +37,14 @@ class _Data(BaseModel):
 
 
 class Measured(_Data):
-    """What was measured when the bundle was made.
+    """Figures measured at export.
 
     Attributes:
-        map50: mean average precision at IoU 0.5 on the validation part of the dataset.
-        map50_95: the same, mean over IoU 0.5 to 0.95.
-        parity: share of the training framework's boxes that the bundle repeats, same class, at IoU 0.95, for
-            int8 at 0.75.
-        latency_ms: median time of one inference on the exporting machine.
+        map50: Mean average precision at IoU 0.5 on the validation split.
+        map50_95: Mean average precision over IoU 0.5 to 0.95.
+        parity: Share of the training framework's boxes that the bundle reproduces: same class, IoU at least
+            0.95 (int8: 0.75).
+        latency_ms: Median time of one inference on the exporting machine.
     """
 
     map50: Share | None = None
@@ -54,14 +54,13 @@ class Measured(_Data):
 
 
 class GoldenRow(_Data):
-    """One of the answers to the golden input.
+    """One output row for the golden input.
 
     Attributes:
-        place: number of the cell of a classic head, of the row of an end-to-end head.
-        class_id: class of its highest score.
-        score: that score, after the sigmoid.
-        box: four numbers in pixels of the model's input, in the head's own form: centre, width and height of
-            a classic head, corners of an end-to-end head.
+        place: Cell of a classic head, row of an end-to-end head.
+        class_id: Class of the highest score.
+        score: Highest score, after the sigmoid.
+        box: Pixels of the model's input: cxcywh of a classic head, xyxy of an end-to-end head.
     """
 
     place: Index
@@ -71,13 +70,13 @@ class GoldenRow(_Data):
 
 
 class Golden(_Data):
-    """One input and what came out, to recognise on another machine.
+    """Golden sample: an input and its output, to be compared on another machine.
 
     Attributes:
         input_sha256: `array_digest` of `golden_image` at the size of the input.
         output_sha256: `array_digest` of the raw output on the CPU of the exporting machine. Another machine
-            may round differently, so equality is a proof, and where the bits differ the rows decide.
-        rows: the answers with the highest scores; none in a bundle of schema 1.
+            may round differently: equality is a proof, otherwise the rows decide.
+        rows: Rows with the highest scores; none in a bundle of schema 1.
     """
 
     input_sha256: Sha256
@@ -86,14 +85,14 @@ class Golden(_Data):
 
 
 class Record(_Data):
-    """Where a bundle comes from and how good it was found to be.
+    """Origin and quality of a bundle.
 
     Attributes:
-        created: when it was made, ISO 8601.
-        precision: of the weights.
-        dataset_sha256: digest of the dataset it was trained on.
-        measured: figures of its release check.
-        golden: one input and what came out.
+        created: Time of export, ISO 8601.
+        precision: Precision of the weights.
+        dataset_sha256: Digest of the training dataset.
+        measured: Figures of the release check.
+        golden: Golden sample.
     """
 
     created: Annotated[str, StringConstraints(pattern=r"^[0-9T:.+Z -]{1,40}$")] | None = None
@@ -107,9 +106,9 @@ class Document(_Data):
     """The JSON value under `edgeloop`.
 
     Attributes:
-        schema_version: of this document; 2 came with the golden rows.
-        model: how to run the model.
-        record: where it comes from and how good it was found to be.
+        schema_version: Schema of this document; 2 has golden rows.
+        model: Settings to run the model with.
+        record: Origin and quality.
     """
 
     schema_version: Literal[1, 2] = 2
@@ -118,16 +117,16 @@ class Document(_Data):
 
 
 def read_document(metadata: Mapping[str, str]) -> Document | None:
-    """Read the bundle's own part of a model's metadata.
+    """Parse the document of a bundle.
 
     Args:
-        metadata: the key-value pairs of an ONNX file.
+        metadata: Metadata of an ONNX file.
 
     Returns:
-        The document; None where the file is no bundle.
+        The document; None if the file is no bundle.
 
     Raises:
-        ModelError: the value is too long, not JSON, of another schema version, or holds absurd values.
+        ModelError: The value is too long, not JSON, of an unknown schema version, or out of range.
     """
     text = metadata.get(BUNDLE_KEY)
     if text is None:
@@ -137,6 +136,4 @@ def read_document(metadata: Mapping[str, str]) -> Document | None:
     try:
         return Document.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "value"
-        raise ModelError(f"metadata '{BUNDLE_KEY}', {where}: {first['msg']}") from error
+        raise ModelError(f"metadata '{BUNDLE_KEY}', {first_validation_error(error, 'value')}") from error

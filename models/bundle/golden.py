@@ -1,8 +1,8 @@
-"""One input that every machine can make for itself, to tell whether a model still computes what it did.
+"""Golden sample: a synthetic input and a model's output, to check that it computes the same elsewhere.
 
-The input is drawn, so it is nobody's footage and takes no room in the file. A detector may find nothing in
-it worth a box, and need not: compared are its raw answers where it is least unsure, which went through every
-layer all the same. Scores are compared as logits: a sigmoid near 0 hides what the layers before it did.
+The input is drawn, so it contains no footage and takes no space in the file. The most confident raw rows are
+compared, even if none is a detection: they too went through every layer. Scores are compared as logits,
+because a sigmoid near 0 hides differences of the layers before it.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from edgeloop.models.heads import Head
 __all__ = ["TOLERANCES", "Difference", "array_digest", "compare_golden", "golden_image", "golden_record"]
 
 _ROWS = 32
-_ABOVE_LEAST = 1.05
-_LEAST_SCORE = 1e-4  # a logit of -9.2; below it a head in half precision has hardly any digits left
+_MIN_SCORE_RATIO = 1.05
+_MIN_SCORE = 1e-4  # a logit of -9.2, below which half precision has hardly any digits
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How far a golden sample is off, at its worst.
+    """Largest differences between two outputs for the golden sample.
 
     Attributes:
-        box_px: Side of a box, in pixels of the model's input.
-        logit: Logit of a score.
+        box_px: Difference of a box coordinate, in pixels of the model's input.
+        logit: Difference of the logit of a score.
     """
 
     box_px: float
     logit: float
 
     def within(self, other: Difference) -> bool:
-        """Whether this is no more than another; never where the model answered with what is no number."""
+        """True if both differences are <= `other`'s; NaN never is."""
         return self.box_px <= other.box_px and self.logit <= other.logit
 
 
-# What machines may differ by. Measured with the demo's detector at 320 px between onnxruntime with and
-# without its optimisations, and OpenVINO: fp32 0.0001 px and 0.0004, fp16 0.11 px and 0.004, and between fp16
-# and fp32 0.13 px and 0.02. With and without optimisations, int8 0.7 px and 0.26.
+# Measured with the demo's detector at 320 px between onnxruntime with and without graph optimizations, and
+# OpenVINO: fp32 0.0001 px and 0.0004, fp16 0.11 px and 0.004, and between fp16
+# and fp32 0.13 px and 0.02. With and without optimizations int8 0.7 px and 0.26.
 TOLERANCES: Mapping[WeightPrecision, Difference] = {
     "fp32": Difference(0.05, 0.01),
     "fp16": Difference(0.5, 0.1),
@@ -53,7 +53,7 @@ TOLERANCES: Mapping[WeightPrecision, Difference] = {
 
 
 def golden_image(size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Draw the golden input: gradients, edges and fine texture in whole numbers, the same on every machine.
+    """Draw the golden input: gradients, edges and texture in integer arithmetic, equal on every machine.
 
     Args:
         size: (width, height) in pixels.
@@ -70,13 +70,13 @@ def golden_image(size: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def array_digest(array: NDArray[np.generic]) -> str:
-    """Digest an array.
+    """Compute the digest of an array.
 
     Args:
-        array: any array.
+        array: Any array.
 
     Returns:
-        sha256 of its dtype, shape and values in C order, 64 hexadecimal digits.
+        sha256 of dtype, shape and values in C order, 64 hexadecimal digits.
     """
     digest = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
     digest.update(np.ascontiguousarray(array).tobytes())
@@ -84,21 +84,21 @@ def array_digest(array: NDArray[np.generic]) -> str:
 
 
 def golden_record(head: Head, image: NDArray[np.uint8], output: NDArray[np.floating]) -> Golden:
-    """Write down what a model makes of the golden image.
+    """Record the output of a model for the golden image.
 
     Args:
-        head: Of the model: "classic" or "end2end"; of others the digest alone is kept.
+        head: Head of the model; rows are kept for "classic" and "end2end" only.
         image: uint8 HxWx3 BGR.
-        output: The model's first raw output.
+        output: First raw output of the model.
 
     Returns:
-        Digests of both, and up to 32 rows with the highest scores.
+        Digests of image and output, and up to 32 rows with the highest scores.
     """
     rows = _rows(head, output)
     places = np.argsort(-rows[:, 4], kind="stable")[:_ROWS]
     if head == "end2end":
-        # As good as the least of the list, a row may fall out of it by rounding and leave room for another.
-        places = places[rows[places, 4] > _ABOVE_LEAST * rows[:, 4].min()]
+        # Rounding may replace rows that score like the last one of the list.
+        places = places[rows[places, 4] > _MIN_SCORE_RATIO * rows[:, 4].min()]
     return Golden(
         input_sha256=array_digest(image),
         output_sha256=array_digest(output),
@@ -115,21 +115,21 @@ def golden_record(head: Head, image: NDArray[np.uint8], output: NDArray[np.float
 
 
 def compare_golden(golden: Golden, head: Head, output: NDArray[np.floating]) -> Difference:
-    """Compare a model's answer with the one that was written down.
+    """Compare the output of a model with the recorded one.
 
-    A classic head answers cell by cell, so each row has its place. An end-to-end head sorts its rows by
-    score, and rounding alone may swap two of them: there, the nearest row of the same class counts.
+    A row of a classic head is compared with the same cell. An end-to-end head sorts its rows by score, and
+    rounding may swap them, so a row is compared with the nearest one of its class.
 
     Args:
-        golden: What was written down, with rows.
-        head: Of the model.
-        output: Its first raw output on the golden image.
+        golden: The record, with rows.
+        head: Head of the model.
+        output: First raw output for the golden image.
 
     Returns:
-        The largest difference over all rows; infinite where a row has nothing to be compared with.
+        The largest differences over all rows; infinite if a row has no counterpart.
 
     Raises:
-        ModelError: The record names places or classes that this output does not have.
+        ModelError: The record names cells or classes that this output does not have.
     """
     differences = [_compare_row(row, head, output) for row in golden.rows]
     boxes, logits = zip(*differences, strict=True)
@@ -137,7 +137,7 @@ def compare_golden(golden: Golden, head: Head, output: NDArray[np.floating]) -> 
 
 
 def _rows(head: Head, output: NDArray[np.floating]) -> NDArray[np.float64]:
-    """(N, 6): a box in the head's own form, its best score and the class of that; empty for other heads."""
+    """Extract (N, 6): box in the head's format, best score and its class; empty for other heads."""
     rows: NDArray[np.float64] = np.empty((0, 6))
     if head == "end2end":
         rows = output[0].astype(np.float64)
@@ -163,13 +163,13 @@ def _compare_row(row: GoldenRow, head: Head, output: NDArray[np.floating]) -> tu
         return np.inf, np.inf
     boxes = np.abs(found[:, :4] - row.box).max(axis=1)
     logits = np.abs(_logit(found[:, 4]) - _logit(np.array(row.score)))
-    limit = TOLERANCES["fp32"]  # weighs pixels against logits
+    limit = TOLERANCES["fp32"]  # scales pixels against logits
     nearest = int((boxes / limit.box_px + logits / limit.logit).argmin())
     return float(boxes[nearest]), float(logits[nearest])
 
 
 def _logit(score: NDArray[np.float64]) -> NDArray[np.float64]:
-    clipped = np.clip(score, _LEAST_SCORE, 1 - _LEAST_SCORE)
+    clipped = np.clip(score, _MIN_SCORE, 1 - _MIN_SCORE)
     logit: NDArray[np.float64] = np.log(clipped / (1 - clipped))
     return logit
 

@@ -1,4 +1,4 @@
-"""Facts about a detector from the key-value pairs that its ONNX file carries."""
+"""Settings of a detector from the metadata of its ONNX file."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["facts_from_metadata"]
 
 
 def facts_from_metadata(metadata: Mapping[str, str]) -> SpecOverrides:
-    """Read what a model file says about itself: an edgeloop bundle, or what Ultralytics writes.
+    """Parse the metadata of an edgeloop bundle or an Ultralytics export.
 
     Args:
-        metadata: the key-value pairs of an ONNX file.
+        metadata: Metadata of an ONNX file.
 
     Returns:
-        The facts it states. A file without such keys states none.
+        The stated settings; none for a file of another tool.
 
     Raises:
-        ModelError: a value cannot be read or is absurd, or the model is no detector.
+        ModelError: A value is malformed or out of range, or the model is no detector.
     """
     document = read_document(metadata)
     if document is not None:
@@ -45,7 +45,7 @@ def facts_from_metadata(metadata: Mapping[str, str]) -> SpecOverrides:
 
 
 def _check_kind(metadata: Mapping[str, str]) -> None:
-    """Ultralytics names the task and the class of the last layer; neither can be told from shapes alone."""
+    """Check Ultralytics' task and class of the last layer, which shapes alone do not tell."""
     task, layer = metadata.get("task", "detect"), metadata.get("head", "Detect")
     if task != "detect":
         raise ModelError(f"a model of another kind: its task is {shorten(repr(task))}, expected 'detect'")
@@ -54,7 +54,7 @@ def _check_kind(metadata: Mapping[str, str]) -> None:
 
 
 def _head(metadata: Mapping[str, str]) -> Head | None:
-    """Ultralytics has two ways to a list of boxes: a head that needs no NMS, and NMS put into the graph."""
+    """Read which head it is: end-to-end is a head without NMS, or NMS within the graph."""
     end2end = parse_literal(metadata.get("end2end", "None"), "end2end")
     args = parse_literal(metadata.get("args", "{}"), "args")
     if end2end is True or (isinstance(args, dict) and args.get("nms") is True):

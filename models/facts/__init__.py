@@ -1,1 +1,1 @@
-"""Facts about a detector, as the user, the file and the graph state them."""
+"""Settings of a detector, from the user, the metadata and the graph."""

@@ -1,7 +1,7 @@
-"""Reading values out of text that came with a model file, which is text that anybody may have written.
+"""Parser of untrusted text in the metadata of a model file.
 
-Ultralytics stores Python literals (`{0: 'car'}`), other tools JSON. Both are read under one narrow grammar,
-so that neither size nor nesting nor operators ever reach an evaluator.
+Ultralytics stores Python literals (`{0: 'car'}`), other tools JSON. Both are read by one narrow grammar with
+limits on size and nesting, so that no operator ever reaches an evaluator.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ _JOINERS = str.maketrans("", "", "\u200c\u200d")
 
 
 def parse_literal(text: str, what: str) -> object:
-    """Read a Python or JSON literal.
+    """Parse a Python or JSON literal.
 
     Args:
-        text: the literal.
-        what: what it is, for the error.
+        text: The literal.
+        what: Metadata key, for errors.
 
     Returns:
-        The value: numbers, strings, True, False, None, and dicts, lists, tuples and sets of these.
+        Numbers, strings, True, False, None, and dicts, lists, tuples and sets of these.
 
     Raises:
-        ModelError: the text is too long, too deep or no literal.
+        ModelError: The text is too long, nested too deeply or no literal.
     """
     if len(text) > MAX_TEXT:
         raise ModelError(f"metadata '{what}': {len(text)} characters, expected at most {MAX_TEXT}")
@@ -59,7 +59,7 @@ def parse_literal(text: str, what: str) -> object:
         position = token.end()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a stray backslash in a string, which nobody here can mend
+            warnings.simplefilter("ignore")  # about a stray backslash in a string
             value: object = ast.literal_eval("".join(tokens).strip())
     except (ValueError, SyntaxError, TypeError) as error:
         raise ModelError(f"metadata '{what}': expected a literal, got {shorten(text)}") from error
@@ -67,16 +67,16 @@ def parse_literal(text: str, what: str) -> object:
 
 
 def parse_names(text: str) -> tuple[str, ...]:
-    """Read class names as a model file carries them.
+    """Parse class names from metadata.
 
     Args:
-        text: a literal `{0: 'car', 1: 'tram'}` or `['car', 'tram']`.
+        text: Literal `{0: 'car', 1: 'tram'}` or `['car', 'tram']`.
 
     Returns:
-        The names, in the order of their numbers.
+        Class names by class number.
 
     Raises:
-        ModelError: the numbers have gaps, or a name is no printable text.
+        ModelError: The numbers have gaps, or a name is not printable.
     """
     value = parse_literal(text, "names")
     if isinstance(value, dict):
@@ -96,17 +96,17 @@ def parse_names(text: str) -> tuple[str, ...]:
 
 
 def read_names(path: Path) -> tuple[str, ...]:
-    """Read a file of class names, one a line in the order of their numbers.
+    """Read a file of class names, one per line.
 
     Args:
-        path: UTF-8 text.
+        path: UTF-8 text file.
 
     Returns:
-        The names; empty lines at the end of the file do not count.
+        Class names by class number; empty lines at the end are ignored.
 
     Raises:
-        NoInputError: there is no such file.
-        DataError: it is no such list.
+        NoInputError: The file cannot be read.
+        DataError: The file is not a list of class names.
     """
     try:
         with path.open("rb") as file:
@@ -124,18 +124,18 @@ def read_names(path: Path) -> tuple[str, ...]:
 
 
 def checked_name(name: str) -> str:
-    """Let a class name pass that can be shown anywhere.
+    """Check that a class name is printable.
 
     Args:
-        name: the name.
+        name: Class name.
 
     Returns:
         The same name.
 
     Raises:
-        ValueError: it is empty, too long, or has characters that are not printable.
+        ValueError: The name is empty, too long or not printable.
     """
-    # Names reach terminals and file names, where a control character has no business. The two joiners, which
+    # Names reach terminals and file names, which control characters would corrupt. The two joiners, which
     # Persian and several scripts of India need inside words, count as printable here.
     if not 1 <= len(name) <= MAX_NAME or not name.translate(_JOINERS).isprintable():
         raise ValueError(f"class name {shorten(repr(name))}: expected 1 to {MAX_NAME} printable characters")
@@ -143,14 +143,14 @@ def checked_name(name: str) -> str:
 
 
 def shorten(text: str, length: int = 60) -> str:
-    """Make text from a file fit to stand in an error.
+    """Shorten untrusted text for an error message.
 
     Args:
-        text: any text.
-        length: most characters of it to keep.
+        text: Any text.
+        length: Maximum number of characters.
 
     Returns:
-        The start of it, on one line and printable.
+        The start of the text, on one line and printable.
     """
     text = text if len(text) <= length else f"{text[: length - 3]}..."
     return text if text.isprintable() else repr(text)

@@ -1,4 +1,4 @@
-"""What there is to know about a detector before it can run, each fact possibly still unknown."""
+"""Partial settings of a detector."""
 
 from __future__ import annotations
 
@@ -32,10 +32,9 @@ Names = Annotated[tuple[Name, ...], Field(min_length=1, max_length=MAX_CLASSES)]
 
 
 class SpecOverrides(BaseModel):
-    """Facts about a detector, None where unknown.
+    """Settings of a detector, each None if unknown.
 
-    Somebody at the command line states them for a file that says too little; the same facts are read from
-    metadata and from the shapes of tensors. `ModelSpec` documents each.
+    They come from the command line, from metadata and from the shapes of tensors. `ModelSpec` documents each.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -58,12 +57,12 @@ class SpecOverrides(BaseModel):
     max_detections: MaxDetections | None = None
 
     def with_defaults(self, other: SpecOverrides) -> SpecOverrides:
-        """These facts, and where they are silent, those of another.
+        """Fill unknown settings from another object.
 
         Args:
-            other: facts of lower rank.
+            other: Settings of lower priority.
 
         Returns:
-            The facts of both.
+            The merged settings.
         """
         return other.model_copy(update=self.model_dump(exclude_none=True))

@@ -1,4 +1,4 @@
-"""Facts about a detector from the shapes of its input and output."""
+"""Settings of a detector from the shapes of its input and outputs."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _OUTPUT_DTYPES = ("float32", "float16")
 
 
 def facts_from_input(inputs: Sequence[TensorInfo]) -> SpecOverrides:
-    """Read layout, dtype and, where it is fixed, the size of the input.
+    """Infer layout, dtype and, if it is fixed, the size of the input.
 
     Args:
-        inputs: the model's inputs.
+        inputs: Inputs of the model.
 
     Returns:
-        The facts that follow with certainty.
+        The settings that are certain.
 
     Raises:
-        ModelError: this is no input for one image.
+        ModelError: The model does not take one image.
     """
     if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].dtype not in _INPUT_DTYPES:
         raise ModelError(_another_input(inputs))
@@ -46,25 +46,25 @@ def facts_from_input(inputs: Sequence[TensorInfo]) -> SpecOverrides:
         layout=layout,
         dtype=_INPUT_DTYPES[image.dtype],
         input_size=None if width is None or height is None else (width, height),
-        # Bytes can only go in as they are: whatever scaling there is lies inside the graph.
+        # Bytes go in unscaled: any scaling is part of the graph.
         scale=1.0 if image.dtype == "uint8" else None,
     )
 
 
 def head_from_output(outputs: Sequence[TensorInfo], input_size: tuple[int, int]) -> Head | None:
-    """Recognise a head by its output, where no other head writes that shape.
+    """Infer the head from an output shape that no other head has.
 
-    A raw YOLOX head is never recognised: one that decodes its boxes itself has the same shape.
+    A raw YOLOX head is never inferred: one that decodes its boxes itself has the same shape.
 
     Args:
-        outputs: the model's outputs.
+        outputs: Outputs of the model.
         input_size: (width, height) of the input in pixels.
 
     Returns:
-        The head; None where the shape leaves it open.
+        The head; None if the shape is ambiguous.
 
     Raises:
-        ModelError: no head that edgeloop decodes writes such outputs.
+        ModelError: No supported head has such outputs.
     """
     if _is_nanodet(outputs, input_size):
         return "nanodet"
@@ -85,16 +85,16 @@ def head_from_output(outputs: Sequence[TensorInfo], input_size: tuple[int, int])
 def check_output(
     head: Head, outputs: Sequence[TensorInfo], input_size: tuple[int, int], names: Sequence[str]
 ) -> None:
-    """Check that a model's output is what its head writes.
+    """Check that the outputs of a model fit its head and names.
 
     Args:
-        head: the head.
-        outputs: the model's outputs.
+        head: Head of the model.
+        outputs: Outputs of the model.
         input_size: (width, height) of the input in pixels.
-        names: the names of the classes.
+        names: Class names.
 
     Raises:
-        ModelError: it is not, or it has another number of classes than there are names.
+        ModelError: The outputs do not fit the head, or the number of classes differs from that of the names.
     """
     fits, classes = _read_as(head, outputs, input_size)
     if not fits:
@@ -109,7 +109,7 @@ def check_output(
 def _read_as(
     head: Head, outputs: Sequence[TensorInfo], input_size: tuple[int, int]
 ) -> tuple[bool, int | None]:
-    """Whether outputs are what a head writes, and for how many classes, None where that is open."""
+    """Match outputs against a head: True if they fit, and their number of classes, None if open."""
     if head == "nanodet":
         return _is_nanodet(outputs, input_size), outputs[0].shape[-1] if outputs else None
     match _only_output(outputs).shape[1:]:
@@ -127,7 +127,7 @@ def _read_as(
 
 
 def _is_nanodet(outputs: Sequence[TensorInfo], input_size: tuple[int, int]) -> bool:
-    """No other detector has six outputs of these shapes."""
+    """Test for the six outputs that no other detector has."""
     classes = outputs[0].shape[-1] if outputs and outputs[0].shape else None
     return (
         classes is not None

@@ -1,4 +1,4 @@
-"""One input or output of a model, as its file states it."""
+"""Description of a model's input or output."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class TensorInfo:
     """One input or output of a model.
 
     Attributes:
-        name: as the graph calls it.
-        shape: sizes of the axes, None for one that is decided at run time.
-        dtype: as numpy calls it.
+        name: Name in the graph.
+        shape: Sizes of the axes, None for a dynamic one.
+        dtype: Name of the numpy dtype.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""From the raw output of a detector's last layer to Detections in the frame of the model's input."""
+"""Decoding of detection heads: raw outputs to Detections in pixels of the model's input."""
 
 from __future__ import annotations
 
@@ -28,23 +28,22 @@ def decode(
     iou: float,
     max_detections: int = 300,
 ) -> Detections:
-    """Read one image's detections out of a model's outputs.
+    """Decode the outputs of a model for one image.
 
     Args:
-        head: how the last layer writes them: "end2end" (1, K, 6) needs no NMS, "classic" (1, 4 + classes, N),
-            "yolox" (1, N, 5 + classes), "fastestdet" (1, 5 + classes, H / 16, W / 16) and "nanodet", with six
-            outputs, do.
-        outputs: what the session returned.
+        head: Output format: "end2end" (1, K, 6), without NMS; with NMS "classic" (1, 4 + classes, N), "yolox"
+            (1, N, 5 + classes), "fastestdet" (1, 5 + classes, H / 16, W / 16) and "nanodet" (six outputs).
+        outputs: Outputs of the session.
         input_size: (width, height) of the model's input in pixels.
-        confidence: rows must exceed this.
-        iou: overlap above which the less confident of two boxes of a class goes; not used by end2end heads.
-        max_detections: keep at most this many, the most confident ones.
+        confidence: Minimum score, exclusive.
+        iou: IoU threshold of non-maximum suppression; not used by end2end heads.
+        max_detections: Maximum number of detections, the most confident ones.
 
     Returns:
-        Detections whose boxes are in pixels of the model's input, not clipped, most confident first.
+        Detections in pixels of the model's input, not clipped, most confident first.
 
     Raises:
-        ModelError: the output has another shape than the head writes.
+        ModelError: The output has the wrong shape for this head.
     """
     if head == "nanodet":
         found = nanodet.decode(outputs, input_size=input_size, confidence=confidence)

@@ -13,23 +13,23 @@ __all__ = ["decode"]
 
 
 def decode(output: NDArray[np.floating], *, confidence: float) -> Detections:
-    """Read a dense output.
+    """Decode a dense output.
 
     Args:
-        output: (1, 4 + classes, N): centre x, centre y, width, height in pixels of the model's input, then
-            one score in [0, 1] a class.
-        confidence: the best class of a box must exceed this.
+        output: (1, 4 + classes, N): center x, center y, width, height in pixels of the model's input, then
+            one score in [0, 1] per class.
+        confidence: Minimum score of the best class, exclusive.
 
     Returns:
-        Detections in pixels of the model's input, in no order, before NMS.
+        Detections in pixels of the model's input, unordered, before NMS.
 
     Raises:
-        ModelError: the output has another shape.
+        ModelError: The output has the wrong shape.
     """
     if output.ndim != 3 or output.shape[0] != 1 or output.shape[1] < 5:
         raise ModelError(f"classic head: expected an output (1, 4 + classes, N), got {output.shape}")
     scores = output[0, 4:]
-    # The maximum over the class rows runs along memory; which class it was is asked of the few that stay.
+    # The maximum over classes runs along memory; the slower argmax is taken of the few candidates only.
     candidates = np.flatnonzero(scores.max(axis=0) > confidence)
     if not candidates.size:
         return Detections.empty()

@@ -1,4 +1,4 @@
-"""Ultralytics heads that end in a list of boxes: YOLO26, YOLOv10, or any export with NMS in its graph."""
+"""Ultralytics end-to-end heads: YOLO26, YOLOv10, or any export with NMS in its graph."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ __all__ = ["decode"]
 
 
 def decode(output: NDArray[np.floating], *, confidence: float, max_detections: int) -> Detections:
-    """Read an end-to-end output.
+    """Decode an end-to-end output.
 
     Args:
         output: (1, K, 6): x1, y1, x2, y2 in pixels of the model's input, confidence, class. Unused rows have
             confidence 0.
-        confidence: rows must exceed this.
-        max_detections: keep at most this many, the most confident ones.
+        confidence: Minimum score, exclusive.
+        max_detections: Maximum number of detections, the most confident ones.
 
     Returns:
         Detections in pixels of the model's input, most confident first.
 
     Raises:
-        ModelError: the output has another shape.
+        ModelError: The output has the wrong shape.
     """
     if output.ndim != 3 or output.shape[0] != 1 or output.shape[2] != 6:
         raise ModelError(f"end2end head: expected an output (1, K, 6), got {output.shape}")

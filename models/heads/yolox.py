@@ -1,4 +1,4 @@
-"""The raw head of YOLOX, exported without `--decode_in_inference`: boxes relative to their grid cells."""
+"""Raw YOLOX head, exported without `--decode_in_inference`: boxes relative to their grid cells."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ STRIDES = (8, 16, 32)
 
 
 def cell_count(input_size: tuple[int, int]) -> int:
-    """Number of grid cells over the three strides, which is the number of rows of the output.
+    """Count the grid cells of the three strides, which are the rows of the output.
 
     Args:
         input_size: (width, height) of the model's input in pixels.
 
     Returns:
-        The count: 3549 at 416 x 416.
+        Number of cells: 3549 at 416 x 416.
     """
     width, height = input_size
     return sum((width // stride) * (height // stride) for stride in STRIDES)
 
 
 def decode(output: NDArray[np.floating], *, input_size: tuple[int, int], confidence: float) -> Detections:
-    """Read a raw YOLOX output.
+    """Decode a raw YOLOX output.
 
     Args:
-        output: (1, N, 5 + classes), the cells of strides 8, 16 and 32 row by row: centre x, centre y as
-            offsets from the cell in strides, log width, log height in strides, objectness and one score a
-            class, both in [0, 1].
+        output: (1, N, 5 + classes), the cells of strides 8, 16 and 32 row by row: center x, center y as
+            offsets from the cell in strides, log width, log height in strides, objectness and one score
+            per class, both in [0, 1].
         input_size: (width, height) of the model's input in pixels.
-        confidence: objectness times the best class score must exceed this.
+        confidence: Minimum of objectness times the best class score, exclusive.
 
     Returns:
-        Detections in pixels of the model's input, in no order, before NMS.
+        Detections in pixels of the model's input, unordered, before NMS.
 
     Raises:
-        ModelError: the output has another shape.
+        ModelError: The output has the wrong shape.
     """
     cells = cell_count(input_size)
     if output.ndim != 3 or output.shape[:2] != (1, cells) or output.shape[2] < 6:
         raise ModelError(f"yolox head: expected an output (1, {cells}, 5 + classes), got {output.shape}")
-    # No class score exceeds 1, so a cell whose objectness is too low is out before its classes are read.
+    # No class score exceeds 1, so cells with too low an objectness need no class scores.
     candidates = np.flatnonzero(output[0, :, 4] > confidence)
     rows = output[0, candidates].astype(np.float32)
     scores = rows[:, 5:] * rows[:, 4:5]
@@ -58,8 +58,8 @@ def decode(output: NDArray[np.floating], *, input_size: tuple[int, int], confide
     cxcywh = np.concatenate(
         ((rows[:, :2] + cell_xy[candidates]) * stride, np.exp(rows[:, 2:4]) * stride), axis=1
     )
-    sure = best_score > confidence
-    return Detections(cxcywh_to_xyxy(cxcywh[sure]), best_score[sure], class_id[sure])
+    confident = best_score > confidence
+    return Detections(cxcywh_to_xyxy(cxcywh[confident]), best_score[confident], class_id[confident])
 
 
 @lru_cache(maxsize=8)

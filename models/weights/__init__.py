@@ -1,1 +1,1 @@
-"""Weights that ship with edgeloop, and where downloads and measurements are cached."""
+"""Bundled weights, digests and the cache folder."""

@@ -1,4 +1,4 @@
-"""Where this user's programs keep what they can get again."""
+"""Cache folder of this user."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ __all__ = ["cache_folder"]
 
 
 def cache_folder() -> Path:
-    """Where edgeloop keeps what it fetched or measured once; it may not exist yet.
+    """Locate the folder of cached downloads and measurements, which may not exist yet.
 
     Returns:
         `$XDG_CACHE_HOME/edgeloop`, by default `~/.cache/edgeloop`
         (https://specifications.freedesktop.org/basedir-spec).
 
     Raises:
-        RuntimeError: this user has no home folder.
+        RuntimeError: The user has no home folder.
     """
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgeloop"

@@ -1,4 +1,4 @@
-"""What tells one file or dataset from another: written down by its maker, worked out again by its user."""
+"""SHA-256 digests of files and datasets."""
 
 from __future__ import annotations
 
@@ -10,44 +10,44 @@ __all__ = ["DatasetDigest", "file_sha256"]
 
 
 def file_sha256(path: Path) -> str:
-    """Digest a file.
+    """Compute the digest of a file.
 
     Args:
-        path: of the file.
+        path: The file.
 
     Returns:
         sha256 of its content, 64 hexadecimal digits.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: The file cannot be read.
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class DatasetDigest:
-    """sha256 over class names, file names, images and labels: the same digest, the same dataset."""
+    """SHA-256 digest of class names, file names, images and labels."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        """Begin with the classes.
+        """Start a digest.
 
         Args:
-            names: In the order of their numbers.
+            names: Class names by class number.
         """
         self._hash = hashlib.sha256("\0".join(names).encode())
 
     def add(self, split: str, name: str, image: bytes, labels: bytes) -> None:
-        """Take an image in; `train` comes before `val`, and each is sorted by name.
+        """Add an image; `train` comes before `val`, and each is sorted by name.
 
         Args:
             split: `train` or `val`.
-            name: Of the image, below its split's folder, with forward slashes.
-            image: Content of its file.
-            labels: Content of its text file, empty where there is none.
+            name: Path of the image below the folder of its split, with forward slashes.
+            image: Content of the image file.
+            labels: Content of the label file, empty if there is none.
         """
         for part in (split.encode(), name.encode(), image, labels):
             self._hash.update(len(part).to_bytes(8, "big") + part)
 
     def hexdigest(self) -> str:
-        """The digest of what was taken in so far, 64 hexadecimal digits."""
+        """Digest of everything added so far, 64 hexadecimal digits."""
         return self._hash.hexdigest()

@@ -1,4 +1,4 @@
-"""The weights that ship with edgeloop: what they are, under which license, checked before use."""
+"""Registry of the bundled weights, with their licenses and checksums."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Weights:
     """One file of weights.
 
     Attributes:
-        file: name of the file in models/weights.
-        sha256: of its bytes, 64 hexadecimal digits.
-        size: in bytes.
+        file: File name in models/weights.
+        sha256: Digest of the file, 64 hexadecimal digits.
+        size: Size in bytes.
         license: SPDX identifier.
-        source: where the weights come from, for a reader.
+        source: Origin of the weights.
     """
 
     file: str
@@ -80,17 +80,17 @@ WEIGHTS: Mapping[str, Weights] = MappingProxyType(
 
 
 def weights_path(name: str) -> Path:
-    """Find weights that ship with edgeloop.
+    """Locate and check bundled weights.
 
     Args:
-        name: a key of `WEIGHTS`.
+        name: Key of `WEIGHTS`.
 
     Returns:
-        The file, whose content has just been checked.
+        Path of the file.
 
     Raises:
-        UsageError: there are no weights of this name.
-        ModelError: the file is missing or is not the one that was shipped.
+        UsageError: The name is unknown.
+        ModelError: The file is missing or its digest is wrong.
     """
     weights = WEIGHTS.get(name)
     if weights is None:

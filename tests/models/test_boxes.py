@@ -18,9 +18,9 @@ def crowd(seed: int, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Boxes in clusters, so that many overlap: xyxy, confidence, class."""
     rng = np.random.default_rng(seed)
     cluster = rng.integers(0, max(count // 8, 1), count)
-    centre = rng.uniform(0, 300, (count, 2))[cluster] + rng.normal(0, 3, (count, 2))
+    center = rng.uniform(0, 300, (count, 2))[cluster] + rng.normal(0, 3, (count, 2))
     size = rng.uniform(15, 30, (count, 2))
-    xyxy = np.concatenate((centre - size / 2, centre + size / 2), axis=1).astype(np.float32)
+    xyxy = np.concatenate((center - size / 2, center + size / 2), axis=1).astype(np.float32)
     return xyxy, rng.permutation(count).astype(np.float32) / count, rng.integers(0, 3, count)
 
 

@@ -16,10 +16,10 @@ def classic_output(seed: int, classes: int = 6) -> np.ndarray:
     rng = np.random.default_rng(seed)
     count = cell_count((320, 256))
     cluster = rng.integers(0, 40, count)
-    centre = rng.uniform(20, 300, (40, 2))[cluster] + rng.normal(0, 4, (count, 2))
+    center = rng.uniform(20, 300, (40, 2))[cluster] + rng.normal(0, 4, (count, 2))
     size = rng.uniform(20, 40, (count, 2))
     scores = rng.random((count, classes)) ** 6
-    return np.concatenate((centre, size, scores), axis=1).T[None].astype(np.float32)
+    return np.concatenate((center, size, scores), axis=1).T[None].astype(np.float32)
 
 
 def yolox_output(seed: int, classes: int = 5) -> np.ndarray:
@@ -41,8 +41,8 @@ def yolox_boxes(output: np.ndarray, input_size: tuple[int, int]) -> np.ndarray:
         grids.append(grid)
         strides.append(np.full((*grid.shape[:2], 1), stride))
     cells, steps = np.concatenate(grids, 1), np.concatenate(strides, 1)
-    centre, size = (output[..., :2] + cells) * steps, np.exp(output[..., 2:4]) * steps
-    return np.concatenate((centre - size / 2, centre + size / 2), axis=-1)[0]
+    center, size = (output[..., :2] + cells) * steps, np.exp(output[..., 2:4]) * steps
+    return np.concatenate((center - size / 2, center + size / 2), axis=-1)[0]
 
 
 def test_end2end_drops_unsure_and_unused_rows_and_sorts() -> None:
@@ -121,10 +121,10 @@ def fastestdet_boxes(output: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nda
     for row in range(16):
         for column in range(20):
             cell = output[0, :, row, column].astype(np.float64)
-            centre_x = (column + np.tanh(cell[1])) / 20
-            centre_y = (row + np.tanh(cell[2])) / 16
+            center_x = (column + np.tanh(cell[1])) / 20
+            center_y = (row + np.tanh(cell[2])) / 16
             width, height = 1 / (1 + np.exp(-cell[3])), 1 / (1 + np.exp(-cell[4]))
-            x1, y1 = (centre_x - width / 2) * 320, (centre_y - height / 2) * 256
+            x1, y1 = (center_x - width / 2) * 320, (center_y - height / 2) * 256
             boxes.append((x1, y1, x1 + width * 320, y1 + height * 256))
             scores.append(cell[0] ** 0.6 * cell[5:].max() ** 0.4)
             classes.append(cell[5:].argmax())

@@ -105,7 +105,7 @@ def test_takes_views_of_any_strides() -> None:
     ("image", "out"),
     [
         pytest.param(np.zeros((100, 201, 3), np.uint8), None, id="another size"),
-        pytest.param(np.zeros((100, 200), np.uint8), None, id="grey"),
+        pytest.param(np.zeros((100, 200), np.uint8), None, id="gray"),
         pytest.param(np.zeros((100, 200, 3), np.float32), None, id="float"),
         pytest.param(np.zeros((100, 200, 3), np.uint8), np.zeros((64, 64, 3), np.uint8), id="small buffer"),
     ],

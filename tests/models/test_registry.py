@@ -49,6 +49,7 @@ def test_refuses_weights_that_are_gone(shipped: Path) -> None:
         weights_path("tiny")
 
 
-def test_refuses_an_unknown_name(shipped: Path) -> None:
+@pytest.mark.usefixtures("shipped")
+def test_refuses_an_unknown_name() -> None:
     with pytest.raises(UsageError, match="'giant': unknown, expected one of tiny"):
         weights_path("giant")

@@ -144,7 +144,7 @@ def test_fastestdet_is_told_by_its_grid_and_takes_stretched_images() -> None:
     assert (spec.head, spec.color, spec.scale, spec.stretched) == ("fastestdet", "BGR", 255.0, True)
 
 
-def test_bytes_are_not_normalised_twice() -> None:
+def test_bytes_are_not_normalized_twice() -> None:
     spec = ModelSpec.from_metadata(
         {}, image(dtype="uint8"), NANODET, TWO.with_defaults(SpecOverrides(color="BGR"))
     )
@@ -157,7 +157,7 @@ def test_the_user_has_the_last_word_on_conventions() -> None:
     assert said.model_dump(exclude_none=True).items() <= spec.model_dump().items()
 
 
-def test_bytes_go_in_unscaled_and_their_colour_must_be_said() -> None:
+def test_bytes_go_in_unscaled_and_their_color_must_be_said() -> None:
     inputs = image((1, 256, 320, 3), "uint8")
     with pytest.raises(ModelError, match=r"add --color RGB\|BGR$"):
         ModelSpec.from_metadata(ULTRALYTICS, inputs, CLASSIC)
@@ -208,7 +208,7 @@ def test_what_is_missing_is_asked_for(
         pytest.param({}, image(), output(1, 300, 6, dtype="int64"), id="integers out"),
         pytest.param({}, [*image(), *image()], END2END, id="two inputs"),
         pytest.param({}, image((1, 128)), END2END, id="text in"),
-        pytest.param({}, image((1, 1, 256, 320)), END2END, id="grey in"),
+        pytest.param({}, image((1, 1, 256, 320)), END2END, id="gray in"),
         pytest.param({}, image(dtype="int64"), END2END, id="integers in"),
         pytest.param({}, [], [], id="nothing in or out"),
     ],
@@ -351,7 +351,7 @@ def test_a_bundle_carries_what_ultralytics_reads() -> None:
     assert metadata["imgsz"] == "[256, 320]"
 
 
-def test_a_bundle_with_bytes_in_says_its_colour() -> None:
+def test_a_bundle_with_bytes_in_says_its_color() -> None:
     inputs = image((1, 256, 320, 3), "uint8")
     spec = ModelSpec.from_metadata(ULTRALYTICS, inputs, CLASSIC, SpecOverrides(color="BGR"))
     assert ModelSpec.from_metadata(spec.to_metadata(), inputs, CLASSIC) == spec
@@ -396,7 +396,7 @@ def changed(**change: Any) -> str:
         pytest.param(changed(model__max_detections=10**12), id="endless detections"),
         pytest.param(changed(model__names=["a\x1b[2J", "b"]), id="terminal control in a name"),
         pytest.param(changed(model__head="centernet"), id="another head"),
-        pytest.param(changed(model__color="GRB"), id="another colour"),
+        pytest.param(changed(model__color="GRB"), id="another color"),
         pytest.param(changed(model__secret=1), id="an unknown fact"),
         pytest.param(changed(record__dataset_sha256="abc"), id="a short digest"),
         pytest.param(changed(record__created="\x1b[2J"), id="terminal control in the date"),

@@ -44,12 +44,12 @@ def test_boxes_come_back_in_pixels_of_the_image(block_model: Path, size: tuple[i
     found = Detector(block_model, provider="cpu").detect(image)
     assert found.class_id.tolist() == [0]
     assert found.confidence == pytest.approx(np.array([0.9]))
-    # The model sees whole pixels of its own, and a resized edge is grey: one of them either way.
+    # The model sees whole pixels of its own, and a resized edge is gray: one of them either way.
     assert found.xyxy == pytest.approx(box, abs=max(size) / 128 + 0.01)
 
 
 @pytest.mark.parametrize(
-    ("shape", "dtype", "said", "colour"),
+    ("shape", "dtype", "said", "color"),
     [
         pytest.param([1, 3, SIDE, SIDE], "float32", {}, RED, id="RGB planes, 0 to 1"),
         pytest.param([1, 3, SIDE, SIDE], "float16", {}, RED, id="RGB planes, half precision"),
@@ -58,18 +58,18 @@ def test_boxes_come_back_in_pixels_of_the_image(block_model: Path, size: tuple[i
         pytest.param([1, 3, "h", "w"], "float32", {}, RED, id="open axes"),
     ],
 )
-def test_the_model_gets_the_colour_and_scale_it_wants(
+def test_the_model_gets_the_color_and_scale_it_wants(
     write_model: ModelWriter,
     shape: list[int | str],
     dtype: str,
     said: dict[str, Any],
-    colour: tuple[int, int, int],
+    color: tuple[int, int, int],
 ) -> None:
     detector = Detector(
         write_model(shape=shape, dtype=dtype), overrides=SpecOverrides(head="end2end", **said)
     )
-    assert detector.detect(flat(colour)).confidence.tolist() == [1.0]
-    assert len(detector.detect(flat(RED if colour == BLUE else BLUE))) == 0
+    assert detector.detect(flat(color)).confidence.tolist() == [1.0]
+    assert len(detector.detect(flat(RED if color == BLUE else BLUE))) == 0
 
 
 def test_bytes_go_in_as_they_are(write_model: ModelWriter) -> None:
@@ -147,7 +147,7 @@ def test_a_class_without_a_name_is_an_error(write_model: ModelWriter) -> None:
 @pytest.mark.parametrize(
     "image",
     [
-        pytest.param(np.zeros((64, 64), np.uint8), id="grey"),
+        pytest.param(np.zeros((64, 64), np.uint8), id="gray"),
         pytest.param(np.zeros((64, 64, 4), np.uint8), id="with alpha"),
         pytest.param(np.zeros((64, 64, 3), np.float32), id="float"),
         pytest.param(np.zeros((0, 64, 3), np.uint8), id="empty"),
@@ -239,13 +239,8 @@ def coco_model(shared: Path, name: str) -> Detector:
     )
 
 
-COCO_MODELS = pytest.mark.parametrize(
-    ("name", "least"), [("yolox_nano", 0.7), ("nanodet_m", 0.7), ("FastestDet", 0.4)]
-)
-
-
-@COCO_MODELS
-def test_public_models_find_the_person_in_real_footage(shared: Path, name: str, least: float) -> None:
+@pytest.mark.parametrize("name", ["yolox_nano", "nanodet_m", "FastestDet"])
+def test_public_models_find_the_person_in_real_footage(shared: Path, name: str) -> None:
     capture = cv2.VideoCapture(str(shared / "data/clips/one-by-one-person-detection.mp4"))
     capture.set(cv2.CAP_PROP_POS_FRAMES, 300)
     _, image = capture.read()
@@ -257,7 +252,7 @@ def test_public_models_find_the_person_in_real_footage(shared: Path, name: str, 
     assert iou_matrix(people.xyxy, np.array([[382, 4, 544, 378]], np.float32)).item() > 0.85
 
 
-@COCO_MODELS
+@pytest.mark.parametrize(("name", "least"), [("yolox_nano", 0.7), ("nanodet_m", 0.7), ("FastestDet", 0.4)])
 def test_public_models_find_cars_on_the_street(shared: Path, name: str, least: float) -> None:
     street = shared / "data/street"
     truth = json.loads((street / "instances.json").read_text())

@@ -70,10 +70,10 @@ def test_every_kind_of_input(
 @pytest.mark.parametrize("color", ["RGB", "BGR"])
 def test_mean_and_deviation_by_channel(layout: Layout, color: Color) -> None:
     mean, std = (0.1, 0.5, 0.9), (0.2, 0.3, 0.4)
-    normalised = spec(layout, "float32", color).model_copy(update={"mean": mean, "std": std})
+    normalized = spec(layout, "float32", color).model_copy(update={"mean": mean, "std": std})
     image = Letterbox.fit(SOURCE, (96, 64)).apply(noise())[..., :: -1 if color == "RGB" else 1]
     expected = (image / 255 - mean) / std
-    tensor = InputBuffer(normalised).fill(noise())[0][0]
+    tensor = InputBuffer(normalized).fill(noise())[0][0]
     assert (tensor if layout == "NHWC" else tensor.transpose(1, 2, 0)) == pytest.approx(expected, abs=1e-5)
 
 

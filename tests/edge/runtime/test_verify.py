@@ -256,7 +256,7 @@ def test_absurd_metadata_is_refused(
 
 @VERBS
 def test_metadata_that_is_no_text_is_refused(bundle: Path, verb: str) -> None:
-    content = change(bundle, lambda model: None, sealed=False).read_bytes()
+    content = change(bundle, lambda _model: None, sealed=False).read_bytes()
     bundle.write_bytes(content.replace(b'"tram"', b'"\xff\xfeam"'))
     assert "parts.onnx: its metadata is no text" in refused(call(verb, bundle))
 
@@ -281,7 +281,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_no_error_is_a_traceback_whatever_the_bytes(bundle: Path) -> None:
-    content = change(bundle, lambda model: None, sealed=False).read_bytes()
+    content = change(bundle, lambda _model: None, sealed=False).read_bytes()
     rng = np.random.default_rng(2)
     for _ in range(60):
         damaged = bytearray(content)
