@@ -150,6 +150,8 @@ def _content(path: Path) -> bytes:
 
 
 def _options(threads: int | None, *, bare: bool) -> ort.SessionOptions:
+    # Also for users of the API, who do not have the environment variable of the command line.
+    ort.disable_telemetry_events()
     options = ort.SessionOptions()
     options.log_severity_level = _FATAL_ONLY
     if bare:
