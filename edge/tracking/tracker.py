@@ -39,7 +39,7 @@ class Tracker(Protocol):
     A second source needs a second tracker.
     """
 
-    def update(self, detections: Detections, at_s: float) -> Detections:
+    def update(self, detections: Detections, at_s: float, /) -> Detections:
         """Match the detections of the next frame with the objects so far.
 
         Args:
