@@ -10,15 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "clip_boxes",
-    "cxcywh_to_xyxy",
-    "iou_matrix",
-    "nms",
-    "xywh_to_xyxy",
-    "xyxy_to_cxcywh",
-    "xyxy_to_xywh",
-]
+__all__ = ["clip_boxes", "cxcywh_to_xyxy", "iou_matrix", "nms", "xywh_to_xyxy", "xyxy_to_xywh"]
 
 _BLOCK = 64
 
@@ -59,19 +51,6 @@ def cxcywh_to_xyxy(cxcywh: NDArray[np.floating]) -> NDArray[np.float32]:
     """
     center, half = cxcywh[:, :2], cxcywh[:, 2:] / 2
     return np.concatenate((center - half, center + half), axis=1, dtype=np.float32)
-
-
-def xyxy_to_cxcywh(xyxy: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Convert corners to YOLO boxes.
-
-    Args:
-        xyxy: (N, 4) x1, y1, x2, y2.
-
-    Returns:
-        float32 (N, 4) center x, center y, width, height in the same frame.
-    """
-    center, size = (xyxy[:, :2] + xyxy[:, 2:]) / 2, xyxy[:, 2:] - xyxy[:, :2]
-    return np.concatenate((center, size), axis=1, dtype=np.float32)
 
 
 def clip_boxes(xyxy: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:

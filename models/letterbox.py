@@ -71,29 +71,21 @@ class Letterbox:
         offset = ((model_w - resized_w) // 2, (model_h - resized_h) // 2) if centered else (0, 0)
         return cls(source_size, model_size, (resized_w, resized_h), offset, pad_value)
 
-    def apply(self, image: NDArray[np.uint8], out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+    def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Letterbox an image.
 
         Args:
             image: uint8 HxWx3 of `source_size`, any channel order.
-            out: uint8 HxWx3 of `model_size` to write into, C-contiguous; None allocates one.
 
         Returns:
-            uint8 HxWx3 of `model_size`; `out` if given.
+            uint8 HxWx3 of `model_size`.
 
         Raises:
-            ValueError: `image` or `out` has the wrong size, shape or dtype.
+            ValueError: `image` has the wrong size, shape or dtype.
         """
-        model_w, model_h = self.model_size
-        if out is None:
-            out = np.empty((model_h, model_w, 3), np.uint8)
-        _check("out", out, (model_h, model_w, 3))
-        (left, top), (width, height) = self.offset, self.resized_size
+        (model_w, model_h), (left, top), (width, height) = self.model_size, self.offset, self.resized_size
+        out = np.full((model_h, model_w, 3), self.pad_value, np.uint8)
         self.resize(image, out[top : top + height, left : left + width])
-        out[:top] = self.pad_value
-        out[top + height :] = self.pad_value
-        out[top : top + height, :left] = self.pad_value
-        out[top : top + height, left + width :] = self.pad_value
         return out
 
     def resize(self, image: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:

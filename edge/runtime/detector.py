@@ -24,7 +24,6 @@ from edgeloop.models.errors import DataError, ModelError, UsageError
 from edgeloop.models.heads import decode
 
 if TYPE_CHECKING:
-    from edgeloop.edge.runtime.preprocess import InputBuffer
     from edgeloop.models.letterbox import Letterbox
     from edgeloop.models.spec import ModelSpec, SpecOverrides
 
@@ -107,7 +106,7 @@ class Detector:
         self._session, self.threads = loading.result()
         self._spec = read_spec(self._session, overrides, confidence)
         self._new_buffer = partial(InputBuffer, self._spec)
-        self._own = threading.local()
+        self._per_thread = threading.local()
         if measured and self.provider == "cpu" and not self.threads.reason:
             width, height = self._spec.input_size
             blank = self.preprocess(np.zeros((height, width, 3), np.uint8))
@@ -173,14 +172,9 @@ class Detector:
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
             raise DataError(f"expected an image (H, W, 3) uint8, got {image.shape} {image.dtype}")
-        return Prepared(*self._buffer().fill(image))
-
-    def _buffer(self) -> InputBuffer:
-        """Return the buffer of this thread."""
-        if not hasattr(self._own, "buffer"):
-            self._own.buffer = self._new_buffer()
-        buffer: InputBuffer = self._own.buffer
-        return buffer
+        if not hasattr(self._per_thread, "buffer"):
+            self._per_thread.buffer = self._new_buffer()
+        return Prepared(*self._per_thread.buffer.fill(image))
 
     def infer(self, prepared: Prepared) -> list[NDArray[np.floating]]:
         """Run the model (second step).

@@ -115,11 +115,19 @@ class Session:
 
 def _read(path: Path) -> bytes:
     """Read a model and check its checksum, if it has one."""
-    model = _content(path)
+    if not path.exists():
+        raise NoInputError(f"{path}: there is no such model file")
+    if not path.is_file():
+        raise ModelError(f"{path}: expected an ONNX file, got a folder or device")
     try:
+        if path.stat().st_size >= _MAX_BYTES:
+            raise ModelError(f"{path.stat().st_size} bytes, expected less than {_MAX_BYTES}")
+        model = path.read_bytes()
         check_seal(model)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
+    except OSError as error:
+        raise NoInputError(f"{path}: cannot read the model file ({error.strerror})") from error
     return model
 
 
@@ -134,19 +142,6 @@ def _metadata(session: ort.InferenceSession, path: Path) -> Mapping[str, str]:
         return dict(session.get_modelmeta().custom_metadata_map)
     except UnicodeDecodeError as error:
         raise ModelError(f"{path}: its metadata is no text ({error.reason}); the file is damaged") from error
-
-
-def _content(path: Path) -> bytes:
-    if not path.exists():
-        raise NoInputError(f"{path}: there is no such model file")
-    if not path.is_file():
-        raise ModelError(f"{path}: expected an ONNX file, got a folder or device")
-    try:
-        if path.stat().st_size >= _MAX_BYTES:
-            raise ModelError(f"{path}: {path.stat().st_size} bytes, expected less than {_MAX_BYTES}")
-        return path.read_bytes()
-    except OSError as error:
-        raise NoInputError(f"{path}: cannot read the model file ({error.strerror})") from error
 
 
 def _options(threads: int | None, *, bare: bool) -> ort.SessionOptions:

@@ -15,8 +15,11 @@ __all__ = ["SEAL_KEY", "check_seal", "seal"]
 
 SEAL_KEY = "edgeloop.sha256"
 
-_METADATA_PROPS = 14  # of ModelProto, onnx.proto
 _HEX_DIGITS = 64
+# An entry of ModelProto.metadata_props (field 14) up to its value: a field of bytes begins with its
+# number << 3 | 2 and its length; the key is field 1 of the entry, the value field 2.
+_ENTRY = bytes((1 << 3 | 2, len(SEAL_KEY))) + SEAL_KEY.encode() + bytes((2 << 3 | 2, _HEX_DIGITS))
+_PREFIX = bytes((14 << 3 | 2, len(_ENTRY) + _HEX_DIGITS)) + _ENTRY
 
 
 def seal(model: bytes) -> bytes:
@@ -60,17 +63,3 @@ def check_seal(model: bytes) -> bool:
             f"expected {stated[:12].decode('ascii', 'replace')}; copy it again"
         )
     return True
-
-
-def _field(number: int, length: int) -> bytes:
-    """Encode key and length, both below 128, of a field of bytes."""
-    return bytes((number << 3 | 2, length))
-
-
-def _prefix() -> bytes:
-    """Encode a StringStringEntryProto in `metadata_props` up to its value of 64 digits."""
-    entry = _field(1, len(SEAL_KEY)) + SEAL_KEY.encode() + _field(2, _HEX_DIGITS)
-    return _field(_METADATA_PROPS, len(entry) + _HEX_DIGITS) + entry
-
-
-_PREFIX = _prefix()
