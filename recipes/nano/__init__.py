@@ -1,1 +1,1 @@
-"""The recipe that trains `nano`: `python -m recipes.nano --help`."""
+"""Training recipe of `nano`: `python -m recipes.nano --help`."""

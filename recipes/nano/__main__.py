@@ -1,13 +1,13 @@
-"""Train `nano` within a time limit, and go on where an earlier run stopped.
+"""Train `nano` within a time limit; a run that was interrupted resumes.
 
-Crops grow with the time spent, from 256 px, which is quick, towards the 512 px of inference: attention that
-was learnt over few cells is thin over many. The deep half of the backbone joins once the head has settled; at
-the end the head stands still, and what appraises its masks goes on learning.
+Crops grow during training, from 256 px, which is fast, towards the 512 px of inference: attention trained on
+few cells is weak on many. The deep half of the backbone is unfrozen once the head has settled. In the last
+stage only the appraiser, which predicts the quality of masks, is trained.
 
     python -m recipes.nano --data coco=3 --data people --hours 1.5 -o OUT --check coco_val
 
-OUT/state.pt goes on training; OUT/nano.safetensors holds the averaged weights in fp16, ready to ship;
-OUT/metrics.json says what was seen, how long it took, and how good the result is on `--check`.
+OUT/state.pt is the state to resume from; OUT/nano.safetensors holds the averaged weights in fp16, ready to
+ship; OUT/metrics.json holds the images seen, the time, the losses, and the scores on `--check`.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from edgeloop.labeling.sam.nano import STRIDE, build_nano, draw_prompts
 from edgeloop.labeling.sam.segmenter import SamSegmenter
 from edgeloop.models.errors import DataError, EdgeloopError
 from recipes.nano.coco_folder import Folder, read_folder
-from recipes.nano.data import PromptedCrops, collate
 from recipes.nano.evaluate import evaluate_segmenter
 from recipes.nano.loss import prompt_loss
+from recipes.nano.prompted_crops import PromptedCrops, collate
 
 
 class Stage(NamedTuple):
-    """What a step consists of, and what learns.
+    """Stage of the training.
 
     Attributes:
-        start, end: Shares of the training time.
+        start, end: Fractions of the training time.
         crop: Side of the crops, px.
-        batch: Crops a step.
-        boxes, points: Prompts a crop.
-        learns: "head" is all but the backbone, "all" the backbone's deep half too. With "appraiser" the
-            averaged weights stand still and only the appraiser learns, to judge the masks that will ship.
+        batch: Crops per step.
+        boxes, points: Prompts per crop.
+        trains: "head" is all but the backbone, "all" the backbone's deep half too. With "appraiser" the
+            averaged weights are frozen and only the appraiser is trained, on the masks that will ship.
     """
 
     start: float
@@ -52,16 +52,16 @@ class Stage(NamedTuple):
     batch: int
     boxes: int
     points: int
-    learns: Literal["head", "all", "appraiser"]
+    trains: Literal["head", "all", "appraiser"]
 
 
 _STAGES = (
-    Stage(0.0, 0.3, crop=256, batch=8, boxes=4, points=4, learns="head"),
-    Stage(0.3, 0.65, crop=256, batch=8, boxes=4, points=4, learns="all"),
-    Stage(0.65, 0.95, crop=384, batch=6, boxes=5, points=5, learns="all"),
-    Stage(0.95, 1.0, crop=512, batch=4, boxes=4, points=12, learns="appraiser"),
+    Stage(0.0, 0.3, crop=256, batch=8, boxes=4, points=4, trains="head"),
+    Stage(0.3, 0.65, crop=256, batch=8, boxes=4, points=4, trains="all"),
+    Stage(0.65, 0.95, crop=384, batch=6, boxes=5, points=5, trains="all"),
+    Stage(0.95, 1.0, crop=512, batch=4, boxes=4, points=12, trains="appraiser"),
 )
-_BACKBONE_BLOCK = 7  # of the backbone, the first that learns: strides 16 and 32
+_BACKBONE_BLOCK = 7  # first block of the backbone that is trained: strides 16 and 32
 _BACKBONE_LR_SHARE = 0.15
 _EMA_DECAY = 0.999
 _WARM_UP_STEPS = 200
@@ -70,17 +70,21 @@ _SAVE_EVERY_S = 240.0
 
 @click.command(help=__doc__)
 @click.option(
-    "--data", multiple=True, required=True, metavar="FOLDER[=WEIGHT]", help="COCO folder with masks."
+    "--data",
+    multiple=True,
+    required=True,
+    metavar="FOLDER[=WEIGHT]",
+    help="COCO folder with masks, and its sampling weight.",
 )
 @click.option("--cutouts", multiple=True, metavar="FOLDER", help="COCO folder of objects to paste only.")
-@click.option("--start", type=click.Path(path_type=Path), help="Weights to start from, where they fit.")
-@click.option("--check", type=click.Path(path_type=Path), help="COCO folder to measure on, never trained on.")
-@click.option("--hours", type=float, required=True, help="Time limit, earlier runs of OUT counted in.")
+@click.option("--start", type=click.Path(path_type=Path), help="Start weights; what does not fit is skipped.")
+@click.option("--check", type=click.Path(path_type=Path), help="Held-out COCO folder to measure on.")
+@click.option("--hours", type=float, required=True, help="Time limit, including earlier runs in OUT.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
 @click.option("--lr", default=1e-3, show_default=True, help="Peak learning rate.")
-@click.option("--seed", default=1, show_default=True)
+@click.option("--seed", default=1, show_default=True, help="Random seed.")
 @click.option("--workers", default=1, show_default=True, help="Processes that prepare crops.")
-@click.option("--device", default="cpu", show_default=True)
+@click.option("--device", default="cpu", show_default=True, help="Torch device.")
 def main(
     data: tuple[str, ...],
     cutouts: tuple[str, ...],
@@ -93,6 +97,7 @@ def main(
     workers: int,
     device: str,
 ) -> None:
+    """Run the recipe."""
     torch.manual_seed(seed)
     out.mkdir(parents=True, exist_ok=True)
     model = build_nano(pretrained_backbone=True).to(device)
@@ -120,7 +125,7 @@ def main(
 
 
 class Trainer:
-    """Optimiser, schedule, weight average and checkpoints of one run."""
+    """Optimizer, schedule, weight average and checkpoints of one run."""
 
     def __init__(self, model: Sam, out: Path, *, lr: float, limit_s: float) -> None:
         self.model, self.out, self.limit_s = model, out, limit_s
@@ -139,13 +144,13 @@ class Trainer:
 
     @property
     def progress(self) -> float:
-        """Share of the time that is spent."""
+        """Fraction of the time limit that is spent."""
         return self.elapsed_s / self.limit_s
 
     def fit(self, loader: DataLoader[Any], stage: Stage) -> None:
-        """Train until the stage's share of the time is spent; save every few minutes and at the end."""
+        """Train until the end of the stage; save every few minutes and at the end."""
         self.model.train()
-        self._hold_still(stage)
+        self._freeze(stage)
         before, began, saved = self.elapsed_s, time.monotonic(), time.monotonic()
         seen: list[tuple[float, float, float]] = []
         for batch in loader:
@@ -154,7 +159,7 @@ class Trainer:
                 break
             self._schedule(stage)
             seen.append(self._train_step(batch))
-            self._average(1.0 if stage.learns == "appraiser" else 1 - _EMA_DECAY)
+            self._average(1.0 if stage.trains == "appraiser" else 1 - _EMA_DECAY)
             if self.step % 50 == 0:
                 self._log(seen)
                 seen = []
@@ -164,7 +169,7 @@ class Trainer:
         self.save()
 
     def save(self) -> None:
-        """Write the state to go on from, and the averaged weights, each by rename."""
+        """Write the state to resume from and the averaged weights, each atomically."""
         state = {
             "model": self.model.state_dict(),
             "average": self.average,
@@ -180,7 +185,7 @@ class Trainer:
         self.write_metrics({})
 
     def write_metrics(self, scores: dict[str, Any]) -> None:
-        """Write `metrics.json`: what was seen, how long it took, the loss, and `scores`."""
+        """Write `metrics.json`: images seen, time, losses, and `scores`."""
         metrics = {"steps": self.step, "images": self.images, "seconds": round(self.elapsed_s), **scores}
         (self.out / "metrics.json").write_text(json.dumps({**metrics, "history": self.history}, indent=1))
 
@@ -191,18 +196,18 @@ class Trainer:
         self.step, self.images = state["counters"]["step"], state["counters"]["images"]
         self.elapsed_s, self.history = state["counters"]["elapsed_s"], state["history"]
 
-    def _hold_still(self, stage: Stage) -> None:
-        if stage.learns == "appraiser":
+    def _freeze(self, stage: Stage) -> None:
+        if stage.trains == "appraiser":
             self.model.load_state_dict(self.average)
         backbone = self.model.image_encoder.backbone
-        self.model.requires_grad_(stage.learns != "appraiser")
+        self.model.requires_grad_(stage.trains != "appraiser")
         self.model.mask_decoder.appraiser.requires_grad_(True)
         backbone.requires_grad_(False)
-        backbone.blocks[_BACKBONE_BLOCK:].requires_grad_(stage.learns == "all")
+        backbone.blocks[_BACKBONE_BLOCK:].requires_grad_(stage.trains == "all")
 
     def _schedule(self, stage: Stage) -> None:
-        """Warm up, then a half cosine to zero: over the whole run, and once more for the appraiser alone."""
-        start, end = (stage.start, stage.end) if stage.learns == "appraiser" else (0.0, _STAGES[-1].start)
+        """Warm up, then decay by a half cosine to zero: over the run, and again for the appraiser alone."""
+        start, end = (stage.start, stage.end) if stage.trains == "appraiser" else (0.0, _STAGES[-1].start)
         warm = min(1.0, (self.step + 1) / _WARM_UP_STEPS)
         decay = 0.5 * (1 + math.cos(math.pi * (self.progress - start) / (end - start)))
         for group in self.optimizer.param_groups:
@@ -225,7 +230,7 @@ class Trainer:
         return loss.item(), true_iou[is_box, 0].mean().item(), point_iou.mean().item()
 
     def _average(self, share: float) -> None:
-        """Draw the averaged weights towards the present ones, in full at the start of a run."""
+        """Update the exponential moving average of the weights, faster at the start of a run."""
         share = max(share, 9 / (10 + self.step))
         for name, value in self.model.state_dict().items():
             if value.is_floating_point():
@@ -245,7 +250,7 @@ class Trainer:
 
 
 def forward(model: Sam, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """Run the whole model on a batch of crops, all prompts of all crops at once.
+    """Run the model on a batch of crops with all their prompts.
 
     Returns:
         Mask logits (N, 4, h, w), predicted IoU (N, 4), and which prompts are boxes (N,).
@@ -258,17 +263,17 @@ def forward(model: Sam, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tenso
     shift = batch["offset"].float() * STRIDE
     boxes, points = batch["boxes"], batch["points"]
     encoder = model.prompt_encoder
-    # Tokens know the place in the whole frame, the drawing is made in the crop's own.
+    # Tokens are positioned in the whole frame, drawings in the crop.
     shifted = (boxes + shift.repeat(1, 2)[:, None]).flatten(0, 1)
     box_tokens = encoder._embed_boxes(shifted).unflatten(0, (count, -1))
-    spots = (points + shift[:, None]).flatten(0, 1)[:, None]
-    labels = torch.ones(spots.shape[:2], device=spots.device)
-    point_tokens = encoder._embed_points(spots, labels, pad=True).unflatten(0, (count, -1))
+    points_in_frame = (points + shift[:, None]).flatten(0, 1)[:, None]
+    labels = torch.ones(points_in_frame.shape[:2], device=points_in_frame.device)
+    point_tokens = encoder._embed_points(points_in_frame, labels, pad=True).unflatten(0, (count, -1))
     size = (cells * STRIDE // 4, cells * STRIDE // 4)
-    own_spots = (points.flatten(0, 1)[:, None], labels)
+    points_in_crop = (points.flatten(0, 1)[:, None], labels)
     drawings = [
         draw_prompts(boxes.shape[:2].numel(), size, None, boxes.flatten(0, 1), None, device=boxes.device),
-        draw_prompts(len(spots), size, own_spots, None, None, device=boxes.device),
+        draw_prompts(len(points_in_frame), size, points_in_crop, None, None, device=boxes.device),
     ]
     drawn = [encoder.mask_downscaling(drawing).unflatten(0, (count, -1)) for drawing in drawings]
     whole = encoder.get_dense_pe()
@@ -284,7 +289,7 @@ def forward(model: Sam, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tenso
 
 
 def _load_fitting(model: Sam, path: Path) -> None:
-    """Take over the weights outside the backbone whose name and shape agree."""
+    """Load the weights outside the backbone whose name and shape match."""
     own = model.state_dict()
     given = load_file(path)
     fitting = {

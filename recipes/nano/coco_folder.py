@@ -1,4 +1,4 @@
-"""COCO folders with instance masks, read for training and for measuring a segmenter."""
+"""COCO folders with instance masks, to train and to measure a segmenter on."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ __all__ = ["Folder", "read_folder"]
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """One COCO folder: `instances.json` with RLE masks, beside `images/`.
+    """COCO folder: `instances.json` with RLE masks, beside `images/`.
 
     Attributes:
-        paths: One image file each.
+        name: Name of the folder.
+        paths: Image files.
         sizes: (width, height) of each image, px.
-        instances: For each image, the compressed RLE of every instance.
+        instances: Compressed RLE of every instance, per image.
     """
 
     name: str
@@ -32,14 +33,14 @@ def read_folder(folder: Path) -> Folder:
     """Read a COCO folder.
 
     Args:
-        folder: Holds `instances.json` and `images/`.
+        folder: Folder with `instances.json` and `images/`.
 
     Returns:
-        Its images that have at least one mask.
+        Its images with at least one mask.
 
     Raises:
         NoInputError: There is no `instances.json`.
-        DataError: It is not COCO, or holds no RLE masks.
+        DataError: It is not COCO, or has no RLE masks.
     """
     path = folder / "instances.json"
     if not path.is_file():

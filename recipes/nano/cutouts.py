@@ -1,9 +1,9 @@
-"""Pictures with a transparent ground, turned into a COCO folder of objects that training pastes.
+"""Convert pictures with a transparent background to a COCO folder of objects for copy-paste augmentation.
 
-python -m recipes.nano.cutouts PICTURES -o OUT
+    python -m recipes.nano.cutouts PICTURES -o OUT
 
-Any PNG or WebP with an alpha channel will do: renderings, clip art, product pictures. Each becomes one image
-and one instance, where it is opaque.
+Any PNG or WebP with an alpha channel works: renderings, clip art, product pictures. Each becomes one image
+with one instance, its opaque part.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from edgeloop.models.errors import DataError, EdgeloopError, NoInputError
 __all__ = ["write_cutouts"]
 
 _SUFFIXES = (".png", ".webp")
-_LEAST_COVER = 0.08  # of the picture: what covers less is thin lines and small signs
+_MIN_COVER = 0.08  # opaque fraction of the picture; below are thin lines and small signs
 
 
 @click.command(help=__doc__)
 @click.argument("pictures", type=click.Path(path_type=Path))
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="COCO folder to make.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="COCO folder to create.")
 def main(pictures: Path, out: Path) -> None:
+    """Run the conversion."""
     click.echo(f"{out}: {write_cutouts(pictures, out)} objects")
 
 
@@ -35,16 +36,16 @@ def write_cutouts(pictures: Path, out: Path) -> int:
     """Write a COCO folder.
 
     Args:
-        pictures: Folder of PNG and WebP files; those without transparency, and those that cover too little,
-            are left out.
-        out: Folder to make; holds `instances.json` and `images/` afterwards.
+        pictures: Folder of PNG and WebP files; those without transparency and those that are mostly
+            transparent are left out.
+        out: Folder to create, with `instances.json` and `images/`.
 
     Returns:
-        How many objects it holds.
+        Number of objects.
 
     Raises:
         NoInputError: `pictures` is no folder.
-        DataError: None of its files shows an object on a transparent ground, or `out` exists.
+        DataError: None of its files shows an object on a transparent background, or `out` exists.
     """
     if not pictures.is_dir():
         raise NoInputError(f"{pictures}: no such folder; expected PNG or WebP files with transparency")
@@ -58,7 +59,7 @@ def write_cutouts(pictures: Path, out: Path) -> int:
         if picture is None or picture.ndim != 3 or picture.shape[2] != 4:
             continue
         mask = (picture[..., 3] > 127).astype(np.uint8)
-        if not _LEAST_COVER <= mask.mean() < 1:
+        if not _MIN_COVER <= mask.mean() < 1:
             continue
         (out / "images").mkdir(parents=True, exist_ok=True)
         name, (height, width) = f"{path.stem}.png", mask.shape

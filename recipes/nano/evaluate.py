@@ -1,4 +1,4 @@
-"""How good a segmenter is, measured on a COCO folder with masks."""
+"""Evaluate a segmenter on a COCO folder with masks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from recipes.nano.coco_folder import read_folder
 __all__ = ["SegmenterScores", "evaluate_segmenter"]
 
 _LONG_SIDE_PX = 512
-_MIN_AREA_PX = 32 * 32  # of an instance, with the image's long side at 512 px
+_MIN_AREA_PX = 32 * 32  # of an instance, at a long side of 512 px
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,10 @@ class SegmenterScores:
     """Mean IoU over instances of at least 32x32 px at a long side of 512 px.
 
     Attributes:
-        instances: How many were measured.
-        box_miou: Prompted with the true box.
-        point_miou: Prompted with the deepest pixel of the mask; the mask with the best predicted IoU counts.
-        filled_box_miou: The same for a mask that simply fills the box.
+        instances: Number of instances.
+        box_miou: Mean IoU of masks prompted with the true box.
+        point_miou: Mean IoU of masks prompted with the deepest pixel, by best predicted IoU.
+        filled_box_miou: Mean IoU of masks that fill the true box.
         iou_correlation: Pearson's r between predicted and true IoU, over box and point prompts.
     """
 
@@ -40,16 +40,17 @@ class SegmenterScores:
     iou_correlation: float
 
     def as_dict(self) -> dict[str, float]:
+        """Convert to a dict, rounded to four digits."""
         return {k: round(v, 4) for k, v in asdict(self).items()}
 
 
 def evaluate_segmenter(segmenter: Segmenter, folder: Path, *, limit: int | None = None) -> SegmenterScores:
-    """Measure a segmenter.
+    """Evaluate a segmenter.
 
     Args:
-        segmenter: What to measure.
+        segmenter: The segmenter.
         folder: COCO folder with RLE masks.
-        limit: Use only this many images, the first ones.
+        limit: Maximum number of images, taken from the start.
 
     Raises:
         NoInputError, DataError: The folder cannot be used.
@@ -94,7 +95,7 @@ def _box(mask: npt.NDArray[np.bool_]) -> tuple[int, int, int, int]:
 
 
 def _deepest(mask: npt.NDArray[np.bool_]) -> tuple[int, int]:
-    """The pixel (x, y) farthest from the mask's border."""
+    """Pixel (x, y) farthest from the mask's border."""
     depth = cv2.distanceTransform(np.pad(mask.astype(np.uint8), 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
     y, x = np.unravel_index(int(depth.argmax()), depth.shape)
     return int(x), int(y)

@@ -1,4 +1,4 @@
-"""The losses of a promptable segmenter (Kirillov et al. 2023, appendix A): focal, dice, predicted IoU."""
+"""Losses of a promptable segmenter (Kirillov et al. 2023, appendix A): focal, dice, predicted IoU."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _CHOICE_TEMPERATURE = 0.05  # of IoU
 def prompt_loss(
     logits: Tensor, predicted_iou: Tensor, masks: Tensor, is_box: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Loss over prompts.
+    """Compute the loss over prompts.
 
-    A box means one mask: output 0 learns it. A point may mean a part or the whole: output 1 learns the mask
-    that is best on average, of outputs 2 and 3 only the better one learns in full, so that they stay
-    different. Every output learns how good it is, and those of a point which of them is the best.
+    A box means one mask, on which output 0 is trained. A point may mean a part or the whole: output 1 is
+    trained on every mask, and only the better one of outputs 2 and 3, so that they stay different. Every
+    output is trained to predict its IoU, and those of a point to rank themselves.
 
     Args:
         logits: (N, 4, h, w) mask logits.
-        predicted_iou: (N, 4).
-        masks: (N, h, w) in [0, 1].
-        is_box: (N,) bool.
+        predicted_iou: (N, 4) predicted IoU.
+        masks: (N, h, w) true masks in [0, 1].
+        is_box: (N,) bool, True for a box prompt.
 
     Returns:
         The loss, a scalar, and the true IoU of each output (N, 4), detached.
@@ -50,7 +50,7 @@ def prompt_loss(
 
 
 def _regret(predicted_iou: Tensor, true_iou: Tensor) -> Tensor:
-    """How much IoU is lost, on average, by choosing among masks (N, M) by their predicted IoU."""
+    """Mean IoU lost by choosing among masks (N, M) by their predicted IoU."""
     choice = torch.softmax(predicted_iou / _CHOICE_TEMPERATURE, dim=1)
     return (true_iou.amax(1) - (choice * true_iou).sum(1)).sum() / max(1, len(true_iou))
 

@@ -1,12 +1,11 @@
-"""From trained weights to the ONNX files that labelling runs on: nano's pair, and the frozen backbone.
+"""Export trained weights to the ONNX files that labeling runs: nano's pair, and the frozen backbone.
 
     python -m recipes.nano.ship nano.safetensors -o models/weights
 
-It copies the weights there and prints what models/weights/registry.py has to say of all four files.
+It copies the weights there and prints size and sha256 of all four files for models/weights/registry.py.
 
-Weights are stored as fp16 and widened when the graph is loaded, which halves the files. Those of nano are
-stored once, for torch and for onnxruntime: its graphs say where in nano.safetensors each of them lies, in
-ONNX's own format for weights outside of a graph.
+Weights are stored as fp16 and cast to float32 when the graph is loaded, which halves the files. Those of nano
+are stored once for torch and onnxruntime: its graphs refer to nano.safetensors as ONNX external data.
 """
 
 from __future__ import annotations
@@ -34,13 +33,20 @@ from edgeloop.models.errors import ModelError
 __all__ = ["write_backbone", "write_onnx"]
 
 _OPSET = 17
-_LARGE = 256  # values from which on fp16 is worth a node more
+_LARGE = 256  # minimum number of values to store as fp16, which takes one more node
 
 
 @click.command(help=__doc__)
 @click.argument("weights", type=click.Path(path_type=Path))
-@click.option("-o", "--out", type=click.Path(path_type=Path, file_okay=False, exists=True), required=True)
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    required=True,
+    help="Folder to write to.",
+)
 def main(weights: Path, out: Path) -> None:
+    """Run the export."""
     shipped = out / "nano.safetensors"
     if not (shipped.exists() and shipped.samefile(weights)):
         shutil.copyfile(weights, shipped)
@@ -50,12 +56,12 @@ def main(weights: Path, out: Path) -> None:
 
 
 def write_onnx(weights: Path) -> tuple[Path, Path]:
-    """Write `nano_encoder.onnx` and `nano_decoder.onnx` beside the weights of `nano`, which they refer to.
+    """Write `nano_encoder.onnx` and `nano_decoder.onnx` beside the weights of `nano`, their external data.
 
-    The encoder maps (1, 3, H, W) float32 normalised RGB, H and W multiples of 32 up to 512, to a packed
+    The encoder maps (1, 3, H, W) float32 normalized RGB, H and W multiples of 32 up to 512, to a packed
     embedding. The decoder maps that, coords (N, 2, 2) XY px of the encoder's input and labels (N, 2) to mask
-    logits (N, 4, H/4, W/4) and predicted IoU (N, 4). Labels are those of SAM's own ONNX export: 2 and 3 for
-    the corners of a box, 1 for a point, -1 for padding.
+    logits (N, 4, H/4, W/4) and predicted IoU (N, 4). Labels follow SAM's own ONNX export: 2 and 3 for the
+    corners of a box, 1 for a point, -1 for padding.
 
     Args:
         weights: A safetensors file in fp16, as the recipe writes it.
@@ -70,7 +76,7 @@ def write_onnx(weights: Path) -> tuple[Path, Path]:
     with torch.inference_mode():
         embedding = model.image_encoder(image)
     size = {2: "height", 3: "width"}
-    places = _places(weights)
+    external = _locate(weights)
     encoder = _export(
         _Encoder(model).eval(),
         (image,),
@@ -78,7 +84,7 @@ def write_onnx(weights: Path) -> tuple[Path, Path]:
         ["image"],
         ["embedding"],
         {"image": size},
-        places,
+        external,
     )
     decoder = _export(
         _Decoder(model).eval(),
@@ -87,7 +93,7 @@ def write_onnx(weights: Path) -> tuple[Path, Path]:
         ["embedding", "coords", "labels"],
         ["masks", "iou"],
         {"embedding": size, "coords": {0: "prompts"}, "labels": {0: "prompts"}},
-        places,
+        external,
     )
     return encoder, decoder
 
@@ -95,7 +101,7 @@ def write_onnx(weights: Path) -> tuple[Path, Path]:
 def write_backbone(out: Path) -> Path:
     """Write `lite0.onnx`: `LitePyramid` of size Lite0 with its ImageNet weights.
 
-    It maps (B, 3, H, W) float32 normalised RGB, H and W multiples of 32, to features at strides 4, 8, 16, 32.
+    It maps (B, 3, H, W) float32 normalized RGB, H and W multiples of 32, to features at strides 4, 8, 16, 32.
 
     Args:
         out: Folder to write into.
@@ -115,7 +121,7 @@ def write_backbone(out: Path) -> Path:
 
 
 class _Encoder(nn.Module):
-    """The image encoder, its weights named as in the safetensors file."""
+    """Image encoder, its weights named as in the safetensors file."""
 
     def __init__(self, model: Nano) -> None:
         super().__init__()
@@ -127,7 +133,7 @@ class _Encoder(nn.Module):
 
 
 class _Decoder(nn.Module):
-    """Prompt encoder and mask decoder as one graph, without data-dependent branches; weights likewise."""
+    """Prompt encoder and mask decoder as one graph without data-dependent branches; weights likewise."""
 
     places: Tensor
 
@@ -142,7 +148,7 @@ class _Decoder(nn.Module):
         boxes = coords.reshape(-1, 4)
         size = (height * STRIDE // 4, width * STRIDE // 4)
         drawing = draw_prompts(coords.shape[0], size, (coords, labels), boxes, None)
-        # A prompt that is no box has no inside and no border.
+        # Points have neither an inside nor a border.
         box_channels = torch.tensor([1.0, 1.0, 0.0, 0.0, 0.0])
         is_box = (labels[:, :1] == 2).float()
         gate = 1 - box_channels + box_channels * is_box
@@ -166,12 +172,12 @@ def _export(
     input_names: list[str],
     output_names: list[str],
     dynamic_axes: dict[str, dict[int, str]],
-    places: Mapping[str, _Place],
+    external: Mapping[str, _ExternalData],
 ) -> Path:
-    """Write a graph whose weights are fp16, in the file that has a place for them or else inside."""
+    """Write a graph with fp16 weights, external if they are in `external`, else inside."""
     mode = torch.onnx.TrainingMode
     with warnings.catch_warnings(), torch.inference_mode():
-        warnings.simplefilter("ignore")  # tracing warns of every shape that it turns into a constant
+        warnings.simplefilter("ignore")  # tracing warns about every shape that becomes a constant
         torch.onnx.export(
             module,
             inputs,
@@ -180,13 +186,13 @@ def _export(
             output_names=output_names,
             dynamic_axes=dynamic_axes,
             opset_version=_OPSET,
-            # A weight that was folded into another is in no file; onnxruntime folds them as it loads.
-            do_constant_folding=not places,
-            training=mode.PRESERVE if places else mode.EVAL,
+            # A folded weight is in no file; onnxruntime folds on loading.
+            do_constant_folding=not external,
+            training=mode.PRESERVE if external else mode.EVAL,
             dynamo=False,
         )
     model = onnx.load(path)
-    nodes = [*_widen(model.graph.initializer, places), *model.graph.node]
+    nodes = [*_to_fp16(model.graph.initializer, external), *model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     onnx.save(model, path)
@@ -194,12 +200,12 @@ def _export(
     return path
 
 
-def _widen(weights: Iterable[TensorProto], places: Mapping[str, _Place]) -> Iterator[NodeProto]:
-    """Turn weights into fp16 and a Cast each, which onnxruntime folds at load time."""
+def _to_fp16(weights: Iterable[TensorProto], external: Mapping[str, _ExternalData]) -> Iterator[NodeProto]:
+    """Convert weights to fp16 and yield a Cast for each, which onnxruntime folds on loading."""
     for weight in weights:
         name = weight.name
-        if name in places:
-            half = places[name].tensor(f"{name}_half", weight.dims)
+        if name in external:
+            half = external[name].tensor(f"{name}_half", weight.dims)
         elif weight.data_type == TensorProto.FLOAT and np.prod(weight.dims) >= _LARGE:
             half = numpy_helper.from_array(numpy_helper.to_array(weight).astype(np.float16), f"{name}_half")
         else:
@@ -209,42 +215,44 @@ def _widen(weights: Iterable[TensorProto], places: Mapping[str, _Place]) -> Iter
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Where the bytes of a weight lie: in which file, from which byte on, and how many."""
+class _ExternalData:
+    """External data of a weight: file, offset and length in bytes."""
 
     file: str
     offset: int
     length: int
 
     def tensor(self, name: str, shape: Iterable[int]) -> TensorProto:
-        """The weight as ONNX refers to it."""
-        place = {"location": self.file, "offset": self.offset, "length": self.length}
+        """Build the tensor that refers to the data."""
+        entries = {"location": self.file, "offset": self.offset, "length": self.length}
         return TensorProto(
             name=name,
             dims=shape,
             data_type=TensorProto.FLOAT16,
             data_location=TensorProto.EXTERNAL,
-            external_data=[StringStringEntryProto(key=key, value=str(value)) for key, value in place.items()],
+            external_data=[
+                StringStringEntryProto(key=key, value=str(entry)) for key, entry in entries.items()
+            ],
         )
 
 
-def _places(weights: Path) -> dict[str, _Place]:
-    """Read where each tensor of a safetensors file lies, by its name.
+def _locate(weights: Path) -> dict[str, _ExternalData]:
+    """Locate the tensors of a safetensors file, by name.
 
     The file is the length of its header (8 bytes, little-endian), the header in JSON, and the tensors as ONNX
-    wants them, little-endian and row by row (https://huggingface.co/docs/safetensors).
+    stores them, little-endian and row by row (https://huggingface.co/docs/safetensors).
     """
     with weights.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(length))
     header.pop("__metadata__", None)
-    places = {}
+    external = {}
     for name, tensor in header.items():
         if tensor["dtype"] != "F16":
             raise ModelError(f"{weights}: {name} is {tensor['dtype']}, expected F16 as the recipe writes it")
         begin, end = tensor["data_offsets"]
-        places[name] = _Place(weights.name, 8 + length + begin, end - begin)
-    return places
+        external[name] = _ExternalData(weights.name, 8 + length + begin, end - begin)
+    return external
 
 
 if __name__ == "__main__":

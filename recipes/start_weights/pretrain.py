@@ -1,13 +1,12 @@
-"""Start weights: a detector taught, once, to tell things from background on a wide range of photographs.
+"""Pretrain start weights: class-agnostic detection on a wide range of photographs.
 
-All classes become one, "object". A user's training then starts from a network that knows where things end,
-and has only their names to learn. The recipe is here so that anybody can make a better set from more images:
+All classes become one, "object". A user's training then starts from a network that localizes objects and has
+only their classes to learn.
 
     python -m recipes.start_weights.pretrain --data coco --data cars:car --val coco_val --hours 1.4 -o OUT
 
-A `--data` folder holds `instances.json` (COCO) and `images/`; after a colon come the categories to use. A
-folder that is named twice is seen twice as often. After every epoch OUT gets `edgeloop-lite0.safetensors`,
-the start weights, and `metrics.json`; run again with the same OUT, it goes on for the hours that are left.
+After every epoch OUT gets `edgeloop-lite0.safetensors`, the start weights, and `metrics.json`; run again with
+the same OUT, it resumes for the hours that are left.
 """
 
 from __future__ import annotations
@@ -39,16 +38,16 @@ _VALIDATE_EVERY = 5
 
 @dataclass(frozen=True)
 class PretrainOptions:
-    """How to make start weights.
+    """Options of the pretraining.
 
     Attributes:
-        data: COCO folders to learn from, each with the category names to use (empty: all).
-        val: COCO folder to measure on.
+        data: COCO folders to train on, each with the category names to use (empty: all).
+        val: COCO folder to validate on.
         out: Folder for weights and metrics.
-        hours: Wall time to train for, earlier runs on the same `out` included.
-        start: Safetensors to begin with; None begins with ImageNet weights in the backbone.
-        still: Number of backbone stages, from the image on, that do not learn (7 is all).
-        learning_rate: Peak rate of AdamW.
+        hours: Wall time, including earlier runs in the same `out`, h.
+        start: Safetensors to start from; None starts from ImageNet weights in the backbone.
+        freeze: Number of leading backbone stages that are not trained (7 is all).
+        learning_rate: Peak learning rate of AdamW.
         imgsz: Side of the training image, px.
         batch: Images per step.
     """
@@ -58,7 +57,7 @@ class PretrainOptions:
     out: Path
     hours: float
     start: Path | None = None
-    still: int = _STAGES
+    freeze: int = _STAGES
     learning_rate: float = 2e-3
     imgsz: int = 320
     batch: int = 16
@@ -68,7 +67,7 @@ def pretrain(options: PretrainOptions) -> Path:
     """Train class-agnostic start weights.
 
     Args:
-        options: What to learn from, and for how long.
+        options: Options of the pretraining.
 
     Returns:
         Path of the safetensors file, half precision.
@@ -88,19 +87,19 @@ def pretrain(options: PretrainOptions) -> Path:
     trainer = CpuTraining(
         dataset, detector, options.out, imgsz=options.imgsz, batch=options.batch, nbs=options.batch,
         epochs=1000, time=hours, optimizer="AdamW", lrf=0.01, warmup_epochs=1.0, warmup_bias_lr=0.0,
-        # A run that goes on does so at the rate that the first one had reached.
+        # A resumed run starts at the learning rate that the first one had reached.
         lr0=options.learning_rate * hours / options.hours, momentum=0.9, weight_decay=5e-4, close_mosaic=6,
-        freeze=[f"0.m.{stage}" for stage in range(options.still)], deterministic=False,
+        freeze=[f"0.m.{stage}" for stage in range(options.freeze)], deterministic=False,
     )  # fmt: skip
-    keeper = _Keeper(options, metrics, weights, checkpoint)
-    trainer.add_callback("on_train_epoch_end", keeper.choose_validation)
-    trainer.add_callback("on_fit_epoch_end", keeper.keep)
+    checkpoints = _Checkpoints(options, metrics, weights, checkpoint)
+    trainer.add_callback("on_train_epoch_end", checkpoints.choose_validation)
+    trainer.add_callback("on_fit_epoch_end", checkpoints.write)
     trainer.train()
     return weights
 
 
-class _Keeper:
-    """Writes the averaged weights and the figures after every epoch."""
+class _Checkpoints:
+    """Callbacks that write the averaged weights and the metrics after every epoch."""
 
     def __init__(
         self, options: PretrainOptions, metrics: dict[str, Any], weights: Path, checkpoint: Path
@@ -110,20 +109,22 @@ class _Keeper:
         self._hours_before = metrics["hours"]
 
     def choose_validation(self, trainer: Any) -> None:
+        """Validate every few epochs and after the last one."""
         trainer.args.val = (trainer.epoch + 1) % _VALIDATE_EVERY == 0 or trainer.epoch + 1 >= trainer.epochs
 
-    def keep(self, trainer: Any) -> None:
+    def write(self, trainer: Any) -> None:
+        """Write weights and metrics."""
         seconds = time.time() - trainer.train_time_start
         entry = {
             "epoch": trainer.epoch + 1,
             "images": len(trainer.train_loader.dataset),
             "seconds": round(seconds, 1),
-            "still": self._options.still,
+            "freeze": self._options.freeze,
             "learning_rate": trainer.lr["lr/pg0"],
             "loss": {key: round(float(value), 4) for key, value in trainer.tloss.items()},
         }
-        if measured := trainer.validations.get(trainer.epoch + 1):
-            entry |= {"map50": measured[0], "map50_95": measured[1]}
+        if scores := trainer.validations.get(trainer.epoch + 1):
+            entry |= {"map50": scores[0], "map50_95": scores[1]}
         self._metrics["hours"] = self._hours_before + seconds / 3600
         self._metrics["epochs"].append(entry)
         write_state(trainer.ema.ema.state_dict(), self._checkpoint)
@@ -146,7 +147,7 @@ def _dataset(options: PretrainOptions) -> Dataset:
 
 
 def _read_coco(folder: Path, categories: Sequence[str]) -> list[LabeledImage]:
-    """Images of a COCO folder, with the boxes of some categories as the one class 0."""
+    """Read the images of a COCO folder, with the boxes of some categories as class 0."""
     path = folder / "instances.json"
     if not path.is_file():
         raise NoInputError(f"{path}: no such file; --data names folders with a COCO instances.json")
@@ -175,15 +176,29 @@ def _data(text: str) -> tuple[Path, tuple[str, ...]]:
 
 
 def _main() -> None:
-    parser = argparse.ArgumentParser(description="Make class-agnostic start weights for edgeloop-lite0.")
-    parser.add_argument("--data", type=_data, action="append", required=True, metavar="FOLDER[:CATEGORY,...]")
-    parser.add_argument("--val", type=Path, required=True, metavar="FOLDER")
-    parser.add_argument("--hours", type=float, required=True)
-    parser.add_argument("--start", type=Path, metavar="FILE.safetensors")
-    parser.add_argument("--still", type=int, default=_STAGES, metavar="STAGES")
-    parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--threads", type=int)
-    parser.add_argument("-o", "--out", type=Path, required=True)
+    parser = argparse.ArgumentParser(description="Pretrain class-agnostic start weights for edgeloop-lite0.")
+    add = parser.add_argument
+    add(
+        "--data",
+        type=_data,
+        action="append",
+        required=True,
+        metavar="FOLDER[:CATEGORY,...]",
+        help="COCO folder and the categories to use (default: all); name it twice to double its share",
+    )
+    add("--val", type=Path, required=True, metavar="FOLDER", help="COCO folder to validate on")
+    add("--hours", type=float, required=True, help="time limit, including earlier runs in OUT")
+    add("--start", type=Path, metavar="FILE.safetensors", help="start weights (default: ImageNet's)")
+    add(
+        "--freeze",
+        type=int,
+        default=_STAGES,
+        metavar="N",
+        help="leading backbone stages to freeze (7: all)",
+    )
+    add("--learning-rate", type=float, default=2e-3, help="peak learning rate")
+    add("--threads", type=int, help="threads of torch")
+    add("-o", "--out", type=Path, required=True, help="folder to write to")
     args = parser.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -194,7 +209,7 @@ def _main() -> None:
             out=args.out,
             hours=args.hours,
             start=args.start,
-            still=args.still,
+            freeze=args.freeze,
             learning_rate=args.learning_rate,
         )
     )

@@ -93,7 +93,7 @@ def test_weights_survive_a_file(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["weights.safetensors"]
 
 
-def test_refuses_weights_of_another_detector(tmp_path: Path) -> None:
+def test_refuses_weights_of_another_detector() -> None:
     detector = build_detector("edgeloop-lite0", "none", NAMES, seed=0)
     with pytest.raises(ModelError, match=r"mine: weights of another detector, model\.\S+ is not among them"):
         load_start_weights(detector, {"model.0.weight": torch.zeros(3)}, "mine")

@@ -37,7 +37,7 @@ def test_onnxruntime_repeats_torch(report: ExportReport) -> None:
     assert report.measurement.scores.map50 > 0.6
 
 
-def test_the_bundle_explains_itself(report: ExportReport, dataset: Path) -> None:
+def test_the_bundle_explains_itself(report: ExportReport) -> None:
     detector = Detector(report.bundle)
     assert detector.names == ("disk", "bar")
     assert detector.spec.input_size == (160, 160)
@@ -66,7 +66,7 @@ def test_the_golden_sample_comes_out_again(report: ExportReport) -> None:
     assert len(golden.rows) == 32
 
 
-def test_the_report_lies_beside_the_bundle(report: ExportReport, dataset: Path) -> None:
+def test_the_report_is_beside_the_bundle(report: ExportReport) -> None:
     written = json.loads(report.bundle.with_suffix(".json").read_text())
     assert written["sha256"] == hashlib.sha256(report.bundle.read_bytes()).hexdigest()
     assert written["parity"]["matched"] == 1

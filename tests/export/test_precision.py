@@ -110,9 +110,10 @@ def test_the_report_holds_every_precision(auto: ExportReport) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("auto")
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_both_forms_of_input_find_the_same(
-    precision: str, auto: ExportReport, bundles: dict[str, Bundle], dataset: Path, tmp_path: Path
+    precision: str, bundles: dict[str, Bundle], dataset: Path, tmp_path: Path
 ) -> None:
     bundle = bundles[precision]
     graph, spec = with_image_input(bundle.graph, bundle.spec)
@@ -158,7 +159,7 @@ def test_images_of_any_number_through_the_command(
 def test_a_broken_bundle_is_refused_with_a_report(
     run: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search, "decoding_nodes", lambda graph: [])  # the head is quantized as well
+    monkeypatch.setattr(search, "decoding_nodes", lambda _graph: [])  # the head is quantized as well
     monkeypatch.setattr(search, "METHODS", ("minmax",))
     out = tmp_path / "x.onnx"
     (tmp_path / "x.refused.json").write_text("of an earlier refusal")

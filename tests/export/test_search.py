@@ -8,7 +8,7 @@ from edgeloop.export.quantize.search import FloatPrefix, fastest_prefix, stages_
 GAINS = {"stem": 0.02, "first": 0.05, "middle": 0.005, "head": 0.0}
 
 
-def free(some: tuple[str, ...], more: tuple[str, ...]) -> float:
+def free(_some: tuple[str, ...], _more: tuple[str, ...]) -> float:
     return 0.0
 
 

@@ -1,4 +1,4 @@
-"""COCO folders with masks, turned into training samples for a promptable segmenter."""
+"""Training samples for a promptable segmenter from COCO folders with masks."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from recipes.nano.coco_folder import Folder
 
 __all__ = ["PromptedCrops", "Sample", "collate"]
 
-_MIN_AREA_PX = 60  # instances smaller than this, in the crop, teach nothing
-_PASTE_SHARE = 0.5  # of the crops, over which objects of other images are pasted
-_MOST_PASTED = 0.3  # of a crop, that one of them may cover
-_MAX_TURN_DEG = 20.0
+_MIN_AREA_PX = 60  # minimum area of an instance in the crop
+_PASTE_PROBABILITY = 0.5  # of pasting one more object of another image over a crop
+_MAX_PASTED = 0.3  # maximum fraction of a crop that a pasted object covers
+_MAX_ROTATION_DEG = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One crop with its prompts. K prompts: boxes first, then points.
+    """Crop with its prompts: K prompts, boxes first, then points.
 
     Attributes:
         image: (3, S, S) uint8 RGB.
         masks: (K, S/4, S/4) float32 in [0, 1], area-averaged.
         boxes: (K_box, 4) float32 XYXY px of the crop.
         points: (K_point, 2) float32 XY px of the crop.
-        offset: (2,) int64, place of the crop in the 512 px frame, in embedding cells (x, y).
+        offset: (2,) int64, position of the crop in the 512 px frame, in embedding cells (x, y).
     """
 
     image: npt.NDArray[np.uint8]
@@ -49,11 +49,11 @@ class PromptedCrops(IterableDataset[Sample]):
 
     Args:
         folders: Folders with their sampling weights.
-        cutouts: Folders of objects that are pasted only, half of the time, beside the objects of `folders`.
+        cutouts: Folders of objects that are only pasted; half of the pasted objects are theirs.
         crop: Side of the crop, px, a multiple of 32.
-        boxes: Box prompts a crop.
-        points: Point prompts a crop.
-        seed: The sequence depends on it and on the worker's number alone.
+        boxes: Box prompts per crop.
+        points: Point prompts per crop.
+        seed: Random seed; the sequence depends on it and on the worker's number alone.
     """
 
     def __init__(
@@ -85,15 +85,15 @@ class PromptedCrops(IterableDataset[Sample]):
     def _draw(self, folder: Folder, index: int, rng: np.random.Generator) -> Sample | None:
         image = require_image(folder.paths[index])
         instances = folder.instances[index]
-        # The anchor makes sure that the crop shows something; a few neighbours come along.
+        # The crop is placed on the first instance; a few others may be in it.
         chosen = rng.permutation(len(instances))[: self.boxes + self.points + 4]
         masks = np.stack([rle.decode(instances[i]) for i in chosen])
         window = _window(masks[0], self.crop, rng)
         if window is None:
             return None
-        image = _colour(_warp(image, window, self.crop, cv2.INTER_LINEAR), rng)
+        image = _jitter_color(_warp(image, window, self.crop, cv2.INTER_LINEAR), rng)
         crops = np.stack([_warp(mask, window, self.crop, cv2.INTER_LINEAR) for mask in masks])
-        while rng.random() < _PASTE_SHARE:
+        while rng.random() < _PASTE_PROBABILITY:
             image, crops = self._paste(image, crops, rng)
         crops = crops[(crops > 0).sum((1, 2)) >= _MIN_AREA_PX]
         if len(crops) == 0:
@@ -117,9 +117,9 @@ class PromptedCrops(IterableDataset[Sample]):
     def _paste(
         self, image: npt.NDArray[np.uint8], masks: npt.NDArray[np.uint8], rng: np.random.Generator
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-        """Put an object of another image over a crop (Ghiasi et al. 2021, arXiv:2012.07177).
+        """Copy-paste augmentation: paste an object of another image (Ghiasi et al. 2021, arXiv:2012.07177).
 
-        What it hides is taken from the masks below it; its own mask comes last.
+        The masks below lose what it hides; its own mask is last.
         """
         cut_out = self.cutouts and rng.random() < 0.5
         folder = self.cutouts[rng.integers(len(self.cutouts))] if cut_out else self._folder(rng)
@@ -130,9 +130,11 @@ class PromptedCrops(IterableDataset[Sample]):
         if window is None:
             return image, masks
         mask = _warp(mask, window, self.crop, cv2.INTER_LINEAR)
-        if not _MIN_AREA_PX <= mask.sum() <= _MOST_PASTED * mask.size:
+        if not _MIN_AREA_PX <= mask.sum() <= _MAX_PASTED * mask.size:
             return image, masks
-        other = _colour(_warp(require_image(folder.paths[index]), window, self.crop, cv2.INTER_LINEAR), rng)
+        other = _jitter_color(
+            _warp(require_image(folder.paths[index]), window, self.crop, cv2.INTER_LINEAR), rng
+        )
         soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.8)[..., None]
         pasted = (soft * other + (1 - soft) * image).astype(np.uint8)
         return pasted, np.concatenate([masks * (mask == 0), mask[None]])
@@ -150,33 +152,35 @@ def collate(samples: list[Sample]) -> dict[str, torch.Tensor]:
 def _window(
     anchor: npt.NDArray[np.uint8], crop: int, rng: np.random.Generator
 ) -> npt.NDArray[np.float64] | None:
-    """An affine map (2, 3) from image to crop: random scale, flip, turn; the place that shows the anchor."""
+    """Draw an affine map (2, 3) from image to crop, placed on the anchor: random scale, flip, rotation."""
     ys, xs = np.nonzero(anchor)
     if len(xs) == 0:
         return None
     height, width = anchor.shape
-    # At inference the long side is 512; objects are learnt from half to twice the size they have there.
+    # At inference the long side is 512; training shows objects at half to twice their size there.
     scale = IMAGE_SIZE / max(height, width) * float(np.exp(rng.uniform(np.log(0.5), np.log(2.0))))
     side = crop / scale
     pick = int(rng.integers(len(xs)))
     left, top = (
-        _start(centre + rng.uniform(-0.35, 0.35) * side, side, extent, rng)
-        for centre, extent in ((float(xs[pick]), width), (float(ys[pick]), height))
+        _start(center + rng.uniform(-0.35, 0.35) * side, side, extent, rng)
+        for center, extent in ((float(xs[pick]), width), (float(ys[pick]), height))
     )
     matrix = np.array([[scale, 0, -left * scale], [0, scale, -top * scale]])
     if rng.random() < 0.5:
         matrix[0] = [-scale, 0, crop - matrix[0, 2]]
     if rng.random() < 0.3:
-        turn = cv2.getRotationMatrix2D((crop / 2, crop / 2), rng.uniform(-_MAX_TURN_DEG, _MAX_TURN_DEG), 1.0)
-        matrix = turn[:, :2] @ matrix + np.array([[0, 0, turn[0, 2]], [0, 0, turn[1, 2]]])
+        rotation = cv2.getRotationMatrix2D(
+            (crop / 2, crop / 2), rng.uniform(-_MAX_ROTATION_DEG, _MAX_ROTATION_DEG), 1.0
+        )
+        matrix = rotation[:, :2] @ matrix + np.array([[0, 0, rotation[0, 2]], [0, 0, rotation[1, 2]]])
     return matrix
 
 
-def _start(centre: float, side: float, extent: int, rng: np.random.Generator) -> float:
-    """Where the crop starts along one axis, in image pixels: inside the image, unless that is smaller."""
+def _start(center: float, side: float, extent: int, rng: np.random.Generator) -> float:
+    """Start of the crop along one axis, in image pixels: inside the image unless the image is smaller."""
     if side >= extent:
         return 0.0 if rng.random() < 0.5 else float(rng.uniform(extent - side, 0))
-    return float(np.clip(centre - side / 2, 0, extent - side))
+    return float(np.clip(center - side / 2, 0, extent - side))
 
 
 def _warp(
@@ -186,8 +190,8 @@ def _warp(
     return np.asarray(cv2.warpAffine(array, matrix, (crop, crop), flags=interpolation, borderValue=border))
 
 
-def _colour(image: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """Light, contrast, tint, blur and noise of ordinary cameras."""
+def _jitter_color(image: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Augment brightness, contrast, tint, blur and noise."""
     gain = rng.uniform(0.6, 1.4) * rng.uniform(0.9, 1.1, size=3)
     out = (image.astype(np.float32) - 127) * gain + 127 + rng.uniform(-30, 30)
     if rng.random() < 0.2:
@@ -202,7 +206,7 @@ def _colour(image: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArr
 
 
 def _jittered_box(mask: npt.NDArray[np.uint8], rng: np.random.Generator) -> tuple[float, float, float, float]:
-    """The mask's box, mostly a little off, as boxes drawn by people and detectors are."""
+    """Box of the mask with random jitter, like boxes of people and detectors."""
     ys, xs = np.nonzero(mask)
     x1, y1, x2, y2 = float(xs.min()), float(ys.min()), float(xs.max()) + 1, float(ys.max()) + 1
     spread = rng.choice([0.0, 0.03, 0.08])
@@ -213,7 +217,7 @@ def _jittered_box(mask: npt.NDArray[np.uint8], rng: np.random.Generator) -> tupl
 
 
 def _point(mask: npt.NDArray[np.uint8], rng: np.random.Generator) -> tuple[float, float]:
-    """A pixel of the mask: half of the time anywhere, half of the time among its deepest."""
+    """Draw a pixel of the mask: with equal probability any, or one of the deepest."""
     if rng.random() < 0.5:
         ys, xs = np.nonzero(mask)
     else:
