@@ -48,17 +48,17 @@ class DataError(EdgeloopError):
 
 
 class ModelError(DataError):
-    """A model file that cannot be trusted, parsed or run."""
+    """Damaged, malformed or unsupported model file."""
 
 
 class NoInputError(EdgeloopError):
-    """An input path that does not exist or is empty."""
+    """Missing or empty input path."""
 
     exit_code = 66
 
 
 class UnavailableError(EdgeloopError):
-    """A device, stream, execution provider or optional package that is not available."""
+    """Unavailable device, stream, execution provider or optional package."""
 
     exit_code = 69
 

@@ -1,1 +1,1 @@
-"""The machine: cores, accelerators, memory, OpenCV."""
+"""Host machine: cores, accelerators, memory, OpenCV."""

@@ -103,7 +103,7 @@ class Record(_Data):
 
 
 class Document(_Data):
-    """The JSON value under `edgeloop`.
+    """JSON value under `edgeloop`.
 
     Attributes:
         schema_version: Schema of this document; 2 has golden rows.
