@@ -1,13 +1,13 @@
-"""What each precision costs and gains: `python benchmarks/bundles.py STREET=416 CONVEYOR --out OUT`.
+"""Accuracy and speed of each precision: `python benchmarks/bundles.py STREET=416 CONVEYOR --out OUT`.
 
 For each dataset and each of DETECTORS: `edgeloop train` and `edgeloop export --precision auto`, timed
-together, and what the gate found out about each precision. Then the bundle that left runs in turns with the
-same detector in float32, and with yolo26n in float32 with SiLU as torch's exporter writes it (random weights:
-time does not depend on them), by the clock and in both ways in which `edgeloop run` does: a camera's image on
-all cores, and footage's images at the same time, one on each core.
+together, with the report of the release gate on each precision. Then the accepted bundle is timed in
+alternating turns with the same detector in float32, and with yolo26n in float32 with SiLU as torch exports it
+(random weights, whose speed is that of trained ones): once with one image on all cores, as `edgeloop run`
+runs a camera, and once with an image on each core, as it runs footage.
 
-What OUT holds already is not made again: an interrupted call goes on, a trained run that lies there under its
-name (street-416-yolo26n-relu) is taken, and a call that finds everything times it, which takes a minute.
+OUT is reused: an interrupted call continues, a finished run in it (street-416-yolo26n-relu) is taken, and a
+call that finds everything only times it, which takes a minute.
 """
 
 from __future__ import annotations
@@ -24,41 +24,42 @@ from typing import Any
 
 import numpy as np
 import torch
-from activation import write_model
 from numpy.typing import NDArray
+from ultralytics.nn.modules import Detect
 
-from edgeloop.edge.cli.table import table
 from edgeloop.edge.demo.call_verb import call_verb
 from edgeloop.edge.host.hardware import physical_cores
 from edgeloop.edge.runtime.session import Session
 from edgeloop.export.export_options import ExportOptions, Precision
 from edgeloop.export.exporter import export_bundle
+from edgeloop.export.train.detectors import build_detector
+from report import Section, Table, add_write_option, publish
 
 DETECTORS: Mapping[str, tuple[object, ...]] = {
     "edgeloop-lite0": ("--time-limit", 110),
     "yolo26n-relu": ("--model", "yolo26n", "--activation", "relu", "--epochs", 60),
 }
-"""What `edgeloop train` is told, by the name that files get."""
+"""Options of `edgeloop train`, by name of the detector."""
 
 END_TO_END = {"yolo26n-relu"}
-"""Those with a second head, which needs no NMS: they are exported with it as well."""
+"""Detectors that have an end-to-end head (no non-maximum suppression), which is exported too."""
 
 INFERENCES = 5
-"""Of each model in each turn, on each core."""
+"""Inferences of each model in each turn, on each core."""
 
 Times = tuple[float, float]
-"""Of an image on all cores, and for each where every core has its own: ms, or multiples of another's."""
+"""Time per image, one on all cores and one on each core: ms, or a ratio."""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A detector with one of its heads.
+    """Bundles of a detector with one of its heads.
 
     Attributes:
-        bundle: The fastest that passed the gate.
-        in_float: The same in float32.
-        gate: The former's report.
-        seconds: That training, export and gate took; None where they were not all part of this call.
+        bundle: The fastest bundle that passed the gate.
+        in_float: The same detector in float32.
+        gate: Report of the gate on `bundle`.
+        seconds: Duration of training, export and gate; None if this call did not run them all.
     """
 
     bundle: Path
@@ -71,10 +72,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("datasets", nargs="+", metavar="DATASET[=IMGSZ]")
-    parser.add_argument("--out", type=Path, required=True, help="folder for everything made")
+    parser.add_argument("datasets", nargs="+", metavar="DATASET[=PX]", help="Default: 320 px.")
+    parser.add_argument("--out", type=Path, required=True, help="Folder for all results.")
     parser.add_argument("--detectors", nargs="+", choices=DETECTORS, default=list(DETECTORS))
-    parser.add_argument("--turns", type=int, default=25)
+    parser.add_argument("--turns", type=int, default=25, help="More make the medians steadier.")
+    add_write_option(parser, "bundles")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     by_size: dict[int, list[Exported]] = {}
@@ -83,25 +85,25 @@ def main() -> None:
         size = int(imgsz or 320)
         for detector in arguments.detectors:
             by_size.setdefault(size, []).extend(_make(Path(place), size, detector, arguments.out))
-    # Timed when all is there, so that models of one size meet the machine in the same state.
+    # Timed after all exports, so that models of one size see the machine in the same state.
     ratios = {
         one.bundle: found
         for size, made in by_size.items()
         for one, found in zip(made, _time(made, size, arguments.turns, arguments.out), strict=True)
     }
-    _print([one for made in by_size.values() for one in made], ratios)
+    _publish(arguments.write, [one for made in by_size.values() for one in made], ratios)
 
 
 def _make(dataset: Path, size: int, detector: str, out: Path) -> Iterator[Exported]:
-    """Train and export what is not there yet."""
+    """Train and export what OUT does not hold yet."""
     run = out / f"{dataset.name}-{size}-{detector}"
-    bundle, began = out / f"{run.name}.onnx", time.monotonic()
-    fresh = not run.exists()
-    if fresh:
+    bundle, started_at = out / f"{run.name}.onnx", time.monotonic()
+    missing = not run.exists()
+    if missing:
         call_verb("train", dataset, "-o", run, "--imgsz", size, *DETECTORS[detector])
     if not bundle.exists():
         call_verb("export", run, "-d", dataset, "-o", bundle, "--precision", "auto", "--imgsz", size)
-    seconds = time.monotonic() - began if fresh else None
+    seconds = time.monotonic() - started_at if missing else None
     yield _exported(run, dataset, bundle, ExportOptions(imgsz=size), seconds)
     if detector in END_TO_END:
         bundle = out / f"{run.name}-end2end.onnx"
@@ -111,7 +113,7 @@ def _make(dataset: Path, size: int, detector: str, out: Path) -> Iterator[Export
 def _exported(
     run: Path, dataset: Path, bundle: Path, options: ExportOptions, seconds: float | None
 ) -> Exported:
-    """The fastest bundle and the one in float32, made where they are not there."""
+    """Export the fastest bundle and the one in float32, unless OUT holds them."""
     in_float = bundle.with_stem(f"{bundle.stem}-fp32")
     precisions: dict[Path, Precision] = {bundle: "auto", in_float: "fp32"}
     for path, precision in precisions.items():
@@ -121,9 +123,9 @@ def _exported(
 
 
 def _time(made: Sequence[Exported], size: int, turns: int, out: Path) -> Iterator[tuple[Times, Times]]:
-    """For each bundle, the time of itself in float32 and of yolo26n over its own, medians of the turns."""
+    """Measure, for each bundle, the time of float32 and of yolo26n with SiLU over its own."""
     image = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
-    silu = write_model(out, "silu", image)
+    silu = _write_silu_model(out, image)
     paths = [silu, *(path for one in made for path in (one.bundle, one.in_float))]
     cores = physical_cores()
     sessions = {
@@ -143,12 +145,24 @@ def _time(made: Sequence[Exported], size: int, turns: int, out: Path) -> Iterato
         yield _ratios(times[one.in_float], times[one.bundle]), _ratios(times[silu], times[one.bundle])
 
 
+def _write_silu_model(folder: Path, image: torch.Tensor) -> Path:
+    """Export yolo26n with random weights for images of one size."""
+    names = [str(number) for number in range(80)]
+    detector = build_detector("yolo26n", "none", names, seed=0, activation="silu").eval().fuse(verbose=False)
+    for module in detector.modules():
+        if isinstance(module, Detect):
+            module.export, module.format = True, "onnx"
+    path = folder / "silu.onnx"
+    torch.onnx.export(detector, (image,), path, opset_version=13, dynamo=False)
+    return path
+
+
 def _time_ms(sessions: Sequence[Session], image: NDArray[np.float32], workers: Executor) -> float:
-    """Milliseconds for each image, one at a time in each of these sessions and all of them at once."""
-    list(workers.map(lambda session: session.run(image), sessions))  # the model before has taken the caches
-    began = time.perf_counter()
+    """Measure milliseconds per image with all sessions at once, each on one image at a time."""
+    list(workers.map(lambda session: session.run(image), sessions))  # warms the caches
+    started_at = time.perf_counter()
     list(workers.map(lambda session: [session.run(image) for _ in range(INFERENCES)], sessions))
-    return (time.perf_counter() - began) * 1e3 / (INFERENCES * len(sessions))
+    return (time.perf_counter() - started_at) * 1e3 / (INFERENCES * len(sessions))
 
 
 def _ratios(some: Sequence[Times], others: Sequence[Times]) -> Times:
@@ -157,19 +171,21 @@ def _ratios(some: Sequence[Times], others: Sequence[Times]) -> Times:
     return alone, together
 
 
-def _print(made: Sequence[Exported], ratios: Mapping[Path, tuple[Times, Times]]) -> None:
-    header = ("detector", "precision", "mAP50-95", "torch's", "repeated", "fp32 over", "SiLU over", "gate")
-    sections = [[_row(one, found, ratios[one.bundle]) for found in one.gate["precisions"]] for one in made]
-    print(table("<<>>>>><", header, *sections))
-    print("fp32 and SiLU over the bundle: time of one image on all cores (with an image on each core)")
-    for one in made:
-        if one.seconds is not None:
-            print(f"{one.bundle.stem}: training, export and gate took {one.seconds:.0f} s")
+def _publish(
+    section: Section | None, made: Sequence[Exported], ratios: Mapping[Path, tuple[Times, Times]]
+) -> None:
+    header = ("bundle", "precision", "mAP50-95", "torch's", "boxes repeated", "fp32", "SiLU", "gate")
+    groups = [[_row(one, found, ratios[one.bundle]) for found in one.gate["precisions"]] for one in made]
+    took = [f"{one.bundle.stem} {one.seconds:.0f} s" for one in made if one.seconds is not None]
+    note = "fp32, SiLU: time over that of the bundle, one image on all cores (one on each core)."
+    if took:
+        note += f" Training, export and gate: {', '.join(took)}."
+    publish(section, Table("<<>>>>><", header, groups), note=note)
 
 
 def _row(one: Exported, found: Mapping[str, Any], ratios: tuple[Times, Times]) -> tuple[str, ...]:
-    left = found["precision"] == one.gate["precision"]
-    over_fp32, over_silu = (f"{alone:.2f} ({together:.2f})" if left else "" for alone, together in ratios)
+    accepted = found["precision"] == one.gate["precision"]
+    over_fp32, over_silu = (f"{alone:.2f} ({together:.2f})" if accepted else "" for alone, together in ratios)
     return (
         one.bundle.stem,
         found["precision"],
@@ -178,7 +194,7 @@ def _row(one: Exported, found: Mapping[str, Any], ratios: tuple[Times, Times]) -
         f"{found['parity']['repeated']} of {found['parity']['boxes']}",
         over_fp32,
         over_silu,
-        "refused" if found["refused"] else "left" if left else "passed",
+        "refused" if found["refused"] else "accepted" if accepted else "passed",
     )
 
 

@@ -1,19 +1,20 @@
-"""How good labels are, against ground truth, per class and per source of prompts.
+"""Quality of labels by source of prompts, per class, against ground truth.
 
     python benchmarks/labels.py street ../shared/data/street similar motion similar,motion moving --every 4
-    python benchmarks/labels.py street ../shared/data/street similar everything-16 everything-32 --every 25
     python benchmarks/labels.py conveyor similar similar,motion --seeds 11 12 13
     python benchmarks/labels.py conveyor similar similar,detector detector --seeds 11 12 13
 
-`street` labels a real street from boxes on five frames (see street_truth.py) once for each named choice of
-prompts, as `edgeloop label --prompts` takes them. `moving` stands for `--classes moving`, without exemplars:
-"all" is scored against all tracks that move in their life, "now" against boxes that move at the time, with
-those that stand left out. People on the sidewalk are not in that ground truth, so boxes around them count as
-wrong. `everything-16` and `everything-32` are no labels but segment-anything's own generator on the same
-frames (see everything.py). "right/s" are right labels a second of labeling, what is learned first left out.
-A choice with `detector` in it is a second pass: its detector is trained on the labels of the first choice,
-for `--epochs` at `--imgsz`. `conveyor` does the same on the built-in scene, by seed; `crops` stands for the
-exemplars cut out, with motion to say where to look. `--every N` takes each N-th frame only, for a quick look.
+Each argument is a choice of prompts as of `edgeloop label --prompts`, and labels the same frames once: a real
+street from boxes on five frames (street_truth.py), or the built-in conveyor, by seed. Further choices:
+
+- with `detector` in it: a second pass, whose detector is trained on the labels of the first choice, for
+  --epochs at --imgsz;
+- `moving` (street): `--classes moving` without exemplars. "all" is scored against all tracks that ever move,
+  "now" against boxes that move at the time. People on the sidewalk are not in the ground truth, so boxes
+  around them count as wrong;
+- `crops` (conveyor): exemplars as cut-out crops, prompts from motion.
+
+Rates leave out the training on the exemplars. Rows "from NAME" count the labels that each prompter led to.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ from edgeloop.edge.scoring.coco import precision_recall
 from edgeloop.edge.synth import Scene, open_scene
 from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.job import label_frames
-from everything import EVERYTHING, OBJECT, segment_everything, without_classes
-from scoring import Coco, class_names, groups_of, labels_of, number_of, part, print_scores, scores
+from report import add_write_option, publish
+from scoring import Coco, class_names, groups_of, labels_of, number_of, part, score_table, scores
 from street_truth import (
     DRAWN,
-    LABELLED,
+    LABELED,
     MOVING,
     SCORED,
     copy_frames,
@@ -46,7 +47,7 @@ from street_truth import (
 from street_truth import write_exemplars as write_street_exemplars
 
 CROPS, DETECTOR = "crops", "detector"
-CONVEYOR_FRAMES, CONVEYOR_STEP = 240, 20  # as `edgeloop demo` takes them
+CONVEYOR_FRAMES, CONVEYOR_STEP = 240, 20  # those of `edgeloop demo`
 
 Figures = dict[str, dict[str, float]]
 
@@ -57,29 +58,27 @@ def main() -> None:
     )
     verbs = parser.add_subparsers(dest="scene", required=True)
     street = verbs.add_parser("street")
-    street.add_argument("street", type=Path, help="folder with images/ and instances.json")
-    street.add_argument("prompts", nargs="+", help="as in `edgeloop label --prompts`, or `moving`")
+    street.add_argument("street", type=Path, help="Folder with images/ and instances.json.")
+    street.add_argument("prompts", nargs="+", help="As of `edgeloop label --prompts`, or `moving`.")
     conveyor = verbs.add_parser("conveyor")
-    conveyor.add_argument("prompts", nargs="+", help="as in `edgeloop label --prompts`, or `crops`")
-    conveyor.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13])
-    for verb in (street, conveyor):
-        verb.add_argument("--epochs", type=int, default=15, help="of the training for a second pass")
-        verb.add_argument("--imgsz", type=int, default=320, help="of its detector, px")
-        verb.add_argument("--every", type=int, default=1, help="label each N-th frame only")
-        verb.add_argument("--out", type=Path, help="new folder for all that is made; else it is thrown away")
-        verb.add_argument("--json", type=Path, help="file for the figures")
+    conveyor.add_argument("prompts", nargs="+", help="As of `edgeloop label --prompts`, or `crops`.")
+    conveyor.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13], help="Scenes to label.")
+    for name, verb in verbs.choices.items():
+        verb.add_argument("--epochs", type=int, default=15, help="Epochs of a second pass's detector.")
+        verb.add_argument("--imgsz", type=int, default=320, help="Side of its input, px.")
+        verb.add_argument("--every", type=int, default=1, help="Label only every N-th frame.")
+        verb.add_argument("--out", type=Path, help="New folder for all results. Default: a temporary one.")
+        add_write_option(verb, f"labels-{name}")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         out: Path = arguments.out or Path(temporary)
         report = (_street if arguments.scene == "street" else _conveyor)(arguments, out)
-    print_scores(report)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+    publish(arguments.write, score_table(report))
 
 
 def _street(arguments: argparse.Namespace, out: Path) -> dict[str, Figures]:
     truth = read_truth(arguments.street)
-    frames = copy_frames(arguments.street, out / "frames", sorted({*LABELLED[:: arguments.every], *DRAWN}))
+    frames = copy_frames(arguments.street, out / "frames", sorted({*LABELED[:: arguments.every], *DRAWN}))
     exemplars = write_street_exemplars(truth, out / "exemplars.json")
     report = {}
     for prompts in arguments.prompts:
@@ -88,17 +87,12 @@ def _street(arguments: argparse.Namespace, out: Path) -> dict[str, Figures]:
             speed = _label(frames, None, ("motion",), dataset)
             indices, labels = labels_of(dataset, ())
             figures = _moving_figures(truth, indices, labels)
-        elif prompts in EVERYTHING:
-            asked = {int(path.stem): path for path in frames.iterdir() if int(path.stem) not in DRAWN}
-            indices = set(asked)
-            labels, speed = segment_everything(asked, EVERYTHING[prompts])
-            figures = scores(without_classes(part(truth, indices, SCORED)), labels, {"all": [OBJECT]})
         else:
             detector = _detector(prompts, out, arguments)
             speed = _label(frames, exemplars, tuple(prompts.split(",")), dataset, detector)
             indices, labels = labels_of(dataset, DRAWN)
             figures = _figures(part(truth, indices, SCORED), labels, dataset)
-        report[_titled(prompts, speed, figures, len(indices))] = figures
+        report[f"{prompts}, {speed:.2f} frames/s"] = figures
     return report
 
 
@@ -126,7 +120,7 @@ def _conveyor(arguments: argparse.Namespace, out: Path) -> dict[str, Figures]:
             indices, labels = labels_of(dataset, drawn)
             expected = scene_coco(scene, [(f"{index}.jpg", index) for index in sorted(indices)])
             figures = _figures(expected, labels, dataset)
-            report[_titled(f"seed {seed}: {prompts}", speed, figures, len(indices))] = figures
+            report[f"seed {seed}: {prompts}, {speed:.2f} frames/s"] = figures
     return report
 
 
@@ -139,7 +133,7 @@ def _collect(seed: int, size: tuple[int, int], count: int, every: int, out: Path
 
 
 def _cut(exemplars: Path, frames: Path, out: Path) -> Path:
-    """The exemplars as folders of crops."""
+    """Cut the exemplars out into one folder per class."""
     coco = json.loads(exemplars.read_text())
     names = {category["id"]: category["name"] for category in coco["categories"]}
     files = {image["id"]: image["file_name"] for image in coco["images"]}
@@ -153,7 +147,7 @@ def _cut(exemplars: Path, frames: Path, out: Path) -> Path:
 
 
 def _detector(prompts: str, out: Path, arguments: argparse.Namespace) -> Path | None:
-    """What a second pass asks: trained on the labels of the first choice of prompts, once."""
+    """Train the detector of a second pass on the labels of the first choice, once; None without one."""
     if DETECTOR not in prompts.split(","):
         return None
     first = out / arguments.prompts[0].replace(",", "-")
@@ -171,14 +165,9 @@ def _label(
     dataset: Path,
     detector: Path | None = None,
 ) -> float:
-    """Label without a gap, because its frames would be missing from the score; frames a second."""
+    """Label without a gap between the splits, whose frames would not be scored; return frames per second."""
     plan = LabelPlan(frames, exemplars, dataset, prompts=prompts, detector=detector, gap_share=0.0)
     return label_frames(plan, progress=progress_bar).frames_per_s
-
-
-def _titled(what: str, frames_per_s: float, figures: Figures, frames: int) -> str:
-    right_per_s = frames_per_s * figures["all"]["matched"] / frames
-    return f"{what}, {frames_per_s:.2f} frames/s, {right_per_s:.1f} right/s"
 
 
 def _figures(expected: Coco, labels: list[Coco], dataset: Path) -> Figures:
@@ -186,7 +175,7 @@ def _figures(expected: Coco, labels: list[Coco], dataset: Path) -> Figures:
 
 
 def _by_source(expected: Coco, labels: list[Coco]) -> Figures:
-    """Of the labels that each prompter led to: how many, and how many of them are right."""
+    """Score the labels that each prompter led to."""
     ids = {category["name"]: category["id"] for category in expected["categories"]}
     figures: Figures = {}
     for source in sorted({label["prompt"] for label in labels}):

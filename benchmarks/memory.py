@@ -1,9 +1,9 @@
-"""Whether memory stays flat: `python benchmarks/memory.py --frames 1000 10000`.
+"""Peak memory by number of frames: `python benchmarks/memory.py --frames 1000 10000`.
 
-For each number of frames, frames of 320x240 of the built-in scene are collected, labelled (whatever moves on
-them), counted, and a sample of them is drawn, each by its verb in a process of its own; printed is the peak
-of its resident memory. SAM is replaced by what draws squares, unless `--sam` is given: what it needs depends
-on the size of a frame and not on their number, and its own peak would hide what grows.
+For each number, that many frames of 320x240 px of the built-in scene go through `collect`, `label --classes
+moving`, `stats` and `audit`, each in a process of its own, whose peak resident memory is measured. A stub
+that draws squares replaces SAM unless `--sam` is given: SAM's memory depends on the size of a frame, not on
+the number of frames, and its peak would hide growth.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeloop.edge.cli.app import main as edgeloop
-from edgeloop.edge.cli.table import table
 from edgeloop.edge.host.memory import peak_memory_mb
+from report import Table, add_write_option, publish
 from street_truth import MOVING
 
 SOURCE = "synth:conveyor?seed=11&size=320x240&step=20&frames={}"
-SIDE_PX = 24
+SQUARE_PX = 24
 
 
 class Squares:
-    """A `Segmenter` that sees a square of one size in the middle of each prompt."""
+    """A `Segmenter` whose masks are squares of one size in the middle of each prompt."""
 
     def set_image(self, image: npt.NDArray[np.uint8]) -> None:
         """See `Segmenter.set_image`."""
@@ -41,10 +41,10 @@ class Squares:
     ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
         """See `Segmenter.masks`."""
         prompts = np.asarray(boxes if points is None else points)
-        corners = np.rint(prompts.reshape(len(prompts), -1, 2).mean(axis=1) - SIDE_PX / 2).astype(int)
+        corners = np.rint(prompts.reshape(len(prompts), -1, 2).mean(axis=1) - SQUARE_PX / 2).astype(int)
         masks = np.zeros((len(prompts), *self._size), bool)
         for mask, (left, top) in zip(masks, corners.clip(0).tolist(), strict=True):
-            mask[top : top + SIDE_PX, left : left + SIDE_PX] = True
+            mask[top : top + SQUARE_PX, left : left + SQUARE_PX] = True
         return masks, np.full(len(prompts), 0.9, np.float32)
 
 
@@ -52,37 +52,39 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--frames", type=int, nargs="+", default=[1000, 10000])
-    parser.add_argument("--sam", action="store_true", help="label with nano, which takes its time")
+    parser.add_argument("--frames", type=int, nargs="+", default=[1000, 10000], help="Numbers of frames.")
+    parser.add_argument("--sam", action="store_true", help="Label with nano instead of the stub (slower).")
+    add_write_option(parser, "memory")
     arguments = parser.parse_args()
     counts: list[int] = arguments.frames
     with tempfile.TemporaryDirectory() as temporary:
         columns = [_peaks(count, arguments.sam, Path(temporary) / str(count)) for count in counts]
     rows = [(verb, *(column[verb] for column in columns)) for verb in columns[0]]
-    print(table("<" + ">" * len(counts), ("verb", *(f"{count} frames" for count in counts)), rows))
+    header = ("verb", *(f"{count} frames" for count in counts))
+    publish(arguments.write, Table("<" + ">" * len(counts), header, [rows]))
 
 
 def _peaks(count: int, with_sam: bool, out: Path) -> dict[str, str]:
-    """What each verb took, by its name."""
+    """Measure peak memory and duration of each verb."""
     frames, dataset = out / "frames", out / "dataset"
     calls = (
         ("collect", SOURCE.format(count), "-o", frames, "--keep-all"),
         ("label", frames, "-o", dataset, "--classes", MOVING),
-        # The belt comes round, so validation frames look like training frames; that is not asked here.
+        # The belt repeats, so validation frames look like training frames; leaks are not the question here.
         ("stats", dataset, "--limit", 1),
         ("audit", dataset, "--sheet", out / "sheet.png"),
     )
     peaks = {}
     for call in calls:
-        began = time.monotonic()
+        started_at = time.monotonic()
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as alone:
             peak_mb = alone.submit(_peak_mb, tuple(map(str, call)), with_sam).result()
-        peaks[str(call[0])] = f"{peak_mb:.0f} MB, {time.monotonic() - began:.0f} s"
+        peaks[str(call[0])] = f"{peak_mb:.0f} MB, {time.monotonic() - started_at:.0f} s"
     return peaks
 
 
 def _peak_mb(words: tuple[str, ...], with_sam: bool) -> float:
-    """Run a verb in this process; the most memory that it had."""
+    """Run a verb in this process and return its peak memory."""
     replaced = words[0] == "label" and not with_sam
     squares = patch("edgeloop.labeling.job.load", lambda *_, **__: Squares()) if replaced else nullcontext()
     with patch("sys.argv", ["edgeloop", *words]), squares:

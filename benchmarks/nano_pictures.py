@@ -1,8 +1,7 @@
-"""The pictures of docs/nano.md: `python benchmarks/nano_pictures.py docs/images/nano.jpg`.
+"""Picture of docs/nano.md: `python benchmarks/nano_pictures.py docs/images/nano.jpg`.
 
-Three views of one frame of the built-in scene: masks of boxes, masks of points, and everything mode
-(SamAutomaticMaskGenerator, 16 points a side). The prompts are the scene's own truth, so nothing is chosen by
-hand; `--frame` and `--seed` show others.
+Three views of one frame of the built-in scene: masks from boxes, masks from points, and everything mode
+(SamAutomaticMaskGenerator, 16 points per side). The prompts are the scene's ground truth.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from edgeloop.labeling.sam import load
 from edgeloop.labeling.sam.weights import load_nano
 from edgeloop.models.weights.registry import weights_path
 
-# The generator's own thresholds (0.88, 0.95) are those of a ViT, and leave nothing of nano's masks here.
+# The generator's default thresholds (0.88, 0.95) suit a ViT and leave none of nano's masks here.
 EVERYTHING = {"points_per_side": 16, "pred_iou_thresh": 0.45, "stability_score_thresh": 0.5}
 GAP_PX = 8
 
@@ -31,9 +30,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--frame", type=int, default=500)
-    parser.add_argument("--seed", type=int, default=3)
+    parser.add_argument("out", type=Path, help="Image to write.")
+    parser.add_argument("--frame", type=int, default=500, help="Frame of the scene.")
+    parser.add_argument("--seed", type=int, default=3, help="Random seed of the scene.")
     arguments = parser.parse_args()
     scene = open_scene("conveyor", seed=arguments.seed)
     image, truth = scene.render(arguments.frame), scene.truth(arguments.frame)

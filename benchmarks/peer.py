@@ -1,4 +1,4 @@
-"""`edgeloop run` beside `yolo predict`: the same model and footage, each in processes that take turns.
+"""`edgeloop run` against `yolo predict`: the same model and footage, in processes that take turns.
 
 Ultralytics is run by its command and never imported: it is AGPL-3.0.
 """
@@ -25,22 +25,21 @@ _DEVICES = {"cpu": "cpu", "cuda": "0"}
 
 @dataclass(frozen=True)
 class Comparison:
-    """Medians of our processes and of `yolo predict`'s."""
+    """Medians over the turns."""
 
     ours: ProcessTiming
     theirs: ProcessTiming
-    turns: int
 
 
 def compare(model: Path, footage: Path, *, frames: int, provider: str, confidence: float) -> Comparison:
-    """Run a model that carries Ultralytics' metadata on a video by both commands, in turns."""
+    """Time both commands on a video, with a model that carries Ultralytics' metadata."""
     yolo = _find_yolo()
     ours: list[ProcessTiming] = []
     theirs: list[ProcessTiming] = []
     for _ in range(TURNS):
         ours.append(time_run(model, str(footage), frames))
         theirs.append(_time_yolo(yolo, model, footage, frames, provider, confidence))
-    return Comparison(_medians(ours), _medians(theirs), TURNS)
+    return Comparison(_medians(ours), _medians(theirs))
 
 
 def _find_yolo() -> str:
@@ -73,7 +72,7 @@ def _time_yolo(
 
 
 def _offline(folder: str) -> dict[str, str]:
-    """Environment in which Ultralytics reports, fetches and installs nothing, with settings of its own."""
+    """Build an environment in which Ultralytics sends, fetches and installs nothing."""
     return {
         **os.environ,
         "YOLO_OFFLINE": "true",

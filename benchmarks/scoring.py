@@ -1,4 +1,4 @@
-"""What the label benchmarks share: parts of a COCO ground truth, a dataset's labels, and their figures."""
+"""Scores of labels and detections against parts of a COCO ground truth."""
 
 from __future__ import annotations
 
@@ -7,21 +7,29 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgeloop.edge.cli.table import table
 from edgeloop.edge.scoring.coco import evaluate_boxes, precision_recall
+from report import Table
 
 Coco = dict[str, Any]
 
-_COLUMNS = ("map50", "map50_95", "precision", "recall", "matched", "predicted", "truths")
+_COLUMNS = {
+    "map50": "mAP50",
+    "map50_95": "mAP50-95",
+    "precision": "precision",
+    "recall": "recall",
+    "matched": "right boxes",
+    "predicted": "boxes",
+    "truths": "objects",
+}
 
 
 def number_of(image: Coco) -> int:
-    """The number in an image's file name, which counts the frames of the footage."""
+    """Read the frame number from an image's file name."""
     return int(Path(image["file_name"]).stem.rpartition("_")[2])
 
 
 def part(truth: Coco, indices: Collection[int], names: Sequence[str]) -> Coco:
-    """The ground truth of some frames and classes; every frame's number becomes its id."""
+    """Select some frames and classes of a ground truth; each image's id becomes its frame number."""
     wanted = set(indices)
     number = {image["id"]: number_of(image) for image in truth["images"]}
     categories = [category for category in truth["categories"] if category["name"] in names]
@@ -38,17 +46,20 @@ def part(truth: Coco, indices: Collection[int], names: Sequence[str]) -> Coco:
 
 
 def class_names(dataset: Path) -> list[str]:
-    """The classes of a dataset, in their order."""
+    """Read the classes of a dataset, in their order."""
     coco = json.loads((dataset / "instances.json").read_text())
     return [category["name"] for category in coco["categories"]]
 
 
 def labels_of(dataset: Path, drawn: Collection[int]) -> tuple[set[int], list[Coco]]:
-    """The frames of a dataset that nobody drew on, by number, and the labels on them.
+    """Read the frames of a dataset without the exemplar frames, and the labels on them.
 
     Args:
         dataset: Folder that `edgeloop label` wrote.
-        drawn: Numbers of the exemplar frames.
+        drawn: Frame numbers of the exemplars.
+
+    Returns:
+        Frame numbers, and labels with the frame number as image_id and the name as category.
     """
     coco = json.loads((dataset / "instances.json").read_text())
     number = {image["id"]: number_of(image) for image in coco["images"]}
@@ -62,9 +73,9 @@ def labels_of(dataset: Path, drawn: Collection[int]) -> tuple[set[int], list[Coc
 
 
 def groups_of(expected: Coco, drawn: Sequence[str]) -> dict[str, list[str]]:
-    """What to score of a ground truth: the classes that were drawn, all, and each that it shows.
+    """Group the classes of a ground truth: those of the exemplars, all, and each by itself.
 
-    A class that no exemplar shows counts as missed in "all".
+    Objects of a class that no exemplar shows count as missed in "all".
     """
     names = {category["id"]: category["name"] for category in expected["categories"]}
     present = {annotation["category_id"] for annotation in expected["annotations"]}
@@ -75,13 +86,13 @@ def groups_of(expected: Coco, drawn: Sequence[str]) -> dict[str, list[str]]:
 def scores(
     expected: Coco, found: Sequence[Coco], groups: Mapping[str, Sequence[str]], *, confidence: float = 0.0
 ) -> dict[str, dict[str, float]]:
-    """Figures for each group of classes.
+    """Score boxes for each group of classes.
 
     Args:
         expected: Ground truth, as `part` makes it.
         found: Boxes with image_id, category (a name), bbox and score.
         groups: Names of the classes of each group.
-        confidence: What boxes must reach to count in precision and recall.
+        confidence: Minimum score of a box in precision and recall.
 
     Returns:
         By group: map50, map50_95, precision, recall, and the counts of right boxes, boxes and objects.
@@ -112,8 +123,8 @@ def scores(
     return figures
 
 
-def print_scores(report: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
-    """One table of what was scored, its groups of classes, and their figures."""
+def score_table(report: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Table:
+    """Build a table of figures by what was scored and by group of classes."""
     sections = []
     for what, groups in report.items():
         rows = []
@@ -121,4 +132,4 @@ def print_scores(report: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Non
             cells = (figures.get(column, "") for column in _COLUMNS)
             rows.append((what, group, *(f"{c:.3f}" if isinstance(c, float) else str(c) for c in cells)))
         sections.append(rows)
-    print(table("<<" + ">" * len(_COLUMNS), ("what", "classes", *_COLUMNS), *sections))
+    return Table("<<" + ">" * len(_COLUMNS), ("", "classes", *_COLUMNS.values()), sections)

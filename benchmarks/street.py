@@ -1,12 +1,12 @@
-"""Five frames of boxes to a detector, on a real street: `python benchmarks/street.py ../shared/data/street`.
+"""Labels and a detector from boxes on five frames of a street: `python benchmarks/street.py STREET`.
 
-Which frames are drawn on, labeled and kept back is in street_truth.py. `edgeloop label` labels the frames up
-to 324 from the boxes of five; `edgeloop train` and `edgeloop export` make a detector of these labels, and
-another one of the human boxes of the same frames; both are scored through their bundles on frames that
-neither has seen. How good the labels themselves are, benchmarks/labels.py shows prompter by prompter.
+`edgeloop label` labels frames 0 to 324 from the boxes of five of them. One detector is trained on these
+labels and another on the human boxes of the same frames; both are exported and scored on the frames from 345
+on, which neither has seen. street_truth.py says which frames are which; benchmarks/labels.py compares
+prompters.
 
-No truck shows itself in the frames that are drawn on, so nothing can be labeled as one: figures are printed
-for the classes that were drawn, and for car, truck and tram together, where the truck counts as missed.
+No exemplar frame shows a truck, so none can be labeled. "drawn" are the classes of the exemplars, "all" are
+car, truck and tram, in which trucks count as missed.
 """
 
 from __future__ import annotations
@@ -26,23 +26,26 @@ from edgeloop.edge.scoring.coco import coco_results
 from edgeloop.labeling.dataset.split import split_by_time
 from edgeloop.labeling.dataset.write import LabeledFrame, write_dataset
 from edgeloop.labeling.ledger import FrameResult, Label
-from scoring import Coco, class_names, groups_of, labels_of, number_of, part, print_scores, scores
+from report import add_write_option, publish
+from scoring import Coco, class_names, groups_of, labels_of, number_of, part, score_table, scores
 from street_truth import DRAWN, SCORED, UNSEEN_FROM, copy_frames, read_truth, write_exemplars
 
 VAL_SHARE = 0.2
 DETECTOR_CONFIDENCE = 0.25
+_TITLES = {"dataset": "detector from labels", "human": "detector from human boxes"}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("street", type=Path, help="folder with images/ and instances.json")
-    parser.add_argument("--out", type=Path, default=Path("street-out"), help="new folder for everything made")
-    parser.add_argument("--sam", default="nano", help="as in `edgeloop label`")
-    parser.add_argument("--prompts", default="similar", help="as in `edgeloop label`")
-    parser.add_argument("--imgsz", type=int, default=512, help="of the detector, px")
-    parser.add_argument("--time-limit", type=float, default=600, help="of each training, seconds")
+    parser.add_argument("street", type=Path, help="Folder with images/ and instances.json.")
+    parser.add_argument("--out", type=Path, default=Path("street-out"), help="New folder for all results.")
+    parser.add_argument("--sam", default="nano", help="As of `edgeloop label`.")
+    parser.add_argument("--prompts", default="similar", help="As of `edgeloop label`.")
+    parser.add_argument("--imgsz", type=int, default=512, help="Side of the detector's input, px.")
+    parser.add_argument("--time-limit", type=float, default=600, help="Seconds of each training.")
+    add_write_option(parser, "street")
     arguments = parser.parse_args()
     out: Path = arguments.out
     out.mkdir(parents=True)
@@ -58,14 +61,14 @@ def main() -> None:
     indices, labels = labels_of(out / "dataset", DRAWN)
     expected = part(truth, indices, SCORED)
     report = {"labels": scores(expected, labels, groups_of(expected, names))}
-    for name in ("dataset", "human"):
-        report[f"detector from {name}"] = _train_and_score(name, truth, arguments)
+    for name in _TITLES:
+        report[_TITLES[name]] = _train_and_score(name, truth, arguments)
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
-    print_scores(report)
+    publish(arguments.write, score_table(report))
 
 
 def _write_human_dataset(folder: Path, frames: Path, truth: Coco, names: Sequence[str]) -> None:
-    """The same frames with the same split, under the person's boxes."""
+    """Write a dataset of the same frames and the same split with the human boxes."""
     entries = read_frames(frames)
     splits = split_by_time(entries, val_share=VAL_SHARE, gap_share=0)
     results = (_human_result(entry, truth, names) for entry in entries)

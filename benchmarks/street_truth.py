@@ -1,8 +1,8 @@
-"""The street of ../shared/data/street: frames that are drawn on, labelled and kept back, and what moves.
+"""Ground truth of the street in ../shared/data/street: exemplar, labeled and held-out frames, moving objects.
 
-The person draws the boxes of frames 0, 50, 100, 150 and 199: a fixed rule, spread over the first 200 frames,
-chosen without a look at what is on them. Frames up to 324 are labelled, those from 345 on are seen by nobody.
-Pedestrians on the sidewalk are not in the ground truth, so pedestrians are neither drawn nor scored.
+Exemplars are the boxes of frames 0, 50, 100, 150 and 199, which were fixed without looking at them. Frames 0
+to 324 are labeled, those from 345 on held out. Pedestrians on the sidewalk are not in the ground truth, so
+pedestrians are neither drawn nor scored.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from numpy.typing import NDArray
 from scoring import Coco, number_of, part
 
 DRAWN = (0, 50, 100, 150, 199)
-LABELLED = range(325)
+LABELED = range(325)
 UNSEEN_FROM = 345
 SCORED = ("car", "truck", "tram")
 MOVING = "moving"
 
-_TRAVEL = 0.5  # of its size: how far the centre of a track's box goes in its life if it moves
-_NOW_TRAVEL, _NOW_FRAMES = 0.25, 15  # of its size, within so many frames before and after
+_TRAVEL = 0.5  # minimum range of a moving track's center, as a share of the object's size
+_NOW_TRAVEL, _NOW_FRAMES = 0.25, 15  # minimum way, as a share of the size, over +-15 frames
 
 
 def read_truth(street: Path) -> Coco:
-    """The ground truth, all classes and frames."""
+    """Read the ground truth, all classes and frames."""
     truth: Coco = json.loads((street / "instances.json").read_text())
     return truth
 
 
-def copy_frames(street: Path, folder: Path, indices: Iterable[int] = LABELLED) -> Path:
-    """Frames of the street in a folder of their own."""
+def copy_frames(street: Path, folder: Path, indices: Iterable[int] = LABELED) -> Path:
+    """Copy frames of the street to a new folder."""
     folder.mkdir(parents=True)
     for index in indices:
         shutil.copyfile(street / "images" / f"{index:06d}.jpg", folder / f"{index:06d}.jpg")
@@ -43,18 +43,18 @@ def copy_frames(street: Path, folder: Path, indices: Iterable[int] = LABELLED) -
 
 
 def write_exemplars(truth: Coco, path: Path) -> Path:
-    """The boxes that the person draws."""
+    """Write the boxes of the exemplar frames as COCO json."""
     path.write_text(json.dumps(part(truth, DRAWN, SCORED)))
     return path
 
 
 def moving_part(truth: Coco, indices: set[int], *, now: bool) -> Coco:
-    """The boxes of tracks that move, whatever their class, as one class.
+    """Select the boxes of tracks that move, whatever their class, as one class.
 
     Args:
-        truth: As `read_truth` gives it.
+        truth: Ground truth of `read_truth`.
         indices: Frames to score.
-        now: Leave out, as `iscrowd`, boxes that stand still around their frame.
+        now: Mark as `iscrowd` boxes that do not move around their frame, so that they do not count.
 
     Returns:
         COCO ground truth with the class `MOVING`.
@@ -81,13 +81,13 @@ def moving_part(truth: Coco, indices: set[int], *, now: bool) -> Coco:
 
 def _moves(track: dict[int, NDArray[np.float64]]) -> bool:
     boxes = np.stack(list(track.values()))
-    centres = boxes[:, :2] + boxes[:, 2:] / 2
+    centers = boxes[:, :2] + boxes[:, 2:] / 2
     size = float(np.median(np.sqrt(boxes[:, 2:].prod(axis=1))))
-    return bool(np.hypot(*np.ptp(centres, axis=0)) > _TRAVEL * size)
+    return bool(np.hypot(*np.ptp(centers, axis=0)) > _TRAVEL * size)
 
 
 def _moves_now(track: dict[int, NDArray[np.float64]], index: int) -> bool:
     box = track[index]
     before, after = (track.get(index + step, box) for step in (-_NOW_FRAMES, _NOW_FRAMES))
-    way = (after[:2] + after[2:] / 2) - (before[:2] + before[2:] / 2)
-    return bool(np.hypot(*way) > _NOW_TRAVEL * np.sqrt(box[2:].prod()))
+    shift = (after[:2] + after[2:] / 2) - (before[:2] + before[2:] / 2)
+    return bool(np.hypot(*shift) > _NOW_TRAVEL * np.sqrt(box[2:].prod()))

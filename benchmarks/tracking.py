@@ -1,10 +1,10 @@
-"""How well ids hold, on a real street: `python benchmarks/tracking.py ../shared/data/street [BUNDLE.onnx]`.
+"""Tracking on a real street: `python benchmarks/tracking.py ../shared/data/street [BUNDLE.onnx]`.
 
-Follows the ground truth's own boxes through the clip, and the boxes of a detector where one is named, and
-scores the ids with HOTA, IDF1 and CLEAR as `trackers` ships them, which repeat TrackEval's. Boxes of the
-ground truth are scored over all classes; those of a detector over vehicles taken together, because people on
-the sidewalk are not labelled and detectors differ over what a truck is. `--from-frame 345` leaves out the
-frames that benchmarks/street.py trains on.
+Tracks the boxes of the ground truth, and those of a detector if one is named, and scores the ids with HOTA,
+IDF1 and CLEAR as `trackers` computes them, which agrees with TrackEval. Boxes of the ground truth are scored
+over all classes, those of a detector over all vehicles as one class: people on the sidewalk are not labeled,
+and detectors differ over what a truck is. `--from-frame 345` leaves out the frames that benchmarks/street.py
+trains on.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from numpy.typing import NDArray
 from trackers.eval import box_iou, compute_clear_metrics, compute_hota_metrics, compute_identity_metrics
 
 from edgeloop.edge.cli.progress import progress
-from edgeloop.edge.cli.table import table
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.tracking.tracker import NO_ID, Method, open_tracker
 from edgeloop.models.boxes import xywh_to_xyxy
 from edgeloop.models.detections import Detections
 from edgeloop.models.facts.metadata_text import read_names
 from edgeloop.models.facts.overrides import SpecOverrides
+from report import Table, add_write_option, publish
 
 FPS = 30.0
 VEHICLES = frozenset({"car", "bus", "truck", "tram", "train"})
-COLUMNS = ("HOTA", "DetA", "AssA", "IDF1", "MOTA", "IDSW", "ids", "true ids", "ms a frame")
+COLUMNS = ("HOTA", "DetA", "AssA", "IDF1", "MOTA", "IDSW", "ids", "true ids", "ms per frame")
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,21 +49,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("street", type=Path, help="folder with images/ and instances.json with track_id")
-    parser.add_argument("model", type=Path, nargs="?", help="detector to track with, an ONNX file")
-    parser.add_argument("--confidence", type=float, help="its threshold, by default its own")
-    parser.add_argument("--head", help="as in `edgeloop run`")
-    parser.add_argument("--names", type=Path, help="as in `edgeloop run`")
-    parser.add_argument("--from-frame", type=int, default=0, help="first frame of the clip to use")
+    parser.add_argument("street", type=Path, help="Folder with images/ and instances.json with track_id.")
+    parser.add_argument("model", type=Path, nargs="?", help="Detector, an ONNX file.")
+    parser.add_argument(
+        "--confidence", type=float, help="Minimum score of a detection. Default: the model's."
+    )
+    parser.add_argument("--head", help="As of `edgeloop run`.")
+    parser.add_argument("--names", type=Path, help="As of `edgeloop run`.")
+    parser.add_argument("--from-frame", type=int, default=0, help="Leave out the frames before this one.")
+    add_write_option(parser, "tracking")
     arguments = parser.parse_args()
     truth = json.loads((arguments.street / "instances.json").read_text())
     images = sorted(truth["images"], key=lambda image: image["file_name"])[arguments.from_frame :]
 
-    exact = _truth(truth, images, None)
+    true_tracks = _truth(truth, images, None)
     found = [
-        Detections(t.boxes, np.ones(len(t.ids), np.float32), np.zeros(len(t.ids), np.int64)) for t in exact
+        Detections(t.boxes, np.ones(len(t.ids), np.float32), np.zeros(len(t.ids), np.int64))
+        for t in true_tracks
     ]
-    sections = [_compare("ground truth", exact, found, 0.25)]
+    groups = [_compare("ground truth", true_tracks, found, 0.25)]
     if arguments.model:
         overrides = SpecOverrides(
             head=arguments.head, names=read_names(arguments.names) if arguments.names else None
@@ -71,14 +75,14 @@ def main() -> None:
         detector = Detector(arguments.model, confidence=arguments.confidence, overrides=overrides, threads=1)
         found = _detect(detector, [arguments.street / "images" / image["file_name"] for image in images])
         vehicles = _truth(truth, images, VEHICLES)
-        sections.append(_compare(arguments.model.name, vehicles, found, detector.spec.confidence))
-    print(table("<<" + ">" * len(COLUMNS), ("boxes", "method", *COLUMNS), *sections))
+        groups.append(_compare(arguments.model.name, vehicles, found, detector.spec.confidence))
+    publish(arguments.write, Table("<<" + ">" * len(COLUMNS), ("boxes", "method", *COLUMNS), groups))
 
 
 def _truth(
     truth: dict[str, Any], images: Sequence[dict[str, Any]], names: Iterable[str] | None
 ) -> list[Tracks]:
-    """The objects of each image, of some classes or all."""
+    """Collect the objects of each image; `names` None takes all classes."""
     kept = {c["id"] for c in truth["categories"] if names is None or c["name"] in names}
     objects = defaultdict(list)
     for annotation in truth["annotations"]:
@@ -101,13 +105,13 @@ def _detect(detector: Detector, paths: Sequence[Path]) -> list[Detections]:
 def _compare(
     boxes: str, truth: Sequence[Tracks], found: Sequence[Detections], confidence: float
 ) -> list[tuple[str, ...]]:
-    """One row for each method."""
+    """Build one row per tracking method."""
     rows = []
     for method in get_args(Method):
         tracker = open_tracker(fps=FPS, confidence=confidence, method=method)
-        began_at = time.perf_counter()
+        started_at = time.perf_counter()
         tracked = [tracker.update(detections, index / FPS) for index, detections in enumerate(found)]
-        spent_ms = (time.perf_counter() - began_at) * 1000 / len(found)
+        spent_ms = (time.perf_counter() - started_at) * 1000 / len(found)
         scores = _scores(truth, [_known(detections) for detections in tracked])
         cells = [*scores.values(), spent_ms]
         rows.append((boxes, method, *(f"{c:.3f}" if isinstance(c, float) else str(c) for c in cells)))

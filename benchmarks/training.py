@@ -1,9 +1,12 @@
-"""What the training's settings are worth: `python benchmarks/training.py DATASET -o OUT --epochs 8`.
+"""Accuracy by training setting: `python benchmarks/training.py [DATASET] --out OUT --epochs 8`.
 
-Each row changes one setting of `edgeloop train` and leaves the others, same dataset, same seeds. Rows of the
-same epochs see the same images; the seconds say what that cost. Accuracy is the validation part's. What OUT
-holds already is not trained again, so an interrupted call goes on. `--rows 'freeze 0' 'scale 0.7'` trains
-these alone, and `--seeds 0 1` each of them twice.
+Each row changes one setting of `edgeloop train`; dataset and seeds are the same, and the validation part is
+scored. With --epochs all rows see the same images, with --time-limit they train for the same time, which is
+only fair on an idle machine. Without DATASET they train on the conveyor with its true boxes: 180 frames of
+three minutes, and 60 of an hour later for validation.
+
+OUT is reused: a row that is trained already is read, so an interrupted call continues. `--rows 'freeze 0'
+'scale 0.5'` trains these rows alone, `--seeds 0 1` each of them twice.
 """
 
 from __future__ import annotations
@@ -15,13 +18,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from unittest.mock import patch
 
-from edgeloop.edge.cli.table import table
+import cv2
+import yaml
+
+from edgeloop.edge.cli.progress import progress
+from edgeloop.edge.synth import open_scene
 from edgeloop.export.data.yolo_dataset import open_dataset
 from edgeloop.export.train import train_run
 from edgeloop.export.train.run_record import RunRecord, read_record
 from edgeloop.export.train.train_options import TrainOptions
 from edgeloop.export.train.training import train_detector
 from edgeloop.models.errors import DataError
+from report import Table, add_write_option, publish
+
+STEP = 30  # scene frames, at 30 per second
+TRAIN = range(0, 180 * STEP, STEP)
+VAL = range(108_000, 108_000 + 60 * STEP, STEP)
 
 
 @dataclass(frozen=True)
@@ -29,9 +41,9 @@ class Row:
     """One row of the table.
 
     Attributes:
-        name: What differs.
-        options: All that `edgeloop train` is told.
-        recipe: What differs in the part of the recipe that has no options.
+        name: The setting that differs.
+        options: Options of `edgeloop train`.
+        recipe: Values of the recipe that differ and have no option.
     """
 
     name: str
@@ -43,30 +55,38 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("dataset", type=Path)
-    parser.add_argument("-o", "--out", type=Path, required=True, help="folder for everything made")
-    parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--imgsz", type=int, default=320, help="px")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--rows", nargs="+", metavar="NAME", help="default: all")
+    parser.add_argument("dataset", type=Path, nargs="?", help="Folder with data.yaml. Default: the conveyor.")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="Folder for all results.")
+    length = parser.add_mutually_exclusive_group(required=True)
+    length.add_argument("--epochs", type=int, help="Epochs of each training.")
+    length.add_argument("--time-limit", type=float, help="Seconds of each training.")
+    parser.add_argument("--imgsz", type=int, default=320, help="Side of the detector's input, px.")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="Random seeds of each row.")
+    parser.add_argument("--scene", type=int, default=7, help="Random seed of the conveyor.")
+    parser.add_argument("--rows", nargs="+", metavar="NAME", help="Rows to train. Default: all.")
+    add_write_option(parser, "training")
     arguments = parser.parse_args()
-    rows = list(_rows(TrainOptions(epochs=arguments.epochs, imgsz=arguments.imgsz)))
+    start = TrainOptions(epochs=arguments.epochs, time_limit_s=arguments.time_limit, imgsz=arguments.imgsz)
+    rows = list(_rows(start))
     known = [row.name for row in rows]
     if unknown := set(arguments.rows or ()) - set(known):
         parser.error(f"--rows {', '.join(unknown)}: expected some of {', '.join(known)}")
-    out = arguments.out / f"{arguments.epochs}-epochs-{arguments.imgsz}px"
-    digest = open_dataset(arguments.dataset).digest
-    records = [
-        (row.name, [_trained(arguments.dataset, digest, out, row, seed) for seed in arguments.seeds])
-        for row in rows
-        if row.name in (arguments.rows or known)
+    dataset = arguments.dataset or _conveyor(arguments.out / f"conveyor-{arguments.scene}", arguments.scene)
+    digest = open_dataset(dataset).digest
+    length_name = f"{arguments.epochs}-epochs" if arguments.epochs else f"{arguments.time_limit:g}s"
+    out = arguments.out / f"{length_name}-{arguments.imgsz}px"
+    wanted = [row for row in rows if row.name in (arguments.rows or known)]
+    # Seed by seed, so that a machine that slows down slows every row.
+    trained = [[_trained(dataset, digest, out, row, seed) for row in wanted] for seed in arguments.seeds]
+    cells = [
+        (row.name, *_cells(found)) for row, found in zip(wanted, zip(*trained, strict=True), strict=True)
     ]
-    cells = [(name, *_cells(found)) for name, found in records]
-    print(table("<>>>", ("setting", "mAP50", "mAP50-95", "seconds"), cells))
+    header = ("setting", "mAP50", "mAP50-95", "images seen", "images/s", "seconds")
+    publish(arguments.write, Table("<>>>>>", header, [cells]))
 
 
 def _rows(start: TrainOptions) -> Iterator[Row]:
-    yield Row("as it is", start)
+    yield Row("default", start)
     for imgsz in (start.imgsz - 96, start.imgsz + 96):
         yield Row(f"imgsz {imgsz}", replace(start, imgsz=imgsz))
     for mosaic in (0.0, 1.0):
@@ -74,13 +94,17 @@ def _rows(start: TrainOptions) -> Iterator[Row]:
     for scale in sorted({0.1, 0.3, 0.5, 0.7} - {train_run._RECIPE["scale"]}):
         yield Row(f"scale {scale:g}", start, {"scale": scale})
     yield Row("freeze 0", replace(start, freeze=0))
-    yield Row("weights imagenet", replace(start, weights="imagenet"))
-    for epochs in ((start.epochs or 2) // 2, (start.epochs or 2) * 2):
-        yield Row(f"epochs {epochs}", replace(start, epochs=epochs))
+    for weights in ("imagenet", "none"):
+        yield Row(f"weights {weights}", replace(start, weights=weights))
+    yield Row("yolo26n", replace(start, model="yolo26n", weights="none"))
+    yield Row("yolo26n relu", replace(start, model="yolo26n", weights="none", activation="relu"))
+    if start.epochs:
+        for epochs in (start.epochs // 2, start.epochs * 2):
+            yield Row(f"epochs {epochs}", replace(start, epochs=epochs))
 
 
 def _trained(dataset: Path, digest: str, out: Path, row: Row, seed: int) -> RunRecord:
-    """Train, or read what an earlier call trained."""
+    """Train, or read the run that an earlier call trained."""
     run = out / f"seed{seed}" / row.name.replace(" ", "-")
     if (run / "run.json").is_file():
         record = read_record(run)
@@ -91,12 +115,40 @@ def _trained(dataset: Path, digest: str, out: Path, row: Row, seed: int) -> RunR
         return train_detector(dataset, run, replace(row.options, seed=seed))
 
 
-def _cells(found: Sequence[RunRecord]) -> Iterator[str]:
-    """Means over the seeds; of the scores, each one as well."""
-    for scores in ([one.map50 or 0.0 for one in found], [one.map50_95 or 0.0 for one in found]):
+def _conveyor(folder: Path, seed: int) -> Path:
+    """Write frames of the scene with their true boxes, unless the folder is complete."""
+    if (folder / "data.yaml").exists():
+        return folder
+    scene = open_scene("conveyor", seed=seed)
+    for split, indices in (("train", TRAIN), ("val", VAL)):
+        images, labels = folder / "images" / split, folder / "labels" / split
+        images.mkdir(parents=True, exist_ok=True)
+        labels.mkdir(parents=True, exist_ok=True)
+        for index in progress(indices, f"Drawing {split}"):
+            cv2.imwrite(str(images / f"{index:06}.jpg"), scene.render(index))
+            truth, (width, height) = scene.truth(index), scene.size
+            rows = zip(truth.class_id.tolist(), truth.xyxy.tolist(), strict=True)
+            lines = (_line(class_id, box, width, height) for class_id, box in rows)
+            (labels / f"{index:06}.txt").write_text("\n".join(lines))
+    config = {"train": "images/train", "val": "images/val", "names": list(scene.classes)}
+    (folder / "data.yaml").write_text(yaml.safe_dump(config))  # last: it marks the folder as complete
+    return folder
+
+
+def _line(class_id: int, box: Sequence[float], width: int, height: int) -> str:
+    x1, y1, x2, y2 = box
+    shares = ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height)
+    return " ".join((str(class_id), *(f"{share:.6f}" for share in shares)))
+
+
+def _cells(runs: Sequence[RunRecord]) -> Iterator[str]:
+    """Format the means over the seeds, and each seed's score."""
+    for scores in ([run.map50 or 0.0 for run in runs], [run.map50_95 or 0.0 for run in runs]):
         each = f" ({', '.join(f'{score:.3f}' for score in scores)})" if len(scores) > 1 else ""
         yield f"{statistics.mean(scores):.3f}{each}"
-    yield f"{statistics.mean(one.seconds for one in found):.0f}"
+    yield f"{statistics.mean(run.images * len(run.epochs) for run in runs):.0f}"
+    yield f"{statistics.mean(run.images_per_second for run in runs):.1f}"
+    yield f"{statistics.mean(run.seconds for run in runs):.0f}"
 
 
 if __name__ == "__main__":
