@@ -24,7 +24,7 @@ from edgeloop.models.weights.registry import WEIGHTS
 
 __all__ = ["train_run"]
 
-# Chosen on the conveyor scene; docs/results.md has the effect of each, there and on a street.
+# Chosen on the conveyor scene; docs/lab/2026-11-results.md has the effect of each, there and on a street.
 _RECIPE = {
     "optimizer": "AdamW",
     "lr0": 2e-3,
