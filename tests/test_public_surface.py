@@ -64,3 +64,32 @@ def test_importing_edgeloop_imports_nothing_else() -> None:
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+IMPORT_EVERYTHING = """
+import importlib, logging, os, pkgutil, signal, sys
+import cv2
+
+def state():
+    root = logging.getLogger()
+    return {
+        "environment": dict(os.environ),
+        "signals": [signal.getsignal(number) for number in sorted(signal.valid_signals())],
+        "logging": (root.level, list(root.handlers)),
+        "opencv": (cv2.utils.logging.getLogLevel(), cv2.getNumThreads()),
+    }
+
+before = state()
+for package in map(importlib.import_module, sys.argv[1:]):
+    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        importlib.import_module(module.name)
+        after = state()
+        changed = [what for what in before if after[what] != before[what]]
+        assert not changed, f"importing {module.name} changes {changed}"
+"""
+
+
+def test_importing_any_module_changes_nothing_in_the_process() -> None:
+    command = [sys.executable, "-P", "-c", IMPORT_EVERYTHING, "edgeloop.models", "edgeloop.edge"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

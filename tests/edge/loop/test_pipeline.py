@@ -96,9 +96,7 @@ def test_a_slow_sink_loses_no_frame_of_a_file(detector: Detector, clip: Path) ->
 
 
 @pytest.mark.slow
-def test_a_slow_sink_behind_a_camera_sees_the_newest_frames_and_latency_stays_bounded(
-    detector: Detector,
-) -> None:
+def test_a_slow_sink_behind_a_camera_makes_it_drop_frames(detector: Detector) -> None:
     def camera() -> Generator[NDArray[np.uint8]]:
         for index in range(100):
             yield draw_block(index % 40)
@@ -109,8 +107,6 @@ def test_a_slow_sink_behind_a_camera_sees_the_newest_frames_and_latency_stays_bo
         summary = pipeline.run(source, detector, sinks=[notes])
     assert summary.frames + source.dropped == 100
     assert source.dropped > 50
-    assert summary.latency_ms is not None
-    assert summary.latency_ms.p95 < 50
 
 
 def test_times_add_up(detector: Detector, clip: Path) -> None:

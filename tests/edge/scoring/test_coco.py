@@ -22,7 +22,12 @@ def truth(*boxes: Box, images: int = 2) -> dict[str, Any]:
 
 
 def box(
-    x: float, *, image: int = 0, category: int = 1, score: float | None = None, crowd: int | None = None
+    x: float,
+    *,
+    image: int = 0,
+    category: int = 1,
+    score: float | np.float32 | None = None,
+    crowd: int | None = None,
 ) -> Box:
     """A box 10 x 10 at (x, 0), an object or, with a score, a prediction."""
     made: Box = {"image_id": image, "category_id": category, "bbox": [x, 0, 10, 10]}
@@ -107,7 +112,7 @@ def test_crowds_count_neither_way() -> None:
 
 
 def test_what_comes_in_stays_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    expected, found = truth(box(0)), [box(0, score=np.float32(0.9))]  # type: ignore[arg-type]
+    expected, found = truth(box(0)), [box(0, score=np.float32(0.9))]
     evaluate_boxes(expected, found)
     assert expected == truth(box(0))
     assert set(found[0]) == {"image_id", "category_id", "bbox", "score"}

@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -64,20 +65,28 @@ def test_a_fast_consumer_loses_nothing() -> None:
     assert source.dropped == 0
 
 
-def test_a_frame_that_waited_too_long_is_stale_and_counted() -> None:
+def test_a_frame_that_waited_too_long_is_stale_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 100.0
+    asked = threading.Event()
+    clock = SimpleNamespace(monotonic=lambda: now_s, time=time.time)
+    monkeypatch.setattr("edgeloop.edge.sources.live.time", clock)
+
     def late() -> Generator[Image]:
         yield np.full((8, 8, 3), 0, np.uint8)
         yield np.full((8, 8, 3), 1, np.uint8)
-        time.sleep(0.4)
+        asked.wait()
         yield np.full((8, 8, 3), 2, np.uint8)
 
     with LiveSource("camera", late(), fps=None, policy=LivePolicy(max_age_s=0.1)) as source:
         source.start(threading.Event())
-        time.sleep(0.2)  # the model is busy for longer than a frame may wait
+        while source.dropped == 0:
+            time.sleep(0.001)
+        now_s += 0.2  # the model is busy for longer than a frame may wait
         assert source.take() is None
         assert (source.dropped, source.stale) == (1, 1)
+        asked.set()
         while (frame := source.take()) is None:
-            time.sleep(0.01)
+            time.sleep(0.001)
         assert (frame.index, source.stale) == (2, 1)
 
 
@@ -90,9 +99,9 @@ def test_memory_stays_flat_behind_a_slow_consumer() -> None:
         frames = iter(source)
         next(frames)
         before = psutil.Process().memory_info().rss
-        time.sleep(0.5)
+        while source.dropped <= 20:
+            time.sleep(0.01)
         assert psutil.Process().memory_info().rss - before < 30e6
-        assert source.dropped > 20
 
 
 def test_an_error_in_the_thread_reaches_the_consumer_after_the_last_frame() -> None:
@@ -114,9 +123,7 @@ def test_stop_wakes_a_consumer_that_waits_in_vain() -> None:
         frames = iter(source)
         next(frames)
         threading.Timer(0.1, source.stop).start()
-        began_at = time.monotonic()
         assert list(frames) == []
-        assert time.monotonic() - began_at < 5
 
 
 def test_closing_releases_the_device_in_the_capture_thread() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -13,7 +14,7 @@ import pytest
 from edgeloop.edge.frame import Frame, Source
 from edgeloop.edge.host.opencv import open_writer
 from edgeloop.edge.source_name import is_footage
-from edgeloop.edge.sources import open_source
+from edgeloop.edge.sources import open_source, synth
 from edgeloop.edge.synth import open_scene
 from edgeloop.models.errors import DataError, EdgeloopError, NoInputError, UnavailableError, UsageError
 from tests.blocks import draw_block
@@ -106,11 +107,42 @@ def test_a_scene_without_fps_is_footage_indexed_like_the_scene() -> None:
     assert np.array_equal(frames[1].image, open_scene("conveyor", seed=3, size=(320, 240)).render(6))
 
 
-def test_a_scene_with_fps_is_a_live_camera_paced_by_the_clock() -> None:
+def test_a_scene_with_fps_is_a_live_camera() -> None:
     source, frames = frames_of("synth:conveyor?fps=10&frames=6&size=160x120")
     assert (source.live, source.fps, source.length) == (True, 10, None)
     assert len(frames) + source.dropped == 6
-    assert frames[-1].captured_at - frames[0].captured_at == pytest.approx(0.5, abs=0.15)
+
+
+class Clock:
+    """Time that passes only in sleep, and while a scene renders."""
+
+    now_s = 100.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+
+
+@pytest.mark.parametrize(
+    ("render_s", "shown_s"),
+    [
+        pytest.param([0, 0, 0, 0], [0, 0.1, 0.2, 0.3], id="in no time"),
+        pytest.param([9, 0.05, 0.09, 0.01], [9, 9.1, 9.2, 9.3], id="within a period, after the first"),
+        pytest.param([0, 0.3, 0, 0], [0, 0.3, 0.3, 0.3], id="one delay is made up for"),
+        pytest.param([0, 2, 0, 0, 0, 0, 0, 0], [0, 2, 2, 2, 2, 2, 2, 2.1], id="a long one in part"),
+    ],
+)
+def test_a_live_scene_is_paced_by_the_clock(
+    monkeypatch: pytest.MonkeyPatch, render_s: list[float], shown_s: list[float]
+) -> None:
+    clock = Clock()
+    scene = open_scene("conveyor", seed=1, size=(160, 120))
+    monkeypatch.setattr("edgeloop.edge.sources.synth.time", clock)
+    monkeypatch.setattr(type(scene), "render", lambda _, index: clock.sleep(render_s[index]))
+    images = synth._paced(scene, iter(range(len(render_s))), 0.1)
+    assert [round(clock.now_s - 100, 6) for _ in images] == shown_s
 
 
 def cut_jpeg(path: Path) -> None:
@@ -135,11 +167,11 @@ def cut_png(path: Path) -> None:
     ],
 )
 def test_an_unreadable_image_in_a_folder_is_set_aside(
-    tmp_path: Path, name: str, spoil: object, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, name: str, spoil: Callable[[Path], object], caplog: pytest.LogCaptureFixture
 ) -> None:
     for number in (1, 9):
         cv2.imwrite(str(tmp_path / f"{number}.png"), draw_block(number))
-    spoil(tmp_path / name)  # type: ignore[operator]
+    spoil(tmp_path / name)
     with caplog.at_level(logging.WARNING, "edgeloop.edge"):
         source, frames = frames_of(str(tmp_path))
     assert [frame.index for frame in frames] == [0, 2]
