@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready-$(shell cat requirements/dev.txt pyproject.toml | cksum | cut -d' ' -f1)
 OUT ?= demo-out
 
-.PHONY: demo test test-fast test-openvino docs lint requirements clean
+.PHONY: demo test test-fast test-openvino coverage docs lint requirements clean
 
 demo: $(READY)
 	$(BIN)/edgeloop demo --out $(OUT) --overwrite
@@ -18,6 +18,10 @@ test: $(READY) lint
 
 test-fast: $(READY)
 	$(BIN)/python -m pytest -m "not slow"
+
+# Not part of `make test`: measuring makes the tests half as slow again.
+coverage: $(READY)
+	$(BIN)/python -m pytest --cov
 
 # OpenVINO comes as another build of onnxruntime (x86 only): for these tests it stands in front of the usual one.
 test-openvino: $(READY)
