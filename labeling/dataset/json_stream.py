@@ -1,8 +1,9 @@
-"""A JSON object of long lists, written and read entry by entry: memory does not grow with their length."""
+"""A JSON object of long lists, written and read entry by entry in bounded memory."""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,32 +11,36 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["JsonStreamWriter", "open_json_stream", "read_entries"]
+import ijson
 
-_CHUNK = 1 << 20  # characters read at a time
-_SPACE = " \t\r\n"
-_AFTER_VALUE = frozenset(",]}:" + _SPACE)
-_DECODER = json.JSONDecoder()
+__all__ = ["JsonStreamWriter", "check_lists", "open_json_stream", "read_entries"]
+
+_MAX_DEPTH = (
+    100  # ijson keeps the path of every level: the memory it needs grows with the square of the depth
+)
+_DEPTH = {"start_map": 1, "start_array": 1, "end_map": -1, "end_array": -1}
 
 
 class JsonStreamWriter:
-    """Lists that grow on disk, and become one JSON file in the end."""
+    """Lists that grow on disk and become one JSON file in the end."""
 
     def __init__(self, path: Path, lists: Mapping[str, IO[str]]) -> None:
-        """Args:
-        path: The file.
-        lists: By its key, an empty file for each list to grow in.
+        """Start without entries.
+
+        Args:
+            path: The file.
+            lists: An empty temporary file for each list, by its key.
         """
         self._path = path
         self._lists = lists
         self._counts = dict.fromkeys(lists, 0)
 
     def count(self, key: str) -> int:
-        """Entries of a list so far."""
+        """Count the entries of a list so far."""
         return self._counts[key]
 
     def add(self, key: str, entry: Mapping[str, Any]) -> None:
-        """Append an entry to a list; it takes a line of the file."""
+        """Append an entry to a list, as one line of the file."""
         self._lists[key].write((",\n" if self._counts[key] else "\n") + json.dumps(entry))
         self._counts[key] += 1
 
@@ -43,7 +48,7 @@ class JsonStreamWriter:
         """Write the file.
 
         Args:
-            rest: What else belongs to the object, before the lists.
+            rest: Further members of the object, before the lists.
         """
         with self._path.open("w", encoding="utf-8") as file:
             opening = "{"
@@ -61,14 +66,14 @@ class JsonStreamWriter:
 
 @contextmanager
 def open_json_stream(path: Path, lists: Sequence[str]) -> Iterator[JsonStreamWriter]:
-    """Begin a file.
+    """Open a file for writing.
 
     Args:
-        path: The file; its lists grow in the same folder, in files without a name: a crash leaves none.
+        path: The file. Its lists grow in unnamed files of the same folder, so a crash leaves none.
         lists: Keys of the lists, in their order.
 
     Yields:
-        What takes the entries; the file is there when its `write` was called.
+        The writer; the file appears when its `write` is called.
     """
     with ExitStack() as opened:
         growing = {
@@ -78,106 +83,64 @@ def open_json_stream(path: Path, lists: Sequence[str]) -> Iterator[JsonStreamWri
         yield JsonStreamWriter(path, growing)
 
 
-def read_entries(path: Path) -> Iterator[tuple[tuple[str] | tuple[str, int], object]]:
-    """Read a JSON object, the entries of its lists one by one.
+def check_lists(path: Path, keys: Sequence[str]) -> None:
+    """Parse a whole file before any of it is used.
 
     Args:
-        path: The file; it may be written in any way that JSON allows, not only as `JsonStreamWriter` does.
-
-    Yields:
-        Where something stands, and what: `(key,)` with the value of a key, and where that is a list with an
-        empty one, after which `(key, 0)`, `(key, 1)`, ... come with its entries.
+        path: The file.
+        keys: Members of the object that must be lists.
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: It is no JSON object.
+        ValueError: It is not a JSON object with these lists, or is nested too deeply. One line, with the place.
     """
-    with path.open(encoding="utf-8") as file:
-        text = _Text(file)
-        text.expect("{")
-        if text.next() == "}":
-            text.expect("}")
-        else:
-            yield from _members(text)
-        if text.next():
-            raise ValueError("there is more after its end")
+    kinds: dict[str, str] = {}
+    key, entry, depth = "", -1, 0
+    try:
+        with path.open("rb") as file:
+            for event, value in ijson.basic_parse(file, use_float=True):
+                if depth == 1 and event == "map_key":
+                    key, entry = value, -1
+                elif depth == 1:
+                    kinds.setdefault(key, event)
+                elif depth == 2 and event != "map_key":
+                    entry += not event.startswith("end_")
+                elif depth == 0 and event != "start_map":
+                    raise ValueError("no JSON object")
+                depth += _DEPTH.get(event, 0)
+                if depth > _MAX_DEPTH:
+                    raise ValueError(f"{key}: nested too deeply")
+    except ijson.JSONError as error:
+        place = f"{key}[{entry}]" if entry >= 0 else key or "beginning"
+        raise ValueError(f"no JSON object: {place}: {_in_one_line(error)}") from error
+    for wanted in keys:
+        if wanted not in kinds:
+            raise ValueError(f"{wanted}: Field required")
+        if kinds[wanted] != "start_array":
+            raise ValueError(f"{wanted}: expected a list")
 
 
-def _members(text: _Text) -> Iterator[tuple[tuple[str] | tuple[str, int], object]]:
-    """What `read_entries` yields, from the first key on to the closing brace."""
-    while True:
-        key = text.value() if text.next() == '"' else None
-        if not isinstance(key, str):
-            raise ValueError("expected a key")
-        text.expect(":")
-        if text.next() == "[":
-            yield (key,), []
-            for number, entry in enumerate(_entries(text)):
-                yield (key, number), entry
-        else:
-            yield (key,), text.value()
-        if text.expect(",}") == "}":
-            return
+def read_entries(path: Path, key: str) -> Iterator[object]:
+    """Read the entries of a list one by one.
+
+    Args:
+        path: A file that has passed `check_lists`.
+        key: Key of the list.
+
+    Yields:
+        The entries.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It has been changed, and is no JSON.
+    """
+    try:
+        with path.open("rb") as file:
+            yield from ijson.items(file, f"{key}.item", use_float=True)
+    except ijson.JSONError as error:
+        raise ValueError(f"no JSON object: {_in_one_line(error)}") from error
 
 
-def _entries(text: _Text) -> Iterator[object]:
-    text.expect("[")
-    if text.next() == "]":
-        text.expect("]")
-        return
-    while True:
-        yield text.value()
-        if text.expect(",]") == "]":
-            return
-
-
-class _Text:
-    """A text of which only the part around the place that is read is in memory."""
-
-    def __init__(self, file: IO[str]) -> None:
-        self._file = file
-        self._part = ""
-        self._at = 0
-
-    def next(self) -> str:
-        """The next character that is no space, which stays where it is; nothing at the end."""
-        while True:
-            while self._at < len(self._part):
-                if self._part[self._at] not in _SPACE:
-                    return self._part[self._at]
-                self._at += 1
-            if not self._read_on():
-                return ""
-
-    def expect(self, characters: str) -> str:
-        """Take the next character, which has to be one of these."""
-        found = self.next()
-        if not found or found not in characters:
-            raise ValueError(f"expected {' or '.join(characters)}, got {found or 'the end of the file'}")
-        self._at += 1
-        return found
-
-    def value(self) -> object:
-        """Take the next value, all of it."""
-        self.next()
-        while True:
-            try:
-                value, end = _DECODER.raw_decode(self._part, self._at)
-            except json.JSONDecodeError as error:
-                if not self._read_on():
-                    raise ValueError(error.msg) from error
-            except RecursionError as error:
-                raise ValueError("nested too deeply") from error
-            else:
-                length = end - self._at
-                # A number that the end of the part cuts is a number as well.
-                if self._part[end : end + 1] in _AFTER_VALUE or not self._read_on():
-                    self._at += length
-                    return value
-
-    def _read_on(self) -> bool:
-        """Read more, and twice as much each time that a value is still not whole."""
-        rest = self._part[self._at :]
-        more = self._file.read(max(_CHUNK, len(rest)))
-        self._part, self._at = rest + more, 0
-        return bool(more)
+def _in_one_line(error: Exception) -> str:
+    """Cut the drawing of the place that yajl adds, which may be quoted as bytes."""
+    return re.split(r"\n|\\n", str(error).removeprefix("b'"))[0]

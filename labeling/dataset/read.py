@@ -1,11 +1,12 @@
-"""instances.json of a dataset, read back strictly: a person may have edited what `edgeloop label` wrote.
+"""Strict reading of a dataset's instances.json, which a person may have edited.
 
-Labels are read one by one, again for each who asks: a dataset has a hundred thousand of them.
+Annotations are streamed, and read again at each request: a dataset may have a hundred thousand of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -17,7 +18,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
 from edgeloop.edge.host.opencv import require_image
-from edgeloop.labeling.dataset.json_stream import read_entries
+from edgeloop.labeling.dataset.json_stream import check_lists, read_entries
 from edgeloop.models.errors import DataError, NoInputError, first_validation_error
 from edgeloop.models.weights.digest import file_sha256
 
@@ -34,12 +35,12 @@ class Image:
 
     Attributes:
         id: Unique in its file.
-        file_name: Below the dataset's folder.
-        width: Of the image, px.
-        height: Of the image, px.
-        source: What the frame was taken from.
-        frame_index: Place in that source.
-        split: The part of the dataset that it belongs to.
+        file_name: Path below the dataset's folder.
+        width: Image width, px.
+        height: Image height, px.
+        source: Name of the frame's source.
+        frame_index: Index of the frame in its source.
+        split: Part of the dataset.
     """
 
     id: int
@@ -60,7 +61,7 @@ class Annotation:
         image_id: `Image.id`.
         category_id: `Category.id`.
         bbox: xywh, pixels of the image.
-        score: How sure edgeloop was, in [0, 1].
+        score: Label score, in [0, 1].
         prompt: Name of the prompter; "human" for a person's box.
     """
 
@@ -82,11 +83,11 @@ class Category:
 
 @dataclass(frozen=True, slots=True)
 class Instances:
-    """What the file says.
+    """Content of instances.json.
 
     Attributes:
         path: The file.
-        digest: sha256 of its bytes.
+        digest: sha256 of the file.
         images: In the order of the file.
         categories: In the order of the file.
     """
@@ -100,11 +101,11 @@ class Instances:
         """Read the labels from the file.
 
         Yields:
-            Each in the order of the file, of one of the images and categories.
+            The labels in the order of the file; each is of one of the images and categories.
 
         Raises:
             NoInputError: The file is gone.
-            DataError: It is no longer what it was.
+            DataError: A label is malformed, or of an image or a category that is not there.
         """
         images = {image.id for image in self.images}
         categories = {category.id for category in self.categories}
@@ -123,7 +124,7 @@ def read_instances(dataset: Path) -> Instances:
         dataset: Folder that `edgeloop label` wrote.
 
     Returns:
-        What it says. Images are not opened yet.
+        The content; images are not opened.
 
     Raises:
         NoInputError: There is no such dataset.
@@ -131,6 +132,8 @@ def read_instances(dataset: Path) -> Instances:
             or a category that is not there.
     """
     path = dataset / _NAME
+    with _one_clear_error(path):
+        check_lists(path, ("images", "categories", "annotations"))
     images = tuple(_entries(path, "images", Image))
     categories = tuple(_entries(path, "categories", Category))
     coco = Instances(path, file_sha256(path), images, categories)
@@ -141,18 +144,18 @@ def read_instances(dataset: Path) -> Instances:
 
 
 def read_dataset_image(dataset: Path, image: Image) -> NDArray[np.uint8]:
-    """Read an image that the file lists.
+    """Read an image of a dataset.
 
     Args:
         dataset: The dataset's folder.
-        image: Its entry.
+        image: The entry of the image.
 
     Returns:
         HxWx3 uint8 BGR.
 
     Raises:
-        NoInputError: It is not there.
-        DataError: It lies outside the dataset, or cannot be read.
+        NoInputError: It does not exist.
+        DataError: It is outside the dataset, or cannot be read.
     """
     path = dataset / image.file_name
     if not path.resolve().is_relative_to(dataset.resolve()):
@@ -163,32 +166,26 @@ def read_dataset_image(dataset: Path, image: Image) -> NDArray[np.uint8]:
 
 
 def _entries(path: Path, key: str, kind: type[_T]) -> Iterator[_T]:
-    """The entries of one of the file's lists."""
     check = TypeAdapter(kind)
-    where = None
+    with _one_clear_error(path):
+        for number, entry in enumerate(read_entries(path, key)):
+            try:
+                checked_entry = check.validate_python(entry)
+            except ValidationError as error:
+                raise ValueError(f"{key}.{number}.{first_validation_error(error, 'entry')}") from error
+            yield checked_entry
+
+
+@contextmanager
+def _one_clear_error(path: Path) -> Iterator[None]:
     try:
-        for (name, *place), value in read_entries(path):
-            if name != key:
-                continue
-            where = ".".join(map(str, (name, *place)))
-            if place:
-                yield check.validate_python(value)
-            elif value != []:
-                raise _not_ours(path, f"{key}: expected a list")
+        yield
     except OSError as error:
         raise NoInputError(
             f"{path}: cannot be read ({error.strerror}); expected a dataset that edgeloop label wrote"
         ) from error
-    except ValidationError as error:
-        raise _not_ours(path, f"{where}.{first_validation_error(error, 'entry')}") from error
     except ValueError as error:
-        raise _not_ours(path, f"no JSON object: {error}") from error
-    if where is None:
-        raise _not_ours(path, f"{key}: Field required")
-
-
-def _not_ours(path: Path, mistake: str) -> DataError:
-    return DataError(f"{path}: not the {_NAME} of a dataset: {mistake}")
+        raise DataError(f"{path}: not the {_NAME} of a dataset: {error}") from error
 
 
 def _check_ids(path: Path, what: str, ids: Iterable[int]) -> None:
