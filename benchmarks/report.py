@@ -127,7 +127,7 @@ def _command() -> str:
 def _origin(timed: bool) -> str:
     machine = f"{_processor()}, {os.cpu_count()} cores"
     if timed:
-        busy = ": other programs ran beside it, so speeds are too low" if _LOAD_AT_START > _BUSY_LOAD else ""
+        busy = " (busy: times and ratios of times are unreliable)" if _LOAD_AT_START > _BUSY_LOAD else ""
         machine += f", load {_LOAD_AT_START:.1f} at the start{busy}"
     return f"Commit {_commit()}, {time.strftime('%Y-%m-%d')}; {machine}; {', '.join(_versions())}."
 
