@@ -1,4 +1,4 @@
-"""The verbs of labeling: `edgeloop collect`, `edgeloop label` and `edgeloop stats`."""
+"""Commands `edgeloop collect`, `label`, `stats` and `audit`."""
 
 from edgeloop.labeling.commands.collect import collect
 from edgeloop.labeling.commands.label import label

@@ -1,4 +1,4 @@
-"""`edgeloop collect`. What it needs is imported when it runs, so that `--help` answers at once."""
+"""`edgeloop collect`: sharp, different frames of a source."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from edgeloop.edge.cli.float_range import FloatRange
+from edgeloop.edge.cli.progress import progress_bar
 
 __all__ = ["collect"]
 
@@ -22,25 +23,34 @@ __all__ = ["collect"]
     type=click.Path(path_type=Path, file_okay=False),
     help="New or empty folder for the frames.",
 )
-@click.option("--count", type=click.IntRange(1), help="Stop after so many frames.")
-@click.option("--every", "every_s", type=FloatRange(0), default=0.0, help="Seconds between two frames.")
-@click.option("--stride", type=click.IntRange(1), default=1, help="Look at each N-th frame only.")
+@click.option("--count", type=click.IntRange(1), metavar="N", help="Stop after N kept frames.")
+@click.option(
+    "--every",
+    "every_s",
+    type=FloatRange(0),
+    default=0.0,
+    metavar="S",
+    help="Minimum seconds between two frames.",
+)
+@click.option("--stride", type=click.IntRange(1), default=1, metavar="N", help="Use every N-th frame only.")
 @click.option(
     "--min-sharpness",
     type=FloatRange(0),
     default=0.5,
     show_default=True,
-    help="Least sharpness, as a share of what is usual in this source; 0 keeps blurred frames.",
+    help="Minimum sharpness relative to the running median. Higher values drop more blurred frames; 0 keeps "
+    "all.",
 )
 @click.option(
     "--min-difference",
     type=click.IntRange(0, 256),
     default=12,
     show_default=True,
-    help="Least difference to frames kept shortly before, in bits of a hash; 0 keeps repetitions.",
+    help="Minimum Hamming distance to the last kept frames, in bits of a perceptual hash. Higher values drop "
+    "more similar frames; 0 keeps all.",
 )
-@click.option("--keep-all", is_flag=True, help="Keep blurred frames and repetitions too.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was kept as one JSON object.")
+@click.option("--keep-all", is_flag=True, help="Keep blurred and similar frames too.")
+@click.option("--json", "as_json", is_flag=True, help="Print the counts as one JSON object.")
 def collect(
     source: str,
     out: Path,
@@ -54,12 +64,12 @@ def collect(
 ) -> None:
     """Keep sharp, different frames of a source.
 
-    SOURCE is a camera (0), a file, a folder or glob, rtsp://, http:// or synth:NAME. Frames are written as
-    they come, each with its source and time in frames.jsonl; Ctrl-C ends a live source and loses nothing.
+    SOURCE is a camera (0), a video or image file, a folder or glob of images, an rtsp:// or http:// address,
+    or synth:NAME. Each frame is written at once, with its source and time in frames.jsonl. Ctrl-C ends a live
+    source.
     """
-    from edgeloop.edge.cli.progress import progress_bar
-    from edgeloop.edge.sources import open_source
-    from edgeloop.labeling.frames.selection import CollectPlan, collect_frames
+    # Loads OpenCV; --help does without.
+    from edgeloop.labeling.frames.selection import CollectPlan, collect_source
 
     plan = CollectPlan(
         count=count,
@@ -68,8 +78,7 @@ def collect(
         min_sharpness=0.0 if keep_all else min_sharpness,
         min_difference=0 if keep_all else min_difference,
     )
-    with open_source(source) as opened, progress_bar(count or opened.length, "Collecting") as advance:
-        report = collect_frames(opened, out, plan, advance=advance)
+    report = collect_source(source, out, plan, progress=progress_bar)
     click.echo(
         f"{out}: {report.kept} frames kept of {report.read} read "
         f"({report.blurred} blurred, {report.repeated} repeated)",

@@ -32,7 +32,7 @@ _RENAMED = {"carried": "propagate"}  # old names of prompters that are still acc
     "--exemplars",
     type=click.Path(path_type=Path),
     help="Boxes around all objects of interest on a few of the frames: a COCO json, or a folder of YOLO text "
-    "files with classes.txt. Or, with --prompts motion, folders of crops named by class. Objects of the class "
+    "files with classes.txt. Or, with --prompts motion, folders of crops named by class. Objects of class "
     "_ignore are never labeled.",
 )
 @click.option(
@@ -55,14 +55,14 @@ _RENAMED = {"carried": "propagate"}  # old names of prompters that are still acc
     default=LITE0,
     show_default=True,
     metavar="lite0|MODEL:WEIGHTS",
-    help="Features that tell classes apart: lite0, or a CLIP model of open_clip with a file of its weights or "
-    "a tag to download.",
+    help="Features that tell classes apart: lite0, or a CLIP model of open_clip with a file of its weights "
+    "or a tag to download.",
 )
 @click.option("--offline", is_flag=True, help="Use cached checkpoints only; never download.")
 @click.option(
     "--prompts",
     help="Prompters, separated by commas: similar (objects like the exemplars), motion (changes in front of a "
-    "fixed camera), detector (see --detector), propagate (labels of the previous frame, besides another "
+    "fixed camera), detector (see --detector), propagate (labels of the previous frame, beside another "
     "prompter).  [default: similar, or motion without exemplars; and detector with --detector]",
 )
 @click.option(

@@ -1,4 +1,4 @@
-"""`edgeloop stats`. What it needs is imported when it runs, so that `--help` answers at once."""
+"""`edgeloop stats`: counts of a dataset, and a check for leaks."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 from edgeloop.edge.cli.float_range import FloatRange
+from edgeloop.edge.cli.progress import progress_bar
+from edgeloop.edge.cli.table import table
+from edgeloop.models.errors import DataError
 
 if TYPE_CHECKING:
     from edgeloop.labeling.dataset.statistics import DatasetStats
@@ -26,7 +29,8 @@ __all__ = ["stats"]
     type=click.IntRange(0),
     default=5,
     show_default=True,
-    help="A validation frame so near to a training frame of its source leaks.",
+    metavar="N",
+    help="Validation frames at most N frames from a training frame of their source leak.",
 )
 @click.option(
     "--bits",
@@ -34,25 +38,24 @@ __all__ = ["stats"]
     type=click.IntRange(0, 256),
     default=4,
     show_default=True,
-    help="So does one whose perceptual hash (256 bits) differs in so few bits.",
+    metavar="N",
+    help="Validation frames whose perceptual hash (256 bits) differs in at most N bits leak too.",
 )
 @click.option(
     "--limit",
     type=FloatRange(0, 1),
     default=0.05,
     show_default=True,
-    help="Largest share of validation frames that may leak; above it the exit code is 65.",
+    help="Maximum share of validation frames that leak; above it the exit code is 65.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as one JSON object.")
 def stats(dataset: Path, within_frames: int, within_bits: int, limit: float, as_json: bool) -> None:
-    """Count what is in a dataset, and check that its validation frames are unseen.
+    """Count the images and labels of a dataset, and check that validation frames differ from training frames.
 
-    DATASET is a folder that `edgeloop label` wrote. A detector's score on validation frames that look like
-    training frames says nothing; a dataset with too many of them is refused.
+    DATASET is a folder that `edgeloop label` wrote. Accuracy on validation frames that look like training
+    frames means nothing, so a dataset with too many of them is refused.
     """
-    from edgeloop.edge.cli.progress import progress_bar
-    from edgeloop.labeling.dataset.statistics import read_stats
-    from edgeloop.models.errors import DataError
+    from edgeloop.labeling.dataset.statistics import read_stats  # loads OpenCV; --help does without
 
     with progress_bar(None, "Comparing") as advance:
         found = read_stats(dataset, within_frames=within_frames, within_bits=within_bits, advance=advance)
@@ -69,8 +72,6 @@ def stats(dataset: Path, within_frames: int, within_bits: int, limit: float, as_
 
 
 def _print_stats(found: DatasetStats, dataset: Path) -> None:
-    from edgeloop.edge.cli.table import table
-
     images = [
         ("images", *_by_split(found.images), ""),
         ("without a label", *_by_split(found.empty), "5 % / median / 95 %"),

@@ -1,4 +1,4 @@
-"""How alike two frames look: a perceptual hash, a library's."""
+"""Perceptual hashes of frames."""
 
 from __future__ import annotations
 
@@ -11,30 +11,34 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from imagehash import ImageHash
 
-__all__ = ["HASH_BITS", "to_gray", "perceptual_hash"]
+__all__ = ["HASH_BITS", "perceptual_hash", "to_gray"]
 
-_MEASURED_WIDTH_PX = 640  # sharpness and hash depend on scale, so they are taken at one
-_HASH_SIDE = 16  # the usual 8 x 8 bits do not see a small part move over a large still picture
+_WIDTH_PX = 640  # sharpness and hash depend on scale, so they are measured at one
+_HASH_SIDE = 16  # the usual 8 x 8 bits miss a small part that moves over a large still picture
 HASH_BITS = _HASH_SIDE**2
 
 
 def to_gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Args:
+    """Convert an image to the gray values that are measured.
+
+    Args:
         image: HxWx3 uint8 BGR.
 
     Returns:
         HxW uint8 gray, no side longer than 640 px.
     """
     gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-    scale = _MEASURED_WIDTH_PX / max(gray.shape)
+    scale = _WIDTH_PX / max(gray.shape)
     if scale < 1:
         gray = cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     return np.asarray(gray, np.uint8)
 
 
 def perceptual_hash(gray: NDArray[np.uint8]) -> ImageHash:
-    """Args:
-        gray: HxW uint8, as `to_gray` makes it.
+    """Hash an image by the signs of its lowest frequencies.
+
+    Args:
+        gray: HxW uint8, from `to_gray`.
 
     Returns:
         `HASH_BITS` bits; the difference of two hashes is their Hamming distance.

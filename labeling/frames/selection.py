@@ -1,4 +1,4 @@
-"""From a source to frames worth labeling: sharp ones, each different from those kept shortly before."""
+"""Selection of sharp frames that differ from the last ones kept."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ from numpy.typing import NDArray
 
 from edgeloop.edge.frame import Source
 from edgeloop.edge.frames.folder import FrameWriter, SourceClock, entry_of
+from edgeloop.edge.sources import open_source
 from edgeloop.labeling.frames.perceptual_hash import perceptual_hash, to_gray
+from edgeloop.labeling.progress import Progress, no_progress
 from edgeloop.models.errors import NoInputError
 
 if TYPE_CHECKING:
     from imagehash import ImageHash
 
-__all__ = ["CollectPlan", "CollectReport", "FrameSelector", "Verdict", "collect_frames"]
+__all__ = ["CollectPlan", "CollectReport", "FrameSelector", "Verdict", "collect_frames", "collect_source"]
 
 _SHARPNESS_WINDOW = 61
 _RECENT = 16
 
 
 class Verdict(Enum):
-    """What became of a frame."""
+    """Outcome of a frame."""
 
     KEPT = "kept"
     BLURRED = "blurred"
@@ -38,13 +40,15 @@ class Verdict(Enum):
 
 
 class FrameSelector:
-    """Decides frame by frame; memory is bounded however long the source runs."""
+    """Selects frame by frame, in bounded memory."""
 
     def __init__(self, min_sharpness: float, min_difference: int) -> None:
-        """Args:
-        min_sharpness: Least variance of the Laplacian, as a share of its running median; 0 keeps all.
-        min_difference: Least Hamming distance in bits (of 256) between the perceptual hash of a frame and
-            those of the last frames kept; 0 keeps all.
+        """Set the thresholds.
+
+        Args:
+            min_sharpness: Minimum variance of the Laplacian, relative to its running median; 0 keeps all.
+            min_difference: Minimum Hamming distance in bits (of 256) between the perceptual hash of a frame
+                and those of the last frames kept; 0 keeps all.
         """
         self._min_sharpness = min_sharpness
         self._min_difference = min_difference
@@ -75,12 +79,12 @@ class FrameSelector:
 
 @dataclass(frozen=True)
 class CollectPlan:
-    """What to keep of a source.
+    """Settings of the frame selection.
 
     Attributes:
-        count: Stop after so many frames; None for all.
-        every_s: Least seconds between two frames that are looked at; sources without times ignore it.
-        stride: Look at each `stride`-th frame only.
+        count: Stop after this many kept frames; None for all.
+        every_s: Minimum seconds between two frames that are considered; ignored by sources without times.
+        stride: Consider every `stride`-th frame only.
         min_sharpness: See `FrameSelector`.
         min_difference: See `FrameSelector`.
     """
@@ -94,13 +98,13 @@ class CollectPlan:
 
 @dataclass(frozen=True, slots=True)
 class CollectReport:
-    """What became of a source's frames.
+    """Counts of a source's frames.
 
     Attributes:
         read: Frames that the source delivered.
         kept: Frames written.
-        blurred: Frames that were much less sharp than their neighbors.
-        repeated: Frames that looked like one kept shortly before.
+        blurred: Frames dropped for low sharpness.
+        repeated: Frames dropped for similarity to one of the last kept frames.
     """
 
     read: int
@@ -109,26 +113,47 @@ class CollectReport:
     repeated: int
 
 
+def collect_source(
+    address: str, folder: Path, plan: CollectPlan, *, progress: Progress = no_progress
+) -> CollectReport:
+    """Open a source, and write its sharp, different frames.
+
+    Args:
+        address: As `edgeloop.open_source` takes it.
+        folder: New or empty folder for the frames.
+        plan: Settings of the selection.
+        progress: Shows the frames.
+
+    Returns:
+        Counts of kept and dropped frames.
+
+    Raises:
+        EdgeloopError: The source cannot be opened, or see `collect_frames`.
+    """
+    with open_source(address) as source, progress(plan.count or source.length, "Collecting") as advance:
+        return collect_frames(source, folder, plan, advance=advance)
+
+
 def collect_frames(
     source: Source,
     folder: Path,
     plan: CollectPlan,
     *,
-    advance: Callable[[int], None] = lambda steps: None,
+    advance: Callable[[int], None] = lambda _: None,
 ) -> CollectReport:
-    """Write the frames of a source that are worth labeling.
+    """Write the sharp, different frames of an open source.
 
     Each frame is on disk before the next one is read, so an interrupted run loses nothing.
 
     Args:
         source: An open source.
         folder: New or empty folder for the frames.
-        plan: What to keep.
-        advance: Called after each frame with the steps done: frames kept where `plan.count` is given, else
+        plan: Settings of the selection.
+        advance: Called after each frame with the steps done: frames kept if `plan.count` is given, else
             frames read.
 
     Returns:
-        How many frames were kept, and why others were not.
+        Counts of kept and dropped frames.
 
     Raises:
         DataError: The folder holds something already.
