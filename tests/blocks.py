@@ -11,7 +11,7 @@ CONFIDENCE = 0.9
 
 
 def draw_block(index: int) -> NDArray[np.uint8]:
-    """Frame `index` of the clip: 120x160x3 uint8, BGR, the block where `block_box` says."""
+    """Frame `index` of the clip: 120x160x3 uint8, BGR, with the block in its `block_box`."""
     image = np.full((120, 160, 3), 40, np.uint8)
     x1, y1, x2, y2 = block_box(index)
     image[y1:y2, x1:x2] = 255
@@ -19,12 +19,12 @@ def draw_block(index: int) -> NDArray[np.uint8]:
 
 
 def block_box(index: int) -> tuple[int, int, int, int]:
-    """Where the block of frame `index` is, xyxy in pixels."""
+    """Box of the block in frame `index`, xyxy in pixels."""
     return 10 + 2 * index, 40, 50 + 2 * index, 80
 
 
 def block_finder(side: int = 128) -> onnx.ModelProto:
-    """A detector of reductions: which columns and rows hold a bright pixel, and the ends of those."""
+    """Detector made of reductions: the first and last columns and rows that hold a bright pixel."""
     constants = {
         "limit": np.float32(0.8),
         "zero": np.float32(0),

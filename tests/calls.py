@@ -1,4 +1,4 @@
-"""Calls of the command line, and how they end."""
+"""Calls of the command line, and their outcome."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a call of the command line ended."""
+    """Exit code and output of a call of the command line."""
 
     code: int
     out: str
@@ -17,6 +17,6 @@ class Outcome:
 
 
 def edgeloop(*words: object, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
-    """Call `edgeloop` in a process of its own."""
+    """Call `edgeloop` in a new process."""
     command = [sys.executable, "-P", "-m", "edgeloop", *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout_s)

@@ -1,4 +1,4 @@
-"""What the tests of all packages share: a predictable detector, footage to run it on, and a command line."""
+"""Fixtures of all tests: a predictable detector, footage to run it on, and the command line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.calls import Outcome
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests slow whose fixtures are."""
+    """Mark tests slow that use a slow fixture."""
     for item in items:
         if "_slow" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
@@ -25,12 +25,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def _slow() -> None:
-    """Requested by fixtures that take long: `make test-fast` leaves out the tests that need one."""
+    """Marker for fixtures that take long: the tests that use one are marked slow."""
 
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test reads or writes what this user's own runs keep."""
+    """Cache folder of the tests, so that they neither read nor write that of the user."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -69,7 +69,7 @@ def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real footage and models, which is no part of the project."""
+    """Folder of real footage and models, which are not part of the project."""
     folder = Path(os.environ.get("EDGELOOP_SHARED", Path(__file__).parents[2] / "shared"))
     if not (folder / "data").is_dir():
         pytest.skip(f"no real footage at {folder}; EDGELOOP_SHARED names another place")

@@ -1,4 +1,4 @@
-"""A small bundle with the dense head of a real detector: random weights between the picture and 84 boxes."""
+"""A small bundle with the dense head of a real detector: random weights between the image and 84 boxes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = ("car", "tram")
 
 
 def dense_finder() -> onnx.ModelProto:
-    """Every box and score hangs on every part of the picture, as behind the layers of a real detector."""
+    """Detector whose boxes and scores each depend on the whole image, as those of a real one do."""
     rng = np.random.default_rng(8)
     rows = 4 + len(NAMES)
     weights = rng.normal(0, 0.2, (3 * 8 * 8, rows, CELLS)).astype(np.float32)
@@ -52,7 +52,7 @@ def dense_finder() -> onnx.ModelProto:
 
 
 def write_bundle(path: Path, *, precision: WeightPrecision = "fp32") -> Path:
-    """Write it as `edgeloop export` writes a bundle: with its golden sample, and sealed."""
+    """Write the detector as `edgeloop export` writes a bundle: with its golden sample, and sealed."""
     model = dense_finder()
     record = Record(precision=precision, measured=Measured(latency_ms=1.5), golden=golden_of(model))
     helper.set_model_props(model, spec().to_metadata(record))

@@ -1,4 +1,4 @@
-"""Marks of tests that need what not every environment has."""
+"""Marks for tests that need optional software."""
 
 from __future__ import annotations
 

@@ -27,14 +27,14 @@ def write_meter(
     """Write the detector to a file.
 
     Args:
-        path: the file.
-        rows: the boxes, each x1, y1, x2, y2 in pixels of the model's input, and the class.
-        shape: of the input; with its 3 at the end it is NHWC.
-        dtype: of the input.
-        metadata: what the file says about itself, by default what Ultralytics would write.
+        path: Path of the file.
+        rows: Boxes, each x1, y1, x2, y2 in pixels of the model's input, and the class.
+        shape: Shape of the input; NHWC if its last dimension is 3.
+        dtype: Element type of the input.
+        metadata: Metadata of the file; None for that of an Ultralytics export.
 
     Returns:
-        The file.
+        Path of the file.
     """
     graph = _graph(rows or [[0, 0, SIDE, SIDE, 0]], shape or [1, 3, SIDE, SIDE], dtype)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
