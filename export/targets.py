@@ -14,20 +14,7 @@ from typing import Any
 from edgeloop.export.export_options import ExportOptions, Input, Precision
 from edgeloop.models.errors import UsageError
 
-__all__ = ["TARGETS", "Source", "Target", "next_step", "options_for"]
-
-
-@dataclass(frozen=True)
-class Source:
-    """Source of a fact.
-
-    Attributes:
-        fact: The fact.
-        url: Page that states it.
-    """
-
-    fact: str
-    url: str
+__all__ = ["TARGETS", "Target", "next_step", "options_for"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +24,7 @@ class Target:
     Attributes:
         runs_on: Hardware behind the runtime.
         next: Command to run next; {bundle} and {stem} are replaced by the file.
-        sources: Sources of these facts.
+        sources: Pages that state these facts.
         opset: Default opset.
         opsets: Opsets that it takes.
         precision: Default precision.
@@ -50,7 +37,7 @@ class Target:
 
     runs_on: str
     next: str
-    sources: tuple[Source, ...]
+    sources: tuple[str, ...]
     opset: int = 13
     opsets: range = range(11, 21)
     precision: Precision = "fp32"
@@ -76,10 +63,8 @@ TARGETS: Mapping[str, Target] = {
         end2end=True,
         next="edgeloop run {bundle} 0 --provider cpu",
         sources=(
-            Source(
-                "quantizes whole models from opset 10 on, per channel from 13 on",
-                "https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html",
-            ),
+            # Quantizes whole models from opset 10 on, per channel from 13 on.
+            "https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html",
         ),
     ),
     "openvino": Target(
@@ -88,10 +73,8 @@ TARGETS: Mapping[str, Target] = {
         end2end=True,
         next="edgeloop verify {bundle} --provider openvino",
         sources=(
-            Source(
-                "static shapes are better in speed and memory, and some devices take no others",
-                "https://docs.openvino.ai/2024/openvino-workflow/model-preparation/setting-input-shapes.html",
-            ),
+            # Static shapes are better in speed and memory, and some devices take no others.
+            "https://docs.openvino.ai/2024/openvino-workflow/model-preparation/setting-input-shapes.html",
         ),
     ),
     "tensorrt": Target(
@@ -102,16 +85,14 @@ TARGETS: Mapping[str, Target] = {
         end2end=True,
         next="trtexec --onnx={bundle} --saveEngine={stem}.engine",
         sources=(
-            Source("takes opsets from 9 on", f"{_NVIDIA}/reference/onnx-opset-guide.html"),
-            Source(
-                "quantizes symmetrically; our int8 does not, so it is refused",
-                f"{_NVIDIA}/inference-library/work-with-quantized-types.html",
-            ),
-            Source(
-                "takes the precision from the graph, by strong typing, and not from flags",
-                f"{_NVIDIA}/inference-library/quantized-types-explicit-quantization.html",
-            ),
-            Source("versions older than 8.5 lack Mod, which an end-to-end head needs", _ULTRALYTICS),
+            # Takes opsets from 9 on.
+            f"{_NVIDIA}/reference/onnx-opset-guide.html",
+            # Quantizes symmetrically; our int8 does not, so it is refused.
+            f"{_NVIDIA}/inference-library/work-with-quantized-types.html",
+            # Takes the precision from the graph, by strong typing, and not from flags.
+            f"{_NVIDIA}/inference-library/quantized-types-explicit-quantization.html",
+            # Versions older than 8.5 lack Mod, which an end-to-end head needs.
+            _ULTRALYTICS,
         ),
     ),
     "coreml": Target(
@@ -119,15 +100,11 @@ TARGETS: Mapping[str, Target] = {
         precisions=("fp32", "fp16"),
         next="edgeloop verify {bundle} --provider coreml --allow-cpu --tolerance fp16",
         sources=(
-            Source(
-                "dynamic shapes cost speed",
-                "https://onnxruntime.ai/docs/api/objectivec/Classes/ORTCoreMLExecutionProviderOptions.html",
-            ),
-            Source(
-                "its operators: no TopK, no QuantizeLinear, so no end-to-end head and no int8; its GPU and "
-                "Neural Engine lose precision that its CPU keeps",
-                f"{_ORT}/CoreML-ExecutionProvider.html",
-            ),
+            # Dynamic shapes cost speed.
+            "https://onnxruntime.ai/docs/api/objectivec/Classes/ORTCoreMLExecutionProviderOptions.html",
+            # Lacks TopK and QuantizeLinear, so no end-to-end head and no int8; its GPU and Neural Engine
+            # lose precision.
+            f"{_ORT}/CoreML-ExecutionProvider.html",
         ),
     ),
     "qnn": Target(
@@ -138,12 +115,12 @@ TARGETS: Mapping[str, Target] = {
         silu="Qualcomm calls ReLU the best choice for its NPU and advises against Swish (SiLU)",
         next="edgeloop verify {bundle} --provider qnn",
         sources=(
-            Source("takes quantized models and no dynamic shapes", f"{_ORT}/QNN-ExecutionProvider.html"),
-            Source("the end-to-end head is switched off for it", _ULTRALYTICS),
-            Source(
-                "ReLU is the best choice of activation, Swish (SiLU) has simple alternatives (SDK 2.39)",
-                "docs/QNN/HTP/htp-network-design-recommendations/htp_guidelines_activation_functions.html",
-            ),
+            # Takes quantized models and no dynamic shapes.
+            f"{_ORT}/QNN-ExecutionProvider.html",
+            # The end-to-end head is switched off for it.
+            _ULTRALYTICS,
+            # ReLU is the best choice of activation, Swish (SiLU) has simple alternatives (SDK 2.39).
+            "docs/QNN/HTP/htp-network-design-recommendations/htp_guidelines_activation_functions.html",
         ),
     ),
     "rknn": Target(
@@ -152,20 +129,16 @@ TARGETS: Mapping[str, Target] = {
         silu="Rockchip's own forks of YOLO replace SiLU with ReLU",
         next="python convert.py {bundle} rk3588 fp",
         sources=(
-            Source("takes opsets 12 to 19", "https://github.com/rockchip-linux/rknn-toolkit2/releases"),
-            Source(
-                "convert.py of examples/yolov8 is the command; it quantizes itself if fp is left out",
-                "https://github.com/airockchip/rknn_model_zoo/blob/main/examples/yolov8/README.md",
-            ),
-            Source(
-                "int8 with boxes and scores in one output costs accuracy; cut the head off first",
-                "https://github.com/airockchip/rknn_model_zoo/blob/main/FAQ.md",
-            ),
-            Source("the end-to-end head is switched off for it", _ULTRALYTICS),
-            Source(
-                "ReLU instead of SiLU",
-                "https://github.com/airockchip/yolov5/blob/master/README_rkopt.md",
-            ),
+            # Takes opsets 12 to 19.
+            "https://github.com/rockchip-linux/rknn-toolkit2/releases",
+            # The command is convert.py of examples/yolov8; it quantizes itself if fp is left out.
+            "https://github.com/airockchip/rknn_model_zoo/blob/main/examples/yolov8/README.md",
+            # Int8 with boxes and scores in one output costs accuracy; cut the head off first.
+            "https://github.com/airockchip/rknn_model_zoo/blob/main/FAQ.md",
+            # The end-to-end head is switched off for it.
+            _ULTRALYTICS,
+            # ReLU instead of SiLU.
+            "https://github.com/airockchip/yolov5/blob/master/README_rkopt.md",
         ),
     ),
     "hailo": Target(
@@ -174,19 +147,13 @@ TARGETS: Mapping[str, Target] = {
         silu="Hailo's compiler leaves out its equalization of weights for activations other than ReLU's kind",
         next="hailomz compile --ckpt {bundle} --calib-path DATASET/images/train --yaml NETWORK.yaml",
         sources=(
-            Source(
-                "exports with opset 11; the compiler quantizes itself, on your images",
-                "https://github.com/hailo-ai/hailo_model_zoo/blob/master/training/yolov8/README.rst",
-            ),
-            Source(
-                "takes the graph up to the head's last convolutions, which NETWORK.yaml names; the rest "
-                "runs on the host",
-                "https://community.hailo.ai/t/handling-unsupported-operations-with-onnxruntime/17956",
-            ),
-            Source(
-                "no equalization if f(cx) is not c f(x), as with GELU (and SiLU)",
-                "https://community.hailo.ai/t/equalization-for-non-first-order-homogeneous-activation-functions/1671",
-            ),
+            # Exports with opset 11; the compiler quantizes itself, on your images.
+            "https://github.com/hailo-ai/hailo_model_zoo/blob/master/training/yolov8/README.rst",
+            # Takes the graph up to the head's last convolutions, which NETWORK.yaml names; the rest runs on
+            # the host.
+            "https://community.hailo.ai/t/handling-unsupported-operations-with-onnxruntime/17956",
+            # No equalization if f(cx) is not c f(x), as with GELU (and SiLU).
+            "https://community.hailo.ai/t/equalization-for-non-first-order-homogeneous-activation-functions/1671",
         ),
     ),
 }

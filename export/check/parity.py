@@ -69,15 +69,14 @@ class Parity:
 
 
 class TorchDetector:
-    """The trained model in torch, float32, with the preprocessing that it was trained with."""
+    """The trained model in torch, float32, with the preprocessing of its training.
+
+    Args:
+        model: Module that takes (1, 3, H, W) RGB in [0, 1] and returns the output of `spec.head`.
+        spec: Spec of the bundle.
+    """
 
     def __init__(self, model: nn.Module, spec: ModelSpec) -> None:
-        """Wrap a model.
-
-        Args:
-            model: Module that takes (1, 3, H, W) RGB in [0, 1] and returns the output of `spec.head`.
-            spec: Spec of the bundle.
-        """
         self._model, self._spec = model, spec
 
     def detect(self, image: NDArray[np.uint8]) -> Detections:

@@ -63,12 +63,8 @@ class GraphEditor:
     ) -> str:
         """Add a node and return the name of its only output, by default the node's own name."""
         output = output or name
-        self.add_node(helper.make_node(op_type, inputs, [output], name=name, **attributes))
+        self.nodes.append(helper.make_node(op_type, inputs, [output], name=name, **attributes))
         return output
-
-    def add_node(self, node: onnx.NodeProto) -> None:
-        """Add a node."""
-        self.nodes.append(node)
 
     def redirect(self, tensor: str, other: str) -> None:
         """Let all readers of one tensor read another one."""

@@ -93,7 +93,7 @@ def _add_channel(graph: GraphEditor, node: onnx.NodeProto) -> None:
         copied = copy.deepcopy(of)
         copied.name = copied.output[0] = f"{name}/floats"
         copied.input[0] = name
-        graph.add_node(copied)
+        graph.nodes.append(copied)
         node.input[place] = copied.name
 
 

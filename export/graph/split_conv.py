@@ -108,4 +108,4 @@ def _compute(graph: GraphEditor, source: list[onnx.NodeProto], tensor: str, part
             else:
                 copied.input[place] = renamed.get(name, name)
         copied.output[:] = [renamed[output] for output in node.output]
-        graph.add_node(copied)
+        graph.nodes.append(copied)

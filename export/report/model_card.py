@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import onnxruntime
@@ -25,10 +26,15 @@ def write_card(report: ExportReport, picture: str, path: Path) -> None:
         picture: File name of the picture of the worst frames, beside the card.
         path: Markdown file to write.
     """
-    parts = [_head(report), _precisions(report), _classes(report)]
-    parts += [_layers(candidate) for candidate in report.candidates if candidate.layers]
-    parts += [_picture(picture), _origin(report)]
-    path.write_text("\n".join(line for part in parts for line in part), encoding="utf-8")
+    blocks = chain(
+        _head(report),
+        _precisions(report),
+        _classes(report),
+        *(_layers(candidate) for candidate in report.candidates if candidate.layers),
+        ("## Worst disagreements", f"![torch on the left, the bundle on the right]({picture})"),
+        _origin(report),
+    )
+    path.write_text("\n\n".join(block for block in blocks if block) + "\n", encoding="utf-8")
 
 
 def _head(report: ExportReport) -> Iterator[str]:
@@ -36,46 +42,37 @@ def _head(report: ExportReport) -> Iterator[str]:
     width, height = spec.input_size
     batch = "any number of images" if options.dynamic_batch else "one image"
     yield f"# {report.bundle.name}"
-    yield ""
     if report.sha256 is None:
         yield "**Refused: no bundle was written.**"
-        yield ""
-        yield from (f"- {reason}" for reason in report.chosen.reasons)
-        yield ""
+        yield _bullets(report.chosen.reasons)
     yield (
         f"{run.model}, a detector of {len(spec.names)} classes ({', '.join(spec.names)}), trained by "
         f"edgeloop on {run.images} images; {report.chosen.precision}, opset {options.opset}, {batch} of "
         f"{width}x{height} px at once, {spec.dtype} {spec.layout} {spec.color}, head '{spec.head}'."
     )
-    yield ""
 
 
 def _precisions(report: ExportReport) -> Iterator[str]:
     frames, options = report.measurement.parity.frames, report.provenance.options
     machine = report.provenance.machine
-    yield "## Precisions"
-    yield ""
     header, *rows = report.precision_rows()
-    yield from _table(header, rows)
-    yield ""
+    yield "## Precisions"
+    yield _table(header, rows)
     yield (
-        f"On {frames} held-out frames. A box of torch with a confidence of 0.25 or more is repeated where "
-        "the bundle has one of its class at IoU 0.95, for int8 at 0.75. Allowed to lose: "
+        f"On {frames} held-out frames. A box of torch with a confidence of 0.25 or more is repeated if the "
+        "bundle has one of its class at IoU 0.95, for int8 at 0.75. Allowed to lose: "
         f"{options.tolerance_map:g} mAP50-95 and {options.tolerance_boxes:.1%} of boxes. Time is the median "
         f"of the bare inference, timed round robin, on {machine.processor}, {machine.cores} cores, "
         f"onnxruntime {onnxruntime.__version__}."
     )
-    yield ""
-    for candidate in report.candidates:
-        if candidate is not report.chosen:
-            yield from (f"- {reason}" for reason in candidate.reasons)
-    yield ""
+    yield _bullets(
+        [reason for each in report.candidates if each is not report.chosen for reason in each.reasons]
+    )
 
 
 def _classes(report: ExportReport) -> Iterator[str]:
     measurement, torch = report.measurement, report.reference.scores
-    yield f"## Classes, {measurement.precision}"
-    yield ""
+    total = measurement.scores
     rows: list[Row] = [
         (
             name,
@@ -85,17 +82,15 @@ def _classes(report: ExportReport) -> Iterator[str]:
             f"{torch.per_class[name].map50_95:.3f}",
             f"{measurement.per_class[name].repeated} of {measurement.per_class[name].boxes}",
         )
-        for name, score in measurement.scores.per_class.items()
+        for name, score in total.per_class.items()
     ]
-    total = measurement.scores
     rows.append(("all", "", f"{total.map50:.3f}", f"{total.map50_95:.3f}", f"{torch.map50_95:.3f}", ""))
-    yield from _table(("class", "objects", "mAP50", "mAP50-95", "torch's mAP50-95", "boxes repeated"), rows)
-    yield ""
+    yield f"## Classes, {measurement.precision}"
+    yield _table(("class", "objects", "mAP50", "mAP50-95", "torch's mAP50-95", "boxes repeated"), rows)
 
 
 def _layers(candidate: Candidate) -> Iterator[str]:
     yield f"## Layers, {candidate.precision}"
-    yield ""
     found = candidate.quantization
     if found is not None:
         others = ", ".join(f"{name} {value:.3f}" for name, value in found.methods.items())
@@ -107,42 +102,30 @@ def _layers(candidate: Candidate) -> Iterator[str]:
             + "".join(f", {stage} (for speed)" for stage in found.first)
             + "."
         )
-        yield ""
     worst = sorted(candidate.layers, key=lambda stage: -candidate.layers[stage])[:_LAYERS_SHOWN]
     yield "Relative error of each stage's output against fp32, the largest first:"
-    yield ""
-    yield from _table(("stage", "error"), [(stage, f"{candidate.layers[stage]:.4f}") for stage in worst])
-    yield ""
-
-
-def _picture(picture: str) -> Iterator[str]:
-    yield "## Worst disagreements"
-    yield ""
-    yield f"![torch on the left, the bundle on the right]({picture})"
-    yield ""
+    yield _table(("stage", "error"), [(stage, f"{candidate.layers[stage]:.4f}") for stage in worst])
 
 
 def _origin(report: ExportReport) -> Iterator[str]:
     source, golden = report.provenance, report.record.golden
+    rows = [
+        ("bundle", report.sha256 or "not written"),
+        ("trained weights (best.pt)", source.weights_sha256),
+        ("dataset trained on", source.run.dataset_sha256),
+        ("dataset checked on", source.checked_on),
+        ("golden input", golden.input_sha256 if golden else "none"),
+        ("golden output", golden.output_sha256 if golden else "none"),
+    ]
     yield "## Origin"
-    yield ""
-    yield from _table(
-        ("what", "sha256"),
-        [
-            ("bundle", report.sha256 or "not written"),
-            ("trained weights (best.pt)", source.weights_sha256),
-            ("dataset trained on", source.run.dataset_sha256),
-            ("dataset checked on", source.checked_on),
-            ("golden input", golden.input_sha256 if golden else "none"),
-            ("golden output", golden.output_sha256 if golden else "none"),
-        ],
-    )
-    yield ""
+    yield _table(("what", "sha256"), rows)
     yield f"Made {report.record.created}. License: {LICENSE}."
-    yield ""
 
 
-def _table(header: Row, rows: Sequence[Row]) -> Iterator[str]:
-    yield f"| {' | '.join(map(str, header))} |"
-    yield "|---" * len(header) + "|"
-    yield from (f"| {' | '.join(map(str, row))} |" for row in rows)
+def _bullets(items: Sequence[str]) -> str:
+    return "\n".join(f"- {item}" for item in items)
+
+
+def _table(header: Row, rows: Sequence[Row]) -> str:
+    lines = [f"| {' | '.join(map(str, row))} |" for row in (header, *rows)]
+    return "\n".join([lines[0], "|---" * len(header) + "|", *lines[1:]])

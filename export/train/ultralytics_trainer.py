@@ -35,6 +35,12 @@ class CpuTraining(DetectionTrainer):  # type: ignore[misc]  # ultralytics is unt
 
     It validates after the last epoch, and after those for which a callback sets `args.val`; the best is kept.
 
+    Args:
+        dataset: Dataset to train on.
+        detector: Detector to train, in place.
+        folder: Folder for `best.pt` and ultralytics' own files.
+        overrides: Ultralytics' training arguments.
+
     Attributes:
         validations: mAP50 and mAP50-95 by number of the epoch, from 1 on.
         validation_s: Duration of the longest validation, s.
@@ -44,14 +50,6 @@ class CpuTraining(DetectionTrainer):  # type: ignore[misc]  # ultralytics is unt
     best_fitness: float
 
     def __init__(self, dataset: Dataset, detector: DetectionModel, folder: Path, **overrides: Any) -> None:
-        """Set up a training.
-
-        Args:
-            dataset: Dataset to train on.
-            detector: Detector to train, in place.
-            folder: Folder for `best.pt` and ultralytics' own files.
-            overrides: Ultralytics' training arguments.
-        """
         self._dataset = dataset
         fixed = {
             "model": "detector.yaml", "save_dir": str(folder), "task": "detect", "device": "cpu",
