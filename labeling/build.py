@@ -15,7 +15,6 @@ from edgeloop.labeling.inputs.load import LabelInputs
 from edgeloop.labeling.inputs.plan import LITE0, LabelPlan
 from edgeloop.labeling.labeler import FrameLabeler
 from edgeloop.labeling.motion.background import Background
-from edgeloop.labeling.progress import Progress, no_progress
 from edgeloop.labeling.prompts import TRAINING_STEPS, SimilarPrompter, open_prompters
 from edgeloop.labeling.prompts.copy_paste import paste_objects
 from edgeloop.labeling.sam import Segmenter, load
@@ -24,6 +23,7 @@ from edgeloop.labeling.scoring.calibrate import fit_calibrator
 from edgeloop.labeling.scoring.classifier import ClassModel, learn_classes, learn_classes_from_crops
 from edgeloop.labeling.scoring.held_out import predict_held_out, segment_exemplars
 from edgeloop.labeling.scoring.scorers import CropScorer, ExemplarScorer, MotionScorer, Scorer
+from edgeloop.labeling.step_progress import Progress, no_progress
 from edgeloop.models.errors import DataError, UsageError
 
 __all__ = ["build_labeler"]

@@ -23,9 +23,9 @@ from edgeloop.labeling.inputs.load import LabelInputs, read_inputs
 from edgeloop.labeling.inputs.plan import LITE0, LabelPlan
 from edgeloop.labeling.labeler import FrameLabeler
 from edgeloop.labeling.ledger import FrameResult, Ledger
-from edgeloop.labeling.progress import Progress, no_progress
 from edgeloop.labeling.prompts import PropagatePrompter
 from edgeloop.labeling.sam import fingerprint
+from edgeloop.labeling.step_progress import Progress, no_progress
 from edgeloop.labeling.tracks.smooth import fit_persistence, smooth_labels
 from edgeloop.models.errors import DataError
 

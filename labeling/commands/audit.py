@@ -60,7 +60,7 @@ def audit(
     figures again. Labels that a person drew are not asked about.
     """
     # Loads OpenCV; --help does without.
-    from edgeloop.labeling.audit.session import AuditSize, audit_dataset, draw_audit_sheet
+    from edgeloop.labeling.audit.audit_session import AuditSize, audit_dataset, draw_audit_sheet
 
     size = AuditSize(boxes, frames, seed)
     if sheet is not None:

@@ -19,7 +19,7 @@ from edgeloop.edge.frame import Source
 from edgeloop.edge.frames.folder import FrameWriter, SourceClock, entry_of
 from edgeloop.edge.sources import open_source
 from edgeloop.labeling.frames.perceptual_hash import perceptual_hash, to_gray
-from edgeloop.labeling.progress import Progress, no_progress
+from edgeloop.labeling.step_progress import Progress, no_progress
 from edgeloop.models.errors import NoInputError
 
 if TYPE_CHECKING:

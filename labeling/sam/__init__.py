@@ -8,9 +8,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edgeloop.labeling.progress import Progress, no_progress
 from edgeloop.labeling.sam.checkpoints import OFFICIAL, fetch
 from edgeloop.labeling.sam.nano_onnx import OnnxNano
+from edgeloop.labeling.step_progress import Progress, no_progress
 from edgeloop.models.errors import NoInputError, UsageError
 from edgeloop.models.weights.digest import file_sha256
 from edgeloop.models.weights.registry import WEIGHTS, weights_path

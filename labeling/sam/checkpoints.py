@@ -16,7 +16,7 @@ from types import MappingProxyType
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from edgeloop.labeling.progress import Progress, no_progress
+from edgeloop.labeling.step_progress import Progress, no_progress
 from edgeloop.models.errors import ModelError, UnavailableError
 from edgeloop.models.weights.cache import cache_folder
 

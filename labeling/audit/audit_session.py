@@ -13,7 +13,7 @@ from edgeloop.labeling.audit.page import Page
 from edgeloop.labeling.audit.report import report_json, report_lines
 from edgeloop.labeling.audit.sample import Sample, draw_sample
 from edgeloop.labeling.audit.sheet import check_sheet, write_sheet
-from edgeloop.labeling.progress import Progress, no_progress
+from edgeloop.labeling.step_progress import Progress, no_progress
 
 __all__ = ["AuditReport", "AuditSize", "audit_dataset", "draw_audit_sheet"]
 
