@@ -94,14 +94,7 @@ def annotate(
 
 
 def color_of(class_id: int) -> Color:
-    """Color in which a class is drawn.
-
-    Args:
-        class_id: Index of the class.
-
-    Returns:
-        Blue, green, red in [0, 255].
-    """
+    """Color of a class: blue, green, red in [0, 255]."""
     return PALETTE[class_id % len(PALETTE)]
 
 

@@ -13,24 +13,10 @@ SHADOW = (24, 24, 24)
 
 
 def side_of(shape: tuple[int, ...]) -> float:
-    """Side in pixels of a square with the area of an image, the reference of all sizes in it.
-
-    Args:
-        shape: Shape of the image, (H, W, ...).
-
-    Returns:
-        The side.
-    """
+    """Side in pixels of a square with the area of an image of shape (H, W, ...)."""
     return float((shape[0] * shape[1]) ** 0.5)
 
 
 def text_scale(shape: tuple[int, ...]) -> float:
-    """OpenCV's font scale for text in an image: legible on a small one, in proportion on a large one.
-
-    Args:
-        shape: Shape of the image, (H, W, ...).
-
-    Returns:
-        The scale.
-    """
+    """OpenCV's font scale for an image of shape (H, W, ...): in proportion, but never illegible."""
     return max(0.42, side_of(shape) / 1300)

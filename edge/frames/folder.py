@@ -124,23 +124,12 @@ class SourceClock:
     """Time since the first frame of a source: measured if it is live, else by its nominal rate."""
 
     def __init__(self, source: Source) -> None:
-        """Start with the next frame.
-
-        Args:
-            source: The source.
-        """
+        """Start with the next frame of a source."""
         self._source = source
         self._began_at: float | None = None
 
     def time_s(self, frame: Frame) -> float:
-        """Time of a frame.
-
-        Args:
-            frame: The next frame.
-
-        Returns:
-            Seconds; NaN if unknown, as in a folder of images.
-        """
+        """Time of the next frame in seconds; NaN if unknown, as in a folder of images."""
         if self._source.live:
             if self._began_at is None:
                 self._began_at = frame.captured_at

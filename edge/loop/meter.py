@@ -25,11 +25,7 @@ class Meter:
     """
 
     def __init__(self, names: Sequence[str]) -> None:
-        """Start at zero.
-
-        Args:
-            names: The model's class names.
-        """
+        """Start at zero, with the model's class names."""
         self.frames = 0
         self._names = names
         self._found: Counter[int] = Counter()
@@ -38,11 +34,7 @@ class Meter:
         self.started_at = self.ended_at = 0.0
 
     def add(self, result: Result) -> None:
-        """Count a result that has just been acted upon.
-
-        Args:
-            result: The result; its `act` stage ends now.
-        """
+        """Count a result that has just been acted upon: its `act` stage ends now."""
         self.ended_at = time.monotonic()
         if self.frames == 0:
             self.started_at = result.frame.captured_at

@@ -41,7 +41,7 @@ __all__ = ["Footage", "results", "run", "run_streams"]
 log = logging.getLogger(__name__)
 
 Footage = str | Path | Source | Iterable[NDArray[np.uint8] | Frame]
-"""What `edgeloop.edge.sources.as_source` takes."""
+"""Source as a caller may give it; `edgeloop.edge.sources.as_source` opens it."""
 
 
 def results(

@@ -13,7 +13,6 @@ import time
 from collections.abc import Generator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Protocol
 
 from edgeloop.edge.frame import Frame, Source
 from edgeloop.edge.sources.live import WAKE_S, LiveSource
@@ -29,27 +28,6 @@ class SourceEnded:
     """End of one source; `error` is the failure that ended it, None at its regular end."""
 
     error: Exception | None = None
-
-
-class _Feed(Protocol):
-    """A source that gets frames while others are served."""
-
-    def start(self, bell: threading.Event) -> None:
-        """Begin; ring at each frame, and at the end."""
-        ...
-
-    def take(self, patience_s: float) -> Frame | None:
-        """Take the frame that waits, None if there is none; raises the failure that ended the source."""
-        ...
-
-    @property
-    def over(self) -> bool:
-        """True if `take` has nothing more to give or to raise."""
-        ...
-
-    def stop(self) -> None:
-        """Tell the source to stop, without waiting for it."""
-        ...
 
 
 def round_robin(
@@ -108,7 +86,11 @@ def round_robin(
 
 
 def _next(
-    line: Sequence[int], feeds: Sequence[_Feed], bell: threading.Event, patience_s: float, ends_at: float
+    line: Sequence[int],
+    feeds: Sequence[LiveSource | _AheadFeed],
+    bell: threading.Event,
+    patience_s: float,
+    ends_at: float,
 ) -> tuple[int, Frame | SourceEnded] | None:
     """Wait for the first source in line that has a frame or an end. None if the line or the time ends."""
     while line and time.monotonic() < ends_at:
@@ -128,7 +110,10 @@ def _next(
 
 
 class _AheadFeed:
-    """Reads every frame in order in a thread, each once the one before it was taken."""
+    """Reads every frame in order in a thread, each once the one before it was taken.
+
+    To the scheduler it is like a `LiveSource`: it rings a bell, and is asked for frames without waiting.
+    """
 
     def __init__(self, source: Source) -> None:
         self._source = source

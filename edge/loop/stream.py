@@ -25,7 +25,7 @@ class Stream:
     """One source of a run, and everything that belongs to it alone.
 
     Attributes:
-        source: Where frames come from.
+        source: Source of the frames.
         meter: Counts and times its results.
         sinks: Consumers of its results alone, in this order. Closed and removed as soon as it ends.
         on_result: Called with each of its results, after the sinks.
@@ -48,38 +48,20 @@ class Stream:
         self.sinks = [*self.sinks]  # `end` removes them from the list
 
     def seconds(self, frame: Frame) -> float:
-        """Time of a frame by the clock of the scene, not of the processing: for speeds and dwell times.
-
-        Args:
-            frame: A frame of this source.
-
-        Returns:
-            Seconds from some moment on: of its arrival if the source is live, else within the footage.
-        """
+        """Time of a frame in seconds: of its arrival if the source is live, else within the footage."""
         if self.source.live:
             return frame.captured_at
         return frame.index / (self.source.fps or DEFAULT_FPS)
 
     def write(self, result: Result) -> None:
-        """Hand a result to the stream's own consumers.
-
-        Args:
-            result: A result of this source.
-        """
+        """Hand a result to the stream's own sinks, then to `on_result`."""
         for sink in self.sinks:
             sink.write(result)
         if self.on_result is not None:
             self.on_result(result)
 
     def summary(self, detector: Detector) -> RunSummary:
-        """Summarize the run on this source.
-
-        Args:
-            detector: The model that ran on it.
-
-        Returns:
-            Counts, rates and latencies so far.
-        """
+        """Summarize the run of a detector on this source so far."""
         meter, source, zones = self.meter, self.source, self.zones
         return RunSummary(
             model=str(detector.path),
@@ -102,13 +84,7 @@ class Stream:
         )
 
     def end(self, error: Exception | None = None) -> None:
-        """Close the stream's sinks, each once.
-
-        A sink that cannot be completed counts as a failure of the stream.
-
-        Args:
-            error: The failure that ended the stream; None at its regular end. The first failure is kept.
-        """
+        """Close the stream's sinks, each once, and keep the first failure: `error`, or of a sink."""
         self.error = self.error or error
         while self.sinks:
             try:

@@ -78,15 +78,7 @@ class PrecisionRecall:
 
 
 def coco_results(image_id: int, found: Detections) -> list[dict[str, Any]]:
-    """Convert detections to COCO results.
-
-    Args:
-        image_id: Id of their image.
-        found: Detections in pixels of that image.
-
-    Returns:
-        For each row `image_id`, `category_id` (its class id), `bbox` (xywh in pixels) and `score`.
-    """
+    """Convert the detections in an image to COCO results: `category_id` is the class id, `bbox` xywh."""
     columns = xyxy_to_xywh(found.xyxy), found.class_id, found.confidence
     return [
         {"image_id": image_id, "category_id": class_id, "bbox": bbox, "score": score}

@@ -26,12 +26,7 @@ class JsonLines(Sink):
     """
 
     def __init__(self, stream: TextIO, names: Sequence[str]) -> None:
-        """Write to a stream that the caller closes.
-
-        Args:
-            stream: Text stream, usually stdout.
-            names: The model's class names.
-        """
+        """Write to a text stream, which the caller closes. `names` are the model's class names."""
         self._stream = stream
         self._names = names
 

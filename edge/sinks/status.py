@@ -33,7 +33,6 @@ class StatusLine(Sink):
         self._rewrites = out.isatty()
         self._shown_at = time.monotonic()
         self._shown_frames = [0] * len(streams)
-        self._shown = False
 
     def write(self, result: Result) -> None:  # noqa: ARG002  the meters count the results
         """Write the status if a second has passed."""
@@ -45,11 +44,11 @@ class StatusLine(Sink):
         before = zip(frames, self._shown_frames, strict=True)
         for line in self._lines([(total - shown) / seconds for total, shown in before]):
             self._print(line)
-        self._shown_at, self._shown_frames, self._shown = now, frames, True
+        self._shown_at, self._shown_frames = now, frames
 
     def close(self) -> None:
         """End the line on a terminal."""
-        if self._rewrites and self._shown:
+        if self._rewrites and any(self._shown_frames):
             self._out.write("\n")
             self._out.flush()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,6 @@ from edgeloop.edge.sources.images import ImageFiles, is_image, open_folder, open
 from edgeloop.edge.sources.iterable import ImageIterable
 from edgeloop.edge.sources.live import LivePolicy
 from edgeloop.edge.sources.recording import open_video
-from edgeloop.edge.sources.unavailable import UnavailableSource
 from edgeloop.models.errors import NoInputError, UnavailableError, UsageError
 
 __all__ = ["LivePolicy", "as_source", "open_source", "open_source_or_unavailable"]
@@ -78,23 +77,18 @@ def open_source(text: str, policy: LivePolicy | None = None) -> Source:
 
 
 def open_source_or_unavailable(text: str, policy: LivePolicy | None = None) -> Source:
-    """Open one of several sources: if it does not answer, the others can still begin.
-
-    Args:
-        text: As for `open_source`.
-        policy: As for `open_source`.
-
-    Returns:
-        The open source. If the camera or stream does not answer, a source that fails when it is read.
-
-    Raises:
-        EdgeloopError: As `open_source`, except UnavailableError.
-    """
+    """Open one of several sources like `open_source`; if it does not answer, it fails when it is read."""
     try:
         return open_source(text, policy)
     except UnavailableError as error:
         camera = CAMERA.fullmatch(text)
-        return UnavailableSource(f"camera {int(camera[1])}" if camera else hide_password(text), error)
+        name = f"camera {int(camera[1])}" if camera else hide_password(text)
+        return ImageIterable(_fail(error), name)
+
+
+def _fail(error: UnavailableError) -> Iterator[Frame]:
+    raise error
+    yield
 
 
 def _open_path(text: str) -> Source:

@@ -100,18 +100,17 @@ def _live(
     images: Callable[[cv2.VideoCapture], Images],
     policy: LivePolicy,
 ) -> LiveSource:
+    def reopen() -> Images | None:
+        again = open_capture(place, timeout_s=TIMEOUT_S)
+        return None if again is None else images(again)
+
     frames = images(capture)
     if policy.reconnect_s:
-        frames = _reconnected(name, frames, lambda: _again(place, images), policy.reconnect_s)
+        frames = _reconnected(name, frames, reopen, policy.reconnect_s)
     return LiveSource(name, frames, fps=nominal_fps(capture), policy=policy)
 
 
-def _again(place: int | str, images: Callable[[cv2.VideoCapture], Images]) -> Images | None:
-    capture = open_capture(place, timeout_s=TIMEOUT_S)
-    return None if capture is None else images(capture)
-
-
-def _reconnected(name: str, images: Images, again: Callable[[], Images | None], patience_s: float) -> Images:
+def _reconnected(name: str, images: Images, reopen: Callable[[], Images | None], patience_s: float) -> Images:
     """Reconnect whenever the images end, until there was none for `patience_s` seconds."""
     came_at = time.monotonic()
     while True:
@@ -128,7 +127,7 @@ def _reconnected(name: str, images: Images, again: Callable[[], Images | None], 
         opened = None
         while opened is None and time.monotonic() - came_at < patience_s:
             time.sleep(RETRY_S)
-            opened = again()
+            opened = reopen()
         if opened is not None:
             images = opened
         elif lost is not None:
@@ -169,7 +168,7 @@ def _stream_images(name: str, address: str, capture: cv2.VideoCapture) -> Images
 
 
 def _silence(address: str) -> str | None:
-    """Why nobody answers at an address; None if somebody does."""
+    """Reason for which an address does not answer; None if it does."""
     parts = urlsplit(address)
     host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
     try:
@@ -191,12 +190,5 @@ def _check_address(address: str) -> None:
 
 
 def hide_password(address: str) -> str:
-    """Replace the password in an address by stars, for messages and logs.
-
-    Args:
-        address: As the user wrote it.
-
-    Returns:
-        The address, for example "rtsp://admin:***@host/path".
-    """
+    """Replace the password in an address by stars, as in "rtsp://admin:***@host/path"."""
     return re.sub(r"://([^/?#:]*):([^/?#]+)@", r"://\1:***@", address, count=1)

@@ -6,7 +6,7 @@ import glob
 import logging
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from edgeloop.edge.frame import Frame
@@ -61,15 +61,12 @@ def is_image(path: Path) -> bool:
 
 
 def open_folder(folder: Path) -> ImageFiles:
-    """Open the images directly in a folder, in natural order (2.jpg before 10.jpg).
+    """Open the images directly in a folder, in natural order.
 
     Raises:
         NoInputError: There is no image in it.
     """
-    paths = sorted((path for path in folder.iterdir() if is_image(path)), key=natural_key)
-    if not paths:
-        raise NoInputError(f"source {folder}: the folder holds no image ({', '.join(sorted(SUFFIXES))})")
-    return ImageFiles(str(folder), paths)
+    return _open(str(folder), folder.iterdir(), "the folder holds no image")
 
 
 def open_glob(pattern: str) -> ImageFiles:
@@ -79,10 +76,14 @@ def open_glob(pattern: str) -> ImageFiles:
         NoInputError: It matches no image.
     """
     matches = glob.glob(pattern, recursive=True)  # noqa: PTH207  Path.glob takes no absolute pattern
-    paths = [path for text in matches if is_image(path := Path(text))]
-    if not paths:
-        raise NoInputError(f"source {pattern}: the pattern matches no image ({', '.join(sorted(SUFFIXES))})")
-    return ImageFiles(pattern, sorted(paths, key=natural_key))
+    return _open(pattern, map(Path, matches), "the pattern matches no image")
+
+
+def _open(name: str, paths: Iterable[Path], otherwise: str) -> ImageFiles:
+    images = sorted(filter(is_image, paths), key=natural_key)
+    if not images:
+        raise NoInputError(f"source {name}: {otherwise} ({', '.join(sorted(SUFFIXES))})")
+    return ImageFiles(name, images)
 
 
 def natural_key(path: Path) -> list[tuple[int, str]]:

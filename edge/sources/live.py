@@ -95,11 +95,7 @@ class LiveSource(Source):
                 bell.clear()
 
     def start(self, bell: threading.Event) -> None:
-        """Start the capture thread, to `take` frames instead of iterating over them.
-
-        Args:
-            bell: Set at every new frame, and at the end.
-        """
+        """Start to capture, to `take` frames instead of iterating. Each frame, and the end, sets the bell."""
         self._bell = bell
         self._thread.start()
 

@@ -34,7 +34,7 @@ def test_nothing_found_draws_nothing() -> None:
     assert np.array_equal(annotate(image, Detections.empty(), NAMES), image)
 
 
-def test_a_box_is_drawn_in_the_colour_of_its_class_where_it_is() -> None:
+def test_a_box_is_drawn_in_the_color_of_its_class_where_it_is() -> None:
     drawn = annotate(np.full((240, 320, 3), 128, np.uint8), detections((50, 60, 150, 160)), NAMES)
     assert tuple(drawn[110, 50]) == color_of(0)
     assert tuple(drawn[160, 100]) == color_of(0)
