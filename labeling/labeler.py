@@ -1,4 +1,4 @@
-"""A frame in, its labels out: prompt, segment, classify, clean, fit."""
+"""Labeling of one frame: prompt, segment, score, suppress duplicates, regress boxes."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ from edgeloop.labeling.scoring.scorers import Scorer
 
 __all__ = ["FrameLabeler"]
 
-_DOUBT_SHARE = 0.1  # from this share of the confidence on, neighboring frames may yet confirm a candidate
-_LEAST_MARGIN = 0.1  # between the best class and the next; below, the class is a guess
+_UNSURE_SHARE = 0.1  # of the minimum score; below, not even neighboring frames can confirm a candidate
+_MIN_MARGIN = 0.1  # between the best class and the next; below, the class is unsure
 
 
 @dataclass(frozen=True, slots=True)
 class FrameLabeler:
-    """Labels frames one by one; the result depends on the frame alone, or also on what a prompter remembers.
+    """Labels frames one by one; a result depends on the frame, and on the state of a prompter that has one.
 
     Attributes:
-        prompters: Where to look.
+        prompters: Propose boxes and points.
         segmenter: Draws the masks.
-        scorer: Tells what they show, and how sure that is.
-        confidence: Least score of a label, in [0, 1].
-        fitter: Moves the boxes to where objects end; None where nobody drew boxes to learn that from.
+        scorer: Scores candidates for each class.
+        confidence: Minimum label score, in [0, 1].
+        regressor: Refines the boxes; None without exemplar frames.
     """
 
     prompters: Sequence[Prompter]
     segmenter: Segmenter
     scorer: Scorer
     confidence: float
-    fitter: BoxRegressor | None = None
+    regressor: BoxRegressor | None = None
 
     def problem(self, image: NDArray[np.uint8]) -> str | None:
-        """Why a frame cannot be labeled; None where it can.
+        """Give the reason why a frame cannot be labeled; None if it can.
 
         Args:
             image: HxWx3 uint8 BGR.
@@ -60,7 +60,7 @@ class FrameLabeler:
             image: HxWx3 uint8 BGR.
 
         Returns:
-            Labels to learn from, and what may be some, both the surest first.
+            Labels to train on, and unsure ones, each by descending score.
         """
         prompts = [own for prompter in self.prompters for own in prompter.propose(image)]
         candidates = find_candidates(image, prompts, self.segmenter)
@@ -73,30 +73,30 @@ class FrameLabeler:
         rows = [
             row
             for row in deduplicate(candidates, best, class_id)
-            if best[row] >= _DOUBT_SHARE * self.confidence
+            if best[row] >= _UNSURE_SHARE * self.confidence
         ]
-        found = self._fitted(image, [candidates[row] for row in rows])
+        found = self._refined(image, [candidates[row] for row in rows])
         sure: list[Label] = []
         unsure: list[Label] = []
         for number in deduplicate(found, best[rows], class_id[rows]):
             row = rows[number]
             label = _label(found[number], int(class_id[row]), float(best[row]), image)
-            (sure if best[row] >= self.confidence and margin[row] >= _LEAST_MARGIN else unsure).append(label)
+            (sure if best[row] >= self.confidence and margin[row] >= _MIN_MARGIN else unsure).append(label)
         return sure, unsure
 
-    def _fitted(self, image: NDArray[np.uint8], found: Sequence[Candidate]) -> Sequence[Candidate]:
-        """Moved to where objects end, and maybe over each other; most candidates are not worth that time."""
-        if self.fitter is None or not found:
+    def _refined(self, image: NDArray[np.uint8], found: Sequence[Candidate]) -> Sequence[Candidate]:
+        """Refine the boxes of the candidates that are left; for all of them it would take too long."""
+        if self.regressor is None or not found:
             return found
-        boxes = refine_boxes(self.fitter, image, found)
+        boxes = refine_boxes(self.regressor, image, found)
         return [replace(candidate, xyxy=box) for candidate, box in zip(found, boxes, strict=True)]
 
     def label_exemplar(self, image: NDArray[np.uint8], exemplar: ExemplarFrame) -> list[Label]:
-        """Turn a person's boxes into labels: the boxes stay as drawn, SAM adds the masks.
+        """Turn a person's boxes into labels: the boxes stay as drawn, SAM adds masks.
 
         Args:
             image: HxWx3 uint8 BGR.
-            exemplar: The boxes on it.
+            exemplar: The boxes.
 
         Returns:
             One label for each box of a class to label.

@@ -1,4 +1,4 @@
-"""What has been labeled so far, on disk after every frame: an interrupted run goes on where it was."""
+"""Results of a labeling job in SQLite, saved after every frame so that an interrupted run can resume."""
 
 from __future__ import annotations
 
@@ -23,11 +23,10 @@ class Label(BaseModel):
     """One object in one frame.
 
     Attributes:
-        xyxy: Box, pixels of the frame: where the object ends by all that is known, its mask maybe elsewhere.
+        xyxy: Box, pixels of the frame; after smoothing it may differ from the mask's box.
         class_id: Index into the dataset's names.
-        score: How sure we are, in [0, 1]; 1 for a person's box.
-        counts: COCO run lengths of SAM's mask in this frame, compressed; None where there is none worth the
-            name.
+        score: Confidence, in [0, 1]; 1 for a person's box.
+        counts: COCO run lengths of SAM's mask in this frame, compressed; None without a mask.
         prompt: Name of the prompter; "human" for a person's box.
         sam_score: IoU that SAM predicts for the mask.
     """
@@ -43,17 +42,17 @@ class Label(BaseModel):
 
 
 class FrameResult(BaseModel):
-    """What came of one frame.
+    """Labels of one frame.
 
     Attributes:
         file: Name of the image.
-        width: Of the image, px; 0 where it cannot be read.
-        height: Of the image, px; 0 where it cannot be read.
-        labels: Objects to learn from.
-        unsure: What may be an object, or of another class: not to learn from unless frames around confirm it;
-            what they leave open is for a person to look at.
-        by_person: Whether a person drew the boxes: then nobody else changes them.
-        problem: Why the frame was set aside; None where it was not.
+        width: Image width, px; 0 if it cannot be read.
+        height: Image height, px; 0 if it cannot be read.
+        labels: Objects to train on.
+        unsure: Less certain objects or classes. Smoothing over neighboring frames may confirm them; the rest
+            goes to review.json.
+        by_person: True if a person drew the boxes, which are then never changed.
+        problem: Reason to set the frame aside; None if there is none.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -68,17 +67,17 @@ class FrameResult(BaseModel):
 
 
 class Ledger:
-    """One SQLite file, written through after every frame."""
+    """One SQLite file, committed after every frame."""
 
     def __init__(self, path: Path, job: Mapping[str, str]) -> None:
-        """Open the ledger of a job, or start one.
+        """Open the ledger of a job, or create one.
 
         Args:
             path: The file.
-            job: Everything the results depend on. An unfinished job is taken up again only by the same one.
+            job: Everything that the results depend on. Only the same job may resume unfinished work.
 
         Raises:
-            DataError: The file belongs to another job, is in use, or is no ledger.
+            DataError: The file belongs to another job, is in use, or is not a ledger.
         """
         self._path = path
         try:
@@ -121,14 +120,14 @@ class Ledger:
         return self._db.execute("SELECT 1 FROM frame WHERE file = ?", (file,)).fetchone() is not None
 
     def add(self, result: FrameResult) -> None:
-        """Write a result; it is safe when this returns."""
+        """Commit a result."""
         self._db.execute("INSERT INTO frame VALUES (?, ?)", (result.file, result.model_dump_json()))
 
     def results(self, files: Iterator[str]) -> Iterator[FrameResult]:
         """Read results back, one at a time.
 
         Args:
-            files: Names of frames that are done.
+            files: Names of finished frames.
 
         Yields:
             Their results, in the same order.

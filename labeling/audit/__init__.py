@@ -1,1 +1,1 @@
-"""How good labels are where nobody has ground truth: a person looks at a random sample of them."""
+"""Audit of labels without ground truth: a person checks a random sample."""

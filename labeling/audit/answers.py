@@ -1,4 +1,4 @@
-"""A person's answers, on disk after every one: an interrupted audit goes on where it was."""
+"""Answers of a person, saved after every one so that an interrupted audit can resume."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Strict(BaseModel):
 
 
 class _SampleKey(_Strict):
-    """Tells one sample from another."""
+    """Identity of a sample."""
 
     digest: str
     seed: int
@@ -38,10 +38,10 @@ class _SampleKey(_Strict):
 
 
 class Answers(_Strict):
-    """What was answered so far.
+    """Answers so far.
 
     Attributes:
-        boxes: For the first boxes of the sample, whether class and box are right.
+        boxes: For the first boxes of the sample, True if class and box are right.
         frames: For the first frames of the sample, one point in each object that has no right label.
     """
 
@@ -50,7 +50,7 @@ class Answers(_Strict):
 
 
 class _File(_Strict):
-    """audit.json."""
+    """Content of audit.json."""
 
     version: Literal[1] = 1
     sample: _SampleKey
@@ -58,17 +58,14 @@ class _File(_Strict):
 
 
 class AnswerBook:
-    """The answers to a sample; what has been answered survives whatever happens next.
-
-    Safe to be called from several threads.
-    """
+    """Thread-safe store of the answers to a sample."""
 
     def __init__(self, path: Path, sample: Sample) -> None:
-        """Open the answers to a sample, or begin them; nothing is written before the first answer.
+        """Open the answers to a sample; the file is created with the first answer.
 
         Args:
             path: The file.
-            sample: What is asked.
+            sample: The sample.
 
         Raises:
             DataError: The file holds answers to another sample, or is none of ours.
@@ -80,21 +77,21 @@ class AnswerBook:
 
     @property
     def answers(self) -> Answers:
-        """What was answered so far."""
+        """Answers so far."""
         return self._answers
 
     @property
     def complete(self) -> bool:
-        """Whether nothing is left to ask."""
+        """True if everything is answered."""
         answers = self._answers
         return len(answers.boxes) == len(self._key.boxes) and len(answers.frames) == len(self._key.frames)
 
     def answer_box(self, index: int, right: bool) -> None:
-        """Answer for a box, or change the answer; it is on disk when this returns.
+        """Set or change the answer for a box; it is saved when this returns.
 
         Args:
             index: Place in the sample; the next one, or one that has been answered.
-            right: Whether class and box are right.
+            right: True if class and box are right.
 
         Raises:
             IndexError: There is no such place, or those before it have not been answered.
@@ -106,11 +103,11 @@ class AnswerBook:
             self._save(Answers(boxes=tuple(boxes), frames=self._answers.frames))
 
     def answer_frame(self, index: int, missed: tuple[Point, ...]) -> None:
-        """Answer for a frame, or change the answer; it is on disk when this returns.
+        """Set or change the answer for a frame; it is saved when this returns.
 
         Args:
             index: Place in the sample; the next one, or one that has been answered.
-            missed: A point in each object that has no right label; empty where nothing was missed.
+            missed: A point in each object that has no right label; empty if nothing was missed.
 
         Raises:
             IndexError: There is no such place, or those before it have not been answered.
@@ -156,10 +153,10 @@ class AnswerBook:
 
 @contextmanager
 def open_answers(sample: Sample) -> Iterator[AnswerBook]:
-    """The answers of a dataset, kept in its audit.json; one audit of a dataset at a time.
+    """Open a dataset's audit.json, and lock it against a second audit.
 
     Args:
-        sample: What is asked.
+        sample: The sample.
 
     Yields:
         The answers.
@@ -190,7 +187,7 @@ def _key(sample: Sample) -> _SampleKey:
 
 
 def _difference(found: _SampleKey, wanted: _SampleKey) -> str:
-    """Why two samples are not the same, the deepest reason first."""
+    """Describe the difference of two samples, the deepest one first."""
     if found.digest != wanted.digest:
         return "other labels (instances.json has changed since)"
     if found.seed != wanted.seed:

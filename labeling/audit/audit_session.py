@@ -1,11 +1,10 @@
-"""One audit of a dataset: draw a sample, let a person answer on the page, estimate."""
+"""All steps of an audit: draw a sample, ask on the page or write a sheet, estimate."""
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from edgeloop.labeling.audit.answers import AnswerBook, open_answers
 from edgeloop.labeling.audit.estimate import estimate
@@ -13,24 +12,8 @@ from edgeloop.labeling.audit.page import Page
 from edgeloop.labeling.audit.report import report_json, report_lines
 from edgeloop.labeling.audit.sample import Sample, draw_sample
 from edgeloop.labeling.audit.sheet import check_sheet, write_sheet
-from edgeloop.labeling.step_progress import Progress, no_progress
 
-__all__ = ["AuditReport", "AuditSize", "audit_dataset", "draw_audit_sheet"]
-
-
-@dataclass(frozen=True, slots=True)
-class AuditSize:
-    """Size of a sample.
-
-    Attributes:
-        boxes: Labels, for precision.
-        frames: Frames, for recall.
-        seed: Random seed.
-    """
-
-    boxes: int
-    frames: int
-    seed: int
+__all__ = ["AuditReport", "audit_sample", "check_sheet", "draw_sample", "write_sheet"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,62 +31,24 @@ class AuditReport:
     interrupted: bool
 
 
-def audit_dataset(
-    dataset: Path,
-    size: AuditSize,
-    *,
-    port: int,
-    tell: Callable[[str], None],
-    progress: Progress = no_progress,
-) -> AuditReport:
+def audit_sample(sample: Sample, *, port: int, tell: Callable[[str], None]) -> AuditReport:
     """Ask for the answers that are missing, and estimate precision and recall.
 
     Args:
-        dataset: Folder that `edgeloop label` wrote; answers are kept in its audit.json.
-        size: Size of the sample.
+        sample: The sample; answers are kept in its dataset's audit.json.
         port: Port of the page on 127.0.0.1; 0 for any that is free.
-        tell: Takes the lines for the person at the terminal, such as the address of the page.
-        progress: Shows the images that are checked.
+        tell: Takes lines for the person at the terminal, such as the address of the page.
 
     Returns:
         The figures.
 
     Raises:
-        EdgeloopError: See `draw_sample`, `open_answers` and `Page`.
+        EdgeloopError: See `open_answers` and `Page`.
     """
-    sample = _draw(dataset, size, progress)
     with open_answers(sample) as book:
         interrupted = not book.complete and _serve(sample, book, port, tell)
         found = estimate(sample, book.answers)
     return AuditReport(report_lines(sample, found), report_json(sample, found), interrupted)
-
-
-def draw_audit_sheet(
-    dataset: Path, size: AuditSize, sheet: Path, *, progress: Progress = no_progress
-) -> Sample:
-    """Write the sample as one picture, for machines without a browser.
-
-    Args:
-        dataset: Folder that `edgeloop label` wrote.
-        size: Size of the sample.
-        sheet: The picture, a new PNG file.
-        progress: Shows the images that are checked.
-
-    Returns:
-        The sample.
-
-    Raises:
-        EdgeloopError: See `draw_sample` and `write_sheet`.
-    """
-    check_sheet(sheet)
-    sample = _draw(dataset, size, progress)
-    write_sheet(sample, sheet)
-    return sample
-
-
-def _draw(dataset: Path, size: AuditSize, progress: Progress) -> Sample:
-    with progress(None, "Drawing") as advance:
-        return draw_sample(dataset, boxes=size.boxes, frames=size.frames, seed=size.seed, advance=advance)
 
 
 def _serve(sample: Sample, book: AnswerBook, port: int, tell: Callable[[str], None]) -> bool:

@@ -1,4 +1,4 @@
-"""Precision and recall of labels from a person's answers, with what is not known about them."""
+"""Estimates of precision and recall with intervals, from a person's answers."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ ASSUMPTIONS = (
     "Objects that the person overlooked too are in neither figure: recall is an upper estimate.",
     "Each figure is of this dataset's frames; of other footage it says nothing.",
 )
-"""What the figures rest on, for the reader of them."""
+"""Assumptions of the figures, printed with them."""
 
 MIN_ANSWERS = 10
 """Fewer answers (boxes for precision, frames for recall) give no figure."""
 
 _LEVEL = 0.95
-_ROUNDS = 4000
+_BOOTSTRAP_ROUNDS = 4000
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A share in [0, 1] and its 95 % interval, or only the number of answers where those are too few.
+    """A share in [0, 1] and its 95 % interval, or only the number of answers if those are too few.
 
     Attributes:
         answers: Boxes (precision) or frames (recall) that were looked at.
@@ -52,7 +52,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a sample says about the labels of a dataset.
+    """Figures of a dataset's labels, estimated from a sample.
 
     Attributes:
         precision: Share of the labels that are right, over all classes. Labels of persons are left out.
@@ -70,21 +70,21 @@ class Estimate:
 def estimate(sample: Sample, answers: Answers) -> Estimate:
     """Estimate precision and recall of a dataset's labels.
 
-    Precision is the share of accepted boxes, with a 95 % Wilson interval. It takes the sample for one of an
-    endless stock; where most labels of a dataset were drawn, the interval is wider than it need be.
+    Precision is the share of accepted boxes, with a 95 % Wilson interval. It treats the sample as one of an
+    infinite population; if most labels of a dataset were drawn, the interval is wider than needed.
 
     Recall compares R, the labels on the drawn frames times that precision (labels of persons count in full),
-    with R plus what was missed there. Its 95 % interval is a percentile bootstrap that draws frames and box
-    answers anew, with the sample's seed. Where nothing was missed on any frame, drawing anew cannot tell how
-    much might have been: then the lower end supposes one missed object on each of as many frames as Wilson's
-    upper bound for the share of frames with one.
+    with R plus what was missed there. Its 95 % interval is a percentile bootstrap over frames and box
+    answers, with the sample's seed. If nothing was missed on any frame, the bootstrap has no variance: then
+    the lower end assumes one missed object on each of as many frames as Wilson's upper bound for the share of
+    frames with one.
 
     Args:
-        sample: What was asked.
-        answers: Answers to its first boxes and frames; they are a random sample too.
+        sample: The sample.
+        answers: Answers to its first boxes and frames.
 
     Returns:
-        The figures; without value where there are fewer than `MIN_ANSWERS` answers.
+        The figures; without a value if there are fewer than `MIN_ANSWERS` answers.
     """
     right = np.array(answers.boxes, np.bool_)
     classes = np.array([box.class_id for box in sample.boxes[: len(right)]], np.int64)
@@ -126,18 +126,18 @@ def _recall(
     missed: NDArray[np.int64],
     seed: int,
 ) -> Figure:
-    """Recall from box answers bool (B,), and for each frame (F,) its labels, persons' labels and misses."""
+    """Estimate recall from box answers bool (B,), and labels, persons' labels and misses by frame (F,)."""
     precision = right.mean() if len(right) else 0.0
     hits = float(precision * made.sum() + drawn.sum())
     total = float(hits + missed.sum())
     if min(len(right), len(made)) < MIN_ANSWERS or total == 0:
         return Figure(len(made), hits, total)
     random = np.random.default_rng([seed, 2])
-    precisions = random.binomial(len(right), precision, _ROUNDS) / len(right)
-    rows = random.integers(len(made), size=(_ROUNDS, len(made)))
+    precisions = random.binomial(len(right), precision, _BOOTSTRAP_ROUNDS) / len(right)
+    rows = random.integers(len(made), size=(_BOOTSTRAP_ROUNDS, len(made)))
     all_hits = precisions * made[rows].sum(axis=1) + drawn[rows].sum(axis=1)
     all_totals = all_hits + missed[rows].sum(axis=1)
-    found = all_totals > 0  # frames on which there is nothing to find say nothing about recall
+    found = all_totals > 0  # draws with nothing to find have no recall
     low, high = np.percentile(all_hits[found] / all_totals[found], (2.5, 97.5))
     if not missed.any():
         low = hits / (hits + len(made) * _wilson(0, len(made))[1])

@@ -1,4 +1,4 @@
-"""The page on which a person answers: served to this machine alone, and nothing else but the sample."""
+"""Local web page for the answers of a person; it serves the sample and nothing else."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from edgeloop.models.errors import EdgeloopError, UnavailableError, first_valida
 __all__ = ["Page"]
 
 _ADDRESS = "127.0.0.1"
-_MOST_BYTES = 64 * 1024
+_MAX_BYTES = 64 * 1024
 _TIMEOUT_S = 30.0
 _BOX_SIDE_PX = 720
 _HEADERS = {
-    # Inline, because the page is one file; nothing is ever loaded from anywhere else.
+    # Inline, because the page is one file.
     "Content-Security-Policy": "default-src 'none'; img-src 'self'; connect-src 'self'; "
     "style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
@@ -67,7 +67,7 @@ _Message = TypeAdapter[_BoxAnswer | _FrameAnswer | _Done](
 
 
 class _RefusedError(Exception):
-    """A request that is answered with a status and one line."""
+    """A refused request: its status and one line."""
 
     def __init__(self, status: HTTPStatus, reason: str) -> None:
         super().__init__(reason)
@@ -75,20 +75,19 @@ class _RefusedError(Exception):
 
 
 class Page:
-    """Serves the sample, and takes the answers, until all is answered or Done is pressed.
+    """Serves the sample and receives the answers, until everything is answered or Done is pressed.
 
-    Only 127.0.0.1 is listened on, and requests must name it as their host (a foreign name that resolves to
-    this machine is refused). The address holds a random key, so that other users of this machine, and other
-    pages in the browser, see and change nothing. There are no files behind it: only the page, the state, and
-    pictures by number.
+    It listens on 127.0.0.1 only, and requests must name it as their host (a foreign name that resolves to
+    this machine is refused). The address holds a random key against other users of this machine and other
+    pages in the browser. It serves no files: only the page, the state, and images by number.
     """
 
     def __init__(self, sample: Sample, book: AnswerBook, summary: Callable[[], list[str]], port: int) -> None:
-        """Begin to listen.
+        """Open the port.
 
         Args:
-            sample: What is asked.
-            book: Where the answers go.
+            sample: The sample.
+            book: Stores the answers.
             summary: The figures so far as lines of text, shown when the audit ends.
             port: Port; 0 for any that is free.
 
@@ -111,11 +110,11 @@ class Page:
 
     @property
     def url(self) -> str:
-        """Where a browser finds the page."""
+        """Address of the page."""
         return f"http://{_ADDRESS}:{self.port}/{self.key}/"
 
     def serve(self) -> None:
-        """Answer requests until the audit has ended; Ctrl-C goes through to the caller."""
+        """Answer requests until the audit has ended; KeyboardInterrupt reaches the caller."""
         threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True).start()
         try:
             self.ended.wait()
@@ -124,7 +123,7 @@ class Page:
             self._server.server_close()
 
     def state(self) -> dict[str, object]:
-        """All that the page knows but for pictures; scores are left out, as they would lead the eye."""
+        """Build the state of the page; without scores, which would bias the person."""
         answers = self.book.answers
         return {
             "dataset": self.sample.dataset.name,
@@ -134,14 +133,14 @@ class Page:
             "answers": {"boxes": answers.boxes, "frames": answers.frames},
         }
 
-    def take(self, message: bytes) -> dict[str, object]:
-        """Take one message of the page; an answer is on disk when this returns.
+    def receive(self, message: bytes) -> dict[str, object]:
+        """Handle one message of the page; an answer is saved when this returns.
 
         Args:
             message: JSON.
 
         Returns:
-            Whether the audit has ended, and the figures if so.
+            `ended`, and the figures if True.
         """
         try:
             said = _Message.validate_json(message)
@@ -173,12 +172,12 @@ class Page:
 
 
 class _Server(ThreadingHTTPServer):
-    # In threads, because a browser opens connections ahead of time and lets them wait.
+    # Threads, because browsers open idle connections ahead of time.
     daemon_threads = True
     page: Page
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A browser that went away in the middle of an answer is no error of ours."""
+        """Ignore browsers that close a connection early."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -194,10 +193,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(self._post)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Requests are of no interest to the person at the terminal."""
+        """Log nothing to the terminal."""
 
     def _answer(self, make: Callable[[str], tuple[str, bytes]]) -> None:
-        """Send what `make` gives for the path behind the key: a media type and a body."""
+        """Send the media type and body that `make` gives for the path behind the key."""
         try:
             kind, body = make(self._path_behind_key())
             status = HTTPStatus.OK
@@ -250,12 +249,12 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get_content_type() != "application/json":
             raise _RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "expected application/json")
         length = self.headers.get("Content-Length", "")
-        if not (length.isascii() and length.isdecimal()) or int(length) > _MOST_BYTES:
+        if not (length.isascii() and length.isdecimal()) or int(length) > _MAX_BYTES:
             raise _RefusedError(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"expected a Content-Length of at most {_MOST_BYTES} bytes",
+                f"expected a Content-Length of at most {_MAX_BYTES} bytes",
             )
-        reply = page.take(self.rfile.read(int(length)))
+        reply = page.receive(self.rfile.read(int(length)))
         if reply["ended"]:
             self._end_after_reply = True
         return "application/json", json.dumps(reply).encode()

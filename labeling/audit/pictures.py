@@ -1,4 +1,4 @@
-"""What a person judges by: a box and what is around it, a frame and its labels, large enough to see."""
+"""Images for the audit: a box with its surroundings, a frame with its labels."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from edgeloop.models.detections import Detections
 __all__ = ["render_box", "render_frame"]
 
 _CONTEXT = 0.6  # of a box's longer side, on each side of it
-_LEAST_CROP_PX = 48  # what a thing of four pixels is, only its surroundings tell
-_FRAME_SIDE_PX = 1280  # a label's text is drawn in pixels of the picture, so a small frame is enlarged first
+_MIN_CROP_PX = 48  # a tiny object is recognized by its surroundings only
+_FRAME_SIDE_PX = 1280  # small frames are enlarged, so that the text of labels fits
 
 
 def render_box(box: SampledBox, side: int, *, drawn: bool = True) -> NDArray[np.uint8]:
-    """Cut a box out with what is around it, and enlarge it.
+    """Crop a box with its surroundings, and enlarge it.
 
     Args:
         box: The box.
-        side: Longer side of the picture, px.
-        drawn: Whether to draw the box; its line lies outside it, so that the object's edge shows.
+        side: Longer side of the result, px.
+        drawn: True to draw the box; its line is outside of it, so that the object's edge shows.
 
     Returns:
         HxWx3 uint8 BGR. The box is in the middle, unless it is near the edge of its image.
@@ -42,13 +42,13 @@ def render_box(box: SampledBox, side: int, *, drawn: bool = True) -> NDArray[np.
 def render_frame(
     frame: SampledFrame, names: tuple[str, ...], *, side: int | None = None, drawn: bool = True
 ) -> NDArray[np.uint8]:
-    """A frame with its labels drawn.
+    """Draw a frame with its labels.
 
     Args:
         frame: The frame.
         names: The classes.
-        side: Longer side of the picture, px; None for the frame's own, or 1280 where that is smaller.
-        drawn: Whether to draw the labels.
+        side: Longer side of the result, px; None for the frame's own, but at least 1280.
+        drawn: True to draw the labels.
 
     Returns:
         HxWx3 uint8 BGR.
@@ -63,9 +63,9 @@ def render_frame(
 
 
 def _crop(box: SampledBox, width: int, height: int) -> tuple[int, int, int, int]:
-    """A square around the box, moved (and only then cut) where it would leave the image, px of the image."""
+    """Compute a square around the box, shifted into the image and cut if it is still too large, px."""
     x1, y1, x2, y2 = box.xyxy
-    side = max(_LEAST_CROP_PX, round(max(x2 - x1, y2 - y1) * (1 + 2 * _CONTEXT)))
+    side = max(_MIN_CROP_PX, round(max(x2 - x1, y2 - y1) * (1 + 2 * _CONTEXT)))
     columns, rows = min(side, width), min(side, height)
     left = min(max(round((x1 + x2 - columns) / 2), 0), width - columns)
     top = min(max(round((y1 + y2 - rows) / 2), 0), height - rows)

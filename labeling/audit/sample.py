@@ -1,4 +1,4 @@
-"""The sample that a person looks at: boxes and frames, drawn at random, each as likely as any other."""
+"""Uniform random samples of boxes and frames of a dataset."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgeloop.labeling.dataset.read import Annotation, Image, read_dataset_image, read_instances
 from edgeloop.models.errors import DataError
 
-__all__ = ["SampledBox", "SampledFrame", "Sample", "draw_sample"]
+__all__ = ["Sample", "SampledBox", "SampledFrame", "draw_sample"]
 
 _HUMAN = "human"
 
@@ -22,11 +22,11 @@ class SampledBox:
     """A label that edgeloop made.
 
     Attributes:
-        id: Of the annotation in instances.json.
+        id: Id of the annotation in instances.json.
         path: The image.
         xyxy: Box, pixels of the image.
         class_id: Index into `Sample.names`.
-        score: How sure edgeloop was of it, in [0, 1].
+        score: Label score, in [0, 1].
     """
 
     id: int
@@ -41,13 +41,13 @@ class SampledFrame:
     """A frame with all of its labels.
 
     Attributes:
-        id: Of the image in instances.json.
+        id: Id of the image in instances.json.
         path: The image.
-        width: Of the image, px.
-        height: Of the image, px.
+        width: Image width, px.
+        height: Image height, px.
         xyxy: float32 (N, 4), the boxes, pixels of the image.
         class_id: int64 (N,), index into `Sample.names`.
-        by_person: bool (N,), the labels that a person drew.
+        by_person: bool (N,), True for labels that a person drew.
     """
 
     id: int
@@ -61,17 +61,17 @@ class SampledFrame:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What a person looks at, in random order: whoever stops early has still seen a random sample.
+    """A sample in random order, so that its first part is a random sample too.
 
     Attributes:
         dataset: The folder.
         digest: sha256 of its instances.json.
-        seed: Of the draw.
+        seed: Random seed.
         names: The classes.
         boxes: Drawn uniformly, without replacement, over all labels that no person drew.
         frames: Drawn uniformly, without replacement, over all frames.
-        labels: How many labels there are to draw from.
-        images: How many frames there are to draw from.
+        labels: Number of labels to draw from.
+        images: Number of frames to draw from.
     """
 
     dataset: Path
@@ -90,15 +90,15 @@ def draw_sample(
     boxes: int,
     frames: int,
     seed: int,
-    advance: Callable[[int], None] = lambda steps: None,
+    advance: Callable[[int], None] = lambda _: None,
 ) -> Sample:
     """Draw boxes and frames of a dataset.
 
     Args:
         dataset: Folder that `edgeloop label` wrote.
-        boxes: How many labels to draw; all where there are fewer.
-        frames: How many frames to draw; all where there are fewer.
-        seed: The same seed draws the same from the same dataset.
+        boxes: Number of labels to draw; all if there are fewer.
+        frames: Number of frames to draw; all if there are fewer.
+        seed: Random seed. The same seed draws the same sample from the same dataset.
         advance: Called with 1 after each image that was checked.
 
     Returns:
@@ -153,7 +153,7 @@ def _draw(out_of: int, count: int, random: np.random.Generator) -> list[int]:
 def _find(
     annotations: Iterable[Annotation], rows: Set[int], images: Set[int]
 ) -> tuple[dict[int, Annotation], dict[int, list[Annotation]]]:
-    """Labels that edgeloop made, by their row among those, and all labels of some images, by `Image.id`."""
+    """Collect labels that edgeloop made, by row among those, and all labels of some images, by `Image.id`."""
     made: dict[int, Annotation] = {}
     on_images: dict[int, list[Annotation]] = {image_id: [] for image_id in images}
     row = 0

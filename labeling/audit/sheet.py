@@ -1,4 +1,4 @@
-"""The sample as one picture, for where there is no browser: boxes numbered, then frames with their labels."""
+"""Contact sheet of the sample: numbered boxes, then frames with their labels."""
 
 from __future__ import annotations
 
@@ -25,25 +25,27 @@ _CAPTION_PX = 30
 
 
 class Cells:
-    """Where pictures lie on a sheet: rows of equal cells, each a square or wide picture under its caption."""
+    """Layout of equal cells in rows, each an image under its caption."""
 
     def __init__(self, columns: int, width: int, height: int) -> None:
-        """Args:
-        columns: Cells in a row.
-        width: Of a picture, px.
-        height: Of a picture, px.
+        """Set the sizes.
+
+        Args:
+            columns: Cells in a row.
+            width: Width of an image, px.
+            height: Height of an image, px.
         """
         self.columns, self.width, self.height = columns, width, height
 
     def place(self, number: int) -> tuple[int, int]:
-        """Left and top of picture `number` (from 0), px from the corner of the first cell."""
+        """Compute left and top of image `number` (from 0), px from the corner of the first cell."""
         row, column = divmod(number, self.columns)
         return column * (self.width + _MARGIN_PX), row * (
             self.height + _CAPTION_PX + _MARGIN_PX
         ) + _CAPTION_PX
 
     def height_of(self, count: int) -> int:
-        """Height of so many cells, px, with the margin below them."""
+        """Compute the height of `count` cells, px, with the margin below them."""
         return -(-count // self.columns) * (self.height + _CAPTION_PX + _MARGIN_PX)
 
 
@@ -53,10 +55,10 @@ SHEET_WIDTH_PX = 2 * _MARGIN_PX + 10 * 184 + 9 * _MARGIN_PX
 
 
 def check_sheet(path: Path) -> None:
-    """Refuse a file that is there, before anything is drawn for it.
+    """Refuse a file that exists.
 
     Args:
-        path: Where the sheet is to go.
+        path: Path of the sheet.
 
     Raises:
         DataError: There is such a file already.
@@ -72,7 +74,7 @@ def draw_sheet(sample: Sample) -> NDArray[np.uint8]:
         sample: The sample.
 
     Returns:
-        HxWx3 uint8 BGR. Picture n of the boxes lies at `BOX.place(n)` from (24, 56), centered in its cell; the
+        HxWx3 uint8 BGR. Image n of the boxes is at `BOX.place(n)` from (24, 56), centered in its cell; the
         frames follow in cells of `FRAME`, below a title of their own.
     """
     frames_top = _TITLE_PX + BOX.height_of(len(sample.boxes)) + _TITLE_PX
@@ -113,7 +115,7 @@ def write_sheet(sample: Sample, path: Path) -> None:
 
 
 def _fitting(width: int, height: int) -> int:
-    """Longer side at which a frame fits its cell, px."""
+    """Compute the longer side at which a frame fits its cell, px."""
     return int(max(width, height) * min(FRAME.width / width, FRAME.height / height))
 
 
@@ -139,7 +141,7 @@ def _put(
 
 
 def _shortened(text: str, scale: float, room: int) -> str:
-    """The text without its middle if wider than `room` px; its end tells frames and scores apart."""
+    """Cut the middle of a text that is wider than `room` px; its end tells frames and scores apart."""
     shown, keep = text, len(text)
     while keep > 4 and cv2.getTextSize(shown, FONT, scale, 1)[0][0] > room:
         keep -= 1
@@ -150,7 +152,7 @@ def _shortened(text: str, scale: float, room: int) -> str:
 def _write(
     sheet: NDArray[np.uint8], text: str, at: tuple[int, int], scale: float, color: tuple[int, int, int]
 ) -> int:
-    """Width of what was written, px."""
+    """Draw a text, and return its width, px."""
     cv2.putText(sheet, text, at, FONT, scale, color, 1, cv2.LINE_AA)
     width: int = cv2.getTextSize(text, FONT, scale, 1)[0][0]
     return width

@@ -18,7 +18,7 @@ class ExemplarMasks:
     """An exemplar frame, or a copy-paste augmentation of one, with a mask for each box.
 
     Attributes:
-        number: Number of the exemplar frame. Augmentations share it, so that all of them are held out together.
+        number: Number of the exemplar frame; augmentations share it, so that all are held out together.
         image: HxWx3 uint8 BGR.
         xyxy: float32 (N, 4), the boxes in pixels of the image, inside it.
         class_id: int64 (N,); -1 for objects that must not be labeled.

@@ -66,7 +66,7 @@ def _without_covered_points(prompts: Sequence[Prompts]) -> Iterator[Prompts]:
 
 
 def _with_class_scores(found: Sequence[Candidate], classes: int) -> list[Candidate]:
-    """Copy class scores to candidates of prompters that know no classes, from overlapping ones that have them.
+    """Copy class scores to candidates without them, from overlapping ones of prompters that know classes.
 
     Without such an overlap the score is the lowest: not to be proposed is evidence too.
     """

@@ -54,12 +54,12 @@ class CroppedMask:
 
     @property
     def right(self) -> int:
-        """x after the last column."""
+        """X after the last column."""
         return int(self.left + self.bits.shape[1])
 
     @property
     def bottom(self) -> int:
-        """y after the last row."""
+        """Y after the last row."""
         return int(self.top + self.bits.shape[0])
 
     @property

@@ -59,20 +59,23 @@ def audit(
     Answers are saved at once in DATASET/audit.json. Give the same command again to go on, or to print the
     figures again. Labels that a person drew are not asked about.
     """
-    # Loads OpenCV; --help does without.
-    from edgeloop.labeling.audit.audit_session import AuditSize, audit_dataset, draw_audit_sheet
+    from edgeloop.labeling.audit import audit_session  # loads OpenCV; --help does without
 
-    size = AuditSize(boxes, frames, seed)
     if sheet is not None:
         if sheet.suffix.lower() != ".png":
             raise click.BadParameter(f"{sheet}: expected a name that ends in .png", param_hint="--sheet")
         if as_json or port is not None:
             raise click.UsageError("--sheet asks nothing; --json and --port belong to the page")
-        drawn = draw_audit_sheet(dataset, size, sheet, progress=progress_bar)
-        click.echo(f"{sheet}: {len(drawn.boxes)} boxes and {len(drawn.frames)} frames of {dataset}", err=True)
+        audit_session.check_sheet(sheet)
+    with progress_bar(None, "Drawing") as advance:
+        sample = audit_session.draw_sample(dataset, boxes=boxes, frames=frames, seed=seed, advance=advance)
+    if sheet is not None:
+        audit_session.write_sheet(sample, sheet)
+        click.echo(
+            f"{sheet}: {len(sample.boxes)} boxes and {len(sample.frames)} frames of {dataset}", err=True
+        )
         return
-    tell = partial(click.echo, err=True)
-    report = audit_dataset(dataset, size, port=port or 0, tell=tell, progress=progress_bar)
+    report = audit_session.audit_sample(sample, port=port or 0, tell=partial(click.echo, err=True))
     click.echo(json.dumps(report.json) if as_json else "\n".join(report.lines))
     if report.interrupted:
         click.get_current_context().exit(_INTERRUPTED)

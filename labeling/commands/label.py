@@ -61,8 +61,8 @@ _RENAMED = {"carried": "propagate"}  # old names of prompters that are still acc
 @click.option("--offline", is_flag=True, help="Use cached checkpoints only; never download.")
 @click.option(
     "--prompts",
-    help="Prompters, separated by commas: similar (objects like the exemplars), motion (changes in front of a "
-    "fixed camera), detector (see --detector), propagate (labels of the previous frame, beside another "
+    help="Prompters, separated by commas: similar (objects like the exemplars), motion (changes in front of "
+    "a fixed camera), detector (see --detector), propagate (labels of the previous frame, beside another "
     "prompter).  [default: similar, or motion without exemplars; and detector with --detector]",
 )
 @click.option(

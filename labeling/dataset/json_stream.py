@@ -92,7 +92,7 @@ def check_lists(path: Path, keys: Sequence[str]) -> None:
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: It is not a JSON object with these lists, or is nested too deeply. One line, with the place.
+        ValueError: It is not a JSON object with these lists, or is nested too deeply. One line with place.
     """
     kinds: dict[str, str] = {}
     key, entry, depth = "", -1, 0

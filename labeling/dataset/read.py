@@ -22,7 +22,7 @@ from edgeloop.labeling.dataset.json_stream import check_lists, read_entries
 from edgeloop.models.errors import DataError, NoInputError, first_validation_error
 from edgeloop.models.weights.digest import file_sha256
 
-__all__ = ["Annotation", "Category", "Image", "Instances", "read_instances", "read_dataset_image"]
+__all__ = ["Annotation", "Category", "Image", "Instances", "read_dataset_image", "read_instances"]
 
 _NAME = "instances.json"
 _STRICT = ConfigDict(extra="ignore", allow_inf_nan=False)
@@ -75,7 +75,7 @@ class Annotation:
 
 @checked(frozen=True, slots=True, config=_STRICT)
 class Category:
-    """A class."""
+    """A class of the dataset."""
 
     id: int
     name: Annotated[str, Len(1, 100)]

@@ -1,4 +1,4 @@
-"""Train and val by time: neighboring frames look alike, so a random split would only test memory."""
+"""Split into train and val by time, because neighboring frames are near duplicates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Split", "split_by_time"]
 
 
 class Split(Enum):
-    """Where a frame goes."""
+    """Part of the dataset; GAP frames are left out."""
 
     TRAIN = "train"
     VAL = "val"
@@ -20,18 +20,18 @@ class Split(Enum):
 
 
 def split_by_time(frames: Sequence[FrameEntry], *, val_share: float, gap_share: float) -> list[Split]:
-    """Split the frames of each recording: first train, then a gap that nobody sees, then val.
+    """Split the frames of each recording: first train, then a gap that is left out, then val.
 
-    The gap keeps an object that crosses the picture from being trained on and validated on. Where a source's
-    times begin anew, a new recording of it begins.
+    The gap keeps an object that crosses the image out of both parts. If a source's times restart, a new
+    recording begins.
 
     Args:
-        frames: In the order in which they were taken, of one source or several.
+        frames: Frames in time order, of one source or several.
         val_share: Share of a recording's frames that become val, in [0, 1).
         gap_share: Share of a recording's frames that are left out before val, in [0, 1).
 
     Returns:
-        One split for each frame. A recording of fewer than five frames is all train, as is everything where
+        One split for each frame. A recording of fewer than five frames is all train, as is everything if
         `val_share` is 0.
     """
     splits = [Split.TRAIN] * len(frames)
@@ -49,7 +49,7 @@ def split_by_time(frames: Sequence[FrameEntry], *, val_share: float, gap_share: 
 
 
 def _recordings(frames: Sequence[FrameEntry]) -> Iterator[list[int]]:
-    """The places of the frames of each recording, in order."""
+    """Group the positions of the frames by recording."""
     places: dict[str, list[int]] = {}
     for place, frame in enumerate(frames):
         own = places.setdefault(frame.source, [])

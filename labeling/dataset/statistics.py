@@ -1,4 +1,4 @@
-"""What is in a dataset, and whether its validation frames are really unseen."""
+"""Counts of a dataset, and leaks between its training and validation frames."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Leak:
     """A validation frame that is next to, or looks like, a training frame.
 
     Attributes:
-        file: Of the validation frame, below the dataset.
-        like: Of the training frame.
-        frames_apart: Frames between them in their source; None where it is the looks that tell.
-        bits_apart: Hamming distance of their perceptual hashes, of 256 bits; None where their places tell.
+        file: Path of the validation frame below the dataset.
+        like: Path of the training frame.
+        frames_apart: Distance in their source, in frames; None if only the hashes are close.
+        bits_apart: Hamming distance of their perceptual hashes, of 256 bits; None if the frames are close.
     """
 
     file: str
@@ -41,12 +41,12 @@ class DatasetStats:
     """Counts over a dataset.
 
     Attributes:
-        images: By split.
+        images: Images by split.
         empty: Images without a label, by split.
-        labels: By class name and split.
+        labels: Labels by class name and split.
         sides_px: 5th, 50th and 95th percentile of the square root of a box's area, by class name, px.
-        prompts: Labels by what led to them.
-        leaks: Validation frames that are not unseen.
+        prompts: Labels by prompter.
+        leaks: Validation frames that leak.
     """
 
     images: Mapping[str, int]
@@ -58,7 +58,7 @@ class DatasetStats:
 
     @property
     def leaked_share(self) -> float:
-        """Share of the validation frames that are not unseen; 0 without any."""
+        """Share of the validation frames that leak; 0 without validation frames."""
         return len(self.leaks) / max(self.images.get("val", 0), 1)
 
 
@@ -67,14 +67,14 @@ def read_stats(
     *,
     within_frames: int,
     within_bits: int,
-    advance: Callable[[int], None] = lambda steps: None,
+    advance: Callable[[int], None] = lambda _: None,
 ) -> DatasetStats:
-    """Count what is in a dataset, and compare its validation frames with its training frames.
+    """Count images and labels, and compare validation frames with training frames.
 
     Args:
         dataset: Folder that `edgeloop label` wrote.
-        within_frames: A validation frame so many frames from a training frame of its source, or fewer, leaks.
-        within_bits: So does one whose perceptual hash differs in so many of 256 bits, or fewer.
+        within_frames: Validation frames at most this many frames from a training frame of their source leak.
+        within_bits: Validation frames whose perceptual hash differs in at most this many of 256 bits leak.
         advance: Called with 1 after each image.
 
     Returns:
@@ -82,7 +82,7 @@ def read_stats(
 
     Raises:
         NoInputError: There is no such dataset, or an image of it is missing.
-        DataError: It is not one that `edgeloop label` wrote, there is no image in it, or one cannot be read.
+        DataError: It is not one that `edgeloop label` wrote, it has no image, or one cannot be read.
     """
     coco = read_instances(dataset)
     if not coco.images:
@@ -92,16 +92,16 @@ def read_stats(
     labels = {name: Counter[str]() for name in names.values()}
     sides = {name: array("d") for name in names.values()}
     prompts = Counter[str]()
-    labeled = set()
+    with_labels = set()
     for annotation in coco.annotations():
         name = names[annotation.category_id]
         labels[name][split[annotation.image_id]] += 1
         sides[name].append(math.sqrt(annotation.bbox[2] * annotation.bbox[3]))
         prompts[annotation.prompt] += 1
-        labeled.add(annotation.image_id)
+        with_labels.add(annotation.image_id)
     return DatasetStats(
         images=dict(Counter(split.values())),
-        empty=dict(Counter(of for image_id, of in split.items() if image_id not in labeled)),
+        empty=dict(Counter(of for image_id, of in split.items() if image_id not in with_labels)),
         labels={name: dict(count) for name, count in labels.items()},
         sides_px={name: _percentiles(values) for name, values in sides.items() if values},
         prompts=dict(prompts),
@@ -140,7 +140,7 @@ def _leaks(
 
 
 def _nearest(image: Image, train: Sequence[Image]) -> Image | None:
-    """The training frame of the same source that is closest, if there is one."""
+    """Find the closest training frame of the same source; None if there is none."""
     same = (other for other in train if other.source == image.source)
     return min(same, key=lambda other: _frames_apart(image, other), default=None)
 
@@ -150,7 +150,7 @@ def _frames_apart(one: Image, other: Image) -> int:
 
 
 def _code(dataset: Path, image: Image, advance: Callable[[int], None]) -> NDArray[np.bool_]:
-    """The perceptual hash of an image, 256 bits."""
+    """Hash an image: bool (256,)."""
     code: NDArray[np.bool_] = perceptual_hash(to_gray(read_dataset_image(dataset, image))).hash.ravel()
     advance(1)
     return code

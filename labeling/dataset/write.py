@@ -1,4 +1,4 @@
-"""The dataset on disk: one folder that Ultralytics and COCO tools both open."""
+"""Writer of datasets that Ultralytics and COCO tools open."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SPLITS = (Split.TRAIN, Split.VAL)
 
 @dataclass(frozen=True, slots=True)
 class LabeledFrame:
-    """A frame, where it goes, and what is on it."""
+    """A frame with its split and its labels."""
 
     entry: FrameEntry
     split: Split
@@ -35,14 +35,14 @@ class LabeledFrame:
 
 @dataclass(frozen=True, slots=True)
 class DatasetReport:
-    """What was written.
+    """Counts of a written dataset.
 
     Attributes:
-        images: By split; `gap` counts frames that were left out.
+        images: Images by split; `gap` counts frames that were left out.
         empty: Images without a label, all splits.
-        labels: By class name and split.
-        unsure: By class name.
-        set_aside: Frames that could not be read.
+        labels: Labels by class name and split.
+        unsure: Unsure labels by class name.
+        set_aside: Frames that were set aside, such as unreadable ones.
         digest: sha256 over names, file names, images and labels, as `edgeloop train` computes it.
     """
 
@@ -65,13 +65,13 @@ def write_dataset(
 
     Args:
         folder: New folder.
-        names: Classes; `Label.class_id` points into them.
-        frames: In the order in which they were taken. Memory does not grow with their number.
-        frames_folder: Where the images are; they are copied.
-        info: How the labels were made, for instances.json.
+        names: Classes; `Label.class_id` is an index into them.
+        frames: Frames in time order. Memory does not grow with their number.
+        frames_folder: Folder of the images, which are copied.
+        info: Settings of the job, for instances.json.
 
     Returns:
-        What was written.
+        Counts of the dataset.
     """
     for split in _SPLITS:
         (folder / "images" / split.value).mkdir(parents=True)
@@ -96,7 +96,7 @@ def write_dataset(
 
 
 class _Tally:
-    """Counts what is written."""
+    """Counts of the frames so far."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
@@ -188,13 +188,13 @@ def _list_in_coco(frame: LabeledFrame, coco: JsonStreamWriter) -> None:
 
 
 def _bbox(label: Label) -> list[float]:
-    """COCO's xywh, without the long tails of a subtraction."""
+    """Convert to COCO's xywh, rounded to 0.01 px."""
     x1, y1, x2, y2 = label.xyxy
     return [x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)]
 
 
 def _filled_box(label: Label, result: FrameResult) -> str:
-    """COCO tools expect a mask of every object; `mask_from` tells that this one is only the box."""
+    """Encode the box as a mask, for COCO tools expect one of every object; `mask_from` says "box"."""
     x1, y1, x2, y2 = label.xyxy
     (mask,) = rle.frPyObjects([[x1, y1, x2, y1, x2, y2, x1, y2]], result.height, result.width)
     counts: bytes = mask["counts"]
@@ -202,7 +202,7 @@ def _filled_box(label: Label, result: FrameResult) -> str:
 
 
 def _list_for_review(frame: LabeledFrame, names: Sequence[str], review: JsonStreamWriter) -> None:
-    """What a person should look at."""
+    """List a frame's unsure labels, or the reason to set it aside."""
     if frame.result.problem is not None:
         review.add("set_aside", {"file": frame.entry.file, "reason": frame.result.problem})
     for label in frame.result.unsure:

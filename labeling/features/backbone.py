@@ -1,4 +1,4 @@
-"""Frozen dense features: EfficientNet-Lite0 as ImageNet left it, made quick on a CPU."""
+"""Frozen dense features of EfficientNet-Lite0, trained on ImageNet."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from edgeloop.edge.runtime.session import Session
 from edgeloop.labeling.sam.pyramid import LITE0, PIXEL_MEAN, PIXEL_STD
 from edgeloop.models.weights.registry import weights_path
 
-__all__ = ["CHANNELS", "STRIDES", "extract", "prepared", "working_size"]
+__all__ = ["CHANNELS", "STRIDES", "extract_features", "preprocess", "working_size"]
 
 STRIDES = (4, 8, 16, 32)
 CHANNELS = LITE0.tap_channels
 
 
-def extract(images: Tensor) -> tuple[Tensor, ...]:
-    """Features of some images of one size.
+def extract_features(images: Tensor) -> tuple[Tensor, ...]:
+    """Extract features from images of one size.
 
     Args:
-        images: float32 (B, 3, H, W) as `prepared` makes them; H and W are multiples of 32.
+        images: float32 (B, 3, H, W) from `preprocess`; H and W are multiples of 32.
 
     Returns:
         One tensor (B, C, H / stride, W / stride) for each of `STRIDES`, C from `CHANNELS`, float32.
@@ -34,11 +34,11 @@ def extract(images: Tensor) -> tuple[Tensor, ...]:
 
 
 def working_size(image: NDArray[np.uint8], scale: float) -> tuple[int, int]:
-    """Size to which an image is resized before it is looked at.
+    """Compute the size to resize an image to.
 
     Args:
         image: HxWx3 uint8.
-        scale: Wanted working pixels for a pixel of the image.
+        scale: Desired working pixels per pixel of the image.
 
     Returns:
         Width and height, multiples of 32.
@@ -47,8 +47,8 @@ def working_size(image: NDArray[np.uint8], scale: float) -> tuple[int, int]:
     return width, height
 
 
-def prepared(image: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
-    """Resize an image and bring its values to what the backbone has learned on.
+def preprocess(image: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
+    """Resize and normalize an image for the backbone.
 
     Args:
         image: HxWx3 uint8 BGR.
@@ -69,6 +69,6 @@ def prepared(image: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
 
 @functools.cache
 def _backbone() -> Session:
-    """Through onnxruntime: on a large frame four times quicker than through torch on two cores."""
+    """Open the ONNX model: on a large frame four times faster than torch on two cores."""
     keep_freed_memory()  # features of a large frame are large, and so is what is made of them
     return Session(weights_path("lite0"), provider="cpu")

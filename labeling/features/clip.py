@@ -1,7 +1,7 @@
-"""CLIP through open_clip, an optional extra: describes crops as the backbone that ships does, and takes text.
+"""CLIP embeddings of crops and texts through open_clip, an optional extra.
 
 Radford et al., "Learning Transferable Visual Models From Natural Language Supervision" (2021). No weights
-of it ship: the user names a file, or a tag that open_clip fetches.
+ship: the user names a file, or a tag that open_clip downloads.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edgeloop.labeling.candidates.candidate import Candidate
-from edgeloop.labeling.features.embedding import cut_out
+from edgeloop.labeling.features.embedding import crop_candidates
 from edgeloop.models.errors import ModelError, NoInputError, UnavailableError, UsageError
 from edgeloop.models.weights.digest import file_sha256
 
@@ -27,22 +27,22 @@ if TYPE_CHECKING:
 
 __all__ = ["Clip", "TextClassifier", "fingerprint", "load_clip"]
 
-_CROPS_AT_ONCE = 32
-_GRAY = 127  # what lies outside of a mask: CLIP names what it sees beside an object as readily as the object
+_BATCH = 32
+_GRAY = 127  # outside of a mask, for CLIP would name the surroundings as readily as the object
 _SENTENCE = "a photo of a {}."
 _NONE_OF_THEM = ("a photo of the ground.", "a photo of a wall.", "a photo of the background.", "a shadow.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Clip:
-    """A CLIP model, ready to look and to read.
+    """A CLIP model with its preprocessing.
 
     Attributes:
-        model: In evaluation mode.
-        tokenizer: Of its text tower.
-        side_px: Of the square that it looks at.
-        mean: float32 (3, 1, 1) RGB in [0, 1], taken from the pixels.
-        std: float32 (3, 1, 1), by which the rest is divided.
+        model: Image and text towers in evaluation mode.
+        tokenizer: Tokenizer of the text tower.
+        side_px: Side of the square input.
+        mean: float32 (3, 1, 1) RGB in [0, 1], subtracted from the pixels.
+        std: float32 (3, 1, 1), divides the difference.
     """
 
     model: CLIP | CustomTextCLIP
@@ -52,46 +52,48 @@ class Clip:
     std: Tensor
 
     def embed(self, image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[np.float32]:
-        """Describe candidates by their crops, gray outside of their masks.
+        """Embed the crops of candidates, gray outside of their masks.
 
         Args:
             image: HxWx3 uint8 BGR.
-            candidates: What to describe; where there is no mask of it the whole box counts.
+            candidates: Candidates; without a mask the whole box counts.
 
         Returns:
             float32 (N, D), each of length 1.
         """
         if not candidates:
             return np.empty((0, self.model.visual.output_dim), np.float32)
-        crops, masks = cut_out(image, candidates, self.side_px)
+        crops, masks = crop_candidates(image, candidates, self.side_px)
         alone = np.where(masks[..., None] > 0.5, crops, _GRAY)[..., ::-1]
         pixels = torch.from_numpy(alone.astype(np.float32) / 255).permute(0, 3, 1, 2)
         with torch.inference_mode():
             parts = [
                 self.model.encode_image((part - self.mean) / self.std, normalize=True)
-                for part in pixels.split(_CROPS_AT_ONCE)
+                for part in pixels.split(_BATCH)
             ]
         return np.asarray(torch.cat(parts).numpy(), np.float32)
 
-    def read(self, sentences: Sequence[str]) -> NDArray[np.float32]:
-        """Describe sentences in the space of the crops: float32 (N, D), each of length 1."""
+    def embed_text(self, sentences: Sequence[str]) -> NDArray[np.float32]:
+        """Embed sentences in the space of the crops: float32 (N, D), each of length 1."""
         with torch.inference_mode():
-            read = self.model.encode_text(self.tokenizer(list(sentences)), normalize=True)
-        return np.asarray(read.numpy(), np.float32)
+            vectors = self.model.encode_text(self.tokenizer(list(sentences)), normalize=True)
+        return np.asarray(vectors.numpy(), np.float32)
 
 
 class TextClassifier:
-    """Which of some names a candidate deserves, by CLIP alone; none of them is an answer too."""
+    """Zero-shot classifier by the names of the classes, with prompts for the background."""
 
     def __init__(self, clip: Clip, names: Sequence[str]) -> None:
-        """Args:
-        clip: The model.
-        names: The classes, in words.
+        """Embed the names.
+
+        Args:
+            clip: The model.
+            names: The classes.
         """
         self._clip = clip
         self._classes = len(names)
         sentences = [*(_SENTENCE.format(name) for name in names), *_NONE_OF_THEM]
-        self._texts = float(clip.model.logit_scale.detach().exp()) * clip.read(sentences)
+        self._texts = float(clip.model.logit_scale.detach().exp()) * clip.embed_text(sentences)
 
     def probabilities(self, image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[np.float32]:
         """See `Classifier.probabilities`."""
@@ -107,23 +109,24 @@ def load_clip(name: str, *, offline: bool = False) -> Clip:
 
     Args:
         name: MODEL:WEIGHTS, a model of open_clip, and the path of its weights or a tag of open_clip's.
-        offline: Never reach out: only a path will do.
+        offline: Never download: WEIGHTS must be a path.
 
     Returns:
         The model.
 
     Raises:
-        UsageError: There is no such model, or `name` is something else.
+        UsageError: There is no such model, or `name` is malformed.
         NoInputError: WEIGHTS is neither a file nor a tag of that model.
         ModelError: The file holds no weights of that model.
-        UnavailableError: open_clip is not installed, or a tag is named and cannot be fetched.
+        UnavailableError: open_clip is not installed, or a tag cannot be downloaded.
     """
     model_name, weights = _parts(name)
     try:
         import open_clip
     except ModuleNotFoundError as error:
         raise UnavailableError(
-            f"--classifier {name}: the package {error.name} is not installed; pip install 'edgeloop[label,clip]'"
+            f"--classifier {name}: the package {error.name} is not installed; "
+            "pip install 'edgeloop[label,clip]'"
         ) from error
     if model_name not in open_clip.list_models():
         raise UsageError(
@@ -160,16 +163,16 @@ def load_clip(name: str, *, offline: bool = False) -> Clip:
 
 
 def fingerprint(name: str) -> str:
-    """The digest of a model's weights, for the record.
+    """Digest of a model's weights.
 
     Args:
         name: As for `load_clip`.
 
     Returns:
-        "sha256:" and hexadecimal digits of a file; of a tag, which names its weights, nothing.
+        "sha256:" and hexadecimal digits of a file; "" for a tag, which identifies its weights.
 
     Raises:
-        UsageError: `name` is something else.
+        UsageError: `name` is malformed.
     """
     path = Path(_parts(name)[1])
     return f"sha256:{file_sha256(path)}" if path.is_file() else ""

@@ -56,13 +56,13 @@ class FrameSelector:
         self._kept: deque[ImageHash] = deque(maxlen=_RECENT)
 
     def offer(self, image: NDArray[np.uint8]) -> Verdict:
-        """ScoreCalibrator the next frame.
+        """Decide about the next frame.
 
         Args:
             image: HxWx3 uint8 BGR.
 
         Returns:
-            Whether to keep it, or why not.
+            KEPT, or the reason to drop it.
         """
         gray = to_gray(image)
         sharpness = float(cv2.Laplacian(gray, cv2.CV_32F).var())

@@ -1,4 +1,4 @@
-"""Exemplars as folders of crops: a folder for each class, a picture of each object, no frames around them."""
+"""Exemplars as crops: a folder for each class, an image of each object."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["holds_crops", "read_crops"]
 
 
 def holds_crops(path: Path) -> bool:
-    """Whether a path is a folder whose folders hold images."""
+    """True if a path is a folder of folders of images."""
     return path.is_dir() and any(_images(folder) for folder in path.iterdir() if folder.is_dir())
 
 
@@ -20,11 +20,11 @@ def read_crops(folder: Path) -> Exemplars:
     """Read folders of crops.
 
     Args:
-        folder: Holds a folder for each class, named like it, with one image of each example, cut out tightly;
-            a folder `_ignore` holds what must not be labeled.
+        folder: Holds a folder for each class, named like it, with tight crops of objects; a folder `_ignore`
+            holds crops of objects that must not be labeled.
 
     Returns:
-        The classes in the order of their names, and the crops; no frames.
+        The classes by name, and the crops; no frames.
 
     Raises:
         DataError: A crop cannot be read, or there is none of a class to label.
@@ -39,7 +39,7 @@ def read_crops(folder: Path) -> Exemplars:
         for path in paths
     )
     for crop in crops:
-        crop.image()  # refused now, and not after the frames have been prepared
+        crop.image()  # fail before the background is learned
     return Exemplars(names, (), crops)
 
 

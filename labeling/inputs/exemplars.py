@@ -1,4 +1,4 @@
-"""The person's boxes on a few frames: read strictly, because every label is made in their image."""
+"""Strict reading of exemplars: a person's boxes on a few frames."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["IGNORE", "Crop", "ExemplarFrame", "Exemplars", "read_exemplars"]
 log = logging.getLogger(__name__)
 
 IGNORE = "_ignore"
-"""Category of what looks like an object and must not be labeled."""
+"""Category of objects that must not be labeled."""
 
 _TOLERANCE_PX = 2.0  # drawing tools round, and some let boxes stick out by a pixel
 
@@ -58,12 +58,12 @@ class _Coco(_Strict):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExemplarFrame:
-    """One frame on which a person boxed every object of interest; the rest of it is background.
+    """A frame on which a person boxed every object of interest; the rest is background.
 
     Attributes:
         path: The image.
         xyxy: float32 (N, 4), the boxes in pixels of the image, inside it.
-        class_id: int64 (N,), index into `Exemplars.names`; -1 for what must not be labeled.
+        class_id: int64 (N,), index into `Exemplars.names`; -1 for objects that must not be labeled.
     """
 
     path: Path
@@ -77,11 +77,11 @@ class ExemplarFrame:
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A picture of one object, cut out tightly: what it looks like, but not where it stands.
+    """A tight crop of one object, without the frame around it.
 
     Attributes:
         path: The image.
-        class_id: Index into `Exemplars.names`; -1 for what must not be labeled.
+        class_id: Index into `Exemplars.names`; -1 for objects that must not be labeled.
     """
 
     path: Path
@@ -94,12 +94,12 @@ class Crop:
 
 @dataclass(frozen=True, slots=True)
 class Exemplars:
-    """Everything a person showed us.
+    """Exemplars of one job.
 
     Attributes:
         names: The classes to label, in the order of the file's categories.
         frames: The frames with boxes, in the order of the file.
-        crops: Single objects without their frames; there are either frames or crops.
+        crops: Crops of objects; there are either frames or crops.
     """
 
     names: tuple[str, ...]
@@ -111,17 +111,17 @@ def read_exemplars(path: Path, frames_folder: Path) -> Exemplars:
     """Read a COCO json of boxes, or a folder of YOLO text files.
 
     Args:
-        path: The json; an image is looked for by its file name among the frames, then beside the json, then
-            in the folder images/ beside it. Or a folder with `classes.txt`, one name a line, and a text file
+        path: The json; an image is searched by its file name among the frames, then beside the json, then in
+            the folder images/ beside it. Or a folder with `classes.txt`, one name per line, and a text file
             of boxes for each image, named like it; the images are among the frames or in that folder.
-        frames_folder: The frames that will be labeled.
+        frames_folder: The frames to label.
 
     Returns:
-        Classes that have a box, and the frames. A frame without boxes counts as one without objects.
+        Classes that have a box, and the frames. A frame without boxes has no objects.
 
     Raises:
         NoInputError: There is no such file or folder.
-        DataError: It is malformed, an image is missing, unreadable or given twice, a box is empty or lies
+        DataError: It is malformed, an image is missing, unreadable or given twice, a box is empty or
             outside its image, an id is unknown, or there is no box of any class to label.
     """
     coco = _Coco.model_validate(read_yolo_boxes(path, frames_folder)) if path.is_dir() else _parse(path)

@@ -22,14 +22,14 @@ class LabelPlan:
         frames: Folder of frames.
         exemplars: Boxes as COCO json or YOLO text files, or folders of crops; None to label what moves.
         out: Folder of the dataset; must not exist.
-        classes: Without exemplars: names of what moves, which `classifier` must be able to read; empty for the
+        classes: Names of what moves, without exemplars; `classifier` must be able to read them. Empty for the
             one class `MOVING`.
         classifier: Features that tell classes apart: "lite0", which ships, or MODEL:WEIGHTS of open_clip.
         sam: Name or path of the segmenter.
         offline: Never download a checkpoint.
         prompts: Names of the prompters; ("motion",) without exemplars.
         detector: Bundle for the prompter "detector", trained on the labels of a first pass.
-        confidence: Minimum label score, in [0, 1]. Higher values give fewer wrong labels but miss more objects.
+        confidence: Minimum label score, in [0, 1]. Higher values give fewer wrong labels but miss more.
         val_share: Share of each recording that becomes val.
         gap_share: Share of each recording left out between train and val.
         seed: Random seed.

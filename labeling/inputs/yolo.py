@@ -1,4 +1,4 @@
-"""Boxes in YOLO's text files, as labelImg and CVAT write them: one file an image, one line a box."""
+"""Boxes in YOLO text files, as labelImg and CVAT write them: one file per image, one line per box."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _NAMES = "classes.txt"
 def read_yolo_boxes(folder: Path, frames_folder: Path) -> dict[str, Any]:
     """Read a folder of text files of boxes.
 
-    Each line is `class x y width height`: a line number of `classes.txt`, from 0, and center and size as
-    shares of the image's width and height. An empty file is an image without objects.
+    Each line is `class x y width height`: a line number of `classes.txt`, from 0, and center and size
+    relative to the image. An empty file is an image without objects.
 
     Args:
         folder: Holds `classes.txt` and the text files.
-        frames_folder: Where the images are that do not lie in `folder` itself.
+        frames_folder: Images that are not in `folder` itself.
 
     Returns:
-        The same as a COCO object: images, annotations with boxes in pixels, categories.
+        A COCO object: images, annotations with boxes in pixels, categories.
 
     Raises:
         NoInputError: The folder has no `classes.txt`, or no text file beside it.

@@ -1,10 +1,10 @@
-"""What a fixed camera sees where nothing moves, learned from a sample of its frames.
+"""Background subtraction for a fixed camera, by sample consensus.
 
-The frames that `edgeloop collect` keeps are seconds apart, so nothing is followed from one to the next.
-Instead a pixel belongs to the background where enough of the sampled frames show the same color there, as in
-the sample consensus of ViBe (Barnich and Van Droogenbroeck, 2011): what has several looks, like a tree in the
-wind or a lamp that goes on and off, has them all. With one median color for each pixel instead, labels of a
-street had a precision of 0.64 instead of 0.79 and a recall of 0.15 instead of 0.19.
+Frames that `edgeloop collect` keeps are seconds apart, so nothing is tracked between them. A pixel is
+background if enough of the sampled frames show the same color there, as in ViBe (Barnich and Van
+Droogenbroeck, 2011); so a tree in the wind or a blinking lamp is background in each of its states. With one
+median color for each pixel, labels of a street had a precision of 0.64 instead of 0.79 and a recall of 0.15
+instead of 0.19.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.edge.host.opencv import read_image
-from edgeloop.labeling.motion.alignment import estimate_shift, match_exposure, translated
+from edgeloop.labeling.motion.alignment import estimate_shift, match_exposure, translate
 from edgeloop.models.errors import DataError, NoInputError
 
 __all__ = ["SAMPLES", "Background", "Change", "learn_background"]
 
 SAMPLES = 40
-"""Frames that are kept; with the limit on their size some 60 MB, however long the footage."""
+"""Frames that are kept: some 60 MB, however long the footage."""
 
-_LEAST_SAMPLES = 8
+_MIN_SAMPLES = 8
 _LONG_SIDE_PX = 960
 _SAME_COLOR = 15  # of 255, in each channel: sensor noise and JPEG
-_SHARE_OF_SAMPLES = 0.25  # that show a pixel's color before it counts as background
-_SHADOW = (0.6, 0.95)  # what a shadow leaves of the light
-_SHADOW_TINT = 8  # of 255: how little it changes the color
-_MOST_CHANGED = 0.5  # of the frame; beyond that it is not things that move
+_CONSENSUS = 0.25  # share of the samples that show a background pixel's color
+_SHADOW = (0.6, 0.95)  # relative brightness in a shadow
+_SHADOW_TINT = 8  # of 255: maximum change of color in a shadow
+_MAX_CHANGED = 0.5  # of the frame; beyond, the camera moved or the light changed
 
 
 class Change(NamedTuple):
-    """How a frame differs from the background.
+    """Difference of a frame from the background.
 
     Attributes:
-        mask: bool (H, W), pixels of the frame that show something else; none where there is a problem.
-        problem: Why the frame as a whole cannot be compared; None where it can.
+        mask: bool (H, W), foreground pixels; all False if there is a problem.
+        problem: Reason why the frame cannot be compared; None if there is none.
     """
 
     mask: NDArray[np.bool_]
@@ -49,35 +49,37 @@ class Change(NamedTuple):
 
 
 class Background:
-    """The sampled frames of a fixed camera, and the comparison with them."""
+    """Background model of a fixed camera."""
 
     def __init__(self, samples: NDArray[np.uint8], frame_size: tuple[int, int]) -> None:
-        """Args:
-        samples: (N, h, w, 3) BGR, as `_prepared` makes them.
-        frame_size: Width and height of the frames they were made of, px.
+        """Build the model.
+
+        Args:
+            samples: (N, h, w, 3) BGR, from `_prepared`.
+            frame_size: Width and height of the frames, px.
         """
         self._frame_size = frame_size
-        self._needed = max(2, round(_SHARE_OF_SAMPLES * len(samples)))
-        self._usual = np.median(samples, axis=0).astype(np.uint8)
-        self._samples = np.stack([self._steadied(sample)[0] for sample in samples])
+        self._needed = max(2, round(_CONSENSUS * len(samples)))
+        self._median = np.median(samples, axis=0).astype(np.uint8)
+        self._samples = np.stack([self._stabilized(sample)[0] for sample in samples])
         self._last: tuple[NDArray[np.uint8], Change] | None = None
 
     @property
     def digest(self) -> str:
-        """sha256 of everything a comparison depends on."""
+        """sha256 of everything that a comparison depends on."""
         return hashlib.sha256(repr(self._frame_size).encode() + self._samples.tobytes()).hexdigest()
 
     def compare(self, image: NDArray[np.uint8]) -> Change:
-        """Find what is not background. The result depends on the frame alone.
+        """Segment the foreground. The result depends on the frame alone.
 
         Args:
             image: HxWx3 uint8 BGR.
 
         Returns:
-            What changed; shadows do not count.
+            The foreground without shadows.
         """
         if self._last is None or not np.array_equal(self._last[0], image):
-            self._last = image.copy(), self._compared(image)  # prompter and scorer both ask about a frame
+            self._last = image.copy(), self._compared(image)  # prompter and scorer compare the same frame
         return self._last[1]
 
     def _compared(self, image: NDArray[np.uint8]) -> Change:
@@ -93,25 +95,25 @@ class Background:
         return Change(mask > 0, None)
 
     def compare_prepared(self, small: NDArray[np.uint8]) -> Change:
-        """As `compare`, at the size of the samples."""
-        steady, (right, down) = self._steadied(small)
-        changed = self._unlike_samples(steady)
-        if changed.mean() > _MOST_CHANGED:
+        """Compare like `compare`, at the size of the samples."""
+        steady, (right, down) = self._stabilized(small)
+        changed = self._foreground(steady)
+        if changed.mean() > _MAX_CHANGED:
             problem = f"{changed.mean():.0%} of it changed: the camera moved or the light switched"
             return Change(np.zeros_like(changed), problem)
-        changed[changed] = ~_in_shadow(steady[changed], self._usual[changed])
+        changed[changed] = ~_in_shadow(steady[changed], self._median[changed])
         cleaned = cv2.morphologyEx(changed.astype(np.uint8), cv2.MORPH_OPEN, _disc(3))
         cleaned = cv2.morphologyEx(cleaned, cv2.MORPH_CLOSE, _disc(5))
-        moved_back = translated(np.asarray(cleaned, np.uint8), (-right, -down))
+        moved_back = translate(np.asarray(cleaned, np.uint8), (-right, -down))
         return Change(moved_back > 0, None)
 
-    def _steadied(self, small: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-        """In the usual light and place, and by how many pixels it was moved there."""
-        lit = match_exposure(small, self._usual)
-        shift = estimate_shift(lit, self._usual)
-        return translated(lit, shift), shift
+    def _stabilized(self, small: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+        """Match the median frame in exposure and position; also the shift in pixels."""
+        lit = match_exposure(small, self._median)
+        shift = estimate_shift(lit, self._median)
+        return translate(lit, shift), shift
 
-    def _unlike_samples(self, small: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    def _foreground(self, small: NDArray[np.uint8]) -> NDArray[np.bool_]:
         alike = np.zeros(small.shape[:2], np.uint8)
         for sample in self._samples:
             blue, green, red = cv2.split(cv2.absdiff(small, sample))
@@ -120,13 +122,13 @@ class Background:
 
 
 def learn_background(paths: Sequence[Path]) -> Background:
-    """Learn from frames of one fixed camera.
+    """Learn the background from frames of one fixed camera.
 
     Args:
-        paths: The frames, in the order in which they were taken; `SAMPLES` of them are read, spread evenly.
+        paths: The frames in time order; `SAMPLES` of them are read, spread evenly.
 
     Returns:
-        The background.
+        The background model.
 
     Raises:
         NoInputError: Too few of the frames can be read.
@@ -134,10 +136,10 @@ def learn_background(paths: Sequence[Path]) -> Background:
     """
     chosen = np.unique(np.linspace(0, len(paths) - 1, SAMPLES).round().astype(int))
     images = [image for row in chosen if (image := _small_and_size(paths[row])) is not None]
-    if len(images) < _LEAST_SAMPLES:
+    if len(images) < _MIN_SAMPLES:
         raise NoInputError(
             f"motion: {len(images)} of the {len(chosen)} frames looked at can be read; "
-            f"a background needs {_LEAST_SAMPLES} or more frames"
+            f"a background needs {_MIN_SAMPLES} or more frames"
         )
     sizes = {size for _, size in images}
     if len(sizes) > 1:
@@ -147,7 +149,7 @@ def learn_background(paths: Sequence[Path]) -> Background:
         )
     background = Background(np.stack([small for small, _ in images]), sizes.pop())
     problems = [p for small, _ in images if (p := background.compare_prepared(small).problem) is not None]
-    if len(problems) > _MOST_CHANGED * len(images):
+    if len(problems) > _MAX_CHANGED * len(images):
         raise DataError(
             f"motion: {len(problems)} of {len(images)} frames looked at differ from the others as a whole "
             f"(one: {problems[0]}); expected a fixed camera; for a moving one "
@@ -156,9 +158,9 @@ def learn_background(paths: Sequence[Path]) -> Background:
     return background
 
 
-def _in_shadow(colors: NDArray[np.uint8], usual: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which of (N, 3) colors are the background's usual ones, only darker (Horprasert et al., 1999)."""
-    here, there = colors.astype(np.float32), usual.astype(np.float32)
+def _in_shadow(colors: NDArray[np.uint8], background: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Detect shadows (Horprasert et al., 1999): bool (N,), True for the background's color, darker."""
+    here, there = colors.astype(np.float32), background.astype(np.float32)
     light = (here * there).sum(axis=1) / np.maximum((there * there).sum(axis=1), 1)
     tint = np.abs(here - light[:, None] * there).max(axis=1)
     return np.asarray((light > _SHADOW[0]) & (light < _SHADOW[1]) & (tint < _SHADOW_TINT))
@@ -170,7 +172,7 @@ def _small_and_size(path: Path) -> tuple[NDArray[np.uint8], tuple[int, int]] | N
 
 
 def _prepared(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """At working size and without the finest noise."""
+    """Resize to the working size and blur."""
     scale = _LONG_SIDE_PX / max(image.shape)
     if scale < 1:
         image = np.asarray(

@@ -1,4 +1,4 @@
-"""Where SAM is asked to look: several prompters behind one protocol, each switchable and measurable alone."""
+"""Prompters: boxes and points at which SAM is asked for a mask."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from edgeloop.models.errors import UsageError
 
 __all__ = [
     "TRAINING_STEPS",
-    "PropagatePrompter",
     "DetectorPrompter",
     "MotionPrompter",
     "Prompter",
+    "PropagatePrompter",
     "SimilarPrompter",
     "check_prompters",
     "open_prompters",
@@ -33,7 +33,7 @@ _NAMES = (
 
 
 def check_prompters(names: Sequence[str], exemplar_frames: Collection[object]) -> None:
-    """Check a choice of prompters before anything is learned for it.
+    """Check a choice of prompters.
 
     Args:
         names: Of the prompters.
@@ -47,12 +47,13 @@ def check_prompters(names: Sequence[str], exemplar_frames: Collection[object]) -
         raise UsageError(f"--prompts {','.join(names)}: expected some of {', '.join(_NAMES)}, each once")
     if set(names) == {PropagatePrompter.name}:
         raise UsageError(
-            "--prompts propagate: carries boxes on from frame to frame, but none finds the first; name another "
-            "beside it, as in similar,propagate"
+            "--prompts propagate: carries boxes on from frame to frame, but none finds the first; name "
+            "another beside it, as in similar,propagate"
         )
     if SimilarPrompter.name in names and not exemplar_frames:
         raise UsageError(
-            "--prompts similar: needs boxes on whole frames (-e); without them name motion (for a fixed camera)"
+            "--prompts similar: needs boxes on whole frames (-e); without them name motion (for a fixed "
+            "camera)"
         )
 
 
@@ -64,17 +65,17 @@ def open_prompters(
     detector: DetectorPrompter | None = None,
     *,
     seed: int = 0,
-    advance: Callable[[int], None] = lambda steps: None,
+    advance: Callable[[int], None] = lambda _: None,
 ) -> list[Prompter]:
-    """Make prompters ready.
+    """Create the prompters, and train those that learn.
 
     Args:
-        names: Such as `check_prompters` lets pass.
-        frames: What to look for.
+        names: Names that `check_prompters` accepts.
+        frames: Exemplar frames.
         classes: Number of classes to label.
-        background: What the camera sees where nothing moves; needed for "motion".
-        detector: Of an earlier pass; needed for "detector".
-        seed: Of what is learned.
+        background: Background model; needed for "motion".
+        detector: Detector of an earlier pass; needed for "detector".
+        seed: Random seed.
         advance: Called with the number of steps done, `TRAINING_STEPS` in all for "similar".
 
     Returns:

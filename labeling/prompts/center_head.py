@@ -1,4 +1,4 @@
-"""A small head on frozen features: where an object has its center, of which class, and how large it is.
+"""A small detection head on frozen features: centers, classes and sizes of objects.
 
 Anchor-free, in the manner of CenterNet and FCOS: for each cell of stride 8 a logit per class, and the
 distances from the cell's center to the sides of the box. "Working pixels" are those of the resized image.
@@ -27,7 +27,7 @@ Maps = tuple[Tensor, Tensor, Tensor]
 
 
 class HeadOutput(NamedTuple):
-    """What the head says about one image of h x w cells.
+    """Output of the head for one image of h x w cells.
 
     Attributes:
         logits: (classes, h, w).
@@ -40,7 +40,7 @@ class HeadOutput(NamedTuple):
 
 
 def stacked(features: Sequence[Tensor]) -> Maps:
-    """Fold stride 4 into stride 8 without losing it: each 2x2 cells become the channels of one.
+    """Fold stride 4 into stride 8 by pixel-unshuffle.
 
     Args:
         features: (1, C, h, w) for each stride of `edgeloop.labeling.features.backbone.STRIDES`.
@@ -59,9 +59,11 @@ class CenterHead(nn.Module):
     """The trained part of the proposer: some ten thousand weights."""
 
     def __init__(self, classes: int, statistics: Sequence[tuple[Tensor, Tensor]]) -> None:
-        """Args:
-        classes: Number of classes.
-        statistics: Mean and variance (C,) of each of the maps, on the frames to learn from.
+        """Build the head.
+
+        Args:
+            classes: Number of classes.
+            statistics: Mean and variance (C,) of each of the maps, on the frames to learn from.
         """
         super().__init__()
         for level, (mean, variance) in enumerate(statistics):
@@ -78,8 +80,10 @@ class CenterHead(nn.Module):
         self.sides = _output(4, 0.5)
 
     def forward(self, maps: Maps) -> HeadOutput:
-        """Args:
-            maps: Of one image.
+        """Predict centers and boxes.
+
+        Args:
+            maps: Maps of one image.
 
         Returns:
             Logits and distances.
@@ -98,7 +102,7 @@ class CenterHead(nn.Module):
 
 
 def mean_output(outputs: Sequence[HeadOutput]) -> HeadOutput:
-    """What several heads say together: the mean of logits and the geometric mean of distances."""
+    """Average several heads: the mean of logits and the geometric mean of distances."""
     logits = torch.stack([output.logits for output in outputs])
     distances = torch.stack([output.distances for output in outputs])
     return HeadOutput(logits.mean(dim=0), distances.log().mean(dim=0).exp())
@@ -112,7 +116,7 @@ def _output(channels: int, bias: float) -> nn.Conv2d:
 
 
 def decode_boxes(output: HeadOutput, threshold: float) -> tuple[Tensor, Tensor]:
-    """Boxes at the peaks of the class maps.
+    """Decode boxes at the peaks of the class maps.
 
     Args:
         output: Of the head.

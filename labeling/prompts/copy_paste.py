@@ -1,4 +1,4 @@
-"""More of what five frames show: objects cut out and pasted back, turned any way, over each other.
+"""Copy-paste augmentation of exemplar frames: objects rotated, mirrored, resized and pasted over each other.
 
 Simple copy-paste (Ghiasi et al., 2021), with boxes that follow what is still to be seen of an object.
 """
@@ -53,12 +53,12 @@ class _Cutout(NamedTuple):
 
 
 def paste_objects(frame: ExemplarMasks, rng: np.random.Generator) -> ExemplarMasks:
-    """Paste some of a frame's objects once more, each turned by any angle, half of them near or over others.
+    """Paste rotated copies of some of a frame's objects, half of them near or over others.
 
     Args:
-        frame: Only what SAM mask_agrees well and no border cuts is cut out; nothing is pasted over what has no
-            outline, because nobody knows what of it would still be seen.
-        rng: Of everything.
+        frame: Only objects whose mask agrees with their box and that no border cuts are copied; nothing is
+            pasted over an object without a mask, because its visible part would be unknown.
+        rng: Random generator.
 
     Returns:
         The picture. Each box of what is now covered in part ends where that does.
@@ -87,7 +87,7 @@ def paste_objects(frame: ExemplarMasks, rng: np.random.Generator) -> ExemplarMas
 
 
 def _is_whole(box: NDArray[np.float32], cropped: CroppedMask, image: NDArray[np.uint8]) -> bool:
-    """Whether no border cuts an object, and its outline is worth cutting along."""
+    """True if no border cuts an object and its mask agrees with its box."""
     height, width = image.shape[:2]
     inside = bool((box[:2] > 1).all() and (box[2:] < (width - 1, height - 1)).all())
     return inside and float(iou_matrix(box[None], cropped.xyxy[None])[0, 0]) >= _LEAST_AGREEMENT
@@ -120,7 +120,7 @@ def _cut_out(image: NDArray[np.uint8], source: _Source, rng: np.random.Generator
 def _corner(
     cutout: _Cutout, things: Sequence[_Thing], image: NDArray[np.uint8], rng: np.random.Generator
 ) -> tuple[int, int]:
-    """x and y of the first pixel, maybe outside the image: near another thing, or anywhere."""
+    """X and y of the first pixel, maybe outside the image: near another thing, or anywhere."""
     sides = np.array(cutout.mask.shape[::-1])
     if rng.random() < _NEAR_ANOTHER:
         near = things[int(rng.integers(len(things)))].xyxy

@@ -1,4 +1,4 @@
-"""Prompts where a detector finds something: a second pass, with what the first pass's labels taught."""
+"""Prompts from a detector that was trained on the labels of a first pass."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edgeloop.models.weights.digest import file_sha256
 __all__ = ["DetectorPrompter"]
 
 _LEAST_CONFIDENCE = 0.05
-_LEAST_REHEARSED = 0.001  # on the exemplar frames, to see more of what is mistaken for an object
+_LEAST_HELD_OUT = 0.001  # on the exemplar frames, to see more of what is mistaken for an object
 _SAME_IOU = 0.6  # boxes of one thing, under one class or several
 _MOST_PROMPTS = 100
 
@@ -39,7 +39,7 @@ class DetectorPrompter:
             ModelError: It is no detector, or is damaged.
             DataError: It knows other classes.
         """
-        self._detector = Detector(bundle, provider="cpu", confidence=_LEAST_REHEARSED)
+        self._detector = Detector(bundle, provider="cpu", confidence=_LEAST_HELD_OUT)
         known = self._detector.names
         if sorted(known) != sorted(names):
             raise DataError(
@@ -55,7 +55,8 @@ class DetectorPrompter:
 
     def propose_held_out(self, image: NDArray[np.uint8], frame: int) -> tuple[Prompts, ...]:
         """See `Prompter.propose_held_out`. The detector has most likely been trained on that frame."""
-        return (self._ask(image, _LEAST_REHEARSED),)
+        del frame
+        return (self._ask(image, _LEAST_HELD_OUT),)
 
     def _ask(self, image: NDArray[np.uint8], least: float) -> Prompts:
         found = self._detector.detect(image)

@@ -1,4 +1,4 @@
-"""Prompts where something is before a fixed camera that is not part of its background."""
+"""Prompts at the foreground of a fixed camera."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ class MotionPrompter:
     name = "motion"
 
     def __init__(self, background: Background) -> None:
-        """Args:
-        background: Of the camera that took the frames.
+        """Keep the background model.
+
+        Args:
+            background: Background model of the camera.
         """
         self._background = background
 
@@ -35,6 +37,7 @@ class MotionPrompter:
 
     def propose_held_out(self, image: NDArray[np.uint8], frame: int) -> tuple[Prompts, ...]:
         """See `Prompter.propose_held_out`."""
+        del frame
         return self.propose(image)
 
 

@@ -1,4 +1,4 @@
-"""What every way of prompting SAM has in common."""
+"""Protocol of the prompters."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ __all__ = ["Prompter"]
 
 
 class Prompter(Protocol):
-    """Something that knows where in a frame an object may be."""
+    """Proposes boxes or points at possible objects."""
 
     @property
     def name(self) -> str:
-        """As `--prompts` calls it."""
+        """Name in `--prompts`."""
         ...
 
     def propose(self, image: NDArray[np.uint8]) -> tuple[Prompts, ...]:
-        """Say where to look.
+        """Propose prompts for a frame.
 
         Args:
             image: HxWx3 uint8 BGR.
@@ -32,9 +32,9 @@ class Prompter(Protocol):
         ...
 
     def propose_held_out(self, image: NDArray[np.uint8], frame: int) -> tuple[Prompts, ...]:
-        """Say where to look in an exemplar frame as if it had never been seen.
+        """Propose prompts for an exemplar frame, without having learned from it.
 
-        This is how what comes after the prompter learns how far to trust it.
+        Classifier and calibration learn from these proposals.
 
         Args:
             image: HxWx3 uint8 BGR.

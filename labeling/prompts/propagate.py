@@ -1,7 +1,4 @@
-"""Prompts where the labels of the frame before have gone to, as its pixels tell.
-
-What each box showed is looked for around its place, by normalized cross-correlation.
-"""
+"""Prompts that follow the previous frame's labels, by template matching with normalized cross-correlation."""
 
 from __future__ import annotations
 
@@ -25,25 +22,27 @@ _LEAST_SPREAD = 3.0  # of gray values, standard deviation; in what is smoother t
 
 
 class PropagatePrompter:
-    """Boxes carried over from the frame before, with the scores that they had there."""
+    """Boxes followed from the previous frame, with their scores."""
 
     name = "propagate"
 
     def __init__(self, classes: int) -> None:
-        """Args:
-        classes: Number of classes to label.
+        """Start without a previous frame.
+
+        Args:
+            classes: Number of classes to label.
         """
         self._classes = classes
         self.forget()
 
     def forget(self) -> None:
-        """The next frame has none before it."""
+        """Forget the previous frame."""
         self._before: NDArray[np.uint8] | None = None
         self._xyxy = np.empty((0, 4), np.float32)
         self._scores = np.empty((0, self._classes), np.float32)
 
     def remember(self, image: NDArray[np.uint8], labels: Sequence[Label]) -> None:
-        """Look at the frame before the next one.
+        """Remember the previous frame.
 
         Args:
             image: HxWx3 uint8 BGR.
@@ -74,6 +73,7 @@ class PropagatePrompter:
 
     def propose_held_out(self, image: NDArray[np.uint8], frame: int) -> tuple[Prompts, ...]:
         """See `Prompter.propose_held_out`: before an exemplar frame nothing has been labeled yet."""
+        del image, frame
         nothing = np.empty((0, self._classes), np.float32)
         return (Prompts(self.name, np.empty((0, 4), np.float32), nothing),)
 
@@ -85,7 +85,7 @@ def _gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _followed(
     before: NDArray[np.uint8], after: NDArray[np.uint8], box: NDArray[np.float32]
 ) -> NDArray[np.float32] | None:
-    """Where a box has gone; None where nothing around its place looks like what it showed."""
+    """Follow a box by template matching; None if nothing around its place matches."""
     shrink = min(1.0, _LONG_SIDE_PX / float((box[2:] - box[:2]).max()))
     shown, around = _grown(box, _MARGIN, before), _grown(box, _REACH, before)
     wanted, searched = _part(before, shown, shrink), _part(after, around, shrink)

@@ -1,4 +1,4 @@
-"""Prompts where the frame looks like an exemplar: a few-shot detector on frozen features."""
+"""Prompts from a few-shot detector on frozen features."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgeloop.labeling.candidates.exemplar_masks import ExemplarMasks
 from edgeloop.labeling.candidates.prompts import Prompts
-from edgeloop.labeling.features.backbone import extract, prepared, working_size
+from edgeloop.labeling.features.backbone import extract_features, preprocess, working_size
 from edgeloop.labeling.prompts.center_head import CenterHead, decode_boxes, mean_output, stacked
 from edgeloop.labeling.prompts.train_heads import train_heads, unseeing, unseen_loss
 from edgeloop.labeling.prompts.training_views import Lesson, View, any_way_lessons, take_lessons, view_of
@@ -33,15 +33,17 @@ _CLEARLY_LESS = 0.93  # times the loss: 0.77 to 0.85 on four belts, 1.06 on a st
 
 
 class SimilarPrompter:
-    """Boxes around what looks like an exemplar, with a probability for each class."""
+    """Boxes around objects like the exemplars, with a probability for each class."""
 
     name = "similar"
 
     def __init__(self, heads: Sequence[CenterHead], scale: float, *, any_way: bool = False) -> None:
-        """Args:
-        heads: Trained on the exemplars by `train_heads`.
-        scale: Working pixels for a pixel of the frame.
-        any_way: Whether things lie any way up.
+        """Keep trained heads.
+
+        Args:
+            heads: Trained on the exemplars by `train_heads`.
+            scale: Working pixels for a pixel of the frame.
+            any_way: True if objects appear in any orientation.
         """
         self._heads = heads
         self._scale = scale
@@ -54,18 +56,17 @@ class SimilarPrompter:
         classes: int,
         *,
         seed: int = 0,
-        advance: Callable[[int], None] = lambda steps: None,
+        advance: Callable[[int], None] = lambda _: None,
     ) -> SimilarPrompter:
-        """Learn from a person's boxes.
+        """Train on a person's boxes.
 
-        Whether things lie any way up, as below a camera that looks down, is tried on frames that were left
-        out: where they do, things turned and pasted teach more; where they do not, those are what cars never
-        look like.
+        If objects appear in any orientation (overhead cameras), rotated copy-paste augmentation is added;
+        this is decided on held-out exemplar frames.
 
         Args:
             frames: Everything outside their boxes is background; boxes of what must not be labeled are too.
             classes: Number of classes to label.
-            seed: Of the training.
+            seed: Random seed.
             advance: Called with the number of training steps done, `TRAINING_STEPS` in all.
 
         Returns:
@@ -104,7 +105,7 @@ class SimilarPrompter:
         """Boxes (N, 4) in pixels of the image, and how much each looks like each class (N, classes)."""
         height, width = image.shape[:2]
         size = working_size(image, self._scale)
-        maps = stacked(extract(prepared(image, size)))
+        maps = stacked(extract_features(preprocess(image, size)))
         xyxy, scores = decode_boxes(mean_output([head(maps) for head in heads]), _LEAST_PROBABILITY)
         to_image = np.array([width / size[0], height / size[1]] * 2, np.float32)
         boxes = clip_boxes(xyxy.numpy() * to_image, width, height)

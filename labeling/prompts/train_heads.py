@@ -1,4 +1,4 @@
-"""Teaching the heads: a few frames, seen from several sides, for some seconds."""
+"""Training of the heads."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def train_heads(
     steps: int,
     *,
     seed: int = 0,
-    advance: Callable[[int], None] = lambda steps: None,
+    advance: Callable[[int], None] = lambda _: None,
 ) -> list[CenterHead]:
-    """Teach several heads from a few frames, each from other ones.
+    """Train several heads, each on a different part of the frames.
 
     Together they are surer than one; and each can be asked about the frames that it has not seen.
 
@@ -39,7 +39,7 @@ def train_heads(
         lessons: Views of the frames, each untouched one among them.
         classes: Number of classes.
         steps: To take, all heads together.
-        seed: Of order and initial weights.
+        seed: Random seed.
         advance: Called with 1 after each step, `HEADS * (steps // HEADS)` times.
 
     Returns:
@@ -66,13 +66,13 @@ def train_heads(
 
 
 def unseeing(heads: Sequence[CenterHead], frame: int) -> CenterHead:
-    """The head that has not seen a frame, by its number."""
+    """Choose the head that was not trained on a frame."""
     return heads[frame % len(heads)]
 
 
 @torch.inference_mode()
 def unseen_loss(heads: Sequence[CenterHead], lessons: Sequence[Lesson]) -> float:
-    """How wrong heads are on frames that they have not seen: smoother than an average precision.
+    """Compute the loss on held-out frames, which is smoother than an average precision.
 
     Args:
         heads: Of `train_heads`.

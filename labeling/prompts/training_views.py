@@ -1,4 +1,4 @@
-"""What the heads learn from: frames seen from several sides, as features and as what to say about them."""
+"""Training examples of the heads: augmented views of the exemplar frames with their targets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edgeloop.labeling.candidates.exemplar_masks import ExemplarMasks
-from edgeloop.labeling.features.backbone import extract, prepared, working_size
+from edgeloop.labeling.features.backbone import extract_features, preprocess, working_size
 from edgeloop.labeling.prompts.center_head import STRIDE, Maps, stacked
 from edgeloop.labeling.prompts.copy_paste import paste_objects
 from edgeloop.models.boxes import clip_boxes
@@ -44,7 +44,7 @@ _LEAST_VISIBLE = 0.25  # of an object at the border of a view
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """An image with boxes, as the head is to see it.
+    """An augmented image with boxes.
 
     Attributes:
         image: HxWx3 uint8 BGR.
@@ -58,7 +58,7 @@ class View:
 
 
 class Target(NamedTuple):
-    """What the head should say about a view of h x w cells.
+    """Targets of a view of h x w cells.
 
     Attributes:
         heat: (classes, h, w), 1 at the cell of an object's center, falling off around it.
@@ -78,8 +78,8 @@ class Lesson:
     Attributes:
         frame: Number of the frame.
         maps: Its features.
-        target: What to say about them.
-        untouched: Whether this is the frame as it came.
+        target: Their targets.
+        untouched: True if the frame is not augmented.
     """
 
     frame: int
@@ -89,7 +89,7 @@ class Lesson:
 
 
 def take_lessons(views: Sequence[View], classes: int, scale: float, rng: np.random.Generator) -> list[Lesson]:
-    """See each frame as it is and in variations: mirrored, nearer or farther, in another light.
+    """Make views of each frame: as it is, and mirrored, zoomed and with other brightness.
 
     Args:
         views: The frames, each with all objects of interest boxed.
@@ -110,7 +110,7 @@ def take_lessons(views: Sequence[View], classes: int, scale: float, rng: np.rand
 def any_way_lessons(
     frames: Sequence[ExemplarMasks], classes: int, scale: float, rng: np.random.Generator, *, times: int = 1
 ) -> list[Lesson]:
-    """See each frame's things lie any way up and over each other, as below a camera that looks down.
+    """Make views of each frame with rotated copy-paste augmentation, for overhead cameras.
 
     Args:
         frames: With all objects of interest boxed.
@@ -138,7 +138,7 @@ def view_of(frame: ExemplarMasks) -> View:
 
 
 def window(lesson: Lesson, rng: np.random.Generator) -> tuple[Maps, Target]:
-    """A part of a lesson, most of the time around an object.
+    """Crop a random window, most of the time around an object.
 
     Args:
         lesson: Any.
@@ -167,7 +167,7 @@ def window(lesson: Lesson, rng: np.random.Generator) -> tuple[Maps, Target]:
 
 
 def turned(view: View, rng: np.random.Generator) -> View:
-    """Turn a view upside down or not, and on its side or not: with mirroring, all eight ways to lie.
+    """Flip a view vertically or not, and transpose it or not; with mirroring, all eight orientations.
 
     Args:
         view: Any.
@@ -187,7 +187,7 @@ def turned(view: View, rng: np.random.Generator) -> View:
 
 
 def _seen_otherwise(view: View, rng: np.random.Generator) -> View:
-    """The same frame mirrored, nearer or farther, in another light."""
+    """Mirror, zoom and change the brightness at random."""
     height, width = view.image.shape[:2]
     zoom = float(_MAX_ZOOM ** rng.uniform(-1, 1))
     shift = rng.uniform(0, 1, 2) * np.array([width, height]) * (1 - zoom)
@@ -212,7 +212,7 @@ def _lesson(frame: int, view: View, classes: int, scale: float, *, untouched: bo
     height, width = view.image.shape[:2]
     size = working_size(view.image, scale)
     to_working = np.array([size[0] / width, size[1] / height] * 2, np.float32)
-    maps = _halved(stacked(extract(prepared(view.image, size))))
+    maps = _halved(stacked(extract_features(preprocess(view.image, size))))
     cells = (size[1] // STRIDE, size[0] // STRIDE)
     target = _target(torch.from_numpy(view.xyxy * to_working), view.class_id, classes, cells)
     return Lesson(frame, maps, target, untouched)

@@ -51,9 +51,9 @@ def load(name: str, *, offline: bool = False, progress: Progress = no_progress) 
     """Load a segmenter.
 
     Args:
-        name: `nano`, which ships and runs through onnxruntime; `vit_b`, `vit_l` or `vit_h`, segment-anything's
-            checkpoints, downloaded once into the user's cache; or the path of a checkpoint: `.pth` of
-            segment-anything, or `.safetensors` written by the recipe of nano. All but `nano` run through torch.
+        name: `nano`, which ships and runs through onnxruntime; `vit_b`, `vit_l` or `vit_h`, checkpoints of
+            segment-anything, downloaded once into the user's cache; or the path of a checkpoint: `.pth` of
+            segment-anything, or `.safetensors` of nano's recipe. All but `nano` run through torch.
         offline: Never download.
         progress: Shows a download.
 

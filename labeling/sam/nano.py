@@ -1,8 +1,8 @@
 """`nano`: the small SAM that ships with edgeloop.
 
 The architecture is segment-anything's (Kirillov et al. 2023, arXiv:2304.02643): an image encoder that runs
-once, a prompt encoder, and a two-way transformer that decodes masks for every prompt. Three things differ,
-because the encoder is 100 times smaller than a ViT-B's and has to be trained on an ordinary machine:
+once, a prompt encoder, and a two-way transformer that decodes masks for every prompt. Three parts differ,
+because the encoder is 100 times smaller than a ViT-B and must train on an ordinary machine:
 
 - The encoder is EfficientNet-Lite2. Its stride-16 embedding is accompanied by stride-8 and stride-4 features
   that the decoder adds while it upscales (the idea of HQ-SAM and SAM 2). They travel inside the one tensor
@@ -26,8 +26,8 @@ from edgeloop.labeling.sam.pyramid import LITE2, PIXEL_MEAN, PIXEL_STD, LitePyra
 __all__ = ["EMBED_DIM", "IMAGE_SIZE", "MULTIPLE", "STRIDE", "Nano", "build_nano"]
 
 IMAGE_SIZE = 512  # long side of the encoder's input, px
-MULTIPLE = 32  # that both sides of the encoder's input are padded to, px
-STRIDE = 16  # of the embedding
+MULTIPLE = 32  # both sides of the encoder's input are padded to it, px
+STRIDE = 16  # stride of the embedding
 EMBED_DIM = 128
 _S8_DIM = 48
 _S4_DIM = 24
@@ -42,11 +42,13 @@ class Nano(Sam):  # type: ignore[misc]
     """
 
     def preprocess(self, x: Tensor) -> Tensor:
-        """Args:
+        """Normalize and pad an image.
+
+        Args:
             x: (..., 3, H, W) RGB in [0, 255].
 
         Returns:
-            Normalized, with zeros to the right and below.
+            The normalized image, with zeros to the right and below.
         """
         height, width = x.shape[-2:]
         padding = (0, -width % MULTIPLE, 0, -height % MULTIPLE)
@@ -55,7 +57,7 @@ class Nano(Sam):  # type: ignore[misc]
     def postprocess_masks(
         self, masks: Tensor, input_size: tuple[int, int], original_size: tuple[int, int]
     ) -> Tensor:
-        """As `Sam.postprocess_masks`, in one bilinear step instead of two.
+        """Resize logits like `Sam.postprocess_masks`, in one bilinear step instead of two.
 
         Args:
             masks: (N, C, h, w) logits at stride 4 of the padded input.
@@ -74,10 +76,10 @@ class Nano(Sam):  # type: ignore[misc]
 
 
 class NanoEncoder(nn.Module):
-    """Image to one packed embedding.
+    """Encodes an image into one packed embedding.
 
     Attributes:
-        img_size: Long side that `SamPredictor` resizes to and pads to a square, px.
+        img_size: Long side that `SamPredictor` resizes to, px.
     """
 
     img_size = IMAGE_SIZE
@@ -96,7 +98,9 @@ class NanoEncoder(nn.Module):
         self.skip4 = nn.Sequential(nn.Conv2d(c4, _S4_DIM, 1), _conv_block(_S4_DIM))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Args:
+        """Encode images.
+
+        Args:
             images: (B, 3, H, W) float, normalized RGB; H and W multiples of 32.
 
         Returns:
@@ -132,7 +136,7 @@ class NanoPromptEncoder(PromptEncoder):  # type: ignore[misc]
     def forward(
         self, points: tuple[Tensor, Tensor] | None, boxes: Tensor | None, masks: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Same contract as `PromptEncoder.forward`; boxes (N, 4) or (N, 1, 4) XYXY px of the 512 px frame."""
+        """Encode like `PromptEncoder.forward`; boxes (N, 4) or (N, 1, 4) XYXY px of the 512 px frame."""
         boxes = None if boxes is None else boxes.reshape(-1, 4)
         count = self._get_batch_size(points, boxes, masks)
         sparse = torch.empty((count, 0, self.embed_dim), device=self._get_device())
@@ -149,17 +153,18 @@ class NanoPromptEncoder(PromptEncoder):  # type: ignore[misc]
 
 
 class MaskScoringHead(nn.Module):
-    """What a look at a mask adds to its predicted IoU.
+    """Correction of a mask's predicted IoU, as in Mask Scoring R-CNN (Huang et al. 2019, arXiv:1903.00241).
 
-    segment-anything predicts it from one token, before there is a mask. Here the features inside of the mask,
-    those in a ring around it, its size, how sharp it is and whether the other masks agree have a say too. The
-    idea is that of Mask Scoring R-CNN (Huang et al. 2019, arXiv:1903.00241). No gradient flows from here into
-    the mask.
+    segment-anything predicts the IoU from one token, before there is a mask. This head also uses the mask's
+    features, those in a ring around it, its size, sharpness and agreement with the other masks. No gradient
+    flows from here into the mask.
     """
 
     def __init__(self, masks: int) -> None:
-        """Args:
-        masks: How many each prompt has, M.
+        """Build the head.
+
+        Args:
+            masks: Number of masks per prompt, M.
         """
         super().__init__()
         last = nn.Linear(EMBED_DIM, 1)
@@ -171,10 +176,12 @@ class MaskScoringHead(nn.Module):
     def forward(
         self, masks: Tensor, predicted: Tensor, tokens: Tensor, coarse: Tensor, fine: Tensor
     ) -> Tensor:
-        """Args:
+        """Compute the corrections.
+
+        Args:
             masks: (N, M, 4h, 4w) logits.
             predicted: (N, M), IoU from the token.
-            tokens: (N, M, EMBED_DIM), of each mask.
+            tokens: (N, M, EMBED_DIM), token of each mask.
             coarse: (N, EMBED_DIM, h, w).
             fine: (N, _S4_DIM, 4h, 4w).
 
@@ -196,8 +203,8 @@ class MaskScoringHead(nn.Module):
         agreement = common / (size[:, :, None] + size[:, None] - common + 1)
         others = predicted[:, None].expand_as(agreement)
         evidence += [agreement, log_size[:, None] - log_size[:, :, None], others]
-        appraised: Tensor = self.layers(torch.cat(evidence, dim=-1)).squeeze(-1)
-        return appraised
+        correction: Tensor = self.layers(torch.cat(evidence, dim=-1)).squeeze(-1)
+        return correction
 
 
 class NanoMaskDecoder(MaskDecoder):  # type: ignore[misc]
@@ -220,7 +227,7 @@ class NanoMaskDecoder(MaskDecoder):  # type: ignore[misc]
         )
         for mlp in self.output_hypernetworks_mlps:
             mlp.layers[-1] = nn.Linear(EMBED_DIM, _S4_DIM)
-        self.appraiser = MaskScoringHead(self.num_mask_tokens)
+        self.appraiser = MaskScoringHead(self.num_mask_tokens)  # the shipped weights call it so
 
     def predict_masks(
         self,
@@ -229,7 +236,7 @@ class NanoMaskDecoder(MaskDecoder):  # type: ignore[misc]
         sparse_prompt_embeddings: Tensor,
         dense_prompt_embeddings: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """As `MaskDecoder.predict_masks`, for packed embeddings.
+        """Decode like `MaskDecoder.predict_masks`, from packed embeddings.
 
         Args:
             image_embeddings: (B, C, h, w) from `NanoEncoder`. With B = 1 every prompt is decoded against it;
@@ -303,7 +310,7 @@ def draw_prompts(
         points: Coordinates (N, P, 2) XY px and labels (N, P): 1 inside, 0 outside, -1 padding.
         boxes: (N, 4) XYXY px.
         masks: (N, 1, height, width) logits, as `SamPredictor` returns them.
-        device: Where to draw.
+        device: Device to draw on.
 
     Returns:
         (N, 5, height, width) float in [0, 1].

@@ -1,4 +1,4 @@
-"""`nano` through onnxruntime: no torch, and on a CPU several times faster than with it."""
+"""`nano` through onnxruntime: without torch, and several times faster on a CPU."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ __all__ = ["OnnxNano"]
 _LONG_SIDE_PX = 512
 _MULTIPLE_PX = 32
 _PIXEL_MEAN, _PIXEL_STD = 127.0, 128.0
-_PROMPTS_AT_ONCE = 32  # bounds the memory of one decoder call
+_BATCH = 32  # bounds the memory of one decoder call
 
 
 class OnnxNano:
-    """A `Segmenter` made of an encoder and a decoder in ONNX."""
+    """A `Segmenter` of two ONNX models, encoder and decoder."""
 
     def __init__(self, encoder: Path, decoder: Path) -> None:
-        """Args:
+        """Open the models.
+
+        Args:
             encoder: `nano_encoder.onnx`.
-            decoder: `nano_decoder.onnx`. The weights of both lie beside them, in `nano.safetensors`.
+            decoder: `nano_decoder.onnx`. The weights of both are beside them, in `nano.safetensors`.
 
         Raises:
-            ModelError: A file is no ONNX model.
+            ModelError: A file is not an ONNX model.
         """
         self._encoder = Session(encoder, provider="cpu", weights_beside=True)
         self._decoder = Session(decoder, provider="cpu", weights_beside=True)
@@ -40,10 +42,10 @@ class OnnxNano:
         scale = _LONG_SIDE_PX / max(width, height)
         valid = (max(1, int(width * scale + 0.5)), max(1, int(height * scale + 0.5)))
         self._scale = np.array([valid[0] / width, valid[1] / height], dtype=np.float32)
-        # `SamPredictor` resizes with Pillow's filter, and fine texture looks different through another.
+        # `SamPredictor` resizes with Pillow's filter; another one changes fine texture.
         resized = np.asarray(Image.fromarray(image).resize(valid, Image.Resampling.BILINEAR))
         columns, rows = (-side % _MULTIPLE_PX for side in valid)
-        # 127 becomes zero below: the border is what the convolutions pad with.
+        # 127 becomes zero below, the value that the convolutions pad with.
         padded = cv2.copyMakeBorder(resized, 0, rows, 0, columns, cv2.BORDER_CONSTANT, value=(127, 127, 127))
         blob = cv2.dnn.blobFromImage(padded, 1 / _PIXEL_STD, mean=(_PIXEL_MEAN,) * 3, swapRB=True)
         (self._embedding,) = self._encoder.run(blob)
@@ -66,12 +68,12 @@ class OnnxNano:
             labels = np.tile(np.array([1, -1], dtype=np.float32), (len(coords), 1))
         masks = np.zeros((len(coords), self._size[1], self._size[0]), dtype=bool)
         scores = np.zeros(len(coords), dtype=np.float32)
-        for start in range(0, len(coords), _PROMPTS_AT_ONCE):
-            part = slice(start, start + _PROMPTS_AT_ONCE)
+        for start in range(0, len(coords), _BATCH):
+            part = slice(start, start + _BATCH)
             logits, iou = self._decoder.run(
                 self._embedding, (coords[part] * self._scale).astype(np.float32), labels[part]
             )
-            # A box means one mask, the first; a point may mean a part or the whole, the best is taken.
+            # A box has one mask, the first; a point may mean a part or the whole, so the best mask is taken.
             chosen = np.zeros(len(iou), dtype=int) if boxes is not None else 1 + iou[:, 1:].argmax(axis=1)
             for row, output in enumerate(chosen):
                 self._paint(logits[row, output], masks[start + row])
@@ -83,7 +85,7 @@ class OnnxNano:
         ys, xs = (np.flatnonzero((logits > 0).any(axis=axis)) for axis in (1, 0))
         if len(xs) == 0:
             return
-        # One affine map, source pixel centers to logit pixel centers, and only where there is something.
+        # One affine map from pixel centers to logit centers, only over the positive logits.
         step = self._scale / 4
         left, top = np.maximum(0, np.floor((np.array([xs[0], ys[0]]) - 0.5) / step)).astype(int)
         right, bottom = np.ceil((np.array([xs[-1], ys[-1]]) + 1.5) / step).astype(int)

@@ -26,9 +26,9 @@ class Lite(NamedTuple):
     """One size of EfficientNet-Lite.
 
     Attributes:
-        number: Of the size, as in "EfficientNet-Lite0".
+        number: Number of the size, as in "EfficientNet-Lite0".
         tap_blocks: The last block at strides 4, 8, 16 and 32.
-        tap_channels: What comes out of each.
+        tap_channels: Output channels of each of these blocks.
     """
 
     number: int
@@ -43,15 +43,16 @@ LITE2 = Lite(2, (3, 6, 14, 20), (24, 48, 120, 352))
 class LitePyramid(nn.Module):
     """The convolutional part of an EfficientNet-Lite, tapped at strides 4, 8, 16 and 32.
 
-    Batch normalization always runs on its ImageNet statistics, in training too: small batches of one
-    person's footage would only spoil them.
+    Batch normalization always uses its ImageNet statistics, in training too: small batches of one
+    person's footage would spoil them.
     """
 
     def __init__(self, size: Lite, *, pretrained: bool) -> None:
-        """Args:
-        size: Of the network.
-        pretrained: Load the ImageNet weights from the installed package; otherwise weights are random and
-            expected to be loaded by the caller.
+        """Build the network.
+
+        Args:
+            size: Size of the network.
+            pretrained: Load the ImageNet weights from the installed package; otherwise weights are random.
         """
         super().__init__()
         from efficientnet_lite_pytorch import EfficientNet
@@ -67,6 +68,7 @@ class LitePyramid(nn.Module):
         self.blocks = nn.ModuleList(net._blocks)
 
     def train(self, mode: bool = True) -> LitePyramid:
+        """Set training mode, but keep batch normalization in evaluation mode."""
         super().train(mode)
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):
@@ -74,7 +76,9 @@ class LitePyramid(nn.Module):
         return self
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Args:
+        """Compute the pyramid.
+
+        Args:
             images: (B, 3, H, W) float RGB, normalized with PIXEL_MEAN and PIXEL_STD; H, W multiples of 32.
 
         Returns:

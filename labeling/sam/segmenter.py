@@ -1,4 +1,4 @@
-"""SAM behind one small protocol: numpy in, numpy out, torch inside."""
+"""segment-anything models as a `Segmenter`: numpy in, numpy out, torch inside."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from segment_anything.modeling import Sam
 
 __all__ = ["SamSegmenter"]
 
-_PROMPTS_AT_ONCE = 32  # bounds the memory of one decoder call: masks are returned at the image's own size
+_BATCH = 32  # bounds the memory of one decoder call: masks have the size of the image
 
 
 class SamSegmenter:
     """A `Segmenter` on top of segment-anything's own `SamPredictor`."""
 
     def __init__(self, model: Sam) -> None:
-        """Args:
-        model: Any `Sam`, in evaluation mode.
+        """Wrap a model.
+
+        Args:
+            model: Any `Sam`, in evaluation mode.
         """
         self.model = model
         self._predictor = SamPredictor(model)
@@ -41,8 +43,8 @@ class SamSegmenter:
         height, width = self._predictor.original_size
         masks = np.zeros((len(prompts), height, width), dtype=bool)
         scores = np.zeros(len(prompts), dtype=np.float32)
-        for start in range(0, len(prompts), _PROMPTS_AT_ONCE):
-            part = slice(start, start + _PROMPTS_AT_ONCE)
+        for start in range(0, len(prompts), _BATCH):
+            part = slice(start, start + _BATCH)
             with torch.inference_mode():
                 masks[part], scores[part] = self._predict(prompts[part], are_boxes=points is None)
         return masks, scores

@@ -1,4 +1,4 @@
-"""Where an object ends: boxes moved to where the person would have drawn them.
+"""Box regression toward the way in which the person draws boxes.
 
 The box regression of R-CNN (Girshick et al., 2014): from frozen features of a crop around a box, a ridge
 regression tells how far each side is off. It learns from the person's boxes, each shifted at random, and so
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from sklearn.linear_model import Ridge
 
 from edgeloop.labeling.candidates.candidate import Candidate
-from edgeloop.labeling.features.backbone import extract, prepared
+from edgeloop.labeling.features.backbone import extract_features, preprocess
 from edgeloop.labeling.features.crop import square_sides, to_square, warp
 from edgeloop.labeling.inputs.exemplars import ExemplarFrame
 from edgeloop.models.boxes import clip_boxes, iou_matrix
 
-__all__ = ["BoxRegressor", "refine_boxes", "fit_box_regressors"]
+__all__ = ["BoxRegressor", "fit_box_regressors", "refine_boxes"]
 
 _SIDE_PX = 96
 _AT_ONCE = 64
@@ -43,13 +43,15 @@ class _Examples(NamedTuple):
 
 
 class BoxRegressor:
-    """Moves the sides of boxes."""
+    """Refines the sides of boxes."""
 
     def __init__(self, mean: NDArray[np.float32], spread: NDArray[np.float32], regression: Ridge) -> None:
-        """Args:
-        mean: float32 (D,), of the features of boxes.
-        spread: float32 (D,), their standard deviation.
-        regression: From standardized features to shifts.
+        """Keep a fitted regression.
+
+        Args:
+            mean: float32 (D,), mean of the features of boxes.
+            spread: float32 (D,), their standard deviation.
+            regression: From standardized features to shifts.
         """
         self._mean = mean
         self._spread = spread
@@ -77,11 +79,11 @@ class BoxRegressor:
 def fit_box_regressors(
     frames: Sequence[ExemplarFrame], *, seed: int = 0
 ) -> tuple[BoxRegressor, list[BoxRegressor]]:
-    """Learn from a person's boxes.
+    """Fit regressors to a person's boxes.
 
     Args:
         frames: With at least one box of a class to label.
-        seed: Of the shifts.
+        seed: Random seed.
 
     Returns:
         The fitter, and for each frame one that has not seen it; the same one where no other has boxes.
@@ -101,7 +103,7 @@ def fit_box_regressors(
 def refine_boxes(
     fitter: BoxRegressor, image: NDArray[np.uint8], found: Sequence[Candidate]
 ) -> NDArray[np.float32]:
-    """Fit the boxes of candidates: half of the way, for what found them knows something too.
+    """Move the boxes of candidates half of the way to the regressed ones.
 
     Args:
         fitter: Learned from the person's boxes.
@@ -149,7 +151,7 @@ def _features(image: NDArray[np.uint8], xyxy: NDArray[np.float32]) -> NDArray[np
     for start in range(0, len(xyxy), _AT_ONCE):
         boxes = xyxy[start : start + _AT_ONCE]
         crops = [warp(image, to_square(box, _SIDE_PX), _SIDE_PX, 127) for box in boxes]
-        levels = extract(torch.cat([prepared(crop, (_SIDE_PX, _SIDE_PX)) for crop in crops]))
+        levels = extract_features(torch.cat([preprocess(crop, (_SIDE_PX, _SIDE_PX)) for crop in crops]))
         profiles = [levels[level].mean(dim=axis).flatten(1).numpy() for level in _PROFILED for axis in (2, 3)]
         sides = boxes[:, 2:] - boxes[:, :2]
         parts.append(np.concatenate([*profiles, sides / sides.max(axis=1, keepdims=True)], axis=1))

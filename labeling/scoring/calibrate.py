@@ -1,4 +1,4 @@
-"""How likely a candidate is a right label, given who led to it and what class model, SAM and prompter say."""
+"""Calibration of label scores: logistic regression on class, SAM and prompter scores, one per prompter."""
 
 from __future__ import annotations
 
@@ -30,16 +30,18 @@ _PLAIN_BOTH: Weights = (0.0, 0.5, 0.0, 0.5)
 
 
 class ScoreCalibrator:
-    """Joins opinions into one probability: for each prompter a logistic regression on their log odds."""
+    """Combines scores into one probability: for each prompter a logistic regression on their log odds."""
 
     def __init__(self, weights: Mapping[str, Weights] | None = None) -> None:
-        """Args:
-        weights: By the name of the prompter that led to a candidate; plain ones for others.
+        """Set the weights.
+
+        Args:
+            weights: Weights by the name of the prompter; default ones for others.
         """
         self._weights = {source: np.array(own, np.float32) for source, own in (weights or {}).items()}
 
     def scores(self, candidates: Sequence[Candidate], looks: NDArray[np.float32]) -> NDArray[np.float32]:
-        """ScoreCalibrator candidates.
+        """Calibrate the scores of candidates.
 
         Args:
             candidates: Of one frame.
@@ -62,7 +64,7 @@ def fit_calibrator(
     looks: Sequence[NDArray[np.float32]],
     fitted: Sequence[NDArray[np.float32]],
 ) -> ScoreCalibrator:
-    """Learn how far to trust each opinion, from frames on which all were formed without having seen them.
+    """Fit the weights of the scores on held-out exemplar frames.
 
     Args:
         held_out: What was found on the exemplar frames.
@@ -70,8 +72,8 @@ def fit_calibrator(
         fitted: For each of them (N, 4), the boxes where a fitter moves them that has not seen the frame.
 
     Returns:
-        The calibrator; with plain weights for prompters where one frame or too few cases leave nothing to learn,
-        and for a detector: it was trained on these very frames, where it is right more often than elsewhere.
+        The calibrator; with default weights for prompters with only one frame or too few cases, and for a
+        detector: it was trained on these very frames, where it is right more often than elsewhere.
     """
     weights: dict[str, Weights] = {}
     found_by = {candidate.source for one in held_out for candidate in one.found}

@@ -1,4 +1,4 @@
-"""Which class a candidate is by its looks, learned from the exemplars; none of them is an answer too."""
+"""Classifier of candidates by their appearance, with a background class."""
 
 from __future__ import annotations
 
@@ -51,10 +51,12 @@ class ClassModel:
     """
 
     def __init__(self, classifier: Pipeline, classes: int, embedder: Embedder = embed) -> None:
-        """Args:
-        classifier: Fitted; its classes 0 to `classes` - 1 are those to label.
-        classes: Number of classes to label.
-        embedder: Of what it was fitted to.
+        """Keep a fitted classifier.
+
+        Args:
+            classifier: Fitted; its classes 0 to `classes` - 1 are those to label.
+            classes: Number of classes to label.
+            embedder: The embedding that it was fitted to.
         """
         self._classifier = classifier
         self._classes = classes
@@ -75,18 +77,18 @@ class ClassModel:
 def learn_classes(
     classes: int, held_out: Sequence[HeldOutFrame], *, embedder: Embedder = embed, seed: int = 0
 ) -> tuple[ClassModel, list[NDArray[np.float32]]]:
-    """Learn from the exemplars, from the background around them and from what is mistaken for them.
+    """Fit to the exemplars, the background around them and false positives of the prompters.
 
     Args:
         classes: Number of classes to label.
         held_out: The person's boxes, and what the prompters found beside them: what matches none of them is
             background.
         embedder: Describes what candidates look like.
-        seed: Of the choice of background.
+        seed: Random seed.
 
     Returns:
-        The model, and for each one the probabilities (N, classes) of what was found there, by a model
-        that has not seen that frame; by the same model where there is only one frame.
+        The model, and for each held-out frame the probabilities (N, classes) of its candidates, by a model
+        that was not fitted to it; by the same model if there is only one frame.
     """
     rng = np.random.default_rng(seed)
     of_frames: dict[int, list[_Examples]] = {}
@@ -130,7 +132,7 @@ def learn_classes_from_crops(
     embedder: Embedder = embed,
     seed: int = 0,
 ) -> ClassModel:
-    """Learn from crops, and from places in the frames where nothing is.
+    """Fit to crops, and to background places in the frames.
 
     Args:
         exemplars: With crops.
@@ -139,7 +141,7 @@ def learn_classes_from_crops(
             0.45 instead of 0.75.
         segmenter: Draws the masks of the crops.
         embedder: Describes what candidates look like.
-        seed: Of the choice of places.
+        seed: Random seed.
 
     Returns:
         The model.
@@ -271,7 +273,7 @@ def _fitted(examples: Sequence[_Examples], strength: float) -> Pipeline:
 
 
 def _best_strength(examples: Sequence[_Examples]) -> tuple[float, list[Pipeline]]:
-    """The strength whose probabilities are best on the frame left out, over all frames.
+    """Choose the regularization by the log loss on held-out frames.
 
     With it come the classifiers that chose it, each fitted without one frame; of one frame, one that saw it.
     """

@@ -1,7 +1,6 @@
-"""What the prompters find on the exemplar frames when each is treated as one they have never seen.
+"""Predictions on held-out exemplar frames.
 
-There the truth is known, so this is where the later steps learn what is mistaken for an object, and how far
-each opinion can be trusted.
+Their truth is known, so classifier and calibration learn from them.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from edgeloop.labeling.inputs.exemplars import Exemplars
 from edgeloop.labeling.prompts.prompter import Prompter
 from edgeloop.labeling.sam import Segmenter
 
-__all__ = ["HeldOutFrame", "segment_exemplars", "predict_held_out"]
+__all__ = ["HeldOutFrame", "predict_held_out", "segment_exemplars"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeldOutFrame:
-    """One exemplar frame, or a picture made of one, and what was found on it.
+    """A held-out exemplar frame, or an augmentation of one, with the candidates on it.
 
     Attributes:
         frame: With the person's boxes.
@@ -34,7 +33,7 @@ class HeldOutFrame:
 
 
 def segment_exemplars(exemplars: Exemplars, segmenter: Segmenter) -> list[ExemplarMasks]:
-    """Ask SAM about the person's boxes.
+    """Segment the person's boxes.
 
     Args:
         exemplars: The person's boxes.
@@ -55,7 +54,7 @@ def segment_exemplars(exemplars: Exemplars, segmenter: Segmenter) -> list[Exempl
 def predict_held_out(
     frames: Iterable[ExemplarMasks], prompters: Sequence[Prompter], segmenter: Segmenter
 ) -> list[HeldOutFrame]:
-    """Go through exemplar frames.
+    """Find candidates on held-out exemplar frames.
 
     Args:
         frames: Those that the prompters were fitted to, and pictures made of them.
@@ -63,7 +62,7 @@ def predict_held_out(
         segmenter: Draws the masks.
 
     Returns:
-        One one for each frame.
+        One entry for each frame.
     """
     held_out = []
     for frame in frames:

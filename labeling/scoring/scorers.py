@@ -1,4 +1,4 @@
-"""What candidates are and how sure that is: by what the exemplars taught, or by what moved."""
+"""Scorers of candidates: by exemplars, by motion, or by both."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from edgeloop.labeling.candidates.mask import CroppedMask
 from edgeloop.labeling.motion.background import Background
 from edgeloop.labeling.scoring.calibrate import ScoreCalibrator
 
-__all__ = ["Scorer", "CropScorer", "ExemplarScorer", "MotionScorer", "Classifier"]
+__all__ = ["Classifier", "CropScorer", "ExemplarScorer", "MotionScorer", "Scorer"]
 
 
 class Classifier(Protocol):
-    """Tells what candidates look like."""
+    """Classifies candidates by their appearance."""
 
     def probabilities(self, image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[np.float32]:
-        """Classify candidates by their looks alone.
+        """Classify candidates by their appearance.
 
         Args:
             image: HxWx3 uint8 BGR.
@@ -37,7 +37,7 @@ class Scorer(Protocol):
     """Scores candidates for each class to label."""
 
     def problem(self, image: NDArray[np.uint8]) -> str | None:
-        """Say why nothing can be said about a frame.
+        """Give the reason why a frame cannot be scored.
 
         Args:
             image: HxWx3 uint8 BGR.
@@ -62,7 +62,7 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ExemplarScorer:
-    """The opinions of the prompter and of a model of the exemplars' looks, joined.
+    """Combines the classifier's and the prompter's scores.
 
     Attributes:
         classes: Tells what candidates look like.
@@ -73,7 +73,8 @@ class ExemplarScorer:
     calibrator: ScoreCalibrator
 
     def problem(self, image: NDArray[np.uint8]) -> str | None:
-        """See `Scorer.problem`: any frame can be looked at."""
+        """See `Scorer.problem`: any frame can be scored."""
+        del image
         return None
 
     def scores(self, image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[np.float32]:
@@ -83,7 +84,7 @@ class ExemplarScorer:
 
 @dataclass(frozen=True, slots=True)
 class MotionScorer:
-    """One class, of what is not background: as sure as SAM is of the mask, and as much of it as changed.
+    """Scores one class: confidence in the mask times the share of it that is foreground.
 
     Attributes:
         background: Of the camera that took the frames.
@@ -104,7 +105,7 @@ class MotionScorer:
 
 @dataclass(frozen=True, slots=True)
 class CropScorer:
-    """What moves, and looks like a crop or like what it is called: the geometric mean of both opinions.
+    """Scores moving objects by a classifier: the geometric mean of both scores.
 
     Attributes:
         classes: Tells what candidates look like.

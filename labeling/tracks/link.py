@@ -1,4 +1,4 @@
-"""Which boxes of neighboring frames are the same object.
+"""Linking of boxes into tracks.
 
 They are linked by overlap, with the motion so far carried on. Between frames that do not follow each other
 closely tracks are cut.
@@ -70,13 +70,13 @@ class Sighting:
 
     @property
     def goes_on(self) -> bool:
-        """Whether the object is also seen in a neighboring frame."""
+        """True if the object is also seen in a neighboring frame."""
         return any(0 < abs(other.frame - self.frame) <= 1 + _SKIPPED for other in self.track.seen)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LinkedFrame:
-    """A frame that has been seen from both sides.
+    """A frame whose neighbors on both sides are linked.
 
     Attributes:
         number: Of the frame.
@@ -124,7 +124,7 @@ def linked(results: Iterable[tuple[FrameEntry, FrameResult]]) -> Iterator[Linked
 
 
 def _follows(before: FrameEntry, after: FrameEntry) -> bool:
-    """Whether two frames may be neighbors; the labels on them have the last word."""
+    """True if two frames may be neighbors; their labels decide."""
     if before.source != after.source:
         return False
     return before.time_s is None or after.time_s is None or 0 <= after.time_s - before.time_s <= _NEIGHBOR_S
@@ -173,7 +173,7 @@ class _Linker:
         return LinkedFrame(frame.number, frame.result, frame.sightings, before + after, self._tracks)
 
     def _is_neighbor(self, result: FrameResult, continued: Sequence[Track | None]) -> bool:
-        """Whether enough of the surer labels of this frame and the one before are the same objects."""
+        """True if enough labels of this frame and the previous one are linked."""
         if not self._waiting:
             return True
         sure = len(result.labels)

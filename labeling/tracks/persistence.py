@@ -1,4 +1,4 @@
-"""How long something stays in view, as evidence: objects are seen in frame after frame, mistakes are not.
+"""Persistence as evidence: objects stay in view frame after frame, false positives do not.
 
 How much that says differs with the footage: on a queue of cars a lone box is suspicious, among parts that
 cross the picture in three frames it is not. So it is learned from the clip itself, without anybody's help, by
@@ -24,7 +24,7 @@ class Persistence:
         self._wrong = np.zeros(_BINS)
 
     def observe(self, score: float, share_seen: float) -> None:
-        """Take note of a label.
+        """Add a label to the statistics.
 
         Args:
             score: How sure it is without this evidence, in [0, 1].
@@ -34,7 +34,7 @@ class Persistence:
         self._wrong[_bin(share_seen)] += 1 - score
 
     def judged(self, score: float, share_seen: float) -> float:
-        """Join a score and the evidence, by Bayes' rule.
+        """Update a score by Bayes' rule.
 
         Args:
             score: How sure a label is without this evidence, in [0, 1].

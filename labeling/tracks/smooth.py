@@ -1,4 +1,4 @@
-"""What neighboring frames say about each other's labels: one class, a steady box, no flicker, no holes."""
+"""Smoothing of labels along tracks: class, score, box, gaps and flicker."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DOUBT_SHARE = 0.5  # from this share of the confidence on, a label left out is 
 
 
 def fit_persistence(results: Iterable[tuple[FrameEntry, FrameResult]]) -> Persistence:
-    """Learn from a clip how much longer what is right stays in view than what is wrong.
+    """Fit how much longer right labels stay in view than wrong ones.
 
     Args:
         results: Each frame and what came of it, in the order in which they were taken.
@@ -41,7 +41,7 @@ def fit_persistence(results: Iterable[tuple[FrameEntry, FrameResult]]) -> Persis
 def smooth_labels(
     results: Iterable[tuple[FrameEntry, FrameResult]], persistence: Persistence, *, confidence: float
 ) -> Iterator[FrameResult]:
-    """ScoreCalibrator the labels of each frame by those of the frames around it.
+    """Smooth the labels of each frame by those of the frames around it.
 
     A label's class becomes the one with most of the scores along its track, its score their mean, raised or
     lowered by how long the track is seen. What was unsure alone may so become sure, and the other way round;
@@ -111,7 +111,7 @@ def _voted(around: Sequence[Sighting]) -> tuple[int, float]:
 
 
 def _is_flicker(sighting: Sighting, frame: LinkedFrame) -> bool:
-    """Whether nothing was there before and after, in a frame whose other labels are seen there."""
+    """True if a label has no neighbor in time, in a frame whose other labels have one."""
     if sighting.goes_on:
         return False
     sure = frame.sightings[: len(frame.result.labels)]

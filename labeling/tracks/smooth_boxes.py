@@ -1,4 +1,4 @@
-"""Where an object ends, as its track tells: what one frame gets wrong those around it put right.
+"""Smoothing of boxes along their tracks, by local linear regression over +-4 frames.
 
 Over a few frames each side of a box moves evenly. So it is laid on a straight line through where that side is
 seen before and after, in which a sighting counts by its score and by how near it is: local regression
@@ -22,7 +22,7 @@ _LEAST_SIDE_PX = 1.0
 
 
 def smooth_box(around: Sequence[Sighting], frame: int, size: tuple[int, int]) -> NDArray[np.float32]:
-    """Say where an object is in a frame.
+    """Estimate the box of an object in a frame.
 
     Args:
         around: Its sightings in frames that have a say, at least one.

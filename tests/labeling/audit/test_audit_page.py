@@ -193,9 +193,9 @@ def test_a_crop_shows_the_box_in_its_middle(tmp_path: Path) -> None:
     assert picture.shape == (480, 480, 3)
     assert np.array_equal(picture[240, 240], image[60, 80])
     assert np.array_equal(picture[240, 100], [90, 90, 90])  # the box begins at 140
-    mask_agrees = render_box(middle, 480)
-    assert np.array_equal(mask_agrees[145:335, 145:335], picture[145:335, 145:335])
-    assert (mask_agrees[240, 136:140] != picture[240, 136:140]).any()
+    outlined = render_box(middle, 480)
+    assert np.array_equal(outlined[145:335, 145:335], picture[145:335, 145:335])
+    assert (outlined[240, 136:140] != picture[240, 136:140]).any()
     edge = next(box for box in sample.boxes if box.xyxy[0] == 10)
     assert render_box(edge, 480).shape == (480, 480, 3)  # moved into the image, not cut
 

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from edgeloop.labeling.features.backbone import CHANNELS, STRIDES, extract, prepared, working_size
+from edgeloop.labeling.features.backbone import CHANNELS, STRIDES, extract_features, preprocess, working_size
 from edgeloop.labeling.sam.pyramid import LITE0, LitePyramid
 
 
 @pytest.mark.parametrize(("count", "size"), [(1, (320, 192)), (3, (96, 96))])
 def test_features_are_those_of_the_network(count: int, size: tuple[int, int]) -> None:
     image = np.random.default_rng(0).integers(0, 255, (90, 150, 3), dtype=np.uint8)
-    images = torch.cat([prepared(image, size)] * count)
-    found = extract(images)
+    images = torch.cat([preprocess(image, size)] * count)
+    found = extract_features(images)
     with torch.inference_mode():
         expected = LitePyramid(LITE0, pretrained=True).eval()(images)
     for features, wanted, channels, stride in zip(found, expected, CHANNELS, STRIDES, strict=True):

@@ -50,7 +50,7 @@ def of_color(image: NDArray[np.uint8], color: tuple[int, ...]) -> NDArray[np.boo
 
 @pytest.mark.parametrize("seed", range(8))
 def test_boxes_end_where_what_is_still_seen_ends(seed: int) -> None:
-    """Each pixel of an object lies in its cropped and box, whatever has been pasted over it."""
+    """Each pixel of an object is in its mask and box, whatever has been pasted over it."""
     made = paste_objects(discs(), np.random.default_rng(seed))
     assert len(made.xyxy) > len(PLACES)
     assert len(made.xyxy) == len(made.class_id) == len(made.masks)
