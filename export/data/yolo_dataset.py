@@ -121,9 +121,8 @@ def _read_split(
     folder = base / where if isinstance(where, str) else None
     if folder is None or not folder.is_dir():
         raise DataError(f"{root / 'data.yaml'}: {split} must name a folder of images, got {where!r}")
-    paths = sorted(path for path in folder.rglob("*") if is_image(path))
     images = []
-    for path in paths:
+    for path in sorted(path for path in folder.rglob("*") if is_image(path)):
         label_path = _label_path(path)
         text = label_path.read_bytes() if label_path.is_file() else b""
         class_id, xywh = _parse_labels(text, label_path, names)
@@ -134,12 +133,11 @@ def _read_split(
 
 def _label_path(image: Path) -> Path:
     """Label file of an image by ultralytics' rule: the last folder named images becomes labels."""
-    parts = list(image.parts)
-    for index in range(len(parts) - 2, -1, -1):
-        if parts[index] == "images":
-            parts[index] = "labels"
+    for folder in image.parents:
+        if folder.name == "images":
+            image = folder.with_name("labels") / image.relative_to(folder)
             break
-    return Path(*parts).with_suffix(".txt")
+    return image.with_suffix(".txt")
 
 
 def _parse_labels(

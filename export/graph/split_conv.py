@@ -8,7 +8,7 @@ again. Two convolutions with half of the weights each need no reordering and com
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import onnx
@@ -22,8 +22,7 @@ _CHANNELS = 1
 _ACTIVATION = {"Clip", "HardSigmoid", "HardSwish", "LeakyRelu", "Mul", "Relu", "Sigmoid"}
 
 
-@dataclass(frozen=True)
-class _Part:
+class _Part(NamedTuple):
     """Channels from `start` up to `stop`, and the name of their tensor."""
 
     start: int
@@ -43,7 +42,7 @@ def split_convolutions(model: onnx.ModelProto) -> onnx.ModelProto:
     graph = GraphEditor(model)
     for tensor in dict.fromkeys(node.input[0] for node in graph.nodes if node.op_type in ("Slice", "Split")):
         cuts = graph.readers(tensor)
-        parts = sorted((part for cut in cuts for part in _parts(graph, cut)), key=lambda part: part.start)
+        parts = sorted(part for cut in cuts for part in _parts(graph, cut))
         source = _convolution_before(graph, tensor)
         if source and parts and [part.start for part in parts] == [0, *(part.stop for part in parts[:-1])]:
             graph.remove([*source, *cuts])
@@ -82,15 +81,12 @@ def _convolution_before(graph: GraphEditor, tensor: str) -> list[onnx.NodeProto]
         if node.op_type != "Conv":
             wanted += [each for each in node.input if each]
     inside = {output for node in found for output in node.output} - {tensor}
-    convolutions = [node for node in found if node.op_type == "Conv"]
     alone = all(reader in found for name in inside for reader in graph.readers(name))
-    return found if alone and len(convolutions) == 1 and _is_dense(graph, convolutions[0]) else []
-
-
-def _is_dense(graph: GraphEditor, convolution: onnx.NodeProto) -> bool:
-    """True if the convolution is ungrouped with constant weights."""
-    group = attributes(convolution).get("group", 1)
-    return group == 1 and all(graph.constant(name) is not None for name in convolution.input[1:])
+    convolutions = [node for node in found if node.op_type == "Conv"]
+    if not alone or len(convolutions) != 1 or attributes(convolutions[0]).get("group", 1) != 1:
+        return []
+    constant_weights = all(graph.constant(name) is not None for name in convolutions[0].input[1:])
+    return found if constant_weights else []
 
 
 def _compute(graph: GraphEditor, source: list[onnx.NodeProto], tensor: str, part: _Part) -> None:

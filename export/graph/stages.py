@@ -90,26 +90,19 @@ def stage_errors(
     ends = _stage_ends(reference.graph)
     names = {name: _name_in(changed.graph, name, reference.graph) for name in ends}
     ends = {name: stage for name, stage in ends.items() if names[name]}
-    wanted = list(ends)
-    squares = np.zeros((len(wanted), 2))
+    squares: dict[str, NDArray[np.float64]] = defaultdict(lambda: np.zeros(2))
     pairs = zip(
-        _run_with_outputs(reference, wanted, tensors),
-        _run_with_outputs(changed, [names[name] or "" for name in wanted], tensors),
+        _run_with_outputs(reference, list(ends), tensors),
+        _run_with_outputs(changed, [names[name] or "" for name in ends], tensors),
         strict=True,
     )
     for expected, actual in pairs:
-        for row, (a, b) in enumerate(zip(expected, actual, strict=True)):
-            truth, found = a.astype(np.float64), b.astype(np.float64)
-            if (
-                ends[wanted[row]] == _DECODING
-            ):  # next to boxes in pixels an error of the scores would not show
+        for stage, *values in zip(ends.values(), expected, actual, strict=True):
+            truth, found = (value.astype(np.float64) for value in values)
+            if stage == _DECODING:  # next to boxes in pixels an error of the scores would not show
                 truth, found = (each[..., 4] if head == "end2end" else each[:, 4:] for each in (truth, found))
-            squares[row] += np.square(truth - found).sum(), np.square(truth).sum()
-    by_stage: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
-    for name, square in zip(wanted, squares, strict=True):
-        by_stage[ends[name]].append(square)
-    sums = {stage: np.sum(rows, axis=0) for stage, rows in by_stage.items()}
-    return {stage: float(np.sqrt(error / max(truth, 1e-12))) for stage, (error, truth) in sums.items()}
+            squares[stage] += np.square(truth - found).sum(), np.square(truth).sum()
+    return {stage: float(np.sqrt(error / max(truth, 1e-12))) for stage, (error, truth) in squares.items()}
 
 
 def _layer(name: str) -> int:

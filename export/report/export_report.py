@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any
 import onnxruntime
 
 from edgeloop.edge.doctor.examine import Machine
-from edgeloop.edge.scoring.coco import Scores
 from edgeloop.export.candidates import Candidate
 from edgeloop.export.check.measure import Measurement, Reference
 from edgeloop.export.check.parity import Parity
@@ -135,7 +133,7 @@ class ExportReport:
             "checked_on_sha256": source.checked_on,
             "golden": self.record.golden.model_dump() if self.record.golden else None,
             **_figures(self.chosen),
-            "torch": _scores(self.reference.scores),
+            "torch": asdict(self.reference.scores),
             "tolerance": {"map50_95": options.tolerance_map, "boxes": options.tolerance_boxes},
             "precisions": [
                 _figures(each) | {"refused": list(each.reasons), "layers": dict(each.layers)}
@@ -161,17 +159,9 @@ def _figures(candidate: Candidate) -> dict[str, Any]:
         "latency_ms": measurement.latency_ms,
         "parity": _parity(measurement.parity),
         "parity_per_class": {name: _parity(each) for name, each in measurement.per_class.items()},
-        **_scores(measurement.scores),
+        **asdict(measurement.scores),
     }
 
 
 def _parity(parity: Parity) -> dict[str, Any]:
     return {"matched": parity.matched, **asdict(parity)}
-
-
-def _scores(scores: Scores) -> Mapping[str, Any]:
-    return {
-        "map50": scores.map50,
-        "map50_95": scores.map50_95,
-        "per_class": {name: asdict(score) for name, score in scores.per_class.items()},
-    }

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ultralytics.nn.tasks import DetectionModel
@@ -57,7 +57,9 @@ def train_run(dataset: Path, run: Path, options: TrainOptions) -> RunRecord:
     detector = build_detector(
         options.model, options.weights, data.names, seed=options.seed, activation=options.activation
     )
-    with _folder_beside(run) as folder:
+    run.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{run.name}-", dir=run.parent) as name:
+        folder = Path(name)
         trainer = _trainer(data, detector, folder, options)
         log = _Log(trainer, options.time_limit_s, began)
         with log.shown():
@@ -97,12 +99,11 @@ class _Log:
             self._advance(max(total - self._done, 0))
 
     def epochs(self) -> tuple[Epoch, ...]:
-        none = (None, None)
-        return tuple(
-            Epoch(number=number, seconds=seconds, loss=loss, map50=scores[0], map50_95=scores[1])
-            for number, (seconds, loss) in enumerate(self.losses, start=1)
-            for scores in [self._trainer.validations.get(number, none)]
-        )
+        epochs = []
+        for number, (seconds, loss) in enumerate(self.losses, start=1):
+            map50, map50_95 = self._trainer.validations.get(number, (None, None))
+            epochs.append(Epoch(number=number, seconds=seconds, loss=loss, map50=map50, map50_95=map50_95))
+        return tuple(epochs)
 
     def images_per_second(self) -> float:
         return round(self._images / max(self._image_seconds, 1e-6), 2)
@@ -191,11 +192,3 @@ def _check_dataset(data: Dataset) -> None:
             raise DataError(f"{data.root / 'data.yaml'}: no images under {split}; training needs both parts")
     if not any(len(image.class_id) for image in data.train):
         raise DataError(f"{data.root}: none of the {len(data.train)} training images shows an object")
-
-
-@contextmanager
-def _folder_beside(run: Path) -> Iterator[Path]:
-    """Make a temporary folder on the same disk as `run`."""
-    run.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{run.name}-", dir=run.parent) as folder:
-        yield Path(folder)

@@ -10,11 +10,13 @@ import copy
 import time
 from datetime import datetime
 from importlib.metadata import version
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.nn.modules import Conv
 from ultralytics.nn.modules.block import TorchVision
@@ -154,7 +156,7 @@ class _Bfloat16(nn.Module):
         image = batch["img"].contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16):
             predictions = self.module(image)
-        loss: tuple[Tensor, dict[str, Tensor]] = self.module.loss(batch, _to_float32(predictions))
+        loss: tuple[Tensor, dict[str, Tensor]] = self.module.loss(batch, tree_map(Tensor.float, predictions))
         return loss
 
 
@@ -169,8 +171,9 @@ class _FrozenBackbone(nn.Module):
         super().__init__()
         self.m = layer.m
         self.i, self.f = layer.i, layer.f  # index and inputs, which ultralytics' forward pass reads
+        frozen = takewhile(lambda stage: not any(each.requires_grad for each in stage.parameters()), layer.m)
         # A plain list keeps the copies out of the state dict.
-        self._folded = [_folded(stage) for stage in _leading_frozen(layer.m)]
+        self._folded = [_folded(stage) for stage in frozen]
 
     def forward(self, x: Tensor) -> list[Tensor]:
         outputs = [x]
@@ -184,15 +187,6 @@ class _FrozenBackbone(nn.Module):
         return outputs
 
 
-def _leading_frozen(stages: nn.Sequential) -> list[nn.Module]:
-    frozen = []
-    for stage in stages:
-        if any(parameter.requires_grad for parameter in stage.parameters()):
-            break
-        frozen.append(stage)
-    return frozen
-
-
 def _folded(stage: nn.Module) -> nn.Module:
     """Copy a stage to bfloat16 with every batch norm folded into its convolution."""
     stage = copy.deepcopy(stage).eval()
@@ -203,12 +197,3 @@ def _folded(stage: nn.Module) -> nn.Module:
         elif isinstance(module, nn.ReLU6):
             module.inplace = True  # its input is always a convolution's fresh output
     return stage.bfloat16().to(memory_format=torch.channels_last)
-
-
-def _to_float32(predictions: Any) -> Any:
-    """Convert every tensor in nested dicts and lists to float32."""
-    if isinstance(predictions, dict):
-        return {key: _to_float32(value) for key, value in predictions.items()}
-    if isinstance(predictions, list | tuple):
-        return [_to_float32(value) for value in predictions]
-    return predictions.float()
