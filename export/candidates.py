@@ -87,16 +87,9 @@ def make_bundles(
 ) -> list[Bundle]:
     """Build a detector in every precision that is wanted.
 
-    Args:
-        graph: The float32 graph, input format "tensor".
-        spec: Spec of the graph.
-        reference: Torch on the held-out frames. If it finds nothing, float32 alone is built.
-        data: Dataset; int8 is calibrated on its training part, layers are compared on its validation part.
-        options: Options of the export.
-        folder: Folder for the files.
-
-    Returns:
-        The bundles, float32 first.
+    If torch finds nothing on the held-out frames, float32 alone is built. The graph is float32 with input
+    format "tensor"; int8 is calibrated on the training part of the data, layers are compared on the
+    validation part. Float32 is the first of the result.
 
     Raises:
         DataError: There are too few images to calibrate on, or one cannot be read.
@@ -131,16 +124,7 @@ def make_bundles(
 def measure_bundles(
     bundles: Sequence[Bundle], reference: Reference, options: ExportOptions
 ) -> tuple[Candidate, ...]:
-    """Measure bundles side by side and check them against torch.
-
-    Args:
-        bundles: The bundles.
-        reference: Torch on the held-out frames.
-        options: Options of the export, for the tolerances.
-
-    Returns:
-        One candidate per bundle, in the same order.
-    """
+    """Measure bundles side by side and check them against torch; one candidate per bundle, in order."""
     opened = [Detector(each.path, provider="cpu", confidence=LOWEST_CONFIDENCE) for each in bundles]
     measurements = [
         measure(each.precision, detector, reference) for each, detector in zip(bundles, opened, strict=True)

@@ -9,16 +9,7 @@ __all__ = ["refusals"]
 
 
 def refusals(measurement: Measurement, reference: Reference, options: ExportOptions) -> tuple[str, ...]:
-    """List the reasons to refuse a bundle.
-
-    Args:
-        measurement: The bundle on the held-out frames.
-        reference: Torch on the same frames.
-        options: Options of the export, for the tolerances.
-
-    Returns:
-        The reasons, one clause each; empty if the bundle passes.
-    """
+    """List the reasons to refuse a bundle, one clause each; empty if it passes."""
     parity, precision = measurement.parity, measurement.precision
     if not parity.boxes:
         return (

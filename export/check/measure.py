@@ -66,15 +66,7 @@ class Measurement:
 
 
 def measure_torch(detector: TorchDetector, images: Sequence[LabeledImage], names: Sequence[str]) -> Reference:
-    """Run the trained model over labeled images.
-
-    Args:
-        detector: The trained model.
-        images: Held-out images.
-        names: Class names.
-
-    Returns:
-        The reference that bundles are compared with.
+    """Run the trained model over held-out images, as the reference that bundles are compared with.
 
     Raises:
         DataError: An image cannot be read, or none of them shows an object.
@@ -95,15 +87,7 @@ def measure_torch(detector: TorchDetector, images: Sequence[LabeledImage], names
 
 
 def measure(precision: BundlePrecision, bundle: Detector, reference: Reference) -> Measurement:
-    """Run a bundle over the frames that torch was run over.
-
-    Args:
-        precision: Precision of the bundle.
-        bundle: The bundle, opened with `LOWEST_CONFIDENCE`.
-        reference: Torch on the same frames.
-
-    Returns:
-        The results, without latency.
+    """Measure a bundle, opened with `LOWEST_CONFIDENCE`, on the frames of the reference, without latency.
 
     Raises:
         DataError: An image cannot be read.
@@ -130,13 +114,7 @@ def with_latencies(
 ) -> list[Measurement]:
     """Time bundles round robin, so that other load on the machine slows all of them alike.
 
-    Args:
-        measurements: Results of the bundles.
-        bundles: The bundles, in the same order.
-        image: HxWx3 uint8 BGR to run them on.
-
-    Returns:
-        The same results with the median time of an inference.
+    The image is HxWx3 uint8 BGR. The results are returned with the median time of an inference.
     """
     prepared = [bundle.preprocess(image) for bundle in bundles]
     times_ms: list[list[float]] = [[] for _ in bundles]

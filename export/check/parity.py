@@ -80,10 +80,7 @@ class TorchDetector:
         self._model, self._spec = model, spec
 
     def detect(self, image: NDArray[np.uint8]) -> Detections:
-        """Detect objects in an image.
-
-        Args:
-            image: HxWx3 uint8 BGR.
+        """Detect objects in an image, HxWx3 uint8 BGR.
 
         Returns:
             Detections in pixels of the image, clipped to it, down to `LOWEST_CONFIDENCE`.
@@ -110,13 +107,7 @@ class TorchDetector:
 def compare(expected: Detections, actual: Detections, precision: BundlePrecision = "fp32") -> Parity:
     """Compare two sets of boxes of one image.
 
-    Args:
-        expected: Torch's detections.
-        actual: The bundle's detections, down to a lower confidence.
-        precision: Precision of the bundle.
-
-    Returns:
-        The agreement; each actual box repeats at most one expected box.
+    Each actual box, also of a confidence lower than `SURE`, repeats at most one expected box.
     """
     expected, actual = expected[expected.confidence >= SURE], actual[actual.confidence >= _REPEATED]
     iou = _iou_of_class(expected, actual)
@@ -132,11 +123,7 @@ def compare(expected: Detections, actual: Detections, precision: BundlePrecision
 def disagreement(expected: Sequence[Detections], actual: Sequence[Detections]) -> float:
     """Measure how much two detectors disagree.
 
-    There is no IoU threshold, so a few frames suffice to rank similar detectors.
-
-    Args:
-        expected: Detections of one detector, image by image.
-        actual: Detections of the other on the same images.
+    Both are given image by image. There is no IoU threshold, so a few frames suffice to rank similar ones.
 
     Returns:
         Mean over the boxes of both with a confidence of `SURE` or more of

@@ -65,13 +65,7 @@ def _quantizes_bytes(graph: GraphEditor, node: onnx.NodeProto) -> bool:
 
 
 def save_graph(model: onnx.ModelProto, metadata: Mapping[str, str], path: Path) -> None:
-    """Write a graph with metadata as one sealed file.
-
-    Args:
-        model: The graph; its metadata is replaced.
-        metadata: Metadata of the file.
-        path: File to write.
-    """
+    """Write a graph as one sealed file; its own metadata is replaced."""
     del model.metadata_props[:]
     for key, value in metadata.items():
         model.metadata_props.add(key=key, value=value)

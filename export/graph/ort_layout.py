@@ -32,11 +32,8 @@ _NEAREST = {"mode": b"nearest", "coordinate_transformation_mode": b"asymmetric",
 def channels_last(model: onnx.ModelProto) -> onnx.ModelProto:
     """Rewrite 8-bit upsampling, convolutions over an image, and the last convolution of each branch.
 
-    Args:
-        model: A graph in QDQ format; not changed.
-
-    Returns:
-        An equivalent graph. Other runtimes may optimize it less well than the plain one.
+    The model is in QDQ format and not changed. Other runtimes may optimize the equivalent graph that is
+    returned less well.
     """
     graph = GraphEditor(model)
     last = set(decoding_nodes(model.graph))

@@ -31,14 +31,7 @@ class _Part(NamedTuple):
 
 
 def split_convolutions(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Compute slices of a convolution's output by convolutions of their own.
-
-    Args:
-        model: A float32 graph; not changed.
-
-    Returns:
-        An equivalent graph.
-    """
+    """Return an equivalent float32 graph with a convolution of its own for each slice."""
     graph = GraphEditor(model)
     for tensor in dict.fromkeys(node.input[0] for node in graph.nodes if node.op_type in ("Slice", "Split")):
         cuts = graph.readers(tensor)

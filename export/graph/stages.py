@@ -29,13 +29,7 @@ def decoding_nodes(graph: onnx.GraphProto) -> list[str]:
     """List the nodes of box decoding: the last convolution of each branch and everything after it.
 
     In 256 steps of the largest box every box moves by pixels, and a score that shares its range with pixel
-    coordinates is lost altogether.
-
-    Args:
-        graph: Graph of a detector.
-
-    Returns:
-        Names of nodes, in the order of the graph.
+    coordinates is lost altogether. The names are in the order of the graph.
     """
     readers = _readers(graph)
     leads_to_heavy: dict[str, bool] = {}
@@ -51,13 +45,9 @@ def decoding_nodes(graph: onnx.GraphProto) -> list[str]:
 def stage_nodes(graph: onnx.GraphProto) -> dict[str, list[str]]:
     """Group the nodes before the decoding by stage.
 
-    Args:
-        graph: Graph of a detector with node names of torch's exporter, such as /model.4/cv1/conv/Conv.
-
-    Returns:
-        Names of nodes by stage in the order of the graph. A stage is a layer of the model; its first and last
-        layer (backbone and head, if they have many parts) are split one level deeper. Stages without weights
-        are left out.
+    Nodes are named by torch's exporter, such as /model.4/cv1/conv/Conv. A stage is a layer of the model; its
+    first and last layer (backbone and head, if they have many parts) are split one level deeper. Stages
+    without weights are left out. Stages and names are in the order of the graph.
     """
     decoding = set(decoding_nodes(graph))
     stages: dict[str, list[str]] = defaultdict(list)
@@ -75,13 +65,9 @@ def stage_nodes(graph: onnx.GraphProto) -> dict[str, list[str]]:
 def stage_errors(
     reference: onnx.ModelProto, changed: onnx.ModelProto, tensors: Sequence[Array], head: Head
 ) -> dict[str, float]:
-    """Compare the stages of a changed graph with those of the original.
+    """Compare the stages of a quantized or half-precision graph with those of the float32 graph.
 
-    Args:
-        reference: The float32 graph.
-        changed: The same graph, quantized or in half precision, with the same input format.
-        tensors: Inputs to compare on.
-        head: Output format.
+    Both graphs take `tensors`; `head` is the output format.
 
     Returns:
         Relative error (norm of the difference over norm of the original) of each stage's output, in the order

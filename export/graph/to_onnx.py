@@ -48,16 +48,7 @@ def prepare_model(model: DetectionModel, *, end2end: bool | None = None) -> Dete
 
 
 def model_spec(model: DetectionModel, names: tuple[str, ...], size: tuple[int, int]) -> ModelSpec:
-    """Describe the graph of a prepared model.
-
-    Args:
-        model: Model returned by `prepare_model`.
-        names: Class names.
-        size: (width, height) of the input, px.
-
-    Returns:
-        The spec, input format "tensor".
-    """
+    """Describe the graph of a prepared model, input format "tensor", size (width, height) px."""
     head = model.model[-1]
     return ModelSpec(
         head="end2end" if head.end2end else "classic",
@@ -77,15 +68,9 @@ def model_spec(model: DetectionModel, names: tuple[str, ...], size: tuple[int, i
 
 
 def to_onnx(model: DetectionModel, size: tuple[int, int], options: ExportOptions) -> onnx.ModelProto:
-    """Export a prepared model to ONNX.
+    """Export a prepared model to a graph that takes float32 (1, 3, H, W) RGB in [0, 1].
 
-    Args:
-        model: Model returned by `prepare_model`.
-        size: (width, height) of the input, px.
-        options: Options of the export, for the opset and the batch.
-
-    Returns:
-        The graph; it takes float32 (1, 3, H, W) RGB in [0, 1].
+    The size is (width, height) px; the options are read for the opset and the batch.
     """
     width, height = size
     image = torch.zeros(1, 3, height, width)

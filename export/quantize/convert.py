@@ -24,13 +24,8 @@ __all__ = ["to_fp16", "to_int8"]
 def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     """Convert a graph to half precision, except its input, its output and the decoding of boxes.
 
-    At 300 px half precision has steps of a quarter of a pixel, so boxes are decoded in float32.
-
-    Args:
-        model: A float32 graph; not changed.
-
-    Returns:
-        The graph; input and output stay float32.
+    At 300 px half precision has steps of a quarter of a pixel, so boxes are decoded in float32. The model is
+    not changed.
     """
     # The converter would cast around every single node that stays in float32, rounding after each. So it gets
     # the graph without its end, which is appended afterwards.
@@ -82,14 +77,7 @@ def to_int8(model: onnx.ModelProto, ranges: Ranges, in_float: Iterable[str]) -> 
     Every node type that onnxruntime can quantize is quantized, not convolutions alone: converting between
     8 bits and float around every convolution is slower than float32 throughout. Unsigned activations with
     signed weights are what onnxruntime's x86 kernels are optimized for; the others take them as well.
-
-    Args:
-        model: A float32 graph; not changed.
-        ranges: Ranges of its activations.
-        in_float: Names of nodes that are not quantized.
-
-    Returns:
-        The graph; input and output stay float32.
+    Input, output and the nodes named by `in_float` stay float32; the model is not changed.
     """
     ends = {name: (np.float32(low), np.float32(high)) for name, (low, high) in ranges.items()}
     quantizer = QDQQuantizer(

@@ -87,9 +87,6 @@ def search_int8(
         frames: Frames to calibrate and to compare on.
         for_cpu: A CPU like this one will run it, rewritten by `channels_last`: time counts too.
 
-    Returns:
-        The quantized graph and the result of the search.
-
     Raises:
         ModelError: A quantized graph does not run.
     """
@@ -162,15 +159,7 @@ def stages_in_float(
 
 
 def fastest_prefix(prefixes: Sequence[FloatPrefix], disagreement: float) -> FloatPrefix:
-    """Choose the leading stages to leave in float for speed.
-
-    Args:
-        prefixes: The prefixes that were tried.
-        disagreement: Disagreement without a prefix.
-
-    Returns:
-        The fastest prefix that does not raise the disagreement by more than the search tolerates.
-    """
+    """Choose the fastest prefix that hardly raises the disagreement, given without a prefix."""
     limit = max(_GOOD_ENOUGH, (1 + _MIN_GAIN) * disagreement)
     return min((each for each in prefixes if each.disagreement <= limit), key=lambda each: each.processor_ms)
 

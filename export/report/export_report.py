@@ -82,11 +82,7 @@ class ExportReport:
         return None if target is None else next_step(target, self.bundle)
 
     def precision_rows(self) -> list[tuple[str, ...]]:
-        """Tabulate the candidates.
-
-        Returns:
-            Header and rows: precision, ms, size, mAP50-95, boxes repeated, score drift, verdict.
-        """
+        """Tabulate the candidates: a header, torch, and a row for each."""
         rows: list[tuple[str, ...]] = [
             ("precision", "ms", "MB", "mAP50-95", "boxes repeated", "score drift", ""),
             ("torch", "", "", f"{self.reference.scores.map50_95:.3f}", "", "", "what was trained"),
@@ -108,11 +104,7 @@ class ExportReport:
         return rows
 
     def document(self) -> dict[str, Any]:
-        """Convert the report to JSON values.
-
-        Returns:
-            Figures unrounded, times in ms, digests as 64 hexadecimal digits.
-        """
+        """Convert the report to JSON values: figures unrounded, times in ms, digests in hexadecimal."""
         source, options = self.provenance, self.provenance.options
         return {
             "bundle": self.bundle.name,

@@ -19,13 +19,7 @@ Row = Sequence[object]
 
 
 def write_card(report: ExportReport, picture: str, path: Path) -> None:
-    """Write the model card.
-
-    Args:
-        report: The report.
-        picture: File name of the picture of the worst frames, beside the card.
-        path: Markdown file to write.
-    """
+    """Write the model card; `picture` is the file name of the worst frames beside it."""
     blocks = chain(
         _head(report),
         _precisions(report),

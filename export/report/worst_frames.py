@@ -24,12 +24,6 @@ _FONT = cv2.FONT_HERSHEY_DUPLEX
 def draw_worst(reference: Reference, measurement: Measurement, names: Sequence[str], path: Path) -> None:
     """Draw the frames with the largest disagreement: torch on the left, the bundle on the right.
 
-    Args:
-        reference: Torch on the held-out frames.
-        measurement: The bundle on the same frames.
-        names: Class names.
-        path: JPEG file to write.
-
     Raises:
         EdgeloopError: The file cannot be written.
     """

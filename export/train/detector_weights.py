@@ -23,14 +23,11 @@ _CLASS_BRANCH = re.compile(r"\.(one2one_)?cv3\.")
 
 
 def start_state(detector: DetectionModel) -> dict[str, Tensor]:
-    """Extract start weights for new trainings from a trained detector.
+    """Extract start weights for new trainings from a trained detector, which is not changed.
 
     On the conveyor scene, four passes over 180 images lead to mAP50-95 0.52 from the weights as they are,
     0.57 with convolutions rescaled, 0.66 without the class branches as well, 0.45 from the backbone alone.
     A branch trained on the single class "object" no longer separates classes.
-
-    Args:
-        detector: A trained detector; not changed.
 
     Returns:
         Tensors by name: all but the class branches, convolutions rescaled (see `_rescale`).
@@ -46,12 +43,9 @@ def start_state(detector: DetectionModel) -> dict[str, Tensor]:
 
 
 def load_start_weights(detector: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
-    """Load start weights into a detector with any number of classes.
+    """Load start weights into a detector, in place; class branches only if all of them fit its classes.
 
-    Args:
-        detector: A detector as ultralytics builds it, changed in place.
-        state: Tensors by the detector's own names. Class branches are loaded only if all of them fit.
-        source: Name of the weights for error messages.
+    Tensors have the detector's own names; `source` is the name of the weights in error messages.
 
     Raises:
         ModelError: The weights belong to another architecture.

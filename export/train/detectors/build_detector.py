@@ -38,17 +38,7 @@ def build_detector(
     seed: int,
     activation: Activation | None = None,
 ) -> DetectionModel:
-    """Build a detector for a list of classes.
-
-    Args:
-        model: See `TrainOptions`.
-        weights: See `TrainOptions`.
-        names: Class names.
-        seed: Random seed.
-        activation: See `TrainOptions`.
-
-    Returns:
-        The detector, in float32.
+    """Build a float32 detector for a list of classes; `TrainOptions` describes the other arguments.
 
     Raises:
         NoInputError: A file does not exist.

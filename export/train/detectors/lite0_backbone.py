@@ -89,11 +89,8 @@ def imagenet_state() -> OrderedDict[str, Tensor]:
 def _edgeloop_lite0(*, weights: str | None = None) -> nn.Module:
     """Build EfficientNet-Lite0 without its classifier: a stem, then stages at strides 2, 4, 8, 16, 16, 32.
 
-    Args:
-        weights: "imagenet" loads the ImageNet weights; None leaves random ones.
-
-    Returns:
-        Module whose only child `features` is the list of stem and stages, as torchvision's models have it.
+    Its only child `features` is the list of stem and stages, as torchvision's models have it. `weights` is
+    "imagenet", or None for random ones.
     """
     layers: list[nn.Module] = [_padded_conv(3, _STEM_CHANNELS, kernel=3, stride=2, pad_value=_MEAN)]
     channels = _STEM_CHANNELS
