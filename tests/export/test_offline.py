@@ -50,6 +50,7 @@ def test_train_and_export_stay_at_home(dataset: Path, tmp_path: Path) -> None:
     assert written == {"home", "run", "x.json", "x.md", "x.onnx", "x.worst.jpg"}
 
 
+@pytest.mark.slow
 def test_importing_changes_nothing_in_the_process() -> None:
     code = (
         "import os, sys\nbefore = dict(os.environ)\nimport edgeloop.export.commands\n"

@@ -133,6 +133,7 @@ def test_limits_end_an_endless_source(detector: Detector, limits: dict[str, Any]
     assert source.stopped
 
 
+@pytest.mark.slow
 def test_time_is_up_also_while_a_source_is_silent(detector: Detector) -> None:
     rings = threading.Event()
 

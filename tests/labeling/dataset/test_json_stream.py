@@ -26,6 +26,7 @@ VALUES = st.recursive(
 ENTRIES = st.lists(st.dictionaries(st.text(), VALUES, max_size=4), max_size=5)
 
 
+@pytest.mark.slow
 @settings(derandomize=True, max_examples=50, deadline=None)
 @given(images=ENTRIES, annotations=ENTRIES, info=VALUES)
 def test_what_is_written_is_read(images: list[Any], annotations: list[Any], info: Any) -> None:

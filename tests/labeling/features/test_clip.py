@@ -30,7 +30,7 @@ COLORS = {"red": (30, 30, 230), "blue": (230, 60, 30)}
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny(_slow: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights of the model `tiny`."""
     open_clip: Any = pytest.importorskip("open_clip", reason="no open_clip: pip install 'edgeloop[clip]'")
     folder = tmp_path_factory.mktemp("clip")

@@ -70,7 +70,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setattr(checkpoints, "_TIMEOUT_S", 0.5)
     with Server(("127.0.0.1", 0), Handler) as running:
         monkeypatch.setenv("EDGELOOP_SAM_URL", f"http://127.0.0.1:{running.server_port}/")
-        thread = threading.Thread(target=running.serve_forever, daemon=True)
+        thread = threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         yield running
         running.shutdown()
