@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("models", "edge", "export", "labeling", "recipes")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 MOST_FILES = 13
+MOST_LOCAL_IMPORTS = 20
 HEAVY = {
     "torch",
     "torchvision",
@@ -95,14 +96,42 @@ def test_no_folder_is_crowded() -> None:
 
 
 def test_no_module_imports_private_names_of_another() -> None:
-    imported = [(path, name) for path in FILES for _, names in _own_imports(path) for name in names]
+    imported = [(path, name) for path in FILES for _, names in _own_imports(_tree(path)) for name in names]
     assert [f"{path.relative_to(ROOT)}: {name}" for path, name in imported if "._" in name] == []
 
 
-def _own_imports(path: Path) -> Iterator[tuple[ast.stmt, list[str]]]:
-    """Import statements of a file, and what they import of ours, as dotted names."""
-    for node in ast.walk(ast.parse(path.read_text())):
+def test_few_imports_are_made_in_functions_and_each_says_why() -> None:
+    local = {
+        (path, statement.lineno)
+        for path in FILES
+        for function in ast.walk(_tree(path))
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for statement, names in _own_imports(function)
+        if names
+    }
+    assert len(local) < MOST_LOCAL_IMPORTS
+    silent = [
+        (path, number) for path, number in local if not _commented(path.read_text().splitlines(), number)
+    ]
+    assert [f"{path.relative_to(ROOT)}:{number}" for path, number in sorted(silent)] == []
+
+
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def _own_imports(tree: ast.AST) -> Iterator[tuple[ast.stmt, list[str]]]:
+    """Import statements, and what they import of ours, as dotted names."""
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
             prefix = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
             names = [prefix + alias.name for alias in node.names]
             yield node, [name for name in names if name.startswith(("edgeloop.", "recipes."))]
+
+
+def _commented(lines: list[str], number: int) -> bool:
+    """True if a line has a comment, or the group of imports that it belongs to has one above."""
+    line = lines[number - 1].strip()
+    if line.startswith(("from ", "import ")) and "#" not in line:
+        return _commented(lines, number - 1)
+    return line.startswith(("#", "from ", "import "))

@@ -98,9 +98,9 @@ class Detector:
         measured = live and not throughput and threads is None and wanted.count > 1
         load = partial(Session, Path(path), provider=provider, allow_cpu=allow_cpu)
         with ThreadPoolExecutor(1, "load") as loader:
+            loading = loader.submit(_load, load, Path(path), wanted, cached=measured)
             # onnxruntime builds a session without the GIL. Meanwhile import OpenCV and pydantic, as slow to
             # load as most models: hence no import of these modules above.
-            loading = loader.submit(_load, load, Path(path), wanted, cached=measured)
             from edgeloop.edge.runtime.preprocess import InputBuffer
             from edgeloop.edge.runtime.resolve_spec import read_spec
         self._session, self.threads = loading.result()
