@@ -19,14 +19,13 @@ if TYPE_CHECKING:
 __all__ = ["bench"]
 
 
-@click.command()
+@click.command(context_settings={"show_default": True})
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("source", default="synth:conveyor")
 @click.option(
     "--frames",
     type=click.IntRange(2),
     default=60,
-    show_default=True,
     metavar="N",
     help="Frames per turn. More make each turn's rate steadier.",
 )
@@ -34,7 +33,6 @@ __all__ = ["bench"]
     "--turns",
     type=click.IntRange(1),
     default=9,
-    show_default=True,
     metavar="N",
     help="Turns of model and loop. More make the median steadier.",
 )

@@ -14,37 +14,17 @@ from edgeloop.models.errors import DataError
 __all__ = ["demo"]
 
 
-@click.command()
+@click.command(context_settings={"show_default": True})
 @click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("demo-out"),
-    show_default=True,
-    help="Folder for all results.",
+    "--out", type=click.Path(path_type=Path), default=Path("demo-out"), help="Folder for all results."
 )
 @click.option("--overwrite", is_flag=True, help="Replace the folder of an earlier demo.")
-@click.option(
-    "--seed", default=7, show_default=True, type=click.IntRange(0), metavar="N", help="Random seed."
-)
-@click.option(
-    "--size",
-    default="640x480",
-    show_default=True,
-    metavar="WxH",
-    help="Width and height of the camera image, px.",
-)
-@click.option(
-    "--frames",
-    default=240,
-    show_default=True,
-    type=click.IntRange(20),
-    metavar="N",
-    help="Frames to collect.",
-)
+@click.option("--seed", default=7, type=click.IntRange(0), metavar="N", help="Random seed.")
+@click.option("--size", default="640x480", metavar="WxH", help="Width and height of the camera image, px.")
+@click.option("--frames", default=240, type=click.IntRange(20), metavar="N", help="Frames to collect.")
 @click.option(
     "--train-seconds",
     default=110,
-    show_default=True,
     type=click.IntRange(1),
     metavar="S",
     help="Time limit of the training, seconds.",
@@ -52,7 +32,6 @@ __all__ = ["demo"]
 @click.option(
     "--imgsz",
     default=320,
-    show_default=True,
     type=click.IntRange(64),
     metavar="N",
     help="Side of the detector's input, px. Higher values find smaller objects but run slower.",

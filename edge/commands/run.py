@@ -20,7 +20,7 @@ __all__ = ["run"]
 INTERRUPTED = 130
 
 
-@click.command()
+@click.command(context_settings={"show_default": True})
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
 @click.option("--track", is_flag=True, help="Give each object an id that it keeps; needs edgeloop[track].")
@@ -50,7 +50,6 @@ INTERRUPTED = 130
     aliases=["--unsure-every"],
     type=FloatRange(0),
     default=10.0,
-    show_default=True,
     metavar="S",
     help="Save at most one frame per S seconds: the least certain.",
 )
@@ -60,7 +59,6 @@ INTERRUPTED = 130
     aliases=["--unsure-count"],
     type=click.IntRange(1),
     default=500,
-    show_default=True,
     metavar="N",
     help="Save at most N frames.",
 )
@@ -79,7 +77,6 @@ INTERRUPTED = 130
     "--max-age",
     type=FloatRange(0, min_open=True),
     default=1.0,
-    show_default=True,
     metavar="S",
     help="Drop live frames older than S seconds. Lower values keep results current but may lose frames.",
 )
@@ -87,7 +84,6 @@ INTERRUPTED = 130
     "--reconnect",
     type=FloatRange(0),
     default=0.0,
-    show_default=True,
     metavar="S",
     help="Keep retrying a lost camera or stream for S seconds (0: fail at once).",
 )
