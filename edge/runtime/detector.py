@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.edge.host.hardware import physical_cores
-from edgeloop.edge.runtime.providers import Placement
 from edgeloop.edge.runtime.session import Session
 from edgeloop.edge.runtime.thread_count import ThreadCount, measure_thread_count, read_thread_count
 from edgeloop.models.boxes import clip_boxes
@@ -25,7 +24,7 @@ from edgeloop.models.heads import decode
 
 if TYPE_CHECKING:
     from edgeloop.models.letterbox import Letterbox
-    from edgeloop.models.spec import ModelSpec, SpecOverrides
+    from edgeloop.models.spec import SpecOverrides
 
 __all__ = ["Detector", "Prepared"]
 
@@ -53,6 +52,12 @@ class Detector:
     `detect` is `preprocess`, `infer` and `postprocess` in a row. All methods are thread-safe.
 
     Attributes:
+        path: Path of the model file.
+        metadata: Metadata of the file.
+        spec: Settings of the model.
+        names: Class names by class number.
+        provider: Short name of the execution provider that runs the model.
+        placement: Execution provider, and the share of the model that runs on it.
         parallel: Number of images to detect at a time.
         threads: CPU threads of one inference, with the reason.
     """
@@ -104,43 +109,16 @@ class Detector:
             from edgeloop.edge.runtime.preprocess import InputBuffer
             from edgeloop.edge.runtime.resolve_spec import read_spec
         self._session, self.threads = loading.result()
-        self._spec = read_spec(self._session, overrides, confidence)
-        self._new_buffer = partial(InputBuffer, self._spec)
+        self.path, self.metadata = self._session.path, self._session.metadata
+        self.spec = read_spec(self._session, overrides, confidence)
+        self.names = self.spec.names
+        self.provider, self.placement = self._session.provider, self._session.placement
+        self._new_buffer = partial(InputBuffer, self.spec)
         self._per_thread = threading.local()
         if measured and self.provider == "cpu" and not self.threads.reason:
-            width, height = self._spec.input_size
+            width, height = self.spec.input_size
             blank = self.preprocess(np.zeros((height, width, 3), np.uint8))
             self._session, self.threads = measure_thread_count(self._session, load, blank.tensor)
-
-    @property
-    def path(self) -> Path:
-        """Path of the model file."""
-        return self._session.path
-
-    @property
-    def spec(self) -> ModelSpec:
-        """Settings of the model."""
-        return self._spec
-
-    @property
-    def metadata(self) -> Mapping[str, str]:
-        """Metadata of the file."""
-        return self._session.metadata
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Class names by class number."""
-        return self._spec.names
-
-    @property
-    def provider(self) -> str:
-        """Short name of the execution provider that runs the model."""
-        return self._session.provider
-
-    @property
-    def placement(self) -> Placement:
-        """Execution provider, and the share of the model that runs on it."""
-        return self._session.placement
 
     def detect(self, image: NDArray[np.uint8]) -> Detections:
         """Find the objects in an image.
@@ -204,7 +182,7 @@ class Detector:
         Raises:
             ModelError: The outputs have the wrong shape for the head, or a class without a name.
         """
-        spec = self._spec
+        spec = self.spec
         found = decode(
             spec.head,
             outputs,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -13,25 +12,6 @@ from edgeloop.models.letterbox import Letterbox
 from edgeloop.models.spec import ModelSpec
 
 __all__ = ["InputBuffer"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Buffers:
-    """Buffers of each step for images of one size.
-
-    Attributes:
-        letterbox: Letterbox of that size.
-        resized: uint8 HxWx3 BGR.
-        planes: `pixels` by channel, in the order of `resized`; empty for interleaved layouts.
-        pixels: uint8, in the layout and color of the model.
-        inside: View of the tensor without the padding; None if `pixels` is that view.
-    """
-
-    letterbox: Letterbox
-    resized: NDArray[np.uint8]
-    planes: Sequence[NDArray[np.uint8]]
-    pixels: NDArray[np.uint8]
-    inside: NDArray[np.generic] | None
 
 
 class InputBuffer:
@@ -60,7 +40,7 @@ class InputBuffer:
         self._divisors = (np.float32(spec.scale) * np.asarray(spec.std, np.float32)).reshape(channels)
         self._means = (np.float32(spec.scale) * np.asarray(spec.mean, np.float32)).reshape(channels)
         self._subtracts_mean = bool(self._means.any())
-        self._buffers: _Buffers | None = None
+        self._letterbox: Letterbox | None = None
 
     def fill(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.generic], Letterbox]:
         """Write an image into the tensor: letterbox, color, layout, normalization.
@@ -72,19 +52,19 @@ class InputBuffer:
             `tensor`, and the letterbox of the image.
         """
         height, width = image.shape[:2]
-        buffers = self._buffers
-        if buffers is None or buffers.letterbox.source_size != (width, height):
-            buffers = self._buffers = self._allocate((width, height))
-        buffers.letterbox.resize(image, buffers.resized)
-        if buffers.planes:
-            cv2.split(buffers.resized, buffers.planes)
+        letterbox = self._letterbox
+        if letterbox is None or letterbox.source_size != (width, height):
+            letterbox = self._letterbox = self._allocate((width, height))
+        letterbox.resize(image, self._resized)
+        if self._planes:
+            cv2.split(self._resized, self._planes)
         elif self._spec.color == "RGB":
-            cv2.cvtColor(buffers.resized, cv2.COLOR_BGR2RGB, dst=buffers.resized)
-        if buffers.inside is not None:
-            self._normalize(buffers.pixels, buffers.inside)
-        return self.tensor, buffers.letterbox
+            cv2.cvtColor(self._resized, cv2.COLOR_BGR2RGB, dst=self._resized)
+        if self._inside is not None:
+            self._normalize(self._pixels, self._inside)
+        return self.tensor, letterbox
 
-    def _allocate(self, source_size: tuple[int, int]) -> _Buffers:
+    def _allocate(self, source_size: tuple[int, int]) -> Letterbox:
         """Write the padding for images of one size, and allocate their buffers."""
         spec = self._spec
         letterbox = Letterbox.fit(
@@ -105,11 +85,14 @@ class InputBuffer:
             self.tensor[:] = fill
         else:
             self._normalize(fill, self.tensor[0])
-        pixels = inside.view(np.uint8) if as_is else np.empty(inside.shape, np.uint8)
+        self._inside = None if as_is else inside
+        pixels = self._pixels = inside.view(np.uint8) if as_is else np.empty(inside.shape, np.uint8)
         # Splitting the bytes first makes the division contiguous.
-        resized = np.empty((height, width, 3), np.uint8) if planar else pixels
-        planes = list(pixels[::-1] if spec.color == "RGB" else pixels) if planar else []
-        return _Buffers(letterbox, resized, planes, pixels, None if as_is else inside)
+        self._resized = np.empty((height, width, 3), np.uint8) if planar else pixels
+        self._planes: Sequence[NDArray[np.uint8]] = []
+        if planar:
+            self._planes = list(pixels[::-1] if spec.color == "RGB" else pixels)
+        return letterbox
 
     def _normalize(self, pixels: NDArray[np.generic], out: NDArray[np.generic]) -> None:
         if self._subtracts_mean:
