@@ -16,39 +16,18 @@ _BLOCK = 64
 
 
 def xywh_to_xyxy(xywh: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Convert COCO boxes to corners.
-
-    Args:
-        xywh: (N, 4) x1, y1, width, height.
-
-    Returns:
-        float32 (N, 4) x1, y1, x2, y2 in the same frame.
-    """
+    """Convert COCO boxes (N, 4) x1, y1, width, height to corners, float32 (N, 4) in the same frame."""
     corner, size = xywh[:, :2], xywh[:, 2:]
     return np.concatenate((corner, corner + size), axis=1, dtype=np.float32)
 
 
 def xyxy_to_xywh(xyxy: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Convert corners to COCO boxes.
-
-    Args:
-        xyxy: (N, 4) x1, y1, x2, y2.
-
-    Returns:
-        float32 (N, 4) x1, y1, width, height in the same frame.
-    """
+    """Convert corners (N, 4) to COCO boxes, float32 (N, 4) in the same frame."""
     return np.concatenate((xyxy[:, :2], xyxy[:, 2:] - xyxy[:, :2]), axis=1, dtype=np.float32)
 
 
 def cxcywh_to_xyxy(cxcywh: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Convert YOLO boxes to corners.
-
-    Args:
-        cxcywh: (N, 4) center x, center y, width, height.
-
-    Returns:
-        float32 (N, 4) x1, y1, x2, y2 in the same frame.
-    """
+    """Convert YOLO boxes (N, 4) center x, center y, width, height to corners, float32 (N, 4)."""
     center, half = cxcywh[:, :2], cxcywh[:, 2:] / 2
     return np.concatenate((center - half, center + half), axis=1, dtype=np.float32)
 
@@ -64,8 +43,7 @@ def clip_boxes(xyxy: NDArray[np.float32], width: int, height: int) -> NDArray[np
     Returns:
         float32 (N, 4); a box outside the image collapses to zero area on its border.
     """
-    limits = np.array([width, height, width, height], np.float32)
-    return np.clip(xyxy, np.float32(0), limits)
+    return np.clip(xyxy, np.float32(0), np.array([width, height, width, height], np.float32))
 
 
 def iou_matrix(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:

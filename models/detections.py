@@ -74,14 +74,7 @@ class Detections:
         )
 
     def of_class(self, *class_ids: int) -> Detections:
-        """Select rows by class.
-
-        Args:
-            class_ids: Classes to keep.
-
-        Returns:
-            The rows of these classes, in the same order.
-        """
+        """Select the rows of these classes, in the same order."""
         return self[np.isin(self.class_id, class_ids)]
 
     def to_supervision(self) -> Any:

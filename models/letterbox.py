@@ -107,26 +107,12 @@ class Letterbox:
             cv2.resize(image, self.resized_size, dst=out, interpolation=cv2.INTER_LINEAR)
 
     def to_source(self, boxes_model: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Map boxes from the model's input to the source image, without clipping.
-
-        Args:
-            boxes_model: (N, 4) xyxy in pixels of the model's input.
-
-        Returns:
-            float32 (N, 4) xyxy in pixels of the source image.
-        """
+        """Map boxes (N, 4) xyxy of the model's input to the source image, float32 (N, 4), unclipped."""
         scale, shift = self._scale_and_shift()
         return ((boxes_model - shift) / scale).astype(np.float32)
 
     def to_model(self, boxes_src: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Map boxes from the source image to the model's input, the inverse of `to_source`.
-
-        Args:
-            boxes_src: (N, 4) xyxy in pixels of the source image.
-
-        Returns:
-            float32 (N, 4) xyxy in pixels of the model's input.
-        """
+        """Map boxes (N, 4) xyxy from the source image to the model's input, float32 (N, 4)."""
         scale, shift = self._scale_and_shift()
         return (boxes_src * scale + shift).astype(np.float32)
 

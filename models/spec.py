@@ -141,7 +141,9 @@ class ModelSpec(BaseModel):
             facts = facts.with_defaults(_convention(facts.head, facts.dtype))
         _check_complete(facts, outputs)
         spec = cls.model_validate(facts.model_dump(exclude_none=True))
-        _check_stride(spec)
+        width, height = spec.input_size
+        if width % spec.stride or height % spec.stride:
+            raise ModelError(f"input size {width}x{height}: expected multiples of the stride, {spec.stride}")
         check_output(spec.head, outputs, spec.input_size, spec.names)
         return spec
 
@@ -205,9 +207,3 @@ def _check_complete(facts: SpecOverrides, outputs: Sequence[TensorInfo]) -> None
         raise ModelError(
             f"the file does not say all it takes to run it (its output: {output}); add {' '.join(missing)}"
         )
-
-
-def _check_stride(spec: ModelSpec) -> None:
-    if any(side % spec.stride for side in spec.input_size):
-        width, height = spec.input_size
-        raise ModelError(f"input size {width}x{height}: expected multiples of the stride, {spec.stride}")

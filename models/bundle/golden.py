@@ -8,7 +8,7 @@ because a sigmoid near 0 hides differences of the layers before it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,14 +70,7 @@ def golden_image(size: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def array_digest(array: NDArray[np.generic]) -> str:
-    """Compute the digest of an array.
-
-    Args:
-        array: Any array.
-
-    Returns:
-        sha256 of dtype, shape and values in C order, 64 hexadecimal digits.
-    """
+    """Compute the sha256 of an array's dtype, shape and values in C order, 64 hexadecimal digits."""
     digest = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
     digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
@@ -95,6 +88,7 @@ def golden_record(head: Head, image: NDArray[np.uint8], output: NDArray[np.float
         Digests of image and output, and up to 32 rows with the highest scores.
     """
     rows = _rows(head, output)
+    rows[:, :4] = rows[:, :4].round(4)
     places = np.argsort(-rows[:, 4], kind="stable")[:_ROWS]
     if head == "end2end":
         # Rounding may replace rows that score like the last one of the list.
@@ -103,13 +97,10 @@ def golden_record(head: Head, image: NDArray[np.uint8], output: NDArray[np.float
         input_sha256=array_digest(image),
         output_sha256=array_digest(output),
         rows=tuple(
-            GoldenRow(
-                place=place,
-                class_id=int(rows[place, 5]),
-                score=float(f"{rows[place, 4]:.6g}"),
-                box=_four(rows[place, :4].round(4).tolist()),
+            GoldenRow(place=place, class_id=int(class_id), score=float(f"{score:.6g}"), box=(a, b, c, d))
+            for place, (a, b, c, d, score, class_id) in zip(
+                places.tolist(), rows[places].tolist(), strict=True
             )
-            for place in places.tolist()
         ),
     )
 
@@ -138,14 +129,13 @@ def compare_golden(golden: Golden, head: Head, output: NDArray[np.floating]) -> 
 
 def _rows(head: Head, output: NDArray[np.floating]) -> NDArray[np.float64]:
     """Extract (N, 6): box in the head's format, best score and its class; empty for other heads."""
-    rows: NDArray[np.float64] = np.empty((0, 6))
     if head == "end2end":
-        rows = output[0].astype(np.float64)
-    elif head == "classic":
-        scores = output[0, 4:]
-        best = np.stack((scores.max(axis=0), scores.argmax(axis=0)))
-        rows = np.concatenate((output[0, :4], best)).T.astype(np.float64)
-    return rows
+        return output[0].astype(np.float64)
+    if head != "classic":
+        return np.empty((0, 6))
+    scores = output[0, 4:]
+    best = np.stack((scores.max(axis=0), scores.argmax(axis=0)))
+    return np.concatenate((output[0, :4], best)).T.astype(np.float64)
 
 
 def _compare_row(row: GoldenRow, head: Head, output: NDArray[np.floating]) -> tuple[float, float]:
@@ -172,8 +162,3 @@ def _logit(score: NDArray[np.float64]) -> NDArray[np.float64]:
     clipped = np.clip(score, _MIN_SCORE, 1 - _MIN_SCORE)
     logit: NDArray[np.float64] = np.log(clipped / (1 - clipped))
     return logit
-
-
-def _four(values: Sequence[float]) -> tuple[float, float, float, float]:
-    first, second, third, fourth = values
-    return first, second, third, fourth

@@ -124,17 +124,7 @@ def read_names(path: Path) -> tuple[str, ...]:
 
 
 def checked_name(name: str) -> str:
-    """Check that a class name is printable.
-
-    Args:
-        name: Class name.
-
-    Returns:
-        The same name.
-
-    Raises:
-        ValueError: The name is empty, too long or not printable.
-    """
+    """Return a class name, or raise ValueError if it is empty, too long or not printable."""
     # Names reach terminals and file names, which control characters would corrupt. The two joiners, which
     # Persian and several scripts of India need inside words, count as printable here.
     if not 1 <= len(name) <= MAX_NAME or not name.translate(_JOINERS).isprintable():
@@ -143,15 +133,7 @@ def checked_name(name: str) -> str:
 
 
 def shorten(text: str, length: int = 60) -> str:
-    """Shorten untrusted text for an error message.
-
-    Args:
-        text: Any text.
-        length: Maximum number of characters.
-
-    Returns:
-        The start of the text, on one line and printable.
-    """
+    """Shorten untrusted text to at most `length` characters on one line, printable."""
     text = text if len(text) <= length else f"{text[: length - 3]}..."
     return text if text.isprintable() else repr(text)
 

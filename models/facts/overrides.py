@@ -57,12 +57,5 @@ class SpecOverrides(BaseModel):
     max_detections: MaxDetections | None = None
 
     def with_defaults(self, other: SpecOverrides) -> SpecOverrides:
-        """Fill unknown settings from another object.
-
-        Args:
-            other: Settings of lower priority.
-
-        Returns:
-            The merged settings.
-        """
+        """Fill unknown settings from another object of lower priority."""
         return other.model_copy(update=self.model_dump(exclude_none=True))

@@ -1,4 +1,9 @@
-"""Decoding of detection heads: raw outputs to Detections in pixels of the model's input."""
+"""Decoding of detection heads: raw outputs to Detections in pixels of the model's input.
+
+`decode` of each head takes the outputs of a model for one image, its `input_size` (width, height) in pixels,
+and the minimum score `confidence`, exclusive. It returns unordered Detections before NMS, and raises
+ModelError if an output has the wrong shape.
+"""
 
 from __future__ import annotations
 

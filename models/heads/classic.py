@@ -15,16 +15,8 @@ __all__ = ["decode"]
 def decode(output: NDArray[np.floating], *, confidence: float) -> Detections:
     """Decode a dense output.
 
-    Args:
-        output: (1, 4 + classes, N): center x, center y, width, height in pixels of the model's input, then
-            one score in [0, 1] per class.
-        confidence: Minimum score of the best class, exclusive.
-
-    Returns:
-        Detections in pixels of the model's input, unordered, before NMS.
-
-    Raises:
-        ModelError: The output has the wrong shape.
+    (1, 4 + classes, N): center x, center y, width, height in pixels of the model's input, then one score in
+    [0, 1] per class.
     """
     if output.ndim != 3 or output.shape[0] != 1 or output.shape[1] < 5:
         raise ModelError(f"classic head: expected an output (1, 4 + classes, N), got {output.shape}")

@@ -12,19 +12,10 @@ __all__ = ["decode"]
 
 
 def decode(output: NDArray[np.floating], *, confidence: float, max_detections: int) -> Detections:
-    """Decode an end-to-end output.
+    """Decode an end-to-end output, at most `max_detections` of it, most confident first.
 
-    Args:
-        output: (1, K, 6): x1, y1, x2, y2 in pixels of the model's input, confidence, class. Unused rows have
-            confidence 0.
-        confidence: Minimum score, exclusive.
-        max_detections: Maximum number of detections, the most confident ones.
-
-    Returns:
-        Detections in pixels of the model's input, most confident first.
-
-    Raises:
-        ModelError: The output has the wrong shape.
+    (1, K, 6): x1, y1, x2, y2 in pixels of the model's input, confidence, class. Unused rows have a confidence
+    of 0.
     """
     if output.ndim != 3 or output.shape[0] != 1 or output.shape[2] != 6:
         raise ModelError(f"end2end head: expected an output (1, K, 6), got {output.shape}")

@@ -15,14 +15,7 @@ _STRIDE = 16
 
 
 def grid_shape(input_size: tuple[int, int]) -> tuple[int, int]:
-    """Compute the size of the grid.
-
-    Args:
-        input_size: (width, height) of the model's input in pixels.
-
-    Returns:
-        Number of rows and columns.
-    """
+    """Compute the rows and columns of the grid for an input (width, height) in pixels."""
     width, height = input_size
     return height // _STRIDE, width // _STRIDE
 
@@ -30,18 +23,9 @@ def grid_shape(input_size: tuple[int, int]) -> tuple[int, int]:
 def decode(output: NDArray[np.floating], *, input_size: tuple[int, int], confidence: float) -> Detections:
     """Decode a FastestDet output.
 
-    Args:
-        output: (1, 5 + classes, H / 16, W / 16): objectness in [0, 1], center x, center y before tanh as
-            offsets from the cell in strides, width, height before the sigmoid as shares of the input, and one
-            score in [0, 1] per class.
-        input_size: (width, height) of the model's input in pixels.
-        confidence: Minimum score, exclusive: objectness ** 0.6 * best class score ** 0.4.
-
-    Returns:
-        Detections in pixels of the model's input, unordered, before NMS.
-
-    Raises:
-        ModelError: The output has the wrong shape.
+    (1, 5 + classes, H / 16, W / 16): objectness in [0, 1], center x, center y before tanh as offsets from the
+    cell in strides, width, height before the sigmoid as shares of the input, and one score in [0, 1] per
+    class. The score of a box is objectness ** 0.6 * best class score ** 0.4.
     """
     width, height = input_size
     rows, columns = grid_shape(input_size)

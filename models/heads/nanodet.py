@@ -17,15 +17,7 @@ _BINS = 8  # a side is 0 to 7 strides from the middle of its cell
 
 
 def output_shapes(input_size: tuple[int, int], classes: int) -> list[tuple[int, int, int]]:
-    """Compute the shapes of the outputs.
-
-    Args:
-        input_size: (width, height) of the model's input in pixels.
-        classes: Number of classes.
-
-    Returns:
-        Shapes of the six outputs: scores at strides 8, 16 and 32, then sides.
-    """
+    """Compute the shapes of the six outputs: scores at strides 8, 16 and 32, then sides."""
     width, height = input_size
     cells = [(width // stride) * (height // stride) for stride in STRIDES]
     return [(1, count, last) for last in (classes, 4 * _BINS) for count in cells]
@@ -36,18 +28,9 @@ def decode(
 ) -> Detections:
     """Decode the six outputs of NanoDet.
 
-    Args:
-        outputs: Scores (1, cells, classes) in [0, 1] at strides 8, 16 and 32, cells row by row; then sides
-            (1, cells, 32) at each: 8 logits of the distances 0 to 7 strides from the middle of the cell for
-            left, top, right and bottom.
-        input_size: (width, height) of the model's input in pixels.
-        confidence: Minimum score of the best class, exclusive.
-
-    Returns:
-        Detections in pixels of the model's input, unordered, before NMS.
-
-    Raises:
-        ModelError: The outputs have the wrong shapes.
+    Scores (1, cells, classes) in [0, 1] at strides 8, 16 and 32, cells row by row; then sides (1, cells, 32)
+    at each: 8 logits of the distances 0 to 7 strides from the middle of the cell for left, top, right and
+    bottom.
     """
     got = [output.shape for output in outputs]
     expected = output_shapes(input_size, classes=got[0][-1])

@@ -17,14 +17,7 @@ STRIDES = (8, 16, 32)
 
 
 def cell_count(input_size: tuple[int, int]) -> int:
-    """Count the grid cells of the three strides, which are the rows of the output.
-
-    Args:
-        input_size: (width, height) of the model's input in pixels.
-
-    Returns:
-        Number of cells: 3549 at 416 x 416.
-    """
+    """Count the cells of the three strides, which are the rows of the output: 3549 at 416 x 416."""
     width, height = input_size
     return sum((width // stride) * (height // stride) for stride in STRIDES)
 
@@ -32,18 +25,9 @@ def cell_count(input_size: tuple[int, int]) -> int:
 def decode(output: NDArray[np.floating], *, input_size: tuple[int, int], confidence: float) -> Detections:
     """Decode a raw YOLOX output.
 
-    Args:
-        output: (1, N, 5 + classes), the cells of strides 8, 16 and 32 row by row: center x, center y as
-            offsets from the cell in strides, log width, log height in strides, objectness and one score
-            per class, both in [0, 1].
-        input_size: (width, height) of the model's input in pixels.
-        confidence: Minimum of objectness times the best class score, exclusive.
-
-    Returns:
-        Detections in pixels of the model's input, unordered, before NMS.
-
-    Raises:
-        ModelError: The output has the wrong shape.
+    (1, N, 5 + classes), the cells of strides 8, 16 and 32 row by row: center x, center y as offsets from the
+    cell in strides, log width, log height in strides, objectness and one score per class, both in [0, 1]. The
+    score of a box is objectness times the best class score.
     """
     cells = cell_count(input_size)
     if output.ndim != 3 or output.shape[:2] != (1, cells) or output.shape[2] < 6:
@@ -66,9 +50,7 @@ def decode(output: NDArray[np.floating], *, input_size: tuple[int, int], confide
 def _grid(input_size: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Column and row of every cell, float32 (N, 2), and its stride in pixels, float32 (N, 1)."""
     width, height = input_size
-    cells, strides = [], []
-    for stride in STRIDES:
-        columns, rows = np.meshgrid(np.arange(width // stride), np.arange(height // stride))
-        cells.append(np.stack((columns, rows), axis=-1).reshape(-1, 2))
-        strides.append(np.full((cells[-1].shape[0], 1), stride))
-    return np.concatenate(cells).astype(np.float32), np.concatenate(strides).astype(np.float32)
+    shapes = [(height // stride, width // stride) for stride in STRIDES]
+    cells = np.concatenate([np.argwhere(np.ones(shape))[:, ::-1] for shape in shapes])
+    strides = np.repeat(STRIDES, [rows * columns for rows, columns in shapes])[:, None]
+    return cells.astype(np.float32), strides.astype(np.float32)

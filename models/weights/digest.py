@@ -10,17 +10,7 @@ __all__ = ["DatasetDigest", "file_sha256"]
 
 
 def file_sha256(path: Path) -> str:
-    """Compute the digest of a file.
-
-    Args:
-        path: The file.
-
-    Returns:
-        sha256 of its content, 64 hexadecimal digits.
-
-    Raises:
-        OSError: The file cannot be read.
-    """
+    """Compute the sha256 of a file's content, 64 hexadecimal digits; raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -29,11 +19,7 @@ class DatasetDigest:
     """SHA-256 digest of class names, file names, images and labels."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        """Start a digest.
-
-        Args:
-            names: Class names by class number.
-        """
+        """Start a digest of the class names, by class number."""
         self._hash = hashlib.sha256("\0".join(names).encode())
 
     def add(self, split: str, name: str, image: bytes, labels: bytes) -> None:
