@@ -151,20 +151,7 @@ def bench(
 
 
 def time_run(model: Path, footage: str, frames: int, options: Sequence[str] = ()) -> ProcessTiming:
-    """Time `edgeloop run --json` in a subprocess.
-
-    Args:
-        model: ONNX file.
-        footage: Source.
-        frames: Number of frames after which the process is killed.
-        options: Further options of `edgeloop run`.
-
-    Returns:
-        Speed and memory of the process.
-
-    Raises:
-        UnavailableError: The process ended before its second frame, if more than one was asked for.
-    """
+    """Time `edgeloop run --json` with further options in a subprocess, as `time_command` does."""
     run = [sys.executable, "-P", "-m", "edgeloop", "run", str(model), footage, "--json", *options]
     return time_command("edgeloop run", run, frame=_FRAME, frames=frames)
 

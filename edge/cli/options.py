@@ -62,28 +62,14 @@ def model_options(command: Callable[..., R]) -> Callable[..., R]:
 
 
 def placement_options(command: Callable[..., R]) -> Callable[..., R]:
-    """Add the options for where a model runs to a command.
-
-    Args:
-        command: Takes the keyword arguments `provider` (str) and `allow_cpu` (bool).
-
-    Returns:
-        The command with the options `--provider` and `--allow-cpu`.
-    """
+    """Add `--provider` and `--allow-cpu` to a command that takes `provider` and `allow_cpu`."""
     for option in reversed(_PLACEMENT):
         command = option(command)
     return command
 
 
 def stated_options(context: click.Context) -> list[str]:
-    """Collect the options of `model_options` that a call states.
-
-    Args:
-        context: Context of the call.
-
-    Returns:
-        The options and their values as arguments for another verb that has them.
-    """
+    """Collect the options of `model_options` that a call states, as arguments for another verb."""
     words: list[str] = []
     for option in context.command.params:
         name = option.name or ""

@@ -22,15 +22,7 @@ class VerbError(EdgeloopError):
 
 
 def call_verb(verb: str, *arguments: object) -> None:
-    """Run a verb, with the stdout and stderr of this process.
-
-    Args:
-        verb: Name of the verb.
-        arguments: Arguments of the verb.
-
-    Raises:
-        VerbError: The exit code is not 0.
-    """
+    """Run a verb on the stdout and stderr of this process; raise VerbError if its exit code is not 0."""
     words = [verb, *map(str, arguments)]
     click.secho(f"\n$ edgeloop {shlex.join(words)}", bold=True, err=True)
     exit_code = subprocess.run([sys.executable, "-P", "-m", "edgeloop", *words], check=False).returncode

@@ -34,20 +34,12 @@ _SAMPLES = {
 
 
 def writable_codecs() -> list[str]:
-    """Test the codecs that videos are written with.
-
-    Returns:
-        FourCC of those whose file could be read again.
-    """
+    """Test the codecs that videos are written with: FourCC of those whose file could be read again."""
     return [codec for codec, suffix in _WRITTEN.items() if _writes(codec, suffix)]
 
 
 def readable_codecs() -> list[str]:
-    """Test the codecs of cameras and files.
-
-    Returns:
-        Names of those that could be decoded.
-    """
+    """Test the codecs of cameras and files: names of those that could be decoded."""
     return [name for name, (suffix, text) in _SAMPLES.items() if _reads(suffix, base64.b64decode(text))]
 
 

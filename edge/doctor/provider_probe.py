@@ -31,10 +31,9 @@ DOUBLING_MODEL = base64.b64decode(
     "CAcSADo1Cg4KAXgKAXgSAXkiA0FkZBIBZ1oPCgF4EgoKCAgBEgQKAggEYg8KAXkSCgoICAESBAoCCARCBAoAEA0="
 )
 _COMMAND = (sys.executable, "-P", "-m", "edgeloop.edge.doctor.provider_probe")
-_TIMEOUT_S = 120.0
 
 
-def probe(provider: str, command: Sequence[str] = _COMMAND, timeout_s: float = _TIMEOUT_S) -> str:
+def probe(provider: str, command: Sequence[str] = _COMMAND, timeout_s: float = 120) -> str:
     """Test an execution provider in a subprocess.
 
     Args:

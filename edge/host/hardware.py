@@ -85,29 +85,17 @@ _BOARDS = {"jetson": _JETSON, "tegra": _JETSON, "raspberry pi": _PI, "qcom": _QU
 
 
 def usable_cores() -> int:
-    """Count the logical cores that this process may use; containers and taskset limit them.
-
-    Returns:
-        Number of logical cores.
-    """
+    """Count the logical cores that this process may use; containers and taskset limit them."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def physical_cores() -> int:
-    """Count the physical cores that this process may use; two inference threads on one core slow each other.
-
-    Returns:
-        Number of physical cores.
-    """
+    """Count the physical cores it may use; two inference threads on one core slow each other."""
     return min(psutil.cpu_count(logical=False) or 1, usable_cores())
 
 
 def processor_name() -> str:
-    """Name the processor of this machine.
-
-    Returns:
-        Model name if the system has it, else the architecture, or "".
-    """
+    """Name the model of the processor if the system has it, else the architecture, or ""."""
     info = Path("/proc/cpuinfo")
     models = re.findall(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else []
     return models[0] if models else platform.processor()

@@ -127,17 +127,7 @@ def read_image(path: Path) -> NDArray[np.uint8] | None:
 
 
 def require_image(path: Path) -> NDArray[np.uint8]:
-    """Read one image file, or raise.
-
-    Args:
-        path: As for `read_image`.
-
-    Returns:
-        HxWx3 uint8 BGR, upright by its EXIF orientation.
-
-    Raises:
-        DataError: There is no complete image.
-    """
+    """Read one image file as `read_image` does, or raise DataError if there is no complete image."""
     image = read_image(path)
     if image is None:
         raise DataError(f"{path}: not an image that can be read (corrupt or cut off)")

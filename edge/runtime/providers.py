@@ -115,14 +115,7 @@ def open_session(
 
 
 def first_line(error: Exception) -> str:
-    """Extract the message of an error like "[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : message".
-
-    Args:
-        error: Error of onnxruntime.
-
-    Returns:
-        The first line, shortened.
-    """
+    """Extract the message of "[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : message", one line, shortened."""
     lines = str(error).split(" : ", 3)[-1].strip().splitlines() or [type(error).__name__]
     return shorten(lines[0], 160)
 

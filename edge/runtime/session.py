@@ -74,9 +74,8 @@ class Session:
         self._session, self.placement = open_session(
             _read(path), path, options, provider=provider, allow_cpu=allow_cpu
         )
-        self._session._model_bytes = (
-            None  # the file content, kept for a fallback that `open_session` turns off
-        )
+        # The content of the file, kept for a fallback that `open_session` turns off.
+        self._session._model_bytes = None
         _trim_heap()
         self.threads: int = options.intra_op_num_threads
         self.metadata = _metadata(self._session, path)

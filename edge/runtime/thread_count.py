@@ -52,14 +52,7 @@ class ThreadCount:
 
 
 def read_thread_count(model: Path) -> ThreadCount | None:
-    """Read the cached number of threads.
-
-    Args:
-        model: ONNX file.
-
-    Returns:
-        The number for this content on this machine; None if there is none that can be read.
-    """
+    """Read the cached number of threads for a model on this machine; None if there is none."""
     try:
         count = int(_cache_file(model).read_text())
     except (OSError, RuntimeError, ValueError):  # RuntimeError: no home folder
@@ -68,11 +61,7 @@ def read_thread_count(model: Path) -> ThreadCount | None:
 
 
 def clear_thread_count(model: Path) -> None:
-    """Delete the cached number of threads, so that the next live run measures it.
-
-    Args:
-        model: ONNX file.
-    """
+    """Delete the cached number of threads of a model, so that the next live run measures it."""
     with suppress(OSError, RuntimeError):
         _cache_file(model).unlink()
 

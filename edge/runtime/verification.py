@@ -93,14 +93,7 @@ class Verification:
 
 
 def make_golden(detector: Detector) -> Golden:
-    """Record the golden sample of a bundle.
-
-    Args:
-        detector: The bundle, on the CPU.
-
-    Returns:
-        The record, for the metadata of the bundle.
-    """
+    """Record the golden sample of a bundle that runs on the CPU, for its metadata."""
     image, prepared = _golden_input(detector)
     return golden_record(detector.spec.head, image, detector.infer(prepared)[0])
 

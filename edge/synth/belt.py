@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -15,20 +13,12 @@ __all__ = ["belt_strip"]
 _LENGTH = 1440.0  # units until the texture, with its seam and scratches, comes round again
 
 
-@dataclass(frozen=True, slots=True)
-class _Make:
-    """Type of belt: linear BGR color, gloss and surface pattern."""
-
-    bgr: tuple[float, float, float]
-    gloss: float
-    pattern: str
-
-
+# Types of belt: linear BGR color, gloss and surface pattern.
 _MAKES = (
-    _Make((0.060, 0.100, 0.036), 0.25, "weave"),  # green PVC
-    _Make((0.190, 0.115, 0.065), 0.30, "smooth"),  # blue polyurethane
-    _Make((0.100, 0.100, 0.100), 0.10, "chevron"),  # gray rubber
-    _Make((0.150, 0.120, 0.060), 0.35, "links"),  # petrol modular links
+    ((0.060, 0.100, 0.036), 0.25, "weave"),  # green PVC
+    ((0.190, 0.115, 0.065), 0.30, "smooth"),  # blue polyurethane
+    ((0.100, 0.100, 0.100), 0.10, "chevron"),  # gray rubber
+    ((0.150, 0.120, 0.060), 0.35, "links"),  # petrol modular links
 )
 
 
@@ -48,12 +38,12 @@ def belt_strip(
     Returns:
         uint8 (width_px, round(_LENGTH * scale) + margin_px, 3), BGR.
     """
-    make = pick(rng, _MAKES)
+    bgr, gloss, pattern = pick(rng, _MAKES)
     shape = (width_px, round(_LENGTH * scale))
     x = np.arange(shape[1], dtype=np.float32)[None, :] / np.float32(scale)
     y = np.arange(shape[0], dtype=np.float32)[:, None] / np.float32(scale)
-    color = np.array(make.bgr) * rng.uniform(0.85, 1.2) * rng.uniform(0.93, 1.07, 3)
-    height = _pattern(make.pattern, x, y, scale)
+    color = np.array(bgr) * rng.uniform(0.85, 1.2) * rng.uniform(0.93, 1.07, 3)
+    height = _pattern(pattern, x, y, scale)
     height += 0.12 * rng.standard_normal(shape, dtype=np.float32)
     dirt = _wear(rng, shape, scale)
     _splice(rng, height, dirt, scale)
@@ -62,7 +52,7 @@ def belt_strip(
     lap = max(8, round(8 * scale))
     height, dirt = (np.pad(plane, ((0, 0), (lap, lap)), mode="wrap") for plane in (height, dirt))
     albedo = (1 + dirt) * color.astype(np.float32)[:, None, None]
-    relief = Relief.of(np.ones_like(height), height, albedo, Finish(0.0, make.gloss))
+    relief = Relief.of(np.ones_like(height), height, albedo, Finish(0.0, gloss))
     lit = cv2.blur(shade(relief, light, scale), (max(1, round(blur * scale)), 1))
     strip = np.rint(lit[:, lap:-lap]).astype(np.uint8)
     return np.pad(strip, ((0, 0), (0, margin_px), (0, 0)), mode="wrap")

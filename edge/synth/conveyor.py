@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import cv2
 import numpy as np
@@ -51,8 +51,7 @@ class ConveyorScene:
         self._blur = speed * _SHUTTER
 
         rails, width = random_stream(seed, "rails"), size[0] / self._scale
-        upper = rail(rails, self._light, width, self._scale, lower=False)
-        lower = rail(rails, self._light, width, self._scale, lower=True)
+        upper, lower = (rail(rails, self._light, width, self._scale, lower=lower) for lower in (False, True))
         self._still = np.zeros((size[1], size[0], 3), dtype=np.uint8)
         self._still[: len(upper)] = upper
         self._still[-len(lower) :] = lower
@@ -62,7 +61,7 @@ class ConveyorScene:
             random_stream(seed, "belt"), self._light, belt_px, self._scale, self._blur, margin_px=size[0]
         )
         self._belt_period = self._belt.shape[1] - size[0]
-        self._item_at = lru_cache(maxsize=4 * _SPRITES)(self._draw_item)
+        self._item_at = lru_cache(maxsize=4 * _SPRITES)(partial(item_at, seed, belt_width=_BELT_WIDTH))
         self._sprite_of = lru_cache(maxsize=_SPRITES)(self._draw_sprite)
 
     def render(self, index: int) -> NDArray[np.uint8]:
@@ -144,9 +143,6 @@ class ConveyorScene:
             if left < self.size[0] and left + sprite.mask.shape[1] > 0:
                 lying.append((item, sprite, left, top))
         return sorted(lying, key=lambda placed: (placed[0].kind != "oil", placed[0].number))
-
-    def _draw_item(self, number: int) -> Item | None:
-        return item_at(self._seed, number, _BELT_WIDTH)
 
     def _draw_sprite(self, item: Item) -> Sprite:
         look = random_stream(self._seed, "look", item.number)

@@ -47,16 +47,7 @@ def random_stream(seed: int, purpose: str, number: int = 0) -> np.random.Generat
 
 
 def item_at(seed: int, number: int, belt_width: float) -> Item | None:
-    """Draw the object on place `number`.
-
-    Args:
-        seed: Random seed of the scene.
-        number: Number of the place, 0 or more.
-        belt_width: Width of the belt, units.
-
-    Returns:
-        The object; None if the place is empty.
-    """
+    """Draw the object on place `number`, 0 or more, of a belt of that width in units; None if it is empty."""
     rng = random_stream(seed, "item", number)
     kind = _kind(rng, *_density(seed, number))
     if kind is None:

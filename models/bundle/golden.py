@@ -129,13 +129,14 @@ def compare_golden(golden: Golden, head: Head, output: NDArray[np.floating]) -> 
 
 def _rows(head: Head, output: NDArray[np.floating]) -> NDArray[np.float64]:
     """Extract (N, 6): box in the head's format, best score and its class; empty for other heads."""
+    rows: NDArray[np.float64] = np.empty((0, 6))
     if head == "end2end":
-        return output[0].astype(np.float64)
-    if head != "classic":
-        return np.empty((0, 6))
-    scores = output[0, 4:]
-    best = np.stack((scores.max(axis=0), scores.argmax(axis=0)))
-    return np.concatenate((output[0, :4], best)).T.astype(np.float64)
+        rows = output[0].astype(np.float64)
+    elif head == "classic":
+        scores = output[0, 4:]
+        best = np.stack((scores.max(axis=0), scores.argmax(axis=0)))
+        rows = np.concatenate((output[0, :4], best)).T.astype(np.float64)
+    return rows
 
 
 def _compare_row(row: GoldenRow, head: Head, output: NDArray[np.floating]) -> tuple[float, float]:

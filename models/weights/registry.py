@@ -36,8 +36,6 @@ class Weights:
 
 _NANO = "recipes/nano, from EfficientNet-Lite2's ImageNet weights (Apache-2.0); see docs/nano.md"
 
-_LITE0 = "recipes/start_weights, with ultralytics, from EfficientNet-Lite0's ImageNet weights (Apache-2.0)"
-
 WEIGHTS: Mapping[str, Weights] = MappingProxyType(
     {
         "edgeloop-lite0": Weights(
@@ -45,7 +43,8 @@ WEIGHTS: Mapping[str, Weights] = MappingProxyType(
             sha256="49566ff73f17507e56db1291117e898f06502c157224fcb187086963593b050e",
             size=6_168_888,
             license="AGPL-3.0-only",
-            source=_LITE0,
+            source="recipes/start_weights, with ultralytics, from EfficientNet-Lite0's ImageNet weights "
+            "(Apache-2.0)",
         ),
         "lite0": Weights(
             file="lite0.onnx",
