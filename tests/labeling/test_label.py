@@ -127,8 +127,9 @@ def few(footage: Footage, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick")
 def test_interrupted_job_goes_on_and_ends_the_same(
-    footage: Footage, few: Path, tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch
+    footage: Footage, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     label_frames(LabelPlan(few, footage.exemplars, tmp_path / "whole"))
     plan = LabelPlan(few, footage.exemplars, tmp_path / "broken")
@@ -161,9 +162,8 @@ label_frames(LabelPlan(*map(Path, sys.argv[1:4])))
 
 
 @pytest.mark.slow
-def test_killed_jobs_go_on_and_end_the_same(
-    footage: Footage, few: Path, tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("quick")
+def test_killed_jobs_go_on_and_end_the_same(footage: Footage, few: Path, tmp_path: Path) -> None:
     """kill -9 in the middle of the frames, and then again while the dataset is written."""
     label_frames(LabelPlan(few, footage.exemplars, tmp_path / "whole"))
     plan = LabelPlan(few, footage.exemplars, tmp_path / "killed")
@@ -201,8 +201,9 @@ def test_file_that_is_no_ledger(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick")
 def test_mistyped_option_can_be_corrected_and_ends_in_a_table_and_json(
-    footage: Footage, few: Path, tmp_path: Path, quick: None, edgeloop: Callable[..., Outcome]
+    footage: Footage, few: Path, tmp_path: Path, edgeloop: Callable[..., Outcome]
 ) -> None:
     command = "label", few, "-e", footage.exemplars, "-o", tmp_path / "out"
     refused = edgeloop(*command, "--prompts", "similar,magic")
@@ -226,9 +227,8 @@ def test_existing_dataset_is_refused(
 
 
 @pytest.mark.slow
-def test_only_unreadable_frames(
-    footage: Footage, tmp_path: Path, quick: None, edgeloop: Callable[..., Outcome]
-) -> None:
+@pytest.mark.usefixtures("quick")
+def test_only_unreadable_frames(footage: Footage, tmp_path: Path, edgeloop: Callable[..., Outcome]) -> None:
     (tmp_path / "frames").mkdir()
     (tmp_path / "frames" / "x.jpg").write_bytes(b"no image")
     (tmp_path / "images").mkdir()

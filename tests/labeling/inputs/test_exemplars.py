@@ -30,7 +30,7 @@ def frames(tmp_path: Path) -> Path:
     return folder
 
 
-def written(folder: Path, edit: Edit = lambda coco: None) -> Path:
+def written(folder: Path, edit: Edit = lambda _: None) -> Path:
     coco: dict[str, Any] = {
         "images": [{"id": 7, "file_name": "one.jpg"}],
         "categories": [{"id": 3, "name": "bolt"}, {"id": 5, "name": "_ignore"}, {"id": 9, "name": "gear"}],

@@ -95,7 +95,7 @@ def test_turned_views_are_learned_from_where_that_pays(
     monkeypatch.setattr("edgeloop.labeling.prompts.training_views._VIEWS", 2)
     monkeypatch.setattr("edgeloop.labeling.prompts.similar.TRAINING_STEPS", 36)
     monkeypatch.setattr("edgeloop.labeling.prompts.similar.train_heads", counted)
-    monkeypatch.setattr("edgeloop.labeling.prompts.similar.unseen_loss", lambda *arguments: next(losses))
+    monkeypatch.setattr("edgeloop.labeling.prompts.similar.unseen_loss", lambda *_: next(losses))
     prompter = learn([scene(seed, [0, 0]) for seed in range(frames)])
     assert taught == lessons
     assert prompter.any_way == (lessons[-1] == 16)

@@ -181,7 +181,7 @@ class Torn:
     def __init__(self, *_: object, **__: object) -> None:
         pass
 
-    def detect(self, image: NDArray[np.uint8]) -> Detections:
+    def detect(self, _: NDArray[np.uint8]) -> Detections:
         xyxy = np.array([[10, 10, 50, 50], [11, 10, 51, 50], [100, 10, 140, 50]], np.float32)
         return Detections(xyxy, np.array([0.5, 0.4, 0.3], np.float32), np.array([0, 1, 1]))
 

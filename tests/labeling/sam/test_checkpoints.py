@@ -123,7 +123,8 @@ def test_a_server_without_ranges_starts_anew(server: Server) -> None:
     assert fetch(CHECKPOINT).read_bytes() == CONTENT
 
 
-def test_a_whole_part_is_not_fetched_again(server: Server, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("server")
+def test_a_whole_part_is_not_fetched_again(tmp_path: Path) -> None:
     (tmp_path / "edgeloop").mkdir()
     (tmp_path / "edgeloop" / "sam_test.pth.part").write_bytes(CONTENT)
     assert fetch(CHECKPOINT).read_bytes() == CONTENT
