@@ -36,7 +36,7 @@ SinkFactory = Callable[[str, Sequence[str], Source], Sink]
 
 @dataclass(frozen=True, slots=True)
 class KeepPolicy:
-    """Which uncertain frames to keep for labeling.
+    """Rule for keeping uncertain frames for labeling.
 
     Attributes:
         folder: Folder of frames to write, new or with what `edgeloop collect` kept.

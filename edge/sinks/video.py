@@ -101,7 +101,7 @@ class VideoFile(Sink):
         self._partial.replace(self._path)
 
     def _copies(self, captured_at: float) -> int:
-        """How often to write a frame so that it appears at its time."""
+        """Number of times to write a frame so that it appears at its time."""
         if not self._live:
             return 1
         behind = round((captured_at - self._began_at) * self._fps) + 1 - self._written

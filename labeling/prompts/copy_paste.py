@@ -27,7 +27,7 @@ _LEAST_PIXELS = 16
 
 
 class _Thing(NamedTuple):
-    """What lies in a picture, and how many pixels of it there were before anything covered it."""
+    """An object in an image, and its pixels before anything covered it."""
 
     xyxy: NDArray[np.float32]
     class_id: int
@@ -36,7 +36,7 @@ class _Thing(NamedTuple):
 
 
 class _Source(NamedTuple):
-    """What can be cut out."""
+    """Objects that can be cut out."""
 
     xyxy: NDArray[np.float32]
     class_id: int
@@ -135,7 +135,7 @@ def _corner(
 def _paste(
     image: NDArray[np.uint8], things: list[_Thing], cutout: _Cutout, corner: tuple[int, int]
 ) -> list[_Thing]:
-    """Paste into the image, where that leaves enough to be seen of everything; what then lies there."""
+    """Paste into the image if enough of every object stays visible; return the objects in it."""
     height, width = image.shape[:2]
     left, top = max(corner[0], 0), max(corner[1], 0)
     right = min(corner[0] + cutout.mask.shape[1], width)
@@ -158,7 +158,7 @@ def _paste(
 
 
 def _covered(thing: _Thing, new: CroppedMask) -> _Thing | None:
-    """What is left of a thing below another; None where that is too little, or nobody knows how much."""
+    """Part of an object that another leaves visible; None if that is too little or unknown."""
     if thing.cropped is None:
         apart = (new.xyxy[:2] >= thing.xyxy[2:]).any() or (thing.xyxy[:2] >= new.xyxy[2:]).any()
         return thing if apart else None

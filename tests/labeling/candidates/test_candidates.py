@@ -101,7 +101,7 @@ def test_no_point_asks_about_what_a_prompter_that_knows_classes_is_sure_of(
 
 def test_no_prompts_cost_nothing(discs: NDArray[np.uint8]) -> None:
     class Asleep:
-        def set_image(self, image: NDArray[np.uint8]) -> None:
+        def set_image(self, _image: NDArray[np.uint8]) -> None:
             raise AssertionError("nobody asked")
 
         def masks(self, **_: object) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
