@@ -31,22 +31,24 @@ def missing() -> bool:
     )
 
 
-pytestmark = pytest.mark.skipif(
-    missing(),
-    reason="no RTSP server: apt install gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-good",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        missing(),
+        reason="no RTSP server: apt install gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-good",
+    ),
+]
 
 
 @contextmanager
 def camera(port: int) -> Iterator[str]:
-    server = subprocess.Popen([DEBIAN_PYTHON, SERVER, str(port)], stdout=subprocess.PIPE, text=True)
-    try:
-        assert server.stdout is not None
-        assert server.stdout.readline() == "ready\n"
-        yield f"rtsp://127.0.0.1:{port}/cam"
-    finally:
-        server.kill()
-        server.wait()
+    with subprocess.Popen([DEBIAN_PYTHON, SERVER, str(port)], stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            assert server.stdout.readline() == "ready\n"
+            yield f"rtsp://127.0.0.1:{port}/cam"
+        finally:
+            server.kill()
 
 
 @pytest.fixture
