@@ -1,5 +1,5 @@
 # make demo   the whole loop on a built-in scene: no camera, no download, no account
-# make test   ruff, mypy, import-linter and the tests; make test-fast: the tests that take less than a second
+# make test   ruff, mypy, import-linter and the tests; make test-fast: the tests that are not slow
 # Each of them sets up .venv first, once, from pinned and hashed requirements.
 
 PYTHON ?= python3

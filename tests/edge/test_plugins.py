@@ -89,6 +89,7 @@ def test_a_source_and_a_sink_of_another_package(block_model: Path, tmp_path: Pat
     ]
 
 
+@pytest.mark.slow
 def test_each_of_several_sources_has_a_sink_of_its_own(block_model: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.txt"
     done = edgeloop("run", block_model, "flash://x/3", "flash://y/2", "away://1", "--sink", f"tally:{out}")
@@ -99,6 +100,7 @@ def test_each_of_several_sources_has_a_sink_of_its_own(block_model: Path, tmp_pa
     assert "1 of 3 sources failed: source away://1: nobody answers" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [

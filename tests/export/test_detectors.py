@@ -55,6 +55,7 @@ def test_start_weights_fit_any_number_of_classes() -> None:
     assert torch.equal(three.state_dict()[key], fresh[key])
 
 
+@pytest.mark.slow
 def test_start_weights_keep_what_the_detector_knew() -> None:
     generator = torch.Generator().manual_seed(1)
     teacher = build_detector("edgeloop-lite0", "imagenet", ("object",), seed=0)
@@ -170,6 +171,7 @@ def test_an_activation_that_cannot_be_chosen_is_a_usage_error() -> None:
         build_detector(str(ROOT / "cfg/models/v10/yolov10n.yaml"), None, NAMES, seed=0, activation="relu")
 
 
+@pytest.mark.slow
 def test_a_checkpoint_keeps_its_activation(tmp_path: Path) -> None:
     detector = build_detector("yolo26n", None, NAMES, seed=0, activation="relu")
     torch.save({"model": detector}, tmp_path / "best.pt")

@@ -62,6 +62,7 @@ def test_importing_changes_nothing_in_the_process() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "verb", [("train", "gone", "-o", "run"), ("export", "gone", "-d", ".", "-o", "x.onnx")]
 )

@@ -126,6 +126,7 @@ def test_the_file_does_not_stay_in_memory(tmp_path: Path) -> None:
     assert held < path.stat().st_size / 2
 
 
+@pytest.mark.slow
 def test_sessions_that_are_closed_take_no_memory_together(tmp_path: Path) -> None:
     path = _write_large(tmp_path, 10_000_000)  # 40 MB of weights
     x = np.zeros(10_000_000, np.float32)

@@ -49,6 +49,7 @@ def test_frames_come_out_the_same_in_any_order(scene: ConveyorScene) -> None:
     assert len(set(forward.values())) == len(indices)
 
 
+@pytest.mark.slow
 def test_another_process_renders_the_same_bytes(scene: ConveyorScene) -> None:
     code = (
         "import hashlib; from edgeloop.edge.synth import open_scene;"
@@ -79,6 +80,7 @@ def test_a_frame_belongs_to_the_caller(scene: ConveyorScene) -> None:
     assert digest(scene.render(10)) == before
 
 
+@pytest.mark.slow
 def test_seeds_differ_in_look_and_layout_but_not_in_classes() -> None:
     scenes = [open_scene("conveyor", seed=seed, size=SMALL) for seed in (1, 2, 3)]
     assert len({scene.classes for scene in scenes}) == 1
@@ -240,6 +242,7 @@ def test_parts_measure_40_to_130_units(truths: list[Truth]) -> None:
     assert sides.max() > 1.7 * sides.min()
 
 
+@pytest.mark.slow
 def test_light_drifts_slowly(scene: ConveyorScene) -> None:
     rails = [float(scene.render(index)[:20].mean()) for index in range(0, 3000, 100)]
     assert max(rails) > 1.05 * min(rails)
@@ -272,6 +275,7 @@ def test_negative_index_is_refused(scene: ConveyorScene) -> None:
         scene.truth(-1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(160, 120), (300, 300), (500, 200)], ids=["smallest", "square", "widest"])
 def test_every_scene_opens_at_unusual_sizes(size: tuple[int, int]) -> None:
     for name in SCENES:

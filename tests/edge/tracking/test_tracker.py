@@ -102,6 +102,7 @@ def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyP
         open_tracker()
 
 
+@pytest.mark.slow
 def test_the_library_is_loaded_only_when_asked_for() -> None:
     code = (
         "import sys, edgeloop.edge.tracking.tracker, edgeloop.edge.loop.stream\n"

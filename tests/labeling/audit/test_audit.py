@@ -38,6 +38,7 @@ def test_the_draw_is_seeded_and_leaves_persons_labels_out(dataset: Path) -> None
     assert {frame.id for frame in everything.frames} == set(range(1, 13))
 
 
+@pytest.mark.slow
 def test_every_label_is_as_likely_as_any_other_and_so_is_its_place(tmp_path: Path) -> None:
     dataset = write_audited(tmp_path / "dataset", frames=3, human=1)
     draws = 400
@@ -90,6 +91,7 @@ with open_answers(sample) as book:
 """
 
 
+@pytest.mark.slow
 def test_kill_9_within_an_answer_loses_that_one_only(dataset: Path) -> None:
     done = subprocess.run([sys.executable, "-c", KILLED, str(dataset)], check=False, capture_output=True)
     assert done.returncode == -9, done.stderr

@@ -37,6 +37,7 @@ def test_sam_predictor_works_unchanged(model: Sam, image: np.ndarray) -> None:
     assert scores.shape == (3,)
 
 
+@pytest.mark.slow
 def test_automatic_mask_generator_works_unchanged(model: Sam, image: np.ndarray) -> None:
     generator = SamAutomaticMaskGenerator(
         model, points_per_side=4, pred_iou_thresh=-10.0, stability_score_thresh=-1.0
@@ -54,6 +55,7 @@ def test_packed_embedding_unfolds_to_three_strides(model: Sam) -> None:
     assert s4.shape[-2:] == (32, 24)
 
 
+@pytest.mark.slow
 def test_prompts_of_several_images_decode_as_each_alone(model: Sam) -> None:
     """Training batches prompts across images; that must not mix the images up."""
     torch.manual_seed(1)

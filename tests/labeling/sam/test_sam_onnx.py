@@ -39,6 +39,7 @@ def test_onnxruntime_repeats_torch(nano: Segmenter) -> None:
         np.testing.assert_allclose(scores, expected_scores, atol=0.01)
 
 
+@pytest.mark.slow
 def test_boxes_around_parts_give_their_masks(nano: Segmenter) -> None:
     scene = open_scene("conveyor", seed=5)
     ious = []

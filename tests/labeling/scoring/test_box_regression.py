@@ -76,6 +76,7 @@ def test_a_fitter_for_each_frame_has_not_seen_it(frames: list[ExemplarFrame]) ->
     assert not np.array_equal(as_drawn[1].fitted(image, rough), drawn_smaller[1].fitted(image, rough))
 
 
+@pytest.mark.slow
 def test_frames_without_boxes_teach_nothing(frames: list[ExemplarFrame], tmp_path: Path) -> None:
     empty = draw(tmp_path / "empty.png", 9, objects=0)
     fitter, unseen = fit_box_regressors([empty, frames[0]])
