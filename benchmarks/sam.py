@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,8 +28,10 @@ from edgeloop.labeling.sam import load
 from edgeloop.labeling.sam.segmenter import SamSegmenter
 from edgeloop.labeling.sam.weights import load_nano
 from edgeloop.models.weights.registry import weights_path
-from recipes.nano.evaluate import evaluate_segmenter
 from report import Table, add_write_option, publish
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # recipes/ is not installed
+from recipes.nano.evaluate import evaluate_segmenter
 
 REPEATS = 15
 

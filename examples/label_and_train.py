@@ -21,7 +21,8 @@ def main(frames: Path, exemplars: Path, out: Path) -> None:
         edgeloop.label_frames(edgeloop.LabelPlan(frames, exemplars, dataset))
     if not run.exists():
         edgeloop.train_detector(dataset, run)
-    edgeloop.export_bundle(run, dataset, out / "parts.onnx")
+    if not (out / "parts.onnx").exists():
+        edgeloop.export_bundle(run, dataset, out / "parts.onnx")
     print(f"edgeloop run {out / 'parts.onnx'} 0 --show")
 
 

@@ -20,6 +20,8 @@ import edgeloop
 def right_halves(video: str) -> Iterator[NDArray[np.uint8]]:
     """Yield the right half of each image of a video (HxWx3 uint8, BGR)."""
     capture = cv2.VideoCapture(video)
+    if not capture.isOpened():
+        raise SystemExit(f"{video}: cannot be opened")
     while (picture := capture.read())[0]:
         image = picture[1]
         yield image[:, image.shape[1] // 2 :]

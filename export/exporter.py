@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 __all__ = ["export_bundle"]
 
 
-def export_bundle(run: Path, dataset: Path, out: Path, options: ExportOptions | None = None) -> ExportReport:
+def export_bundle(
+    run: str | Path, dataset: str | Path, out: str | Path, options: ExportOptions | None = None
+) -> ExportReport:
     """Export a trained detector as one ONNX bundle.
 
     The report goes beside the bundle x.onnx: x.json, x.md and x.worst.jpg. If the bundle is refused, they
@@ -40,4 +42,4 @@ def export_bundle(run: Path, dataset: Path, out: Path, options: ExportOptions | 
     # Imported here because it imports ultralytics, which goes online on import unless told otherwise.
     from edgeloop.export.export_run import export_run
 
-    return export_run(run, dataset, out, options or ExportOptions())
+    return export_run(Path(run), Path(dataset), Path(out), options or ExportOptions())

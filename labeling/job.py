@@ -101,10 +101,14 @@ def _job_key(plan: LabelPlan, entries: Sequence[FrameEntry], inputs: LabelInputs
     """Everything that a frame's result depends on."""
     files = hashlib.sha256("\0".join(entry.file for entry in entries).encode())
     classifier = plan.classifier
+    if classifier != LITE0:
+        classifier += f" {fingerprint_of_clip(classifier)}"
     return {
         "frames": files.hexdigest(),
         **inputs.digests(),
-        "looks": classifier if classifier == LITE0 else f"{classifier} {fingerprint_of_clip(classifier)}",
+        "classifier": classifier
+        if classifier == LITE0
+        else f"{classifier} {fingerprint_of_clip(classifier)}",
         "sam": f"{plan.sam} {fingerprint(plan.sam)}",
         "prompts": ",".join(plan.prompts),
         "confidence": str(plan.confidence),
@@ -179,7 +183,7 @@ def _write(
         "description": "made by edgeloop label",
         "sam": plan.sam,
         "sam_digest": fingerprint(plan.sam),
-        "looks": plan.classifier,
+        "classifier": plan.classifier,
         "prompts": list(plan.prompts),
         "confidence": plan.confidence,
     }

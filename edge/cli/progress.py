@@ -73,5 +73,7 @@ def progress_bar(
         yield advance
     finally:
         bar.close()
-        if not live:
+        if not live and (
+            bar.n or sys.exc_info()[0] is None
+        ):  # nothing to say if it failed before its first step
             click.echo(str(bar), err=True)

@@ -11,7 +11,7 @@ from edgeloop.export.train.train_options import TrainOptions
 __all__ = ["train_detector"]
 
 
-def train_detector(dataset: Path, run: Path, options: TrainOptions | None = None) -> RunRecord:
+def train_detector(dataset: str | Path, run: str | Path, options: TrainOptions | None = None) -> RunRecord:
     """Train a detector on a dataset.
 
     Args:
@@ -32,4 +32,4 @@ def train_detector(dataset: Path, run: Path, options: TrainOptions | None = None
     # Imported here because it imports ultralytics, which goes online on import unless told otherwise.
     from edgeloop.export.train.train_run import train_run
 
-    return train_run(dataset, run, options or TrainOptions())
+    return train_run(Path(dataset), Path(run), options or TrainOptions())

@@ -131,7 +131,7 @@ def label(
         classifier=classifier,
         sam=sam,
         offline=offline,
-        prompts=tuple(_RENAMED.get(name, name) for name in prompts.split(",")),
+        prompts=tuple(_RENAMED.get(name.strip(), name.strip()) for name in prompts.split(",")),
         detector=detector,
         confidence=confidence,
         val_share=val_share,

@@ -101,6 +101,10 @@ def check_lists(path: Path, keys: Sequence[str]) -> None:
             for event, value in ijson.basic_parse(file, use_float=True):
                 if depth == 1 and event == "map_key":
                     key, entry = value, -1
+                    if key in kinds and key in keys:
+                        raise ValueError(f"{key}: given twice")
+                    if key.startswith(tuple(f"{wanted}." for wanted in keys)):
+                        raise ValueError(f"{key}: unexpected field")  # its entries would count as the list's
                 elif depth == 1:
                     kinds.setdefault(key, event)
                 elif depth == 2 and event != "map_key":

@@ -24,8 +24,13 @@ if TYPE_CHECKING:
     from edgeloop.edge.result import Result, Sink
     from edgeloop.edge.runtime.detector import Detector
     from edgeloop.edge.sources import open_source
+    from edgeloop.edge.sources.live import LivePolicy, LiveSource
+    from edgeloop.edge.tracking.counter import ZoneCounter
     from edgeloop.edge.tracking.tracker import Tracker, open_tracker
+    from edgeloop.edge.tracking.zone_file import read_zones
+    from edgeloop.export.export_options import ExportOptions
     from edgeloop.export.exporter import export_bundle
+    from edgeloop.export.train.train_options import TrainOptions
     from edgeloop.export.train.training import train_detector
     from edgeloop.labeling.inputs.plan import LabelPlan
     from edgeloop.labeling.job import label_frames
@@ -46,8 +51,11 @@ __all__ = [
     "Detections",
     "Detector",
     "EdgeloopError",
+    "ExportOptions",
     "Frame",
     "LabelPlan",
+    "LivePolicy",
+    "LiveSource",
     "ModelError",
     "NoInputError",
     "Result",
@@ -55,13 +63,16 @@ __all__ = [
     "Sink",
     "Source",
     "Tracker",
+    "TrainOptions",
     "UnavailableError",
     "UsageError",
+    "ZoneCounter",
     "annotate",
     "export_bundle",
     "label_frames",
     "open_source",
     "open_tracker",
+    "read_zones",
     "results",
     "run",
     "train_detector",
@@ -84,7 +95,12 @@ _MODULES = {
     "edge.result": ("Result", "Sink"),
     "edge.runtime.detector": ("Detector",),
     "edge.sources": ("open_source",),
+    "edge.sources.live": ("LivePolicy", "LiveSource"),
+    "edge.tracking.counter": ("ZoneCounter",),
     "edge.tracking.tracker": ("Tracker", "open_tracker"),
+    "edge.tracking.zone_file": ("read_zones",),
+    "export.export_options": ("ExportOptions",),
+    "export.train.train_options": ("TrainOptions",),
     "labeling.inputs.plan": ("LabelPlan",),
     "labeling.job": ("label_frames",),
     "export.train.training": ("train_detector",),

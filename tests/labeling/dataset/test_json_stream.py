@@ -64,6 +64,8 @@ def test_json_of_other_programs_is_read(tmp_path: Path, indent: int | None) -> N
         pytest.param("7", "no JSON object", id="a number"),
         pytest.param("{}", "list: Field required", id="no list"),
         pytest.param('{"list": {"item": 1}}', "list: expected a list", id="an object in its place"),
+        pytest.param('{"list": [1], "list": [2]}', "list: given twice", id="the list twice"),
+        pytest.param('{"list": [1], "list.item": 7}', "list.item: unexpected field", id="a dotted key"),
         pytest.param("{", "beginning: parse error: premature EOF", id="no key"),
         pytest.param('{"a"', "a: parse error: premature EOF", id="no colon"),
         pytest.param('{"a": 1', "a: parse error: premature EOF", id="no end"),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from edgeloop.labeling.commands import stats
+from edgeloop.labeling.commands.stats import stats
 from edgeloop.labeling.dataset.statistics import read_stats
 from edgeloop.models.errors import DataError, NoInputError
 

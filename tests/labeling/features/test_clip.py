@@ -129,7 +129,7 @@ def test_crops_are_told_apart_by_clip(
     )
     assert done.code == 0, done.err
     coco = json.loads((out / "instances.json").read_text())
-    assert coco["info"]["looks"] == looks
+    assert coco["info"]["classifier"] == looks
     names = {category["id"]: category["name"] for category in coco["categories"]}
     rows = [(names[label["category_id"]], label["bbox"][1] > 50) for label in coco["annotations"]]
     right = sum(name == ("blue" if below else "red") for name, below in rows)
