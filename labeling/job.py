@@ -106,9 +106,7 @@ def _job_key(plan: LabelPlan, entries: Sequence[FrameEntry], inputs: LabelInputs
     return {
         "frames": files.hexdigest(),
         **inputs.digests(),
-        "classifier": classifier
-        if classifier == LITE0
-        else f"{classifier} {fingerprint_of_clip(classifier)}",
+        "classifier": classifier,
         "sam": f"{plan.sam} {fingerprint(plan.sam)}",
         "prompts": ",".join(plan.prompts),
         "confidence": str(plan.confidence),

@@ -73,7 +73,6 @@ def progress_bar(
         yield advance
     finally:
         bar.close()
-        if not live and (
-            bar.n or sys.exc_info()[0] is None
-        ):  # nothing to say if it failed before its first step
+        failed_at_once = not bar.n and sys.exc_info()[0] is not None
+        if not live and not failed_at_once:
             click.echo(str(bar), err=True)
