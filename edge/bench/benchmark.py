@@ -33,6 +33,7 @@ from edgeloop.edge.runtime.session import Session
 from edgeloop.edge.runtime.thread_count import clear_thread_count
 from edgeloop.edge.source_name import is_footage
 from edgeloop.edge.sources import open_source
+from edgeloop.edge.sources.capture import hide_password
 from edgeloop.models.errors import DataError, UnavailableError
 
 __all__ = ["BenchReport", "Turn", "bench", "time_run"]
@@ -55,7 +56,7 @@ class BenchReport:
 
     Attributes:
         model: Path of the model.
-        source: Source of the loop, as the user wrote it.
+        source: Source of the loop, as the user wrote it; a password in it is masked.
         provider: Execution provider that ran the model.
         provider_share: Share of its nodes that ran there, 0 to 1, the others on the CPU; None if unknown.
         frames: Frames in each half of a turn.
@@ -134,7 +135,7 @@ def bench(
     typical = sorted(loops, key=lambda loop: loop.fps)[len(loops) // 2]
     return BenchReport(
         model=str(detector.path),
-        source=source,
+        source=hide_password(source),
         provider=detector.provider,
         provider_share=detector.placement.share,
         frames=frames,
@@ -182,7 +183,7 @@ def _first_image(footage: str) -> NDArray[np.uint8]:
     with open_source(footage) as source:
         for frame in source:
             return frame.image
-    raise DataError(f"source {footage}: holds no frame")
+        raise DataError(f"source {source.name}: holds no frame")
 
 
 def _run_model(bare: Session, tensor: NDArray[np.generic], frames: int) -> float:

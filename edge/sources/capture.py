@@ -171,10 +171,12 @@ def _silence(address: str) -> str | None:
     """Reason for which an address does not answer; None if it does."""
     parts = urlsplit(address)
     host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
+    # An unencoded "/" in a password makes its beginning look like a port.
+    place = host if "@" in address.partition(parts.netloc)[2] else f"{host}:{port}"
     try:
         socket.create_connection((host, port), timeout=TIMEOUT_S).close()
     except OSError as error:
-        return f"nobody answers at {host}:{port} ({error.strerror or error})"
+        return f"nobody answers at {place} ({error.strerror or error})"
     return None
 
 
@@ -183,12 +185,20 @@ def _check_address(address: str) -> None:
     try:
         parts = urlsplit(address)
         parts.port  # noqa: B018  a port that is no number is found only when it is read
-    except ValueError as error:
-        raise UsageError(f"source {name}: not an address ({hide_password(str(error))})") from error
+        if "@" in parts.fragment:
+            raise ValueError
+    except ValueError:  # its text may quote the password, and a traceback would show it
+        raise UsageError(
+            f"source {name}: not an address (malformed host or port; "
+            "percent-encode / ? # @ in the user and password)"
+        ) from None
     if parts.scheme not in PORTS or not parts.hostname:
         raise UsageError(f"source {name}: not an address; expected {', '.join(PORTS)}://host[:port]/path")
 
 
 def hide_password(address: str) -> str:
-    """Replace the password in an address by stars, as in "rtsp://admin:***@host/path"."""
-    return re.sub(r"://([^/?#:]*):([^/?#]+)@", r"://\1:***@", address, count=1)
+    """Replace the password in an address by stars, as in "rtsp://admin:***@host/path".
+
+    It may hold any character, so everything up to the last "@" is replaced.
+    """
+    return re.sub(r"://([^:]*):.*@", r"://\1:***@", address, count=1, flags=re.DOTALL)

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from edgeloop.edge.bench import benchmark
+from edgeloop.edge.sources.iterable import ImageIterable
+from edgeloop.models.errors import DataError
 from tests.calls import Outcome, edgeloop
 from tests.meter import ModelWriter
 
@@ -59,6 +62,13 @@ def test_one_image_has_no_rate_and_a_first_detection(block_model: Path, image_fo
     done = bench(block_model, min(image_folder.iterdir()), "--frames", 5, "--turns", 1, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["first_detection_s"] > 0
+
+
+def test_a_source_without_a_frame_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmark, "open_source", lambda _: ImageIterable([], "rtsp://admin:***@host/"))
+    with pytest.raises(DataError) as raised:
+        benchmark._first_image("rtsp://admin:hunter2@host/")
+    assert str(raised.value) == "source rtsp://admin:***@host/: holds no frame"
 
 
 @pytest.mark.parametrize(
