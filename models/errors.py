@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
 
 __all__ = [
     "DataError",
@@ -25,6 +26,7 @@ __all__ = [
     "NoInputError",
     "UnavailableError",
     "UsageError",
+    "first_error_details",
     "first_validation_error",
 ]
 
@@ -63,6 +65,14 @@ class UnavailableError(EdgeloopError):
     exit_code = 69
 
 
+def first_error_details(error: ValidationError) -> ErrorDetails:
+    """Pick the first error of a pydantic validation; an unknown field before what is missing in its place."""
+    first = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
+    if first["type"] == "extra_forbidden":
+        first["msg"] = "unknown field"
+    return first
+
+
 def first_validation_error(error: ValidationError, whole: str) -> str:
     """Describe the first error of a pydantic validation in one line.
 
@@ -73,5 +83,5 @@ def first_validation_error(error: ValidationError, whole: str) -> str:
     Returns:
         Location and message, such as "images.0.width: Field required".
     """
-    first = error.errors(include_url=False, include_context=False)[0]
+    first = first_error_details(error)
     return f"{'.'.join(map(str, first['loc'])) or whole}: {first['msg']}"

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from edgeloop.models.errors import DataError, NoInputError
+from edgeloop.models.errors import DataError, NoInputError, first_error_details
 
 __all__ = ["Line", "Zone", "ZoneFile", "read_zones"]
 
@@ -134,11 +134,12 @@ def read_zones(path: Path, names: Sequence[str]) -> ZoneFile:
 
 def _first(error: ValidationError) -> str:
     """Position, expectation and value of the first mistake, in one line."""
-    mistake = error.errors(include_url=False)[0]
+    mistake = first_error_details(error)
     place = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in mistake["loc"]).lstrip(".")
     message = mistake["msg"].removeprefix("Value error, ")
     text = f"{place}: {message}" if place else message
-    if not isinstance(mistake["input"], dict | bytes) and "got" not in message:
+    named = mistake["type"] == "extra_forbidden" or isinstance(mistake["input"], dict | bytes)
+    if not named and "got" not in message:
         text += f", got {mistake['input']!r:.60}"
     if error.error_count() > 1:
         text += f" (and {error.error_count() - 1} more)"

@@ -200,7 +200,12 @@ def test_a_zone_beyond_the_frame_is_refused_with_both_sizes() -> None:
         pytest.param("not json", "zones {path}: Invalid JSON", id="no json"),
         pytest.param("[]", "Input should be an object", id="a list"),
         pytest.param({}, "at least one zone or line, got none", id="nothing"),
-        pytest.param({"zones": [zone()], "area": 1}, "area: Extra inputs", id="unknown key"),
+        pytest.param({"zones": [zone()], "area": 1}, "area: unknown field;", id="unknown key"),
+        pytest.param(
+            {"zones": [{"name": "yard", "polygn": SQUARE}]},
+            "zones[0].polygn: unknown field (and 1 more);",
+            id="misspelled key",
+        ),
         pytest.param({"zones": [{"polygon": SQUARE}]}, "zones[0].name: Field required", id="no name"),
         pytest.param({"zones": [zone(name="")]}, "zones[0].name: ", id="empty name"),
         pytest.param({"zones": [zone(polygon=SQUARE[:2])]}, "at least 3 items", id="two corners"),
