@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import Any
 
-from edgeloop.models.errors import UnavailableError
+from edgeloop.models.errors import EdgeloopError, UnavailableError
 
-__all__ = ["load_plugin"]
+__all__ = ["call_plugin", "load_plugin"]
 
 
 def load_plugin(group: str, name: str) -> Any | None:
@@ -32,3 +33,27 @@ def load_plugin(group: str, name: str) -> Any | None:
                 + str(error).partition("\n")[0]
             ) from error
     return None
+
+
+def call_plugin(name: str, factory: Callable[..., Any], *arguments: object) -> Any:
+    """Call the factory of a plug-in.
+
+    Args:
+        name: Name of the entry point.
+        factory: The loaded object.
+        arguments: Its arguments.
+
+    Returns:
+        The result of the factory.
+
+    Raises:
+        EdgeloopError: As the factory raises it; UnavailableError for any other exception.
+    """
+    try:
+        return factory(*arguments)
+    except EdgeloopError:
+        raise
+    except Exception as error:  # whatever happens in the code of others
+        raise UnavailableError(
+            f"plug-in {name}: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        ) from error

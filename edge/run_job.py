@@ -20,7 +20,7 @@ from edgeloop.edge.frames.folder import FrameWriter
 from edgeloop.edge.loop.meter import Meter
 from edgeloop.edge.loop.pipeline import run_streams
 from edgeloop.edge.loop.stream import Stream
-from edgeloop.edge.plugins import load_plugin
+from edgeloop.edge.plugins import call_plugin, load_plugin
 from edgeloop.edge.result import Sink
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.sinks import JsonLines, StatusLine, UncertainFrames, VideoFile, Window
@@ -29,9 +29,6 @@ from edgeloop.edge.tracking import ZoneCounter, open_tracker, read_zones
 from edgeloop.models.errors import UsageError
 
 __all__ = ["KeepPolicy", "RunJob", "run_job"]
-
-SinkFactory = Callable[[str, Sequence[str], Source], Sink]
-"""Function of a plug-in that opens its sink for one source; `Sink` says how to write one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +113,8 @@ def run_job(job: RunJob, detector: Detector) -> bool:
                 for stream, video in zip(streams, _video_paths(job.video, len(streams)), strict=True):
                     begun.callback(stream.end)
                     _open_sinks(stream, detector, job, video=video, writer=writer, on_quit=stop)
-                    for factory, argument in plugins:
-                        stream.sinks.append(factory(argument, detector.names, stream.source))
+                    for open_sink in plugins:
+                        stream.sinks.append(open_sink(detector.names, stream.source))
                 status = StatusLine(sys.stderr, streams)
                 begun.callback(status.close)
                 shared = [JsonLines(sys.stdout, detector.names), status] if job.as_json else [status]
@@ -146,13 +143,13 @@ def _read_zones(job: RunJob, detector: Detector) -> Sequence[ZoneCounter | None]
     return [ZoneCounter(read_zones(path, names), names, str(path)) for path in job.zones]
 
 
-def _load_sink(text: str) -> tuple[SinkFactory, str]:
+def _load_sink(text: str) -> Callable[[Sequence[str], Source], Sink]:
     name, _, argument = text.partition(":")
-    factory: SinkFactory | None = load_plugin("edgeloop.sinks", name)
+    factory = load_plugin("edgeloop.sinks", name)
     if factory is None:
         known = ", ".join(sorted(entry_points(group="edgeloop.sinks").names)) or "none"
         raise UsageError(f"--sink {name}: no installed package provides it; installed sinks: {known}")
-    return factory, argument
+    return partial(call_plugin, name, factory, argument)
 
 
 def _make_stream(detector: Detector, source: Source, zones: ZoneCounter | None, track: bool) -> Stream:

@@ -44,25 +44,36 @@ def raise_failure(streams: Sequence[Stream]) -> None:
     Raises:
         EdgeloopError: The error of the only source; of several, one of the first error's kind that names all.
     """
-    errors = [stream.error for stream in streams if stream.error is not None]
+    errors = [error for error in map(_failure, streams) if error is not None]
     if not errors:
         return
     if len(streams) == 1:
         raise errors[0]
-    kind = type(errors[0]) if isinstance(errors[0], EdgeloopError) else EdgeloopError
-    raise kind(f"{len(errors)} of {len(streams)} sources failed: {'; '.join(map(str, errors))}")
+    raise type(errors[0])(f"{len(errors)} of {len(streams)} sources failed: {'; '.join(map(str, errors))}")
+
+
+def _failure(stream: Stream) -> EdgeloopError | None:
+    """Error of a stream; one of foreign code names the source, for the command line knows its own by kind."""
+    error = stream.error
+    if error is None or isinstance(error, EdgeloopError):
+        return error
+    failure = EdgeloopError(
+        f"{stream.source.name}: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
+    )
+    failure.__cause__ = error
+    return failure
 
 
 def _summarize(streams: Sequence[Stream], detector: Detector) -> RunSummary | TotalSummary:
-    figures = [stream.summary(detector) for stream in streams]
+    errors = [None if failure is None else str(failure) for failure in map(_failure, streams)]
+    figures = [
+        replace(stream.summary(detector), error=error) for stream, error in zip(streams, errors, strict=True)
+    ]
     if len(streams) == 1:
         return figures[0]
     meters = [stream.meter for stream in streams if stream.meter.frames]
     seconds = max(meter.ended_at for meter in meters) - min(meter.started_at for meter in meters)
-    errors = (None if stream.error is None else str(stream.error) for stream in streams)
-    return TotalSummary.of(
-        [replace(figure, error=error) for figure, error in zip(figures, errors, strict=True)], seconds
-    )
+    return TotalSummary.of(figures, seconds)
 
 
 def _lines(figures: RunSummary | TotalSummary) -> Iterator[str]:
@@ -70,7 +81,7 @@ def _lines(figures: RunSummary | TotalSummary) -> Iterator[str]:
         yield from _source(source)
     if isinstance(figures, TotalSummary):
         yield f"{_rate(figures)}  (all {len(figures.sources)} sources on {figures.provider})"
-        yield f"  lost      {figures.dropped} dropped, {figures.stale} stale"
+        yield f"  lost      {figures.dropped} dropped, {figures.stale} stale, {figures.skipped} unreadable"
     yield f"  memory    {figures.peak_memory_mb:.0f} MB at most"
 
 

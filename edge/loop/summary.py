@@ -56,7 +56,7 @@ class RunSummary:
         peak_memory_mb: Largest resident memory of the process so far, in MB (10^6 bytes).
         zones: Totals by zone and class; None without zones.
         lines: Crossings by line, class and direction; None without zones.
-        error: Failure that ended the source early; None if there was none, or it is the only source.
+        error: Failure that ended the source early; None if there was none.
     """
 
     model: str
@@ -95,6 +95,7 @@ class TotalSummary:
     frames: int
     dropped: int
     stale: int
+    skipped: int
     seconds: float
     fps: float
     peak_memory_mb: float
@@ -112,6 +113,7 @@ class TotalSummary:
             frames=frames,
             dropped=sum(source.dropped for source in sources),
             stale=sum(source.stale for source in sources),
+            skipped=sum(source.skipped for source in sources),
             seconds=round(seconds, 3),
             fps=round(frames / seconds, 2) if seconds else 0.0,
             peak_memory_mb=peak_memory_mb(),

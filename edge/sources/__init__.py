@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.edge.frame import Frame, Source
-from edgeloop.edge.plugins import load_plugin
+from edgeloop.edge.plugins import call_plugin, load_plugin
 from edgeloop.edge.source_name import CAMERA
-from edgeloop.edge.sources.capture import hide_password, open_address, open_camera
+from edgeloop.edge.sources.capture import PORTS, hide_password, open_address, open_camera
 from edgeloop.edge.sources.images import ImageFiles, is_image, open_folder, open_glob
 from edgeloop.edge.sources.iterable import ImageIterable
 from edgeloop.edge.sources.live import LivePolicy
@@ -33,14 +33,23 @@ def as_source(source: str | Path | Source | Iterable[NDArray[np.uint8] | Frame])
         The source.
 
     Raises:
-        UsageError: It is a single image.
+        UsageError: It is a single image, or lacks attributes of a `Source`.
         EdgeloopError: As `open_source`.
     """
     if isinstance(source, str | Path):
         return open_source(str(source))
     if isinstance(source, np.ndarray) and source.ndim < 4:
         raise UsageError("expected a source of images, got a single image; `Detector.detect` takes one")
-    return source if isinstance(source, Source) else ImageIterable(source)
+    if isinstance(source, Source):
+        return source
+    if hasattr(source, "stop") and hasattr(source, "__iter__"):
+        expected = (*Source.__annotations__, "close", "__enter__", "__exit__")
+        missing = ", ".join(name for name in expected if not hasattr(source, name))
+        raise UsageError(
+            f"source of the type {type(source).__name__}: expected the attributes of a `Source`, "
+            f"got none of the name {missing}; subclass `edgeloop.Source`"
+        )
+    return ImageIterable(source)
 
 
 def open_source(text: str, policy: LivePolicy | None = None) -> Source:
@@ -70,8 +79,11 @@ def open_source(text: str, policy: LivePolicy | None = None) -> Source:
 
         return open_synth(text, policy)
     if "://" in text:
-        factory = load_plugin("edgeloop.sources", text.partition("://")[0].lower()) or open_address
-        opened: Source = factory(text, policy)
+        scheme = text.partition("://")[0].lower()
+        factory = None if scheme in PORTS else load_plugin("edgeloop.sources", scheme)
+        if factory is None:
+            return open_address(text, policy)
+        opened: Source = call_plugin(scheme, factory, text, policy)
         return opened
     return _open_path(text)
 

@@ -32,6 +32,10 @@ class Flash(Source):
         pass
 
 
+def lack(*_):
+    import no_such_package
+
+
 def open_flash(text, policy):
     if text == "away://1":
         raise UnavailableError("source away://1: nobody answers")
@@ -43,9 +47,11 @@ class Tally:
 
     def __init__(self, path, names, source):
         self.file = open(path, "a")
-        self.names, self.source = names, source
+        self.names, self.source = "broken pipe" if path.endswith(".pipe") else names, source
 
     def write(self, result):
+        if self.names == "broken pipe":
+            raise BrokenPipeError("socket closed")
         found = [self.names[class_id] for class_id in result.detections.class_id]
         print(self.source.name, result.frame.index, found, file=self.file)
 
@@ -58,10 +64,13 @@ ENTRY_POINTS = """
 flash = plug:open_flash
 away = plug:open_flash
 broken = plug_that_is_not_there:open
+lacking = plug:lack
+http = plug:open_flash
 
 [edgeloop.sinks]
 tally = plug:Tally
 broken = plug:nothing
+lacking = plug:lack
 """
 
 
@@ -107,7 +116,7 @@ def test_each_of_several_sources_has_a_sink_of_its_own(block_model: Path, tmp_pa
         pytest.param(
             ["flash://x/3", "--sink", "nowhere:x"],
             2,
-            "--sink nowhere: no installed package provides it; installed sinks: broken, tally",
+            "--sink nowhere: no installed package provides it; installed sinks: broken, lacking, tally",
             id="unknown sink",
         ),
         pytest.param(
@@ -122,6 +131,19 @@ def test_each_of_several_sources_has_a_sink_of_its_own(block_model: Path, tmp_pa
             "plug-in broken (plug_that_is_not_there:open) cannot be loaded: ModuleNotFoundError: No module",
             id="source that cannot be imported",
         ),
+        pytest.param(
+            ["lacking://x"],
+            69,
+            "plug-in lacking: ModuleNotFoundError: No module named 'no_such_package'",
+            id="source that fails to open",
+        ),
+        pytest.param(
+            ["flash://x/3", "--sink", "lacking"],
+            69,
+            "plug-in lacking: ModuleNotFoundError: No module named 'no_such_package'",
+            id="sink that fails to open",
+        ),
+        pytest.param(["http://127.0.0.1:9/3"], 69, "nobody answers", id="scheme that is built in"),
         pytest.param(["flush://x"], 2, "flush://x: not an address; expected http", id="unknown scheme"),
     ],
 )
@@ -132,3 +154,14 @@ def test_a_plug_in_that_cannot_be_used_is_one_line(
     assert done.returncode == code, done.stderr
     (line,) = done.stderr.splitlines()
     assert says in line
+
+
+@pytest.mark.slow
+def test_a_sink_that_fails_names_its_source_and_is_in_the_summary(block_model: Path, tmp_path: Path) -> None:
+    figures = tmp_path / "run.json"
+    sink = f"tally:{tmp_path / 'out.pipe'}"
+    done = edgeloop("run", block_model, "flash://x/3", "flash://y/3", "--sink", sink, "--summary", figures)
+    says = "flash://x/3: BrokenPipeError: socket closed"
+    assert done.returncode == 70
+    assert f"edgeloop: error: 2 of 2 sources failed: {says}" in done.stderr
+    assert not figures.exists(), "no frame was processed"

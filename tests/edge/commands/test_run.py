@@ -111,11 +111,11 @@ def test_a_stream_that_fails_keeps_what_was_done(block_model: Path, tmp_path: Pa
         "print(server.server_address[1], flush=True)\n"
         "server.serve_forever()\n"
     )
-    video = tmp_path / "out.mp4"
+    video, figures = tmp_path / "out.mp4", tmp_path / "run.json"
     with subprocess.Popen([sys.executable, "-c", server], stdout=subprocess.PIPE, text=True) as camera:
         assert camera.stdout
         url = f"http://127.0.0.1:{int(camera.stdout.readline())}/"
-        command: list[str | Path] = [*RUN, block_model, url, "--json", "--video", video]
+        command: list[str | Path] = [*RUN, block_model, url, "--json", "--video", video, "--summary", figures]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             assert process.stdout
             assert process.stderr
@@ -124,6 +124,7 @@ def test_a_stream_that_fails_keeps_what_was_done(block_model: Path, tmp_path: Pa
             process.stdout.read()
             assert process.wait(20) == 69
             assert "edgeloop: error: stream http://127.0.0.1" in process.stderr.read()
+    assert json.loads(figures.read_text())["error"].startswith("stream http://127.0.0.1")
     assert "detections" in json.loads(first)
     assert frame_count(video) > 0
 

@@ -92,7 +92,7 @@ def test_the_figures_of_several_sources_add_up_and_keep_each() -> None:
         meters[0].add(result(time.monotonic(), 20.0, [0]))
     meters[1].add(result(time.monotonic(), 40.0, []))
     total = TotalSummary.of([summary(meter) for meter in meters], 2.0)
-    assert (total.frames, total.dropped, total.fps) == (4, 6, 2.0)
+    assert (total.frames, total.dropped, total.skipped, total.fps) == (4, 6, 2, 2.0)
     sources = total.as_dict()["sources"]
     assert [source["latency_ms"]["p50"] for source in sources] == [20, 40]
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+import re
+import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -14,7 +16,8 @@ import pytest
 from edgeloop.edge.frame import Frame, Source
 from edgeloop.edge.host.opencv import open_writer
 from edgeloop.edge.source_name import is_footage
-from edgeloop.edge.sources import open_source, synth
+from edgeloop.edge.sources import as_source, open_source, synth
+from edgeloop.edge.sources.capture import hide_password
 from edgeloop.edge.synth import open_scene
 from edgeloop.models.errors import DataError, EdgeloopError, NoInputError, UnavailableError, UsageError
 from tests.blocks import draw_block
@@ -73,6 +76,20 @@ def test_a_glob_is_read_in_natural_order(image_folder: Path) -> None:
 def test_a_single_image_is_a_source_of_one_frame(image_folder: Path) -> None:
     _, frames = frames_of(str(image_folder / "3.png"))
     assert [frame.index for frame in frames] == [0]
+
+
+def test_an_incomplete_source_is_told_what_it_lacks() -> None:
+    class Half:
+        name, live, fps, length, dropped, skipped = "half", False, None, None, 0, 0
+
+        def __iter__(self) -> Iterator[Frame]:
+            return iter(())
+
+        def stop(self) -> None:
+            pass
+
+    with pytest.raises(UsageError, match="got none of the name stale, close, __enter__, __exit__;"):
+        as_source(Half())
 
 
 def test_stop_ends_the_iteration_after_the_frame_in_hand(clip: Path) -> None:
@@ -223,11 +240,32 @@ def test_a_bad_source_is_one_clear_line(
     assert text in str(raised.value) or "camera 97" in str(raised.value)
 
 
-def test_a_password_never_shows() -> None:
-    with pytest.raises(UnavailableError) as raised:
-        open_source("rtsp://admin:hunter2@127.0.0.1:9/stream")
-    assert "rtsp://admin:***@127.0.0.1:9/stream" in str(raised.value)
-    assert "hunter2" not in str(raised.value)
+@pytest.mark.parametrize(
+    ("password", "error"),
+    [
+        pytest.param("hunter2", UnavailableError, id="plain"),
+        pytest.param("hun/ter2", UsageError, id="slash"),
+        pytest.param("hun?ter2", UsageError, id="question mark"),
+        pytest.param("hun#ter2", UsageError, id="hash"),
+        pytest.param("hun@ter2", UnavailableError, id="at sign"),
+        pytest.param("12#ter2", UsageError, id="like a port with a fragment"),
+        pytest.param("12/ter2", UnavailableError, id="like a port with a path"),
+        pytest.param("[ter2]", UsageError, id="brackets"),
+        pytest.param("hun\u2100ter2", UsageError, id="not NFKC"),
+    ],
+)
+def test_a_password_never_shows(password: str, error: type[EdgeloopError]) -> None:
+    with pytest.raises(error) as raised:
+        open_source(f"rtsp://admin:{password}@127.0.0.1:9/stream")
+    shown = "".join(traceback.format_exception_only(raised.value)) + str(raised.value.__cause__)
+    assert "rtsp://admin:***@127.0.0.1:9/stream" in shown
+    assert not re.search(r"hun|ter2|12[^7]", shown)
+    assert (error is UsageError) == ("percent-encode / ? # @" in shown)
+
+
+@pytest.mark.parametrize("address", ["rtsp://127.0.0.1/a@b", "rtsp://user@127.0.0.1/a", "plain.mp4"])
+def test_an_address_without_a_password_shows_as_it_is(address: str) -> None:
+    assert hide_password(address) == address
 
 
 def test_a_video_that_breaks_off_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
