@@ -45,7 +45,8 @@ class Source(Protocol):
 
     A plug-in offers its sources to every verb as an entry point of the group `edgeloop.sources`: a function
     `(text: str, policy: LivePolicy) -> Source`, named by the scheme of its addresses and called with the
-    whole address.
+    whole address. A live one must subclass or wrap `edgeloop.edge.sources.live.LiveSource`: any other source
+    is read in order, and neither drops frames nor heeds their maximum age.
 
     Attributes:
         name: Name of the source as a person would give it; passwords in addresses are masked.

@@ -32,6 +32,7 @@ from edgeloop.edge.result import Result, Sink, Timings
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.sources import as_source
 from edgeloop.models.detections import Detections
+from edgeloop.models.errors import UsageError
 
 if TYPE_CHECKING:
     from edgeloop.edge.tracking import Tracker, ZoneCounter
@@ -55,7 +56,8 @@ def results(
 
     Args:
         source: Text as on the command line ("0", a path, an address), a `Source`, or any iterable of images
-            (HxWx3 uint8, BGR). Closed with the generator.
+            (HxWx3 uint8, BGR). An iterable is read in another thread, one image ahead, so each image must be
+            a new array. Closed with the generator.
         detector: The model.
         tracker: Gives objects ids; None for no tracking.
         zones: Counts objects, which needs a tracker; None for no counting.
@@ -91,7 +93,8 @@ def run(
 
     Args:
         source: Text as on the command line ("0", a path, an address), a `Source`, or any iterable of images
-            (HxWx3 uint8, BGR). Closed at the end.
+            (HxWx3 uint8, BGR). An iterable is read in another thread, one image ahead, so each image must be
+            a new array. Closed at the end.
         detector: The model.
         sinks: Consumers of each result, in this order. Each is closed once, whatever happens.
         on_result: Called with each result, after the sinks.
@@ -104,6 +107,7 @@ def run(
         Counts, rates and latencies of the run.
 
     Raises:
+        UsageError: A limit is not positive.
         EdgeloopError: The source cannot be opened, breaks off, or holds a frame that is no such image.
     """
     with ExitStack() as opened:
@@ -143,6 +147,9 @@ def run_streams(
             them ends the run.
         max_frames: Number of frames per stream after which it ends; None for no limit.
         duration_s: Time in seconds after which to end; None for no limit.
+
+    Raises:
+        UsageError: A limit is not positive.
     """
     sources = [stream.source for stream in streams]
     ended: set[int] = set()
@@ -150,6 +157,7 @@ def run_streams(
     with ExitStack() as at_end:
         for stream in reversed(streams):
             at_end.callback(stream.end)
+        _check_limits(max_frames, duration_s)
         at_end.enter_context(closing(found))
         for number, item in found:
             if number in ended:  # a frame that was in the model when its stream ended
@@ -157,8 +165,16 @@ def run_streams(
             if end := _act(item, streams[number], sinks):
                 ended.add(number)
                 streams[number].end(end.error)
-                if end.error is not None and len(ended) < len(streams):
-                    log.warning("%s; the other sources go on", end.error)
+                if streams[number].error is not None and len(streams) > 1:
+                    others = "; the other sources go on" if len(ended) < len(streams) else ""
+                    log.warning("%s%s", streams[number].error, others)
+
+
+def _check_limits(max_frames: int | None, duration_s: float | None) -> None:
+    if max_frames is not None and max_frames < 1:
+        raise UsageError(f"max_frames: expected at least 1, got {max_frames}")
+    if duration_s is not None and not duration_s > 0:  # so that NaN is refused, too
+        raise UsageError(f"duration_s: expected more than 0 seconds, got {duration_s}")
 
 
 def _act(item: _Found | SourceEnded, stream: Stream, sinks: Sequence[Sink]) -> SourceEnded | None:

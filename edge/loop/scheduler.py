@@ -12,10 +12,12 @@ import threading
 import time
 from collections.abc import Generator, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from edgeloop.edge.frame import Frame, Source
-from edgeloop.edge.sources.live import WAKE_S, LiveSource
+from edgeloop.edge.sources.iterable import ImageIterable
+from edgeloop.edge.sources.live import JOIN_S, WAKE_S, LiveSource
 
 __all__ = ["SourceEnded", "round_robin"]
 
@@ -78,11 +80,12 @@ def round_robin(
                 feeds[number].stop()
                 yield number, SourceEnded()
     finally:
-        for feed in feeds:
-            feed.stop()
-        for feed in feeds:
-            if isinstance(feed, _AheadFeed):
-                feed.join()
+        with ExitStack() as at_end:  # one that fails keeps no other from its end
+            for feed in feeds:
+                if isinstance(feed, _AheadFeed):
+                    at_end.callback(feed.join)
+            for feed in feeds:
+                at_end.callback(feed.stop)
 
 
 def _next(
@@ -141,12 +144,14 @@ class _AheadFeed:
 
     def stop(self) -> None:
         self._closed = True
-        self._source.stop()
         self._taken.set()
+        self._source.stop()
 
     def join(self) -> None:
-        if self._thread.is_alive():  # without a limit: a source must not be closed while it is read
-            self._thread.join()
+        if self._thread.is_alive():
+            # An iterable may block for ever and holds nothing of ours; no other source may be closed while it
+            # is read.
+            self._thread.join(JOIN_S if isinstance(self._source, ImageIterable) else None)
 
     def _read(self) -> None:
         try:

@@ -28,10 +28,15 @@ class ImageIterable(Footage):
         self._images = images
 
     def __iter__(self) -> Iterator[Frame]:
-        for index, image in enumerate(self._images):
-            if self._stopped:
-                return
-            if isinstance(image, Frame):
-                yield image
-            else:
-                yield Frame(image, index, time.monotonic(), time.time(), self.name)
+        images = iter(self._images)
+        try:
+            for index, image in enumerate(images):
+                if self._stopped:
+                    return
+                if isinstance(image, Frame):
+                    yield image
+                else:
+                    yield Frame(image, index, time.monotonic(), time.time(), self.name)
+        finally:
+            if close := getattr(images, "close", None):  # here: a generator can be closed only by its reader
+                close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -23,6 +24,7 @@ from edgeloop.edge.loop.meter import WINDOW, Meter
 from edgeloop.edge.loop.stream import Stream
 from edgeloop.edge.result import Result, Sink
 from edgeloop.edge.runtime.detector import Detector, Prepared
+from edgeloop.edge.sinks import VideoFile
 from edgeloop.edge.sources import as_source, open_source
 from edgeloop.edge.sources.live import LiveSource
 from edgeloop.edge.tracking import ZoneCounter, ZoneFile
@@ -109,6 +111,33 @@ def test_a_slow_sink_behind_a_camera_makes_it_drop_frames(detector: Detector) ->
     assert source.dropped > 50
 
 
+def test_a_slow_sink_behind_a_camera_gets_the_newest_frame(block_model: Path) -> None:
+    """Two new frames arrive while each result is worked on; a queue anywhere would hand over an older one."""
+    ready, captured = threading.Semaphore(0), threading.Semaphore(0)
+
+    def camera() -> Generator[NDArray[np.uint8]]:
+        yield draw_block(0)
+        for index in range(1, 9):
+            ready.acquire()
+            yield draw_block(index)
+            captured.release()  # asked for the next: this one lies where it is taken from
+
+    def work(result: Result) -> None:
+        gaps.append(newest[0] - result.frame.index)
+        for _ in range(2 if newest[0] < 8 else 0):
+            ready.release()
+            captured.acquire()
+            newest[0] += 1
+
+    newest, gaps = [0], list[int]()
+    detector = Detector(block_model, threads=1)
+    detector.parallel = 3
+    with LiveSource("camera", camera(), fps=None) as source:
+        pipeline.run(source, detector, on_result=work)
+    assert gaps == [0] * 5
+    assert source.dropped == 4
+
+
 def test_times_add_up(detector: Detector, clip: Path) -> None:
     with open_source(str(clip)) as source:
         for result in pipeline.results(source, detector):
@@ -116,6 +145,18 @@ def test_times_add_up(detector: Detector, clip: Path) -> None:
             assert list(stages_ms) == ["wait", "preprocess", "infer", "postprocess"]
             assert min(stages_ms.values()) >= 0
             assert sum(stages_ms.values()) == pytest.approx(result.timings.latency_ms)
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{"max_frames": 0}, {"max_frames": -1}, {"duration_s": 0.0}, {"duration_s": float("nan")}],
+    ids=str,
+)
+def test_a_limit_of_nothing_is_refused(detector: Detector, limits: dict[str, Any]) -> None:
+    notes = Notes()
+    with pytest.raises(UsageError, match=r"(max_frames|duration_s): expected"):
+        pipeline.run([draw_block(0)], detector, sinks=[notes], **limits)
+    assert (notes.results, notes.closed) == ([], 1)
 
 
 @pytest.mark.parametrize(
@@ -342,6 +383,57 @@ def test_images_from_python_are_a_source_and_a_function_is_a_sink(detector: Dete
     assert summary.frames == 5
     assert [result.frame.index for result in found] == list(range(5))
     assert [len(result.detections) for result in pipeline.results([draw_block(0)] * 2, detector)] == [1, 1]
+
+
+def test_a_generator_is_closed_at_the_end(detector: Detector) -> None:
+    closed = []
+
+    def images() -> Generator[NDArray[np.uint8]]:
+        try:
+            while True:
+                yield draw_block(0)
+        finally:
+            closed.append(True)
+
+    given = images()
+    pipeline.run(given, detector, max_frames=2)
+    assert closed
+
+
+def test_a_generator_that_blocks_does_not_keep_the_loop_from_its_end(
+    detector: Detector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgeloop.edge.loop.scheduler.JOIN_S", 0.05)
+    rings, closed = threading.Event(), threading.Event()
+
+    def images() -> Generator[NDArray[np.uint8]]:
+        try:
+            yield draw_block(0)
+            rings.wait()
+            yield draw_block(1)
+        finally:
+            closed.set()
+
+    given = images()
+    assert pipeline.run(given, detector, max_frames=1).frames == 1
+    assert not closed.is_set()
+    rings.set()
+    assert closed.wait(10)
+
+
+def test_a_video_is_completed_when_the_run_fails(detector: Detector, tmp_path: Path) -> None:
+    video = VideoFile(tmp_path / "out.mp4", detector.names, fps=20, live=False)
+    with pytest.raises(DataError, match="broken"):
+        pipeline.run(Failing(DataError("broken")), detector, sinks=[video])
+    with open_source(str(tmp_path / "out.mp4")) as source:
+        assert len(list(source)) == 2
+
+
+def test_the_failure_of_every_stream_is_told(detector: Detector, caplog: pytest.LogCaptureFixture) -> None:
+    streams = [Stream(Failing(DataError(text)), Meter(detector.names)) for text in ("first", "last")]
+    with caplog.at_level(logging.WARNING, "edgeloop.edge"):
+        pipeline.run_streams(streams, detector)
+    assert [record.getMessage() for record in caplog.records] == ["first; the other sources go on", "last"]
 
 
 def test_a_single_image_is_no_source(detector: Detector) -> None:

@@ -301,6 +301,17 @@ def test_closing_stops_every_source_and_its_thread(count: int) -> None:
     assert set(threading.enumerate()) == before
 
 
+def test_a_source_that_cannot_be_stopped_leaves_no_other_running() -> None:
+    class Stubborn(Footage):
+        def stop(self) -> None:
+            raise OSError("stuck")
+
+    before = set(threading.enumerate())
+    with pytest.raises(OSError, match="stuck"):
+        order([Stubborn("a", 1000), Footage("b", 1000), Stubborn("c", 1000)], 4)
+    assert set(threading.enumerate()) == before
+
+
 def test_a_stopped_camera_is_over_at_once() -> None:
     shutter = Shutter()
     with LiveSource("camera", shutter.images(), fps=None) as camera:
