@@ -8,6 +8,7 @@ from edgeloop.labeling.candidates.exemplar_masks import ExemplarMasks
 from edgeloop.labeling.motion.background import Background
 from edgeloop.labeling.prompts.from_detector import DetectorPrompter
 from edgeloop.labeling.prompts.from_motion import MotionPrompter
+from edgeloop.labeling.prompts.grid import GridPrompter
 from edgeloop.labeling.prompts.prompter import Prompter
 from edgeloop.labeling.prompts.propagate import PropagatePrompter
 from edgeloop.labeling.prompts.similar import TRAINING_STEPS, SimilarPrompter
@@ -16,6 +17,7 @@ from edgeloop.models.errors import UsageError
 __all__ = [
     "TRAINING_STEPS",
     "DetectorPrompter",
+    "GridPrompter",
     "MotionPrompter",
     "Prompter",
     "PropagatePrompter",
@@ -29,6 +31,7 @@ _NAMES = (
     MotionPrompter.name,
     DetectorPrompter.name,
     PropagatePrompter.name,
+    GridPrompter.name,
 )
 
 
@@ -53,7 +56,7 @@ def check_prompters(names: Sequence[str], exemplar_frames: Collection[object]) -
     if SimilarPrompter.name in names and not exemplar_frames:
         raise UsageError(
             "--prompts similar: needs boxes on whole frames (-e); without them name motion (for a fixed "
-            "camera)"
+            "camera) or grid (everywhere)"
         )
 
 
@@ -100,5 +103,6 @@ def open_prompters(
         MotionPrompter.name: motion,
         DetectorPrompter.name: found,
         PropagatePrompter.name: lambda: PropagatePrompter(classes),
+        GridPrompter.name: GridPrompter,
     }
     return [factories[name]() for name in names]

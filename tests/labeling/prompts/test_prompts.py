@@ -7,7 +7,7 @@ import pytest
 
 from edgeloop.labeling.candidates.exemplar_masks import ExemplarMasks
 from edgeloop.labeling.inputs.exemplars import Exemplars, read_exemplars
-from edgeloop.labeling.prompts import SimilarPrompter, check_prompters
+from edgeloop.labeling.prompts import GridPrompter, SimilarPrompter, check_prompters
 from edgeloop.labeling.sam import load
 from edgeloop.labeling.scoring.held_out import segment_exemplars
 from edgeloop.models.boxes import iou_matrix
@@ -78,7 +78,25 @@ def test_the_same_seed_gives_the_same_prompts(
     np.testing.assert_array_equal(one.class_scores, other.class_scores)
 
 
+@pytest.mark.parametrize(
+    ("size", "points"),
+    [
+        pytest.param((320, 240), 16 * 12, id="landscape"),
+        pytest.param((90, 160), 9 * 16, id="portrait"),
+        pytest.param((1600, 10), 16, id="a strip"),
+    ],
+)
+def test_grid(size: tuple[int, int], points: int) -> None:
+    (prompts,) = GridPrompter().propose(np.zeros((size[1], size[0], 3), np.uint8))
+    assert prompts.coords.shape == (points, 2)
+    assert not prompts.are_boxes
+    assert prompts.coords.min() > 0
+    assert (prompts.coords < size).all()
+
+
 @pytest.mark.parametrize("names", [(), ("motion", "motion"), ("motion", "magic"), ("",)])
 def test_unknown_prompters(names: tuple[str, ...]) -> None:
-    with pytest.raises(UsageError, match="expected some of similar, motion, detector, propagate, each once"):
+    with pytest.raises(
+        UsageError, match="expected some of similar, motion, detector, propagate, grid, each once"
+    ):
         check_prompters(names, [])
