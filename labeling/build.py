@@ -35,16 +35,7 @@ _BACKGROUND_FRAMES = 15  # frames from which crops get their background examples
 def build_labeler(
     plan: LabelPlan, inputs: LabelInputs, frames: Sequence[Path], progress: Progress
 ) -> FrameLabeler:
-    """Load the models of a job, and learn from its exemplars.
-
-    Args:
-        plan: Settings of the job.
-        inputs: What `read_inputs` gives for the plan.
-        frames: Images of all frames.
-        progress: Shows downloads and training.
-
-    Returns:
-        The labeler.
+    """Load the models of a job, and learn from its exemplars; `frames` are the images of all frames.
 
     Raises:
         DataError: No frame that is needed for background examples can be read.

@@ -59,9 +59,6 @@ def label_frames(plan: LabelPlan, *, progress: Progress | None = None) -> LabelR
         plan: Settings of the job.
         progress: Shows the steps, such as `edgeloop.edge.cli.progress.progress_bar`; None for silence.
 
-    Returns:
-        Counts and speed.
-
     Raises:
         NoInputError: There are no frames, no exemplars or no such detector, or too few frames to learn a
             background from.

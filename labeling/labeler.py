@@ -46,22 +46,11 @@ class FrameLabeler:
     regressor: BoxRegressor | None = None
 
     def problem(self, image: NDArray[np.uint8]) -> str | None:
-        """Give the reason why a frame cannot be labeled; None if it can.
-
-        Args:
-            image: HxWx3 uint8 BGR.
-        """
+        """Give the reason why a frame, HxWx3 uint8 BGR, cannot be labeled; None if it can."""
         return self.scorer.problem(image)
 
     def label(self, image: NDArray[np.uint8]) -> tuple[list[Label], list[Label]]:
-        """Label a frame.
-
-        Args:
-            image: HxWx3 uint8 BGR.
-
-        Returns:
-            Labels to train on, and unsure ones, each by descending score.
-        """
+        """Label a frame, HxWx3 uint8 BGR: labels to train on, and unsure ones, each by descending score."""
         prompts = [own for prompter in self.prompters for own in prompter.propose(image)]
         candidates = find_candidates(image, prompts, self.segmenter)
         if not candidates:
@@ -92,14 +81,9 @@ class FrameLabeler:
         return [replace(candidate, xyxy=box) for candidate, box in zip(found, boxes, strict=True)]
 
     def label_exemplar(self, image: NDArray[np.uint8], exemplar: ExemplarFrame) -> list[Label]:
-        """Turn a person's boxes into labels: the boxes stay as drawn, SAM adds masks.
+        """Turn a person's boxes on a frame, HxWx3 uint8 BGR, into one label for each of a class to label.
 
-        Args:
-            image: HxWx3 uint8 BGR.
-            exemplar: The boxes.
-
-        Returns:
-            One label for each box of a class to label.
+        The boxes stay as drawn, SAM adds masks.
         """
         named = exemplar.class_id >= 0
         prompts = Prompts("human", exemplar.xyxy[named])

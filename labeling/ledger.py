@@ -70,11 +70,7 @@ class Ledger:
     """One SQLite file, committed after every frame."""
 
     def __init__(self, path: Path, job: Mapping[str, str]) -> None:
-        """Open the ledger of a job, or create one.
-
-        Args:
-            path: The file.
-            job: Everything that the results depend on. Only the same job may resume unfinished work.
+        """Open the ledger of a job, or create one; only the same `job` may resume unfinished work.
 
         Raises:
             DataError: The file belongs to another job, is in use, or is not a ledger.
@@ -124,14 +120,7 @@ class Ledger:
         self._db.execute("INSERT INTO frame VALUES (?, ?)", (result.file, result.model_dump_json()))
 
     def results(self, files: Iterator[str]) -> Iterator[FrameResult]:
-        """Read results back, one at a time.
-
-        Args:
-            files: Names of finished frames.
-
-        Yields:
-            Their results, in the same order.
-        """
+        """Read results of finished frames back, one at a time, in the order of `files`."""
         for file in files:
             (text,) = self._db.execute("SELECT result FROM frame WHERE file = ?", (file,)).fetchone()
             yield FrameResult.model_validate_json(text)

@@ -63,10 +63,6 @@ class AnswerBook:
     def __init__(self, path: Path, sample: Sample) -> None:
         """Open the answers to a sample; the file is created with the first answer.
 
-        Args:
-            path: The file.
-            sample: The sample.
-
         Raises:
             DataError: The file holds answers to another sample, or is none of ours.
         """
@@ -103,15 +99,9 @@ class AnswerBook:
             self._save(Answers(boxes=tuple(boxes), frames=self._answers.frames))
 
     def answer_frame(self, index: int, missed: tuple[Point, ...]) -> None:
-        """Set or change the answer for a frame; it is saved when this returns.
+        """Set or change the answer for a frame, with the index and the errors of `answer_box`.
 
-        Args:
-            index: Place in the sample; the next one, or one that has been answered.
-            missed: A point in each object that has no right label; empty if nothing was missed.
-
-        Raises:
-            IndexError: There is no such place, or those before it have not been answered.
-            EdgeloopError: The answer cannot be written.
+        `missed` is a point in each object that has no right label; empty if nothing was missed.
         """
         with self._lock:
             frames = list(self._answers.frames)
@@ -154,12 +144,6 @@ class AnswerBook:
 @contextmanager
 def open_answers(sample: Sample) -> Iterator[AnswerBook]:
     """Open a dataset's audit.json, and lock it against a second audit.
-
-    Args:
-        sample: The sample.
-
-    Yields:
-        The answers.
 
     Raises:
         DataError: audit.json holds answers to another sample, or another audit of this dataset is running.

@@ -39,9 +39,6 @@ def audit_sample(sample: Sample, *, port: int, tell: Callable[[str], None]) -> A
         port: Port of the page on 127.0.0.1; 0 for any that is free.
         tell: Takes lines for the person at the terminal, such as the address of the page.
 
-    Returns:
-        The figures.
-
     Raises:
         EdgeloopError: See `open_answers` and `Page`.
     """

@@ -68,7 +68,7 @@ class Estimate:
 
 
 def estimate(sample: Sample, answers: Answers) -> Estimate:
-    """Estimate precision and recall of a dataset's labels.
+    """Estimate precision and recall of a dataset's labels; with fewer than `MIN_ANSWERS` answers no value.
 
     Precision is the share of accepted boxes, with a 95 % Wilson interval. It treats the sample as one of an
     infinite population; if most labels of a dataset were drawn, the interval is wider than needed.
@@ -78,13 +78,6 @@ def estimate(sample: Sample, answers: Answers) -> Estimate:
     answers, with the sample's seed. If nothing was missed on any frame, the bootstrap has no variance: then
     the lower end assumes one missed object on each of as many frames as Wilson's upper bound for the share of
     frames with one.
-
-    Args:
-        sample: The sample.
-        answers: Answers to its first boxes and frames.
-
-    Returns:
-        The figures; without a value if there are fewer than `MIN_ANSWERS` answers.
     """
     right = np.array(answers.boxes, np.bool_)
     classes = np.array([box.class_id for box in sample.boxes[: len(right)]], np.int64)

@@ -83,13 +83,9 @@ class Page:
     """
 
     def __init__(self, sample: Sample, book: AnswerBook, summary: Callable[[], list[str]], port: int) -> None:
-        """Open the port.
+        """Open the port, or any that is free for 0.
 
-        Args:
-            sample: The sample.
-            book: Stores the answers.
-            summary: The figures so far as lines of text, shown when the audit ends.
-            port: Port; 0 for any that is free.
+        `summary` gives the figures so far as lines of text, shown when the audit ends.
 
         Raises:
             UnavailableError: The port is taken or may not be used.
@@ -134,14 +130,7 @@ class Page:
         }
 
     def receive(self, message: bytes) -> dict[str, object]:
-        """Handle one message of the page; an answer is saved when this returns.
-
-        Args:
-            message: JSON.
-
-        Returns:
-            `ended`, and the figures if True.
-        """
+        """Handle a JSON message, save its answer, and return `ended`, with the figures if True."""
         try:
             said = _Message.validate_json(message)
             if isinstance(said, _BoxAnswer):

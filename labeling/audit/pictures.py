@@ -20,15 +20,10 @@ _FRAME_SIDE_PX = 1280  # small frames are enlarged, so that the text of labels f
 
 
 def render_box(box: SampledBox, side: int, *, drawn: bool = True) -> NDArray[np.uint8]:
-    """Crop a box with its surroundings, and enlarge it.
+    """Crop a box with its surroundings, and enlarge it: HxWx3 uint8 BGR, the longer side `side` px.
 
-    Args:
-        box: The box.
-        side: Longer side of the result, px.
-        drawn: True to draw the box; its line is outside of it, so that the object's edge shows.
-
-    Returns:
-        HxWx3 uint8 BGR. The box is in the middle, unless it is near the edge of its image.
+    The box is in the middle, unless it is near the edge of its image. If `drawn`, its line is outside of it,
+    so that the object's edge shows.
     """
     image = require_image(box.path)
     x1, y1, x2, y2 = _crop(box, image.shape[1], image.shape[0])
@@ -42,16 +37,9 @@ def render_box(box: SampledBox, side: int, *, drawn: bool = True) -> NDArray[np.
 def render_frame(
     frame: SampledFrame, names: tuple[str, ...], *, side: int | None = None, drawn: bool = True
 ) -> NDArray[np.uint8]:
-    """Draw a frame with its labels.
+    """Draw a frame, with its labels if `drawn`: HxWx3 uint8 BGR.
 
-    Args:
-        frame: The frame.
-        names: The classes.
-        side: Longer side of the result, px; None for the frame's own, but at least 1280.
-        drawn: True to draw the labels.
-
-    Returns:
-        HxWx3 uint8 BGR.
+    The longer side is `side` px; for None it is the frame's own, but at least 1280 px.
     """
     longer = max(frame.width, frame.height)
     scale = (max(longer, _FRAME_SIDE_PX) if side is None else side) / longer

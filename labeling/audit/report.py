@@ -11,15 +11,7 @@ __all__ = ["report_json", "report_lines"]
 
 
 def report_lines(sample: Sample, found: Estimate) -> list[str]:
-    """Format precision and recall as lines of text.
-
-    Args:
-        sample: The sample.
-        found: Figures from the answers to it.
-
-    Returns:
-        The lines, with what the figures assume at the end.
-    """
+    """Format precision and recall as lines of text, with what the figures assume at the end."""
     width = max(map(len, ("all classes", *sample.names)))
     lines = [f"{'precision':<10}{'all classes':<{width}}  {_share(found.precision, 'box', 'boxes')}"]
     lines += [

@@ -55,10 +55,7 @@ SHEET_WIDTH_PX = 2 * _MARGIN_PX + 10 * 184 + 9 * _MARGIN_PX
 
 
 def check_sheet(path: Path) -> None:
-    """Refuse a file that exists.
-
-    Args:
-        path: Path of the sheet.
+    """Refuse the path of a sheet that exists.
 
     Raises:
         DataError: There is such a file already.
@@ -69,9 +66,6 @@ def check_sheet(path: Path) -> None:
 
 def draw_sheet(sample: Sample) -> NDArray[np.uint8]:
     """Draw the sample: a title, the boxes from (24, 56) on, then the frames.
-
-    Args:
-        sample: The sample.
 
     Returns:
         HxWx3 uint8 BGR. Image n of the boxes is at `BOX.place(n)` from (24, 56), centered in its cell; the
@@ -95,11 +89,7 @@ def draw_sheet(sample: Sample) -> NDArray[np.uint8]:
 
 
 def write_sheet(sample: Sample, path: Path) -> None:
-    """Write the sheet as a PNG.
-
-    Args:
-        sample: The sample.
-        path: A file that does not exist yet.
+    """Write the sheet as a PNG, to a file that does not exist yet.
 
     Raises:
         DataError: There is such a file already.

@@ -26,25 +26,15 @@ class CroppedMask:
 
     @classmethod
     def from_box(cls, xyxy: NDArray[np.float32]) -> CroppedMask:
-        """Fill a box, as the mask of a candidate that has none.
-
-        Args:
-            xyxy: float32 (4,), pixels of the frame; sides are rounded.
-        """
+        """Fill a box, float32 (4,), rounded to pixels of the frame, for a candidate without a mask."""
         left, top, right, bottom = np.rint(xyxy).astype(int).tolist()
         return cls(left, top, np.ones((max(bottom - top, 0), max(right - left, 0)), bool))
 
     @classmethod
     def from_mask(cls, mask: NDArray[np.bool_], left: int = 0, top: int = 0) -> CroppedMask | None:
-        """Crop a mask to its bounding box.
+        """Crop a mask, bool (h, w), to its bounding box; None if it is empty.
 
-        Args:
-            mask: bool (h, w).
-            left: x of its first column, pixels of the frame.
-            top: y of its first row, pixels of the frame.
-
-        Returns:
-            The cropped mask; None if `mask` is empty.
+        `left` and `top` are the place of its first column and row, pixels of the frame.
         """
         columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
         if not columns.size:

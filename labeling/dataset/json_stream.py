@@ -25,12 +25,7 @@ class JsonStreamWriter:
     """Lists that grow on disk and become one JSON file in the end."""
 
     def __init__(self, path: Path, lists: Mapping[str, IO[str]]) -> None:
-        """Start without entries.
-
-        Args:
-            path: The file.
-            lists: An empty temporary file for each list, by its key.
-        """
+        """Start with an empty temporary file for each list, by its key."""
         self._path = path
         self._lists = lists
         self._counts = dict.fromkeys(lists, 0)
@@ -45,11 +40,7 @@ class JsonStreamWriter:
         self._counts[key] += 1
 
     def write(self, **rest: object) -> None:
-        """Write the file.
-
-        Args:
-            rest: Further members of the object, before the lists.
-        """
+        """Write the file: further members of the object, then the lists."""
         with self._path.open("w", encoding="utf-8") as file:
             opening = "{"
             for key, value in rest.items():
@@ -66,14 +57,9 @@ class JsonStreamWriter:
 
 @contextmanager
 def open_json_stream(path: Path, lists: Sequence[str]) -> Iterator[JsonStreamWriter]:
-    """Open a file for writing.
+    """Open a file for writing; it appears when the writer's `write` is called.
 
-    Args:
-        path: The file. Its lists grow in unnamed files of the same folder, so a crash leaves none.
-        lists: Keys of the lists, in their order.
-
-    Yields:
-        The writer; the file appears when its `write` is called.
+    Its lists grow in unnamed files of the same folder, so a crash leaves none.
     """
     with ExitStack() as opened:
         growing = {
@@ -84,11 +70,7 @@ def open_json_stream(path: Path, lists: Sequence[str]) -> Iterator[JsonStreamWri
 
 
 def check_lists(path: Path, keys: Sequence[str]) -> None:
-    """Parse a whole file before any of it is used.
-
-    Args:
-        path: The file.
-        keys: Members of the object that must be lists.
+    """Parse a whole file before any of it is used; its members `keys` must be lists.
 
     Raises:
         OSError: The file cannot be read.
@@ -125,14 +107,7 @@ def check_lists(path: Path, keys: Sequence[str]) -> None:
 
 
 def read_entries(path: Path, key: str) -> Iterator[object]:
-    """Read the entries of a list one by one.
-
-    Args:
-        path: A file that has passed `check_lists`.
-        key: Key of the list.
-
-    Yields:
-        The entries.
+    """Read a list of a file that has passed `check_lists`, entry by entry.
 
     Raises:
         OSError: The file cannot be read.

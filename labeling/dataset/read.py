@@ -98,10 +98,7 @@ class Instances:
     categories: Sequence[Category]
 
     def annotations(self) -> Iterator[Annotation]:
-        """Read the labels from the file.
-
-        Yields:
-            The labels in the order of the file; each is of one of the images and categories.
+        """Read the labels in the order of the file; each is of one of the images and categories.
 
         Raises:
             NoInputError: The file is gone.
@@ -118,13 +115,7 @@ class Instances:
 
 
 def read_instances(dataset: Path) -> Instances:
-    """Read a dataset's instances.json.
-
-    Args:
-        dataset: Folder that `edgeloop label` wrote.
-
-    Returns:
-        The content; images are not opened.
+    """Read a dataset's instances.json; images are not opened.
 
     Raises:
         NoInputError: There is no such dataset.
@@ -144,14 +135,7 @@ def read_instances(dataset: Path) -> Instances:
 
 
 def read_dataset_image(dataset: Path, image: Image) -> NDArray[np.uint8]:
-    """Read an image of a dataset.
-
-    Args:
-        dataset: The dataset's folder.
-        image: The entry of the image.
-
-    Returns:
-        HxWx3 uint8 BGR.
+    """Read an image of a dataset: HxWx3 uint8 BGR.
 
     Raises:
         NoInputError: It does not exist.

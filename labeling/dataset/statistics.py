@@ -77,9 +77,6 @@ def read_stats(
         within_bits: Validation frames whose perceptual hash differs in at most this many of 256 bits leak.
         advance: Called with 1 after each image.
 
-    Returns:
-        The counts.
-
     Raises:
         NoInputError: There is no such dataset, or an image of it is missing.
         DataError: It is not one that `edgeloop label` wrote, it has no image, or one cannot be read.

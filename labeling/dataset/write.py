@@ -69,9 +69,6 @@ def write_dataset(
         frames: Frames in time order. Memory does not grow with their number.
         frames_folder: Folder of the images, which are copied.
         info: Settings of the job, for instances.json.
-
-    Returns:
-        Counts of the dataset.
     """
     for split in _SPLITS:
         (folder / "images" / split.value).mkdir(parents=True)

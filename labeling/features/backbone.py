@@ -34,25 +34,16 @@ def extract_features(images: Tensor) -> tuple[Tensor, ...]:
 
 
 def working_size(image: NDArray[np.uint8], scale: float) -> tuple[int, int]:
-    """Compute the size to resize an image to.
+    """Compute the width and height to resize an image to, multiples of 32.
 
-    Args:
-        image: HxWx3 uint8.
-        scale: Desired working pixels per pixel of the image.
-
-    Returns:
-        Width and height, multiples of 32.
+    `scale` is the desired number of working pixels per pixel of the image.
     """
     height, width = (max(32, round(side * scale / 32) * 32) for side in image.shape[:2])
     return width, height
 
 
 def preprocess(image: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
-    """Resize and normalize an image for the backbone.
-
-    Args:
-        image: HxWx3 uint8 BGR.
-        size: Width and height to resize to, multiples of 32.
+    """Resize an image, HxWx3 uint8 BGR, to a width and height (multiples of 32), and normalize it.
 
     Returns:
         float32 (1, 3, size[1], size[0]) RGB, about [-1, 1].

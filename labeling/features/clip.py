@@ -52,14 +52,9 @@ class Clip:
     std: Tensor
 
     def embed(self, image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[np.float32]:
-        """Embed the crops of candidates, gray outside of their masks.
+        """Embed the crops of candidates, gray outside of their masks: float32 (N, D), each of length 1.
 
-        Args:
-            image: HxWx3 uint8 BGR.
-            candidates: Candidates; without a mask the whole box counts.
-
-        Returns:
-            float32 (N, D), each of length 1.
+        Without a mask the whole box counts.
         """
         if not candidates:
             return np.empty((0, self.model.visual.output_dim), np.float32)
@@ -84,12 +79,7 @@ class TextClassifier:
     """Zero-shot classifier by the names of the classes, with prompts for the background."""
 
     def __init__(self, clip: Clip, names: Sequence[str]) -> None:
-        """Embed the names.
-
-        Args:
-            clip: The model.
-            names: The classes.
-        """
+        """Embed the names of the classes."""
         self._clip = clip
         self._classes = len(names)
         sentences = [*(_SENTENCE.format(name) for name in names), *_NONE_OF_THEM]
@@ -110,9 +100,6 @@ def load_clip(name: str, *, offline: bool = False) -> Clip:
     Args:
         name: MODEL:WEIGHTS, a model of open_clip, and the path of its weights or a tag of open_clip's.
         offline: Never download: WEIGHTS must be a path.
-
-    Returns:
-        The model.
 
     Raises:
         UsageError: There is no such model, or `name` is malformed.
@@ -163,13 +150,9 @@ def load_clip(name: str, *, offline: bool = False) -> Clip:
 
 
 def fingerprint(name: str) -> str:
-    """Digest of a model's weights.
+    """Digest of the weights of a model, named as for `load_clip`.
 
-    Args:
-        name: As for `load_clip`.
-
-    Returns:
-        "sha256:" and hexadecimal digits of a file; "" for a tag, which identifies its weights.
+    It is "sha256:" and hexadecimal digits of a file; "" for a tag, which identifies its weights.
 
     Raises:
         UsageError: `name` is malformed.

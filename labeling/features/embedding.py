@@ -26,12 +26,8 @@ DIMENSIONS = sum(CHANNELS[1:])
 def embed(image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[np.float32]:
     """Embed candidates by frozen ImageNet features at strides 8, 16 and 32 of a square crop.
 
-    Args:
-        image: HxWx3 uint8 BGR.
-        candidates: Candidates; without a mask the whole box counts.
-
-    Returns:
-        float32 (N, DIMENSIONS); the part of each stride has length 1.
+    Without a mask the whole box counts. The result is float32 (N, DIMENSIONS); the part of each stride has
+    length 1.
     """
     if not candidates:
         return np.empty((0, DIMENSIONS), np.float32)
@@ -50,12 +46,7 @@ def embed(image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[
 def crop_candidates(
     image: NDArray[np.uint8], candidates: Sequence[Candidate], side_px: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Crop squares around candidates, with a margin.
-
-    Args:
-        image: HxWx3 uint8 BGR.
-        candidates: At least one candidate.
-        side_px: Side of each square.
+    """Crop squares, with a margin, around candidates, at least one.
 
     Returns:
         Crops uint8 (N, side_px, side_px, 3) BGR; and masks float32 (N, side_px, side_px) in [0, 1], of the

@@ -19,14 +19,7 @@ HASH_BITS = _HASH_SIDE**2
 
 
 def to_gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Convert an image to the gray values that are measured.
-
-    Args:
-        image: HxWx3 uint8 BGR.
-
-    Returns:
-        HxW uint8 gray, no side longer than 640 px.
-    """
+    """Convert an image, HxWx3 uint8 BGR, to HxW uint8 gray for measuring, no side longer than 640 px."""
     gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     scale = _WIDTH_PX / max(gray.shape)
     if scale < 1:
@@ -35,13 +28,9 @@ def to_gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def perceptual_hash(gray: NDArray[np.uint8]) -> ImageHash:
-    """Hash an image by the signs of its lowest frequencies.
+    """Hash an image of `to_gray` by the signs of its lowest frequencies: `HASH_BITS` bits.
 
-    Args:
-        gray: HxW uint8, from `to_gray`.
-
-    Returns:
-        `HASH_BITS` bits; the difference of two hashes is their Hamming distance.
+    The difference of two hashes is their Hamming distance.
     """
     import imagehash
     from PIL import Image

@@ -56,14 +56,7 @@ class FrameSelector:
         self._kept: deque[ImageHash] = deque(maxlen=_RECENT)
 
     def offer(self, image: NDArray[np.uint8]) -> Verdict:
-        """Decide about the next frame.
-
-        Args:
-            image: HxWx3 uint8 BGR.
-
-        Returns:
-            KEPT, or the reason to drop it.
-        """
+        """Decide about the next frame, HxWx3 uint8 BGR: KEPT, or the reason to drop it."""
         gray = to_gray(image)
         sharpness = float(cv2.Laplacian(gray, cv2.CV_32F).var())
         self._sharpness.append(sharpness)
@@ -116,16 +109,7 @@ class CollectReport:
 def collect_source(
     address: str, folder: Path, plan: CollectPlan, *, progress: Progress = no_progress
 ) -> CollectReport:
-    """Open a source, and write its sharp, different frames.
-
-    Args:
-        address: As `edgeloop.open_source` takes it.
-        folder: New or empty folder for the frames.
-        plan: Settings of the selection.
-        progress: Shows the frames.
-
-    Returns:
-        Counts of kept and dropped frames.
+    """Open a source as `edgeloop.open_source` does, and collect its frames with `collect_frames`.
 
     Raises:
         EdgeloopError: The source cannot be opened, or see `collect_frames`.
@@ -151,9 +135,6 @@ def collect_frames(
         plan: Settings of the selection.
         advance: Called after each frame with the steps done: frames kept if `plan.count` is given, else
             frames read.
-
-    Returns:
-        Counts of kept and dropped frames.
 
     Raises:
         DataError: The folder holds something already.

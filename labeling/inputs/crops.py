@@ -17,14 +17,11 @@ def holds_crops(path: Path) -> bool:
 
 
 def read_crops(folder: Path) -> Exemplars:
-    """Read folders of crops.
+    """Read folders of crops: the classes by name, and the crops; no frames.
 
     Args:
         folder: Holds a folder for each class, named like it, with tight crops of objects; a folder `_ignore`
             holds crops of objects that must not be labeled.
-
-    Returns:
-        The classes by name, and the crops; no frames.
 
     Raises:
         DataError: A crop cannot be read, or there is none of a class to label.

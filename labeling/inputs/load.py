@@ -46,14 +46,7 @@ class LabelInputs:
 
 
 def read_inputs(plan: LabelPlan, entries: Sequence[FrameEntry]) -> LabelInputs:
-    """Read the inputs that a plan names, and learn the background.
-
-    Args:
-        plan: Settings of the job.
-        entries: The frames.
-
-    Returns:
-        The inputs.
+    """Read the inputs that a plan names, and learn the background from the frames.
 
     Raises:
         NoInputError: There are no exemplars, no such detector, or too few frames to learn a background from.

@@ -16,17 +16,11 @@ _NAMES = "classes.txt"
 
 
 def read_yolo_boxes(folder: Path, frames_folder: Path) -> dict[str, Any]:
-    """Read a folder of text files of boxes.
+    """Read text files of boxes as a COCO object: images, annotations with boxes in pixels, categories.
 
     Each line is `class x y width height`: a line number of `classes.txt`, from 0, and center and size
-    relative to the image. An empty file is an image without objects.
-
-    Args:
-        folder: Holds `classes.txt` and the text files.
-        frames_folder: Images that are not in `folder` itself.
-
-    Returns:
-        A COCO object: images, annotations with boxes in pixels, categories.
+    relative to the image. An empty file is an image without objects. Images are in `folder` or in
+    `frames_folder`.
 
     Raises:
         NoInputError: The folder has no `classes.txt`, or no text file beside it.

@@ -17,14 +17,9 @@ Shift = tuple[int, int]
 
 
 def match_exposure(image: NDArray[np.uint8], reference: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Scale an image's channels by the median ratio to a reference.
+    """Scale an image's channels by the median ratio to a reference, both HxWx3 uint8 BGR of one scene.
 
-    Args:
-        image: HxWx3 uint8 BGR.
-        reference: HxWx3 uint8 BGR of the same scene; differing objects must cover less than half of it.
-
-    Returns:
-        HxWx3 uint8 BGR, each channel multiplied by one gain.
+    Objects that differ must cover less than half of it.
     """
     here, wanted = (picture[::_STEP, ::_STEP].astype(np.float32) + 1 for picture in (image, reference))
     gains = np.clip(np.median((wanted / here).reshape(-1, 3), axis=0), *_GAIN_LIMITS)
@@ -33,14 +28,9 @@ def match_exposure(image: NDArray[np.uint8], reference: NDArray[np.uint8]) -> ND
 
 
 def estimate_shift(image: NDArray[np.uint8], reference: NDArray[np.uint8]) -> Shift:
-    """Estimate the shift that aligns an image with a reference, by phase correlation.
+    """Estimate the shift that aligns an image with a reference, both HxWx3 uint8 BGR, by phase correlation.
 
-    Args:
-        image: HxWx3 uint8 BGR.
-        reference: HxWx3 uint8 BGR.
-
-    Returns:
-        Whole pixels to the right and down; (0, 0) if the estimate is unreliable.
+    It is (0, 0) if the estimate is unreliable.
     """
     gray = [cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY).astype(np.float32) for picture in (image, reference)]
     window = cv2.createHanningWindow((image.shape[1], image.shape[0]), cv2.CV_32F)
@@ -49,15 +39,7 @@ def estimate_shift(image: NDArray[np.uint8], reference: NDArray[np.uint8]) -> Sh
 
 
 def translate(image: NDArray[np.uint8], shift: Shift) -> NDArray[np.uint8]:
-    """Translate an image.
-
-    Args:
-        image: HxW or HxWx3 uint8.
-        shift: Pixels to the right and down.
-
-    Returns:
-        The same size, padded by repeating the border.
-    """
+    """Translate an image, HxW or HxWx3 uint8, padded by repeating the border."""
     matrix = np.array([[1, 0, shift[0]], [0, 1, shift[1]]], np.float64)
     size = (image.shape[1], image.shape[0])
     moved = cv2.warpAffine(image, matrix, size, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)

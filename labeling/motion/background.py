@@ -52,12 +52,7 @@ class Background:
     """Background model of a fixed camera."""
 
     def __init__(self, samples: NDArray[np.uint8], frame_size: tuple[int, int]) -> None:
-        """Build the model.
-
-        Args:
-            samples: (N, h, w, 3) BGR, from `_prepared`.
-            frame_size: Width and height of the frames, px.
-        """
+        """Build the model from samples (N, h, w, 3) BGR; `frame_size` is width and height, px."""
         self._frame_size = frame_size
         self._needed = max(2, round(_CONSENSUS * len(samples)))
         self._median = np.median(samples, axis=0).astype(np.uint8)
@@ -70,14 +65,7 @@ class Background:
         return hashlib.sha256(repr(self._frame_size).encode() + self._samples.tobytes()).hexdigest()
 
     def compare(self, image: NDArray[np.uint8]) -> Change:
-        """Segment the foreground. The result depends on the frame alone.
-
-        Args:
-            image: HxWx3 uint8 BGR.
-
-        Returns:
-            The foreground without shadows.
-        """
+        """Segment the foreground of a frame, HxWx3 uint8 BGR, without shadows; no other frame matters."""
         if self._last is None or not np.array_equal(self._last[0], image):
             self._last = image.copy(), self._compared(image)  # prompter and scorer compare the same frame
         return self._last[1]
@@ -124,11 +112,7 @@ class Background:
 def learn_background(paths: Sequence[Path]) -> Background:
     """Learn the background from frames of one fixed camera.
 
-    Args:
-        paths: The frames in time order; `SAMPLES` of them are read, spread evenly.
-
-    Returns:
-        The background model.
+    Of the frames, in time order, `SAMPLES` are read, spread evenly.
 
     Raises:
         NoInputError: Too few of the frames can be read.

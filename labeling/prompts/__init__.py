@@ -36,11 +36,7 @@ _NAMES = (
 
 
 def check_prompters(names: Sequence[str], exemplar_frames: Collection[object]) -> None:
-    """Check a choice of prompters.
-
-    Args:
-        names: Of the prompters.
-        exemplar_frames: Those with boxes on them.
+    """Check the names of prompters against the frames with boxes on them.
 
     Raises:
         UsageError: A name is unknown or given twice, there is none, "propagate" is alone, or "similar" has
@@ -70,7 +66,7 @@ def open_prompters(
     seed: int = 0,
     advance: Callable[[int], None] = lambda _: None,
 ) -> list[Prompter]:
-    """Create the prompters, and train those that learn.
+    """Create the prompters, one for each name, and train those that learn.
 
     Args:
         names: Names that `check_prompters` accepts.
@@ -80,9 +76,6 @@ def open_prompters(
         detector: Detector of an earlier pass; needed for "detector".
         seed: Random seed.
         advance: Called with the number of steps done, `TRAINING_STEPS` in all for "similar".
-
-    Returns:
-        One prompter for each name.
 
     Raises:
         UsageError: The background or the detector that one needs is missing.

@@ -80,14 +80,7 @@ class CenterHead(nn.Module):
         self.sides = _output(4, 0.5)
 
     def forward(self, maps: Maps) -> HeadOutput:
-        """Predict centers and boxes.
-
-        Args:
-            maps: Maps of one image.
-
-        Returns:
-            Logits and distances.
-        """
+        """Predict centers and boxes from the maps of one image."""
         size = maps[0].shape[-2:]
         # Large maps are overwritten where that is possible: each new one takes as long as the sums.
         total = maps[0].new_zeros((1, _WIDTH, *size)).contiguous(memory_format=torch.channels_last)

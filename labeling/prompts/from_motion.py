@@ -23,11 +23,7 @@ class MotionPrompter:
     name = "motion"
 
     def __init__(self, background: Background) -> None:
-        """Keep the background model.
-
-        Args:
-            background: Background model of the camera.
-        """
+        """Keep the background model of the camera."""
         self._background = background
 
     def propose(self, image: NDArray[np.uint8]) -> tuple[Prompts, ...]:

@@ -27,11 +27,7 @@ class PropagatePrompter:
     name = "propagate"
 
     def __init__(self, classes: int) -> None:
-        """Start without a previous frame.
-
-        Args:
-            classes: Number of classes to label.
-        """
+        """Start without a previous frame."""
         self._classes = classes
         self.forget()
 
@@ -42,12 +38,7 @@ class PropagatePrompter:
         self._scores = np.empty((0, self._classes), np.float32)
 
     def remember(self, image: NDArray[np.uint8], labels: Sequence[Label]) -> None:
-        """Remember the previous frame.
-
-        Args:
-            image: HxWx3 uint8 BGR.
-            labels: Of that frame.
-        """
+        """Remember the previous frame, HxWx3 uint8 BGR, and its labels."""
         self._before = _gray(image)
         self._xyxy = np.array([label.xyxy for label in labels], np.float32).reshape(-1, 4)
         self._scores = np.zeros((len(labels), self._classes), np.float32)

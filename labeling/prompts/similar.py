@@ -68,9 +68,6 @@ class SimilarPrompter:
             classes: Number of classes to label.
             seed: Random seed.
             advance: Called with the number of training steps done, `TRAINING_STEPS` in all.
-
-        Returns:
-            The prompter.
         """
         views = [view_of(frame) for frame in frames]
         scale = _working_scale(views)

@@ -24,11 +24,7 @@ class Segmenter(Protocol):
     """A promptable segmenter: one image at a time, any number of prompts on it."""
 
     def set_image(self, image: npt.NDArray[np.uint8]) -> None:
-        """Encode an image; later prompts refer to it.
-
-        Args:
-            image: HxWx3 uint8 BGR in [0, 255].
-        """
+        """Encode an image, HxWx3 uint8 BGR in [0, 255]; later prompts refer to it."""
 
     def masks(
         self,
@@ -57,9 +53,6 @@ def load(name: str, *, offline: bool = False, progress: Progress = no_progress) 
         offline: Never download.
         progress: Shows a download.
 
-    Returns:
-        The segmenter, ready for `set_image`.
-
     Raises:
         UsageError: No segmenter of that name.
         NoInputError: The path does not exist.
@@ -81,13 +74,9 @@ def load(name: str, *, offline: bool = False, progress: Progress = no_progress) 
 
 
 def fingerprint(name: str) -> str:
-    """Digest of a segmenter's weights.
+    """Digest of the weights of a segmenter, named as for `load`.
 
-    Args:
-        name: As for `load`.
-
-    Returns:
-        "sha256:" or, for the official checkpoints, "md5:", and hexadecimal digits.
+    It is "sha256:" or, for the official checkpoints, "md5:", and hexadecimal digits.
 
     Raises:
         UsageError: No segmenter of that name.

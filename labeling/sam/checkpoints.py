@@ -55,13 +55,7 @@ OFFICIAL: Mapping[str, Checkpoint] = MappingProxyType(
 def fetch(checkpoint: Checkpoint, *, offline: bool = False, progress: Progress = no_progress) -> Path:
     """Find a checkpoint in the user's cache, or download it there; resume a broken download.
 
-    Args:
-        checkpoint: The checkpoint.
-        offline: Never download.
-        progress: Shows a download; bytes of an earlier try count as done.
-
-    Returns:
-        The file. Its digest was checked when it was downloaded.
+    Its digest is checked after the download only. `progress` counts bytes of an earlier try as done.
 
     Raises:
         UnavailableError: It is not in the cache and cannot be downloaded, or the connection broke off.

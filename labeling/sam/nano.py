@@ -42,14 +42,7 @@ class Nano(Sam):  # type: ignore[misc]
     """
 
     def preprocess(self, x: Tensor) -> Tensor:
-        """Normalize and pad an image.
-
-        Args:
-            x: (..., 3, H, W) RGB in [0, 255].
-
-        Returns:
-            The normalized image, with zeros to the right and below.
-        """
+        """Normalize an image (..., 3, H, W), RGB in [0, 255]; pad it with zeros to the right and below."""
         height, width = x.shape[-2:]
         padding = (0, -width % MULTIPLE, 0, -height % MULTIPLE)
         return F.pad((x - self.pixel_mean) / self.pixel_std, padding)
@@ -161,11 +154,7 @@ class MaskScoringHead(nn.Module):
     """
 
     def __init__(self, masks: int) -> None:
-        """Build the head.
-
-        Args:
-            masks: Number of masks per prompt, M.
-        """
+        """Build the head for `masks` masks per prompt, M."""
         super().__init__()
         last = nn.Linear(EMBED_DIM, 1)
         nn.init.zeros_(last.weight)
@@ -269,14 +258,10 @@ class NanoMaskDecoder(MaskDecoder):  # type: ignore[misc]
 
 
 def build_nano(*, pretrained_backbone: bool = False) -> Nano:
-    """Build the `nano` model, with random weights outside the backbone.
+    """Build the `nano` model in training mode, with random weights outside the backbone.
 
-    Args:
-        pretrained_backbone: Start from the ImageNet weights (for training). Loading a trained `nano`
-            overwrites every weight, so it leaves this off.
-
-    Returns:
-        The model, in training mode.
+    `pretrained_backbone` starts from the ImageNet weights (for training). Loading a trained `nano` overwrites
+    every weight, so it leaves this off.
     """
     return Nano(
         image_encoder=NanoEncoder(pretrained=pretrained_backbone),

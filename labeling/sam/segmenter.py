@@ -17,11 +17,7 @@ class SamSegmenter:
     """A `Segmenter` on top of segment-anything's own `SamPredictor`."""
 
     def __init__(self, model: Sam) -> None:
-        """Wrap a model.
-
-        Args:
-            model: Any `Sam`, in evaluation mode.
-        """
+        """Wrap a model in evaluation mode."""
         self.model = model
         self._predictor = SamPredictor(model)
 

@@ -20,13 +20,9 @@ _KIND_BY_EMBED_DIM = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 
 
 def load_nano(path: Path) -> SamSegmenter:
-    """Build `nano` and load its weights.
+    """Build `nano` in evaluation mode on the CPU, and load its weights.
 
-    Args:
-        path: A `.safetensors` file; fp16 values are widened to float32.
-
-    Returns:
-        The segmenter, in evaluation mode on the CPU.
+    fp16 values of the `.safetensors` file are widened to float32.
 
     Raises:
         NoInputError: The file does not exist.
@@ -53,13 +49,7 @@ def load_nano(path: Path) -> SamSegmenter:
 
 
 def load_checkpoint(path: Path) -> SamSegmenter:
-    """Load a checkpoint of segment-anything; its tensors tell the model.
-
-    Args:
-        path: A `.pth` file.
-
-    Returns:
-        The segmenter, in evaluation mode on the CPU.
+    """Load a `.pth` checkpoint of segment-anything in evaluation mode on the CPU; its tensors tell the model.
 
     Raises:
         NoInputError: There is no such file.

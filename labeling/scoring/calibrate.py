@@ -33,11 +33,7 @@ class ScoreCalibrator:
     """Combines scores into one probability: for each prompter a logistic regression on their log odds."""
 
     def __init__(self, weights: Mapping[str, Weights] | None = None) -> None:
-        """Set the weights.
-
-        Args:
-            weights: Weights by the name of the prompter; default ones for others.
-        """
+        """Set the weights by the name of the prompter; others have default ones."""
         self._weights = {source: np.array(own, np.float32) for source, own in (weights or {}).items()}
 
     def scores(self, candidates: Sequence[Candidate], looks: NDArray[np.float32]) -> NDArray[np.float32]:

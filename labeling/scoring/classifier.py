@@ -142,9 +142,6 @@ def learn_classes_from_crops(
         segmenter: Draws the masks of the crops.
         embedder: Describes what candidates look like.
         seed: Random seed.
-
-    Returns:
-        The model.
     """
     rng = np.random.default_rng(seed)
     folds = min(_FOLDS, len(exemplars.crops), len(frames))

@@ -33,15 +33,7 @@ class HeldOutFrame:
 
 
 def segment_exemplars(exemplars: Exemplars, segmenter: Segmenter) -> list[ExemplarMasks]:
-    """Segment the person's boxes.
-
-    Args:
-        exemplars: The person's boxes.
-        segmenter: Draws the masks.
-
-    Returns:
-        The frames.
-    """
+    """Segment the person's boxes."""
     frames = []
     for number, frame in enumerate(exemplars.frames):
         image = frame.image()
@@ -54,16 +46,7 @@ def segment_exemplars(exemplars: Exemplars, segmenter: Segmenter) -> list[Exempl
 def predict_held_out(
     frames: Iterable[ExemplarMasks], prompters: Sequence[Prompter], segmenter: Segmenter
 ) -> list[HeldOutFrame]:
-    """Find candidates on held-out exemplar frames.
-
-    Args:
-        frames: Those that the prompters were fitted to, and pictures made of them.
-        prompters: Fitted.
-        segmenter: Draws the masks.
-
-    Returns:
-        One entry for each frame.
-    """
+    """Find candidates on each held-out exemplar frame, and on pictures made of them."""
     held_out = []
     for frame in frames:
         prompts = [

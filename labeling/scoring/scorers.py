@@ -21,11 +21,7 @@ class Classifier(Protocol):
     """Classifies candidates by their appearance."""
 
     def probabilities(self, image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[np.float32]:
-        """Classify candidates by their appearance.
-
-        Args:
-            image: HxWx3 uint8 BGR.
-            candidates: In that image.
+        """Classify the candidates in an image, HxWx3 uint8 BGR.
 
         Returns:
             float32 (N, classes) in [0, 1]; what a row lacks to 1 is the probability of none of them.
@@ -37,26 +33,11 @@ class Scorer(Protocol):
     """Scores candidates for each class to label."""
 
     def problem(self, image: NDArray[np.uint8]) -> str | None:
-        """Give the reason why a frame cannot be scored.
-
-        Args:
-            image: HxWx3 uint8 BGR.
-
-        Returns:
-            The reason; None where there is none.
-        """
+        """Give the reason why a frame, HxWx3 uint8 BGR, cannot be scored; None if it can."""
         ...
 
     def scores(self, image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[np.float32]:
-        """Score candidates.
-
-        Args:
-            image: HxWx3 uint8 BGR.
-            candidates: In that image, at least one.
-
-        Returns:
-            float32 (N, classes) in [0, 1].
-        """
+        """Score candidates in an image, HxWx3 uint8 BGR, at least one: float32 (N, classes) in [0, 1]."""
         ...
 
 
