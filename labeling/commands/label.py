@@ -63,7 +63,8 @@ _RENAMED = {"carried": "propagate"}  # old names of prompters that are still acc
     "--prompts",
     help="Prompters, separated by commas: similar (objects like the exemplars), motion (changes in front of "
     "a fixed camera), detector (see --detector), propagate (labels of the previous frame, beside another "
-    "prompter), grid (everywhere, without learning).  [default: similar, or motion without exemplars; and detector with --detector]",
+    "prompter), grid (everywhere, without learning).  [default: similar, or motion without exemplars; and "
+    "detector with --detector]",
 )
 @click.option(
     "--detector",

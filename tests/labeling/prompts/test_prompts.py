@@ -96,7 +96,6 @@ def test_grid(size: tuple[int, int], points: int) -> None:
 
 @pytest.mark.parametrize("names", [(), ("motion", "motion"), ("motion", "magic"), ("",)])
 def test_unknown_prompters(names: tuple[str, ...]) -> None:
-    with pytest.raises(
-        UsageError, match="expected some of similar, motion, detector, propagate, grid, each once"
-    ):
+    told = "expected some of similar, motion, detector, propagate, grid, each once"
+    with pytest.raises(UsageError, match=told):
         check_prompters(names, [])
