@@ -189,14 +189,10 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             kind, body = make(self._path_behind_key())
             status = HTTPStatus.OK
-        except _RefusedError as refused:
-            status, kind, body = refused.status, "text/plain; charset=utf-8", str(refused).encode()
-        except EdgeloopError as error:
-            status, kind, body = (
-                HTTPStatus.INTERNAL_SERVER_ERROR,
-                "text/plain; charset=utf-8",
-                str(error).encode(),
-            )
+        except (_RefusedError, EdgeloopError) as error:
+            kind, body = "text/plain; charset=utf-8", str(error).encode()
+            failed = HTTPStatus.INTERNAL_SERVER_ERROR
+            status = error.status if isinstance(error, _RefusedError) else failed
         self.send_response(status)
         for name, value in {**_HEADERS, "Content-Type": kind, "Content-Length": str(len(body))}.items():
             self.send_header(name, value)
@@ -217,7 +213,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _get(self, path: str) -> tuple[str, bytes]:
         page = self.server.page
         if path == "":
-            return "text/html; charset=utf-8", _html()
+            page_file = files("edgeloop.labeling.audit") / "page.html"
+            return "text/html; charset=utf-8", page_file.read_bytes()
         if path == "state":
             return "application/json", json.dumps(page.state()).encode()
         kind, _, rest = path.partition("/")
@@ -254,10 +251,6 @@ class _Handler(BaseHTTPRequestHandler):
         super().finish()
         if self._end_after_reply:
             self.server.page.ended.set()
-
-
-def _html() -> bytes:
-    return files("edgeloop.labeling.audit").joinpath("page.html").read_bytes()
 
 
 def _jpeg(picture: NDArray[np.uint8]) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -24,18 +25,13 @@ _TITLE_PX = 56
 _CAPTION_PX = 30
 
 
+@dataclass(frozen=True, slots=True)
 class Cells:
-    """Layout of equal cells in rows, each an image under its caption."""
+    """Layout of equal cells in rows, each an image of `width` x `height` px under its caption."""
 
-    def __init__(self, columns: int, width: int, height: int) -> None:
-        """Set the sizes.
-
-        Args:
-            columns: Cells in a row.
-            width: Width of an image, px.
-            height: Height of an image, px.
-        """
-        self.columns, self.width, self.height = columns, width, height
+    columns: int
+    width: int
+    height: int
 
     def place(self, number: int) -> tuple[int, int]:
         """Compute left and top of image `number` (from 0), px from the corner of the first cell."""

@@ -15,13 +15,12 @@ __all__ = ["audit"]
 _INTERRUPTED = 130
 
 
-@click.command()
+@click.command(context_settings={"show_default": True})
 @click.argument("dataset", type=click.Path(path_type=Path, file_okay=False))
 @click.option(
     "--boxes",
     type=click.IntRange(1, 2000),
     default=100,
-    show_default=True,
     metavar="N",
     help="Labels to check, for precision. More labels give a narrower interval.",
 )
@@ -29,11 +28,10 @@ _INTERRUPTED = 130
     "--frames",
     type=click.IntRange(1, 500),
     default=20,
-    show_default=True,
     metavar="N",
     help="Frames to check, for recall. More frames give a narrower interval.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed.")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Random seed.")
 @click.option(
     "--port", type=click.IntRange(1, 65535), help="Port of the page on 127.0.0.1.  [default: any free port]"
 )

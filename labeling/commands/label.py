@@ -25,7 +25,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 _RENAMED = {"carried": "propagate"}  # old names of prompters that are still accepted
 
 
-@click.command()
+@click.command(context_settings={"show_default": True})
 @click.argument("frames", type=_FOLDER)
 @click.option(
     "-e",
@@ -44,7 +44,6 @@ _RENAMED = {"carried": "propagate"}  # old names of prompters that are still acc
 @click.option(
     "--sam",
     default="nano",
-    show_default=True,
     metavar="nano|vit_b|vit_l|vit_h|FILE",
     help="Segmenter: nano ships with edgeloop, the vit models are downloaded once; or a checkpoint.",
 )
@@ -53,7 +52,6 @@ _RENAMED = {"carried": "propagate"}  # old names of prompters that are still acc
     cls=AliasedOption,
     aliases=["--looks"],
     default=LITE0,
-    show_default=True,
     metavar="lite0|MODEL:WEIGHTS",
     help="Features that tell classes apart: lite0, or a CLIP model of open_clip with a file of its weights "
     "or a tag to download.",
@@ -75,24 +73,21 @@ _RENAMED = {"carried": "propagate"}  # old names of prompters that are still acc
     "--confidence",
     type=FloatRange(0, 1),
     default=0.3,
-    show_default=True,
     help="Minimum label score. Labels just below it go to review.json.",
 )
 @click.option(
     "--val-share",
     type=FloatRange(0, 0.9),
     default=0.2,
-    show_default=True,
     help="Share of each recording, its end, for validation.",
 )
 @click.option(
     "--gap-share",
     type=FloatRange(0, 0.5),
     default=0.05,
-    show_default=True,
     help="Share of each recording left out between train and val.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed.")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Random seed.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
 def label(
     frames: Path,

@@ -21,14 +21,13 @@ if TYPE_CHECKING:
 __all__ = ["stats"]
 
 
-@click.command()
+@click.command(context_settings={"show_default": True})
 @click.argument("dataset", type=click.Path(path_type=Path, file_okay=False))
 @click.option(
     "--frames",
     "within_frames",
     type=click.IntRange(0),
     default=5,
-    show_default=True,
     metavar="N",
     help="Validation frames at most N frames from a training frame of their source leak.",
 )
@@ -37,7 +36,6 @@ __all__ = ["stats"]
     "within_bits",
     type=click.IntRange(0, 256),
     default=4,
-    show_default=True,
     metavar="N",
     help="Validation frames whose perceptual hash (256 bits) differs in at most N bits leak too.",
 )
@@ -45,7 +43,6 @@ __all__ = ["stats"]
     "--limit",
     type=FloatRange(0, 1),
     default=0.05,
-    show_default=True,
     help="Maximum share of validation frames that leak; above it the exit code is 65.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as one JSON object.")

@@ -15,9 +15,7 @@ import ijson
 
 __all__ = ["JsonStreamWriter", "check_lists", "open_json_stream", "read_entries"]
 
-_MAX_DEPTH = (
-    100  # ijson keeps the path of every level: the memory it needs grows with the square of the depth
-)
+_MAX_DEPTH = 100  # ijson keeps the path of every level, so its memory grows with the square of the depth
 _DEPTH = {"start_map": 1, "start_array": 1, "end_map": -1, "end_array": -1}
 
 

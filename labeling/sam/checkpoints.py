@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException
 from pathlib import Path
 from types import MappingProxyType
 from urllib.error import HTTPError
@@ -86,15 +85,16 @@ def fetch(checkpoint: Checkpoint, *, offline: bool = False, progress: Progress =
 def _download(address: str, part: Path, advance: Callable[[int], None]) -> None:
     """Append the missing bytes to a partial file."""
     have = part.stat().st_size if part.is_file() else 0
+    headers = {"Range": f"bytes={have}-"} if have else {}
     try:
-        with closing(_request(address, have)) as response:
+        with urlopen(Request(address, headers=headers), timeout=_TIMEOUT_S) as response:
             resumed = response.status == 206
             if resumed:
                 advance(have)
             expected = int(response.headers["Content-Length"]) if response.headers["Content-Length"] else None
             received = 0
             with part.open("ab" if resumed else "wb") as file:
-                for chunk in _chunks(response):
+                while chunk := response.read1(_CHUNK_BYTES):
                     file.write(chunk)
                     received += len(chunk)
                     advance(len(chunk))
@@ -108,17 +108,6 @@ def _download(address: str, part: Path, advance: Callable[[int], None]) -> None:
         raise UnavailableError(
             f"{address}: broke off after {received} of {expected} bytes; the same command goes on"
         )
-
-
-def _request(address: str, start: int) -> HTTPResponse:
-    headers = {"Range": f"bytes={start}-"} if start else {}
-    response: HTTPResponse = urlopen(Request(address, headers=headers), timeout=_TIMEOUT_S)
-    return response
-
-
-def _chunks(response: HTTPResponse) -> Iterator[bytes]:
-    while chunk := response.read1(_CHUNK_BYTES):
-        yield chunk
 
 
 def _md5(path: Path) -> str:
