@@ -52,7 +52,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("pairs", nargs="*", type=Path, metavar="MODEL VIDEO", help="What to measure.")
+    parser.add_argument(
+        "pairs", nargs="*", type=Path, metavar="MODEL VIDEO", help="Models, each with its video."
+    )
     parser.add_argument("--make", type=int, action="append", default=[], metavar="PX", help="Write a model.")
     parser.add_argument("--make-clip", type=Path, metavar="VIDEO", help="Write a clip of 1280x720 px.")
     parser.add_argument("--against", action="store_true", help="Measure `yolo predict` too.")

@@ -1,4 +1,4 @@
-"""Which frames a run keeps to be labeled, and that they are kept in time and in bounds."""
+"""Uncertain frames are kept for labeling, in time and within bounds."""
 
 from __future__ import annotations
 

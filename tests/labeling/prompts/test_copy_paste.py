@@ -44,7 +44,7 @@ def discs() -> ExemplarMasks:
 
 
 def of_color(image: NDArray[np.uint8], color: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Where a color shows; edges are soft."""
+    """Mask of a color; edges are soft."""
     return np.asarray(np.abs(image.astype(int) - color).max(axis=2) < 100)
 
 
