@@ -26,7 +26,7 @@ from edgeloop.edge.synth import open_scene
 from edgeloop.export.data.yolo_dataset import open_dataset
 from edgeloop.export.train import train_run
 from edgeloop.export.train.run_record import RunRecord, read_record
-from edgeloop.export.train.train_options import TrainOptions
+from edgeloop.export.train_options import TrainOptions
 from edgeloop.export.train.training import train_detector
 from edgeloop.models.errors import DataError
 from report import Table, add_write_option, publish

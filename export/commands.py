@@ -13,7 +13,7 @@ from edgeloop.edge.cli.table import table
 from edgeloop.export.export_options import INPUTS, PRECISIONS, ExportOptions
 from edgeloop.export.exporter import export_bundle
 from edgeloop.export.targets import options_for
-from edgeloop.export.train.train_options import DEFAULT_MODEL, TrainOptions
+from edgeloop.export.train_options import DEFAULT_MODEL, TrainOptions
 from edgeloop.export.train.training import train_detector
 
 __all__ = ["export", "train"]

@@ -17,7 +17,7 @@ from edgeloop.export.data.yolo_dataset import Dataset, open_dataset
 from edgeloop.export.train.curves import draw_curves
 from edgeloop.export.train.detectors import build_detector
 from edgeloop.export.train.run_record import Epoch, RunRecord, write_record
-from edgeloop.export.train.train_options import DEFAULT_MODEL, TrainOptions
+from edgeloop.export.train_options import DEFAULT_MODEL, TrainOptions
 from edgeloop.export.train.ultralytics_trainer import CpuTraining
 from edgeloop.models.errors import DataError
 from edgeloop.models.weights.registry import WEIGHTS

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from edgeloop.export.train.offline import stay_offline
 from edgeloop.export.train.run_record import RunRecord
-from edgeloop.export.train.train_options import TrainOptions
+from edgeloop.export.train_options import TrainOptions
 
 __all__ = ["train_detector"]
 

@@ -26,7 +26,7 @@ import torch
 from edgeloop.export.data.yolo_dataset import Dataset, LabeledImage
 from edgeloop.export.train.detector_weights import start_state, write_state
 from edgeloop.export.train.detectors import build_detector
-from edgeloop.export.train.train_options import DEFAULT_MODEL
+from edgeloop.export.train_options import DEFAULT_MODEL
 from edgeloop.export.train.ultralytics_trainer import CpuTraining
 from edgeloop.models.errors import DataError, NoInputError
 

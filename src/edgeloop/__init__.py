@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from edgeloop.edge.tracking.zone_file import read_zones
     from edgeloop.export.export_options import ExportOptions
     from edgeloop.export.exporter import export_bundle
-    from edgeloop.export.train.train_options import TrainOptions
+    from edgeloop.export.train_options import TrainOptions
     from edgeloop.export.train.training import train_detector
     from edgeloop.labeling.inputs.plan import LabelPlan
     from edgeloop.labeling.job import label_frames

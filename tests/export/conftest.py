@@ -15,7 +15,7 @@ from edgeloop.export.exporter import export_bundle
 from edgeloop.export.report.export_report import ExportReport
 from edgeloop.export.train.offline import stay_offline
 from edgeloop.export.train.run_record import RunRecord
-from edgeloop.export.train.train_options import TrainOptions
+from edgeloop.export.train_options import TrainOptions
 from edgeloop.export.train.training import train_detector
 
 stay_offline()  # as the public functions do, but before a test module imports ultralytics

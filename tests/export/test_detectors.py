@@ -11,7 +11,7 @@ from ultralytics.utils import ROOT
 from edgeloop.export.train.detector_weights import load_start_weights, read_state, start_state, write_state
 from edgeloop.export.train.detectors import build_detector, load_detector
 from edgeloop.export.train.detectors.lite0_backbone import _edgeloop_lite0
-from edgeloop.export.train.train_options import Activation
+from edgeloop.export.train_options import Activation
 from edgeloop.models.errors import EdgeloopError, ModelError, NoInputError, UsageError
 
 NAMES = ("bolt", "bracket", "gear")

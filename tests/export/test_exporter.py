@@ -21,7 +21,7 @@ from edgeloop.export.graph.graph_io import save_graph
 from edgeloop.export.graph.to_onnx import model_spec, prepare_model, to_onnx
 from edgeloop.export.report.export_report import ExportReport
 from edgeloop.export.train.detectors import build_detector
-from edgeloop.export.train.train_options import Activation
+from edgeloop.export.train_options import Activation
 from edgeloop.models.bundle.document import read_document
 from edgeloop.models.bundle.golden import golden_image
 from edgeloop.models.errors import DataError, ModelError, NoInputError, UsageError

@@ -14,7 +14,7 @@ from ultralytics.utils import ROOT
 
 from edgeloop.export.train.detector_weights import load_start_weights, read_state
 from edgeloop.export.train.detectors.lite0_backbone import imagenet_state, register_lite0
-from edgeloop.export.train.train_options import DEFAULT_MODEL, Activation
+from edgeloop.export.train_options import DEFAULT_MODEL, Activation
 from edgeloop.models.errors import ModelError, NoInputError, UsageError
 from edgeloop.models.weights.registry import WEIGHTS, weights_path
 

@@ -1,0 +1,1 @@
+"""Training of the compact detector in plain torch."""

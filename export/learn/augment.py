@@ -1,0 +1,176 @@
+"""Augmentation: scale, shift, mirror, mosaic of four images, color."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Augmentation", "Sample", "augmented", "letterboxed"]
+
+Image = NDArray[np.uint8]
+_PAD_VALUE = 114  # as in the detector's letterbox
+_LEAST_VISIBLE = 0.2  # share of a box's area that must remain
+_LEAST_SIDE = 2.0  # px
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Image with its boxes.
+
+    Attributes:
+        image: HxWx3 uint8 BGR.
+        class_id: int64 (N,).
+        xyxy: float32 (N, 4), px of the image.
+    """
+
+    image: Image
+    class_id: NDArray[np.int64]
+    xyxy: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Strength of each augmentation.
+
+    Attributes:
+        mosaic: Probability of joining four images.
+        scale: Largest change of the size, as a share: 0.3 for 0.7 to 1.3.
+        shift: Largest shift, as a share of the side.
+        mirror: Probability of a left-right mirror image.
+        hue: Largest change of the hue, as a share of the color circle.
+        saturation: Largest relative change of the saturation.
+        brightness: Largest relative change of the brightness.
+    """
+
+    mosaic: float = 0.5
+    scale: float = 0.3
+    shift: float = 0.1
+    mirror: float = 0.5
+    hue: float = 0.01
+    saturation: float = 0.4
+    brightness: float = 0.3
+
+
+def letterboxed(sample: Sample, side: int) -> Sample:
+    """Fit a sample into a square as the runtime does: scaled, centered, padded."""
+    height, width = sample.image.shape[:2]
+    return _placed([sample], [_fit(width, height, side, 1.0, (0.5, 0.5))], [(0, 0, side, side)], side)
+
+
+def augmented(
+    first: Sample,
+    draw: Callable[[], Sample],
+    side: int,
+    settings: Augmentation,
+    rng: np.random.Generator,
+) -> Sample:
+    """Augment a sample.
+
+    Args:
+        first: The sample.
+        draw: Draws another sample, for a mosaic.
+        side: Side of the result, px.
+        settings: Strength of each augmentation.
+        rng: Source of randomness.
+
+    Returns:
+        A square sample; boxes of which less than a fifth remains are left out.
+    """
+    if rng.random() < settings.mosaic:
+        samples = [first, draw(), draw(), draw()]
+        x, y = (int(side * rng.uniform(0.25, 0.75)) for _ in range(2))
+        windows = [(0, 0, x, y), (x, 0, side, y), (0, y, x, side), (x, y, side, side)]
+        order = rng.permutation(4)
+        windows = [windows[place] for place in order]
+        maps = [_into_window(each, window, side, settings, rng) for each, window in zip(samples, windows)]
+        result = _placed(samples, maps, windows, side)
+    else:
+        height, width = first.image.shape[:2]
+        scale = 1 + settings.scale * rng.uniform(-1, 1)
+        at = (0.5 + settings.shift * rng.uniform(-1, 1), 0.5 + settings.shift * rng.uniform(-1, 1))
+        result = _placed([first], [_fit(width, height, side, scale, at)], [(0, 0, side, side)], side)
+    if rng.random() < settings.mirror:
+        result = _mirrored(result)
+    _jitter_color(result.image, settings, rng)
+    return result
+
+
+def _fit(width: int, height: int, side: int, scale: float, at: tuple[float, float]) -> NDArray[np.float64]:
+    """Affine map (2, 3) that fits an image into a square, scaled, its middle at a share of the side."""
+    ratio = scale * side / max(width, height)
+    return np.array(
+        [[ratio, 0, at[0] * side - ratio * width / 2], [0, ratio, at[1] * side - ratio * height / 2]]
+    )
+
+
+def _into_window(
+    sample: Sample,
+    window: tuple[int, int, int, int],
+    side: int,
+    settings: Augmentation,
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Affine map that shows a random part of an image in a window of the mosaic."""
+    height, width = sample.image.shape[:2]
+    ratio = (1 + settings.scale * rng.uniform(-1, 1)) * side / max(width, height)
+    x1, y1, x2, y2 = window
+    free_x, free_y = (x2 - x1) - ratio * width, (y2 - y1) - ratio * height
+    return np.array(
+        [[ratio, 0, x1 + rng.uniform(0, 1) * free_x], [0, ratio, y1 + rng.uniform(0, 1) * free_y]]
+    )
+
+
+def _placed(
+    samples: list[Sample],
+    maps: list[NDArray[np.float64]],
+    windows: list[tuple[int, int, int, int]],
+    side: int,
+) -> Sample:
+    """Draw samples through their maps, each within its window."""
+    canvas = np.full((side, side, 3), _PAD_VALUE, np.uint8)
+    class_ids, boxes = [], []
+    for sample, affine, (x1, y1, x2, y2) in zip(samples, maps, windows, strict=True):
+        local = affine - [[0, 0, x1], [0, 0, y1]]
+        # cv2 maps pixel centers, boxes are edges: half a pixel between the two.
+        local[:, 2] += 0.5 * np.diag(local[:, :2]) - 0.5
+        canvas[y1:y2, x1:x2] = cv2.warpAffine(
+            sample.image, local, (x2 - x1, y2 - y1), flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_CONSTANT, borderValue=(_PAD_VALUE,) * 3,
+        )  # fmt: skip
+        moved = sample.xyxy * np.tile(np.diag(affine[:, :2]), 2) + np.tile(affine[:, 2], 2)
+        clipped = moved.clip((x1, y1, x1, y1), (x2, y2, x2, y2))
+        size, whole = clipped[:, 2:] - clipped[:, :2], moved[:, 2:] - moved[:, :2]
+        kept = (size.min(axis=1, initial=np.inf) >= _LEAST_SIDE) & (
+            size.prod(axis=1) >= _LEAST_VISIBLE * whole.prod(axis=1)
+        )
+        class_ids.append(sample.class_id[kept])
+        boxes.append(clipped[kept].astype(np.float32))
+    return Sample(canvas, np.concatenate(class_ids), np.concatenate(boxes))
+
+
+def _mirrored(sample: Sample) -> Sample:
+    width = sample.image.shape[1]
+    xyxy = sample.xyxy.copy()
+    xyxy[:, [0, 2]] = width - xyxy[:, [2, 0]]
+    return Sample(np.ascontiguousarray(sample.image[:, ::-1]), sample.class_id, xyxy)
+
+
+def _jitter_color(image: Image, settings: Augmentation, rng: np.random.Generator) -> None:
+    """Change hue, saturation and brightness in place."""
+    limits = np.array((settings.hue, settings.saturation, settings.brightness))
+    hue, saturation, brightness = 1 + rng.uniform(-1, 1, 3) * limits
+    levels = np.arange(256, dtype=np.float64)
+    table = np.stack(
+        (
+            (levels + (hue - 1) * 180) % 180,
+            (levels * saturation).clip(0, 255),
+            (levels * brightness).clip(0, 255),
+        ),
+        axis=1,
+    ).astype(np.uint8)
+    hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV)
+    cv2.cvtColor(cv2.LUT(hsv, table[None]), cv2.COLOR_HSV2BGR, dst=image)

@@ -1,0 +1,104 @@
+"""Batches of augmented images, prepared by a thread while the detector trains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from edgeloop.export.data.image_cache import ImageCache
+from edgeloop.export.learn.assign import Targets
+from edgeloop.export.learn.augment import Augmentation, Sample, augmented
+
+__all__ = ["Batch", "batches", "stacked"]
+
+
+class Batch(NamedTuple):
+    """Images and objects of one step.
+
+    Attributes:
+        images: RGB uint8 (B, 3, side, side), channels last in memory.
+        targets: Objects, boxes in px of the images.
+    """
+
+    images: Tensor
+    targets: Targets
+
+
+def batches(
+    cache: ImageCache, size: int, side: int, augmentation: Augmentation, *, seed: int, first: int = 0
+) -> Iterator[Batch]:
+    """Draw batches without end; every image is drawn once per pass.
+
+    Batch number k depends on the seed and k alone, so a resumed training sees the same images.
+
+    Args:
+        cache: Images.
+        size: Images per batch.
+        side: Side of the images, px.
+        augmentation: Strength of each augmentation.
+        seed: Random seed.
+        first: Number of the first batch.
+
+    Yields:
+        The next batch; the one after it is being prepared.
+    """
+    with ThreadPoolExecutor(1, "edgeloop-batches") as pool:
+        ahead = pool.submit(_batch, cache, size, side, augmentation, seed, first)
+        while True:
+            batch = ahead.result()
+            first += 1
+            ahead = pool.submit(_batch, cache, size, side, augmentation, seed, first)
+            yield batch
+
+
+def stacked(samples: Sequence[Sample]) -> Batch:
+    """Stack samples of the same size."""
+    images = np.stack([sample.image[:, :, ::-1] for sample in samples])  # BGR to RGB
+    counts = [len(sample.class_id) for sample in samples]
+    return Batch(
+        torch.from_numpy(images).permute(0, 3, 1, 2),
+        Targets(
+            torch.from_numpy(np.repeat(np.arange(len(samples)), counts)),
+            torch.from_numpy(np.concatenate([sample.class_id for sample in samples])),
+            torch.from_numpy(np.concatenate([sample.xyxy for sample in samples]).astype(np.float32)),
+        ),
+    )
+
+
+def _batch(
+    cache: ImageCache, size: int, side: int, augmentation: Augmentation, seed: int, number: int
+) -> Batch:
+    rng = np.random.default_rng((seed, number))
+    samples = [
+        augmented(
+            _sample(cache, index), lambda: _sample(cache, int(rng.integers(len(cache)))), side, augmentation, rng
+        )
+        for index in _indices(len(cache), size, seed, number)
+    ]
+    return stacked(samples)
+
+
+def _indices(count: int, size: int, seed: int, number: int) -> list[int]:
+    """Images of batch `number`: all passes in a row, each in an order of its own, cut into batches."""
+    chosen = []
+    for place in range(number * size, (number + 1) * size):
+        turn, within = divmod(place, count)
+        chosen.append(int(_order(count, seed, turn)[within]))
+    return chosen
+
+
+def _order(count: int, seed: int, turn: int) -> NDArray[np.int64]:
+    return np.random.default_rng((seed, turn, count)).permutation(count)
+
+
+def _sample(cache: ImageCache, index: int) -> Sample:
+    image = cache.image(index)
+    class_id, shares = cache.labels(index)
+    height, width = image.shape[:2]
+    return Sample(image, class_id, shares * np.array((width, height, width, height), np.float32))

@@ -1,0 +1,82 @@
+"""Loss of the detector: class scores, overlap and edges of boxes."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from edgeloop.export.network.compact_detector import Predictions, grid_points
+from edgeloop.export.learn.assign import Targets, assign, paired_iou
+
+__all__ = ["Losses", "detection_loss"]
+
+_BOX_WEIGHT, _SCORE_WEIGHT, _EDGE_WEIGHT = 7.5, 0.5, 1.5
+
+
+class Losses(NamedTuple):
+    """Parts of the loss, weighted; scalars.
+
+    Attributes:
+        box: Complete IoU loss.
+        score: Binary cross-entropy of the class scores.
+        edge: Mean absolute error of the box edges, in strides.
+    """
+
+    box: Tensor
+    score: Tensor
+    edge: Tensor
+
+
+def detection_loss(
+    predictions: Predictions,
+    targets: Targets,
+    shapes: list[tuple[int, int]],
+    labeled: Tensor | None = None,
+) -> Losses:
+    """Compute the loss of a batch in float32.
+
+    Args:
+        predictions: Outputs of the detector in training mode.
+        targets: Objects of the batch, boxes in px of the input.
+        shapes: Rows and columns of the three levels.
+        labeled: True for classes that are labeled in an image, bool (B, classes); the scores of the others
+            learn nothing from it. None for all.
+
+    Returns:
+        Parts of the loss, normalized by the sum of the scores to learn.
+    """
+    distances, logits = predictions.distances.float(), predictions.logits.float()
+    points, strides = grid_points(shapes, distances.device)
+    edges = torch.cat((points - distances[..., :2], points + distances[..., 2:]), dim=-1)
+    found = assign(targets, edges.detach() * strides, logits.detach().sigmoid(), points * strides, strides)
+
+    learned = torch.zeros_like(logits)
+    learned[found.image, found.cell, targets.class_id[found.target]] = found.score
+    total = found.score.sum().clamp(min=1.0)
+    errors = F.binary_cross_entropy_with_logits(logits, learned, reduction="none")
+    score = (errors if labeled is None else errors * labeled[:, None]).sum() / total
+
+    stride = strides[found.cell]
+    predicted, true = edges[found.image, found.cell], targets.xyxy[found.target] / stride
+    box = ((1 - _complete_iou(predicted, true)) * found.score).sum() / total
+    edge = ((predicted - true).abs().mean(dim=1) * found.score).sum() / total
+    return Losses(_BOX_WEIGHT * box, _SCORE_WEIGHT * score, _EDGE_WEIGHT * edge)
+
+
+def _complete_iou(predicted: Tensor, true: Tensor) -> Tensor:
+    """Complete IoU (Zheng et al. 2020) of boxes xyxy, pair by pair."""
+    iou = paired_iou(predicted, true)
+    low = torch.minimum(predicted[:, :2], true[:, :2])
+    high = torch.maximum(predicted[:, 2:], true[:, 2:])
+    diagonal = (high - low).square().sum(dim=1) + 1e-7
+    between = (predicted[:, :2] + predicted[:, 2:] - true[:, :2] - true[:, 2:]).square().sum(dim=1) / 4
+    width, height = (predicted[:, 2:] - predicted[:, :2]).clamp(min=1e-3).unbind(dim=1)
+    true_width, true_height = (true[:, 2:] - true[:, :2]).clamp(min=1e-3).unbind(dim=1)
+    shape = (4 / math.pi**2) * ((true_width / true_height).atan() - (width / height).atan()).square()
+    with torch.no_grad():
+        weight = shape / (1 - iou + shape + 1e-7)
+    return iou - between / diagonal - weight * shape

@@ -1,0 +1,1 @@
+"""Compact detector edgeloop-lite0 in plain torch."""
