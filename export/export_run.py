@@ -9,8 +9,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import onnx
-from torch import nn
-from ultralytics.nn.tasks import DetectionModel
 
 from edgeloop.edge.doctor.examine import machine
 from edgeloop.edge.runtime.detector import Detector
@@ -19,14 +17,15 @@ from edgeloop.export.candidates import fastest, make_bundles, measure_bundles
 from edgeloop.export.check.measure import Measurement, measure_torch
 from edgeloop.export.check.parity import TorchDetector
 from edgeloop.export.data.yolo_dataset import Dataset, open_dataset
+from edgeloop.export.export_model import ExportModel
 from edgeloop.export.export_options import ExportOptions
 from edgeloop.export.graph.graph_io import save_graph
-from edgeloop.export.graph.to_onnx import model_spec, prepare_model, to_onnx
-from edgeloop.export.report.export_report import LICENSE, ExportReport, Provenance, write_json
+from edgeloop.export.graph.to_onnx import model_spec, to_onnx
+from edgeloop.export.report.export_report import ExportReport, Provenance, write_json
 from edgeloop.export.report.model_card import write_card
 from edgeloop.export.report.worst_frames import draw_worst
 from edgeloop.export.targets import TARGETS
-from edgeloop.export.train.detectors import load_detector
+from edgeloop.export.train.load_trained import load_trained
 from edgeloop.export.train.run_record import RunRecord, read_record
 from edgeloop.models.bundle.document import Golden, Measured, Record
 from edgeloop.models.errors import DataError, ModelError, NoInputError, UsageError
@@ -44,18 +43,17 @@ _REFUSED = ".refused"
 def export_run(run: Path, dataset: Path, out: Path, options: ExportOptions) -> ExportReport:
     """Do the work of `export_bundle`, with the same arguments, result and errors."""
     _check_output(out, overwrite=options.overwrite)
-    record, model = _read_run(run)
+    record, model = _read_run(run, options)
     data = open_dataset(dataset)
     _check_dataset(data, record)
     side = options.imgsz or record.imgsz
     if options.target is not None:
         warn_about_activation(options.target, model)
-    model = prepare_model(model, end2end=options.end2end)
     spec = model_spec(model, record.names, (side, side))
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{out.stem}-", dir=out.parent) as name:
         folder = Path(name)
-        reference = measure_torch(TorchDetector(model, spec), data.val, spec.names)
+        reference = measure_torch(TorchDetector(model.module, spec), data.val, spec.names)
         bundles = make_bundles(to_onnx(model, (side, side), options), spec, reference, data, options, folder)
         candidates = measure_bundles(bundles, reference, options)
         asked_for = [each for each in candidates if options.precision in ("auto", each.precision)]
@@ -63,7 +61,7 @@ def export_run(run: Path, dataset: Path, out: Path, options: ExportOptions) -> E
         chosen = fastest(asked_for) or (asked_for or candidates)[0]
         kept = bundles[candidates.index(chosen)]
         provenance = Provenance(
-            record, file_sha256(run / "best.pt"), data.digest, options, machine(), datetime.now(UTC)
+            record, file_sha256(run / record.weights_file), data.digest, options, machine(), datetime.now(UTC)
         )
         written = _record(provenance, chosen.measurement, make_golden(Detector(kept.path, provider="cpu")))
         report = ExportReport(out, None, kept.spec, written, chosen, candidates, reference, provenance)
@@ -74,10 +72,10 @@ def export_run(run: Path, dataset: Path, out: Path, options: ExportOptions) -> E
         return _write_bundle(report, kept.graph, folder)
 
 
-def warn_about_activation(name: str, model: nn.Module) -> None:
+def warn_about_activation(name: str, model: ExportModel) -> None:
     """Warn if a detector's activation is known to be a poor choice on a target."""
     against = TARGETS[name].silu
-    if against and any(isinstance(module, nn.SiLU) for module in model.modules()):
+    if against and model.has_silu:
         _log.warning("--target %s: %s; train one with --activation relu", name, against)
 
 
@@ -93,16 +91,11 @@ def _beside(out: Path, mark: str = "") -> dict[str, Path]:
     return {suffix: out.with_name(out.stem + mark + suffix) for suffix in _BESIDE}
 
 
-def _read_run(run: Path) -> tuple[RunRecord, DetectionModel]:
+def _read_run(run: Path, options: ExportOptions) -> tuple[RunRecord, ExportModel]:
     if not run.is_dir():
         raise NoInputError(f"{run}: no such folder; expected one that `edgeloop train` made")
     record = read_record(run)
-    model = load_detector(run / "best.pt")
-    if len(record.names) != model.model[-1].nc:
-        raise DataError(
-            f"{run}: run.json names {len(record.names)} classes, best.pt has {model.model[-1].nc}"
-        )
-    return record, model
+    return record, load_trained(run, record, end2end=options.end2end)
 
 
 def _check_dataset(data: Dataset, record: RunRecord) -> None:
@@ -154,10 +147,10 @@ def _record(provenance: Provenance, measurement: Measurement, golden: Golden) ->
 
 
 def _ultralytics_metadata(run: RunRecord) -> dict[str, str]:
-    """Metadata keys that ultralytics shows."""
+    """Metadata keys that `yolo predict` shows."""
     return {
         "description": f"{run.model} trained by edgeloop on {run.images} images",
         "author": "edgeloop",
-        "version": run.versions["ultralytics"],
-        "license": LICENSE,
+        "version": run.versions[run.trainer],
+        "license": run.license,
     }

@@ -1,4 +1,4 @@
-"""Export a trained detector; ultralytics is imported when an export starts, after it was switched offline."""
+"""Export a trained detector; torch is imported when an export starts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeloop.export.export_options import ExportOptions
-from edgeloop.export.train.offline import stay_offline
 
 if TYPE_CHECKING:
     from edgeloop.export.report.export_report import ExportReport
@@ -37,9 +36,9 @@ def export_bundle(
         DataError: The dataset has other classes or nothing to check on, or a file exists.
         ModelError: The checkpoint cannot be read, or the bundle drifted from torch.
         UsageError: `out` is no .onnx file, or the detector has no head as asked for.
+        UnavailableError: The run's trainer is not installed.
     """
-    stay_offline()
-    # Imported here because it imports ultralytics, which goes online on import unless told otherwise.
+    # Imported here because it imports torch and onnx, which `--help` does without.
     from edgeloop.export.export_run import export_run
 
     return export_run(Path(run), Path(dataset), Path(out), options or ExportOptions())

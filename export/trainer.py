@@ -73,6 +73,7 @@ class Trained:
             without one.
         map50_95: The same, mean over IoU 0.5 to 0.95.
         images_per_second: Throughput without reading and validation.
+        imgsz: Side of the training image, px.
         freeze: Number of leading layers that were not trained.
         versions: Versions of the packages that trained, by name.
     """
@@ -83,6 +84,7 @@ class Trained:
     map50: float | None
     map50_95: float | None
     images_per_second: float
+    imgsz: int
     freeze: int
     versions: Mapping[str, str]
 

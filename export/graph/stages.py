@@ -45,9 +45,10 @@ def decoding_nodes(graph: onnx.GraphProto) -> list[str]:
 def stage_nodes(graph: onnx.GraphProto) -> dict[str, list[str]]:
     """Group the nodes before the decoding by stage.
 
-    Nodes are named by torch's exporter, such as /model.4/cv1/conv/Conv. A stage is a layer of the model; its
-    first and last layer (backbone and head, if they have many parts) are split one level deeper. Stages
-    without weights are left out. Stages and names are in the order of the graph.
+    Nodes are named by torch's exporter. A stage of edgeloop-lite0 is a part of its backbone, neck or head,
+    such as that of /neck/down_16/conv/Conv. A stage of ultralytics' detectors is a layer, such as that of
+    /model.4/cv1/conv/Conv; the first and the last layer are split one level deeper. Stages without weights
+    are left out. Stages and names are in the order of the graph.
     """
     decoding = set(decoding_nodes(graph))
     stages: dict[str, list[str]] = defaultdict(list)

@@ -20,9 +20,7 @@ from edgeloop.export.train.run_record import RunRecord
 from edgeloop.models.bundle.document import Record
 from edgeloop.models.spec import ModelSpec
 
-__all__ = ["LICENSE", "ExportReport", "Provenance", "write_json"]
-
-LICENSE = "AGPL-3.0 (https://ultralytics.com/license)"
+__all__ = ["ExportReport", "Provenance", "write_json"]
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,7 @@ class ExportReport:
             "next_step": options.target and next_step(options.target, Path(self.bundle.name)),
             "model": source.run.model,
             "model_sha256": source.weights_sha256,
-            "license": LICENSE,
+            "license": source.run.license,
             "dataset_sha256": source.run.dataset_sha256,
             "checked_on_sha256": source.checked_on,
             "golden": self.record.golden.model_dump() if self.record.golden else None,

@@ -9,7 +9,7 @@ from pathlib import Path
 import onnxruntime
 
 from edgeloop.export.candidates import Candidate
-from edgeloop.export.report.export_report import LICENSE, ExportReport
+from edgeloop.export.report.export_report import ExportReport
 
 __all__ = ["write_card"]
 
@@ -105,7 +105,7 @@ def _origin(report: ExportReport) -> Iterator[str]:
     source, golden = report.provenance, report.record.golden
     rows = [
         ("bundle", report.sha256 or "not written"),
-        ("trained weights (best.pt)", source.weights_sha256),
+        (f"trained weights ({source.run.weights_file})", source.weights_sha256),
         ("dataset trained on", source.run.dataset_sha256),
         ("dataset checked on", source.checked_on),
         ("golden input", golden.input_sha256 if golden else "none"),
@@ -113,7 +113,7 @@ def _origin(report: ExportReport) -> Iterator[str]:
     ]
     yield "## Origin"
     yield _table(("what", "sha256"), rows)
-    yield f"Made {report.record.created}. License: {LICENSE}."
+    yield f"Made {report.record.created}. License: {source.run.license}."
 
 
 def _bullets(items: Sequence[str]) -> str:

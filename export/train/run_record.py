@@ -8,39 +8,25 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from edgeloop.export.train_options import TrainerName
+from edgeloop.export.trainer import Epoch
 from edgeloop.models.errors import DataError, NoInputError, first_validation_error
 
-__all__ = ["Epoch", "RunRecord", "read_record", "write_record"]
+__all__ = ["RunRecord", "read_record", "write_record"]
 
 _NAME = "run.json"
+_WEIGHTS_FILES: dict[TrainerName, str] = {"edgeloop": "best.safetensors", "ultralytics": "best.pt"}
+_LICENSES: dict[TrainerName, str] = {
+    "edgeloop": "Apache-2.0 (trainer and start weights of edgeloop)",
+    "ultralytics": "AGPL-3.0 (https://ultralytics.com/license)",
+}
 
 
-class _Data(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Epoch(_Data):
-    """One pass over the training images.
-
-    Attributes:
-        number: Number, from 1 on.
-        seconds: Time since training began, s.
-        loss: Mean of each part of the loss, by ultralytics' name.
-        map50: Mean average precision at IoU 0.5 on the validation part; None if not validated.
-        map50_95: The same, mean over IoU 0.5 to 0.95.
-    """
-
-    number: int
-    seconds: float
-    loss: dict[str, float]
-    map50: float | None = None
-    map50_95: float | None = None
-
-
-class RunRecord(_Data):
+class RunRecord(BaseModel):
     """Record of a training.
 
     Attributes:
+        trainer: Trainer that made it.
         model: Detector that was asked for.
         weights: Start weights.
         activation: Activation that was asked for; None for the model's own.
@@ -55,11 +41,15 @@ class RunRecord(_Data):
         seconds: Wall time of the whole training, reading of images included, s.
         images_per_second: Throughput without reading and validation.
         epochs: One entry per epoch.
-        map50: Mean average precision at IoU 0.5 of the detector that was kept, on the validation part.
+        map50: Mean average precision at IoU 0.5 of the detector that was kept, on the validation part;
+            None without one.
         map50_95: The same, mean over IoU 0.5 to 0.95.
-        versions: Versions of edgeloop, torch and ultralytics.
+        versions: Versions of edgeloop and of the packages that trained, by name.
     """
 
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    trainer: TrainerName = "ultralytics"  # of a record that does not say
     model: str
     weights: str
     activation: str | None = None
@@ -77,6 +67,16 @@ class RunRecord(_Data):
     map50: float | None
     map50_95: float | None
     versions: dict[str, str]
+
+    @property
+    def weights_file(self) -> str:
+        """Name of the file with the trained detector in the run."""
+        return _WEIGHTS_FILES[self.trainer]
+
+    @property
+    def license(self) -> str:
+        """License that comes with the trained detector."""
+        return _LICENSES[self.trainer]
 
 
 def write_record(record: RunRecord, run: Path) -> None:

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from edgeloop.edge.tracking.zone_file import read_zones
     from edgeloop.export.export_options import ExportOptions
     from edgeloop.export.exporter import export_bundle
-    from edgeloop.export.train_options import TrainOptions
     from edgeloop.export.train.training import train_detector
+    from edgeloop.export.train_options import TrainOptions
     from edgeloop.labeling.inputs.plan import LabelPlan
     from edgeloop.labeling.job import label_frames
     from edgeloop.models.detections import Detections
@@ -100,7 +100,7 @@ _MODULES = {
     "edge.tracking.tracker": ("Tracker", "open_tracker"),
     "edge.tracking.zone_file": ("read_zones",),
     "export.export_options": ("ExportOptions",),
-    "export.train.train_options": ("TrainOptions",),
+    "export.train_options": ("TrainOptions",),
     "labeling.inputs.plan": ("LabelPlan",),
     "labeling.job": ("label_frames",),
     "export.train.training": ("train_detector",),

@@ -1,7 +1,7 @@
 """Ultralytics' detection trainer, optimized for the CPU and without side effects.
 
-Three things make it three times as fast there: autocast to bfloat16 (ultralytics allows that on CUDA only),
-channels-last memory, and a frozen backbone whose batch norms are folded into its convolutions.
+Two things make it faster there: autocast to bfloat16, which ultralytics allows on CUDA only, and
+channels-last memory.
 """
 
 from __future__ import annotations
@@ -10,21 +10,18 @@ import copy
 import time
 from datetime import datetime
 from importlib.metadata import version
-from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
+from ultralytics.engine import trainer as engine
 from ultralytics.models.yolo.detect import DetectionTrainer
-from ultralytics.nn.modules import Conv
-from ultralytics.nn.modules.block import TorchVision
 from ultralytics.nn.tasks import DetectionModel
-from ultralytics.utils.torch_utils import fuse_conv_and_bn
 
-from edgeloop.export.data.cached_images import CachedImages
 from edgeloop.export.data.yolo_dataset import Dataset
+from edgeloop.export.ultralytics.cached_images import CachedImages
 
 __all__ = ["CpuTraining"]
 
@@ -33,7 +30,7 @@ _TOLERANCE = 0.005  # mAP50-95 that an output without non-maximum suppression ma
 
 # The name does not contain "Trainer": ultralytics adds its cloud callbacks to classes that do.
 class CpuTraining(DetectionTrainer):  # type: ignore[misc]  # ultralytics is untyped
-    """DetectionTrainer over a `Dataset`, in bfloat16 and channels-last memory, its loss in float32.
+    """DetectionTrainer over a `Dataset`; on a CPU in bfloat16 and channels-last memory, its loss in float32.
 
     It validates after the last epoch, and after those for which a callback sets `args.val`; the best is kept.
 
@@ -41,6 +38,7 @@ class CpuTraining(DetectionTrainer):  # type: ignore[misc]  # ultralytics is unt
         dataset: Dataset to train on.
         detector: Detector to train, in place.
         folder: Folder for `best.pt` and ultralytics' own files.
+        device: "cpu" or "cuda"; on CUDA ultralytics' own mixed precision is used.
         overrides: Ultralytics' training arguments.
 
     Attributes:
@@ -51,11 +49,21 @@ class CpuTraining(DetectionTrainer):  # type: ignore[misc]  # ultralytics is unt
     fitness: float  # mAP50-95 of the last validation, and of the best one
     best_fitness: float
 
-    def __init__(self, dataset: Dataset, detector: DetectionModel, folder: Path, **overrides: Any) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        detector: DetectionModel,
+        folder: Path,
+        *,
+        device: Literal["cpu", "cuda"] = "cpu",
+        **overrides: Any,
+    ) -> None:
         self._dataset = dataset
+        on_gpu = device == "cuda"
         fixed = {
-            "model": "detector.yaml", "save_dir": str(folder), "task": "detect", "device": "cpu",
-            "workers": 0, "amp": False, "plots": False, "val": False, "verbose": False, "patience": 0,
+            "model": "detector.yaml", "save_dir": str(folder), "task": "detect",
+            "device": "0" if on_gpu else "cpu", "workers": 0, "amp": on_gpu, "plots": False, "val": False,
+            "verbose": False, "patience": 0,
         }  # fmt: skip
         super().__init__(overrides=fixed | overrides)
         self.model = detector
@@ -87,7 +95,10 @@ class CpuTraining(DetectionTrainer):  # type: ignore[misc]  # ultralytics is unt
         )  # fmt: skip
 
     def _setup_train(self) -> None:
+        engine.check_amp = _has_amp  # ultralytics' own check downloads a detector
         super()._setup_train()
+        if self.device.type != "cpu":
+            return
         # After the optimizer and the moving average exist: both work on the bare model, which they reach
         # through ultralytics' own `unwrap_model`, as they would under DistributedDataParallel.
         self.ema.ema.to(memory_format=torch.channels_last)
@@ -148,9 +159,6 @@ class _Bfloat16(nn.Module):
     def __init__(self, module: DetectionModel) -> None:
         super().__init__()
         self.module = module
-        backbone = module.model[0]
-        if isinstance(backbone, TorchVision) and backbone.split:
-            module.model[0] = _FrozenBackbone(backbone)
 
     def forward(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         image = batch["img"].contiguous(memory_format=torch.channels_last)
@@ -160,40 +168,5 @@ class _Bfloat16(nn.Module):
         return loss
 
 
-class _FrozenBackbone(nn.Module):
-    """Replacement for a `TorchVision` layer in training: leading frozen stages run folded, in bfloat16.
-
-    Twice as fast as the same stages under autocast. The original stages stay under the same names for the
-    moving average and the checkpoint.
-    """
-
-    def __init__(self, layer: TorchVision) -> None:
-        super().__init__()
-        self.m = layer.m
-        self.i, self.f = layer.i, layer.f  # index and inputs, which ultralytics' forward pass reads
-        frozen = takewhile(lambda stage: not any(each.requires_grad for each in stage.parameters()), layer.m)
-        # A plain list keeps the copies out of the state dict.
-        self._folded = [_folded(stage) for stage in frozen]
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        outputs = [x]
-        with torch.no_grad():
-            hidden = x.bfloat16()
-            for stage in self._folded:
-                hidden = stage(hidden)
-                outputs.append(hidden)
-        for stage in self.m[len(self._folded) :]:
-            outputs.append(stage(outputs[-1]))
-        return outputs
-
-
-def _folded(stage: nn.Module) -> nn.Module:
-    """Copy a stage to bfloat16 with every batch norm folded into its convolution."""
-    stage = copy.deepcopy(stage).eval()
-    for module in stage.modules():
-        if isinstance(module, Conv):
-            module.conv = fuse_conv_and_bn(module.conv, module.bn)
-            module.bn = nn.Identity()
-        elif isinstance(module, nn.ReLU6):
-            module.inplace = True  # its input is always a convolution's fresh output
-    return stage.bfloat16().to(memory_format=torch.channels_last)
+def _has_amp(model: nn.Module) -> bool:
+    return next(model.parameters()).device.type == "cuda"

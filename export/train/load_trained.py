@@ -1,0 +1,60 @@
+"""Load the detector of a run in the form that is exported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgeloop.export.export_model import ExportModel
+from edgeloop.export.network.blocks import folded
+from edgeloop.export.network.compact_detector import STRIDES
+from edgeloop.export.network.weights import read_detector
+from edgeloop.export.train.run_record import RunRecord
+from edgeloop.export.ultralytics.offline import require_ultralytics
+from edgeloop.models.errors import DataError, UsageError
+
+__all__ = ["load_trained"]
+
+_MAX_DETECTIONS = 300
+
+
+def load_trained(run: Path, record: RunRecord, *, end2end: bool | None = None) -> ExportModel:
+    """Load the detector of a run in the form that is exported.
+
+    Args:
+        run: Folder of the run.
+        record: Its record.
+        end2end: Head to keep if the detector has both; None keeps the head as trained.
+
+    Raises:
+        NoInputError: The run has no weights.
+        ModelError: They cannot be read.
+        DataError: They are of another number of classes than the record.
+        UsageError: The detector has no end-to-end head to keep.
+        UnavailableError: Its trainer is not installed.
+    """
+    path = run / record.weights_file
+    model = _ultralytics(path, run, end2end) if record.trainer == "ultralytics" else _edgeloop(path, end2end)
+    if len(record.names) != model.classes:
+        raise DataError(f"{run}: run.json names {len(record.names)} classes, {path.name} has {model.classes}")
+    return model
+
+
+def _edgeloop(path: Path, end2end: bool | None) -> ExportModel:
+    if end2end:
+        raise UsageError("end2end: this detector has the classic head alone, which needs NMS outside")
+    detector, names = read_detector(path)
+    return ExportModel(
+        module=folded(detector).requires_grad_(False),
+        head="classic",
+        classes=len(names),
+        stride=max(STRIDES),
+        max_detections=_MAX_DETECTIONS,
+    )
+
+
+def _ultralytics(path: Path, run: Path, end2end: bool | None) -> ExportModel:
+    require_ultralytics(f"{run} was trained with ultralytics")
+    # Imported here because ultralytics is optional, and goes online on import unless told otherwise.
+    from edgeloop.export.ultralytics.load_checkpoint import load_checkpoint
+
+    return load_checkpoint(path, end2end=end2end)
