@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 from click.core import ParameterSource
@@ -13,8 +13,8 @@ from edgeloop.edge.cli.table import table
 from edgeloop.export.export_options import INPUTS, PRECISIONS, ExportOptions
 from edgeloop.export.exporter import export_bundle
 from edgeloop.export.targets import options_for
-from edgeloop.export.train_options import DEFAULT_MODEL, TrainOptions
 from edgeloop.export.train.training import train_detector
+from edgeloop.export.train_options import TRAINERS, Device, TrainOptions
 
 __all__ = ["export", "train"]
 
@@ -25,20 +25,27 @@ _PATH = click.Path(path_type=Path)
 @click.argument("dataset", type=_PATH)
 @click.option("-o", "--out", type=_PATH, required=True, metavar="RUN", help="Folder to create.")
 @click.option(
-    "--model",
-    default=DEFAULT_MODEL,
+    "--trainer",
+    type=click.Choice(list(TRAINERS)),
+    default="edgeloop",
     show_default=True,
-    help="Detector to train: edgeloop-lite0, one of ultralytics such as yolo26n, or a .pt or .yaml file.",
+    help="Training code. edgeloop (Apache-2.0) trains edgeloop-lite0; ultralytics (AGPL-3.0, installed with "
+    "edgeloop[ultralytics]) its own detectors.",
+)
+@click.option(
+    "--model",
+    help="Detector to train: edgeloop-lite0; with --trainer ultralytics a name such as yolo26n, or a .pt or "
+    ".yaml file.  [default: edgeloop-lite0, or yolo26n]",
 )
 @click.option(
     "--weights",
-    help="Start weights: none, imagenet, a shipped name, or a .safetensors or .pt file.  "
-    "[default: those that ship for the model]",
+    help="Start weights: none; imagenet, a shipped name or a .safetensors file; with --trainer ultralytics a "
+    ".pt file.  [default: those that ship for the model]",
 )
 @click.option(
     "--activation",
     type=click.Choice(["silu", "relu"]),
-    help="Activation function; NPUs and INT8 favor ReLU.  [default: the model's]",
+    help="Activation function of ultralytics' detectors; NPUs and INT8 favor ReLU.  [default: the model's]",
 )
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the training images.  [default: 30]")
 @click.option(
@@ -57,9 +64,8 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--imgsz",
     type=click.IntRange(32),
-    default=320,
-    show_default=True,
-    help="Image side, px, a multiple of 32. Higher values find smaller objects and take longer.",
+    help="Image side, px, a multiple of 32. Higher values find smaller objects and take longer.  "
+    "[default: from the objects' sizes]",
 )
 @click.option("--batch", type=click.IntRange(1), default=8, show_default=True, help="Images per step.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed.")
@@ -69,16 +75,28 @@ _PATH = click.Path(path_type=Path)
     metavar="N",
     help="Do not train the first N layers.  [default: edgeloop-lite0's pretrained backbone]",
 )
+@click.option(
+    "--device",
+    type=click.Choice(list(get_args(Device))),
+    default="auto",
+    show_default=True,
+    help="Processor to train on. auto: CUDA if there is one.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace an earlier run.")
 def train(dataset: Path, out: Path, **options: Any) -> None:
     """Train a compact detector on DATASET.
 
-    RUN gets the detector (best.pt), the record of its training (run.json) and its curves (curves.png).
+    RUN gets the detector (best.safetensors, or best.pt by ultralytics), the record of its training (run.json)
+    and its curves (curves.png). The same command continues an interrupted training of edgeloop-lite0.
     """
     record = train_detector(dataset, out, TrainOptions(**options))
+    scores = (
+        "no validation part"
+        if record.map50 is None
+        else f"mAP50 {record.map50:.3f}, mAP50-95 {record.map50_95:.3f} on the validation part"
+    )
     click.echo(
-        f"{out}: mAP50 {record.map50:.3f}, mAP50-95 {record.map50_95:.3f} on the validation part; "
-        f"{len(record.epochs)} epochs of {record.images} images in {record.seconds:.0f} s"
+        f"{out}: {scores}; {len(record.epochs)} epochs of {record.images} images in {record.seconds:.0f} s"
     )
 
 
