@@ -13,8 +13,8 @@ from ultralytics import YOLO
 from edgeloop.export.data.yolo_dataset import open_dataset
 from edgeloop.export.train.detectors import build_detector, load_detector
 from edgeloop.export.train.run_record import RunRecord, read_record
-from edgeloop.export.train_options import TrainOptions
 from edgeloop.export.train.training import train_detector
+from edgeloop.export.train_options import TrainOptions
 from edgeloop.models.errors import DataError, NoInputError, UsageError
 
 
