@@ -32,7 +32,7 @@ from edgeloop.edge.host.hardware import physical_cores
 from edgeloop.edge.runtime.session import Session
 from edgeloop.export.export_options import ExportOptions, Precision
 from edgeloop.export.exporter import export_bundle
-from edgeloop.export.train.detectors import build_detector
+from edgeloop.export.ultralytics.build_detector import build_detector
 from report import Section, Table, add_write_option, publish
 
 DETECTORS: Mapping[str, tuple[object, ...]] = {

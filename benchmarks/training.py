@@ -24,10 +24,10 @@ import yaml
 from edgeloop.edge.cli.progress import progress
 from edgeloop.edge.synth import open_scene
 from edgeloop.export.data.yolo_dataset import open_dataset
-from edgeloop.export.train import train_run
 from edgeloop.export.train.run_record import RunRecord, read_record
-from edgeloop.export.train_options import TrainOptions
 from edgeloop.export.train.training import train_detector
+from edgeloop.export.train_options import TrainOptions
+from edgeloop.export.ultralytics import train_ultralytics
 from edgeloop.models.errors import DataError
 from report import Table, add_write_option, publish
 
@@ -91,7 +91,7 @@ def _rows(start: TrainOptions) -> Iterator[Row]:
         yield Row(f"imgsz {imgsz}", replace(start, imgsz=imgsz))
     for mosaic in (0.0, 1.0):
         yield Row(f"mosaic {mosaic:g}", start, {"mosaic": mosaic})
-    for scale in sorted({0.1, 0.3, 0.5, 0.7} - {train_run._RECIPE["scale"]}):
+    for scale in sorted({0.1, 0.3, 0.5, 0.7} - {train_ultralytics._RECIPE["scale"]}):
         yield Row(f"scale {scale:g}", start, {"scale": scale})
     yield Row("freeze 0", replace(start, freeze=0))
     for weights in ("imagenet", "none"):
@@ -111,7 +111,7 @@ def _trained(dataset: Path, digest: str, out: Path, row: Row, seed: int) -> RunR
         if record.dataset_sha256 != digest:
             raise DataError(f"{run}: was trained on another dataset than {dataset}; name another --out")
         return record
-    with patch.dict(train_run._RECIPE, row.recipe):
+    with patch.dict(train_ultralytics._RECIPE, row.recipe):
         return train_detector(dataset, run, replace(row.options, seed=seed))
 
 

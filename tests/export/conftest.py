@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from edgeloop.export.exporter import export_bundle
 from edgeloop.export.report.export_report import ExportReport
-from edgeloop.export.ultralytics.offline import stay_offline
 from edgeloop.export.train.run_record import RunRecord
 from edgeloop.export.train.training import train_detector
 from edgeloop.export.train_options import TrainOptions
+from edgeloop.export.ultralytics.offline import stay_offline
 
 stay_offline()  # as the public functions do, but before a test module imports ultralytics
 
