@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from edgeloop.edge.cli.progress import progress
@@ -20,26 +21,34 @@ class ImageCache:
     Args:
         images: Images and boxes.
         side: Long side of the resized image, px.
-        limit_bytes: Memory for resized images.
         label: Name of the progress bar.
+        limit_bytes: Memory for resized images; None for a quarter of what is available.
+
+    Attributes:
+        labeled: Images and boxes.
 
     Raises:
         DataError: A file is not an intact image.
     """
 
-    def __init__(self, images: Sequence[LabeledImage], side: int, limit_bytes: int, label: str) -> None:
-        self._images, self._side = images, side
+    def __init__(
+        self, images: Sequence[LabeledImage], side: int, label: str, *, limit_bytes: int | None = None
+    ) -> None:
+        self.labeled = tuple(images)
+        self._side = side
+        if limit_bytes is None:
+            limit_bytes = psutil.virtual_memory().available // 4
         self._kept: dict[int, NDArray[np.uint8]] = {}
         used = 0
         # Every image is read once even if it is not kept: a broken one is named before the first step.
-        for index in progress(range(len(images)), label):
+        for index in progress(range(len(self.labeled)), label):
             image = self._read(index)
             used += image.nbytes
             if used <= limit_bytes:
                 self._kept[index] = image
 
     def __len__(self) -> int:
-        return len(self._images)
+        return len(self.labeled)
 
     def image(self, index: int) -> NDArray[np.uint8]:
         """Return an image, HxWx3 uint8 BGR; not to be changed."""
@@ -48,12 +57,12 @@ class ImageCache:
 
     def labels(self, index: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return class numbers int64 (N,) and boxes xyxy float32 (N, 4), shares of width and height."""
-        image = self._images[index]
+        image = self.labeled[index]
         middle, size = image.xywh[:, :2], image.xywh[:, 2:]
         return image.class_id, np.concatenate((middle - size / 2, middle + size / 2), axis=1)
 
     def _read(self, index: int) -> NDArray[np.uint8]:
-        image = self._images[index].read()
+        image = self.labeled[index].read()
         height, width = image.shape[:2]
         ratio = self._side / max(height, width)
         if ratio == 1:

@@ -27,6 +27,10 @@ class Targets(NamedTuple):
     class_id: Tensor
     xyxy: Tensor
 
+    def to(self, device: torch.device) -> Targets:
+        """Copy to a device."""
+        return Targets(*(each.to(device) for each in self))
+
 
 class Assignment(NamedTuple):
     """Cells that learn an object, P in all.

@@ -6,6 +6,7 @@ For a camera at about 320 px: fast on a CPU, ReLU and ReLU6 throughout for NPUs 
 from __future__ import annotations
 
 import math
+import re
 from typing import NamedTuple
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from edgeloop.export.network.blocks import ConvNorm, CrossStageBlock, PyramidPooling
 from edgeloop.export.network.lite0_backbone import OUT_CHANNELS, Lite0Backbone
 
-__all__ = ["STRIDES", "CompactDetector", "Predictions", "grid_points"]
+__all__ = ["STRIDES", "CompactDetector", "Predictions", "grid_points", "is_class_layer"]
 
 STRIDES = (8, 16, 32)
 _NECK = (64, 128, 160)  # channels of the neck's outputs
@@ -128,6 +129,11 @@ def _score_branch(channels: int, classes: int) -> nn.Sequential:
         ConvNorm(hidden, hidden, act=nn.ReLU(inplace=True)),
         last,
     )
+
+
+def is_class_layer(key: str) -> bool:
+    """True for a tensor of the state dict whose shape depends on the number of classes."""
+    return re.fullmatch(r"head\.scores\.\d+\.4\.(weight|bias)", key) is not None
 
 
 def grid_points(shapes: list[tuple[int, int]], device: torch.device) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from edgeloop.export.network.blocks import ConvNorm
 from edgeloop.models.errors import UnavailableError
 
-__all__ = ["OUT_CHANNELS", "Lite0Backbone", "imagenet_state"]
+__all__ = ["OUTPUTS", "OUT_CHANNELS", "InvertedResidual", "Lite0Backbone", "imagenet_state"]
 
 #: Channels of the outputs at strides 8, 16 and 32.
 OUT_CHANNELS = (40, 112, 192)
@@ -42,7 +42,8 @@ _STAGES = (
     _Stage(repeats=4, kernel=5, stride=2, expand=6, channels=192),
 )
 _STEM_CHANNELS = 32
-_OUTPUTS = (3, 5, 6)  # stages whose output is returned, of `Lite0Backbone.stages`
+#: Stages of `Lite0Backbone.stages` whose outputs are returned.
+OUTPUTS = (3, 5, 6)
 
 
 class Lite0Backbone(nn.Module):
@@ -57,7 +58,7 @@ class Lite0Backbone(nn.Module):
         for stage in _STAGES:
             blocks = []
             for repeat in range(stage.repeats):
-                blocks.append(_InvertedResidual(channels, stage, stride=stage.stride if repeat == 0 else 1))
+                blocks.append(InvertedResidual(channels, stage, stride=stage.stride if repeat == 0 else 1))
                 channels = stage.channels
             stages.append(nn.Sequential(*blocks))
         self.stages = nn.ModuleList(stages)
@@ -67,12 +68,12 @@ class Lite0Backbone(nn.Module):
         outputs = []
         for number, stage in enumerate(self.stages):
             x = stage(x)
-            if number in _OUTPUTS:
+            if number in OUTPUTS:
                 outputs.append(x)
         return outputs
 
 
-class _InvertedResidual(nn.Module):
+class InvertedResidual(nn.Module):
     """Expand 1x1, depthwise kxk, project 1x1; with a shortcut if the shape stays."""
 
     def __init__(self, channels: int, stage: _Stage, *, stride: int) -> None:

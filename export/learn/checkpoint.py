@@ -1,0 +1,61 @@
+"""Checkpoint of a training, from which it resumes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from edgeloop.export.trainer import Epoch
+
+__all__ = ["Progress", "load_checkpoint", "save_checkpoint"]
+
+_NAME = "checkpoint.pt"
+
+
+@dataclass
+class Progress:
+    """Course of a training so far.
+
+    Attributes:
+        step: Number of steps done.
+        seconds: Time spent on them, s.
+        step_seconds: The same without validation, s.
+        epochs: Epochs that are complete.
+        loss: Sum of each part of the loss since the last complete epoch, by name.
+        best: Averaged weights with the best mAP50-95; empty before the first validation.
+        best_scores: mAP50 and mAP50-95 of `best`; None before the first validation.
+        best_epoch: Number of its epoch.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    step_seconds: float = 0.0
+    epochs: list[Epoch] = field(default_factory=list)
+    loss: dict[str, float] = field(default_factory=dict)
+    best: dict[str, Tensor] = field(default_factory=dict)
+    best_scores: tuple[float, float] | None = None
+    best_epoch: int = 0
+
+
+def save_checkpoint(folder: Path, progress: Progress, states: Mapping[str, Any]) -> None:
+    """Write a checkpoint; an earlier one is replaced at once."""
+    content = vars(progress) | {"epochs": [epoch.model_dump() for epoch in progress.epochs]}
+    partial = folder / f"{_NAME}.partial"
+    torch.save({"progress": content, **states}, partial)
+    partial.replace(folder / _NAME)
+
+
+def load_checkpoint(folder: Path) -> tuple[Progress, dict[str, Any]] | None:
+    """Read the checkpoint of an interrupted training; None if there is none."""
+    path = folder / _NAME
+    if not path.is_file():
+        return None
+    states = torch.load(path, map_location="cpu", weights_only=True)
+    content = states.pop("progress")
+    content["epochs"] = [Epoch.model_validate(epoch) for epoch in content["epochs"]]
+    return Progress(**content), states

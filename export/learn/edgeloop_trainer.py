@@ -1,0 +1,66 @@
+"""Trainer of edgeloop-lite0 in plain torch."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from edgeloop.edge.host.malloc import keep_freed_memory
+from edgeloop.export.data.image_cache import ImageCache
+from edgeloop.export.data.yolo_dataset import Dataset
+from edgeloop.export.learn.fit import Task, fit
+from edgeloop.export.learn.recipe import choose_recipe
+from edgeloop.export.network.start_detector import start_detector
+from edgeloop.export.network.weights import write_detector
+from edgeloop.export.train_options import Device, TrainOptions
+from edgeloop.export.trainer import OnStep, Trained
+from edgeloop.models.errors import UnavailableError
+
+__all__ = ["train_edgeloop"]
+
+_WEIGHTS = "best.safetensors"
+
+
+def train_edgeloop(data: Dataset, folder: Path, options: TrainOptions, on_step: OnStep) -> Trained:
+    """Train edgeloop-lite0, with the arguments and the result of the protocol `Trainer`.
+
+    Raises:
+        NoInputError: A file of weights does not exist.
+        DataError: An image cannot be read.
+        ModelError: A file of weights cannot be used.
+        UnavailableError: CUDA was asked for and there is none.
+        UsageError: The weights are unknown.
+    """
+    keep_freed_memory()
+    device = _device(options.device)
+    detector, start = start_detector(len(data.names), options.weights, seed=options.seed)
+    recipe = choose_recipe(data.train, options)
+    train = ImageCache(data.train, recipe.side, "Reading train")
+    scored = any(len(image.class_id) for image in data.val)
+    val = ImageCache(data.val, recipe.side, "Reading val") if scored else None
+    task = Task(
+        train=train, val=val, names=data.names, recipe=recipe, seed=options.seed, patience=options.patience,
+        seconds=options.time_limit_s, folder=folder,
+    )  # fmt: skip
+    kept, progress = fit(detector.to(device), task, on_step)
+    write_detector(kept, data.names, folder / _WEIGHTS)
+    map50, map50_95 = progress.best_scores or (None, None)
+    return Trained(
+        weights=_WEIGHTS,
+        start=start,
+        epochs=tuple(progress.epochs),
+        map50=map50,
+        map50_95=map50_95,
+        images_per_second=round(progress.step * recipe.batch / max(progress.step_seconds, 1e-6), 2),
+        imgsz=recipe.side,
+        freeze=recipe.freeze,
+        versions={"torch": version("torch")},
+    )
+
+
+def _device(wanted: Device) -> torch.device:
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise UnavailableError("--device cuda: torch finds no CUDA device; use --device cpu")
+    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")

@@ -1,0 +1,207 @@
+"""Training loop: batch, loss, step, average, and a validation now and then."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from edgeloop.export.data.image_cache import ImageCache
+from edgeloop.export.learn.batches import Batch, batches
+from edgeloop.export.learn.checkpoint import Progress, load_checkpoint, save_checkpoint
+from edgeloop.export.learn.detection_loss import Losses, detection_loss
+from edgeloop.export.learn.optimization import MovingAverage, learning_rate, make_optimizer
+from edgeloop.export.learn.recipe import Recipe
+from edgeloop.export.learn.validation import validate
+from edgeloop.export.network.blocks import folded
+from edgeloop.export.network.compact_detector import CompactDetector
+from edgeloop.export.network.frozen_backbone import FrozenBackbone
+from edgeloop.export.trainer import Epoch, OnStep, TrainStep
+
+__all__ = ["Task", "fit"]
+
+_VALIDATIONS = 3
+_CHECKPOINT_S = 15.0
+_CLOSING_S = 1.0  # reserved from a time limit for the files of the run
+_LARGEST_GRADIENT = 10.0
+
+
+@dataclass(frozen=True)
+class Task:
+    """One training of a detector.
+
+    Attributes:
+        train: Training images.
+        val: Held-out images, some with an object; None to train without.
+        names: Class names by class number.
+        recipe: Settings.
+        seed: Random seed.
+        patience: Epochs without a better mAP50-95 after which to stop; None never stops early.
+        seconds: Time for steps and validations, s; None trains for the recipe's steps.
+        folder: Folder for the checkpoint.
+    """
+
+    train: ImageCache
+    val: ImageCache | None
+    names: Sequence[str]
+    recipe: Recipe
+    seed: int
+    patience: int | None
+    seconds: float | None
+    folder: Path
+
+
+def fit(detector: CompactDetector, task: Task, on_step: OnStep) -> tuple[nn.Module, Progress]:
+    """Train a detector in place, from the checkpoint in the folder if there is one.
+
+    Args:
+        detector: Detector on its device.
+        task: The training.
+        on_step: Called after every step.
+
+    Returns:
+        The best detector that was validated, or else the last one, with averaged weights in evaluation mode;
+        and the course of the training.
+    """
+    return _Fit(detector, task).run(on_step)
+
+
+class _Fit:
+    def __init__(self, detector: CompactDetector, task: Task) -> None:
+        self._task, self._detector = task, detector.train().to(memory_format=torch.channels_last)
+        self._device = next(detector.parameters()).device
+        self._backbone = FrozenBackbone(detector.backbone, task.recipe.freeze)
+        self._optimizer = make_optimizer(detector, task.recipe.learning_rate)
+        self._average = MovingAverage(detector)
+        self._progress = self._resumed()
+        self._began = time.monotonic() - self._progress.seconds
+        self._saved = time.monotonic()
+        self._validation_s = 0.0
+        self._epoch_steps = -(-len(task.train) // task.recipe.batch)
+
+    def run(self, on_step: OnStep) -> tuple[nn.Module, Progress]:
+        progress, recipe = self._progress, self._task.recipe
+        stream = batches(
+            self._task.train, recipe.batch, recipe.side, recipe.augmentation, seed=self._task.seed,
+            first=progress.step,
+        )  # fmt: skip
+        share, stopped = self._share(), False
+        while share < 1 and not stopped:
+            began = time.monotonic()
+            losses = self._step(next(stream), share)
+            progress.step += 1
+            progress.step_seconds += time.monotonic() - began
+            for name, value in losses.items():
+                progress.loss[name] = progress.loss.get(name, 0.0) + value
+            share = self._share()
+            if progress.step % self._epoch_steps == 0 or share >= 1:
+                stopped = self._end_epoch(share)
+            on_step(self._state(losses, share))
+            self._checkpoint()
+        stream.close()
+        kept = self._average.detector
+        if progress.best:
+            kept.load_state_dict(progress.best)
+        return kept, progress
+
+    def _step(self, batch: Batch, share: float) -> dict[str, float]:
+        """Learn from one batch and return the parts of its loss."""
+        recipe, detector = self._task.recipe, self._detector
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate(recipe.learning_rate, share, recipe.warm_up)
+        for stage in detector.backbone.stages[: recipe.freeze]:
+            stage.eval()
+        images = batch.images.to(self._device).float() / 255
+        with torch.autocast(self._device.type, torch.bfloat16):
+            levels = detector.neck(self._backbone(images))
+            predictions = detector.head(levels)
+        shapes = [(level.shape[2], level.shape[3]) for level in levels]
+        losses: Losses = detection_loss(predictions, batch.targets.to(self._device), shapes)
+        self._optimizer.zero_grad(set_to_none=True)
+        torch.stack(losses).sum().backward()
+        nn.utils.clip_grad_norm_(detector.parameters(), _LARGEST_GRADIENT)
+        self._optimizer.step()
+        self._average.update(detector)
+        return {name: float(value.detach()) for name, value in losses._asdict().items()}
+
+    def _share(self) -> float:
+        """Share of the training that is over."""
+        steps, seconds = self._task.recipe.steps, self._task.seconds
+        shares = [0.0]
+        if steps is not None:
+            shares.append(self._progress.step / steps)
+        if seconds is not None:
+            self._progress.seconds = time.monotonic() - self._began
+            shares.append(self._progress.seconds / max(seconds - _CLOSING_S - self._validation_s, 0.1))
+        return max(shares)
+
+    def _end_epoch(self, share: float) -> bool:
+        """Record an epoch and validate if it is due; True if patience is exhausted."""
+        progress, task = self._progress, self._task
+        number = len(progress.epochs) + 1
+        progress.seconds = time.monotonic() - self._began
+        due = share >= 1 or share * _VALIDATIONS >= 1 + sum(e.map50 is not None for e in progress.epochs)
+        scores = None
+        if task.val is not None and (due or task.patience is not None):
+            scores = validate(folded(self._average.detector), task.val, task.names, task.recipe.side)
+            self._validation_s = max(self._validation_s, time.monotonic() - self._began - progress.seconds)
+            if progress.best_scores is None or scores.map50_95 >= progress.best_scores[1]:
+                progress.best_scores, progress.best_epoch = (scores.map50, scores.map50_95), number
+                progress.best = {
+                    name: value.cpu().clone() for name, value in self._average.detector.state_dict().items()
+                }
+        steps = progress.step - self._epoch_steps * len(progress.epochs)
+        progress.epochs.append(
+            Epoch(
+                number=number,
+                seconds=round(progress.seconds, 2),
+                loss={name: round(value / max(steps, 1), 5) for name, value in progress.loss.items()},
+                map50=scores and scores.map50,
+                map50_95=scores and scores.map50_95,
+            )
+        )
+        progress.loss = {}
+        return task.patience is not None and number - progress.best_epoch >= task.patience
+
+    def _state(self, losses: dict[str, float], share: float) -> TrainStep:
+        progress = self._progress
+        seconds = time.monotonic() - self._began
+        validated = [epoch.map50 for epoch in progress.epochs if epoch.map50 is not None]
+        return TrainStep(
+            step=progress.step,
+            epoch=(progress.step - 1) // self._epoch_steps + 1,
+            progress=min(share, 1.0),
+            seconds=seconds,
+            seconds_left=seconds / share * max(1 - share, 0.0),
+            loss=losses,
+            map50=validated[-1] if validated else None,
+        )
+
+    def _checkpoint(self) -> None:
+        now = time.monotonic()
+        if now - self._saved < _CHECKPOINT_S:
+            return
+        self._progress.seconds = now - self._began
+        states = {
+            "detector": self._detector.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "average": self._average.detector.state_dict(),
+            "averaged": self._average.steps,
+        }
+        save_checkpoint(self._task.folder, self._progress, states)
+        self._saved = now
+
+    def _resumed(self) -> Progress:
+        found = load_checkpoint(self._task.folder)
+        if found is None:
+            return Progress()
+        progress, states = found
+        self._detector.load_state_dict(states["detector"])
+        self._optimizer.load_state_dict(states["optimizer"])
+        self._average.detector.load_state_dict(states["average"])
+        self._average.steps = states["averaged"]
+        return progress

@@ -1,0 +1,82 @@
+"""Detector at the start of a training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from edgeloop.export.network.blocks import ConvNorm
+from edgeloop.export.network.compact_detector import CompactDetector, is_class_layer
+from edgeloop.export.network.lite0_backbone import imagenet_state
+from edgeloop.export.network.weights import check_state, read_state
+from edgeloop.export.train_options import DEFAULT_MODEL
+from edgeloop.models.errors import UsageError
+from edgeloop.models.weights.registry import weights_path
+
+__all__ = ["rescale", "start_detector"]
+
+
+def start_detector(classes: int, weights: str | None, *, seed: int) -> tuple[CompactDetector, str]:
+    """Build a detector with its start weights.
+
+    Args:
+        classes: Number of classes.
+        weights: "none", "imagenet", "edgeloop-lite0" (those that ship, also for None), or a path to
+            .safetensors.
+        seed: Random seed of all that has no start weights.
+
+    Returns:
+        The detector, float32, and the name of its start weights.
+
+    Raises:
+        NoInputError: There is no such file.
+        ModelError: The file cannot be read, or belongs to another architecture.
+        UnavailableError: The package with the ImageNet weights is not installed.
+        UsageError: The weights are unknown.
+    """
+    torch.manual_seed(seed)
+    detector = CompactDetector(classes)
+    name = weights or DEFAULT_MODEL
+    if name == "imagenet":
+        detector.backbone.load_state_dict(imagenet_state())
+    elif name == DEFAULT_MODEL:
+        _load(detector, read_state(weights_path(name)), name)
+    elif name.endswith(".safetensors"):
+        _load(detector, read_state(Path(name)), name)
+    elif name != "none":
+        raise UsageError(
+            f"--weights {name}: unknown; expected none, imagenet, {DEFAULT_MODEL} or a path to a .safetensors "
+            "file"
+        )
+    return detector, name
+
+
+def _load(detector: CompactDetector, state: Mapping[str, Tensor], source: str) -> None:
+    """Load weights; the last layers of the class branches only if the file has them for as many classes."""
+    own = detector.state_dict()
+    wanted = {key: value for key, value in own.items() if value.is_floating_point()}
+    class_layers = {key for key in wanted if is_class_layer(key)}
+    if any(key not in state or state[key].shape != own[key].shape for key in class_layers):
+        wanted = {key: value for key, value in wanted.items() if key not in class_layers}
+    check_state(state, wanted, source)
+    detector.load_state_dict({**own, **{key: state[key] for key in wanted}})
+
+
+def rescale(detector: CompactDetector) -> None:
+    """Rescale convolutions of neck and head, in place, to the magnitude of freshly initialized ones.
+
+    Batch norm compensates, so the detector computes the same function. But Adam's steps have a fixed size, so
+    a few hundred of them would hardly change weights that grew in a long training.
+    """
+    for part in (detector.neck, detector.head):
+        for module in part.modules():
+            if isinstance(module, ConvNorm) and isinstance(module.norm, nn.BatchNorm2d):
+                weight, norm = module.conv.weight.data, module.norm
+                fresh = (3 * weight[0].numel()) ** -0.5  # standard deviation of torch's own initialization
+                scale = fresh / weight.square().mean().sqrt()
+                weight.mul_(scale)
+                norm.running_mean.mul_(scale)  # type: ignore[union-attr]  # it tracks its statistics
+                norm.running_var.add_(norm.eps).mul_(scale**2).sub_(norm.eps).clamp_(min=0)  # type: ignore[union-attr]

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from edgeloop.export.data.image_cache import ImageCache
+from edgeloop.export.data.yolo_dataset import open_dataset
+from edgeloop.export.learn import fit as fit_module
+from edgeloop.export.learn.augment import Augmentation
+from edgeloop.export.learn.fit import Task, fit
+from edgeloop.export.learn.recipe import Recipe
+from edgeloop.export.network.compact_detector import CompactDetector
+from edgeloop.export.trainer import TrainStep
+
+_SIDE = 96
+
+
+class _Interrupted(Exception):
+    pass
+
+
+@pytest.fixture
+def task(dataset: Path, tmp_path: Path) -> Task:
+    data = open_dataset(dataset)
+    recipe = Recipe(
+        side=_SIDE, batch=4, freeze=7, steps=6, learning_rate=2e-3, warm_up=0.1, augmentation=Augmentation()
+    )
+    train = ImageCache(data.train[:8], _SIDE, "Reading")
+    return Task(
+        train=train, val=None, names=data.names, recipe=recipe, seed=5, patience=None, seconds=None,
+        folder=tmp_path,
+    )  # fmt: skip
+
+
+def _detector() -> CompactDetector:
+    torch.manual_seed(0)
+    return CompactDetector(2)
+
+
+def _trained(task: Task, stop_after: int | None = None) -> Mapping[str, Tensor]:
+    def on_step(step: TrainStep) -> None:
+        if step.step == stop_after:
+            raise _Interrupted
+
+    kept, _ = fit(_detector(), task, on_step)
+    return kept.state_dict()
+
+
+def _equal(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> bool:
+    return all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_the_same_seed_gives_the_same_detector(task: Task) -> None:
+    first = _trained(task)
+    assert _equal(first, _trained(task))
+    assert not _equal(first, _trained(replace(task, seed=6)))
+
+
+def test_a_resumed_training_ends_like_one_that_was_not_interrupted(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = _trained(task)
+    monkeypatch.setattr(fit_module, "_CHECKPOINT_S", 0.0)
+    resumed = replace(task, folder=tmp_path / "resumed")
+    resumed.folder.mkdir()
+    with pytest.raises(_Interrupted):
+        _trained(resumed, stop_after=4)
+    steps: list[int] = []
+    kept, progress = fit(_detector(), resumed, lambda step: steps.append(step.step))
+    assert steps[0] in (4, 5)  # the step whose callback failed was not saved
+    assert _equal(expected, kept.state_dict())
+    assert [epoch.number for epoch in progress.epochs] == [1, 2, 3]
+
+
+def test_frozen_stages_keep_their_weights_and_statistics(task: Task) -> None:
+    start, end = _detector().state_dict(), _trained(task)
+    changed = {key for key in start if not torch.equal(start[key], end[key])}
+    assert not any(key.startswith("backbone") for key in changed)
+    assert any(key.startswith("head") for key in changed)
+
+
+def test_stages_that_are_not_frozen_learn(task: Task) -> None:
+    start, end = _detector().state_dict(), _trained(replace(task, recipe=replace(task.recipe, freeze=6)))
+    changed = {key for key in start if not torch.equal(start[key], end[key])}
+    assert any(key.startswith("backbone.stages.6") for key in changed)
+    assert not any(key.startswith("backbone.stages.5") for key in changed)
+
+
+def test_training_stops_when_patience_is_exhausted(
+    task: Task, dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter((0.1, 0.3, 0.2, 0.2, 0.9))
+    monkeypatch.setattr(fit_module, "validate", lambda *_: _Scores(next(scores)))
+    val = ImageCache(open_dataset(dataset).val[:2], _SIDE, "Reading")
+    recipe = replace(task.recipe, steps=10)
+    _, progress = fit(_detector(), replace(task, val=val, patience=2, recipe=recipe), lambda _: None)
+    assert [epoch.map50_95 for epoch in progress.epochs] == [0.1, 0.3, 0.2, 0.2]
+    assert progress.best_epoch == 2
+    assert progress.best_scores == (0.3, 0.3)
+
+
+class _Scores:
+    def __init__(self, value: float) -> None:
+        self.map50 = self.map50_95 = value
+
+
+def test_a_time_limit_ends_the_training(task: Task) -> None:
+    limited = replace(task, recipe=replace(task.recipe, steps=None), seconds=2.0)
+    shares: list[float] = []
+    fit(_detector(), limited, lambda step: shares.append(step.progress))
+    assert shares[-1] == 1.0
+    assert shares == sorted(shares)
+
+
+def test_a_step_reports_loss_and_time_left(task: Task) -> None:
+    steps: list[TrainStep] = []
+    fit(_detector(), task, steps.append)
+    assert [step.step for step in steps] == [1, 2, 3, 4, 5, 6]
+    assert [step.epoch for step in steps] == [1, 1, 2, 2, 3, 3]
+    assert set(steps[0].loss) == {"box", "score", "edge"}
+    assert steps[-1].seconds_left == 0
+    assert steps[0].seconds_left > 0
