@@ -68,7 +68,7 @@ def assign(targets: Targets, boxes: Tensor, scores: Tensor, centers: Tensor, str
     middle = targets.xyxy[:, :2] + half
     reach = half[:, None].clamp(min=float(strides.min()) / 2 + 0.01)
     offset = (centers[None] - middle[:, None]).abs()
-    target, cell = ((offset[..., 0] < reach[..., 0]) & (offset[..., 1] < reach[..., 1])).nonzero(as_tuple=True)
+    target, cell = (offset < reach).all(dim=2).nonzero(as_tuple=True)
     image = targets.image[target]
     iou = paired_iou(boxes[image, cell], targets.xyxy[target]).clamp(min=0)
     align = scores[image, cell, targets.class_id[target]] ** _SCORE_POWER * iou**_IOU_POWER

@@ -86,7 +86,8 @@ def augmented(
         windows = [(0, 0, x, y), (x, 0, side, y), (0, y, x, side), (x, y, side, side)]
         order = rng.permutation(4)
         windows = [windows[place] for place in order]
-        maps = [_into_window(each, window, side, settings, rng) for each, window in zip(samples, windows)]
+        pairs = zip(samples, windows, strict=True)
+        maps = [_into_window(each, window, side, settings, rng) for each, window in pairs]
         result = _placed(samples, maps, windows, side)
     else:
         height, width = first.image.shape[:2]

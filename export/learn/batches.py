@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -32,7 +32,7 @@ class Batch(NamedTuple):
 
 def batches(
     cache: ImageCache, size: int, side: int, augmentation: Augmentation, *, seed: int, first: int = 0
-) -> Iterator[Batch]:
+) -> Generator[Batch]:
     """Draw batches without end; every image is drawn once per pass.
 
     Batch number k depends on the seed and k alone, so a resumed training sees the same images.
@@ -75,13 +75,12 @@ def _batch(
     cache: ImageCache, size: int, side: int, augmentation: Augmentation, seed: int, number: int
 ) -> Batch:
     rng = np.random.default_rng((seed, number))
-    samples = [
-        augmented(
-            _sample(cache, index), lambda: _sample(cache, int(rng.integers(len(cache)))), side, augmentation, rng
-        )
-        for index in _indices(len(cache), size, seed, number)
-    ]
-    return stacked(samples)
+
+    def draw() -> Sample:
+        return _sample(cache, int(rng.integers(len(cache))))
+
+    indices = _indices(len(cache), size, seed, number)
+    return stacked([augmented(_sample(cache, index), draw, side, augmentation, rng) for index in indices])
 
 
 def _indices(count: int, size: int, seed: int, number: int) -> list[int]:

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from edgeloop.export.network.compact_detector import Predictions, grid_points
 from edgeloop.export.learn.assign import Targets, assign, paired_iou
+from edgeloop.export.network.compact_detector import Predictions, grid_points
 
 __all__ = ["Losses", "detection_loss"]
 

@@ -55,7 +55,7 @@ class Task:
     folder: Path
 
 
-def fit(detector: CompactDetector, task: Task, on_step: OnStep) -> tuple[nn.Module, Progress]:
+def fit(detector: CompactDetector, task: Task, on_step: OnStep) -> tuple[CompactDetector, Progress]:
     """Train a detector in place, from the checkpoint in the folder if there is one.
 
     Args:
@@ -74,7 +74,11 @@ class _Fit:
     def __init__(self, detector: CompactDetector, task: Task) -> None:
         self._task, self._detector = task, detector.train().to(memory_format=torch.channels_last)
         self._device = next(detector.parameters()).device
-        self._backbone = FrozenBackbone(detector.backbone, task.recipe.freeze)
+        # Without instructions for it in the processor, bfloat16 is slower than float32.
+        self._low = self._device.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        self._backbone = FrozenBackbone(
+            detector.backbone, task.recipe.freeze, torch.bfloat16 if self._low else torch.float32
+        )
         self._optimizer = make_optimizer(detector, task.recipe.learning_rate)
         self._average = MovingAverage(detector)
         self._progress = self._resumed()
@@ -83,7 +87,7 @@ class _Fit:
         self._validation_s = 0.0
         self._epoch_steps = -(-len(task.train) // task.recipe.batch)
 
-    def run(self, on_step: OnStep) -> tuple[nn.Module, Progress]:
+    def run(self, on_step: OnStep) -> tuple[CompactDetector, Progress]:
         progress, recipe = self._progress, self._task.recipe
         stream = batches(
             self._task.train, recipe.batch, recipe.side, recipe.augmentation, seed=self._task.seed,
@@ -116,7 +120,7 @@ class _Fit:
         for stage in detector.backbone.stages[: recipe.freeze]:
             stage.eval()
         images = batch.images.to(self._device).float() / 255
-        with torch.autocast(self._device.type, torch.bfloat16):
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._low):
             levels = detector.neck(self._backbone(images))
             predictions = detector.head(levels)
         shapes = [(level.shape[2], level.shape[3]) for level in levels]
@@ -160,8 +164,8 @@ class _Fit:
                 number=number,
                 seconds=round(progress.seconds, 2),
                 loss={name: round(value / max(steps, 1), 5) for name, value in progress.loss.items()},
-                map50=scores and scores.map50,
-                map50_95=scores and scores.map50_95,
+                map50=scores.map50 if scores else None,
+                map50_95=scores.map50_95 if scores else None,
             )
         )
         progress.loss = {}

@@ -7,6 +7,8 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from edgeloop.export.network.compact_detector import CompactDetector
+
 __all__ = ["MovingAverage", "learning_rate", "make_optimizer"]
 
 _WEIGHT_DECAY = 5e-4
@@ -48,7 +50,7 @@ class MovingAverage:
         steps: Number of updates.
     """
 
-    def __init__(self, detector: nn.Module) -> None:
+    def __init__(self, detector: CompactDetector) -> None:
         self.detector = copy.deepcopy(detector).eval().requires_grad_(False)
         self.steps = 0
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from edgeloop.export.data.yolo_dataset import LabeledImage
 from edgeloop.export.learn.augment import Augmentation
 from edgeloop.export.train_options import TrainOptions

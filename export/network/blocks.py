@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 __all__ = ["ConvNorm", "CrossStageBlock", "PyramidPooling", "folded"]
+
+M = TypeVar("M", bound=nn.Module)
 
 
 class ConvNorm(nn.Module):
@@ -103,7 +106,7 @@ class PyramidPooling(nn.Module):
         return result
 
 
-def folded(module: nn.Module) -> nn.Module:
+def folded(module: M) -> M:
     """Copy a module in evaluation mode, with every batch norm folded into its convolution."""
     module = copy.deepcopy(module).eval()
     for each in module.modules():

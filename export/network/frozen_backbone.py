@@ -1,4 +1,4 @@
-"""Backbone in training: stages that are not trained run folded and in bfloat16."""
+"""Backbone in training: stages that are not trained run with folded batch norms, without gradients."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ class FrozenBackbone:
 
     Args:
         backbone: Backbone on its device; gradients of its leading stages are switched off.
-        frozen: Number of leading stages that are not trained. They are copied: a later change of their weights
-            has no effect.
+        frozen: Number of leading stages that are not trained. They are copied: a later change of their
+            weights has no effect.
+        dtype: Type to compute them in.
     """
 
-    def __init__(self, backbone: Lite0Backbone, frozen: int) -> None:
+    def __init__(self, backbone: Lite0Backbone, frozen: int, dtype: torch.dtype) -> None:
+        self._dtype = dtype
         stages = list(backbone.stages)
         self._frozen = nn.ModuleList()
         for stage in stages[:frozen]:
             stage.requires_grad_(False)
-            self._frozen.append(folded(stage).bfloat16().to(memory_format=torch.channels_last))
+            self._frozen.append(folded(stage).to(dtype).to(memory_format=torch.channels_last))
         self._trained = stages[frozen:]
 
     def __call__(self, images: Tensor) -> list[Tensor]:
@@ -46,7 +48,7 @@ class FrozenBackbone:
         if not self._frozen:
             return images, []
         early, late = self._frozen[:_EARLY], self._frozen[_EARLY:]
-        x = torch.cat([_run(early, image[None].bfloat16()) for image in images])
+        x = torch.cat([_run(early, image[None].to(self._dtype)) for image in images])
         outputs = []
         for number, stage in enumerate(late, start=len(early)):
             x = _run([stage], x)
@@ -66,14 +68,14 @@ def _run_block(block: nn.Module, x: Tensor) -> Tensor:
     """Run a block; if it pads, pad its input with a sixth of the channels instead of the expanded one."""
     pad = block.depthwise.pad if isinstance(block, InvertedResidual) else None
     if not isinstance(block, InvertedResidual) or not isinstance(pad, nn.ConstantPad2d):
-        result: Tensor = block(x)
-        return result
+        whole: Tensor = block(x)
+        return whole
     left, right, top, bottom = pad.padding
     hidden = block.expand(F.pad(x, (left, right, top, bottom)))
     height, width = hidden.shape[2:]
     # The padding of the expanded input is zero, not what the expansion makes of a zero.
-    for border in (hidden[:, :, :top], hidden[:, :, height - bottom :], hidden[..., :left], hidden[..., width - right :]):
-        border.zero_()
+    hidden[:, :, :top], hidden[:, :, height - bottom :] = 0, 0
+    hidden[..., :left], hidden[..., width - right :] = 0, 0
     depthwise = block.depthwise
-    result = block.project(depthwise.act(depthwise.conv(hidden)))
+    result: Tensor = block.project(depthwise.act(depthwise.conv(hidden)))
     return result

@@ -89,6 +89,7 @@ class InvertedResidual(nn.Module):
         self.shortcut = stride == 1 and channels == stage.channels
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (B, channels, H, W) to (B, stage.channels, H / stride, W / stride)."""
         y: Tensor = self.project(self.depthwise(self.expand(x)))
         return x + y if self.shortcut else y
 

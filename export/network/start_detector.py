@@ -48,8 +48,8 @@ def start_detector(classes: int, weights: str | None, *, seed: int) -> tuple[Com
         _load(detector, read_state(Path(name)), name)
     elif name != "none":
         raise UsageError(
-            f"--weights {name}: unknown; expected none, imagenet, {DEFAULT_MODEL} or a path to a .safetensors "
-            "file"
+            f"--weights {name}: unknown; expected none, imagenet, {DEFAULT_MODEL} or a path to a "
+            ".safetensors file"
         )
     return detector, name
 

@@ -20,7 +20,7 @@ from edgeloop.export.trainer import TrainStep
 _SIDE = 96
 
 
-class _Interrupted(Exception):
+class _InterruptedError(Exception):
     pass
 
 
@@ -45,7 +45,7 @@ def _detector() -> CompactDetector:
 def _trained(task: Task, stop_after: int | None = None) -> Mapping[str, Tensor]:
     def on_step(step: TrainStep) -> None:
         if step.step == stop_after:
-            raise _Interrupted
+            raise _InterruptedError
 
     kept, _ = fit(_detector(), task, on_step)
     return kept.state_dict()
@@ -68,7 +68,7 @@ def test_a_resumed_training_ends_like_one_that_was_not_interrupted(
     monkeypatch.setattr(fit_module, "_CHECKPOINT_S", 0.0)
     resumed = replace(task, folder=tmp_path / "resumed")
     resumed.folder.mkdir()
-    with pytest.raises(_Interrupted):
+    with pytest.raises(_InterruptedError):
         _trained(resumed, stop_after=4)
     steps: list[int] = []
     kept, progress = fit(_detector(), resumed, lambda step: steps.append(step.step))

@@ -45,9 +45,9 @@ def test_folded_batch_norms_change_nothing(detector: CompactDetector) -> None:
 @pytest.mark.parametrize("frozen", [0, 1, 4, 7])
 def test_a_frozen_backbone_computes_what_the_backbone_does(detector: CompactDetector, frozen: int) -> None:
     images = torch.rand(2, 3, 64, 96)
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         expected = detector.backbone(images)
-        found = FrozenBackbone(detector.backbone, frozen)(images)
+        found = FrozenBackbone(detector.backbone, frozen, torch.bfloat16)(images)
     for one, other in zip(expected, found, strict=True):
         assert one.shape == other.shape
         assert (one - other).abs().mean() < 0.05 * one.abs().mean()
