@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Augmentation", "Sample", "augmented", "letterboxed"]
+__all__ = ["Augmentation", "Sample", "augmented", "resized"]
 
 Image = NDArray[np.uint8]
 _PAD_VALUE = 114  # as in the detector's letterbox
@@ -55,10 +55,15 @@ class Augmentation:
     brightness: float = 0.3
 
 
-def letterboxed(sample: Sample, side: int) -> Sample:
-    """Fit a sample into a square as the runtime does: scaled, centered, padded."""
+def resized(sample: Sample, longest: int) -> Sample:
+    """Shrink a sample whose long side is above `longest` px to it."""
     height, width = sample.image.shape[:2]
-    return _placed([sample], [_fit(width, height, side, 1.0, (0.5, 0.5))], [(0, 0, side, side)], side)
+    ratio = longest / max(height, width)
+    if ratio >= 1:
+        return sample
+    size = (max(round(width * ratio), 1), max(round(height * ratio), 1))
+    image = np.asarray(cv2.resize(sample.image, size), np.uint8)
+    return Sample(image, sample.class_id, sample.xyxy * np.float32(ratio))
 
 
 def augmented(

@@ -1,39 +1,65 @@
-"""Pretrain start weights: class-agnostic detection on a wide range of photographs.
+"""Pretrain start weights of edgeloop-lite0 on photographs of many kinds of objects.
 
-All classes become one, "object". A user's training then starts from a network that localizes objects and has
-only their classes to learn.
+Each folder labels some kinds of objects and is silent about all others. So every folder has classes of its
+own, and an image teaches only the classes of its folder, mosaics included. A user's training then starts from
+a network that localizes objects and tells kinds apart; the last layer of the class branches starts anew.
 
-    python -m recipes.start_weights.pretrain --data coco --data cars:car --val coco_val --hours 1.4 -o OUT
+    python -m recipes.start_weights.pretrain --data coco=6 --data cars --images 50000 -o OUT
 
-After every epoch OUT gets `edgeloop-lite0.safetensors`, the start weights, and `metrics.json`; run again with
-the same OUT, it resumes for the hours that are left.
+Every few minutes OUT gets `checkpoint.pt`; run again with the same OUT, it resumes. At the end OUT gets
+`edgeloop-lite0.safetensors`, the start weights.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
-from edgeloop.export.data.yolo_dataset import Dataset, LabeledImage
-from edgeloop.export.train.detector_weights import start_state, write_state
-from edgeloop.export.train.detectors import build_detector
-from edgeloop.export.train_options import DEFAULT_MODEL
-from edgeloop.export.train.ultralytics_trainer import CpuTraining
+from edgeloop.edge.host.malloc import keep_freed_memory
+from edgeloop.edge.host.opencv import read_image
+from edgeloop.export.learn.augment import Augmentation, Sample, augmented, resized
+from edgeloop.export.learn.batches import Batch, stacked
+from edgeloop.export.learn.detection_loss import detection_loss
+from edgeloop.export.learn.optimization import MovingAverage, learning_rate, make_optimizer
+from edgeloop.export.network.compact_detector import CompactDetector, is_class_layer
+from edgeloop.export.network.frozen_backbone import FrozenBackbone
+from edgeloop.export.network.lite0_backbone import imagenet_state
+from edgeloop.export.network.start_detector import rescale
+from edgeloop.export.network.weights import write_state
 from edgeloop.models.errors import DataError, NoInputError
 
-__all__ = ["PretrainOptions", "pretrain"]
+__all__ = ["Folder", "PretrainOptions", "pretrain"]
 
-_STAGES = 7  # of the backbone: stem and six more
-_VALIDATE_EVERY = 5
+_LONGEST_SIDE = 448  # of the images in memory, px
+_SIDES = (256, 320, 384, 448)  # of a batch, px
+_BATCH_AT_320 = 12
+_LEARNING_RATE, _WARM_UP = 1.5e-3, 0.02
+_STAGES = 7  # of the backbone, all frozen
+_AUGMENTATION = Augmentation(mosaic=0.5, scale=0.5, shift=0.15, hue=0.015, saturation=0.5, brightness=0.35)
+_CHECKPOINT_STEPS = 200
+_SEED = 7
+
+
+class Folder(NamedTuple):
+    """COCO folder to train on.
+
+    Attributes:
+        path: Folder with images/ and instances.json.
+        weight: Share of an image of this folder relative to one of weight 1.
+    """
+
+    path: Path
+    weight: float
 
 
 @dataclass(frozen=True)
@@ -41,30 +67,28 @@ class PretrainOptions:
     """Options of the pretraining.
 
     Attributes:
-        data: COCO folders to train on, each with the category names to use (empty: all).
-        val: COCO folder to validate on.
-        out: Folder for weights and metrics.
-        hours: Wall time, including earlier runs in the same `out`, h.
-        start: Safetensors to start from; None starts from ImageNet weights in the backbone.
-        freeze: Number of leading backbone stages that are not trained (7 is all).
-        learning_rate: Peak learning rate of AdamW.
-        imgsz: Side of the training image, px.
-        batch: Images per step.
+        data: Folders to train on.
+        images: Number of images to see, with repetition.
+        out: Folder for the weights and the checkpoint.
     """
 
-    data: tuple[tuple[Path, tuple[str, ...]], ...]
-    val: Path
+    data: tuple[Folder, ...]
+    images: int
     out: Path
-    hours: float
-    start: Path | None = None
-    freeze: int = _STAGES
-    learning_rate: float = 2e-3
-    imgsz: int = 320
-    batch: int = 16
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """Images of one folder, and the range of their classes."""
+
+    samples: Sequence[Sample]
+    first_class: int
+    end_class: int
+    weight: float
 
 
 def pretrain(options: PretrainOptions) -> Path:
-    """Train class-agnostic start weights.
+    """Train start weights.
 
     Args:
         options: Options of the pretraining.
@@ -74,145 +98,170 @@ def pretrain(options: PretrainOptions) -> Path:
 
     Raises:
         NoInputError: A data folder has no instances.json.
-        DataError: A data folder lacks a category that was asked for.
+        DataError: An image cannot be read.
     """
-    weights, checkpoint = options.out / f"{DEFAULT_MODEL}.safetensors", options.out / "checkpoint.safetensors"
-    metrics = _read_metrics(options.out)
-    hours = options.hours - metrics["hours"]
-    if hours <= 0:
-        return weights
-    dataset = _dataset(options)
-    start = checkpoint if checkpoint.exists() else options.start
-    detector = build_detector(DEFAULT_MODEL, str(start or "imagenet"), dataset.names, seed=0)
-    trainer = CpuTraining(
-        dataset, detector, options.out, imgsz=options.imgsz, batch=options.batch, nbs=options.batch,
-        epochs=1000, time=hours, optimizer="AdamW", lrf=0.01, warmup_epochs=1.0, warmup_bias_lr=0.0,
-        # A resumed run starts at the learning rate that the first one had reached.
-        lr0=options.learning_rate * hours / options.hours, momentum=0.9, weight_decay=5e-4, close_mosaic=6,
-        freeze=[f"0.m.{stage}" for stage in range(options.freeze)], deterministic=False,
-    )  # fmt: skip
-    checkpoints = _Checkpoints(options, metrics, weights, checkpoint)
-    trainer.add_callback("on_train_epoch_end", checkpoints.choose_validation)
-    trainer.add_callback("on_fit_epoch_end", checkpoints.write)
-    trainer.train()
+    keep_freed_memory()
+    groups = _read(options.data)
+    torch.manual_seed(0)
+    detector = CompactDetector(groups[-1].end_class).train().to(memory_format=torch.channels_last)
+    detector.backbone.load_state_dict(imagenet_state())
+    backbone = FrozenBackbone(detector.backbone, _STAGES, torch.bfloat16)
+    optimizer = make_optimizer(detector, _LEARNING_RATE)
+    average = MovingAverage(detector)
+    checkpoint = options.out / "checkpoint.pt"
+    step, seen = _resumed(checkpoint, detector, optimizer, average)
+    began, seen_before = time.monotonic(), seen
+    with ThreadPoolExecutor(1) as pool:
+        ahead = pool.submit(_batch, groups, step)
+        while seen < options.images:
+            batch, labeled = ahead.result()
+            step += 1
+            ahead = pool.submit(_batch, groups, step)
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(_LEARNING_RATE, seen / options.images, _WARM_UP)
+            loss = _step(detector, backbone, optimizer, batch, labeled)
+            average.update(detector)
+            seen += len(batch.images)
+            if step % _CHECKPOINT_STEPS == 0 or seen >= options.images:
+                rate = (seen - seen_before) / (time.monotonic() - began)
+                print(
+                    json.dumps({"images": seen, "loss": round(loss, 3), "images/s": round(rate, 1)}),
+                    flush=True,
+                )
+                _save(checkpoint, detector, optimizer, average, step, seen)
+    rescale(average.detector)
+    weights = options.out / "edgeloop-lite0.safetensors"
+    state = average.detector.state_dict()
+    write_state({key: value for key, value in state.items() if not is_class_layer(key)}, weights)
     return weights
 
 
-class _Checkpoints:
-    """Callbacks that write the averaged weights and the metrics after every epoch."""
-
-    def __init__(
-        self, options: PretrainOptions, metrics: dict[str, Any], weights: Path, checkpoint: Path
-    ) -> None:
-        self._options, self._metrics = options, metrics
-        self._weights, self._checkpoint = weights, checkpoint
-        self._hours_before = metrics["hours"]
-
-    def choose_validation(self, trainer: Any) -> None:
-        """Validate every few epochs and after the last one."""
-        trainer.args.val = (trainer.epoch + 1) % _VALIDATE_EVERY == 0 or trainer.epoch + 1 >= trainer.epochs
-
-    def write(self, trainer: Any) -> None:
-        """Write weights and metrics."""
-        seconds = time.time() - trainer.train_time_start
-        entry = {
-            "epoch": trainer.epoch + 1,
-            "images": len(trainer.train_loader.dataset),
-            "seconds": round(seconds, 1),
-            "freeze": self._options.freeze,
-            "learning_rate": trainer.lr["lr/pg0"],
-            "loss": {key: round(float(value), 4) for key, value in trainer.tloss.items()},
-        }
-        if scores := trainer.validations.get(trainer.epoch + 1):
-            entry |= {"map50": scores[0], "map50_95": scores[1]}
-        self._metrics["hours"] = self._hours_before + seconds / 3600
-        self._metrics["epochs"].append(entry)
-        write_state(trainer.ema.ema.state_dict(), self._checkpoint)
-        write_state(start_state(trainer.ema.ema), self._weights)
-        (self._options.out / "metrics.json").write_text(json.dumps(self._metrics, indent=1) + "\n")
-        print(json.dumps(entry), flush=True)
+def _step(
+    detector: CompactDetector,
+    backbone: FrozenBackbone,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    labeled: Tensor,
+) -> float:
+    detector.backbone.eval()
+    with torch.autocast("cpu", torch.bfloat16):
+        levels = detector.neck(backbone(batch.images.float() / 255))
+        predictions = detector.head(levels)
+    shapes = [(level.shape[2], level.shape[3]) for level in levels]
+    loss = torch.stack(detection_loss(predictions, batch.targets, shapes, labeled)).sum()
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(detector.parameters(), 10.0)
+    optimizer.step()
+    return float(loss.detach())
 
 
-def _read_metrics(out: Path) -> dict[str, Any]:
-    path = out / "metrics.json"
-    metrics: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"hours": 0.0, "epochs": []}
-    return metrics
+def _batch(groups: Sequence[_Group], number: int) -> tuple[Batch, Tensor]:
+    """Draw a batch: the images, and the classes that are labeled in each, bool (B, classes)."""
+    rng = np.random.default_rng((_SEED, number))
+    side = int(rng.choice(_SIDES))
+    size = max(4, round(_BATCH_AT_320 * (320 / side) ** 2))
+    weights = np.array([group.weight * len(group.samples) for group in groups])
+    chosen = [groups[index] for index in rng.choice(len(groups), size, p=weights / weights.sum())]
+    labeled = torch.zeros(size, groups[-1].end_class, dtype=torch.bool)
+    samples = []
+    for row, group in enumerate(chosen):
+        labeled[row, group.first_class : group.end_class] = True
+        samples.append(_augmented(group.samples, side, rng))
+    return stacked(samples), labeled
 
 
-def _dataset(options: PretrainOptions) -> Dataset:
-    train = [image for folder, categories in options.data for image in _read_coco(folder, categories)]
-    val = _read_coco(options.val, ())
-    digest = hashlib.sha256(b"".join((folder / "instances.json").read_bytes() for folder, _ in options.data))
-    return Dataset(options.out, ("object",), tuple(train), tuple(val), digest.hexdigest())
+def _augmented(samples: Sequence[Sample], side: int, rng: np.random.Generator) -> Sample:
+    def draw() -> Sample:
+        return samples[int(rng.integers(len(samples)))]
+
+    return augmented(draw(), draw, side, _AUGMENTATION, rng)
 
 
-def _read_coco(folder: Path, categories: Sequence[str]) -> list[LabeledImage]:
-    """Read the images of a COCO folder, with the boxes of some categories as class 0."""
+def _read(folders: Sequence[Folder]) -> list[_Group]:
+    groups: list[_Group] = []
+    for folder in folders:
+        first = groups[-1].end_class if groups else 0
+        samples, classes = _read_coco(folder.path, first)
+        groups.append(_Group(samples, first, first + classes, folder.weight))
+    return groups
+
+
+def _read_coco(folder: Path, first_class: int) -> tuple[list[Sample], int]:
+    """Read a COCO folder; only classes with an object count, numbered from `first_class` on."""
     path = folder / "instances.json"
     if not path.is_file():
         raise NoInputError(f"{path}: no such file; --data names folders with a COCO instances.json")
     coco = json.loads(path.read_text(encoding="utf-8"))
-    known = {category["name"]: category["id"] for category in coco["categories"]}
-    if unknown := [name for name in categories if name not in known]:
-        raise DataError(f"{path}: no category {unknown[0]!r}; it has {', '.join(known)}")
-    wanted = {known[name] for name in categories or known}
-    boxes: dict[int, list[list[float]]] = {image["id"]: [] for image in coco["images"]}
-    for annotation in coco["annotations"]:
-        if annotation["category_id"] in wanted and not annotation.get("iscrowd"):
-            boxes[annotation["image_id"]].append(annotation["bbox"])
-    images = []
-    for image in coco["images"]:
-        xywh = np.array(boxes[image["id"]], np.float32).reshape(-1, 4)
-        xywh[:, :2] += xywh[:, 2:] / 2
-        xywh /= np.array([image["width"], image["height"]] * 2, np.float32)
-        class_id = np.zeros(len(xywh), np.int64)
-        images.append(LabeledImage(folder / "images" / image["file_name"], class_id, xywh.clip(0, 1)))
-    return images
+    objects = [each for each in coco["annotations"] if not each.get("iscrowd")]
+    used = sorted({each["category_id"] for each in objects})
+    numbers = {category: first_class + number for number, category in enumerate(used)}
+    samples = []
+    for entry in coco["images"]:
+        own = [each for each in objects if each["image_id"] == entry["id"]]
+        boxes = np.array([each["bbox"] for each in own], np.float32).reshape(-1, 4)
+        boxes[:, 2:] += boxes[:, :2]
+        image = read_image(folder / "images" / entry["file_name"])
+        if image is None:
+            raise DataError(f"{folder / 'images' / entry['file_name']}: not a readable image")
+        class_id = np.array([numbers[each["category_id"]] for each in own], np.int64)
+        samples.append(resized(Sample(image, class_id, boxes), _LONGEST_SIDE))
+    return samples, len(used)
 
 
-def _data(text: str) -> tuple[Path, tuple[str, ...]]:
-    folder, _, categories = text.partition(":")
-    return Path(folder), tuple(name for name in categories.split(",") if name)
+def _resumed(
+    checkpoint: Path, detector: nn.Module, optimizer: torch.optim.Optimizer, average: MovingAverage
+) -> tuple[int, int]:
+    """Load a checkpoint if there is one; number of steps and images so far."""
+    if not checkpoint.is_file():
+        return 0, 0
+    states = torch.load(checkpoint, weights_only=True)
+    detector.load_state_dict(states["detector"])
+    optimizer.load_state_dict(states["optimizer"])
+    average.detector.load_state_dict(states["average"])
+    average.steps = states["step"]
+    return states["step"], states["seen"]
+
+
+def _save(
+    checkpoint: Path,
+    detector: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: MovingAverage,
+    step: int,
+    seen: int,
+) -> None:
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    states = {
+        "detector": detector.state_dict(), "optimizer": optimizer.state_dict(),
+        "average": average.detector.state_dict(), "step": step, "seen": seen,
+    }  # fmt: skip
+    partial = checkpoint.with_suffix(".partial")
+    torch.save(states, partial)
+    partial.replace(checkpoint)
+
+
+def _folder(text: str) -> Folder:
+    path, _, weight = text.partition("=")
+    return Folder(Path(path), float(weight or 1))
 
 
 def _main() -> None:
-    parser = argparse.ArgumentParser(description="Pretrain class-agnostic start weights for edgeloop-lite0.")
-    add = parser.add_argument
-    add(
+    parser = argparse.ArgumentParser(description="Pretrain start weights for edgeloop-lite0.")
+    parser.add_argument(
         "--data",
-        type=_data,
+        type=_folder,
         action="append",
         required=True,
-        metavar="FOLDER[:CATEGORY,...]",
-        help="COCO folder and the categories to use (default: all); name it twice to double its share",
+        metavar="FOLDER[=WEIGHT]",
+        help="COCO folder; WEIGHT says how often its images are drawn (default: 1).",
     )
-    add("--val", type=Path, required=True, metavar="FOLDER", help="COCO folder to validate on")
-    add("--hours", type=float, required=True, help="time limit, including earlier runs in OUT")
-    add("--start", type=Path, metavar="FILE.safetensors", help="start weights (default: ImageNet's)")
-    add(
-        "--freeze",
-        type=int,
-        default=_STAGES,
-        metavar="N",
-        help="leading backbone stages to freeze (7: all)",
+    parser.add_argument(
+        "--images", type=int, default=50_000, help="Number of images to see, with repetition."
     )
-    add("--learning-rate", type=float, default=2e-3, help="peak learning rate")
-    add("--threads", type=int, help="threads of torch")
-    add("-o", "--out", type=Path, required=True, help="folder to write to")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="Folder to write to.")
     args = parser.parse_args()
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    pretrain(
-        PretrainOptions(
-            data=tuple(args.data),
-            val=args.val,
-            out=args.out,
-            hours=args.hours,
-            start=args.start,
-            freeze=args.freeze,
-            learning_rate=args.learning_rate,
-        )
-    )
+    print(pretrain(PretrainOptions(tuple(args.data), args.images, args.out)))
 
 
 if __name__ == "__main__":
