@@ -52,7 +52,8 @@ def to_onnx(model: ExportModel, size: tuple[int, int], options: ExportOptions) -
         warnings.simplefilter("ignore")  # deprecation notes of the exporter
         path = Path(folder) / "graph.onnx"
         torch.onnx.export(
-            model.module, (image,), path, opset_version=options.opset, input_names=[INPUT], output_names=[_OUTPUT],
+            model.module, (image,), path, opset_version=options.opset,
+            input_names=[INPUT], output_names=[_OUTPUT],
             dynamic_axes={INPUT: {0: "batch"}, _OUTPUT: {0: "batch"}} if options.dynamic_batch else None,
             dynamo=False,
         )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -31,6 +32,9 @@ def train_run(dataset: Path, run: Path, options: TrainOptions, on_step: OnStep |
     data = open_dataset(dataset)
     _check_dataset(data)
     run.parent.mkdir(parents=True, exist_ok=True)
+    left = options
+    if options.time_limit_s is not None:
+        left = replace(options, time_limit_s=max(options.time_limit_s - (time.monotonic() - began), 1.0))
     resumable = options.trainer == "edgeloop"  # ultralytics leaves nothing to continue from
     with unfinished_run(run, options, data.digest, resumable=resumable) as unfinished:
         with _shown() as show:
@@ -41,7 +45,7 @@ def train_run(dataset: Path, run: Path, options: TrainOptions, on_step: OnStep |
                 if on_step is not None:
                     on_step(step)
 
-            trained = trainer(data, unfinished.folder, options, note)
+            trained = trainer(data, unfinished.folder, left, note)
         record = _record(options, data, trained, seconds=time.monotonic() - began)
         finished = unfinished.folder / "run"
         finished.mkdir(exist_ok=True)

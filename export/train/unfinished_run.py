@@ -31,7 +31,7 @@ class UnfinishedRun:
 
     Attributes:
         folder: The folder.
-        keep: Keep the folder if the training ends now.
+        keep: Keep the folder if the training ends now and has written something.
     """
 
     folder: Path
@@ -74,7 +74,7 @@ def unfinished_run(
         try:
             yield unfinished
         finally:
-            if not unfinished.keep:
+            if not (unfinished.keep and _contents(folder)):
                 shutil.rmtree(folder, ignore_errors=True)
     finally:
         os.close(descriptor)
@@ -82,7 +82,7 @@ def unfinished_run(
 
 def _continues(run: Path, folder: Path, settings: dict[str, Any], *, resumable: bool) -> bool:
     """True if the folder holds an interrupted training with these settings; other contents are removed."""
-    found = [path for path in folder.iterdir() if path.name != _SETTINGS]
+    found = _contents(folder)
     changed = _changed(folder / _SETTINGS, settings)
     if found and resumable and not changed:
         _log.warning("%s: continues an interrupted training", run)
@@ -95,6 +95,10 @@ def _continues(run: Path, folder: Path, settings: dict[str, Any], *, resumable: 
         else:
             path.unlink()
     return False
+
+
+def _contents(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.name != _SETTINGS]
 
 
 def _changed(path: Path, settings: dict[str, Any]) -> list[str]:

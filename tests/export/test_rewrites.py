@@ -2,45 +2,46 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edgeloop.edge.runtime.detector import Detector
-from edgeloop.edge.runtime.session import Session
 from edgeloop.export.export_options import ExportOptions
-from edgeloop.export.graph import to_onnx as export_graph
-from edgeloop.export.graph.graph_io import save_graph
 from edgeloop.export.graph.ort_layout import channels_last
 from edgeloop.export.graph.split_conv import split_convolutions
-from edgeloop.export.graph.stages import decoding_nodes
-from edgeloop.export.graph.to_onnx import model_spec, prepare_model, to_onnx
-from edgeloop.export.quantize.activation_ranges import calibrate
+from edgeloop.export.graph.stages import decoding_nodes, stage_nodes
+from edgeloop.export.graph.to_onnx import to_onnx
 from edgeloop.export.quantize.convert import to_int8
-from edgeloop.export.train.detectors import build_detector
+from tests.export.graphs import check_cuts, kinds, run
+from tests.export.untrained import untrained_model
 
 SIDE = 64
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "cuts"), [("edgeloop-lite0", 4), ("yolo26n", 9)])
-def test_cut_convolutions_become_two(
-    name: str, cuts: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(export_graph, "split_convolutions", lambda graph: graph)
-    model = prepare_model(build_detector(name, "none", ["a", "b"], seed=0))
-    whole = to_onnx(model, (SIDE, SIDE), ExportOptions())
-    parts = split_convolutions(whole)
-    onnx.checker.check_model(parts, full_check=True)
-    assert kinds(parts)["Conv"] == kinds(whole)["Conv"] + cuts
-    image = np.random.default_rng(0).random((1, 3, SIDE, SIDE), np.float32)
-    np.testing.assert_array_equal(run(parts, image, tmp_path), run(whole, image, tmp_path))
+def test_cut_convolutions_become_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_cuts(untrained_model(tmp_path), 4, tmp_path, monkeypatch)
+
+
+def test_the_stages_of_the_graph_are_parts_of_the_detector(tmp_path: Path) -> None:
+    graph = to_onnx(untrained_model(tmp_path), (SIDE, SIDE), ExportOptions()).graph
+    stages = list(stage_nodes(graph))
+    assert stages[:7] == [f"backbone/stages.{number}" for number in range(7)]
+    assert {"neck/pooling", "neck/top_down_16", "neck/bottom_up_32", "head/boxes.0", "head/scores.2"} < set(
+        stages
+    )
+    assert len(stages) == 19
+    decoding = decoding_nodes(graph)
+    convolutions = [node.name for node in graph.node if node.name in decoding and node.op_type == "Conv"]
+    assert sorted(convolutions) == [
+        f"/head/{branch}.{level}/{branch}.{level}.{last}/Conv"
+        for branch, last in (("boxes", 2), ("scores", 4))
+        for level in range(3)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -98,32 +99,6 @@ def test_an_enlargement_that_blends_pixels_stays() -> None:
     assert kinds(channels_last(quantized_neck("linear", 1)))["Resize"] == 1
 
 
-@pytest.mark.slow
-def test_an_end_to_end_head_is_quantized_up_to_its_decoding(tmp_path: Path) -> None:
-    detector = build_detector("yolo26n", "none", ["a", "b"], seed=0, activation="relu")
-    for module in detector.modules():
-        if isinstance(module, torch.nn.Conv2d):  # fresh weights let hardly anything through
-            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-    model = prepare_model(detector, end2end=True)
-    graph = to_onnx(model, (SIDE, SIDE), ExportOptions())
-    save_graph(graph, model_spec(model, ("a", "b"), (SIDE, SIDE)).to_metadata(), tmp_path / "float.onnx")
-    picture = np.random.default_rng(6).integers(0, 255, (SIDE, SIDE, 3), np.uint8)
-    ranges = calibrate(Detector(tmp_path / "float.onnx", provider="cpu"), [picture], "minmax")
-    decoding = decoding_nodes(graph.graph)
-    plain = to_int8(graph, ranges, decoding)
-    changed = channels_last(plain)
-    onnx.checker.check_model(changed, full_check=True)
-    assert {"TopK", "Sigmoid"} <= {node.op_type for node in plain.graph.node if node.name in decoding}
-    assert kinds(changed)["MatMul"] == kinds(plain)["MatMul"] + 6  # boxes and classes at three strides
-    image = np.random.default_rng(7).random((1, 3, SIDE, SIDE), np.float32)
-    in_float, in_bytes, rewritten = (
-        np.sort(run(each, image, tmp_path)[0, :, 4]) for each in (graph, plain, changed)
-    )
-    assert in_float.std() > 0.3
-    np.testing.assert_allclose(in_bytes, in_float, atol=0.2)
-    np.testing.assert_allclose(rewritten, in_bytes, atol=1e-5)
-
-
 def quantized_neck(mode: str, batch: int | str) -> onnx.ModelProto:
     """Convolution, enlargement, convolution in 8 bits; the last convolution, over single pixels, in float."""
     rng = np.random.default_rng(4)
@@ -161,12 +136,3 @@ def model(
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )  # fmt: skip
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-
-
-def kinds(graph: onnx.ModelProto) -> Counter[str]:
-    return Counter(node.op_type for node in graph.graph.node)
-
-
-def run(graph: onnx.ModelProto, image: NDArray[np.float32], folder: Path) -> NDArray[np.floating]:
-    onnx.save(graph, folder / "x.onnx")
-    return Session(folder / "x.onnx", provider="cpu").run(image)[0]

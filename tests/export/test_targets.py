@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +13,7 @@ import pytest
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.verification import verify
 from edgeloop.export.export_options import ExportOptions
-from edgeloop.export.export_run import warn_about_activation
 from edgeloop.export.targets import TARGETS, next_step, options_for
-from edgeloop.export.train.detectors import build_detector
 from edgeloop.models.errors import UsageError
 from tests.calls import Outcome
 from tests.marks import needs_openvino
@@ -79,21 +76,6 @@ def test_an_explicit_option_wins_where_there_is_a_choice() -> None:
 def test_what_a_target_cannot_take_is_a_usage_error(name: str, given: dict[str, object], says: str) -> None:
     with pytest.raises(UsageError, match=re.escape(says)):
         options_for(name, given)
-
-
-@pytest.mark.parametrize(
-    ("model", "name", "warned"),
-    [("yolo26n", "rknn", True), ("yolo26n", "openvino", False), ("edgeloop-lite0", "rknn", False)],
-)
-def test_an_activation_that_hurts_is_one_line(
-    model: str, name: str, warned: bool, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.WARNING):
-        warn_about_activation(name, build_detector(model, "none", ["a"], seed=0))
-    assert len(caplog.messages) == warned
-    if warned:
-        assert caplog.messages[0].startswith("--target rknn: Rockchip's own forks of YOLO replace SiLU with")
-        assert caplog.messages[0].endswith("; train one with --activation relu")
 
 
 @pytest.mark.slow

@@ -7,8 +7,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from edgeloop.export.export_model import ExportModel
 from edgeloop.export.network.compact_detector import CompactDetector
 from edgeloop.export.network.weights import write_detector
+from edgeloop.export.train.load_trained import load_trained
 from edgeloop.export.train.run_record import RunRecord, write_record
 
 NAMES = ("disk", "bar")
@@ -37,6 +39,11 @@ def untrained_run(folder: Path, names: tuple[str, ...] = NAMES) -> Path:
     write_detector(untrained_detector(names), names, folder / "best.safetensors")
     write_record(record_of(names), folder)
     return folder
+
+
+def untrained_model(folder: Path) -> ExportModel:
+    """`untrained_detector` in the form that is exported."""
+    return load_trained(untrained_run(folder / "untrained"), record_of())
 
 
 def record_of(names: tuple[str, ...] = NAMES) -> RunRecord:
