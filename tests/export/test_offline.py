@@ -37,7 +37,7 @@ def run_verb(home: Path, *words: object) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 def test_train_and_export_stay_at_home(dataset: Path, tmp_path: Path) -> None:
     home, run, bundle = tmp_path / "home", tmp_path / "run", tmp_path / "x.onnx"
-    small = ("--epochs", 14, "--imgsz", 160, "--batch", 4)
+    small = ("--weights", "imagenet", "--epochs", 30, "--imgsz", 160, "--batch", 4)
     trained = run_verb(home, "train", dataset, "-o", run, *small)
     assert trained.returncode == 0, trained.stderr
     assert trained.stdout.startswith(f"{run}: mAP50 ")
@@ -51,12 +51,25 @@ def test_train_and_export_stay_at_home(dataset: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_ultralytics_stays_at_home(dataset: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ultralytics")
+    home, run = tmp_path / "home", tmp_path / "run"
+    small = ("--trainer", "ultralytics", "--epochs", 1, "--imgsz", 64, "--batch", 8)
+    trained = run_verb(home, "train", dataset, "-o", run, *small)
+    assert trained.returncode == 0, trained.stderr
+    assert trained.stdout.startswith(f"{run}: mAP50 ")
+    assert "ultralytics" not in trained.stderr.lower()
+    assert [path.name for path in home.iterdir()] == ["matplotlib"]
+    assert {path.name for path in tmp_path.iterdir()} == {"home", "run"}
+
+
+@pytest.mark.slow
 def test_importing_changes_nothing_in_the_process() -> None:
     code = (
         "import os, sys\nbefore = dict(os.environ)\nimport edgeloop.export.commands\n"
         "from edgeloop import export_bundle, train_detector\n"
         "assert os.environ == before\n"
-        "import edgeloop.export.report.export_report\n"
+        "import edgeloop.export.export_run, edgeloop.export.train.train_run\n"
         "assert 'ultralytics' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
