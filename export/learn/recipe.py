@@ -1,19 +1,26 @@
-"""Settings of a training, chosen from the dataset and the options."""
+"""Settings of a training, chosen from the images and the options."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from edgeloop.export.data.yolo_dataset import LabeledImage
 from edgeloop.export.learn.augment import Augmentation
+from edgeloop.export.network.lite0_backbone import STAGES
 from edgeloop.export.train_options import TrainOptions
 
 __all__ = ["Recipe", "choose_recipe"]
 
 _DEFAULT_EPOCHS = 30
-_FEW = 20  # images, at most, for the few-shot preset
+_FEW_IMAGES = 20  # at most, for the few-shot preset
 _FEW_STEPS = 150
+_SIDES = (320, 640)  # smallest and largest side that is chosen, px
+_OBJECT_SIDE = 32  # of the smaller objects in the input, px
+_SIZED_IMAGES = 50  # at most, whose objects are measured
 
 
 @dataclass(frozen=True)
@@ -40,17 +47,38 @@ class Recipe:
 
 
 def choose_recipe(images: Sequence[LabeledImage], options: TrainOptions) -> Recipe:
-    """Choose the settings; options that were given win."""
-    few = len(images) <= _FEW
-    batch = options.batch
-    per_epoch = -(-len(images) // batch)
-    epochs = options.epochs or (None if options.time_limit_s else _DEFAULT_EPOCHS)
+    """Choose the settings for training images; options that were given win.
+
+    Up to 20 images get the few-shot preset: a number of steps instead of passes, since a pass is a step or two.
+    """
+    few = len(images) <= _FEW_IMAGES
+    batch = min(options.batch, len(images))
+    per_pass = -(-len(images) // batch)
+    if options.epochs is not None:
+        steps: int | None = options.epochs * per_pass
+    elif options.time_limit_s is not None:
+        steps = None
+    else:
+        steps = _FEW_STEPS if few else _DEFAULT_EPOCHS * per_pass
+    freeze = 0 if options.weights == "none" else STAGES
     return Recipe(
-        side=options.imgsz or 320,
+        side=options.imgsz or _side(images),
         batch=batch,
-        freeze=7 if options.freeze is None else options.freeze,
-        steps=None if epochs is None else epochs * per_epoch,
+        freeze=freeze if options.freeze is None else min(options.freeze, STAGES),
+        steps=steps,
         learning_rate=2e-3,
         warm_up=0.1 if few else 0.05,
         augmentation=Augmentation(),
     )
+
+
+def _side(images: Sequence[LabeledImage]) -> int:
+    """Side at which a quarter of the objects is smaller than four cells, a multiple of 32."""
+    labeled = [image for image in images if len(image.class_id)]
+    sizes: list[float] = []
+    for image in labeled[:: -(-len(labeled) // _SIZED_IMAGES)]:
+        height, width = image.read().shape[:2]
+        areas = (image.xywh[:, 2] * width) * (image.xywh[:, 3] * height)
+        sizes += (np.sqrt(areas) / max(width, height)).tolist()
+    wanted = _OBJECT_SIDE / max(float(np.quantile(sizes, 0.25)), 1e-3)
+    return int(np.clip(32 * math.ceil(wanted / 32 - 0.25), *_SIDES))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from edgeloop.export.network.blocks import ConvNorm
 from edgeloop.models.errors import UnavailableError
 
-__all__ = ["OUTPUTS", "OUT_CHANNELS", "InvertedResidual", "Lite0Backbone", "imagenet_state"]
+__all__ = ["OUTPUTS", "OUT_CHANNELS", "STAGES", "InvertedResidual", "Lite0Backbone", "imagenet_state"]
 
 #: Channels of the outputs at strides 8, 16 and 32.
 OUT_CHANNELS = (40, 112, 192)
@@ -44,6 +44,8 @@ _STAGES = (
 _STEM_CHANNELS = 32
 #: Stages of `Lite0Backbone.stages` whose outputs are returned.
 OUTPUTS = (3, 5, 6)
+#: Number of `Lite0Backbone.stages`, the stem among them.
+STAGES = 1 + len(_STAGES)
 
 
 class Lite0Backbone(nn.Module):

@@ -33,7 +33,7 @@ from edgeloop.export.learn.detection_loss import detection_loss
 from edgeloop.export.learn.optimization import MovingAverage, learning_rate, make_optimizer
 from edgeloop.export.network.compact_detector import CompactDetector, is_class_layer
 from edgeloop.export.network.frozen_backbone import FrozenBackbone
-from edgeloop.export.network.lite0_backbone import imagenet_state
+from edgeloop.export.network.lite0_backbone import STAGES, imagenet_state
 from edgeloop.export.network.start_detector import rescale
 from edgeloop.export.network.weights import write_state
 from edgeloop.models.errors import DataError, NoInputError
@@ -44,7 +44,6 @@ _LONGEST_SIDE = 448  # of the images in memory, px
 _SIDES = (256, 320, 384, 448)  # of a batch, px
 _BATCH_AT_320 = 12
 _LEARNING_RATE, _WARM_UP = 1.5e-3, 0.02
-_STAGES = 7  # of the backbone, all frozen
 _AUGMENTATION = Augmentation(mosaic=0.5, scale=0.5, shift=0.15, hue=0.015, saturation=0.5, brightness=0.35)
 _CHECKPOINT_STEPS = 200
 _SEED = 7
@@ -105,7 +104,7 @@ def pretrain(options: PretrainOptions) -> Path:
     torch.manual_seed(0)
     detector = CompactDetector(groups[-1].end_class).train().to(memory_format=torch.channels_last)
     detector.backbone.load_state_dict(imagenet_state())
-    backbone = FrozenBackbone(detector.backbone, _STAGES, torch.bfloat16)
+    backbone = FrozenBackbone(detector.backbone, STAGES, torch.bfloat16)
     optimizer = make_optimizer(detector, _LEARNING_RATE)
     average = MovingAverage(detector)
     checkpoint = options.out / "checkpoint.pt"
@@ -256,9 +255,7 @@ def _main() -> None:
         metavar="FOLDER[=WEIGHT]",
         help="COCO folder; WEIGHT says how often its images are drawn (default: 1).",
     )
-    parser.add_argument(
-        "--images", type=int, default=50_000, help="Number of images to see, with repetition."
-    )
+    parser.add_argument("--images", type=int, default=50_000, help="Images to see, with repetition.")
     parser.add_argument("-o", "--out", type=Path, required=True, help="Folder to write to.")
     args = parser.parse_args()
     print(pretrain(PretrainOptions(tuple(args.data), args.images, args.out)))
