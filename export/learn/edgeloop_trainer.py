@@ -12,8 +12,8 @@ from edgeloop.export.data.image_cache import ImageCache
 from edgeloop.export.data.yolo_dataset import Dataset
 from edgeloop.export.learn.fit import Task, fit
 from edgeloop.export.learn.recipe import choose_recipe
+from edgeloop.export.network.detector_weights import write_detector
 from edgeloop.export.network.start_detector import start_detector
-from edgeloop.export.network.weights import write_detector
 from edgeloop.export.train_options import Device, TrainOptions
 from edgeloop.export.trainer import OnStep, Trained
 from edgeloop.models.errors import UnavailableError

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from edgeloop.export.network.blocks import ConvNorm
 from edgeloop.export.network.compact_detector import CompactDetector, is_class_layer
+from edgeloop.export.network.detector_weights import check_state, read_state
 from edgeloop.export.network.lite0_backbone import imagenet_state
-from edgeloop.export.network.weights import check_state, read_state
 from edgeloop.export.train_options import DEFAULT_MODEL
 from edgeloop.models.errors import UsageError
 from edgeloop.models.weights.registry import weights_path

@@ -7,7 +7,7 @@ from pathlib import Path
 from edgeloop.export.export_model import ExportModel
 from edgeloop.export.network.blocks import folded
 from edgeloop.export.network.compact_detector import STRIDES
-from edgeloop.export.network.weights import read_detector
+from edgeloop.export.network.detector_weights import read_detector
 from edgeloop.export.train.run_record import RunRecord
 from edgeloop.export.ultralytics.offline import require_ultralytics
 from edgeloop.models.errors import DataError, UsageError

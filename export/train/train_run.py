@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edgeloop.edge.cli.progress import progress_bar
 from edgeloop.export.data.yolo_dataset import Dataset, open_dataset
+from edgeloop.export.learn.edgeloop_trainer import train_edgeloop
 from edgeloop.export.train.curves import draw_curves
 from edgeloop.export.train.run_record import RunRecord, write_record
 from edgeloop.export.train.unfinished_run import unfinished_run
@@ -60,16 +61,13 @@ def train_run(dataset: Path, run: Path, options: TrainOptions, on_step: OnStep |
 
 
 def _trainer(options: TrainOptions) -> Trainer:
-    if options.trainer == "ultralytics":
-        require_ultralytics("--trainer ultralytics: needs ultralytics")
-        # Imported here because ultralytics is optional, and goes online on import unless told otherwise.
-        from edgeloop.export.ultralytics.train_ultralytics import train_ultralytics
+    if options.trainer == "edgeloop":
+        return train_edgeloop
+    require_ultralytics("--trainer ultralytics: needs ultralytics")
+    # Imported here because ultralytics is optional, and goes online on import unless told otherwise.
+    from edgeloop.export.ultralytics.train_ultralytics import train_ultralytics
 
-        return train_ultralytics
-    # Imported here because ultralytics' trainer does without it.
-    from edgeloop.export.learn.edgeloop_trainer import train_edgeloop
-
-    return train_edgeloop
+    return train_ultralytics
 
 
 @contextmanager

@@ -32,10 +32,10 @@ from edgeloop.export.learn.batches import Batch, stacked
 from edgeloop.export.learn.detection_loss import detection_loss
 from edgeloop.export.learn.optimization import MovingAverage, learning_rate, make_optimizer
 from edgeloop.export.network.compact_detector import CompactDetector, is_class_layer
+from edgeloop.export.network.detector_weights import write_state
 from edgeloop.export.network.frozen_backbone import FrozenBackbone
 from edgeloop.export.network.lite0_backbone import STAGES, imagenet_state
 from edgeloop.export.network.start_detector import rescale
-from edgeloop.export.network.weights import write_state
 from edgeloop.models.errors import DataError, NoInputError
 
 __all__ = ["Folder", "PretrainOptions", "pretrain"]

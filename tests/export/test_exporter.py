@@ -14,7 +14,7 @@ from edgeloop.edge.runtime.verification import verify
 from edgeloop.export.export_options import ExportOptions
 from edgeloop.export.exporter import export_bundle
 from edgeloop.export.network.compact_detector import CompactDetector
-from edgeloop.export.network.weights import write_detector
+from edgeloop.export.network.detector_weights import write_detector
 from edgeloop.export.report.export_report import ExportReport
 from edgeloop.models.bundle.document import read_document
 from edgeloop.models.errors import DataError, ModelError, NoInputError, UsageError

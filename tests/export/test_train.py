@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from edgeloop.export.data.yolo_dataset import open_dataset
+from edgeloop.export.network.detector_weights import read_state
 from edgeloop.export.network.start_detector import start_detector
-from edgeloop.export.network.weights import read_state
 from edgeloop.export.train.run_record import RunRecord, read_record
 from edgeloop.export.train.training import train_detector
 from edgeloop.export.train_options import TrainOptions

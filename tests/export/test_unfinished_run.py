@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from edgeloop.export.data.yolo_dataset import Dataset
-from edgeloop.export.network.weights import write_detector
+from edgeloop.export.network.detector_weights import write_detector
 from edgeloop.export.train.run_record import read_record
 from edgeloop.export.train.training import train_detector
 from edgeloop.export.train_options import TrainOptions

@@ -9,7 +9,7 @@ from torch import nn
 
 from edgeloop.export.export_model import ExportModel
 from edgeloop.export.network.compact_detector import CompactDetector
-from edgeloop.export.network.weights import write_detector
+from edgeloop.export.network.detector_weights import write_detector
 from edgeloop.export.train.load_trained import load_trained
 from edgeloop.export.train.run_record import RunRecord, write_record
 

@@ -8,7 +8,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from edgeloop.export.network.weights import read_detector, read_state, write_detector, write_state
+from edgeloop.export.network.detector_weights import read_detector, read_state, write_detector, write_state
 from edgeloop.models.errors import ModelError, NoInputError
 from tests.export.untrained import NAMES, untrained_detector
 
