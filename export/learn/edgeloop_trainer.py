@@ -5,18 +5,16 @@ from __future__ import annotations
 from importlib.metadata import version
 from pathlib import Path
 
-import torch
-
 from edgeloop.edge.host.malloc import keep_freed_memory
 from edgeloop.export.data.image_cache import ImageCache
 from edgeloop.export.data.yolo_dataset import Dataset
 from edgeloop.export.learn.fit import Task, fit
 from edgeloop.export.learn.recipe import choose_recipe
 from edgeloop.export.network.detector_weights import write_detector
+from edgeloop.export.network.device import choose_device
 from edgeloop.export.network.start_detector import start_detector
-from edgeloop.export.train_options import Device, TrainOptions
+from edgeloop.export.train_options import TrainOptions
 from edgeloop.export.trainer import OnStep, Trained
-from edgeloop.models.errors import UnavailableError
 
 __all__ = ["train_edgeloop"]
 
@@ -34,7 +32,7 @@ def train_edgeloop(data: Dataset, folder: Path, options: TrainOptions, on_step: 
         UsageError: The weights are unknown.
     """
     keep_freed_memory()
-    device = _device(options.device)
+    device = choose_device(options.device)
     detector, start = start_detector(len(data.names), options.weights, seed=options.seed)
     recipe = choose_recipe(data.train, options)
     train = ImageCache(data.train, recipe.side, "Reading train")
@@ -58,9 +56,3 @@ def train_edgeloop(data: Dataset, folder: Path, options: TrainOptions, on_step: 
         freeze=recipe.freeze,
         versions={"torch": version("torch")},
     )
-
-
-def _device(wanted: Device) -> torch.device:
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise UnavailableError("--device cuda: torch finds no CUDA device; use --device cpu")
-    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")

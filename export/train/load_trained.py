@@ -8,8 +8,8 @@ from edgeloop.export.export_model import ExportModel
 from edgeloop.export.network.blocks import folded
 from edgeloop.export.network.compact_detector import STRIDES
 from edgeloop.export.network.detector_weights import read_detector
+from edgeloop.export.train.require import require_ultralytics
 from edgeloop.export.train.run_record import RunRecord
-from edgeloop.export.ultralytics.offline import require_ultralytics
 from edgeloop.models.errors import DataError, UsageError
 
 __all__ = ["load_trained"]
@@ -54,7 +54,7 @@ def _edgeloop(path: Path, end2end: bool | None) -> ExportModel:
 
 def _ultralytics(path: Path, run: Path, end2end: bool | None) -> ExportModel:
     require_ultralytics(f"{run} was trained with ultralytics")
-    # Imported here because ultralytics is optional, and goes online on import unless told otherwise.
+    # Imported here because ultralytics is optional.
     from edgeloop.export.ultralytics.load_checkpoint import load_checkpoint
 
     return load_checkpoint(path, end2end=end2end)

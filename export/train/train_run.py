@@ -13,11 +13,11 @@ from edgeloop.edge.cli.progress import progress_bar
 from edgeloop.export.data.yolo_dataset import Dataset, open_dataset
 from edgeloop.export.learn.edgeloop_trainer import train_edgeloop
 from edgeloop.export.train.curves import draw_curves
+from edgeloop.export.train.require import require_ultralytics
 from edgeloop.export.train.run_record import RunRecord, write_record
 from edgeloop.export.train.unfinished_run import unfinished_run
 from edgeloop.export.train_options import TrainOptions
 from edgeloop.export.trainer import OnStep, Trained, Trainer, TrainStep
-from edgeloop.export.ultralytics.offline import require_ultralytics
 from edgeloop.models.errors import DataError
 
 __all__ = ["train_run"]
@@ -64,7 +64,7 @@ def _trainer(options: TrainOptions) -> Trainer:
     if options.trainer == "edgeloop":
         return train_edgeloop
     require_ultralytics("--trainer ultralytics: needs ultralytics")
-    # Imported here because ultralytics is optional, and goes online on import unless told otherwise.
+    # Imported here because ultralytics is optional.
     from edgeloop.export.ultralytics.train_ultralytics import train_ultralytics
 
     return train_ultralytics

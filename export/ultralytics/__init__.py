@@ -1,5 +1,8 @@
 """The only package that imports ultralytics, which is AGPL-3.0 and an optional dependency.
 
-Importing this package itself does not import ultralytics. Its other modules do, and are imported when they
-are needed, after `require_ultralytics`.
+Importing it switches ultralytics offline. It is imported when it is needed, after `require_ultralytics`.
 """
+
+from edgeloop.export.ultralytics.offline import stay_offline
+
+stay_offline()  # before any module here imports ultralytics

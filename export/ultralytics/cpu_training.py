@@ -11,7 +11,7 @@ import time
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +38,7 @@ class CpuTraining(DetectionTrainer):  # type: ignore[misc]  # ultralytics is unt
         dataset: Dataset to train on.
         detector: Detector to train, in place.
         folder: Folder for `best.pt` and ultralytics' own files.
-        device: "cpu" or "cuda"; on CUDA ultralytics' own mixed precision is used.
+        device: Device to train on; on CUDA ultralytics' own mixed precision is used.
         overrides: Ultralytics' training arguments.
 
     Attributes:
@@ -55,11 +55,11 @@ class CpuTraining(DetectionTrainer):  # type: ignore[misc]  # ultralytics is unt
         detector: DetectionModel,
         folder: Path,
         *,
-        device: Literal["cpu", "cuda"] = "cpu",
+        device: torch.device,
         **overrides: Any,
     ) -> None:
         self._dataset = dataset
-        on_gpu = device == "cuda"
+        on_gpu = device.type == "cuda"
         fixed = {
             "model": "detector.yaml", "save_dir": str(folder), "task": "detect",
             "device": "0" if on_gpu else "cpu", "workers": 0, "amp": on_gpu, "plots": False, "val": False,

@@ -11,25 +11,8 @@ import atexit
 import os
 import shutil
 import tempfile
-from importlib.util import find_spec
 
-from edgeloop.models.errors import UnavailableError
-
-__all__ = ["require_ultralytics", "stay_offline"]
-
-
-def require_ultralytics(need: str) -> None:
-    """Check that ultralytics is installed and switch it offline; call it before importing ultralytics.
-
-    Args:
-        need: Beginning of the error message: what asks for the package.
-
-    Raises:
-        UnavailableError: The package is not installed.
-    """
-    if find_spec("ultralytics") is None:
-        raise UnavailableError(f"{need}, which is not installed; run: pip install 'edgeloop[ultralytics]'")
-    stay_offline()
+__all__ = ["stay_offline"]
 
 
 def stay_offline() -> None:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import time
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
-
-import torch
+from typing import Any
 
 from edgeloop.export.data.yolo_dataset import Dataset
+from edgeloop.export.network.device import choose_device
 from edgeloop.export.train_options import TrainOptions
 from edgeloop.export.trainer import Epoch, OnStep, Trained, TrainStep
 from edgeloop.export.ultralytics.build_detector import build_detector
 from edgeloop.export.ultralytics.cpu_training import CpuTraining
-from edgeloop.models.errors import DataError, UnavailableError
+from edgeloop.models.errors import DataError
 
 __all__ = ["train_ultralytics"]
 
@@ -58,7 +57,7 @@ def train_ultralytics(data: Dataset, folder: Path, options: TrainOptions, on_ste
         raise DataError(
             f"{data.root / 'data.yaml'}: no images under val; ultralytics needs a validation part"
         )
-    device = _device(options)
+    device = choose_device(options.device)
     detector = build_detector(
         options.model_name, options.weights, data.names, seed=options.seed, activation=options.activation
     )
@@ -84,14 +83,6 @@ def train_ultralytics(data: Dataset, folder: Path, options: TrainOptions, on_ste
         freeze=options.freeze or 0,
         versions={package: version(package) for package in ("torch", "ultralytics")},
     )
-
-
-def _device(options: TrainOptions) -> Literal["cpu", "cuda"]:
-    if options.device == "cpu" or (options.device == "auto" and not torch.cuda.is_available()):
-        return "cpu"
-    if not torch.cuda.is_available():
-        raise UnavailableError("--device cuda: torch finds none; train with --device cpu")
-    return "cuda"
 
 
 class _Log:

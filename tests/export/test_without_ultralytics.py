@@ -29,7 +29,6 @@ for path in root.rglob("*.py"):
     parts = path.relative_to(root).with_suffix("").parts
     if parts[0] != "ultralytics" and parts[-1] != "__init__":
         import_module(".".join(("edgeloop.export", *parts)))
-import edgeloop.export.ultralytics.offline
 main()
 """
 

@@ -1,0 +1,21 @@
+"""Processor to train on."""
+
+from __future__ import annotations
+
+import torch
+
+from edgeloop.export.train_options import Device
+from edgeloop.models.errors import UnavailableError
+
+__all__ = ["choose_device"]
+
+
+def choose_device(wanted: Device) -> torch.device:
+    """Choose the processor that an option names.
+
+    Raises:
+        UnavailableError: CUDA was asked for and there is none.
+    """
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise UnavailableError("--device cuda: torch finds no CUDA device; use --device cpu")
+    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
