@@ -1,6 +1,6 @@
 """Dataset to bundle: train a compact detector, export it, and check that it did not drift on the way.
 
-This is the only package that imports ultralytics, which is AGPL-3.0.
+Its package `ultralytics` alone imports ultralytics, which is AGPL-3.0.
 """
 
 from __future__ import annotations
