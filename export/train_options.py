@@ -34,7 +34,8 @@ class TrainOptions:
         time_limit_s: Wall time of the whole training, s; the learning rate is scheduled to end with it.
         patience: Stop after this many epochs without a better mAP50-95; every epoch is validated then. None
             never stops early: much is gained in the last epochs, while the learning rate falls.
-        imgsz: Side of the training image, px; a multiple of 32. None chooses it from the objects' sizes.
+        imgsz: Side of the training image, px; a multiple of 32. None chooses it from the objects'
+            sizes (320 for ultralytics).
         batch: Images per step. In a short training many small steps beat few large ones.
         seed: Random seed. With `epochs`, the same seed on the same machine gives the same detector; with a
             time limit, the number of epochs depends on the machine's speed.

@@ -100,7 +100,7 @@ def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
     expected = {f"edgeloop/{path.relative_to(ROOT)}" for path in files if path.parent.name != "__pycache__"}
     found = {name for name in checksums(wheel) if ".dist-info/" not in name}
     assert found == expected | {"edgeloop/__init__.py", "edgeloop/__main__.py", "edgeloop/py.typed"}
-    assert {".html", ".yaml", ".safetensors", ".onnx"} <= {Path(name).suffix for name in found}
+    assert {".html", ".safetensors", ".onnx"} <= {Path(name).suffix for name in found}
 
 
 def test_the_wheel_is_the_same_where_git_makes_no_links(wheel: Path, tmp_path: Path) -> None:
