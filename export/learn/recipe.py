@@ -49,7 +49,7 @@ class Recipe:
 def choose_recipe(images: Sequence[LabeledImage], options: TrainOptions) -> Recipe:
     """Choose the settings for training images; options that were given win.
 
-    Up to 20 images get the few-shot preset: a number of steps instead of passes, since a pass is a step or two.
+    Up to 20 images get the few-shot preset, a number of steps instead of passes: a pass is a step or two.
     """
     few = len(images) <= _FEW_IMAGES
     batch = min(options.batch, len(images))
