@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def train_edgeloop(data: Dataset, folder: Path, options: TrainOptions, on_step: 
         UnavailableError: CUDA was asked for and there is none.
         UsageError: The weights are unknown.
     """
+    began = time.monotonic()
     keep_freed_memory()
     device = choose_device(options.device)
     detector, start = start_detector(len(data.names), options.weights, seed=options.seed)
@@ -38,9 +40,12 @@ def train_edgeloop(data: Dataset, folder: Path, options: TrainOptions, on_step: 
     train = ImageCache(data.train, recipe.side, "Reading train")
     scored = any(len(image.class_id) for image in data.val)
     val = ImageCache(data.val, recipe.side, "Reading val") if scored else None
+    seconds = options.time_limit_s
+    if seconds is not None:  # reading the images takes its share
+        seconds = max(seconds - (time.monotonic() - began), 1.0)
     task = Task(
         train=train, val=val, names=data.names, recipe=recipe, seed=options.seed, patience=options.patience,
-        seconds=options.time_limit_s, folder=folder,
+        seconds=seconds, folder=folder,
     )  # fmt: skip
     kept, progress = fit(detector.to(device), task, on_step)
     write_detector(kept, data.names, folder / _WEIGHTS)
