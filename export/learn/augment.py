@@ -162,7 +162,7 @@ def _mirrored(sample: Sample) -> Sample:
     width = sample.image.shape[1]
     xyxy = sample.xyxy.copy()
     xyxy[:, [0, 2]] = width - xyxy[:, [2, 0]]
-    return Sample(np.ascontiguousarray(sample.image[:, ::-1]), sample.class_id, xyxy)
+    return Sample(np.asarray(cv2.flip(sample.image, 1), np.uint8), sample.class_id, xyxy)
 
 
 def _jitter_color(image: Image, settings: Augmentation, rng: np.random.Generator) -> None:

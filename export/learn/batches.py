@@ -6,6 +6,7 @@ from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -59,7 +60,9 @@ def batches(
 
 def stacked(samples: Sequence[Sample]) -> Batch:
     """Stack samples of the same size."""
-    images = np.stack([sample.image[:, :, ::-1] for sample in samples])  # BGR to RGB
+    images = np.empty((len(samples), *samples[0].image.shape), np.uint8)
+    for sample, image in zip(samples, images, strict=True):
+        cv2.cvtColor(sample.image, cv2.COLOR_BGR2RGB, dst=image)
     counts = [len(sample.class_id) for sample in samples]
     return Batch(
         torch.from_numpy(images).permute(0, 3, 1, 2),

@@ -14,7 +14,7 @@ from edgeloop.export.data.image_cache import ImageCache
 from edgeloop.export.learn.batches import Batch, batches
 from edgeloop.export.learn.checkpoint import Progress, load_checkpoint, save_checkpoint
 from edgeloop.export.learn.detection_loss import Losses, detection_loss
-from edgeloop.export.learn.optimization import MovingAverage, learning_rate, make_optimizer
+from edgeloop.export.learn.optimization import MovingAverage, learning_rate, make_optimizer, set_learning_rate
 from edgeloop.export.learn.recipe import Recipe
 from edgeloop.export.learn.validation import validate
 from edgeloop.export.network.blocks import folded
@@ -79,7 +79,7 @@ class _Fit:
         self._backbone = FrozenBackbone(
             detector.backbone, task.recipe.freeze, torch.bfloat16 if self._low else torch.float32
         )
-        self._optimizer = make_optimizer(detector, task.recipe.learning_rate)
+        self._optimizer = make_optimizer(detector, class_factor=task.recipe.class_factor)
         self._average = MovingAverage(detector)
         self._progress = self._resumed()
         self._began = time.monotonic() - self._progress.seconds
@@ -115,8 +115,7 @@ class _Fit:
     def _step(self, batch: Batch, share: float) -> dict[str, float]:
         """Learn from one batch and return the parts of its loss."""
         recipe, detector = self._task.recipe, self._detector
-        for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate(recipe.learning_rate, share, recipe.warm_up)
+        set_learning_rate(self._optimizer, learning_rate(recipe.learning_rate, share, recipe.warm_up))
         for stage in detector.backbone.stages[: recipe.freeze]:
             stage.eval()
         images = batch.images.to(self._device).float() / 255

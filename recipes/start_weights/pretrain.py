@@ -30,7 +30,7 @@ from edgeloop.edge.host.opencv import read_image
 from edgeloop.export.learn.augment import Augmentation, Sample, augmented, resized
 from edgeloop.export.learn.batches import Batch, stacked
 from edgeloop.export.learn.detection_loss import detection_loss
-from edgeloop.export.learn.optimization import MovingAverage, learning_rate, make_optimizer
+from edgeloop.export.learn.optimization import MovingAverage, learning_rate, make_optimizer, set_learning_rate
 from edgeloop.export.network.compact_detector import CompactDetector, is_class_layer
 from edgeloop.export.network.detector_weights import write_state
 from edgeloop.export.network.frozen_backbone import FrozenBackbone
@@ -105,7 +105,7 @@ def pretrain(options: PretrainOptions) -> Path:
     detector = CompactDetector(groups[-1].end_class).train().to(memory_format=torch.channels_last)
     detector.backbone.load_state_dict(imagenet_state())
     backbone = FrozenBackbone(detector.backbone, STAGES, torch.bfloat16)
-    optimizer = make_optimizer(detector, _LEARNING_RATE)
+    optimizer = make_optimizer(detector)
     average = MovingAverage(detector)
     checkpoint = options.out / "checkpoint.pt"
     step, seen = _resumed(checkpoint, detector, optimizer, average)
@@ -116,8 +116,7 @@ def pretrain(options: PretrainOptions) -> Path:
             batch, labeled = ahead.result()
             step += 1
             ahead = pool.submit(_batch, groups, step)
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(_LEARNING_RATE, seen / options.images, _WARM_UP)
+            set_learning_rate(optimizer, learning_rate(_LEARNING_RATE, seen / options.images, _WARM_UP))
             loss = _step(detector, backbone, optimizer, batch, labeled)
             average.update(detector)
             seen += len(batch.images)

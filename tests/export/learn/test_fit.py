@@ -28,7 +28,14 @@ class _InterruptedError(Exception):
 def task(dataset: Path, tmp_path: Path) -> Task:
     data = open_dataset(dataset)
     recipe = Recipe(
-        side=_SIDE, batch=4, freeze=7, steps=6, learning_rate=2e-3, warm_up=0.1, augmentation=Augmentation()
+        side=_SIDE,
+        batch=4,
+        freeze=7,
+        steps=6,
+        learning_rate=2e-3,
+        class_factor=1.0,
+        warm_up=0.1,
+        augmentation=Augmentation(),
     )
     train = ImageCache(data.train[:8], _SIDE, "Reading")
     return Task(
