@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Augmentation", "Sample", "augmented", "resized"]
+__all__ = ["Augmentation", "Canvas", "Sample", "augmented", "resized"]
 
 Image = NDArray[np.uint8]
 _PAD_VALUE = 114  # as in the detector's letterbox
@@ -32,6 +33,20 @@ class Sample:
     xyxy: NDArray[np.float32]
 
 
+class Canvas(NamedTuple):
+    """Size of the images of a batch.
+
+    Attributes:
+        width: Width, px.
+        height: Height, px.
+        longest: Long side of an image in it at scale 1, px.
+    """
+
+    width: int
+    height: int
+    longest: int
+
+
 @dataclass(frozen=True)
 class Augmentation:
     """Strength of each augmentation.
@@ -39,7 +54,7 @@ class Augmentation:
     Attributes:
         mosaic: Probability of joining four images.
         scale: Largest change of the size, as a share: 0.3 for 0.7 to 1.3.
-        shift: Largest shift, as a share of the side.
+        shift: Largest shift of an image that fits, as a share of the long side.
         mirror: Probability of a left-right mirror image.
         hue: Largest change of the hue, as a share of the color circle.
         saturation: Largest relative change of the saturation.
@@ -69,7 +84,7 @@ def resized(sample: Sample, longest: int) -> Sample:
 def augmented(
     first: Sample,
     draw: Callable[[], Sample],
-    side: int,
+    canvas: Canvas,
     settings: Augmentation,
     rng: np.random.Generator,
 ) -> Sample:
@@ -78,72 +93,63 @@ def augmented(
     Args:
         first: The sample.
         draw: Draws another sample, for a mosaic.
-        side: Side of the result, px.
+        canvas: Size of the result, and the size of an image in it.
         settings: Strength of each augmentation.
         rng: Source of randomness.
 
     Returns:
-        A square sample; boxes of which less than a fifth remains are left out.
+        A sample of the canvas' size; boxes of which less than a fifth remains are left out.
     """
+    width, height = canvas.width, canvas.height
     if rng.random() < settings.mosaic:
         samples = [first, draw(), draw(), draw()]
-        x, y = (int(side * rng.uniform(0.25, 0.75)) for _ in range(2))
-        windows = [(0, 0, x, y), (x, 0, side, y), (0, y, x, side), (x, y, side, side)]
-        order = rng.permutation(4)
-        windows = [windows[place] for place in order]
-        pairs = zip(samples, windows, strict=True)
-        maps = [_into_window(each, window, side, settings, rng) for each, window in pairs]
-        result = _placed(samples, maps, windows, side)
+        x, y = int(width * rng.uniform(0.25, 0.75)), int(height * rng.uniform(0.25, 0.75))
+        windows = [(0, 0, x, y), (x, 0, width, y), (0, y, x, height), (x, y, width, height)]
+        windows = [windows[place] for place in rng.permutation(4)]
     else:
-        height, width = first.image.shape[:2]
-        scale = 1 + settings.scale * rng.uniform(-1, 1)
-        at = (0.5 + settings.shift * rng.uniform(-1, 1), 0.5 + settings.shift * rng.uniform(-1, 1))
-        result = _placed([first], [_fit(width, height, side, scale, at)], [(0, 0, side, side)], side)
+        samples, windows = [first], [(0, 0, width, height)]
+    pairs = zip(samples, windows, strict=True)
+    maps = [_into_window(each, window, canvas.longest, settings, rng) for each, window in pairs]
+    result = _placed(samples, maps, windows, canvas)
     if rng.random() < settings.mirror:
         result = _mirrored(result)
     _jitter_color(result.image, settings, rng)
     return result
 
 
-def _fit(width: int, height: int, side: int, scale: float, at: tuple[float, float]) -> NDArray[np.float64]:
-    """Affine map (2, 3) that fits an image into a square, scaled, its middle at a share of the side."""
-    ratio = scale * side / max(width, height)
-    return np.array(
-        [[ratio, 0, at[0] * side - ratio * width / 2], [0, ratio, at[1] * side - ratio * height / 2]]
-    )
-
-
 def _into_window(
     sample: Sample,
     window: tuple[int, int, int, int],
-    side: int,
+    longest: int,
     settings: Augmentation,
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """Affine map that shows a random part of an image in a window of the mosaic."""
+    """Affine map (2, 3) that shows an image in a window: a random part, or the whole within the shift."""
     height, width = sample.image.shape[:2]
-    ratio = (1 + settings.scale * rng.uniform(-1, 1)) * side / max(width, height)
+    ratio = (1 + settings.scale * rng.uniform(-1, 1)) * longest / max(width, height)
     x1, y1, x2, y2 = window
-    free_x, free_y = (x2 - x1) - ratio * width, (y2 - y1) - ratio * height
-    return np.array(
-        [[ratio, 0, x1 + rng.uniform(0, 1) * free_x], [0, ratio, y1 + rng.uniform(0, 1) * free_y]]
-    )
+    offsets = []
+    for low, high, size in ((x1, x2, ratio * width), (y1, y2, ratio * height)):
+        free = high - low - size
+        reach = max(-free / 2, settings.shift * longest)
+        offsets.append(low + free / 2 + reach * rng.uniform(-1, 1))
+    return np.array([[ratio, 0, offsets[0]], [0, ratio, offsets[1]]])
 
 
 def _placed(
     samples: list[Sample],
     maps: list[NDArray[np.float64]],
     windows: list[tuple[int, int, int, int]],
-    side: int,
+    canvas: Canvas,
 ) -> Sample:
     """Draw samples through their maps, each within its window."""
-    canvas = np.full((side, side, 3), _PAD_VALUE, np.uint8)
+    image = np.full((canvas.height, canvas.width, 3), _PAD_VALUE, np.uint8)
     class_ids, boxes = [], []
     for sample, affine, (x1, y1, x2, y2) in zip(samples, maps, windows, strict=True):
         local = affine - [[0, 0, x1], [0, 0, y1]]
         # cv2 maps pixel centers, boxes are edges: half a pixel between the two.
         local[:, 2] += 0.5 * np.diag(local[:, :2]) - 0.5
-        canvas[y1:y2, x1:x2] = cv2.warpAffine(
+        image[y1:y2, x1:x2] = cv2.warpAffine(
             sample.image, local, (x2 - x1, y2 - y1), flags=cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_CONSTANT, borderValue=(_PAD_VALUE,) * 3,
         )  # fmt: skip
@@ -155,7 +161,7 @@ def _placed(
         )
         class_ids.append(sample.class_id[kept])
         boxes.append(clipped[kept].astype(np.float32))
-    return Sample(canvas, np.concatenate(class_ids), np.concatenate(boxes))
+    return Sample(image, np.concatenate(class_ids), np.concatenate(boxes))
 
 
 def _mirrored(sample: Sample) -> Sample:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from edgeloop.export.data.image_cache import ImageCache
 from edgeloop.export.learn.assign import Targets
-from edgeloop.export.learn.augment import Augmentation, Sample, augmented
+from edgeloop.export.learn.augment import Augmentation, Canvas, Sample, augmented
 
 __all__ = ["Batch", "batches", "stacked"]
 
@@ -23,7 +23,7 @@ class Batch(NamedTuple):
     """Images and objects of one step.
 
     Attributes:
-        images: RGB uint8 (B, 3, side, side), channels last in memory.
+        images: RGB uint8 (B, 3, H, W), channels last in memory.
         targets: Objects, boxes in px of the images.
     """
 
@@ -32,7 +32,7 @@ class Batch(NamedTuple):
 
 
 def batches(
-    cache: ImageCache, size: int, side: int, augmentation: Augmentation, *, seed: int, first: int = 0
+    cache: ImageCache, size: int, canvas: Canvas, augmentation: Augmentation, *, seed: int, first: int = 0
 ) -> Generator[Batch]:
     """Draw batches without end; every image is drawn once per pass.
 
@@ -41,7 +41,7 @@ def batches(
     Args:
         cache: Images.
         size: Images per batch.
-        side: Side of the images, px.
+        canvas: Size of the images.
         augmentation: Strength of each augmentation.
         seed: Random seed.
         first: Number of the first batch.
@@ -50,11 +50,11 @@ def batches(
         The next batch; the one after it is being prepared.
     """
     with ThreadPoolExecutor(1, "edgeloop-batches") as pool:
-        ahead = pool.submit(_batch, cache, size, side, augmentation, seed, first)
+        ahead = pool.submit(_batch, cache, size, canvas, augmentation, seed, first)
         while True:
             batch = ahead.result()
             first += 1
-            ahead = pool.submit(_batch, cache, size, side, augmentation, seed, first)
+            ahead = pool.submit(_batch, cache, size, canvas, augmentation, seed, first)
             yield batch
 
 
@@ -75,7 +75,7 @@ def stacked(samples: Sequence[Sample]) -> Batch:
 
 
 def _batch(
-    cache: ImageCache, size: int, side: int, augmentation: Augmentation, seed: int, number: int
+    cache: ImageCache, size: int, canvas: Canvas, augmentation: Augmentation, seed: int, number: int
 ) -> Batch:
     rng = np.random.default_rng((seed, number))
 
@@ -83,7 +83,7 @@ def _batch(
         return _sample(cache, int(rng.integers(len(cache))))
 
     indices = _indices(len(cache), size, seed, number)
-    return stacked([augmented(_sample(cache, index), draw, side, augmentation, rng) for index in indices])
+    return stacked([augmented(_sample(cache, index), draw, canvas, augmentation, rng) for index in indices])
 
 
 def _indices(count: int, size: int, seed: int, number: int) -> list[int]:

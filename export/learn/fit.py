@@ -90,7 +90,7 @@ class _Fit:
     def run(self, on_step: OnStep) -> tuple[CompactDetector, Progress]:
         progress, recipe = self._progress, self._task.recipe
         stream = batches(
-            self._task.train, recipe.batch, recipe.side, recipe.augmentation, seed=self._task.seed,
+            self._task.train, recipe.batch, recipe.canvas, recipe.augmentation, seed=self._task.seed,
             first=progress.step,
         )  # fmt: skip
         share, stopped = self._share(), False

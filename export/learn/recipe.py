@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgeloop.export.data.yolo_dataset import LabeledImage
-from edgeloop.export.learn.augment import Augmentation
+from edgeloop.export.learn.augment import Augmentation, Canvas
 from edgeloop.export.network.lite0_backbone import STAGES
 from edgeloop.export.train_options import TrainOptions
 
@@ -20,7 +20,7 @@ _FEW_IMAGES = 20  # at most, for the few-shot preset
 _FEW_STEPS = 150
 _SIDES = (320, 640)  # smallest and largest side that is chosen, px
 _OBJECT_SIDE = 32  # of the smaller objects in the input, px
-_SIZED_IMAGES = 50  # at most, whose objects are measured
+_MEASURED_IMAGES = 50  # at most, whose shape and objects are measured
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Recipe:
     """Settings of a training.
 
     Attributes:
-        side: Side of the training image, px.
+        side: Side of the detector's input, px.
+        canvas: Size of the training images, without the padding that most of them have in the input.
         batch: Images per step.
         freeze: Number of leading backbone stages that are not trained.
         steps: Number of steps; None to train for a time.
@@ -39,6 +40,7 @@ class Recipe:
     """
 
     side: int
+    canvas: Canvas
     batch: int
     freeze: int
     steps: int | None
@@ -53,6 +55,10 @@ def choose_recipe(images: Sequence[LabeledImage], options: TrainOptions) -> Reci
 
     Up to 20 images get the few-shot preset, a number of steps instead of passes: a pass is a step or two.
     """
+    labeled = [image for image in images if len(image.class_id)]
+    measured = labeled[:: -(-len(labeled) // _MEASURED_IMAGES)]
+    shapes = [(pixels.shape[1], pixels.shape[0]) for pixels in (image.read() for image in measured)]
+    side = options.imgsz or _side(measured, shapes)
     few = len(images) <= _FEW_IMAGES
     batch = min(options.batch, len(images))
     per_pass = -(-len(images) // batch)
@@ -64,7 +70,8 @@ def choose_recipe(images: Sequence[LabeledImage], options: TrainOptions) -> Reci
         steps = _FEW_STEPS if few else _DEFAULT_EPOCHS * per_pass
     freeze = 0 if options.weights == "none" else STAGES
     return Recipe(
-        side=options.imgsz or _side(images),
+        side=side,
+        canvas=_canvas(shapes, side),
         batch=batch,
         freeze=freeze if options.freeze is None else min(options.freeze, STAGES),
         steps=steps,
@@ -75,13 +82,22 @@ def choose_recipe(images: Sequence[LabeledImage], options: TrainOptions) -> Reci
     )
 
 
-def _side(images: Sequence[LabeledImage]) -> int:
+def _side(images: Sequence[LabeledImage], shapes: Sequence[tuple[int, int]]) -> int:
     """Side at which a quarter of the objects is smaller than four cells, a multiple of 32."""
-    labeled = [image for image in images if len(image.class_id)]
     sizes: list[float] = []
-    for image in labeled[:: -(-len(labeled) // _SIZED_IMAGES)]:
-        height, width = image.read().shape[:2]
+    for image, (width, height) in zip(images, shapes, strict=True):
         areas = (image.xywh[:, 2] * width) * (image.xywh[:, 3] * height)
         sizes += (np.sqrt(areas) / max(width, height)).tolist()
     wanted = _OBJECT_SIDE / max(float(np.quantile(sizes, 0.25)), 1e-3)
     return int(np.clip(32 * math.ceil(wanted / 32 - 0.25), *_SIDES))
+
+
+def _canvas(shapes: Sequence[tuple[int, int]], side: int) -> Canvas:
+    """Canvas for images of these widths and heights, which all but a tenth of them fit."""
+    scaled = [
+        (width * side / max(width, height), height * side / max(width, height)) for width, height in shapes
+    ]
+    width, height = (
+        32 * math.ceil(round(float(np.quantile(each, 0.9)), 3) / 32) for each in zip(*scaled, strict=True)
+    )
+    return Canvas(width, height, side)

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from edgeloop.edge.host.malloc import keep_freed_memory
 from edgeloop.edge.host.opencv import read_image
-from edgeloop.export.learn.augment import Augmentation, Sample, augmented, resized
+from edgeloop.export.learn.augment import Augmentation, Canvas, Sample, augmented, resized
 from edgeloop.export.learn.batches import Batch, stacked
 from edgeloop.export.learn.detection_loss import detection_loss
 from edgeloop.export.learn.optimization import MovingAverage, learning_rate, make_optimizer, set_learning_rate
@@ -165,15 +165,15 @@ def _batch(groups: Sequence[_Group], number: int) -> tuple[Batch, Tensor]:
     samples = []
     for row, group in enumerate(chosen):
         labeled[row, group.first_class : group.end_class] = True
-        samples.append(_augmented(group.samples, side, rng))
+        samples.append(_augmented(group.samples, Canvas(side, side, side), rng))
     return stacked(samples), labeled
 
 
-def _augmented(samples: Sequence[Sample], side: int, rng: np.random.Generator) -> Sample:
+def _augmented(samples: Sequence[Sample], canvas: Canvas, rng: np.random.Generator) -> Sample:
     def draw() -> Sample:
         return samples[int(rng.integers(len(samples)))]
 
-    return augmented(draw(), draw, side, _AUGMENTATION, rng)
+    return augmented(draw(), draw, canvas, _AUGMENTATION, rng)
 
 
 def _read(folders: Sequence[Folder]) -> list[_Group]:

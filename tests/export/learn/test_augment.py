@@ -3,10 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeloop.export.learn.augment import Augmentation, Sample, augmented
+from edgeloop.export.learn.augment import Augmentation, Canvas, Sample, augmented
 
 _PLAIN = Augmentation(mosaic=0, scale=0, shift=0, mirror=0, hue=0, saturation=0, brightness=0)
 _ALL = Augmentation(mosaic=0.5, scale=0.4, shift=0.2, mirror=0.5, hue=0, saturation=0, brightness=0)
+_SQUARE = Canvas(120, 120, 120)
 _BLUE = (255, 0, 0)
 
 
@@ -21,7 +22,7 @@ def _sample(seed: int) -> Sample:
 
 def test_without_augmentation_an_image_is_letterboxed() -> None:
     rng = np.random.default_rng(0)
-    result = augmented(_sample(1), lambda: _sample(2), 120, _PLAIN, rng)
+    result = augmented(_sample(1), lambda: _sample(2), _SQUARE, _PLAIN, rng)
     assert result.image.shape == (120, 120, 3)
     assert (result.image[:15] == 114).all()
     assert result.xyxy == pytest.approx(_sample(1).xyxy + np.array([0, 15, 0, 15], np.float32))
@@ -30,7 +31,9 @@ def test_without_augmentation_an_image_is_letterboxed() -> None:
 @pytest.mark.parametrize("seed", range(24))
 def test_boxes_stay_on_their_objects(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    result = augmented(_sample(seed), lambda: _sample(int(rng.integers(100))), 160, _ALL, rng)
+    result = augmented(
+        _sample(seed), lambda: _sample(int(rng.integers(100))), Canvas(160, 128, 160), _ALL, rng
+    )
     blue = np.asarray((np.abs(result.image.astype(int) - _BLUE) < 60).all(axis=2))
     covered = np.zeros_like(blue)
     for x1, y1, x2, y2 in result.xyxy:
@@ -44,13 +47,13 @@ def test_boxes_stay_on_their_objects(seed: int) -> None:
 
 def test_brightness_changes_the_image_and_no_box() -> None:
     settings = Augmentation(mosaic=0, scale=0, shift=0, mirror=0, hue=0, saturation=0, brightness=0.4)
-    plain = augmented(_sample(1), lambda: _sample(2), 120, _PLAIN, np.random.default_rng(5))
-    bright = augmented(_sample(1), lambda: _sample(2), 120, settings, np.random.default_rng(5))
+    plain = augmented(_sample(1), lambda: _sample(2), _SQUARE, _PLAIN, np.random.default_rng(5))
+    bright = augmented(_sample(1), lambda: _sample(2), _SQUARE, settings, np.random.default_rng(5))
     assert (plain.image != bright.image).any()
     assert (plain.xyxy == bright.xyxy).all()
 
 
 def test_an_image_without_objects_stays_without() -> None:
     empty = Sample(np.zeros((50, 50, 3), np.uint8), np.zeros(0, np.int64), np.zeros((0, 4), np.float32))
-    result = augmented(empty, lambda: empty, 96, _ALL, np.random.default_rng(3))
+    result = augmented(empty, lambda: empty, _SQUARE, _ALL, np.random.default_rng(3))
     assert result.xyxy.shape == (0, 4)

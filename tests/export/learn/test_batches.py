@@ -8,7 +8,7 @@ import torch
 
 from edgeloop.export.data.image_cache import ImageCache
 from edgeloop.export.data.yolo_dataset import open_dataset
-from edgeloop.export.learn.augment import Augmentation
+from edgeloop.export.learn.augment import Augmentation, Canvas
 from edgeloop.export.learn.batches import Batch, _indices, batches
 
 _SETTINGS = Augmentation()
@@ -20,7 +20,7 @@ def cache(dataset: Path) -> ImageCache:
 
 
 def _drawn(cache: ImageCache, count: int, first: int = 0) -> list[Batch]:
-    stream = batches(cache, 4, 96, _SETTINGS, seed=7, first=first)
+    stream = batches(cache, 4, Canvas(96, 96, 96), _SETTINGS, seed=7, first=first)
     found = list(islice(stream, count))
     stream.close()
     return found

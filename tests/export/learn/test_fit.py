@@ -11,7 +11,7 @@ from torch import Tensor
 from edgeloop.export.data.image_cache import ImageCache
 from edgeloop.export.data.yolo_dataset import open_dataset
 from edgeloop.export.learn import fit as fit_module
-from edgeloop.export.learn.augment import Augmentation
+from edgeloop.export.learn.augment import Augmentation, Canvas
 from edgeloop.export.learn.fit import Task, fit
 from edgeloop.export.learn.recipe import Recipe
 from edgeloop.export.network.compact_detector import CompactDetector
@@ -29,6 +29,7 @@ def task(dataset: Path, tmp_path: Path) -> Task:
     data = open_dataset(dataset)
     recipe = Recipe(
         side=_SIDE,
+        canvas=Canvas(_SIDE, 64, _SIDE),
         batch=4,
         freeze=7,
         steps=6,

@@ -56,3 +56,14 @@ def test_the_backbone_learns_only_without_start_weights_or_on_demand(tmp_path: P
     assert choose_recipe(images, TrainOptions(weights="none")).freeze == 0
     assert choose_recipe(images, TrainOptions(freeze=3)).freeze == 3
     assert choose_recipe(images, TrainOptions(imgsz=224)).side == 224
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "canvas"),
+    [(640, 360, (640, 384)), (640, 480, (640, 480)), (360, 640, (384, 640)), (500, 500, (640, 640))],
+)
+def test_the_canvas_has_the_shape_of_the_images(
+    tmp_path: Path, width: int, height: int, canvas: tuple[int, int]
+) -> None:
+    images = _images(tmp_path, 5, width=width, height=height, side=10)
+    assert choose_recipe(images, TrainOptions()).canvas == (*canvas, 640)
