@@ -40,11 +40,10 @@ WEIGHTS: Mapping[str, Weights] = MappingProxyType(
     {
         "edgeloop-lite0": Weights(
             file="edgeloop-lite0.safetensors",
-            sha256="49566ff73f17507e56db1291117e898f06502c157224fcb187086963593b050e",
-            size=6_168_888,
-            license="AGPL-3.0-only",
-            source="recipes/start_weights, with ultralytics, from EfficientNet-Lite0's ImageNet weights "
-            "(Apache-2.0)",
+            sha256="92793db9d04bbbd5765eb3c6f623e9e2758cfcfea0d829658c791f57229462eb",
+            size=6_265_472,
+            license="Apache-2.0",
+            source="recipes/start_weights, from EfficientNet-Lite0's ImageNet weights (Apache-2.0)",
         ),
         "lite0": Weights(
             file="lite0.onnx",
