@@ -19,7 +19,6 @@ from edgeloop.models.errors import DataError, UnavailableError
 __all__ = ["ClassScore", "PrecisionRecall", "Scores", "coco_results", "evaluate_boxes", "precision_recall"]
 
 Json = Mapping[str, Any]
-_MAX_BOXES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ class ClassScore:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Average precision as COCO defines it, of at most 100 boxes per image and class.
+    """Average precision as COCO defines it.
 
     Attributes:
         map50: At IoU 0.5, mean over the classes with objects in the ground truth, in [0, 1].
@@ -87,7 +86,11 @@ def coco_results(image_id: int, found: Detections) -> list[dict[str, Any]]:
 
 
 def evaluate_boxes(
-    truth: Json, predictions: Iterable[Json], *, categories: Sequence[str] | None = None
+    truth: Json,
+    predictions: Iterable[Json],
+    *,
+    categories: Sequence[str] | None = None,
+    max_boxes: int = 100,
 ) -> Scores:
     """Score predicted boxes with pycocotools.
 
@@ -96,6 +99,7 @@ def evaluate_boxes(
             scored.
         predictions: COCO results: image_id, category_id, bbox xywh in pixels, score.
         categories: Names of the classes to score; None for all.
+        max_boxes: Maximum number of predictions that count per image and class, the most confident ones.
 
     Returns:
         The scores.
@@ -119,7 +123,7 @@ def evaluate_boxes(
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools reports its progress with print
         evaluation = COCOeval(_indexed(COCO(), layout, objects), _indexed(COCO(), layout, found), "bbox")
         evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
-        evaluation.params.maxDets = [_MAX_BOXES]
+        evaluation.params.maxDets = [max_boxes]
         evaluation.evaluate()
         evaluation.accumulate()
     # (IoU thresholds, recall thresholds, classes), -1 for a class without objects in the ground truth

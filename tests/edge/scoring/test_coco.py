@@ -103,6 +103,11 @@ def test_only_the_chosen_images_count() -> None:
     assert evaluate_boxes(truth(box(0), box(50, image=7)), [box(0, score=0.9)]).map50 == pytest.approx(1)
 
 
+def test_predictions_beyond_the_maximum_do_not_count() -> None:
+    expected, found = truth(box(0), box(50)), [box(0, score=0.9), box(50, score=0.8)]
+    assert evaluate_boxes(expected, found, max_boxes=1).map50 == pytest.approx(51 / 101)
+
+
 def test_crowds_count_neither_way() -> None:
     expected = truth(box(0), box(50, crowd=1))
     found = [box(0, score=0.9), box(50, score=0.95), box(50, score=0.94)]
