@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.report import Section, Table, add_write_option, publish
+from report import Section, Table, add_write_option, publish
 
 PAGE = """# Results
 
