@@ -79,7 +79,7 @@ class _Fit:
         self._backbone = FrozenBackbone(
             detector.backbone, task.recipe.freeze, torch.bfloat16 if self._low else torch.float32
         )
-        self._optimizer = make_optimizer(detector, class_factor=task.recipe.class_factor)
+        self._optimizer = make_optimizer(detector)
         self._average = MovingAverage(detector)
         self._progress = self._resumed()
         self._began = time.monotonic() - self._progress.seconds

@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from edgeloop.export.network.compact_detector import CompactDetector, is_class_layer
+from edgeloop.export.network.compact_detector import CompactDetector
 
 __all__ = ["MovingAverage", "learning_rate", "make_optimizer", "set_learning_rate"]
 
@@ -16,29 +16,21 @@ _LAST_SHARE = 0.02  # of the learning rate at the end
 _DECAY = 0.9998
 
 
-def make_optimizer(detector: nn.Module, *, class_factor: float = 1.0) -> torch.optim.AdamW:
-    """Make AdamW over the parameters that learn; weight decay for weights of convolutions only.
-
-    Args:
-        detector: The detector.
-        class_factor: Learning rate of the last layers of the class branches, which start anew, relative to
-            the others.
-    """
-    named = {name: each for name, each in detector.named_parameters() if each.requires_grad}
-    classes = [each for name, each in named.items() if is_class_layer(name)]
-    rest = [each for name, each in named.items() if not is_class_layer(name)]
-    groups = [
-        {"params": [each for each in rest if each.ndim > 1], "weight_decay": _WEIGHT_DECAY, "factor": 1.0},
-        {"params": [each for each in rest if each.ndim <= 1], "weight_decay": 0.0, "factor": 1.0},
-        {"params": classes, "weight_decay": 0.0, "factor": class_factor},
-    ]
-    return torch.optim.AdamW(groups)
+def make_optimizer(detector: nn.Module) -> torch.optim.AdamW:
+    """Make AdamW over the parameters that learn; weight decay for weights of convolutions only."""
+    trained = [each for each in detector.parameters() if each.requires_grad]
+    return torch.optim.AdamW(
+        [
+            {"params": [each for each in trained if each.ndim > 1], "weight_decay": _WEIGHT_DECAY},
+            {"params": [each for each in trained if each.ndim <= 1], "weight_decay": 0.0},
+        ]
+    )
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate of all parameters, each group by its factor."""
+    """Set the learning rate of all parameters."""
     for group in optimizer.param_groups:
-        group["lr"] = rate * group["factor"]
+        group["lr"] = rate
 
 
 def learning_rate(peak: float, progress: float, warm_up: float) -> float:

@@ -34,7 +34,6 @@ class Recipe:
         freeze: Number of leading backbone stages that are not trained.
         steps: Number of steps; None to train for a time.
         learning_rate: Highest learning rate.
-        class_factor: Learning rate of the last layers of the class branches relative to the others.
         warm_up: Share of the training that is warm-up.
         augmentation: Strength of each augmentation.
     """
@@ -45,7 +44,6 @@ class Recipe:
     freeze: int
     steps: int | None
     learning_rate: float
-    class_factor: float
     warm_up: float
     augmentation: Augmentation
 
@@ -76,7 +74,6 @@ def choose_recipe(images: Sequence[LabeledImage], options: TrainOptions) -> Reci
         freeze=freeze if options.freeze is None else min(options.freeze, STAGES),
         steps=steps,
         learning_rate=2e-3,
-        class_factor=1.0,
         warm_up=0.1 if few else 0.05,
         augmentation=Augmentation(),
     )

@@ -43,7 +43,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def options() -> TrainOptions:
-    return TrainOptions(weights="imagenet", epochs=30, imgsz=IMGSZ, batch=4, seed=3)
+    return TrainOptions(epochs=14, imgsz=IMGSZ, batch=4, seed=3)
 
 
 @pytest.fixture(scope="session")

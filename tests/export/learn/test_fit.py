@@ -34,7 +34,6 @@ def task(dataset: Path, tmp_path: Path) -> Task:
         freeze=7,
         steps=6,
         learning_rate=2e-3,
-        class_factor=1.0,
         warm_up=0.1,
         augmentation=Augmentation(),
     )
