@@ -18,8 +18,10 @@ __all__ = ["Recipe", "choose_recipe"]
 _DEFAULT_EPOCHS = 30
 _FEW_IMAGES = 20  # at most, for the few-shot preset
 _FEW_STEPS = 150
-_SIDES = (320, 640)  # smallest and largest side that is chosen, px
-_OBJECT_SIDE = 32  # of the smaller objects in the input, px
+_LARGEST_SIDE = 640  # px
+# Smallest side, and size in the input of the object that a quarter is smaller than, px. Many images make a detector
+# for a device, few mostly one that labels, offline: there accuracy counts more than speed.
+_MANY_SIZES, _FEW_SIZES = (320, 32), (416, 40)
 _MEASURED_IMAGES = 50  # at most, whose shape and objects are measured
 
 
@@ -56,8 +58,8 @@ def choose_recipe(images: Sequence[LabeledImage], options: TrainOptions) -> Reci
     labeled = [image for image in images if len(image.class_id)]
     measured = labeled[:: -(-len(labeled) // _MEASURED_IMAGES)]
     shapes = [(pixels.shape[1], pixels.shape[0]) for pixels in (image.read() for image in measured)]
-    side = options.imgsz or _side(measured, shapes)
     few = len(images) <= _FEW_IMAGES
+    side = options.imgsz or _side(measured, shapes, *(_FEW_SIZES if few else _MANY_SIZES))
     batch = min(options.batch, len(images))
     per_pass = -(-len(images) // batch)
     if options.epochs is not None:
@@ -79,14 +81,16 @@ def choose_recipe(images: Sequence[LabeledImage], options: TrainOptions) -> Reci
     )
 
 
-def _side(images: Sequence[LabeledImage], shapes: Sequence[tuple[int, int]]) -> int:
-    """Side at which a quarter of the objects is smaller than four cells, a multiple of 32."""
+def _side(
+    images: Sequence[LabeledImage], shapes: Sequence[tuple[int, int]], smallest: int, object_side: int
+) -> int:
+    """Side at which a quarter of the objects is smaller than `object_side`, a multiple of 32, px."""
     sizes: list[float] = []
     for image, (width, height) in zip(images, shapes, strict=True):
         areas = (image.xywh[:, 2] * width) * (image.xywh[:, 3] * height)
         sizes += (np.sqrt(areas) / max(width, height)).tolist()
-    wanted = _OBJECT_SIDE / max(float(np.quantile(sizes, 0.25)), 1e-3)
-    return int(np.clip(32 * math.ceil(wanted / 32 - 0.25), *_SIDES))
+    wanted = object_side / max(float(np.quantile(sizes, 0.25)), 1e-3)
+    return int(np.clip(32 * math.ceil(wanted / 32 - 0.25), smallest, _LARGEST_SIDE))
 
 
 def _canvas(shapes: Sequence[tuple[int, int]], side: int) -> Canvas:

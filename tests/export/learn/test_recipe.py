@@ -30,6 +30,13 @@ def test_the_image_side_follows_the_objects_sizes(tmp_path: Path, side: float, e
     assert choose_recipe(_images(tmp_path, 30, side=side), TrainOptions()).side == expected
 
 
+@pytest.mark.parametrize(
+    ("side", "expected"), [(300, 416), (58, 448), (10, 640)], ids=["large", "small", "tiny"]
+)
+def test_few_images_are_larger(tmp_path: Path, side: float, expected: int) -> None:
+    assert choose_recipe(_images(tmp_path, 5, side=side), TrainOptions()).side == expected
+
+
 def test_few_images_are_trained_for_steps_and_many_for_passes(tmp_path: Path) -> None:
     images = _images(tmp_path, 5, side=64)
     few, many = choose_recipe(images, TrainOptions()), choose_recipe(images * 20, TrainOptions())
