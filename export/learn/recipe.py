@@ -19,8 +19,8 @@ _DEFAULT_EPOCHS = 30
 _FEW_IMAGES = 20  # at most, for the few-shot preset
 _FEW_STEPS = 150
 _LARGEST_SIDE = 640  # px
-# Smallest side, and size in the input of the object that a quarter is smaller than, px. Many images make a detector
-# for a device, few mostly one that labels, offline: there accuracy counts more than speed.
+# Smallest side, and the size in the input that a quarter of the objects may be below, px. Many images make a
+# detector for a device, few one that labels offline, where accuracy counts more than speed.
 _MANY_SIZES, _FEW_SIZES = (320, 32), (416, 40)
 _MEASURED_IMAGES = 50  # at most, whose shape and objects are measured
 
