@@ -102,7 +102,7 @@ def _record(options: TrainOptions, data: Dataset, trained: Trained, seconds: flo
         dataset=str(data.root),
         dataset_sha256=data.digest,
         imgsz=trained.imgsz,
-        batch=options.batch,
+        batch=min(options.batch, len(data.train)),
         freeze=trained.freeze,
         seed=options.seed,
         images=len(data.train),
