@@ -135,8 +135,8 @@ def _in_new_process(function: Callable[..., T], *arguments: object) -> T:
 def _train_and_score(
     folder: Path, scene: Scene, trainer: str, seed: int, limit_s: float | None, confidence: float
 ) -> None:
-    # In a few-shot training ultralytics, which needs a validation part, gets the training images again. In a full
-    # one, all scored images would take half of the time.
+    # In a few-shot training ultralytics, which needs a validation part, gets the training images again. In a
+    # full one, all scored images would take half of the time.
     val = scene.scored[::4] if limit_s else scene.train if trainer == REFERENCE else ()
     dataset = scene.write_dataset(folder / "dataset", val=val)
     options = TrainOptions(seed=seed, time_limit_s=limit_s)
