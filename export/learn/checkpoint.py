@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from edgeloop.export.trainer import Epoch
+from edgeloop.models.errors import EdgeloopError
 
 __all__ = ["Progress", "load_checkpoint", "save_checkpoint"]
 
@@ -43,11 +44,20 @@ class Progress:
 
 
 def save_checkpoint(folder: Path, progress: Progress, states: Mapping[str, Any]) -> None:
-    """Write a checkpoint; an earlier one is replaced at once."""
+    """Write a checkpoint; an earlier one is replaced at once.
+
+    Raises:
+        EdgeloopError: It cannot be written; the earlier one stays.
+    """
     content = vars(progress) | {"epochs": [epoch.model_dump() for epoch in progress.epochs]}
     partial = folder / f"{_NAME}.partial"
-    torch.save({"progress": content, **states}, partial)
-    partial.replace(folder / _NAME)
+    try:
+        torch.save({"progress": content, **states}, partial)
+        partial.replace(folder / _NAME)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        raise EdgeloopError(f"{folder / _NAME}: cannot be written; is the disk full?") from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def load_checkpoint(folder: Path) -> tuple[Progress, dict[str, Any]] | None:

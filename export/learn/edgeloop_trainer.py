@@ -6,6 +6,8 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
+import torch
+
 from edgeloop.edge.host.malloc import keep_freed_memory
 from edgeloop.export.data.image_cache import ImageCache
 from edgeloop.export.data.yolo_dataset import Dataset
@@ -16,6 +18,7 @@ from edgeloop.export.network.device import choose_device
 from edgeloop.export.network.start_detector import start_detector
 from edgeloop.export.train_options import TrainOptions
 from edgeloop.export.trainer import OnStep, Trained
+from edgeloop.models.errors import DataError, UnavailableError
 
 __all__ = ["train_edgeloop"]
 
@@ -27,18 +30,21 @@ def train_edgeloop(data: Dataset, folder: Path, options: TrainOptions, on_step: 
 
     Raises:
         NoInputError: A file of weights does not exist.
-        DataError: An image cannot be read.
+        DataError: An image or a checkpoint cannot be read, patience has nothing to validate on, or the loss
+            is no longer a number.
         ModelError: A file of weights cannot be used.
-        UnavailableError: CUDA was asked for and there is none.
+        UnavailableError: CUDA was asked for and there is none, or its memory does not suffice.
         UsageError: The weights are unknown.
     """
     began = time.monotonic()
+    scored = any(len(image.class_id) for image in data.val)
+    if options.patience is not None and not scored:
+        raise DataError(f"{data.root}: no object in the validation part, by which --patience would stop")
     keep_freed_memory()
     device = choose_device(options.device)
     detector, start = start_detector(len(data.names), options.weights, seed=options.seed)
     recipe = choose_recipe(data.train, options)
     train = ImageCache(data.train, recipe.side, "Reading train")
-    scored = any(len(image.class_id) for image in data.val)
     val = ImageCache(data.val, recipe.side, "Reading val") if scored else None
     seconds = options.time_limit_s
     if seconds is not None:  # reading the images takes its share
@@ -47,7 +53,10 @@ def train_edgeloop(data: Dataset, folder: Path, options: TrainOptions, on_step: 
         train=train, val=val, names=data.names, recipe=recipe, seed=options.seed, patience=options.patience,
         seconds=seconds, folder=folder,
     )  # fmt: skip
-    kept, progress = fit(detector.to(device), task, on_step)
+    try:
+        kept, progress = fit(detector.to(device), task, on_step)
+    except torch.cuda.OutOfMemoryError as error:
+        raise UnavailableError("--device cuda: out of memory; choose a smaller --batch or --imgsz") from error
     write_detector(kept, data.names, folder / _WEIGHTS)
     map50, map50_95 = progress.best_scores or (None, None)
     return Trained(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +21,10 @@ from edgeloop.export.learn.recipe import Recipe
 from edgeloop.export.learn.validation import validate
 from edgeloop.export.network.blocks import folded
 from edgeloop.export.network.compact_detector import CompactDetector
+from edgeloop.export.network.device import has_bfloat16
 from edgeloop.export.network.frozen_backbone import FrozenBackbone
 from edgeloop.export.trainer import Epoch, OnStep, TrainStep
+from edgeloop.models.errors import DataError
 
 __all__ = ["Task", "fit"]
 
@@ -66,6 +70,10 @@ def fit(detector: CompactDetector, task: Task, on_step: OnStep) -> tuple[Compact
     Returns:
         The best detector that was validated, or else the last one, with averaged weights in evaluation mode;
         and the course of the training.
+
+    Raises:
+        DataError: An image or the checkpoint cannot be read, or the loss is no longer a number.
+        EdgeloopError: The checkpoint cannot be written.
     """
     return _Fit(detector, task).run(on_step)
 
@@ -74,8 +82,7 @@ class _Fit:
     def __init__(self, detector: CompactDetector, task: Task) -> None:
         self._task, self._detector = task, detector.train().to(memory_format=torch.channels_last)
         self._device = next(detector.parameters()).device
-        # Without instructions for it in the processor, bfloat16 is slower than float32.
-        self._low = self._device.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        self._low = has_bfloat16(self._device)
         self._backbone = FrozenBackbone(
             detector.backbone, task.recipe.freeze, torch.bfloat16 if self._low else torch.float32
         )
@@ -93,20 +100,20 @@ class _Fit:
             self._task.train, recipe.batch, recipe.canvas, recipe.augmentation, seed=self._task.seed,
             first=progress.step,
         )  # fmt: skip
-        share, stopped = self._share(), False
-        while share < 1 and not stopped:
-            began = time.monotonic()
-            losses = self._step(next(stream), share)
-            progress.step += 1
-            progress.step_seconds += time.monotonic() - began
-            for name, value in losses.items():
-                progress.loss[name] = progress.loss.get(name, 0.0) + value
+        with closing(stream):
             share = self._share()
-            if progress.step % self._epoch_steps == 0 or share >= 1:
-                stopped = self._end_epoch(share)
-            on_step(self._state(losses, share))
-            self._checkpoint()
-        stream.close()
+            while not self._is_over(share):
+                began = time.monotonic()
+                losses = self._step(next(stream), share)
+                progress.step += 1
+                progress.step_seconds += time.monotonic() - began
+                for name, value in losses.items():
+                    progress.loss[name] = progress.loss.get(name, 0.0) + value
+                share = self._share()
+                if progress.step % self._epoch_steps == 0 or share >= 1:
+                    self._end_epoch(share)
+                on_step(self._state(losses, share))
+                self._checkpoint()
         kept = self._average.detector
         if progress.best:
             kept.load_state_dict(progress.best)
@@ -116,8 +123,6 @@ class _Fit:
         """Learn from one batch and return the parts of its loss."""
         recipe, detector = self._task.recipe, self._detector
         set_learning_rate(self._optimizer, learning_rate(recipe.learning_rate, share, recipe.warm_up))
-        for stage in detector.backbone.stages[: recipe.freeze]:
-            stage.eval()
         images = batch.images.to(self._device).float() / 255
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._low):
             levels = detector.neck(self._backbone(images))
@@ -126,10 +131,16 @@ class _Fit:
         losses: Losses = detection_loss(predictions, batch.targets.to(self._device), shapes)
         self._optimizer.zero_grad(set_to_none=True)
         torch.stack(losses).sum().backward()
-        nn.utils.clip_grad_norm_(detector.parameters(), _LARGEST_GRADIENT)
+        norm = nn.utils.clip_grad_norm_(detector.parameters(), _LARGEST_GRADIENT)
+        values = {name: float(value.detach()) for name, value in losses._asdict().items()}
+        if not all(map(math.isfinite, (*values.values(), float(norm)))):
+            raise DataError(
+                f"step {self._progress.step + 1}: the loss or its gradient is no longer a number; "
+                "train with another --seed, --weights or --batch"
+            )
         self._optimizer.step()
         self._average.update(detector)
-        return {name: float(value.detach()) for name, value in losses._asdict().items()}
+        return values
 
     def _share(self) -> float:
         """Share of the training that is over."""
@@ -142,8 +153,18 @@ class _Fit:
             shares.append(self._progress.seconds / max(seconds - _CLOSING_S - self._validation_s, 0.1))
         return max(shares)
 
-    def _end_epoch(self, share: float) -> bool:
-        """Record an epoch and validate if it is due; True if patience is exhausted."""
+    def _is_over(self, share: float) -> bool:
+        """True after the last epoch; a training that is resumed after its time limit still completes one."""
+        progress, task = self._progress, self._task
+        if progress.loss or not progress.epochs:
+            return False
+        last = progress.epochs[-1]
+        if task.patience is not None and last.number - progress.best_epoch >= task.patience:
+            return True
+        return share >= 1 and (task.val is None or last.map50 is not None)
+
+    def _end_epoch(self, share: float) -> None:
+        """Record an epoch and validate if it is due."""
         progress, task = self._progress, self._task
         number = len(progress.epochs) + 1
         progress.seconds = time.monotonic() - self._began
@@ -168,7 +189,6 @@ class _Fit:
             )
         )
         progress.loss = {}
-        return task.patience is not None and number - progress.best_epoch >= task.patience
 
     def _state(self, losses: dict[str, float], share: float) -> TrainStep:
         progress = self._progress
@@ -199,12 +219,16 @@ class _Fit:
         self._saved = now
 
     def _resumed(self) -> Progress:
-        found = load_checkpoint(self._task.folder)
-        if found is None:
-            return Progress()
-        progress, states = found
-        self._detector.load_state_dict(states["detector"])
-        self._optimizer.load_state_dict(states["optimizer"])
-        self._average.detector.load_state_dict(states["average"])
-        self._average.steps = states["averaged"]
+        folder = self._task.folder
+        try:
+            found = load_checkpoint(folder)
+            if found is None:
+                return Progress()
+            progress, states = found
+            self._detector.load_state_dict(states["detector"])
+            self._optimizer.load_state_dict(states["optimizer"])
+            self._average.detector.load_state_dict(states["average"])
+            self._average.steps = states["averaged"]
+        except Exception as error:  # torch raises whatever the bytes lead it to
+            raise DataError(f"{folder}: its checkpoint cannot be read; remove it to start anew") from error
         return progress

@@ -7,7 +7,7 @@ import torch
 from edgeloop.export.train_options import Device
 from edgeloop.models.errors import UnavailableError
 
-__all__ = ["choose_device"]
+__all__ = ["choose_device", "has_bfloat16"]
 
 
 def choose_device(wanted: Device) -> torch.device:
@@ -19,3 +19,10 @@ def choose_device(wanted: Device) -> torch.device:
     if wanted == "cuda" and not torch.cuda.is_available():
         raise UnavailableError("--device cuda: torch finds no CUDA device; use --device cpu")
     return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """True if the processor has instructions for bfloat16; without them it is slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device)[0] >= 8
+    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

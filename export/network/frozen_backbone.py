@@ -11,7 +11,7 @@ from edgeloop.export.network.lite0_backbone import OUTPUTS, InvertedResidual, Li
 
 __all__ = ["FrozenBackbone"]
 
-# Stages at strides 2 and 4 run image by image: the activations of one image fit into the cache.
+# Stages at strides 2 and 4 run image by image on a CPU: the activations of one image fit into the cache.
 _EARLY = 3
 
 
@@ -48,7 +48,8 @@ class FrozenBackbone:
         if not self._frozen:
             return images, []
         early, late = self._frozen[:_EARLY], self._frozen[_EARLY:]
-        x = torch.cat([_run(early, image[None].to(self._dtype)) for image in images])
+        parts = images.split(1) if images.device.type == "cpu" else [images]
+        x = torch.cat([_run(early, part.to(self._dtype)) for part in parts])
         outputs = []
         for number, stage in enumerate(late, start=len(early)):
             x = _run([stage], x)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +13,14 @@ from torch import Tensor
 from edgeloop.export.data.image_cache import ImageCache
 from edgeloop.export.data.yolo_dataset import open_dataset
 from edgeloop.export.learn import fit as fit_module
+from edgeloop.export.learn.assign import Targets
 from edgeloop.export.learn.augment import Augmentation, Canvas
+from edgeloop.export.learn.detection_loss import Losses, detection_loss
 from edgeloop.export.learn.fit import Task, fit
 from edgeloop.export.learn.recipe import Recipe
-from edgeloop.export.network.compact_detector import CompactDetector
+from edgeloop.export.network.compact_detector import CompactDetector, Predictions
 from edgeloop.export.trainer import TrainStep
+from edgeloop.models.errors import DataError
 
 _SIDE = 96
 
@@ -132,3 +137,55 @@ def test_a_step_reports_loss_and_time_left(task: Task) -> None:
     assert set(steps[0].loss) == {"box", "score", "edge"}
     assert steps[-1].seconds_left == 0
     assert steps[0].seconds_left > 0
+
+
+def test_a_time_limit_that_passed_before_a_validation_still_ends_with_one(
+    task: Task, dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit_module, "_CHECKPOINT_S", 0.0)
+    val = ImageCache(open_dataset(dataset).val[:2], _SIDE, "Reading")
+    limited = replace(task, val=val, recipe=replace(task.recipe, steps=None), seconds=600.0)
+    with pytest.raises(_InterruptedError):
+        _trained(limited, stop_after=2)
+    _, progress = fit(_detector(), replace(limited, seconds=0.01), lambda _: None)
+    assert progress.step == 2
+    assert progress.best_scores is not None
+    assert [epoch.map50 is None for epoch in progress.epochs] == [False]
+
+
+def test_no_thread_is_left_of_a_training_that_fails(task: Task) -> None:
+    with pytest.raises(_InterruptedError) as caught:  # it holds the frames of the training
+        _trained(task, stop_after=1)
+    assert caught.tb is not None
+    assert not [each for each in threading.enumerate() if each.name.startswith("edgeloop-batches")]
+
+
+def test_a_loss_that_is_no_number_ends_the_training(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def diverging(predictions: Predictions, targets: Targets, shapes: list[tuple[int, int]]) -> Losses:
+        calls.append(1)
+        losses = detection_loss(predictions, targets, shapes)
+        return losses if len(calls) < 2 else losses._replace(box=losses.box / 0)
+
+    monkeypatch.setattr(fit_module, "detection_loss", diverging)
+    with pytest.raises(DataError, match="step 2: the loss or its gradient is no longer a number; train with"):
+        fit(_detector(), task, lambda _: None)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 truncated", b"\x80\x02}q\x00."])
+def test_a_checkpoint_that_cannot_be_read_is_named(task: Task, content: bytes) -> None:
+    (task.folder / "checkpoint.pt").write_bytes(content)
+    with pytest.raises(DataError, match="its checkpoint cannot be read; remove it to start anew"):
+        fit(_detector(), task, lambda _: None)
+
+
+def test_an_image_that_vanishes_is_named(task: Task, dataset: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(dataset, tmp_path / "copy")
+    images = ImageCache(open_dataset(copy).train[:8], _SIDE, "Reading", limit_bytes=0)
+
+    def on_step(_step: TrainStep) -> None:
+        shutil.rmtree(copy / "images", ignore_errors=True)
+
+    with pytest.raises(DataError, match=r"\.jpg: not a readable image"):
+        fit(_detector(), replace(task, train=images), on_step)
