@@ -13,7 +13,7 @@ from torch import Tensor
 
 from edgeloop.export.network.compact_detector import CompactDetector
 from edgeloop.export.train_options import DEFAULT_MODEL
-from edgeloop.models.errors import ModelError, NoInputError
+from edgeloop.models.errors import EdgeloopError, ModelError, NoInputError
 
 __all__ = ["check_state", "read_detector", "read_state", "write_detector", "write_state"]
 
@@ -60,7 +60,11 @@ def check_state(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], sourc
 
 
 def write_state(state: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write a state dict in half precision, without its integer tensors; the file is replaced atomically."""
+    """Write a state dict in half precision, without its integer tensors; the file is replaced atomically.
+
+    Raises:
+        EdgeloopError: It cannot be written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     halves = {
         key: value.detach().to("cpu", torch.half).contiguous()
@@ -68,8 +72,13 @@ def write_state(state: Mapping[str, Tensor], path: Path, metadata: Mapping[str, 
         if value.is_floating_point()
     }
     partial = path.with_suffix(".partial")
-    save_file(halves, partial, dict(metadata or {}))
-    partial.replace(path)
+    try:
+        save_file(halves, partial, dict(metadata or {}))
+        partial.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise EdgeloopError(f"{path}: cannot be written; is the disk full?") from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def read_state(path: Path) -> dict[str, Tensor]:

@@ -70,7 +70,8 @@ def unfinished_run(
         except BlockingIOError as error:
             raise DataError(f"{run}: another training of this run is going on; end it first") from error
         unfinished = UnfinishedRun(folder, keep=_continues(run, folder, settings, resumable=resumable))
-        (folder / _SETTINGS).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+        if not unfinished.keep:
+            (folder / _SETTINGS).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
         try:
             yield unfinished
         finally:
