@@ -7,9 +7,10 @@ from typing import Literal
 
 from edgeloop.models.errors import UsageError
 
-__all__ = ["DEFAULT_MODEL", "TRAINERS", "Activation", "Device", "TrainOptions", "TrainerName"]
+__all__ = ["DEFAULT_MODEL", "LARGEST_SIDE", "TRAINERS", "Activation", "Device", "TrainOptions", "TrainerName"]
 
 DEFAULT_MODEL = "edgeloop-lite0"
+LARGEST_SIDE = 8192  # px
 TrainerName = Literal["edgeloop", "ultralytics"]
 #: Detector that each trainer trains by default.
 TRAINERS: dict[TrainerName, str] = {"edgeloop": DEFAULT_MODEL, "ultralytics": "yolo26n"}
@@ -37,7 +38,7 @@ class TrainOptions:
         imgsz: Side of the training image, px; a multiple of 32. None chooses it from the objects'
             sizes (320 for ultralytics).
         batch: Images per step. In a short training many small steps beat few large ones.
-        seed: Random seed. With `epochs`, the same seed on the same machine gives the same detector; with a
+        seed: Random seed. With `epochs`, the same seed on the same CPU gives the same detector; with a
             time limit, the number of epochs depends on the machine's speed.
         freeze: Number of leading layers that are not trained, for edgeloop-lite0 stages of its backbone, 7 in
             all. None freezes edgeloop-lite0's backbone if it has start weights, and nothing else.
@@ -63,13 +64,16 @@ class TrainOptions:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        if self.imgsz is not None and (self.imgsz < 32 or self.imgsz % 32):
-            raise UsageError(f"--imgsz {self.imgsz}: expected a multiple of 32")
-        for name in ("epochs", "patience", "batch"):
+        if self.imgsz is not None and (not 32 <= self.imgsz <= LARGEST_SIDE or self.imgsz % 32):
+            raise UsageError(f"--imgsz {self.imgsz}: expected a multiple of 32, at most {LARGEST_SIDE}")
+        least = {"epochs": 1, "patience": 1, "batch": 1, "seed": 0, "freeze": 0}
+        for name, low in least.items():
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UsageError(f"--{name} {value}: expected at least 1")
-        if self.time_limit_s is not None and self.time_limit_s <= 0:
+            if value is not None and value < low:
+                raise UsageError(f"--{name} {value}: expected at least {low}")
+        if self.seed >= 2**32:
+            raise UsageError(f"--seed {self.seed}: expected less than 2^32")
+        if self.time_limit_s is not None and not self.time_limit_s > 0:
             raise UsageError(f"--time-limit {self.time_limit_s:g}: expected seconds, more than 0")
         if self.trainer == "edgeloop" and self.model_name != DEFAULT_MODEL:
             raise UsageError(

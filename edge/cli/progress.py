@@ -41,7 +41,7 @@ def progress(items: Iterable[T], description: str) -> Iterator[T]:
 
 @contextmanager
 def progress_bar(
-    total: int | None, description: str, *, in_bytes: bool = False
+    total: int | None, description: str, *, in_bytes: bool = False, initial: int = 0
 ) -> Iterator[Callable[[int], None]]:
     """Show a progress bar with the rate and the time left, for work that is not an iterable.
 
@@ -49,6 +49,7 @@ def progress_bar(
         total: Number of steps; None if unknown.
         description: Label of the bar, e.g. "Training".
         in_bytes: Steps are bytes, shown as MB.
+        initial: Steps that were done earlier; they do not count for the rate.
 
     Yields:
         A function to call with the number of steps done since the last call.
@@ -57,6 +58,7 @@ def progress_bar(
     columns, rows = shutil.get_terminal_size()  # tqdm takes the unknown size of a serial console for 0
     bar = tqdm(
         total=total,
+        initial=initial,
         desc=f"{description:<12}",
         bar_format="{desc} {bar:32} " + _FIGURES if total else "{desc} " + _FIGURES,
         unit="B" if in_bytes else "",

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from edgeloop.export.train_options import TrainerName
+from edgeloop.export.train_options import LARGEST_SIDE, TrainerName
 from edgeloop.export.trainer import Epoch
 from edgeloop.models.errors import DataError, NoInputError, first_validation_error
 
@@ -56,7 +56,7 @@ class RunRecord(BaseModel):
     names: tuple[str, ...]
     dataset: str
     dataset_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    imgsz: Annotated[int, Field(ge=32, le=8192)]
+    imgsz: Annotated[int, Field(ge=32, le=LARGEST_SIDE)]
     batch: int
     freeze: int
     seed: int

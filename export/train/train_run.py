@@ -18,7 +18,7 @@ from edgeloop.export.train.run_record import RunRecord, write_record
 from edgeloop.export.train.unfinished_run import unfinished_run
 from edgeloop.export.train_options import TrainOptions
 from edgeloop.export.trainer import OnStep, Trained, Trainer, TrainStep
-from edgeloop.models.errors import DataError
+from edgeloop.models.errors import DataError, UsageError
 
 __all__ = ["train_run"]
 
@@ -79,9 +79,10 @@ def _shown() -> Iterator[Callable[[TrainStep], None]]:
 
         def show(step: TrainStep) -> None:
             nonlocal advance, shown
-            if advance is None:
-                advance = stack.enter_context(progress_bar(_PERCENT, "Training"))
             done = int(_PERCENT * step.progress)
+            if advance is None:
+                shown = done if step.step > 1 else 0  # a training that continues
+                advance = stack.enter_context(progress_bar(_PERCENT, "Training", initial=shown))
             advance(done - shown)
             shown = done
 
@@ -116,6 +117,8 @@ def _record(options: TrainOptions, data: Dataset, trained: Trained, seconds: flo
 
 
 def _check_run(run: Path, *, overwrite: bool) -> None:
+    if not run.name:
+        raise UsageError(f"--out {run}: expected a folder to create, by its name")
     if not run.exists() or (run.is_dir() and not any(run.iterdir())):
         return
     if not (run / "run.json").is_file():

@@ -99,6 +99,11 @@ def test_an_earlier_run_is_kept_unless_told(
         ({"batch": 0}, "--batch 0: expected at least 1"),
         ({"epochs": 0}, "--epochs 0: expected at least 1"),
         ({"epochs": None, "time_limit_s": 0.0}, "--time-limit 0: expected seconds"),
+        ({"epochs": None, "time_limit_s": float("nan")}, "--time-limit nan: expected seconds"),
+        ({"imgsz": 16384}, "--imgsz 16384: expected a multiple of 32, at most 8192"),
+        ({"seed": -1}, "--seed -1: expected at least 0"),
+        ({"seed": 2**32}, "--seed 4294967296: expected less than 2\\^32"),
+        ({"freeze": -1}, "--freeze -1: expected at least 0"),
     ],
 )
 def test_refuses_options_that_make_no_sense(
@@ -125,6 +130,24 @@ def test_refuses_a_dataset_with_nothing_to_learn(
     with pytest.raises(DataError, match=message):
         train_detector(copy, tmp_path / "run", options)
     assert not (tmp_path / "run").exists()
+
+
+def test_patience_needs_objects_to_validate_on(dataset: Path, tmp_path: Path, options: TrainOptions) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(dataset, copy)
+    for path in copy.glob("labels/val/*.txt"):
+        path.unlink()
+    with pytest.raises(DataError, match="no object in the validation part, by which --patience would stop"):
+        train_detector(copy, tmp_path / "run", replace(options, patience=2))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy"]
+
+
+def test_a_run_has_a_name(
+    dataset: Path, tmp_path: Path, options: TrainOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"--out \.: expected a folder to create, by its name"):
+        train_detector(dataset, ".", options)
 
 
 def test_names_an_image_that_cannot_be_read(dataset: Path, tmp_path: Path, options: TrainOptions) -> None:
