@@ -56,10 +56,13 @@ class ImageCache:
         return self._read(index) if kept is None else kept
 
     def labels(self, index: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return class numbers int64 (N,) and boxes xyxy float32 (N, 4), shares of width and height."""
+        """Return class numbers int64 (N,) and boxes xyxy float32 (N, 4), shares of width and height.
+
+        A box that reaches beyond the image ends at its edge.
+        """
         image = self.labeled[index]
         middle, size = image.xywh[:, :2], image.xywh[:, 2:]
-        return image.class_id, np.concatenate((middle - size / 2, middle + size / 2), axis=1)
+        return image.class_id, np.concatenate((middle - size / 2, middle + size / 2), axis=1).clip(0, 1)
 
     def _read(self, index: int) -> NDArray[np.uint8]:
         image = self.labeled[index].read()

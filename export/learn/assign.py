@@ -62,7 +62,7 @@ def assign(targets: Targets, boxes: Tensor, scores: Tensor, centers: Tensor, str
         strides: Stride of each cell in px, (N, 1).
 
     Returns:
-        The assignment; a cell learns one object at most.
+        The assignment; a cell learns one object, or several that it overlaps equally.
     """
     half = (targets.xyxy[:, 2:] - targets.xyxy[:, :2]) / 2
     middle = targets.xyxy[:, :2] + half

@@ -9,7 +9,6 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from edgeloop.export.data.image_cache import ImageCache
@@ -88,15 +87,12 @@ def _batch(
 
 def _indices(count: int, size: int, seed: int, number: int) -> list[int]:
     """Images of batch `number`: all passes in a row, each in an order of its own, cut into batches."""
-    chosen = []
-    for place in range(number * size, (number + 1) * size):
-        turn, within = divmod(place, count)
-        chosen.append(int(_order(count, seed, turn)[within]))
-    return chosen
-
-
-def _order(count: int, seed: int, turn: int) -> NDArray[np.int64]:
-    return np.random.default_rng((seed, turn, count)).permutation(count)
+    places = range(number * size, (number + 1) * size)
+    orders = {
+        turn: np.random.default_rng((seed, turn, count)).permutation(count)
+        for turn in range(places[0] // count, places[-1] // count + 1)
+    }
+    return [int(orders[place // count][place % count]) for place in places]
 
 
 def _sample(cache: ImageCache, index: int) -> Sample:

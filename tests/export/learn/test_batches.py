@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -54,3 +56,12 @@ def test_images_beyond_the_memory_limit_are_read_from_disk(dataset: Path) -> Non
     assert not read._kept
     assert len(kept._kept) == 10
     assert all((kept.image(index) == read.image(index)).all() for index in range(10))
+
+
+def test_a_box_ends_at_the_edge_of_its_image(dataset: Path) -> None:
+    image = replace(
+        open_dataset(dataset).train[0],
+        class_id=np.zeros(1, np.int64), xywh=np.array([[0, 0.5, 0.5, 0.5]], np.float32),
+    )  # fmt: skip
+    _, shares = ImageCache([image], 96, "Reading").labels(0)
+    assert shares.tolist() == [[0, 0.25, 0.25, 0.75]]
