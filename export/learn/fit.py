@@ -30,7 +30,7 @@ __all__ = ["Task", "fit"]
 
 _VALIDATIONS = 3
 _CHECKPOINT_S = 15.0
-_CLOSING_S = 1.0  # reserved from a time limit for the files of the run
+_CLOSING_S = 3.0  # reserved from a time limit for the files of the run
 _LARGEST_GRADIENT = 10.0
 
 
