@@ -32,7 +32,10 @@ def train_run(dataset: Path, run: Path, options: TrainOptions, on_step: OnStep |
     _check_run(run, overwrite=options.overwrite)
     data = open_dataset(dataset)
     _check_dataset(data)
-    run.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        run.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"--out {run}: {run.parent} is no folder and cannot be made one") from error
     left = options
     if options.time_limit_s is not None:
         left = replace(options, time_limit_s=max(options.time_limit_s - (time.monotonic() - began), 1.0))

@@ -150,6 +150,12 @@ def test_a_run_has_a_name(
         train_detector(dataset, ".", options)
 
 
+def test_the_folder_of_a_run_may_not_be_a_file(dataset: Path, tmp_path: Path, options: TrainOptions) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"--out \S+/file/run: \S+/file is no folder and cannot be made one"):
+        train_detector(dataset, tmp_path / "file/run", options)
+
+
 def test_names_an_image_that_cannot_be_read(dataset: Path, tmp_path: Path, options: TrainOptions) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(dataset, copy)
