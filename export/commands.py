@@ -47,7 +47,11 @@ _PATH = click.Path(path_type=Path)
     type=click.Choice(["silu", "relu"]),
     help="Activation function of ultralytics' detectors; NPUs and INT8 favor ReLU.  [default: the model's]",
 )
-@click.option("--epochs", type=click.IntRange(1), help="Passes over the training images.  [default: 30]")
+@click.option(
+    "--epochs",
+    type=click.IntRange(1),
+    help="Passes over the training images.  [default: 30, or 150 steps for up to 20 images]",
+)
 @click.option(
     "--time-limit",
     "time_limit_s",
