@@ -150,7 +150,7 @@ class _Fit:
             shares.append(self._progress.step / steps)
         if seconds is not None:
             self._progress.seconds = time.monotonic() - self._began
-            shares.append(self._progress.seconds / max(seconds - _CLOSING_S - self._validation_s, 0.1))
+            shares.append(self._progress.seconds / max(seconds - _CLOSING_S - self._validation_s, 1e-3))
         return max(shares)
 
     def _is_over(self, share: float) -> bool:
