@@ -56,11 +56,11 @@ class CompactDetector(nn.Module):
     def forward(self, image: Tensor) -> Predictions | Tensor:
         """Detect in images (B, 3, H, W), RGB in [0, 1], H and W multiples of 32."""
         levels = self.neck(self.backbone(image))
+        predictions: Predictions = self.head(levels)
         if self.training:
-            predictions: Predictions = self.head(levels)
             return predictions
         # Channels stay first: an exported graph then needs no transposition.
-        distances, logits = self.head.channels_first(levels)
+        distances, logits = predictions
         shapes = [(level.shape[2], level.shape[3]) for level in levels]
         points, strides = (each.T for each in grid_points(shapes, image.device))
         near, far = distances.split(2, dim=1)
@@ -103,13 +103,11 @@ class _Head(nn.Module):
         self.scores = nn.ModuleList(_score_branch(channels, classes) for channels in _NECK)
 
     def forward(self, levels: list[Tensor]) -> Predictions:
-        return Predictions(*(each.transpose(1, 2) for each in self.channels_first(levels)))
-
-    def channels_first(self, levels: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Compute distances (B, 4, N) and class logits (B, classes, N)."""
+        """Compute predictions; in evaluation mode with channels first: (B, 4, N) and (B, classes, N)."""
         distances = [branch(level).flatten(2) for branch, level in zip(self.boxes, levels, strict=True)]
         logits = [branch(level).flatten(2) for branch, level in zip(self.scores, levels, strict=True)]
-        return torch.cat(distances, dim=2), torch.cat(logits, dim=2)
+        first = Predictions(torch.cat(distances, dim=2), torch.cat(logits, dim=2))
+        return Predictions(*(each.transpose(1, 2) for each in first)) if self.training else first
 
 
 def _box_branch(channels: int) -> nn.Sequential:
