@@ -15,6 +15,7 @@ from edgeloop.edge.cli.progress import progress
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.scoring.coco import Scores, coco_results, evaluate_boxes
 from edgeloop.export.check.parity import BundlePrecision, Parity, TorchDetector, compare, merge
+from edgeloop.export.data.coco_labels import coco_truth
 from edgeloop.export.data.yolo_dataset import LabeledImage
 from edgeloop.models.detections import Detections
 
@@ -71,18 +72,12 @@ def measure_torch(detector: TorchDetector, images: Sequence[LabeledImage], names
     Raises:
         DataError: An image cannot be read, or none of them shows an object.
     """
-    truth: Json = {
-        "images": [],
-        "annotations": [],
-        "categories": [{"id": class_id, "name": name} for class_id, name in enumerate(names)],
-    }
-    found = []
-    for number, labeled in enumerate(progress(images, "Torch")):
+    sizes, found = [], []
+    for labeled in progress(images, "Torch"):
         image = labeled.read()
-        size = (image.shape[1], image.shape[0])
-        truth["images"].append({"id": number, "width": size[0], "height": size[1]})
-        truth["annotations"] += _coco_labels(number, labeled, size)
+        sizes.append((image.shape[1], image.shape[0]))
         found.append(detector.detect(image))
+    truth = coco_truth(images, sizes, names)
     return Reference(tuple(images), truth, tuple(found), _scores(truth, found))
 
 
@@ -135,16 +130,3 @@ def _scores(truth: Json, found: Sequence[Detections]) -> Scores:
     return evaluate_boxes(
         truth, [row for number, each in enumerate(found) for row in coco_results(number, each)]
     )
-
-
-def _coco_labels(number: int, labeled: LabeledImage, size: tuple[int, int]) -> list[Json]:
-    """Labels of one image as COCO annotations, boxes xywh in pixels of the image."""
-    width, height = size
-    return [
-        {
-            "image_id": number,
-            "category_id": class_id,
-            "bbox": [(x - w / 2) * width, (y - h / 2) * height, w * width, h * height],
-        }
-        for class_id, (x, y, w, h) in zip(labeled.class_id.tolist(), labeled.xywh.tolist(), strict=True)
-    ]
