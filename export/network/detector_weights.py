@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -15,7 +15,7 @@ from edgeloop.export.network.compact_detector import CompactDetector
 from edgeloop.export.train_options import DEFAULT_MODEL
 from edgeloop.models.errors import EdgeloopError, ModelError, NoInputError
 
-__all__ = ["check_state", "read_detector", "read_state", "write_detector", "write_state"]
+__all__ = ["load_state", "read_detector", "read_state", "write_detector", "write_state"]
 
 
 def write_detector(detector: CompactDetector, names: Sequence[str], path: Path) -> None:
@@ -36,20 +36,28 @@ def read_detector(path: Path) -> tuple[CompactDetector, tuple[str, ...]]:
     if metadata.get("model") != DEFAULT_MODEL or not names:
         raise ModelError(f"{path}: expected a trained {DEFAULT_MODEL} with the names of its classes")
     detector = CompactDetector(len(names))
-    own = detector.state_dict()
-    floats = {key: value for key, value in own.items() if value.is_floating_point()}
-    check_state(state, floats, str(path))
-    detector.load_state_dict({**own, **{key: state[key] for key in floats}})
+    load_state(detector, state, str(path))
     return detector.eval(), names
 
 
-def check_state(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source: str) -> None:
-    """Check that a state dict has the tensors that are wanted; `source` is its name in the message.
+def load_state(
+    detector: CompactDetector, state: Mapping[str, Tensor], source: str, *, without: Collection[str] = ()
+) -> None:
+    """Load the floating-point tensors of a state dict into a detector, in place.
+
+    Args:
+        detector: The detector.
+        state: Tensors by name.
+        source: Name of the state dict in error messages.
+        without: Names of tensors to leave as they are.
 
     Raises:
-        ModelError: One is missing or has another shape.
+        ModelError: A tensor is missing or has another shape.
     """
-    for key, value in wanted.items():
+    own = detector.state_dict()
+    for key, value in own.items():
+        if key in without or not value.is_floating_point():
+            continue
         if key not in state:
             raise ModelError(f"{source}: weights of another detector, {key} is not among them")
         if state[key].shape != value.shape:
@@ -57,6 +65,8 @@ def check_state(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], sourc
                 f"{source}: weights of another detector, {key} is {tuple(state[key].shape)} in the file and "
                 f"{tuple(value.shape)} in the model"
             )
+        own[key] = state[key]
+    detector.load_state_dict(own)
 
 
 def write_state(state: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from edgeloop.export.network.blocks import ConvNorm
 from edgeloop.export.network.compact_detector import CompactDetector, is_class_layer
-from edgeloop.export.network.detector_weights import check_state, read_state
+from edgeloop.export.network.detector_weights import load_state, read_state
 from edgeloop.export.network.lite0_backbone import imagenet_state
 from edgeloop.export.train_options import DEFAULT_MODEL
 from edgeloop.models.errors import UsageError
@@ -57,12 +57,9 @@ def start_detector(classes: int, weights: str | None, *, seed: int) -> tuple[Com
 def _load(detector: CompactDetector, state: Mapping[str, Tensor], source: str) -> None:
     """Load weights; the last layers of the class branches only if the file has them for as many classes."""
     own = detector.state_dict()
-    wanted = {key: value for key, value in own.items() if value.is_floating_point()}
-    class_layers = {key for key in wanted if is_class_layer(key)}
-    if any(key not in state or state[key].shape != own[key].shape for key in class_layers):
-        wanted = {key: value for key, value in wanted.items() if key not in class_layers}
-    check_state(state, wanted, source)
-    detector.load_state_dict({**own, **{key: state[key] for key in wanted}})
+    class_layers = {key for key in own if is_class_layer(key)}
+    fit = all(key in state and state[key].shape == own[key].shape for key in class_layers)
+    load_state(detector, state, source, without=() if fit else class_layers)
 
 
 def rescale(detector: CompactDetector) -> None:
