@@ -142,6 +142,10 @@ class _Fit:
         self._average.update(detector)
         return values
 
+    def _elapsed(self) -> float:
+        """Time spent on the training, earlier runs of it included, s."""
+        return time.monotonic() - self._began
+
     def _share(self) -> float:
         """Share of the training that is over."""
         steps, seconds = self._task.recipe.steps, self._task.seconds
@@ -149,8 +153,7 @@ class _Fit:
         if steps is not None:
             shares.append(self._progress.step / steps)
         if seconds is not None:
-            self._progress.seconds = time.monotonic() - self._began
-            shares.append(self._progress.seconds / max(seconds - _CLOSING_S - self._validation_s, 1e-3))
+            shares.append(self._elapsed() / max(seconds - _CLOSING_S - self._validation_s, 1e-3))
         return max(shares)
 
     def _is_over(self, share: float) -> bool:
@@ -167,12 +170,12 @@ class _Fit:
         """Record an epoch and validate if it is due."""
         progress, task = self._progress, self._task
         number = len(progress.epochs) + 1
-        progress.seconds = time.monotonic() - self._began
+        seconds = self._elapsed()
         due = share >= 1 or share * _VALIDATIONS >= 1 + sum(e.map50 is not None for e in progress.epochs)
         scores = None
         if task.val is not None and (due or task.patience is not None):
             scores = validate(folded(self._average.detector), task.val, task.names, task.recipe.side)
-            self._validation_s = max(self._validation_s, time.monotonic() - self._began - progress.seconds)
+            self._validation_s = max(self._validation_s, self._elapsed() - seconds)
             if progress.best_scores is None or scores.map50_95 >= progress.best_scores[1]:
                 progress.best_scores, progress.best_epoch = (scores.map50, scores.map50_95), number
                 progress.best = {
@@ -182,7 +185,7 @@ class _Fit:
         progress.epochs.append(
             Epoch(
                 number=number,
-                seconds=round(progress.seconds, 2),
+                seconds=round(seconds, 2),
                 loss={name: round(value / max(steps, 1), 5) for name, value in progress.loss.items()},
                 map50=scores.map50 if scores else None,
                 map50_95=scores.map50_95 if scores else None,
@@ -192,7 +195,7 @@ class _Fit:
 
     def _state(self, losses: dict[str, float], share: float) -> TrainStep:
         progress = self._progress
-        seconds = time.monotonic() - self._began
+        seconds = self._elapsed()
         validated = [epoch.map50 for epoch in progress.epochs if epoch.map50 is not None]
         return TrainStep(
             step=progress.step,
@@ -208,7 +211,7 @@ class _Fit:
         now = time.monotonic()
         if now - self._saved < _CHECKPOINT_S:
             return
-        self._progress.seconds = now - self._began
+        self._progress.seconds = self._elapsed()
         states = {
             "detector": self._detector.state_dict(),
             "optimizer": self._optimizer.state_dict(),
