@@ -10,9 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from edgeloop.export.learn.assign import Targets, assign, paired_iou
-from edgeloop.export.network.compact_detector import Predictions, grid_points
+from edgeloop.export.learn.batches import Batch
+from edgeloop.export.network.compact_detector import CompactDetector, Predictions, grid_points
+from edgeloop.export.network.frozen_backbone import FrozenBackbone
 
-__all__ = ["Losses", "detection_loss"]
+__all__ = ["Losses", "batch_losses", "detection_loss"]
 
 _BOX_WEIGHT, _SCORE_WEIGHT, _EDGE_WEIGHT = 7.5, 0.5, 1.5
 
@@ -29,6 +31,26 @@ class Losses(NamedTuple):
     box: Tensor
     score: Tensor
     edge: Tensor
+
+
+def batch_losses(
+    detector: CompactDetector, backbone: FrozenBackbone, batch: Batch, labeled: Tensor | None = None
+) -> Losses:
+    """Run a detector on a batch, in the precision of its frozen backbone, and compute the loss.
+
+    Args:
+        detector: Detector in training mode.
+        backbone: Its backbone.
+        batch: Images and objects, on any device.
+        labeled: As of `detection_loss`.
+    """
+    device = next(detector.parameters()).device
+    images = batch.images.to(device).float() / 255
+    with torch.autocast(device.type, torch.bfloat16, enabled=backbone.dtype is torch.bfloat16):
+        levels = detector.neck(backbone(images))
+        predictions = detector.head(levels)
+    shapes = [(level.shape[2], level.shape[3]) for level in levels]
+    return detection_loss(predictions, batch.targets.to(device), shapes, labeled)
 
 
 def detection_loss(

@@ -15,7 +15,7 @@ from torch import nn
 from edgeloop.export.data.image_cache import ImageCache
 from edgeloop.export.learn.batches import Batch, batches
 from edgeloop.export.learn.checkpoint import Progress, load_checkpoint, save_checkpoint
-from edgeloop.export.learn.detection_loss import Losses, detection_loss
+from edgeloop.export.learn.detection_loss import batch_losses
 from edgeloop.export.learn.optimization import MovingAverage, learning_rate, make_optimizer, set_learning_rate
 from edgeloop.export.learn.recipe import Recipe
 from edgeloop.export.learn.validation import validate
@@ -81,11 +81,8 @@ def fit(detector: CompactDetector, task: Task, on_step: OnStep) -> tuple[Compact
 class _Fit:
     def __init__(self, detector: CompactDetector, task: Task) -> None:
         self._task, self._detector = task, detector.train().to(memory_format=torch.channels_last)
-        self._device = next(detector.parameters()).device
-        self._low = has_bfloat16(self._device)
-        self._backbone = FrozenBackbone(
-            detector.backbone, task.recipe.freeze, torch.bfloat16 if self._low else torch.float32
-        )
+        dtype = torch.bfloat16 if has_bfloat16(next(detector.parameters()).device) else torch.float32
+        self._backbone = FrozenBackbone(detector.backbone, task.recipe.freeze, dtype)
         self._optimizer = make_optimizer(detector)
         self._average = MovingAverage(detector)
         self._progress = self._resumed()
@@ -123,12 +120,7 @@ class _Fit:
         """Learn from one batch and return the parts of its loss."""
         recipe, detector = self._task.recipe, self._detector
         set_learning_rate(self._optimizer, learning_rate(recipe.learning_rate, share, recipe.warm_up))
-        images = batch.images.to(self._device).float() / 255
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._low):
-            levels = detector.neck(self._backbone(images))
-            predictions = detector.head(levels)
-        shapes = [(level.shape[2], level.shape[3]) for level in levels]
-        losses: Losses = detection_loss(predictions, batch.targets.to(self._device), shapes)
+        losses = batch_losses(detector, self._backbone, batch)
         self._optimizer.zero_grad(set_to_none=True)
         torch.stack(losses).sum().backward()
         norm = nn.utils.clip_grad_norm_(detector.parameters(), _LARGEST_GRADIENT)

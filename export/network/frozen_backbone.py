@@ -23,10 +23,13 @@ class FrozenBackbone:
         frozen: Number of leading stages that are not trained. They are copied: a later change of their
             weights has no effect.
         dtype: Type to compute them in.
+
+    Attributes:
+        dtype: The same.
     """
 
     def __init__(self, backbone: Lite0Backbone, frozen: int, dtype: torch.dtype) -> None:
-        self._dtype = dtype
+        self.dtype = dtype
         stages = list(backbone.stages)
         self._frozen = nn.ModuleList()
         for stage in stages[:frozen]:
@@ -49,7 +52,7 @@ class FrozenBackbone:
             return images, []
         early, late = self._frozen[:_EARLY], self._frozen[_EARLY:]
         parts = images.split(1) if images.device.type == "cpu" else [images]
-        x = torch.cat([_run(early, part.to(self._dtype)) for part in parts])
+        x = torch.cat([_run(early, part.to(self.dtype)) for part in parts])
         outputs = []
         for number, stage in enumerate(late, start=len(early)):
             x = _run([stage], x)

@@ -29,7 +29,7 @@ from edgeloop.edge.host.malloc import keep_freed_memory
 from edgeloop.edge.host.opencv import read_image
 from edgeloop.export.learn.augment import Augmentation, Canvas, Sample, augmented, resized
 from edgeloop.export.learn.batches import Batch, stacked
-from edgeloop.export.learn.detection_loss import detection_loss
+from edgeloop.export.learn.detection_loss import batch_losses
 from edgeloop.export.learn.optimization import MovingAverage, learning_rate, make_optimizer, set_learning_rate
 from edgeloop.export.network.compact_detector import CompactDetector, is_class_layer
 from edgeloop.export.network.detector_weights import write_state
@@ -141,12 +141,7 @@ def _step(
     batch: Batch,
     labeled: Tensor,
 ) -> float:
-    detector.backbone.eval()
-    with torch.autocast("cpu", torch.bfloat16):
-        levels = detector.neck(backbone(batch.images.float() / 255))
-        predictions = detector.head(levels)
-    shapes = [(level.shape[2], level.shape[3]) for level in levels]
-    loss = torch.stack(detection_loss(predictions, batch.targets, shapes, labeled)).sum()
+    loss = torch.stack(batch_losses(detector, backbone, batch, labeled)).sum()
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(detector.parameters(), 10.0)

@@ -163,12 +163,14 @@ def test_no_thread_is_left_of_a_training_that_fails(task: Task) -> None:
 def test_a_loss_that_is_no_number_ends_the_training(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
 
-    def diverging(predictions: Predictions, targets: Targets, shapes: list[tuple[int, int]]) -> Losses:
+    def diverging(
+        predictions: Predictions, targets: Targets, shapes: list[tuple[int, int]], labeled: None
+    ) -> Losses:
         calls.append(1)
-        losses = detection_loss(predictions, targets, shapes)
+        losses = detection_loss(predictions, targets, shapes, labeled)
         return losses if len(calls) < 2 else losses._replace(box=losses.box / 0)
 
-    monkeypatch.setattr(fit_module, "detection_loss", diverging)
+    monkeypatch.setattr("edgeloop.export.learn.detection_loss.detection_loss", diverging)
     with pytest.raises(DataError, match="step 2: the loss or its gradient is no longer a number; train with"):
         fit(_detector(), task, lambda _: None)
 
