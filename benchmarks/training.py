@@ -23,20 +23,16 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-import torch
-
 from edgeloop.edge.cli.progress import progress
 from edgeloop.edge.host.opencv import require_image
 from edgeloop.edge.scoring.coco import coco_results, evaluate_boxes
 from edgeloop.export.data.yolo_dataset import open_dataset
 from edgeloop.export.learn.recipe import choose_recipe
+from edgeloop.export.learn.validation import detect
 from edgeloop.export.train.load_trained import load_trained
 from edgeloop.export.train.run_record import RunRecord, read_record
 from edgeloop.export.train.training import train_detector
 from edgeloop.export.train_options import TrainOptions
-from edgeloop.models.heads import decode
-from edgeloop.models.letterbox import Letterbox
 from few_shot_scenes import Scene, conveyor, few_shot_scenes, full_scenes
 from report import Table, add_write_option, publish
 from scoring import Coco
@@ -48,7 +44,7 @@ _FEW_SHOT_EPOCHS = 150
 # Minimum score of a detection. A short full training ends with scores near 0.01: after 18 s at 160 px on the
 # conveyor, 0.01 instead of 0.001 cut ultralytics' mAP50 from 0.530 to 0.042, and ours from 0.449 to 0.445.
 _CONFIDENCE = {"few-shot": 0.01, "full": 0.001}
-_IOU, _MAX_BOXES = 0.7, 500
+_MAX_BOXES = 500
 _ROUNDS, _ROUND_S = 5, 15.0
 _SPEED_SIDE, _SPEED_BATCH = 320, 8
 
@@ -170,15 +166,8 @@ def _detect(run: Path, record: RunRecord, scene: Scene, confidence: float) -> It
     categories = [scene.classes[name] for name in record.names]
     for image in progress(scene.expected["images"], "Scoring"):
         pixels = require_image(scene.images / Path(image["file_name"]).name)
-        fitted = Letterbox.fit((pixels.shape[1], pixels.shape[0]), (side, side))
-        rgb = torch.from_numpy(np.ascontiguousarray(fitted.apply(pixels)[..., ::-1]))
-        with torch.inference_mode():
-            output = detector(rgb.permute(2, 0, 1)[None].float() / 255).numpy()
-        found = decode(
-            "classic", [output], input_size=(side, side), confidence=confidence, iou=_IOU,
-            max_detections=_MAX_BOXES,
-        )  # fmt: skip
-        for row in coco_results(image["id"], replace(found, xyxy=fitted.to_source(found.xyxy))):
+        found = detect(detector, pixels, side, confidence=confidence, max_detections=_MAX_BOXES)
+        for row in coco_results(image["id"], found):
             yield {**row, "category_id": categories[row["category_id"]]}
 
 
