@@ -10,9 +10,12 @@ from typing import Annotated, Protocol
 from pydantic import BaseModel, ConfigDict, Field
 
 from edgeloop.export.data.yolo_dataset import Dataset
-from edgeloop.export.train_options import TrainOptions
+from edgeloop.export.train_options import TrainerName, TrainOptions
 
-__all__ = ["Epoch", "OnStep", "TrainStep", "Trained", "Trainer"]
+__all__ = ["WEIGHTS_FILES", "Epoch", "OnStep", "TrainStep", "Trained", "Trainer"]
+
+#: File with the trained detector that each trainer writes into its folder.
+WEIGHTS_FILES: dict[TrainerName, str] = {"edgeloop": "best.safetensors", "ultralytics": "best.pt"}
 
 
 class Epoch(BaseModel):
@@ -66,7 +69,6 @@ class Trained:
     """Result of a trainer.
 
     Attributes:
-        weights: Name of the file of weights that it wrote into its folder.
         start: Start weights that were used.
         epochs: One entry per epoch.
         map50: Mean average precision at IoU 0.5 of the weights that were kept, on the validation part; None
@@ -78,7 +80,6 @@ class Trained:
         versions: Versions of the packages that trained, by name.
     """
 
-    weights: str
     start: str
     epochs: tuple[Epoch, ...]
     map50: float | None
@@ -97,8 +98,8 @@ class Trainer(Protocol):
 
         Args:
             data: Dataset; its training part shows an object.
-            folder: Folder for weights and checkpoints; it may hold those of an interrupted training with the
-                same options on the same data, which then continues.
+            folder: Folder for the file of weights and for checkpoints; it may hold those of an interrupted
+                training with the same options on the same data, which then continues.
             options: Options of the training.
             on_step: Called after every step.
 

@@ -17,12 +17,10 @@ from edgeloop.export.network.detector_weights import write_detector
 from edgeloop.export.network.device import choose_device
 from edgeloop.export.network.start_detector import start_detector
 from edgeloop.export.train_options import TrainOptions
-from edgeloop.export.trainer import OnStep, Trained
+from edgeloop.export.trainer import WEIGHTS_FILES, OnStep, Trained
 from edgeloop.models.errors import DataError, UnavailableError
 
 __all__ = ["train_edgeloop"]
-
-_WEIGHTS = "best.safetensors"
 
 
 def train_edgeloop(data: Dataset, folder: Path, options: TrainOptions, on_step: OnStep) -> Trained:
@@ -57,10 +55,9 @@ def train_edgeloop(data: Dataset, folder: Path, options: TrainOptions, on_step: 
         kept, progress = fit(detector.to(device), task, on_step)
     except torch.cuda.OutOfMemoryError as error:
         raise UnavailableError("--device cuda: out of memory; choose a smaller --batch or --imgsz") from error
-    write_detector(kept, data.names, folder / _WEIGHTS)
+    write_detector(kept, data.names, folder / WEIGHTS_FILES["edgeloop"])
     map50, map50_95 = progress.best_scores or (None, None)
     return Trained(
-        weights=_WEIGHTS,
         start=start,
         epochs=tuple(progress.epochs),
         map50=map50,

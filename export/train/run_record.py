@@ -9,13 +9,12 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgeloop.export.train_options import LARGEST_SIDE, TrainerName
-from edgeloop.export.trainer import Epoch
+from edgeloop.export.trainer import WEIGHTS_FILES, Epoch
 from edgeloop.models.errors import DataError, NoInputError, first_validation_error
 
 __all__ = ["RunRecord", "read_record", "write_record"]
 
 _NAME = "run.json"
-_WEIGHTS_FILES: dict[TrainerName, str] = {"edgeloop": "best.safetensors", "ultralytics": "best.pt"}
 _LICENSES: dict[TrainerName, str] = {
     "edgeloop": "Apache-2.0 (trainer and start weights of edgeloop)",
     "ultralytics": "AGPL-3.0 (https://ultralytics.com/license)",
@@ -71,7 +70,7 @@ class RunRecord(BaseModel):
     @property
     def weights_file(self) -> str:
         """Name of the file with the trained detector in the run."""
-        return _WEIGHTS_FILES[self.trainer]
+        return WEIGHTS_FILES[self.trainer]
 
     @property
     def license(self) -> str:

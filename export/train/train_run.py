@@ -53,7 +53,7 @@ def train_run(dataset: Path, run: Path, options: TrainOptions, on_step: OnStep |
         record = _record(options, data, trained, seconds=time.monotonic() - began)
         finished = unfinished.folder / "run"
         finished.mkdir(exist_ok=True)
-        (unfinished.folder / trained.weights).replace(finished / record.weights_file)
+        (unfinished.folder / record.weights_file).replace(finished / record.weights_file)
         draw_curves(record, finished / "curves.png")
         write_record(record, finished)
         if run.exists():

@@ -73,7 +73,6 @@ def train_ultralytics(data: Dataset, folder: Path, options: TrainOptions, on_ste
     map50, map50_95 = max(training.validations.values(), key=lambda figures: figures[1])
     from_checkpoint = options.model_name if options.model_name.endswith(".pt") else "none"
     return Trained(
-        weights=training.best.name,
         start=options.weights or from_checkpoint,
         epochs=log.epochs(),
         map50=map50,

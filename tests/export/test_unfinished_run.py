@@ -43,9 +43,7 @@ class Interruptible:
             on_step(TrainStep(step + 1, 1, (step + 1) / 10, 1.0, 1.0, {"score": 0.5}, None))
         write_detector(untrained_detector(data.names), data.names, folder / "best.safetensors")
         epochs = (Epoch(number=1, seconds=3600.0, loss={"score": 0.5}),)
-        return Trained(
-            "best.safetensors", "none", epochs, None, None, 9.0, options.imgsz or 96, 7, {"torch": "2"}
-        )
+        return Trained("none", epochs, None, None, 9.0, options.imgsz or 96, 7, {"torch": "2"})
 
 
 @pytest.fixture
