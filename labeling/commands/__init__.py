@@ -1,1 +1,1 @@
-"""Commands `edgeloop collect`, `label`, `stats` and `audit`."""
+"""Commands `edgeloop collect`, `suggest`, `label`, `stats` and `audit`."""
