@@ -9,27 +9,28 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from edgeloop.edge.runtime.session import Session
+from edgeloop.labeling.sam.graph_device import Device, open_graph
+from edgeloop.labeling.sam.mask_logits import predict_masks
 
 __all__ = ["OnnxNano"]
 
 _LONG_SIDE_PX = 512
 _MULTIPLE_PX = 32
 _PIXEL_MEAN, _PIXEL_STD = 127.0, 128.0
-_BATCH = 32  # bounds the memory of one decoder call
 
 
 class OnnxNano:
     """A `Segmenter` of two ONNX models, encoder and decoder."""
 
-    def __init__(self, encoder: Path, decoder: Path) -> None:
+    def __init__(self, encoder: Path, decoder: Path, *, device: Device = "cpu") -> None:
         """Open `nano_encoder.onnx` and `nano_decoder.onnx`, beside their weights `nano.safetensors`.
 
         Raises:
             ModelError: A file is not an ONNX model.
+            UnavailableError: onnxruntime cannot use the device.
         """
-        self._encoder = Session(encoder, provider="cpu", weights_beside=True)
-        self._decoder = Session(decoder, provider="cpu", weights_beside=True)
+        self._encoder = open_graph(encoder, device, weights_beside=True)
+        self._decoder = open_graph(decoder, device, weights_beside=True)
 
     def set_image(self, image: npt.NDArray[np.uint8]) -> None:
         """See `Segmenter.set_image`."""
@@ -53,45 +54,10 @@ class OnnxNano:
         points: npt.NDArray[np.float32] | None = None,
     ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
         """See `Segmenter.masks`."""
-        if (boxes is None) == (points is None):
-            raise ValueError("expected boxes or points, and only one of them")
-        if boxes is not None:
-            coords = boxes.reshape(-1, 2, 2)
-            labels = np.tile(np.array([2, 3], dtype=np.float32), (len(coords), 1))
-        else:
-            assert points is not None  # noqa: S101 - for the type checker; checked above
-            coords = np.stack([points, np.zeros_like(points)], axis=1)
-            labels = np.tile(np.array([1, -1], dtype=np.float32), (len(coords), 1))
-        masks = np.zeros((len(coords), self._size[1], self._size[0]), dtype=bool)
-        scores = np.zeros(len(coords), dtype=np.float32)
-        for start in range(0, len(coords), _BATCH):
-            part = slice(start, start + _BATCH)
-            logits, iou = self._decoder.run(
-                self._embedding, (coords[part] * self._scale).astype(np.float32), labels[part]
-            )
-            # A box has one mask, the first; a point may mean a part or the whole, so the best mask is taken.
-            chosen = np.zeros(len(iou), dtype=int) if boxes is not None else 1 + iou[:, 1:].argmax(axis=1)
-            for row, output in enumerate(chosen):
-                self._paint(logits[row, output], masks[start + row])
-                scores[start + row] = iou[row, output]
-        return masks, scores
+        return predict_masks(self._decode, self._size, self._scale / 4, boxes=boxes, points=points)
 
-    def _paint(self, logits: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_]) -> None:
-        """Set the pixels of `mask` (H, W) where `logits` (h, w), at stride 4 of the input, are positive."""
-        ys, xs = (np.flatnonzero((logits > 0).any(axis=axis)) for axis in (1, 0))
-        if len(xs) == 0:
-            return
-        # One affine map from pixel centers to logit centers, only over the positive logits.
-        step = self._scale / 4
-        left, top = np.maximum(0, np.floor((np.array([xs[0], ys[0]]) - 0.5) / step)).astype(int)
-        right, bottom = np.ceil((np.array([xs[-1], ys[-1]]) + 1.5) / step).astype(int)
-        right, bottom = min(right, self._size[0]), min(bottom, self._size[1])
-        shift = (step - 1) / 2 + step * (left, top)
-        upscaled = cv2.warpAffine(
-            logits,
-            np.array([[step[0], 0, shift[0]], [0, step[1], shift[1]]]),
-            (int(right - left), int(bottom - top)),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-        np.greater(upscaled, 0, out=mask[top:bottom, left:right])
+    def _decode(
+        self, coords: npt.NDArray[np.float32], labels: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
+        logits, iou = self._decoder.run(self._embedding, (coords * self._scale).astype(np.float32), labels)
+        return logits, iou

@@ -1,0 +1,31 @@
+"""ONNX graphs on the device of a segmenter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from edgeloop.edge.runtime.session import Session
+from edgeloop.models.errors import UnavailableError
+
+__all__ = ["Device", "open_graph"]
+
+Device = Literal["cpu", "cuda"]
+
+
+def open_graph(path: Path, device: Device, *, weights_beside: bool = False) -> Session:
+    """Open an ONNX model on a device; on CUDA, the CPU may run the operators that CUDA does not support.
+
+    Raises:
+        NoInputError: The file does not exist.
+        ModelError: It is not an ONNX model.
+        UnavailableError: onnxruntime cannot use the device.
+    """
+    session = Session(path, provider=device, allow_cpu=device != "cpu", weights_beside=weights_beside)
+    if session.provider != device:
+        reason = session.placement.refused.split(";")[0]
+        raise UnavailableError(
+            f"--device {device}: onnxruntime cannot use it ({reason}); install onnxruntime-gpu and the "
+            "drivers of the device, or leave --device out"
+        )
+    return session
