@@ -42,7 +42,7 @@ def build_labeler(
         UsageError: There is no such segmenter or CLIP.
         UnavailableError: A checkpoint is not in the cache and cannot be downloaded, or open_clip is missing.
     """
-    segmenter = load(plan.sam, offline=plan.offline, progress=progress)
+    segmenter = load(plan.sam, device=plan.device, offline=plan.offline, progress=progress)
     clip = None if plan.classifier == LITE0 else load_clip(plan.classifier, offline=plan.offline)
     embedder = embed if clip is None else clip.embed
     if inputs.exemplars.frames:

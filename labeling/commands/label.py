@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -44,8 +44,12 @@ _RENAMED = {"carried": "propagate"}  # old names of prompters that are still acc
 @click.option(
     "--sam",
     default="nano",
-    metavar="nano|vit_b|vit_l|vit_h|FILE",
-    help="Segmenter: nano ships with edgeloop, the vit models are downloaded once; or a checkpoint.",
+    metavar="nano|vit_b|vit_l|vit_h|FILE|FOLDER",
+    help="Segmenter: nano ships with edgeloop, the vit models are downloaded once; or a checkpoint of SAM or "
+    "SAM 2.1, or the ONNX encoder and decoder of SAM, SAM 2, MobileSAM, EdgeSAM or EfficientSAM.",
+)
+@click.option(
+    "--device", type=click.Choice(("cpu", "cuda")), default="cpu", help="Processor that runs the segmenter."
 )
 @click.option(
     "--classifier",
@@ -95,6 +99,7 @@ def label(
     classes: str | None,
     out: Path,
     sam: str,
+    device: Literal["cpu", "cuda"],
     classifier: str,
     offline: bool,
     prompts: str | None,
@@ -126,6 +131,7 @@ def label(
         classes=() if classes in (None, MOVING) else tuple(name.strip() for name in classes.split(",")),
         classifier=classifier,
         sam=sam,
+        device=device,
         offline=offline,
         prompts=tuple(_RENAMED.get(name.strip(), name.strip()) for name in prompts.split(",")),
         detector=detector,

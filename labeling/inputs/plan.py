@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 __all__ = ["LITE0", "MOVING", "LabelPlan"]
 
@@ -26,6 +27,7 @@ class LabelPlan:
             one class `MOVING`.
         classifier: Features that tell classes apart: "lite0", which ships, or MODEL:WEIGHTS of open_clip.
         sam: Name or path of the segmenter.
+        device: Processor of the segmenter, "cpu" or "cuda".
         offline: Never download a checkpoint.
         prompts: Names of the prompters; ("motion",) without exemplars.
         detector: Bundle for the prompter "detector", trained on the labels of a first pass.
@@ -41,6 +43,7 @@ class LabelPlan:
     classes: tuple[str, ...] = ()
     classifier: str = LITE0
     sam: str = "nano"
+    device: Literal["cpu", "cuda"] = "cpu"
     offline: bool = False
     prompts: tuple[str, ...] = ("similar",)
     detector: Path | None = None

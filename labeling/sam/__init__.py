@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from edgeloop.labeling.sam.checkpoints import OFFICIAL, fetch
+from edgeloop.labeling.sam.graph_device import Device
 from edgeloop.labeling.sam.nano_onnx import OnnxNano
+from edgeloop.labeling.sam.onnx_pair import OnnxPair, find_pair
 from edgeloop.labeling.step_progress import Progress, no_progress
 from edgeloop.models.errors import NoInputError, UsageError
 from edgeloop.models.weights.digest import file_sha256
 from edgeloop.models.weights.registry import WEIGHTS, weights_path
 
-__all__ = ["Segmenter", "fingerprint", "load"]
+__all__ = ["Device", "Segmenter", "fingerprint", "load"]
 
 _NANO = "nano"
+_CHECKPOINTS = (".pth", ".pt", ".safetensors")
 
 
 class Segmenter(Protocol):
@@ -43,57 +47,75 @@ class Segmenter(Protocol):
         """
 
 
-def load(name: str, *, offline: bool = False, progress: Progress = no_progress) -> Segmenter:
+def load(
+    name: str, *, device: Device = "cpu", offline: bool = False, progress: Progress = no_progress
+) -> Segmenter:
     """Load a segmenter.
 
     Args:
         name: `nano`, which ships and runs through onnxruntime; `vit_b`, `vit_l` or `vit_h`, checkpoints of
-            segment-anything, downloaded once into the user's cache; or the path of a checkpoint: `.pth` of
-            segment-anything, or `.safetensors` of nano's recipe. All but `nano` run through torch.
+            segment-anything, downloaded once into the user's cache; the path of a checkpoint: `.pth` of
+            segment-anything, `.pt` of SAM 2.1, or `.safetensors` of nano's recipe; or an `.onnx` file of a
+            pair, or its folder. All but `nano` and pairs run through torch.
+        device: Processor of the model.
         offline: Never download.
         progress: Shows a download.
 
     Raises:
-        UsageError: No segmenter of that name.
+        UsageError: No segmenter or device of that name.
         NoInputError: The path does not exist.
         ModelError: The weights are damaged, or of another model.
-        UnavailableError: A checkpoint cannot be downloaded.
+        UnavailableError: A checkpoint cannot be downloaded, or there is no CUDA device or package `sam2`.
     """
+    if device not in get_args(Device):
+        raise UsageError(f"--device {device}: unknown, expected {' or '.join(get_args(Device))}")
     if name == _NANO:
         weights_path("nano")  # checked here because the graphs refer to it
-        return OnnxNano(weights_path("nano-encoder"), weights_path("nano-decoder"))
-    if name not in OFFICIAL and not name.endswith((".pth", ".safetensors")):
+        return OnnxNano(weights_path("nano-encoder"), weights_path("nano-decoder"), device=device)
+    if _is_pair(name):
+        return OnnxPair(Path(name), device=device)
+    if name not in OFFICIAL and not name.endswith(_CHECKPOINTS):
         raise _unknown(name)
     from edgeloop.labeling.sam.weights import load_checkpoint, load_nano  # loads torch; nano does without
 
     if name.endswith(".safetensors"):
-        return load_nano(Path(name))
+        return load_nano(Path(name), device=device)
     if name in OFFICIAL:
-        return load_checkpoint(fetch(OFFICIAL[name], offline=offline, progress=progress))
-    return load_checkpoint(Path(name))
+        path = fetch(OFFICIAL[name], offline=offline, progress=progress)
+        return load_checkpoint(path, device=device)
+    return load_checkpoint(Path(name), device=device)
 
 
 def fingerprint(name: str) -> str:
     """Digest of the weights of a segmenter, named as for `load`.
 
-    It is "sha256:" or, for the official checkpoints, "md5:", and hexadecimal digits.
+    It is "sha256:" or, for the official checkpoints, "md5:", and hexadecimal digits. That of a pair is of
+    the digests of both files.
 
     Raises:
         UsageError: No segmenter of that name.
         NoInputError: The path does not exist.
+        ModelError: A folder does not hold a pair.
     """
     if name == _NANO:
         return f"sha256:{WEIGHTS[_NANO].sha256}"
-    if name.endswith((".safetensors", ".pth")):
-        try:
+    try:
+        if _is_pair(name):
+            both = " ".join(map(file_sha256, find_pair(Path(name))))
+            return f"sha256:{hashlib.sha256(both.encode()).hexdigest()}"
+        if name.endswith(_CHECKPOINTS):
             return f"sha256:{file_sha256(Path(name))}"
-        except OSError as error:
-            raise NoInputError(f"--sam {name}: cannot be read ({error.strerror})") from error
+    except OSError as error:
+        raise NoInputError(f"--sam {name}: cannot be read ({error.strerror})") from error
     if name in OFFICIAL:
         return f"md5:{OFFICIAL[name].md5}"
     raise _unknown(name)
 
 
+def _is_pair(name: str) -> bool:
+    return name not in OFFICIAL and (name.endswith(".onnx") or Path(name).is_dir())
+
+
 def _unknown(name: str) -> UsageError:
-    expected = "nano, vit_b, vit_l, vit_h, or the path of a .pth or .safetensors file"
+    expected = "nano, vit_b, vit_l, vit_h, the path of a .pth, .pt, .safetensors or .onnx file, or a folder"
     return UsageError(f"--sam {name}: unknown, expected {expected}")

@@ -20,9 +20,11 @@ class SamSegmenter:
         """Wrap a model in evaluation mode."""
         self.model = model
         self._predictor = SamPredictor(model)
+        self._size = (0, 0)
 
     def set_image(self, image: npt.NDArray[np.uint8]) -> None:
         """See `Segmenter.set_image`."""
+        self._size = image.shape[:2]
         with torch.inference_mode():
             self._predictor.set_image(image, image_format="BGR")
 
@@ -35,9 +37,8 @@ class SamSegmenter:
         """See `Segmenter.masks`."""
         if (boxes is None) == (points is None):
             raise ValueError("expected boxes or points, and only one of them")
-        prompts = torch.from_numpy(np.asarray(boxes if points is None else points, dtype=np.float32))
-        height, width = self._predictor.original_size
-        masks = np.zeros((len(prompts), height, width), dtype=bool)
+        prompts = np.asarray(boxes if points is None else points, dtype=np.float32)
+        masks = np.zeros((len(prompts), *self._size), dtype=bool)
         scores = np.zeros(len(prompts), dtype=np.float32)
         for start in range(0, len(prompts), _BATCH):
             part = slice(start, start + _BATCH)
@@ -46,9 +47,10 @@ class SamSegmenter:
         return masks, scores
 
     def _predict(
-        self, prompts: torch.Tensor, *, are_boxes: bool
+        self, given: npt.NDArray[np.float32], *, are_boxes: bool
     ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
-        predictor, size = self._predictor, self._predictor.original_size
+        predictor, size = self._predictor, self._size
+        prompts = torch.from_numpy(given).to(predictor.device)
         if are_boxes:
             boxes = predictor.transform.apply_boxes_torch(prompts, size)
             masks, scores, _ = predictor.predict_torch(None, None, boxes=boxes, multimask_output=False)
@@ -57,5 +59,5 @@ class SamSegmenter:
         labels = torch.ones(coords.shape[:2], device=coords.device)
         masks, scores, _ = predictor.predict_torch(coords, labels, multimask_output=True)
         best = scores.argmax(dim=1)
-        rows = torch.arange(len(best))
+        rows = torch.arange(len(best), device=best.device)
         return masks[rows, best].cpu().numpy(), scores[rows, best].float().cpu().numpy()

@@ -10,7 +10,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from segment_anything import sam_model_registry
 
+from edgeloop.export.network.device import choose_device
+from edgeloop.labeling.sam.graph_device import Device
 from edgeloop.labeling.sam.nano import build_nano
+from edgeloop.labeling.sam.sam2_segmenter import load_sam2
 from edgeloop.labeling.sam.segmenter import SamSegmenter
 from edgeloop.models.errors import ModelError, NoInputError
 
@@ -19,15 +22,17 @@ __all__ = ["load_checkpoint", "load_nano"]
 _KIND_BY_EMBED_DIM = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 
 
-def load_nano(path: Path) -> SamSegmenter:
-    """Build `nano` in evaluation mode on the CPU, and load its weights.
+def load_nano(path: Path, *, device: Device = "cpu") -> SamSegmenter:
+    """Build `nano` in evaluation mode, and load its weights.
 
     fp16 values of the `.safetensors` file are widened to float32.
 
     Raises:
         NoInputError: The file does not exist.
         ModelError: It is damaged, or its tensors are not those of `nano`.
+        UnavailableError: There is no CUDA device.
     """
+    processor = choose_device(device)
     if not path.is_file():
         raise NoInputError(f"{path}: no such weights file")
     try:
@@ -45,20 +50,26 @@ def load_nano(path: Path) -> SamSegmenter:
         model.load_state_dict(weights, strict=False)  # the integer counters of batch norm are not stored
     except RuntimeError as error:
         raise ModelError(f"{path}: not weights of this version of nano (tensor shapes differ)") from error
-    return SamSegmenter(model.eval())
+    return SamSegmenter(model.to(processor).eval())
 
 
-def load_checkpoint(path: Path) -> SamSegmenter:
-    """Load a `.pth` checkpoint of segment-anything in evaluation mode on the CPU; its tensors tell the model.
+def load_checkpoint(path: Path, *, device: Device = "cpu") -> SamSegmenter:
+    """Load a `.pth` checkpoint of segment-anything, or `.pt` of SAM 2.1, in evaluation mode.
+
+    Its tensors tell the model.
 
     Raises:
         NoInputError: There is no such file.
         ModelError: It is damaged, holds more than tensors, or is of another model.
+        UnavailableError: There is no CUDA device, or the package of SAM 2 is not installed.
     """
+    processor = choose_device(device)
     if not path.is_file():
         raise NoInputError(f"{path}: no such checkpoint")
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
+        if "model" in weights:
+            return load_sam2(path, weights["model"], processor)
         kind = _KIND_BY_EMBED_DIM[weights["image_encoder.pos_embed"].shape[-1]]
         model = sam_model_registry[kind]()
         model.load_state_dict(weights)
@@ -66,4 +77,4 @@ def load_checkpoint(path: Path) -> SamSegmenter:
         raise ModelError(f"{path}: damaged, or not a file of tensors; get the checkpoint again") from error
     except (KeyError, IndexError, TypeError, AttributeError, RuntimeError) as error:
         raise ModelError(f"{path}: not a checkpoint of segment-anything (vit_b, vit_l or vit_h)") from error
-    return SamSegmenter(model.eval())
+    return SamSegmenter(model.to(processor).eval())
