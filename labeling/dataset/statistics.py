@@ -148,6 +148,6 @@ def _frames_apart(one: Image, other: Image) -> int:
 
 def _code(dataset: Path, image: Image, advance: Callable[[int], None]) -> NDArray[np.bool_]:
     """Hash an image: bool (256,)."""
-    code: NDArray[np.bool_] = perceptual_hash(to_gray(read_dataset_image(dataset, image))).hash.ravel()
+    code = perceptual_hash(to_gray(read_dataset_image(dataset, image)))
     advance(1)
     return code

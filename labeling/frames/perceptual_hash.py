@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from imagehash import ImageHash
-
-__all__ = ["HASH_BITS", "perceptual_hash", "to_gray"]
+__all__ = ["HASH_BITS", "bits_apart", "perceptual_hash", "to_gray"]
 
 _WIDTH_PX = 640  # sharpness and hash depend on scale, so they are measured at one
+_SIDE_PX = 64
 _HASH_SIDE = 16  # the usual 8 x 8 bits miss a small part that moves over a large still picture
 HASH_BITS = _HASH_SIDE**2
 
@@ -27,12 +23,14 @@ def to_gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(gray, np.uint8)
 
 
-def perceptual_hash(gray: NDArray[np.uint8]) -> ImageHash:
-    """Hash an image of `to_gray` by the signs of its lowest frequencies: `HASH_BITS` bits.
+def perceptual_hash(gray: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Hash an image of `to_gray` by its lowest frequencies above their median: bool (`HASH_BITS`,)."""
+    small = cv2.resize(gray, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_AREA).astype(np.float32)
+    lowest = np.asarray(cv2.dct(small)[:_HASH_SIDE, :_HASH_SIDE])
+    return np.asarray(lowest > np.median(lowest)).ravel()
 
-    The difference of two hashes is their Hamming distance.
-    """
-    import imagehash
-    from PIL import Image
 
-    return imagehash.phash(Image.fromarray(gray), hash_size=_HASH_SIDE)
+def bits_apart(codes: NDArray[np.bool_], others: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Compute Hamming distances of hashes: (N, HASH_BITS) and (M, HASH_BITS) to (N, M)."""
+    one, other = np.where(codes, 1, -1).astype(np.float32), np.where(others, 1, -1).astype(np.float32)
+    return np.rint((HASH_BITS - one @ other.T) / 2).astype(np.int64)

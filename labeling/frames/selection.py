@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -21,9 +20,6 @@ from edgeloop.edge.sources import open_source
 from edgeloop.labeling.frames.perceptual_hash import perceptual_hash, to_gray
 from edgeloop.labeling.step_progress import Progress, no_progress
 from edgeloop.models.errors import NoInputError
-
-if TYPE_CHECKING:
-    from imagehash import ImageHash
 
 __all__ = ["CollectPlan", "CollectReport", "FrameSelector", "Verdict", "collect_frames", "collect_source"]
 
@@ -53,7 +49,7 @@ class FrameSelector:
         self._min_sharpness = min_sharpness
         self._min_difference = min_difference
         self._sharpness: deque[float] = deque(maxlen=_SHARPNESS_WINDOW)
-        self._kept: deque[ImageHash] = deque(maxlen=_RECENT)
+        self._kept: deque[NDArray[np.bool_]] = deque(maxlen=_RECENT)
 
     def offer(self, image: NDArray[np.uint8]) -> Verdict:
         """Decide about the next frame, HxWx3 uint8 BGR: KEPT, or the reason to drop it."""
@@ -64,7 +60,7 @@ class FrameSelector:
             return Verdict.BLURRED
         if self._min_difference > 0:
             code = perceptual_hash(gray)
-            if any(code - other < self._min_difference for other in self._kept):
+            if any(np.count_nonzero(code != other) < self._min_difference for other in self._kept):
                 return Verdict.REPEATED
             self._kept.append(code)
         return Verdict.KEPT

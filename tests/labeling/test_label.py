@@ -244,7 +244,7 @@ def test_only_unreadable_frames(footage: Footage, tmp_path: Path, edgeloop: Call
 
 @pytest.mark.parametrize("verb", ["label", "collect"])
 def test_help_answers_without_torch(verb: str) -> None:
-    heavy = "torch", "sklearn", "segment_anything", "efficientnet_lite_pytorch", "imagehash", "pycocotools"
+    heavy = "torch", "sklearn", "segment_anything", "efficientnet_lite_pytorch", "pycocotools"
     code = (
         "import sys; from edgeloop.edge.cli.app import cli; "
         "cli.main([sys.argv[1], '--help'], standalone_mode=False); "
