@@ -23,8 +23,9 @@ from edgeloop.edge.demo.call_verb import call_verb
 from edgeloop.edge.frames.folder import FrameEntry, read_frames
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.scoring.coco import coco_results
-from edgeloop.labeling.dataset.split import split_by_time
+from edgeloop.labeling.dataset.split import split_frames
 from edgeloop.labeling.dataset.write import LabeledFrame, write_dataset
+from edgeloop.labeling.frames.recordings import group_frames
 from edgeloop.labeling.ledger import FrameResult, Label
 from report import add_write_option, publish
 from scoring import Coco, class_names, groups_of, labels_of, number_of, part, score_table, scores
@@ -70,7 +71,7 @@ def main() -> None:
 def _write_human_dataset(folder: Path, frames: Path, truth: Coco, names: Sequence[str]) -> None:
     """Write a dataset of the same frames and the same split with the human boxes."""
     entries = read_frames(frames)
-    splits = split_by_time(entries, val_share=VAL_SHARE, gap_share=0)
+    splits = split_frames(entries, group_frames(entries, frames), val_share=VAL_SHARE, gap_share=0)
     results = (_human_result(entry, truth, names) for entry in entries)
     labeled = (LabeledFrame(*parts) for parts in zip(entries, splits, results, strict=True))
     write_dataset(folder, names, labeled, frames, {"description": "boxes of the ground truth"})

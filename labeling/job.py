@@ -15,9 +15,10 @@ from typing import Any
 from edgeloop.edge.frames.folder import FrameEntry, read_frames
 from edgeloop.edge.host.opencv import read_image
 from edgeloop.labeling.build import build_labeler
-from edgeloop.labeling.dataset.split import split_by_time
+from edgeloop.labeling.dataset.split import split_frames
 from edgeloop.labeling.dataset.write import DatasetReport, LabeledFrame, write_dataset
 from edgeloop.labeling.features.clip import fingerprint as fingerprint_of_clip
+from edgeloop.labeling.frames.recordings import FrameGroups, group_frames
 from edgeloop.labeling.inputs.exemplars import ExemplarFrame
 from edgeloop.labeling.inputs.load import LabelInputs, read_inputs
 from edgeloop.labeling.inputs.plan import LITE0, LabelPlan
@@ -38,12 +39,14 @@ class LabelReport:
 
     Attributes:
         dataset: Counts of the dataset.
+        footage: One line such as "film: 3 recordings".
         resumed: Frames that an earlier, interrupted run had labeled.
         frames_per_s: Speed of this run without learning; 0 if no frame was left.
         seconds: Duration of this run.
     """
 
     dataset: DatasetReport
+    footage: str
     resumed: int
     frames_per_s: float
     seconds: float
@@ -78,6 +81,8 @@ def label_frames(plan: LabelPlan, *, progress: Progress | None = None) -> LabelR
     job = _job_key(plan, entries, inputs)
     unfinished = plan.out.with_name(plan.out.name + ".unfinished")
     unfinished.mkdir(parents=True, exist_ok=True)
+    with progress(len(entries), "Comparing frames") as advance:
+        groups = group_frames(entries, plan.frames, plan.footage, advance=advance)
     with Ledger(unfinished / "ledger.sqlite3", job) as ledger:
         todo = [entry for entry in entries if entry.file not in ledger]
         frames_per_s = 0.0
@@ -85,13 +90,15 @@ def label_frames(plan: LabelPlan, *, progress: Progress | None = None) -> LabelR
             labeler = build_labeler(plan, inputs, [plan.frames / entry.file for entry in entries], progress)
             drawn = {frame.path: frame for frame in inputs.exemplars.frames}
             frames_per_s = _label_all(plan.frames, entries, todo, labeler, drawn, ledger, progress)
-        report = _write(plan, entries, inputs, ledger, unfinished / "dataset")
+        report = _write(plan, entries, groups, inputs, ledger, unfinished / "dataset")
     if report.set_aside < len(entries):
         (unfinished / "dataset").replace(plan.out)
     shutil.rmtree(unfinished)
     if report.set_aside == len(entries):
         raise DataError(f"{plan.frames}: not one of {len(entries)} frames can be read")
-    return LabelReport(report, len(entries) - len(todo), frames_per_s, time.monotonic() - started)
+    return LabelReport(
+        report, groups.description, len(entries) - len(todo), frames_per_s, time.monotonic() - started
+    )
 
 
 def _job_key(plan: LabelPlan, entries: Sequence[FrameEntry], inputs: LabelInputs) -> dict[str, str]:
@@ -166,14 +173,19 @@ def _label_one(path: Path, file: str, labeler: FrameLabeler, drawn: ExemplarFram
 
 
 def _write(
-    plan: LabelPlan, entries: Sequence[FrameEntry], inputs: LabelInputs, ledger: Ledger, folder: Path
+    plan: LabelPlan,
+    entries: Sequence[FrameEntry],
+    groups: FrameGroups,
+    inputs: LabelInputs,
+    ledger: Ledger,
+    folder: Path,
 ) -> DatasetReport:
     if folder.exists():
         shutil.rmtree(folder)  # an earlier run was interrupted while it wrote
-    splits = split_by_time(entries, val_share=plan.val_share, gap_share=plan.gap_share)
+    splits = split_frames(entries, groups, val_share=plan.val_share, gap_share=plan.gap_share, seed=plan.seed)
     persistence = fit_persistence(_results(entries, ledger))
     results = smooth_labels(_results(entries, ledger), persistence, confidence=plan.confidence)
-    frames = (LabeledFrame(*parts) for parts in zip(entries, splits, results, strict=True))
+    frames = (LabeledFrame(*parts) for parts in zip(entries, splits, results, groups.numbers, strict=True))
     info: dict[str, Any] = {
         "description": "made by edgeloop label",
         "sam": plan.sam,
@@ -181,6 +193,7 @@ def _write(
         "classifier": plan.classifier,
         "prompts": list(plan.prompts),
         "confidence": plan.confidence,
+        "footage": {"kind": groups.kind, "groups": len(groups.groups)},
     }
     if plan.detector is not None and inputs.detector is not None:
         info |= {"detector": plan.detector.name, "detector_digest": inputs.detector.digest}

@@ -80,16 +80,18 @@ _RENAMED = {"carried": "propagate"}  # old names of prompters that are still acc
     help="Minimum label score. Labels just below it go to review.json.",
 )
 @click.option(
-    "--val-share",
-    type=FloatRange(0, 0.9),
-    default=0.2,
-    help="Share of each recording, its end, for validation.",
+    "--footage",
+    type=click.Choice(["auto", "film", "photos"]),
+    default="auto",
+    help="Kind of the frames: film is split by time within each recording, photos by groups of "
+    "near-duplicates. auto takes frames with times, or whose neighbors look alike, for film.",
 )
+@click.option("--val-share", type=FloatRange(0, 0.9), default=0.2, help="Share of the frames for validation.")
 @click.option(
     "--gap-share",
     type=FloatRange(0, 0.5),
     default=0.05,
-    help="Share of each recording left out between train and val.",
+    help="Share of each recording left out between train and val; 0 also keeps repeated frames in val.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, help="Random seed.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
@@ -105,6 +107,7 @@ def label(
     prompts: str | None,
     detector: Path | None,
     confidence: float,
+    footage: Literal["auto", "film", "photos"],
     val_share: float,
     gap_share: float,
     seed: int,
@@ -112,8 +115,9 @@ def label(
 ) -> None:
     """Label frames with SAM from boxes on a few of them, or label whatever moves.
 
-    FRAMES is a folder that `edgeloop collect` wrote, or any folder of images. The dataset is split by time
-    and opens in Ultralytics and in COCO tools. To resume an interrupted run, give the same command again.
+    FRAMES is a folder that `edgeloop collect` wrote, or any folder of images. The dataset is split into
+    train and val, and opens in Ultralytics and in COCO tools. To resume an interrupted run, give the same
+    command again.
     """
     if (exemplars is None) == (classes is None):
         raise click.UsageError(
@@ -136,6 +140,7 @@ def label(
         prompts=tuple(_RENAMED.get(name.strip(), name.strip()) for name in prompts.split(",")),
         detector=detector,
         confidence=confidence,
+        footage=footage,
         val_share=val_share,
         gap_share=gap_share,
         seed=seed,
@@ -143,7 +148,7 @@ def label(
     report = label_frames(plan, progress=progress_bar)
     _print_table(report, out)
     if as_json:
-        figures = {"out": str(out), **asdict(report.dataset), **_timing(report)}
+        figures = {"out": str(out), "footage": report.footage, **asdict(report.dataset), **_timing(report)}
         click.echo(json.dumps(figures))
 
 
@@ -162,7 +167,7 @@ def _print_table(report: LabelReport, out: Path) -> None:
         (name, str(counts["train"]), str(counts["val"]), str(dataset.unsure[name]))
         for name, counts in dataset.labels.items()
     ]
-    click.echo(f"{out}\n", err=True)
+    click.echo(f"{out}\n{report.footage}\n", err=True)
     click.echo(table("<>>>", ("", "train", "val", "left out or unsure"), images, labels), err=True)
     click.echo(
         f"\n{dataset.empty} images show nothing, {dataset.set_aside} were set aside; "

@@ -29,7 +29,7 @@ __all__ = ["stats"]
     type=click.IntRange(0),
     default=5,
     metavar="N",
-    help="Validation frames at most N frames from a training frame of their source leak.",
+    help="Validation frames at most N frames from a training frame of their recording leak.",
 )
 @click.option(
     "--bits",

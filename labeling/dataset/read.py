@@ -41,6 +41,7 @@ class Image:
         source: Name of the frame's source.
         frame_index: Index of the frame in its source.
         split: Part of the dataset.
+        group: Number of its recording or group of photos.
     """
 
     id: int
@@ -50,6 +51,7 @@ class Image:
     source: str
     frame_index: int
     split: Literal["train", "val"]
+    group: int = 0
 
 
 @checked(frozen=True, slots=True, config=_STRICT)

@@ -1,14 +1,24 @@
-"""Split into train and val by time, because neighboring frames are near duplicates."""
+"""Split into train and val, with no frame of val next to, or looking like, a frame of train."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+import random
+from collections.abc import Sequence
 from enum import Enum
 
-from edgeloop.edge.frames.folder import FrameEntry
+import numpy as np
 
-__all__ = ["Split", "split_by_time"]
+from edgeloop.edge.frames.folder import FrameEntry
+from edgeloop.labeling.frames.perceptual_hash import bits_apart
+from edgeloop.labeling.frames.recordings import FrameGroups
+
+__all__ = ["Split", "split_frames"]
+
+_NEAR_FRAMES = 5  # as `edgeloop stats` takes them for leaks
+_NEAR_BITS = 4
+_LONG = 50  # frames of a recording that is split by time, not given to one part
+_BLOCK = 250
 
 
 class Split(Enum):
@@ -19,42 +29,91 @@ class Split(Enum):
     GAP = "gap"
 
 
-def split_by_time(frames: Sequence[FrameEntry], *, val_share: float, gap_share: float) -> list[Split]:
-    """Split the frames of each recording: first train, then a gap that is left out, then val.
+def split_frames(
+    frames: Sequence[FrameEntry],
+    groups: FrameGroups,
+    *,
+    val_share: float,
+    gap_share: float,
+    seed: int = 0,
+) -> list[Split]:
+    """Split footage by time, and photos by groups of near-duplicates.
 
-    The gap keeps an object that crosses the image out of both parts. If a source's times restart, a new
-    recording begins.
+    A long recording is train first, then a gap, then val; the gap keeps an object that crosses the image
+    out of both parts. Short recordings go to one part as a whole, if that can give val its share.
 
     Args:
-        frames: Frames in time order, of one source or several.
-        val_share: Share of a recording's frames that become val, in [0, 1).
-        gap_share: Share of a recording's frames that are left out before val, in [0, 1).
+        frames: Frames in time order.
+        groups: Groups of these frames.
+        val_share: Share of the frames that become val, in [0, 1).
+        gap_share: Share of a recording's frames that are left out before val, in [0, 1). Unless it is 0,
+            frames of val that look the same as a training frame are left out too.
+        seed: Random seed.
 
     Returns:
-        One split for each frame. A recording of fewer than five frames is all train, as is everything if
-        `val_share` is 0.
+        One split for each frame. Fewer than five frames are all train, as is everything if `val_share` is 0
+        or all photos are near-duplicates of each other.
     """
     splits = [Split.TRAIN] * len(frames)
-    for own in _recordings(frames):
-        if val_share == 0 or len(own) < 5:
-            continue
-        val = max(1, round(val_share * len(own)))
-        gap = math.ceil(gap_share * len(own))
-        first_val = len(own) - val
-        for place in own[first_val:]:
+    if val_share == 0 or len(frames) < 5:
+        return splits
+    film = groups.kind == "film"
+    long = [group for group in groups.groups if film and len(group) >= _LONG]
+    short = [group for group in groups.groups if not film or len(group) < _LONG]
+    whole = _draw(short, val_share, seed)
+    if not whole and film:
+        long = [*groups.groups]
+    elif not whole and len(short) > 1:
+        whole = [min(short, key=len)]
+    for group in whole:
+        for place in group:
             splits[place] = Split.VAL
-        for place in own[max(1, first_val - gap) : first_val]:
-            splits[place] = Split.GAP
+    for group in long:
+        _split_by_time(frames, group, val_share, gap_share, splits)
+    if film and gap_share > 0:
+        _leave_out_repeated(groups, splits)
     return splits
 
 
-def _recordings(frames: Sequence[FrameEntry]) -> Iterator[list[int]]:
-    """Group the positions of the frames by recording."""
-    places: dict[str, list[int]] = {}
-    for place, frame in enumerate(frames):
-        own = places.setdefault(frame.source, [])
-        if own and (frame.time_s or 0.0) < (frames[own[-1]].time_s or 0.0):
-            yield own
-            own = places[frame.source] = []
-        own.append(place)
-    yield from places.values()
+def _draw(groups: Sequence[Sequence[int]], share: float, seed: int) -> list[Sequence[int]]:
+    """Draw groups of together about `share` of the frames; none if each one is too large."""
+    left = round(share * sum(map(len, groups)))
+    drawn = []
+    for group in random.Random(seed).sample(groups, len(groups)):
+        if len(group) <= left:
+            drawn.append(group)
+            left -= len(group)
+    return drawn
+
+
+def _split_by_time(
+    frames: Sequence[FrameEntry],
+    own: Sequence[int],
+    val_share: float,
+    gap_share: float,
+    splits: list[Split],
+) -> None:
+    if len(own) < 5:
+        return
+    first_val = len(own) - max(1, round(val_share * len(own)))
+    gap = math.ceil(gap_share * len(own))
+    index = frames[own[first_val]].index
+    longest = min(len(own) // 4, first_val)
+    while 0 < gap < longest and index - frames[own[first_val - gap - 1]].index <= _NEAR_FRAMES:
+        gap += 1
+    for place in own[first_val:]:
+        splits[place] = Split.VAL
+    for place in own[max(1, first_val - gap) : first_val]:
+        splits[place] = Split.GAP
+
+
+def _leave_out_repeated(groups: FrameGroups, splits: list[Split]) -> None:
+    """Leave out frames of val that look the same as a frame of train, unless most of val does."""
+    train = np.array([place for place, split in enumerate(splits) if split is Split.TRAIN])
+    val = np.array([place for place, split in enumerate(splits) if split is Split.VAL])
+    blocks = [val[start : start + _BLOCK] for start in range(0, len(val), _BLOCK)]
+    nearest = [bits_apart(groups.codes[block], groups.codes[train]).min(axis=1) for block in blocks]
+    repeated = val[np.concatenate(nearest) <= _NEAR_BITS] if blocks else val
+    if 2 * len(repeated) <= len(val):
+        for place in repeated:
+            splits[place] = Split.GAP

@@ -26,7 +26,7 @@ class Leak:
     Attributes:
         file: Path of the validation frame below the dataset.
         like: Path of the training frame.
-        frames_apart: Distance in their source, in frames; None if only the hashes are close.
+        frames_apart: Distance in their recording, in frames; None if only the hashes are close.
         bits_apart: Hamming distance of their perceptual hashes, of 256 bits; None if the frames are close.
     """
 
@@ -73,7 +73,8 @@ def read_stats(
 
     Args:
         dataset: Folder that `edgeloop label` wrote.
-        within_frames: Validation frames at most this many frames from a training frame of their source leak.
+        within_frames: Validation frames at most this many frames from a training frame of their recording
+            leak.
         within_bits: Validation frames whose perceptual hash differs in at most this many of 256 bits leak.
         advance: Called with 1 after each image.
 
@@ -137,8 +138,8 @@ def _leaks(
 
 
 def _nearest(image: Image, train: Sequence[Image]) -> Image | None:
-    """Find the closest training frame of the same source; None if there is none."""
-    same = (other for other in train if other.source == image.source)
+    """Find the closest training frame of the same recording; None if there is none."""
+    same = (other for other in train if (other.source, other.group) == (image.source, image.group))
     return min(same, key=lambda other: _frames_apart(image, other), default=None)
 
 

@@ -26,11 +26,12 @@ _SPLITS = (Split.TRAIN, Split.VAL)
 
 @dataclass(frozen=True, slots=True)
 class LabeledFrame:
-    """A frame with its split and its labels."""
+    """A frame with its split, its labels and the number of its recording or group of photos."""
 
     entry: FrameEntry
     split: Split
     result: FrameResult
+    group: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,7 @@ def _list_in_coco(frame: LabeledFrame, coco: JsonStreamWriter) -> None:
             "frame_index": entry.index,
             "time_s": entry.time_s,
             "split": split,
+            "group": frame.group,
         },
     )
     for label in result.labels:

@@ -32,7 +32,8 @@ class LabelPlan:
         prompts: Names of the prompters; ("motion",) without exemplars.
         detector: Bundle for the prompter "detector", trained on the labels of a first pass.
         confidence: Minimum label score, in [0, 1]. Higher values give fewer wrong labels but miss more.
-        val_share: Share of each recording that becomes val.
+        footage: Kind of the frames: "film" or "photos"; "auto" decides by the pictures and their times.
+        val_share: Share of the frames that becomes val.
         gap_share: Share of each recording left out between train and val.
         seed: Random seed.
     """
@@ -48,6 +49,7 @@ class LabelPlan:
     prompts: tuple[str, ...] = ("similar",)
     detector: Path | None = None
     confidence: float = 0.3
+    footage: Literal["auto", "film", "photos"] = "auto"
     val_share: float = 0.2
     gap_share: float = 0.05
     seed: int = 0
