@@ -17,7 +17,7 @@ from edgeloop.edge.host.opencv import read_image
 from edgeloop.labeling.build import build_labeler
 from edgeloop.labeling.dataset.split import split_frames
 from edgeloop.labeling.dataset.write import DatasetReport, LabeledFrame, write_dataset
-from edgeloop.labeling.features.clip import fingerprint as fingerprint_of_clip
+from edgeloop.labeling.features.embedders import fingerprint as fingerprint_of_embedder
 from edgeloop.labeling.frames.recordings import FrameGroups, group_frames
 from edgeloop.labeling.inputs.exemplars import ExemplarFrame
 from edgeloop.labeling.inputs.load import LabelInputs, read_inputs
@@ -68,9 +68,10 @@ def label_frames(plan: LabelPlan, *, progress: Progress | None = None) -> LabelR
         DataError: The exemplars, the detector or frames.jsonl are malformed, `plan.out` exists, not one frame
             can be read, unfinished work was started with another plan, the detector knows other classes, or
             motion is asked for and the camera is not fixed.
-        UsageError: There is no such segmenter, prompter or CLIP, prompts do not fit the exemplars or the
-            detector, or class names are given to a classifier that reads none.
-        UnavailableError: A checkpoint is not in the cache and cannot be downloaded, or open_clip is missing.
+        UsageError: There is no such segmenter, prompter or classifier, prompts do not fit the exemplars or
+            the detector, or class names are given to a classifier that reads none.
+        UnavailableError: A checkpoint is not in the cache and cannot be downloaded, or open_clip or timm
+            is missing.
     """
     started = time.monotonic()
     progress = progress or no_progress
@@ -106,7 +107,7 @@ def _job_key(plan: LabelPlan, entries: Sequence[FrameEntry], inputs: LabelInputs
     files = hashlib.sha256("\0".join(entry.file for entry in entries).encode())
     classifier = plan.classifier
     if classifier != LITE0:
-        classifier += f" {fingerprint_of_clip(classifier)}"
+        classifier += f" {fingerprint_of_embedder(classifier)}"
     return {
         "frames": files.hexdigest(),
         **inputs.digests(),

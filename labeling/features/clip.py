@@ -1,7 +1,6 @@
 """CLIP embeddings of crops and texts through open_clip, an optional extra.
 
-Radford et al., "Learning Transferable Visual Models From Natural Language Supervision" (2021). No weights
-ship: the user names a file, or a tag that open_clip downloads.
+Radford et al., "Learning Transferable Visual Models From Natural Language Supervision" (2021).
 """
 
 from __future__ import annotations
@@ -17,15 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edgeloop.labeling.candidates.candidate import Candidate
-from edgeloop.labeling.features.embedding import crop_candidates
+from edgeloop.labeling.features.crop import crop_candidates
 from edgeloop.models.errors import ModelError, NoInputError, UnavailableError, UsageError
-from edgeloop.models.weights.digest import file_sha256
 
 if TYPE_CHECKING:
     from open_clip import CLIP, CustomTextCLIP
     from open_clip.tokenizer import SimpleTokenizer
 
-__all__ = ["Clip", "TextClassifier", "fingerprint", "load_clip"]
+__all__ = ["Clip", "TextClassifier", "load_clip"]
 
 _BATCH = 32
 _GRAY = 127  # outside of a mask, for CLIP would name the surroundings as readily as the object
@@ -52,10 +50,7 @@ class Clip:
     std: Tensor
 
     def embed(self, image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[np.float32]:
-        """Embed the crops of candidates, gray outside of their masks: float32 (N, D), each of length 1.
-
-        Without a mask the whole box counts.
-        """
+        """See `Embedder.embed`. Crops are gray outside of the masks; each embedding has length 1."""
         if not candidates:
             return np.empty((0, self.model.visual.output_dim), np.float32)
         crops, masks = crop_candidates(image, candidates, self.side_px)
@@ -94,20 +89,21 @@ class TextClassifier:
         return np.asarray((odds / odds.sum(axis=1, keepdims=True))[:, : self._classes], np.float32)
 
 
-def load_clip(name: str, *, offline: bool = False) -> Clip:
+def load_clip(model_name: str, weights: str, *, offline: bool = False) -> Clip:
     """Load a model with its weights.
 
     Args:
-        name: MODEL:WEIGHTS, a model of open_clip, and the path of its weights or a tag of open_clip's.
-        offline: Never download: WEIGHTS must be a path.
+        model_name: A model of open_clip.
+        weights: Path of its weights, or a tag of open_clip's, which is downloaded.
+        offline: Never download: `weights` must be a path.
 
     Raises:
-        UsageError: There is no such model, or `name` is malformed.
-        NoInputError: WEIGHTS is neither a file nor a tag of that model.
+        UsageError: There is no such model, or its text tower is downloaded whatever the weights.
+        NoInputError: `weights` is neither a file nor a tag of that model.
         ModelError: The file holds no weights of that model.
         UnavailableError: open_clip is not installed, or a tag cannot be downloaded.
     """
-    model_name, weights = _parts(name)
+    name = f"{model_name}:{weights}"
     try:
         import open_clip
     except ModuleNotFoundError as error:
@@ -147,22 +143,3 @@ def load_clip(name: str, *, offline: bool = False) -> Clip:
     mean, std = (torch.tensor(seen[key], dtype=torch.float32)[:, None, None] for key in ("mean", "std"))
     size = seen["size"]
     return Clip(model.eval(), tokenizer, size if isinstance(size, int) else size[0], mean, std)
-
-
-def fingerprint(name: str) -> str:
-    """Digest of the weights of a model, named as for `load_clip`.
-
-    It is "sha256:" and hexadecimal digits of a file; "" for a tag, which identifies its weights.
-
-    Raises:
-        UsageError: `name` is malformed.
-    """
-    path = Path(_parts(name)[1])
-    return f"sha256:{file_sha256(path)}" if path.is_file() else ""
-
-
-def _parts(name: str) -> tuple[str, str]:
-    model_name, _, weights = name.partition(":")
-    if not model_name or not weights:
-        raise UsageError(f"--classifier {name}: expected lite0, or MODEL:WEIGHTS such as ViT-B-32:weights.pt")
-    return model_name, weights

@@ -1,17 +1,36 @@
-"""Square crops around boxes, with a margin."""
+"""Square crops around boxes and candidates, with a margin."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["square_sides", "to_square", "warp"]
+from edgeloop.labeling.candidates.candidate import Candidate
+
+__all__ = ["crop_candidates", "square_sides", "to_square", "warp"]
 
 # Of the longer side, on each side: the ground says something about an object, and if a box is too small the
 # margin shows the rest of the object.
 _MARGIN = 0.15
 _MIN_SIDE_PX = 2
+
+
+def crop_candidates(
+    image: NDArray[np.uint8], candidates: Sequence[Candidate], side_px: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Crop squares, with a margin, around candidates, at least one.
+
+    Returns:
+        Crops uint8 (N, side_px, side_px, 3) BGR; and masks float32 (N, side_px, side_px) in [0, 1], of the
+        box if a candidate has no mask.
+    """
+    matrices = [to_square(candidate.xyxy, side_px) for candidate in candidates]
+    crops = [warp(image, matrix, side_px, 127) for matrix in matrices]
+    masks = [_mask(own, matrix, side_px) for own, matrix in zip(candidates, matrices, strict=True)]
+    return np.stack(crops), np.stack(masks)
 
 
 def square_sides(xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -35,3 +54,16 @@ def warp(
     return np.asarray(
         cv2.warpAffine(image, matrix, (side_px, side_px), flags=cv2.INTER_LINEAR, borderValue=(border,) * 3)
     )
+
+
+def _mask(candidate: Candidate, matrix: NDArray[np.float64], side_px: int) -> NDArray[np.float32]:
+    if candidate.mask is not None and candidate.mask_agrees:
+        offset = np.array([candidate.mask.left, candidate.mask.top])
+        moved = matrix.copy()
+        moved[:, 2] += matrix[:, :2] @ offset
+        return np.asarray(warp(candidate.mask.bits.astype(np.float32), moved, side_px, 0), np.float32)
+    mask = np.zeros((side_px, side_px), np.float32)
+    corners = candidate.xyxy.reshape(2, 2) @ matrix[:, :2].T + matrix[:, 2]
+    (left, top), (right, bottom) = np.floor(corners[0]).astype(int), np.ceil(corners[1]).astype(int)
+    mask[max(top, 0) : bottom, max(left, 0) : right] = 1
+    return mask

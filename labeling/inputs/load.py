@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgeloop.edge.frames.folder import FrameEntry
+from edgeloop.labeling.features.embedders import reads_text
 from edgeloop.labeling.inputs.crops import holds_crops, read_crops
 from edgeloop.labeling.inputs.exemplars import Exemplars, read_exemplars
-from edgeloop.labeling.inputs.plan import LITE0, MOVING, LabelPlan
+from edgeloop.labeling.inputs.plan import MOVING, LabelPlan
 from edgeloop.labeling.motion.background import Background, learn_background
 from edgeloop.labeling.prompts import DetectorPrompter, MotionPrompter, check_prompters
 from edgeloop.models.errors import DataError, UsageError
@@ -62,10 +63,10 @@ def read_inputs(plan: LabelPlan, entries: Sequence[FrameEntry]) -> LabelInputs:
 
 def _exemplars(plan: LabelPlan) -> Exemplars:
     if plan.exemplars is None:
-        if plan.classes and plan.classifier == LITE0:
+        if plan.classes and not reads_text(plan.classifier):
             raise UsageError(
-                f"--classes {','.join(plan.classes)}: {LITE0} reads no words; name what does with "
-                "--classifier MODEL:WEIGHTS, or show exemplars"
+                f"--classes {','.join(plan.classes)}: {plan.classifier} reads no words; name a CLIP with "
+                "--classifier, such as ViT-B-32:weights.pt, or show exemplars"
             )
         return Exemplars(plan.classes or (MOVING,), ())
     if holds_crops(plan.exemplars):

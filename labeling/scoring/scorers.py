@@ -65,11 +65,7 @@ class ExemplarScorer:
 
 @dataclass(frozen=True, slots=True)
 class MotionScorer:
-    """Scores one class: confidence in the mask times the share of it that is foreground.
-
-    Attributes:
-        background: Of the camera that took the frames.
-    """
+    """Scores one class: confidence in the mask times the share of it that is foreground."""
 
     background: Background
 
@@ -86,12 +82,7 @@ class MotionScorer:
 
 @dataclass(frozen=True, slots=True)
 class CropScorer:
-    """Scores moving objects by a classifier: the geometric mean of both scores.
-
-    Attributes:
-        classes: Tells what candidates look like.
-        motion: Tells what moves, which no crop can.
-    """
+    """Scores moving objects by appearance and motion: the geometric mean of both scores."""
 
     classes: Classifier
     motion: MotionScorer

@@ -15,7 +15,8 @@ import torch
 
 from edgeloop.labeling.candidates.candidate import Candidate
 from edgeloop.labeling.candidates.mask import CroppedMask
-from edgeloop.labeling.features.clip import Clip, TextClassifier, load_clip
+from edgeloop.labeling.features.clip import Clip, TextClassifier
+from edgeloop.labeling.features.embedders import fingerprint, load_embedder, reads_text
 from edgeloop.models.errors import ModelError, NoInputError, UnavailableError, UsageError
 from tests.calls import Outcome
 
@@ -44,7 +45,9 @@ def tiny(_slow: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def clip(tiny: Path) -> Clip:
-    return load_clip(f"tiny:{tiny}", offline=True)
+    loaded = load_embedder(f"tiny:{tiny}", offline=True)
+    assert isinstance(loaded, Clip)
+    return loaded
 
 
 def masked(left: int, top: int, side: int) -> Candidate:
@@ -151,6 +154,7 @@ def test_words_name_what_moves(
     ("looks", "error", "told"),
     [
         pytest.param("clip", UsageError, "MODEL:WEIGHTS", id="no weights"),
+        pytest.param("lite0:{weights}", UsageError, "no model lite0", id="weights of lite0"),
         pytest.param("nope:{weights}", UsageError, "no model nope", id="unknown model"),
         pytest.param("tiny:{weights}.gone", NoInputError, "is no file", id="no file"),
         pytest.param("tiny:{text}", ModelError, "not weights of tiny", id="a text file"),
@@ -163,14 +167,14 @@ def test_other_looks_are_refused(tiny: Path, looks: str, error: type[Exception],
     text = tiny.with_name("notes.txt")
     text.write_text("no weights")
     with pytest.raises(error, match=told) as refused:
-        load_clip(looks.format(weights=tiny, text=text), offline=True)
+        load_embedder(looks.format(weights=tiny, text=text), offline=True)
     assert "\n" not in str(refused.value)
 
 
 def test_without_open_clip_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "open_clip", None)
     with pytest.raises(UnavailableError, match=r"edgeloop\[label,clip\]"):
-        load_clip("ViT-B-32:weights.pt")
+        load_embedder("ViT-B-32:weights.pt")
 
 
 def test_words_need_looks_that_read(tmp_path: Path, edgeloop: Callable[..., Outcome]) -> None:
@@ -178,3 +182,9 @@ def test_words_need_looks_that_read(tmp_path: Path, edgeloop: Callable[..., Outc
     done = edgeloop("label", tmp_path, "--classes", "car", "-o", tmp_path / "out")
     assert done.code == 2
     assert "lite0 reads no words" in done.err
+
+
+def test_a_file_of_weights_has_a_fingerprint(tiny: Path) -> None:
+    assert fingerprint(f"tiny:{tiny}").startswith("sha256:")
+    assert reads_text(f"tiny:{tiny}")
+    assert fingerprint("ViT-B-32:openai") == fingerprint("lite0") == ""

@@ -1,0 +1,61 @@
+"""Embedders by name: lite0 or a CLIP of open_clip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgeloop.labeling.features.clip import load_clip
+from edgeloop.labeling.features.embedding import Embedder, Lite0
+from edgeloop.models.errors import UsageError
+from edgeloop.models.weights.digest import file_sha256
+
+__all__ = ["fingerprint", "load_embedder", "reads_text"]
+
+
+def load_embedder(name: str, *, offline: bool = False) -> Embedder:
+    """Load an embedder with its weights.
+
+    Args:
+        name: "lite0", which ships; or MODEL:WEIGHTS, a CLIP of open_clip, and the path of its weights or a tag
+            of open_clip's, which is downloaded.
+        offline: Never download.
+
+    Raises:
+        UsageError: There is no such model, or `name` is malformed.
+        NoInputError: There are no such weights.
+        ModelError: The file holds no weights of that model.
+        UnavailableError: open_clip is not installed, or a tag cannot be downloaded.
+    """
+    model_name, weights = _parts(name)
+    if name == "lite0":
+        return Lite0()
+    return load_clip(model_name, weights, offline=offline)
+
+
+def reads_text(name: str) -> bool:
+    """True if an embedder, named as for `load_embedder`, embeds texts: a CLIP.
+
+    Raises:
+        UsageError: `name` is malformed.
+    """
+    _parts(name)
+    return name != "lite0"
+
+
+def fingerprint(name: str) -> str:
+    """Digest of the weights of an embedder, named as for `load_embedder`.
+
+    It is "sha256:" and hexadecimal digits of a file; "" for lite0 and a tag, which identify their weights.
+
+    Raises:
+        UsageError: `name` is malformed.
+    """
+    path = Path(_parts(name)[1])
+    return f"sha256:{file_sha256(path)}" if path.is_file() else ""
+
+
+def _parts(name: str) -> tuple[str, str]:
+    model_name, _, weights = name.partition(":")
+    if name != "lite0" and not (model_name and weights):
+        raise UsageError(f"--classifier {name}: expected lite0, or MODEL:WEIGHTS such as ViT-B-32:weights.pt")
+    return model_name, weights
