@@ -57,8 +57,8 @@ _RENAMED = {"carried": "propagate"}  # old names of prompters that are still acc
     aliases=["--looks"],
     default=LITE0,
     metavar="lite0|MODEL:WEIGHTS",
-    help="Features that tell classes apart: lite0, or a CLIP model of open_clip with a file of its weights "
-    "or a tag to download.",
+    help="Features that tell classes apart: lite0, or a model with a file of its weights: a DINOv2 or DINOv3 "
+    "of timm, or a CLIP of open_clip (also with a tag to download).",
 )
 @click.option("--offline", is_flag=True, help="Use cached checkpoints only; never download.")
 @click.option(

@@ -1,10 +1,11 @@
-"""Embedders by name: lite0 or a CLIP of open_clip."""
+"""Embedders by name: lite0, a DINO of timm, or a CLIP of open_clip."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from edgeloop.labeling.features.clip import load_clip
+from edgeloop.labeling.features.dino import load_dino
 from edgeloop.labeling.features.embedding import Embedder, Lite0
 from edgeloop.models.errors import UsageError
 from edgeloop.models.weights.digest import file_sha256
@@ -16,19 +17,21 @@ def load_embedder(name: str, *, offline: bool = False) -> Embedder:
     """Load an embedder with its weights.
 
     Args:
-        name: "lite0", which ships; or MODEL:WEIGHTS, a CLIP of open_clip, and the path of its weights or a tag
-            of open_clip's, which is downloaded.
+        name: "lite0", which ships; or MODEL:WEIGHTS, a DINOv2 or DINOv3 of timm or a CLIP of open_clip, and
+            the path of its weights. For a CLIP, WEIGHTS may be a tag of open_clip's, which is downloaded.
         offline: Never download.
 
     Raises:
         UsageError: There is no such model, or `name` is malformed.
         NoInputError: There are no such weights.
         ModelError: The file holds no weights of that model.
-        UnavailableError: open_clip is not installed, or a tag cannot be downloaded.
+        UnavailableError: timm or open_clip is not installed, or a tag cannot be downloaded.
     """
     model_name, weights = _parts(name)
     if name == "lite0":
         return Lite0()
+    if _is_dino(model_name):
+        return load_dino(model_name, weights)
     return load_clip(model_name, weights, offline=offline)
 
 
@@ -38,8 +41,8 @@ def reads_text(name: str) -> bool:
     Raises:
         UsageError: `name` is malformed.
     """
-    _parts(name)
-    return name != "lite0"
+    model_name, _ = _parts(name)
+    return name != "lite0" and not _is_dino(model_name)
 
 
 def fingerprint(name: str) -> str:
@@ -54,8 +57,15 @@ def fingerprint(name: str) -> str:
     return f"sha256:{file_sha256(path)}" if path.is_file() else ""
 
 
+def _is_dino(model_name: str) -> bool:
+    return "dino" in model_name.lower()
+
+
 def _parts(name: str) -> tuple[str, str]:
     model_name, _, weights = name.partition(":")
     if name != "lite0" and not (model_name and weights):
-        raise UsageError(f"--classifier {name}: expected lite0, or MODEL:WEIGHTS such as ViT-B-32:weights.pt")
+        raise UsageError(
+            f"--classifier {name}: expected lite0, or MODEL:WEIGHTS such as ViT-B-32:weights.pt or "
+            "vit_small_patch14_dinov2:weights.safetensors"
+        )
     return model_name, weights

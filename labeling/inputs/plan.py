@@ -25,7 +25,8 @@ class LabelPlan:
         out: Folder of the dataset; must not exist.
         classes: Names of what moves, without exemplars; `classifier` must be able to read them. Empty for the
             one class `MOVING`.
-        classifier: Features that tell classes apart: "lite0", which ships, or MODEL:WEIGHTS of open_clip.
+        classifier: Features that tell classes apart: "lite0", which ships, or MODEL:WEIGHTS of timm's DINO
+            or of open_clip.
         sam: Name or path of the segmenter.
         device: Processor of the segmenter, "cpu" or "cuda".
         offline: Never download a checkpoint.
