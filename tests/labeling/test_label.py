@@ -69,6 +69,7 @@ def test_split_by_time_with_a_gap(labeled: Labeled) -> None:
     images = labeled.report.dataset.images
     assert sum(images.values()) == len(INDICES) - 1
     assert images["gap"] > 0
+    assert labeled.coco["info"]["footage"] == {"kind": "film", "groups": 1}
 
 
 def test_unreadable_frame_is_set_aside_with_its_reason(labeled: Labeled) -> None:
@@ -212,7 +213,9 @@ def test_mistyped_option_can_be_corrected_and_ends_in_a_table_and_json(
     done = edgeloop(*command, "--json")
     assert done.code == 0
     figures = json.loads(done.out)
-    assert figures["images"] == {"train": 5, "val": 2, "gap": 1}
+    assert figures["images"] == {"train": 4, "val": 2, "gap": 2}
+    assert figures["footage"] == "film: 1 recording"
+    assert figures["footage"] in done.err
     assert set(figures["labels"]) == set(footage.scene.classes)
     assert all(name in done.err for name in footage.scene.classes)
 
