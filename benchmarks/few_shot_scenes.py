@@ -50,6 +50,11 @@ class Scene:
         return {c["name"]: c["id"] for c in self.truth["categories"] if c["id"] in shown}
 
     @property
+    def exemplars(self) -> Coco:
+        """Ground truth of the training images."""
+        return self._part(self.train)
+
+    @property
     def expected(self) -> Coco:
         """Ground truth of the scored images."""
         return self._part(self.scored)

@@ -1,20 +1,17 @@
 """Quality of labels by source of prompts, per class, against ground truth.
 
-    python benchmarks/labels.py street ../shared/data/street similar motion similar,motion moving --every 4
-    python benchmarks/labels.py conveyor similar similar,motion --seeds 11 12 13
-    python benchmarks/labels.py conveyor similar similar,detector detector --seeds 11 12 13
+    python benchmarks/labels.py street ../shared/data/street detector moving --every 4
+    python benchmarks/labels.py conveyor detector crops --seeds 11 12 13
 
 Each argument is a choice of prompts as of `edgeloop label --prompts`, and labels the same frames once: a real
 street from boxes on five frames (street_truth.py), or the built-in conveyor, by seed. Further choices:
 
-- with `detector` in it: a second pass, whose detector is trained on the labels of the first choice, for
-  --epochs at --imgsz;
 - `moving` (street): `--classes moving` without exemplars. "all" is scored against all tracks that ever move,
   "now" against boxes that move at the time. People on the sidewalk are not in the ground truth, so boxes
   around them count as wrong;
 - `crops` (conveyor): exemplars as cut-out crops, prompts from motion.
 
-Rates leave out the training on the exemplars. Rows "from NAME" count the labels that each prompter led to.
+Rates leave out the training on the exemplars.
 """
 
 from __future__ import annotations
@@ -29,7 +26,6 @@ import cv2
 from edgeloop.edge.cli.progress import progress_bar
 from edgeloop.edge.demo.call_verb import call_verb
 from edgeloop.edge.demo.scene_truth import scene_coco, write_exemplars
-from edgeloop.edge.scoring.coco import precision_recall
 from edgeloop.edge.synth import Scene, open_scene
 from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.job import label_frames
@@ -46,7 +42,7 @@ from street_truth import (
 )
 from street_truth import write_exemplars as write_street_exemplars
 
-CROPS, DETECTOR = "crops", "detector"
+CROPS = "crops"
 CONVEYOR_FRAMES, CONVEYOR_STEP = 240, 20  # those of `edgeloop demo`
 
 Figures = dict[str, dict[str, float]]
@@ -64,8 +60,6 @@ def main() -> None:
     conveyor.add_argument("prompts", nargs="+", help="As of `edgeloop label --prompts`, or `crops`.")
     conveyor.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13], help="Scenes to label.")
     for name, verb in verbs.choices.items():
-        verb.add_argument("--epochs", type=int, default=15, help="Epochs of a second pass's detector.")
-        verb.add_argument("--imgsz", type=int, default=320, help="Side of its input, px.")
         verb.add_argument("--every", type=int, default=1, help="Label only every N-th frame.")
         verb.add_argument("--out", type=Path, help="New folder for all results. Default: a temporary one.")
         add_write_option(verb, f"labels-{name}")
@@ -88,8 +82,7 @@ def _street(arguments: argparse.Namespace, out: Path) -> dict[str, Figures]:
             indices, labels = labels_of(dataset, ())
             figures = _moving_figures(truth, indices, labels)
         else:
-            detector = _detector(prompts, out, arguments)
-            speed = _label(frames, exemplars, tuple(prompts.split(",")), dataset, detector)
+            speed = _label(frames, exemplars, tuple(prompts.split(",")), dataset)
             indices, labels = labels_of(dataset, DRAWN)
             figures = _figures(part(truth, indices, SCORED), labels, dataset)
         report[f"{prompts}, {speed:.2f} frames/s"] = figures
@@ -115,8 +108,7 @@ def _conveyor(arguments: argparse.Namespace, out: Path) -> dict[str, Figures]:
             if prompts == CROPS:
                 speed = _label(frames, _cut(own / "exemplars.json", frames, own), ("motion",), dataset)
             else:
-                detector = _detector(prompts, own, arguments)
-                speed = _label(frames, own / "exemplars.json", tuple(prompts.split(",")), dataset, detector)
+                speed = _label(frames, own / "exemplars.json", tuple(prompts.split(",")), dataset)
             indices, labels = labels_of(dataset, drawn)
             expected = scene_coco(scene, [(f"{index}.jpg", index) for index in sorted(indices)])
             figures = _figures(expected, labels, dataset)
@@ -146,49 +138,14 @@ def _cut(exemplars: Path, frames: Path, out: Path) -> Path:
     return out / "crops of exemplars"
 
 
-def _detector(prompts: str, out: Path, arguments: argparse.Namespace) -> Path | None:
-    """Train the detector of a second pass on the labels of the first choice, once; None without one."""
-    if DETECTOR not in prompts.split(","):
-        return None
-    first = out / arguments.prompts[0].replace(",", "-")
-    bundle, run = out / "detector.onnx", out / "run"
-    if not bundle.exists():
-        call_verb("train", first, "-o", run, "--epochs", arguments.epochs, "--imgsz", arguments.imgsz)
-        call_verb("export", run, "-d", first, "-o", bundle)
-    return bundle
-
-
-def _label(
-    frames: Path,
-    exemplars: Path | None,
-    prompts: tuple[str, ...],
-    dataset: Path,
-    detector: Path | None = None,
-) -> float:
+def _label(frames: Path, exemplars: Path | None, prompts: tuple[str, ...], dataset: Path) -> float:
     """Label without a gap between the splits, whose frames would not be scored; return frames per second."""
-    plan = LabelPlan(frames, exemplars, dataset, prompts=prompts, detector=detector, gap_share=0.0)
+    plan = LabelPlan(frames, exemplars, dataset, prompts=prompts, gap_share=0.0)
     return label_frames(plan, progress=progress_bar).frames_per_s
 
 
 def _figures(expected: Coco, labels: list[Coco], dataset: Path) -> Figures:
-    return scores(expected, labels, groups_of(expected, class_names(dataset))) | _by_source(expected, labels)
-
-
-def _by_source(expected: Coco, labels: list[Coco]) -> Figures:
-    """Score the labels that each prompter led to."""
-    ids = {category["name"]: category["id"] for category in expected["categories"]}
-    figures: Figures = {}
-    for source in sorted({label["prompt"] for label in labels}):
-        own = [{**x, "category_id": ids[x["category"]]} for x in labels if x["prompt"] == source]
-        counts = precision_recall(expected, own)
-        figures[f"from {source}"] = {
-            "precision": round(counts.precision, 4),
-            "recall": round(counts.recall, 4),
-            "matched": counts.matched,
-            "predicted": counts.predicted,
-            "truths": counts.truths,
-        }
-    return figures
+    return scores(expected, labels, groups_of(expected, class_names(dataset)))
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("street", type=Path, help="Folder with images/ and instances.json.")
     parser.add_argument("--out", type=Path, default=Path("street-out"), help="New folder for all results.")
     parser.add_argument("--sam", default="nano", help="As of `edgeloop label`.")
-    parser.add_argument("--prompts", default="similar", help="As of `edgeloop label`.")
+    parser.add_argument("--prompts", default="detector", help="As of `edgeloop label`.")
     parser.add_argument("--imgsz", type=int, default=512, help="Side of the detector's input, px.")
     parser.add_argument("--time-limit", type=float, default=600, help="Seconds of each training.")
     add_write_option(parser, "street")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,16 @@ from edgeloop.labeling.frames.recordings import FrameGroups, group_frames
 from edgeloop.labeling.inputs.exemplars import ExemplarFrame
 from edgeloop.labeling.inputs.load import LabelInputs, read_inputs
 from edgeloop.labeling.inputs.plan import LITE0, LabelPlan
-from edgeloop.labeling.labeler import FrameLabeler
+from edgeloop.labeling.labeler import DetectorLabeler, FrameLabeler, label_exemplar
 from edgeloop.labeling.ledger import FrameResult, Ledger
-from edgeloop.labeling.prompts import PropagatePrompter
 from edgeloop.labeling.sam import fingerprint
 from edgeloop.labeling.step_progress import Progress, no_progress
-from edgeloop.labeling.tracks.smooth import fit_persistence, smooth_labels
-from edgeloop.models.errors import DataError
+from edgeloop.models.errors import DataError, NoInputError
+from edgeloop.models.weights.digest import file_sha256
 
 __all__ = ["LabelReport", "label_frames"]
+
+_PROMISE = "promise.json"  # of unfinished work
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,9 @@ class LabelReport:
     seconds: float
 
 
-def label_frames(plan: LabelPlan, *, progress: Progress | None = None) -> LabelReport:
+def label_frames(
+    plan: LabelPlan, *, progress: Progress | None = None, tell: Callable[[str], None] = lambda _: None
+) -> LabelReport:
     """Label frames and write the dataset; given the same plan again, resume an interrupted job.
 
     Unfinished work is kept beside `plan.out` in a folder named OUT.unfinished; `plan.out` appears when
@@ -61,15 +64,14 @@ def label_frames(plan: LabelPlan, *, progress: Progress | None = None) -> LabelR
     Args:
         plan: Settings of the job.
         progress: Shows the steps, such as `edgeloop.edge.cli.progress.progress_bar`; None for silence.
+        tell: Called with lines about the job before labeling begins.
 
     Raises:
-        NoInputError: There are no frames, no exemplars or no such detector, or too few frames to learn a
-            background from.
-        DataError: The exemplars, the detector or frames.jsonl are malformed, `plan.out` exists, not one frame
-            can be read, unfinished work was started with another plan, the detector knows other classes, or
-            motion is asked for and the camera is not fixed.
-        UsageError: There is no such segmenter, prompter or classifier, prompts do not fit the exemplars or
-            the detector, or class names are given to a classifier that reads none.
+        NoInputError: There are no frames or no exemplars, or too few frames to learn a background from.
+        DataError: The exemplars or frames.jsonl are malformed, `plan.out` exists, not one frame can be read,
+            unfinished work was started with another plan, or motion is asked for and the camera is not fixed.
+        UsageError: There is no such segmenter, prompter or classifier, prompts do not fit the exemplars, or
+            class names are given to a classifier that reads none.
         UnavailableError: A checkpoint is not in the cache and cannot be downloaded, or open_clip or timm
             is missing.
     """
@@ -82,16 +84,21 @@ def label_frames(plan: LabelPlan, *, progress: Progress | None = None) -> LabelR
     job = _job_key(plan, entries, inputs)
     unfinished = plan.out.with_name(plan.out.name + ".unfinished")
     unfinished.mkdir(parents=True, exist_ok=True)
+    promise = unfinished / _PROMISE
     with progress(len(entries), "Comparing frames") as advance:
         groups = group_frames(entries, plan.frames, plan.footage, advance=advance)
     with Ledger(unfinished / "ledger.sqlite3", job) as ledger:
         todo = [entry for entry in entries if entry.file not in ledger]
         frames_per_s = 0.0
         if todo:
-            labeler = build_labeler(plan, inputs, [plan.frames / entry.file for entry in entries], progress)
+            paths = [plan.frames / entry.file for entry in entries]
+            labeler = build_labeler(plan, inputs, paths, unfinished / "engine", progress)
+            if isinstance(labeler, DetectorLabeler) and labeler.engine.promise is not None:
+                promise.write_text(labeler.engine.promise.model_dump_json())
+                tell(str(labeler.engine.promise))
             drawn = {frame.path: frame for frame in inputs.exemplars.frames}
-            frames_per_s = _label_all(plan.frames, entries, todo, labeler, drawn, ledger, progress)
-        report = _write(plan, entries, groups, inputs, ledger, unfinished / "dataset")
+            frames_per_s = _label_all(plan.frames, todo, labeler, drawn, ledger, progress)
+        report = _write(plan, entries, groups, inputs, ledger, unfinished)
     if report.set_aside < len(entries):
         (unfinished / "dataset").replace(plan.out)
     shutil.rmtree(unfinished)
@@ -114,15 +121,26 @@ def _job_key(plan: LabelPlan, entries: Sequence[FrameEntry], inputs: LabelInputs
         "classifier": classifier,
         "sam": f"{plan.sam} {fingerprint(plan.sam)}",
         "prompts": ",".join(plan.prompts),
-        "confidence": str(plan.confidence),
+        "confidence": str(plan.minimum_score),
+        "weights": _fingerprint_of_weights(plan.weights),
+        "device": plan.device,
         "seed": str(plan.seed),
         "version": version("edgeloop"),
     }
 
 
+def _fingerprint_of_weights(name: str | None) -> str:
+    """Name of start weights, with the digest of a file."""
+    if name is None or not name.endswith(".safetensors"):
+        return name or ""
+    try:
+        return f"{name} sha256:{file_sha256(Path(name))}"
+    except OSError as error:
+        raise NoInputError(f"--weights {name}: cannot be read ({error.strerror})") from error
+
+
 def _label_all(
     folder: Path,
-    entries: Sequence[FrameEntry],
     todo: Sequence[FrameEntry],
     labeler: FrameLabeler,
     drawn: Mapping[Path, ExemplarFrame],
@@ -130,29 +148,13 @@ def _label_all(
     progress: Progress,
 ) -> float:
     """Label the frames that are left; frames per second."""
-    propagating = [prompter for prompter in labeler.prompters if isinstance(prompter, PropagatePrompter)]
-    previous = {entry: prior for prior, entry in pairwise(entries) if prior.source == entry.source}
     started = time.monotonic()
     with progress(len(todo), "Labeling") as advance:
         for entry in todo:
-            for prompter in propagating:
-                _show_previous(prompter, folder, previous.get(entry), ledger)
             path = (folder / entry.file).resolve()
             ledger.add(_label_one(path, entry.file, labeler, drawn.get(path)))
             advance(1)
     return len(todo) / (time.monotonic() - started)
-
-
-def _show_previous(
-    prompter: PropagatePrompter, folder: Path, previous: FrameEntry | None, ledger: Ledger
-) -> None:
-    """Show the previous frame and its labels, which are in the ledger even if an earlier run made them."""
-    image = None if previous is None else read_image(folder / previous.file)
-    if previous is None or image is None:
-        prompter.forget()
-        return
-    (result,) = ledger.results(iter([previous.file]))
-    prompter.remember(image, result.labels)
 
 
 def _label_one(path: Path, file: str, labeler: FrameLabeler, drawn: ExemplarFrame | None) -> FrameResult:
@@ -161,7 +163,10 @@ def _label_one(path: Path, file: str, labeler: FrameLabeler, drawn: ExemplarFram
         return FrameResult(file=file, problem="not an image that can be read (corrupt or cut off)")
     if drawn is None and (problem := labeler.problem(image)) is not None:
         return FrameResult(file=file, problem=problem)
-    labels, unsure = labeler.label(image) if drawn is None else (labeler.label_exemplar(image, drawn), [])
+    if drawn is None:
+        labels, unsure = labeler.label(image)
+    else:
+        labels, unsure = label_exemplar(image, drawn, labeler.segmenter), []
     height, width = image.shape[:2]
     return FrameResult(
         file=file,
@@ -179,13 +184,13 @@ def _write(
     groups: FrameGroups,
     inputs: LabelInputs,
     ledger: Ledger,
-    folder: Path,
+    unfinished: Path,
 ) -> DatasetReport:
+    folder, promise = unfinished / "dataset", unfinished / _PROMISE
     if folder.exists():
         shutil.rmtree(folder)  # an earlier run was interrupted while it wrote
     splits = split_frames(entries, groups, val_share=plan.val_share, gap_share=plan.gap_share, seed=plan.seed)
-    persistence = fit_persistence(_results(entries, ledger))
-    results = smooth_labels(_results(entries, ledger), persistence, confidence=plan.confidence)
+    results = ledger.results(entry.file for entry in entries)
     frames = (LabeledFrame(*parts) for parts in zip(entries, splits, results, groups.numbers, strict=True))
     info: dict[str, Any] = {
         "description": "made by edgeloop label",
@@ -193,13 +198,9 @@ def _write(
         "sam_digest": fingerprint(plan.sam),
         "classifier": plan.classifier,
         "prompts": list(plan.prompts),
-        "confidence": plan.confidence,
+        "confidence": plan.minimum_score,
         "footage": {"kind": groups.kind, "groups": len(groups.groups)},
     }
-    if plan.detector is not None and inputs.detector is not None:
-        info |= {"detector": plan.detector.name, "detector_digest": inputs.detector.digest}
+    if promise.is_file():
+        info["promise"] = json.loads(promise.read_text(encoding="utf-8"))
     return write_dataset(folder, inputs.exemplars.names, frames, plan.frames, info)
-
-
-def _results(entries: Sequence[FrameEntry], ledger: Ledger) -> Iterator[tuple[FrameEntry, FrameResult]]:
-    return zip(entries, ledger.results(entry.file for entry in entries), strict=True)

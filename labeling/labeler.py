@@ -1,9 +1,10 @@
-"""Labeling of one frame: prompt, segment, score, suppress duplicates, regress boxes."""
+"""Labeling of one frame: detect or prompt, segment, score."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,88 +15,124 @@ from edgeloop.labeling.candidates.dedupe import deduplicate
 from edgeloop.labeling.candidates.find import find_candidates
 from edgeloop.labeling.candidates.mask import CroppedMask
 from edgeloop.labeling.candidates.prompts import Prompts
+from edgeloop.labeling.engine.engine import Engine
 from edgeloop.labeling.inputs.exemplars import ExemplarFrame
 from edgeloop.labeling.ledger import Label
 from edgeloop.labeling.prompts.prompter import Prompter
 from edgeloop.labeling.sam import Segmenter
-from edgeloop.labeling.scoring.box_regression import BoxRegressor, refine_boxes
 from edgeloop.labeling.scoring.scorers import Scorer
 
-__all__ = ["FrameLabeler"]
+__all__ = ["DetectorLabeler", "FrameLabeler", "PromptLabeler", "label_exemplar"]
 
-_UNSURE_SHARE = 0.1  # of the minimum score; below, not even neighboring frames can confirm a candidate
+_UNSURE_SHARE = 0.5  # of the minimum score, from which on a candidate is worth a person's look
 _MIN_MARGIN = 0.1  # between the best class and the next; below, the class is unsure
+_MIN_MASK_SCORE = 0.2  # label score below which no mask is drawn
+
+
+class FrameLabeler(Protocol):
+    """Labels frames one by one; a result depends on the frame alone."""
+
+    @property
+    def segmenter(self) -> Segmenter:
+        """Draws the masks."""
+        ...
+
+    def problem(self, image: NDArray[np.uint8]) -> str | None:
+        """Give the reason why a frame, HxWx3 uint8 BGR, cannot be labeled; None if it can."""
+        ...
+
+    def label(self, image: NDArray[np.uint8]) -> tuple[list[Label], list[Label]]:
+        """Label a frame, HxWx3 uint8 BGR: labels to train on, and unsure ones, each by descending score."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
-class FrameLabeler:
-    """Labels frames one by one; a result depends on the frame, and on the state of a prompter that has one.
+class DetectorLabeler:
+    """Labels what the engine detects, with masks from SAM.
+
+    Attributes:
+        engine: Finds, names and scores objects.
+        segmenter: Draws the masks.
+        confidence: Minimum label score, in [0, 1].
+    """
+
+    engine: Engine
+    segmenter: Segmenter
+    confidence: float
+
+    def problem(self, image: NDArray[np.uint8]) -> str | None:
+        """See `FrameLabeler.problem`: any frame can be labeled."""
+        del image
+        return None
+
+    def label(self, image: NDArray[np.uint8]) -> tuple[list[Label], list[Label]]:
+        """See `FrameLabeler.label`."""
+        found = self.engine.detect(image)
+        found = found[found.confidence >= _UNSURE_SHARE * self.confidence]
+        sure = found.confidence >= self.confidence
+        masked = sure & (found.confidence >= _MIN_MASK_SCORE)
+        segmented = iter(find_candidates(image, [Prompts("detector", found.xyxy[masked])], self.segmenter))
+        labels: tuple[list[Label], list[Label]] = [], []
+        for row, box in enumerate(found.xyxy):
+            candidate = next(segmented) if masked[row] else Candidate(box, None, False, 0.0, "detector")
+            own = replace(candidate, xyxy=box + np.float32(self.engine.mask_weight) * (candidate.xyxy - box))
+            label = _label(own, int(found.class_id[row]), float(found.confidence[row]), image)
+            labels[0 if sure[row] else 1].append(label)
+        return labels
+
+
+@dataclass(frozen=True, slots=True)
+class PromptLabeler:
+    """Labels what SAM segments at prompts, by a classifier or by motion.
 
     Attributes:
         prompters: Propose boxes and points.
         segmenter: Draws the masks.
         scorer: Scores candidates for each class.
         confidence: Minimum label score, in [0, 1].
-        regressor: Refines the boxes; None without exemplar frames.
     """
 
     prompters: Sequence[Prompter]
     segmenter: Segmenter
     scorer: Scorer
     confidence: float
-    regressor: BoxRegressor | None = None
 
     def problem(self, image: NDArray[np.uint8]) -> str | None:
-        """Give the reason why a frame, HxWx3 uint8 BGR, cannot be labeled; None if it can."""
+        """See `FrameLabeler.problem`."""
         return self.scorer.problem(image)
 
     def label(self, image: NDArray[np.uint8]) -> tuple[list[Label], list[Label]]:
-        """Label a frame, HxWx3 uint8 BGR: labels to train on, and unsure ones, each by descending score."""
+        """See `FrameLabeler.label`."""
         prompts = [own for prompter in self.prompters for own in prompter.propose(image)]
         candidates = find_candidates(image, prompts, self.segmenter)
         if not candidates:
             return [], []
         scores = self.scorer.scores(image, candidates)
-        best = scores.max(axis=1)
-        class_id = scores.argmax(axis=1)
+        best, class_id = scores.max(axis=1), scores.argmax(axis=1)
         margin = best - np.sort(scores, axis=1)[:, -2] if scores.shape[1] > 1 else best
-        rows = [
-            row
-            for row in deduplicate(candidates, best, class_id)
-            if best[row] >= _UNSURE_SHARE * self.confidence
-        ]
-        found = self._refined(image, [candidates[row] for row in rows])
-        sure: list[Label] = []
-        unsure: list[Label] = []
-        for number in deduplicate(found, best[rows], class_id[rows]):
-            row = rows[number]
-            label = _label(found[number], int(class_id[row]), float(best[row]), image)
-            (sure if best[row] >= self.confidence and margin[row] >= _MIN_MARGIN else unsure).append(label)
-        return sure, unsure
+        labels: tuple[list[Label], list[Label]] = [], []
+        for row in deduplicate(candidates, best, class_id):
+            if best[row] >= _UNSURE_SHARE * self.confidence:
+                sure = best[row] >= self.confidence and margin[row] >= _MIN_MARGIN
+                label = _label(candidates[row], int(class_id[row]), float(best[row]), image)
+                labels[0 if sure else 1].append(label)
+        return labels
 
-    def _refined(self, image: NDArray[np.uint8], found: Sequence[Candidate]) -> Sequence[Candidate]:
-        """Refine the boxes of the candidates that are left; for all of them it would take too long."""
-        if self.regressor is None or not found:
-            return found
-        boxes = refine_boxes(self.regressor, image, found)
-        return [replace(candidate, xyxy=box) for candidate, box in zip(found, boxes, strict=True)]
 
-    def label_exemplar(self, image: NDArray[np.uint8], exemplar: ExemplarFrame) -> list[Label]:
-        """Turn a person's boxes on a frame, HxWx3 uint8 BGR, into one label for each of a class to label.
+def label_exemplar(image: NDArray[np.uint8], exemplar: ExemplarFrame, segmenter: Segmenter) -> list[Label]:
+    """Turn a person's boxes on a frame, HxWx3 uint8 BGR, into one label for each of a class to label.
 
-        The boxes stay as drawn, SAM adds masks.
-        """
-        named = exemplar.class_id >= 0
-        prompts = Prompts("human", exemplar.xyxy[named])
-        drawn = zip(
-            find_candidates(image, [prompts], self.segmenter),
-            prompts.coords,
-            exemplar.class_id[named].tolist(),
-            strict=True,
-        )
-        return [
-            _label(replace(candidate, xyxy=box), class_id, 1.0, image) for candidate, box, class_id in drawn
-        ]
+    The boxes stay as drawn, SAM adds masks.
+    """
+    named = exemplar.class_id >= 0
+    boxes = exemplar.xyxy[named]
+    drawn = zip(
+        find_candidates(image, [Prompts("human", boxes)], segmenter),
+        boxes,
+        exemplar.class_id[named].tolist(),
+        strict=True,
+    )
+    return [_label(replace(candidate, xyxy=box), class_id, 1.0, image) for candidate, box, class_id in drawn]
 
 
 def _label(candidate: Candidate, class_id: int, score: float, image: NDArray[np.uint8]) -> Label:

@@ -21,7 +21,7 @@ class ImageCache:
     Args:
         images: Images and boxes.
         side: Long side of the resized image, px.
-        label: Name of the progress bar.
+        label: Name of the progress bar; None shows none.
         limit_bytes: Memory for resized images; None for a quarter of what is available.
 
     Attributes:
@@ -32,7 +32,7 @@ class ImageCache:
     """
 
     def __init__(
-        self, images: Sequence[LabeledImage], side: int, label: str, *, limit_bytes: int | None = None
+        self, images: Sequence[LabeledImage], side: int, label: str | None, *, limit_bytes: int | None = None
     ) -> None:
         self.labeled = tuple(images)
         self._side = side
@@ -41,7 +41,8 @@ class ImageCache:
         self._kept: dict[int, NDArray[np.uint8]] = {}
         used = 0
         # Every image is read once even if it is not kept: a broken one is named before the first step.
-        for index in progress(range(len(self.labeled)), label):
+        rows = range(len(self.labeled))
+        for index in rows if label is None else progress(rows, label):
             image = self._read(index)
             used += image.nbytes
             if used <= limit_bytes:

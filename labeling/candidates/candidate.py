@@ -31,8 +31,6 @@ class Candidate:
         mask: SAM's mask; None if its score is too low.
         mask_agrees: True if the mask agrees with the prompt, False if it shows another object or a part.
         sam_score: IoU that SAM predicts for its mask, about [0, 1].
-        class_scores: float32 (classes,), from the prompter, or from another one that found the same object;
-            None if no prompter knows classes.
         source: Name of the prompter.
     """
 
@@ -40,7 +38,6 @@ class Candidate:
     mask: CroppedMask | None
     mask_agrees: bool
     sam_score: float
-    class_scores: NDArray[np.float32] | None
     source: str
 
     @property

@@ -17,13 +17,10 @@ class Prompts:
     Attributes:
         source: Name of the prompter.
         coords: float32, (N, 4) boxes xyxy or (N, 2) points xy, in pixels of the frame.
-        class_scores: float32 (N, classes) in [0, 1], score of each class at each place; None from a prompter
-            that knows no classes.
     """
 
     source: str
     coords: NDArray[np.float32]
-    class_scores: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.coords)

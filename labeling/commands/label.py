@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["label"]
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
-_RENAMED = {"carried": "propagate"}  # old names of prompters that are still accepted
 
 
 @click.command(context_settings={"show_default": True})
@@ -49,7 +48,10 @@ _RENAMED = {"carried": "propagate"}  # old names of prompters that are still acc
     "SAM 2.1, or the ONNX encoder and decoder of SAM, SAM 2, MobileSAM, EdgeSAM or EfficientSAM.",
 )
 @click.option(
-    "--device", type=click.Choice(("cpu", "cuda")), default="cpu", help="Processor that runs the segmenter."
+    "--device",
+    type=click.Choice(("cpu", "cuda")),
+    default="cpu",
+    help="Processor that trains the detectors and runs the segmenter.",
 )
 @click.option(
     "--classifier",
@@ -63,21 +65,21 @@ _RENAMED = {"carried": "propagate"}  # old names of prompters that are still acc
 @click.option("--offline", is_flag=True, help="Use cached checkpoints only; never download.")
 @click.option(
     "--prompts",
-    help="Prompters, separated by commas: similar (objects like the exemplars), motion (changes in front of "
-    "a fixed camera), detector (see --detector), propagate (labels of the previous frame, beside another "
-    "prompter), grid (everywhere, without learning).  [default: similar, or motion without exemplars; and "
-    "detector with --detector]",
+    help="How objects are found: detector (detectors trained on the exemplar frames); or prompts for SAM, "
+    "separated by commas: motion (changes in front of a fixed camera), grid (everywhere, without training).  "
+    "[default: detector; motion without boxes on frames]",
 )
 @click.option(
-    "--detector",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Bundle for a second pass, trained on the labels of a first one.",
+    "--weights",
+    metavar="NAME|FILE",
+    help="Start weights of the detectors, as for `edgeloop train`.",
 )
 @click.option(
     "--confidence",
     type=FloatRange(0, 1),
-    default=0.3,
-    help="Minimum label score. Labels just below it go to review.json.",
+    help="Minimum label score; of the detector, the probability that a label is right. Higher values give "
+    "fewer wrong labels but miss more; labels just below it go to review.json.  [default: 0.5; 0.3 with "
+    "motion or grid]",
 )
 @click.option(
     "--footage",
@@ -105,8 +107,8 @@ def label(
     classifier: str,
     offline: bool,
     prompts: str | None,
-    detector: Path | None,
-    confidence: float,
+    weights: str | None,
+    confidence: float | None,
     footage: Literal["auto", "film", "photos"],
     val_share: float,
     gap_share: float,
@@ -126,8 +128,7 @@ def label(
     from edgeloop.labeling.job import label_frames  # loads torch; --help does without
 
     if prompts is None:
-        prompts = "motion" if exemplars is None else "similar"
-        prompts += "" if detector is None else ",detector"
+        prompts = "motion" if exemplars is None else "detector"
     plan = LabelPlan(
         frames=frames,
         exemplars=exemplars,
@@ -137,15 +138,15 @@ def label(
         sam=sam,
         device=device,
         offline=offline,
-        prompts=tuple(_RENAMED.get(name.strip(), name.strip()) for name in prompts.split(",")),
-        detector=detector,
+        prompts=tuple(name.strip() for name in prompts.split(",")),
+        weights=weights,
         confidence=confidence,
         footage=footage,
         val_share=val_share,
         gap_share=gap_share,
         seed=seed,
     )
-    report = label_frames(plan, progress=progress_bar)
+    report = label_frames(plan, progress=progress_bar, tell=lambda line: click.echo(line, err=True))
     _print_table(report, out)
     if as_json:
         figures = {"out": str(out), "footage": report.footage, **asdict(report.dataset), **_timing(report)}

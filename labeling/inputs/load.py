@@ -1,4 +1,4 @@
-"""Inputs of a labeling job: exemplars, background model, detector."""
+"""Inputs of a labeling job: exemplars and background model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edgeloop.labeling.inputs.crops import holds_crops, read_crops
 from edgeloop.labeling.inputs.exemplars import Exemplars, read_exemplars
 from edgeloop.labeling.inputs.plan import MOVING, LabelPlan
 from edgeloop.labeling.motion.background import Background, learn_background
-from edgeloop.labeling.prompts import DetectorPrompter, MotionPrompter, check_prompters
+from edgeloop.labeling.prompts import MotionPrompter, check_prompters
 from edgeloop.models.errors import DataError, UsageError
 
 __all__ = ["LabelInputs", "read_inputs"]
@@ -25,12 +25,10 @@ class LabelInputs:
     Attributes:
         exemplars: Boxed frames or crops, or only the names of the classes.
         background: Background model of a fixed camera; None if the prompter "motion" is not used.
-        detector: Detector of an earlier pass; None if the prompter "detector" is not used.
     """
 
     exemplars: Exemplars
     background: Background | None
-    detector: DetectorPrompter | None
 
     def digests(self) -> dict[str, str]:
         """sha256 of each input; "" for None."""
@@ -42,7 +40,6 @@ class LabelInputs:
         return {
             "exemplars": boxes.hexdigest(),
             "background": "" if self.background is None else self.background.digest,
-            "detector": "" if self.detector is None else self.detector.digest,
         }
 
 
@@ -50,15 +47,14 @@ def read_inputs(plan: LabelPlan, entries: Sequence[FrameEntry]) -> LabelInputs:
     """Read the inputs that a plan names, and learn the background from the frames.
 
     Raises:
-        NoInputError: There are no exemplars, no such detector, or too few frames to learn a background from.
-        DataError: One of them cannot be used, the detector knows other classes, or "motion" is used and the
-            camera is not fixed.
-        UsageError: There is no such prompter, prompters do not fit each other, the exemplars or the detector,
-            or class names are given to a classifier that reads none.
+        NoInputError: There are no exemplars, or too few frames to learn a background from.
+        DataError: One of them cannot be used, or "motion" is used and the camera is not fixed.
+        UsageError: There is no such prompter, prompters do not fit each other or the exemplars, or class
+            names are given to a classifier that reads none.
     """
     exemplars = _exemplars(plan)
-    check_prompters(plan.prompts, exemplars.frames)
-    return LabelInputs(exemplars, _background(plan, entries), _detector(plan, exemplars))
+    check_prompters(plan.prompts, boxed_frames=bool(exemplars.frames))
+    return LabelInputs(exemplars, _background(plan, entries))
 
 
 def _exemplars(plan: LabelPlan) -> Exemplars:
@@ -89,20 +85,3 @@ def _background(plan: LabelPlan, entries: Sequence[FrameEntry]) -> Background | 
             "sources; label each on its own"
         )
     return learn_background([plan.frames / entry.file for entry in entries])
-
-
-def _detector(plan: LabelPlan, exemplars: Exemplars) -> DetectorPrompter | None:
-    used = DetectorPrompter.name in plan.prompts
-    if used and plan.detector is None:
-        raise UsageError(
-            "--prompts detector: which one? name a bundle that was trained on a first pass's labels with "
-            "--detector"
-        )
-    if plan.detector is None:
-        return None
-    if not used:
-        raise UsageError(
-            f"--detector {plan.detector}: --prompts {','.join(plan.prompts)} asks no detector; add it: "
-            f"--prompts {','.join((*plan.prompts, DetectorPrompter.name))}"
-        )
-    return DetectorPrompter(plan.detector, exemplars.names)

@@ -28,11 +28,12 @@ class LabelPlan:
         classifier: Features that tell classes apart: "lite0", which ships, or MODEL:WEIGHTS of timm's DINO
             or of open_clip.
         sam: Name or path of the segmenter.
-        device: Processor of the segmenter, "cpu" or "cuda".
+        device: Processor that trains the detectors and runs the segmenter, "cpu" or "cuda".
         offline: Never download a checkpoint.
-        prompts: Names of the prompters; ("motion",) without exemplars.
-        detector: Bundle for the prompter "detector", trained on the labels of a first pass.
-        confidence: Minimum label score, in [0, 1]. Higher values give fewer wrong labels but miss more.
+        prompts: "detector" for the engine, or names of prompters; ("motion",) without boxes on frames.
+        weights: Start weights of the detectors, as of `edgeloop train --weights`.
+        confidence: Minimum label score, in [0, 1]. Higher values give fewer wrong labels but miss more. None
+            for 0.5, or 0.3 if the scores are not those of the engine.
         footage: Kind of the frames: "film" or "photos"; "auto" decides by the pictures and their times.
         val_share: Share of the frames that becomes val.
         gap_share: Share of each recording left out between train and val.
@@ -47,10 +48,17 @@ class LabelPlan:
     sam: str = "nano"
     device: Literal["cpu", "cuda"] = "cpu"
     offline: bool = False
-    prompts: tuple[str, ...] = ("similar",)
-    detector: Path | None = None
-    confidence: float = 0.3
+    prompts: tuple[str, ...] = ("detector",)
+    weights: str | None = None
+    confidence: float | None = None
     footage: Literal["auto", "film", "photos"] = "auto"
     val_share: float = 0.2
     gap_share: float = 0.05
     seed: int = 0
+
+    @property
+    def minimum_score(self) -> float:
+        """Minimum label score."""
+        if self.confidence is not None:
+            return self.confidence
+        return 0.5 if "detector" in self.prompts else 0.3

@@ -137,7 +137,7 @@ def learn_background(paths: Sequence[Path]) -> Background:
         raise DataError(
             f"motion: {len(problems)} of {len(images)} frames looked at differ from the others as a whole "
             f"(one: {problems[0]}); expected a fixed camera; for a moving one "
-            "draw boxes and label with --prompts similar"
+            "draw boxes and label with --prompts detector"
         )
     return background
 

@@ -2,100 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 
-from edgeloop.labeling.candidates.exemplar_masks import ExemplarMasks
 from edgeloop.labeling.motion.background import Background
-from edgeloop.labeling.prompts.from_detector import DetectorPrompter
 from edgeloop.labeling.prompts.from_motion import MotionPrompter
 from edgeloop.labeling.prompts.grid import GridPrompter
 from edgeloop.labeling.prompts.prompter import Prompter
-from edgeloop.labeling.prompts.propagate import PropagatePrompter
-from edgeloop.labeling.prompts.similar import TRAINING_STEPS, SimilarPrompter
 from edgeloop.models.errors import UsageError
 
-__all__ = [
-    "TRAINING_STEPS",
-    "DetectorPrompter",
-    "GridPrompter",
-    "MotionPrompter",
-    "Prompter",
-    "PropagatePrompter",
-    "SimilarPrompter",
-    "check_prompters",
-    "open_prompters",
-]
+__all__ = ["DETECTOR", "GridPrompter", "MotionPrompter", "Prompter", "check_prompters", "open_prompters"]
 
-_NAMES = (
-    SimilarPrompter.name,
-    MotionPrompter.name,
-    DetectorPrompter.name,
-    PropagatePrompter.name,
-    GridPrompter.name,
-)
+DETECTOR = "detector"
+"""Name in `--prompts` of the engine, which is no prompter: it finds, names and scores objects by itself."""
+
+_NAMES = (DETECTOR, MotionPrompter.name, GridPrompter.name)
 
 
-def check_prompters(names: Sequence[str], exemplar_frames: Collection[object]) -> None:
-    """Check the names of prompters against the frames with boxes on them.
+def check_prompters(names: Sequence[str], *, boxed_frames: bool) -> None:
+    """Check the names of prompters.
+
+    Args:
+        names: Names given.
+        boxed_frames: True if there are exemplar frames with boxes.
 
     Raises:
-        UsageError: A name is unknown or given twice, there is none, "propagate" is alone, or "similar" has
-            no exemplar frame.
+        UsageError: A name is unknown or given twice, there is none, or "detector" is not alone or has no
+            exemplar frame.
     """
     if not names or len(set(names)) < len(names) or not set(names) <= set(_NAMES):
         raise UsageError(f"--prompts {','.join(names)}: expected some of {', '.join(_NAMES)}, each once")
-    if set(names) == {PropagatePrompter.name}:
+    if DETECTOR in names and len(names) > 1:
         raise UsageError(
-            "--prompts propagate: carries boxes on from frame to frame, but none finds the first; name "
-            "another beside it, as in similar,propagate"
+            f"--prompts {','.join(names)}: the detector finds objects by itself; name it alone, or the others"
         )
-    if SimilarPrompter.name in names and not exemplar_frames:
+    if DETECTOR in names and not boxed_frames:
         raise UsageError(
-            "--prompts similar: needs boxes on whole frames (-e); without them name motion (for a fixed "
+            "--prompts detector: needs boxes on whole frames (-e); without them name motion (for a fixed "
             "camera) or grid (everywhere)"
         )
 
 
-def open_prompters(
-    names: Sequence[str],
-    frames: Sequence[ExemplarMasks],
-    classes: int,
-    background: Background | None = None,
-    detector: DetectorPrompter | None = None,
-    *,
-    seed: int = 0,
-    advance: Callable[[int], None] = lambda _: None,
-) -> list[Prompter]:
-    """Create the prompters, one for each name, and train those that learn.
+def open_prompters(names: Sequence[str], background: Background | None) -> list[Prompter]:
+    """Create the prompters, one for each name that `check_prompters` accepts.
 
     Args:
-        names: Names that `check_prompters` accepts.
-        frames: Exemplar frames.
-        classes: Number of classes to label.
+        names: Names, not "detector".
         background: Background model; needed for "motion".
-        detector: Detector of an earlier pass; needed for "detector".
-        seed: Random seed.
-        advance: Called with the number of steps done, `TRAINING_STEPS` in all for "similar".
 
     Raises:
-        UsageError: The background or the detector that one needs is missing.
+        UsageError: "motion" has no background model.
     """
-
-    def motion() -> Prompter:
-        if background is None:
+    prompters: list[Prompter] = []
+    for name in names:
+        if name == GridPrompter.name:
+            prompters.append(GridPrompter())
+        elif background is None:
             raise UsageError("motion: needs a background")
-        return MotionPrompter(background)
-
-    def found() -> Prompter:
-        if detector is None:
-            raise UsageError("detector: needs a bundle")
-        return detector
-
-    factories: dict[str, Callable[[], Prompter]] = {
-        SimilarPrompter.name: lambda: SimilarPrompter.fit(frames, classes, seed=seed, advance=advance),
-        MotionPrompter.name: motion,
-        DetectorPrompter.name: found,
-        PropagatePrompter.name: lambda: PropagatePrompter(classes),
-        GridPrompter.name: GridPrompter,
-    }
-    return [factories[name]() for name in names]
+        else:
+            prompters.append(MotionPrompter(background))
+    return prompters

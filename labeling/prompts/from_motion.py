@@ -31,11 +31,6 @@ class MotionPrompter:
         changed = self._background.compare(image).mask.astype(np.uint8)
         return Prompts(self.name, _boxes(changed)), Prompts(self.name, _points(changed))
 
-    def propose_held_out(self, image: NDArray[np.uint8], frame: int) -> tuple[Prompts, ...]:
-        """See `Prompter.propose_held_out`."""
-        del frame
-        return self.propose(image)
-
 
 def _boxes(changed: NDArray[np.uint8]) -> NDArray[np.float32]:
     """float32 (N, 4) around connected regions, the largest first."""

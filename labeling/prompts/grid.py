@@ -27,8 +27,3 @@ class GridPrompter:
         y = (np.arange(rows, dtype=np.float32) + 0.5) * (height / rows)
         points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
         return (Prompts(self.name, points.astype(np.float32)),)
-
-    def propose_held_out(self, image: NDArray[np.uint8], frame: int) -> tuple[Prompts, ...]:
-        """See `Prompter.propose_held_out`."""
-        del frame
-        return self.propose(image)

@@ -23,10 +23,3 @@ class Prompter(Protocol):
     def propose(self, image: NDArray[np.uint8]) -> tuple[Prompts, ...]:
         """Propose prompts for a frame, HxWx3 uint8 BGR: of one kind or several, in its pixels, maybe none."""
         ...
-
-    def propose_held_out(self, image: NDArray[np.uint8], frame: int) -> tuple[Prompts, ...]:
-        """Propose prompts for exemplar frame number `frame`, without having learned from it.
-
-        Classifier and calibration learn from these proposals.
-        """
-        ...

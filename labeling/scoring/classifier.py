@@ -130,4 +130,4 @@ def _random_places(own: ClassExamples, rng: np.random.Generator) -> NDArray[np.f
 
 
 def _candidate(box: NDArray[np.float32], mask: CroppedMask | None = None) -> Candidate:
-    return Candidate(box, mask, mask is not None, 0.0, None, "exemplar")
+    return Candidate(box, mask, mask is not None, 0.0, "exemplar")

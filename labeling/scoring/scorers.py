@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from edgeloop.labeling.candidates.candidate import Candidate
 from edgeloop.labeling.candidates.mask import CroppedMask
 from edgeloop.labeling.motion.background import Background
-from edgeloop.labeling.scoring.calibrate import ScoreCalibrator
 
-__all__ = ["Classifier", "CropScorer", "ExemplarScorer", "MotionScorer", "Scorer"]
+__all__ = ["Classifier", "CropScorer", "LooksScorer", "MotionScorer", "Scorer"]
 
 
 class Classifier(Protocol):
@@ -42,16 +41,10 @@ class Scorer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ExemplarScorer:
-    """Combines the classifier's and the prompter's scores.
-
-    Attributes:
-        classes: Tells what candidates look like.
-        calibrator: Joins that with what the prompter said.
-    """
+class LooksScorer:
+    """Scores candidates by the classifier alone."""
 
     classes: Classifier
-    calibrator: ScoreCalibrator
 
     def problem(self, image: NDArray[np.uint8]) -> str | None:
         """See `Scorer.problem`: any frame can be scored."""
@@ -60,7 +53,7 @@ class ExemplarScorer:
 
     def scores(self, image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[np.float32]:
         """See `Scorer.scores`."""
-        return self.calibrator.scores(candidates, self.classes.probabilities(image, candidates))
+        return self.classes.probabilities(image, candidates)
 
 
 @dataclass(frozen=True, slots=True)

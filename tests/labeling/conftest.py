@@ -21,7 +21,8 @@ def in_little_time() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("edgeloop.labeling.prompts.similar.TRAINING_STEPS", 450)
+        patched.setattr("edgeloop.labeling.engine.members._MAX_STEPS", 60)
+        patched.setattr("edgeloop.labeling.engine.members.MEMBERS", 2)
         yield
     torch.set_num_threads(threads)
 

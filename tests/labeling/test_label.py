@@ -113,8 +113,7 @@ def test_training_sees_the_same_dataset(labeled: Labeled) -> None:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Learn for moments only, where it is not the labels that are tested."""
-    monkeypatch.setattr("edgeloop.labeling.prompts.similar.TRAINING_STEPS", 30)
-    monkeypatch.setattr("edgeloop.labeling.prompts.training_views._VIEWS", 2)
+    monkeypatch.setattr("edgeloop.labeling.engine.members._MAX_STEPS", 4)
 
 
 @pytest.fixture(scope="module")
@@ -148,8 +147,8 @@ from pathlib import Path
 from edgeloop.labeling.job import label_frames
 from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.ledger import Ledger
-from edgeloop.labeling.prompts import similar, training_views
-similar.TRAINING_STEPS, training_views._VIEWS = 30, 2
+from edgeloop.labeling.engine import members
+members._MAX_STEPS, members.MEMBERS = 4, 2
 add, left = Ledger.add, int(sys.argv[4])
 def add_or_die(self, result):
     global left
@@ -207,7 +206,7 @@ def test_mistyped_option_can_be_corrected_and_ends_in_a_table_and_json(
     footage: Footage, few: Path, tmp_path: Path, edgeloop: Callable[..., Outcome]
 ) -> None:
     command = "label", few, "-e", footage.exemplars, "-o", tmp_path / "out"
-    refused = edgeloop(*command, "--prompts", "similar,magic")
+    refused = edgeloop(*command, "--prompts", "motion,magic")
     assert refused.code == 2
     assert "magic" in refused.err
     done = edgeloop(*command, "--json")

@@ -34,8 +34,7 @@ def discs() -> NDArray[np.uint8]:
 
 def test_loose_box_moves_to_the_object(nano: Segmenter, discs: NDArray[np.uint8]) -> None:
     loose = DISC + np.array([-6, -5, 5, 7], np.float32)
-    scores = np.array([[0.2, 0.7]], np.float32)
-    (candidate,) = find_candidates(discs, [Prompts("similar", loose[None], scores)], nano)
+    (candidate,) = find_candidates(discs, [Prompts("human", loose[None])], nano)
     assert candidate.mask_agrees
     assert candidate.mask is not None
     before, after, mask = (
@@ -43,14 +42,12 @@ def test_loose_box_moves_to_the_object(nano: Segmenter, discs: NDArray[np.uint8]
     )
     assert after > before
     assert mask > 0.8
-    assert candidate.class_scores is not None
-    assert candidate.class_scores.tolist() == pytest.approx([0.2, 0.7])
-    assert (candidate.source, candidate.sam_score > 0.4) == ("similar", True)
+    assert (candidate.source, candidate.sam_score > 0.4) == ("human", True)
 
 
 def test_box_that_sam_sees_nothing_in_stays(nano: Segmenter, discs: NDArray[np.uint8]) -> None:
     box = np.array([[2, 200, 7, 204]], np.float32)
-    (candidate,) = find_candidates(discs, [Prompts("similar", box)], nano)
+    (candidate,) = find_candidates(discs, [Prompts("human", box)], nano)
     assert not candidate.mask_agrees
     np.testing.assert_array_equal(candidate.xyxy, box[0])
 
@@ -66,37 +63,6 @@ def test_points_find_objects_without_exemplars(nano: Segmenter) -> None:
     boxes = np.stack([candidate.xyxy for candidate in found])
     best = iou_matrix(scene.truth(900).xyxy, boxes).max(axis=1)
     assert (best >= 0.5).mean() >= 0.4
-    assert all(candidate.class_scores is None for candidate in found)
-
-
-def test_what_two_prompters_find_has_the_opinion_of_the_one_that_knows_classes(
-    nano: Segmenter, discs: NDArray[np.uint8]
-) -> None:
-    known = Prompts("similar", DISC[None], np.array([[0.2, 0.7]], np.float32))
-    other = np.array([[195, 105, 285, 195]], np.float32)
-    moving = Prompts("motion", np.concatenate((DISC[None] + 2, other)))
-    _, same, unknown = find_candidates(discs, [known, moving], nano)
-    assert same.class_scores is not None
-    assert unknown.class_scores is not None
-    assert (same.source, same.class_scores.tolist()) == ("motion", pytest.approx([0.2, 0.7]))
-    assert unknown.class_scores.max() < 0.05
-    nothing = Prompts("similar", np.empty((0, 4), np.float32), np.empty((0, 2), np.float32))
-    (alone,) = find_candidates(discs, [nothing, Prompts("motion", other)], nano)
-    assert alone.class_scores is not None, "not to be found is an opinion too"
-
-
-@pytest.mark.parametrize(
-    ("score", "asked"),
-    [pytest.param(0.7, 1, id="sure of it"), pytest.param(0.3, 2, id="in doubt of it")],
-)
-def test_no_point_asks_about_what_a_prompter_that_knows_classes_is_sure_of(
-    nano: Segmenter, discs: NDArray[np.uint8], score: float, asked: int
-) -> None:
-    known = Prompts("similar", DISC[None], np.array([[0.1, score]], np.float32))
-    points = Prompts("motion", np.array([[105, 85], [240, 150]], np.float32))
-    found = find_candidates(discs, [points, known], nano)
-    assert [candidate.source for candidate in found] == ["motion"] * asked + ["similar"]
-    assert found[asked - 1].xyxy == pytest.approx([195, 105, 285, 195], abs=8)
 
 
 def test_no_prompts_cost_nothing(discs: NDArray[np.uint8]) -> None:
@@ -107,11 +73,11 @@ def test_no_prompts_cost_nothing(discs: NDArray[np.uint8]) -> None:
         def masks(self, **_: object) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
             raise AssertionError("nobody asked")
 
-    assert find_candidates(discs, [Prompts("similar", np.empty((0, 4), np.float32))], Asleep()) == []
+    assert find_candidates(discs, [Prompts("human", np.empty((0, 4), np.float32))], Asleep()) == []
 
 
 def boxed(*xyxy: float) -> Candidate:
-    return Candidate(np.array(xyxy, np.float32), None, False, 0.0, None, "similar")
+    return Candidate(np.array(xyxy, np.float32), None, False, 0.0, "human")
 
 
 def masked(*xyxy: int, bits: NDArray[np.bool_] | None = None, prompt: Candidate | None = None) -> Candidate:
@@ -119,7 +85,7 @@ def masked(*xyxy: int, bits: NDArray[np.bool_] | None = None, prompt: Candidate 
     x1, y1, x2, y2 = xyxy
     cropped = CroppedMask(x1, y1, np.ones((y2 - y1, x2 - x1), bool) if bits is None else bits)
     box = cropped.xyxy if prompt is None else prompt.xyxy
-    return Candidate(box, cropped, prompt is None, 0.9, None, "similar")
+    return Candidate(box, cropped, prompt is None, 0.9, "human")
 
 
 CORNER = np.tri(100, dtype=bool)

@@ -55,7 +55,7 @@ def masked(left: int, top: int, side: int) -> Candidate:
     bits = np.zeros((side, side), np.uint8)
     cv2.circle(bits, (side // 2, side // 2), side // 2, 1, cv2.FILLED)
     cropped = CroppedMask(left, top, bits > 0)
-    return Candidate(cropped.xyxy, cropped, True, 0.9, None, "motion")
+    return Candidate(cropped.xyxy, cropped, True, 0.9, "motion")
 
 
 @pytest.mark.slow

@@ -74,12 +74,12 @@ def test_patches_outside_the_mask_do_not_count(dino: Dino) -> None:
 
 def boxed(left: int, top: int, side: int) -> Candidate:
     box = np.array([left, top, left + side, top + side], np.float32)
-    return Candidate(box, None, False, 0.0, None, "motion")
+    return Candidate(box, None, False, 0.0, "motion")
 
 
 def masked(left: int, top: int, bits: np.ndarray[Any, np.dtype[np.bool_]]) -> Candidate:
     box = boxed(left, top, len(bits)).xyxy
-    return Candidate(box, CroppedMask(left, top, bits), True, 0.9, None, "motion")
+    return Candidate(box, CroppedMask(left, top, bits), True, 0.9, "motion")
 
 
 @pytest.mark.parametrize(

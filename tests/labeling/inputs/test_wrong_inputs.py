@@ -136,31 +136,16 @@ def place(tmp_path_factory: pytest.TempPathFactory, block_model: Path) -> Path:
             "label frames -e good.json -o {out} --confidence nan", USAGE, "not a finite", id="label: nan"
         ),
         pytest.param(
-            "label frames -e good.json -o {out} --prompts similar,detector",
+            "label frames -e good.json -o {out} --prompts detector,motion",
             USAGE,
-            "name a bundle",
-            id="label: which detector",
+            "name it alone",
+            id="label: the detector and another",
         ),
         pytest.param(
-            "label frames -e good.json -o {out} --prompts similar --detector block.onnx",
-            USAGE,
-            "add it: --prompts similar,detector",
-            id="label: detector that nobody asks",
-        ),
-        pytest.param(
-            "label frames -e good.json -o {out} --detector no.onnx", INPUT, "no.onnx", id="label: no detector"
-        ),
-        pytest.param(
-            "label frames -e good.json -o {out} --detector broken.onnx",
-            DATA,
-            "broken.onnx",
-            id="label: half a detector",
-        ),
-        pytest.param(
-            "label frames -e good.json -o {out} --detector block.onnx",
-            DATA,
-            "finds block, but the exemplars show part",
-            id="label: detector of something else",
+            "label frames -e good.json -o {out} --weights no.safetensors",
+            INPUT,
+            "no.safetensors",
+            id="label: no start weights",
         ),
         pytest.param("stats nothing", INPUT, "expected a dataset", id="stats: no dataset"),
         pytest.param("stats empty", INPUT, "expected a dataset", id="stats: empty folder"),

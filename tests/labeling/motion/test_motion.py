@@ -239,7 +239,7 @@ def test_one_camera_at_a_time(frames: Path, tmp_path: Path) -> None:
     [
         pytest.param((), "either --exemplars or --classes", id="neither"),
         pytest.param(("--classes", "moving", "-e", "x.json"), "either --exemplars or", id="both"),
-        pytest.param(("--classes", "moving", "--prompts", "similar"), "needs boxes on whole", id="similar"),
+        pytest.param(("--classes", "moving", "--prompts", "detector"), "needs boxes on whole", id="detector"),
     ],
 )
 def test_what_is_to_be_labeled_must_be_said(

@@ -1,81 +1,12 @@
-"""Where SAM is asked to look."""
+"""Names of prompters, and the grid."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from edgeloop.labeling.candidates.exemplar_masks import ExemplarMasks
-from edgeloop.labeling.inputs.exemplars import Exemplars, read_exemplars
-from edgeloop.labeling.prompts import GridPrompter, SimilarPrompter, check_prompters
-from edgeloop.labeling.sam import load
-from edgeloop.labeling.scoring.held_out import segment_exemplars
-from edgeloop.models.boxes import iou_matrix
+from edgeloop.labeling.prompts import GridPrompter, check_prompters
 from edgeloop.models.errors import UsageError
-from tests.labeling.footage import Footage
-
-
-@pytest.fixture(scope="module")
-def exemplars(footage: Footage) -> Exemplars:
-    return read_exemplars(footage.exemplars, footage.frames)
-
-
-@pytest.fixture(scope="module")
-def frames(exemplars: Exemplars) -> list[ExemplarMasks]:
-    return segment_exemplars(exemplars, load("nano", offline=True))
-
-
-@pytest.fixture(scope="module")
-def similar(_slow: None, exemplars: Exemplars, frames: list[ExemplarMasks]) -> SimilarPrompter:
-    return SimilarPrompter.fit(frames, len(exemplars.names))
-
-
-@pytest.mark.slow
-def test_similar_finds_what_the_exemplars_show(footage: Footage, similar: SimilarPrompter) -> None:
-    found = right = wanted = asked = 0
-    for index in range(6010, 6310, 30):
-        truth = footage.scene.truth(index)
-        (prompts,) = similar.propose(footage.scene.render(index))
-        assert prompts.class_scores is not None
-        iou = iou_matrix(truth.xyxy, prompts.coords)
-        named = prompts.class_scores.argmax(axis=1)
-        hits = [row for row in range(len(truth)) if iou[row].max(initial=0) >= 0.5]
-        found += len(hits)
-        right += sum(named[iou[row].argmax()] == truth.class_id[row] for row in hits)
-        wanted += len(truth)
-        asked += len(prompts)
-    assert found / wanted >= 0.7
-    assert right / found >= 0.85
-    assert asked <= 4 * wanted
-
-
-def test_holding_out_leaves_the_frame_out(frames: list[ExemplarMasks], similar: SimilarPrompter) -> None:
-    """Heads are surer of the boxes they were shown than of those they were not."""
-    seen: list[float] = []
-    unseen: list[float] = []
-    for frame in frames:
-        for (prompts,), sure in (
-            (similar.propose(frame.image), seen),
-            (similar.propose_held_out(frame.image, frame.number), unseen),
-        ):
-            assert prompts.class_scores is not None
-            overlap = iou_matrix(frame.xyxy, prompts.coords) >= 0.5
-            sure.extend((overlap * prompts.class_scores.max(axis=1)).max(axis=1, initial=0).tolist())
-    assert np.mean(seen) > np.mean(unseen) + 0.05
-
-
-@pytest.mark.slow
-def test_the_same_seed_gives_the_same_prompts(
-    frames: list[ExemplarMasks], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("edgeloop.labeling.prompts.similar.TRAINING_STEPS", 36)
-    monkeypatch.setattr("edgeloop.labeling.prompts.training_views._VIEWS", 2)
-    image = frames[0].image
-    monkeypatch.setattr("edgeloop.labeling.prompts.similar._LEAST_PROBABILITY", 0.0)
-    (one,), (other,) = (SimilarPrompter.fit(frames, 3, seed=4).propose(image) for _ in range(2))
-    assert len(one) > 0
-    np.testing.assert_array_equal(one.coords, other.coords)
-    np.testing.assert_array_equal(one.class_scores, other.class_scores)
 
 
 @pytest.mark.parametrize(
@@ -94,8 +25,16 @@ def test_grid(size: tuple[int, int], points: int) -> None:
     assert (prompts.coords < size).all()
 
 
-@pytest.mark.parametrize("names", [(), ("motion", "motion"), ("motion", "magic"), ("",)])
-def test_unknown_prompters(names: tuple[str, ...]) -> None:
-    told = "expected some of similar, motion, detector, propagate, grid, each once"
+@pytest.mark.parametrize(
+    ("names", "boxed_frames", "told"),
+    [
+        pytest.param((), True, "expected some of detector, motion, grid, each once", id="none"),
+        pytest.param(("motion", "motion"), True, "each once", id="twice"),
+        pytest.param(("motion", "magic"), True, "each once", id="unknown"),
+        pytest.param(("detector", "motion"), True, "name it alone", id="detector and another"),
+        pytest.param(("detector",), False, "needs boxes on whole frames", id="detector without boxes"),
+    ],
+)
+def test_prompters_that_cannot_be_used(names: tuple[str, ...], boxed_frames: bool, told: str) -> None:
     with pytest.raises(UsageError, match=told):
-        check_prompters(names, [])
+        check_prompters(names, boxed_frames=boxed_frames)

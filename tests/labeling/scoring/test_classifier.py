@@ -32,7 +32,7 @@ def example(seed: int, *, masks: bool = False, background: bool = True) -> Class
 
 def candidates(shown: ClassExamples) -> list[Candidate]:
     boxes = (*shown.xyxy, *shown.background)
-    return [Candidate(box, None, False, 0.0, None, "similar") for box in boxes]
+    return [Candidate(box, None, False, 0.0, "similar") for box in boxes]
 
 
 @pytest.fixture(scope="module")

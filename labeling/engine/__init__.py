@@ -1,0 +1,1 @@
+"""Engine: detectors trained on the exemplar frames, their boxes fused and calibrated."""

@@ -1,0 +1,170 @@
+"""Training of the ensemble's members, each without some of the exemplar frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from edgeloop.edge.host.hardware import usable_cores
+from edgeloop.edge.host.malloc import keep_freed_memory
+from edgeloop.export.data.image_cache import ImageCache
+from edgeloop.export.data.yolo_dataset import LabeledImage
+from edgeloop.export.learn.augment import Sample, resized
+from edgeloop.export.learn.fit import Task, fit
+from edgeloop.export.learn.recipe import choose_recipe
+from edgeloop.export.network.compact_detector import CompactDetector
+from edgeloop.export.network.detector_weights import read_detector, write_detector
+from edgeloop.export.network.device import choose_device
+from edgeloop.export.network.start_detector import start_detector
+from edgeloop.export.train_options import Device, TrainOptions
+from edgeloop.labeling.engine.copy_paste import Cutout, by_class, cut_objects, paste_objects
+from edgeloop.labeling.inputs.exemplars import ExemplarFrame, Exemplars
+from edgeloop.labeling.sam import Segmenter
+from edgeloop.labeling.step_progress import Progress
+
+__all__ = ["MEMBERS", "held_out_by", "train_members"]
+
+MEMBERS = 5
+"""Members of the ensemble, if there are as many exemplar frames."""
+
+_MAX_STEPS = 300  # of a member
+
+
+@dataclass(frozen=True, eq=False)
+class _Picture(LabeledImage):
+    """Image in memory.
+
+    Attributes:
+        pixels: HxWx3 uint8 BGR.
+    """
+
+    pixels: NDArray[np.uint8]
+
+    def read(self) -> NDArray[np.uint8]:
+        """Return the pixels."""
+        return self.pixels
+
+
+def held_out_by(frames: int) -> list[int]:
+    """Number of the member that does not see each exemplar frame.
+
+    With one frame, its only member sees it all the same.
+    """
+    return [number % min(MEMBERS, frames) for number in range(frames)]
+
+
+def train_members(
+    exemplars: Exemplars,
+    segmenter: Segmenter,
+    folder: Path,
+    *,
+    weights: str | None,
+    device: Device,
+    seed: int,
+    progress: Progress,
+    pasted: int = 60,
+) -> tuple[list[CompactDetector], int]:
+    """Train the members, as many at a time as there are cores.
+
+    Args:
+        exemplars: Frames with boxes.
+        segmenter: Draws the masks along which objects are cut out and pasted.
+        folder: Keeps finished members and checkpoints, so that an interrupted training continues.
+        weights: Start weights, as of `edgeloop train --weights`.
+        device: Device to train on.
+        seed: Random seed.
+        progress: Shows the steps.
+        pasted: Frames with pasted objects for each member, about.
+
+    Returns:
+        Members in evaluation mode on the CPU, and the long side of their input, px.
+
+    Raises:
+        DataError: A frame cannot be read, or a checkpoint is damaged.
+        EdgeloopError: The start weights or the device cannot be used.
+    """
+    keep_freed_memory()
+    names, on = exemplars.names, choose_device(device)
+    drawn = [_sample(frame) for frame in exemplars.frames]
+    recipe = choose_recipe(
+        [_picture(sample) for sample in drawn], TrainOptions(weights=weights, device=device, seed=seed)
+    )
+    recipe = replace(recipe, steps=min(recipe.steps or _MAX_STEPS, _MAX_STEPS))
+    frames = [resized(sample, recipe.side) for sample in drawn]
+    cutouts = [cut_objects(frame, segmenter) for frame in frames]
+    left_out = held_out_by(len(frames))
+    count = max(left_out) + 1
+    # Random weights come from torch's global generator, so they are drawn one after the other.
+    detectors = [start_detector(len(names), weights, seed=seed + number)[0] for number in range(count)]
+    paths = [folder / f"member{number}.safetensors" for number in range(count)]
+
+    def train(number: int) -> None:
+        if paths[number].is_file():
+            advance(recipe.steps or 0)
+            return
+        seen = [row for row, holder in enumerate(left_out) if count == 1 or holder != number]
+        rng = np.random.default_rng((seed, number))
+        pictures = _with_pasted(
+            [frames[row] for row in seen], by_class(chain(*(cutouts[row] for row in seen))), rng, pasted
+        )
+        place = folder / f"member{number}"
+        place.mkdir(parents=True, exist_ok=True)
+        task = Task(
+            train=ImageCache(pictures, recipe.side, None), val=None, names=names,
+            recipe=replace(recipe, batch=min(recipe.batch, len(seen))), seed=seed + number,
+            patience=None, seconds=None, folder=place,
+        )  # fmt: skip
+        kept, _ = fit(detectors[number].to(on), task, lambda _: advance(1))
+        write_detector(kept.cpu(), names, paths[number])
+
+    workers = 1 if on.type == "cuda" else min(count, usable_cores())
+    with (
+        progress(count * (recipe.steps or 0), "Learning") as advance,
+        _threads(max(1, usable_cores() // workers)),
+        ThreadPoolExecutor(workers, "edgeloop-members") as pool,
+    ):
+        list(pool.map(train, range(count)))
+    return [read_detector(path)[0] for path in paths], recipe.side
+
+
+def _with_pasted(
+    frames: Sequence[Sample], cutouts: Mapping[int, Sequence[Cutout]], rng: np.random.Generator, pasted: int
+) -> list[LabeledImage]:
+    """Frames as they are, a third of all, and with pasted objects."""
+    times = pasted // len(frames)
+    made = [paste_objects(frame, cutouts, rng) for _ in range(times) for frame in frames]
+    untouched = [*frames] * max(1, times // 2)
+    return [_picture(sample) for sample in (*untouched, *made)]
+
+
+def _sample(frame: ExemplarFrame) -> Sample:
+    """Frame with what is to be labeled; all else is background."""
+    named = frame.class_id >= 0
+    return Sample(frame.image(), frame.class_id[named], frame.xyxy[named])
+
+
+def _picture(sample: Sample) -> LabeledImage:
+    height, width = sample.image.shape[:2]
+    size = np.array((width, height, width, height), np.float32)
+    middles = (sample.xyxy[:, :2] + sample.xyxy[:, 2:]) / 2
+    xywh = np.concatenate((middles, sample.xyxy[:, 2:] - sample.xyxy[:, :2]), axis=1) / size
+    return _Picture(Path(), sample.class_id, xywh.astype(np.float32), sample.image)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Threads of one training: so small a network gains more from trainings side by side."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,158 @@
+"""Estimate of label quality from held-out exemplar frames."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from edgeloop.edge.scoring.coco import coco_results, evaluate_boxes
+from edgeloop.labeling.engine.calibration import Calibration, HeldOut, match
+from edgeloop.models.boxes import xyxy_to_xywh
+
+__all__ = ["Estimate", "Promise", "estimate_quality"]
+
+_RESAMPLES = 200
+_COVERED = (0.05, 0.95)
+_FEW_FRAMES = 2  # frames with a class below which nothing about it can be estimated
+
+
+class Estimate(BaseModel):
+    """Value with a 90 % interval, in [0, 1]."""
+
+    model_config = ConfigDict(frozen=True)
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
+
+
+class Promise(BaseModel):
+    """Expected quality of the labels.
+
+    Attributes:
+        map50: Mean average precision at IoU 0.5, over the classes that were estimated.
+        precision: Share of the labels that are right.
+        recall: Share of the objects that are labeled.
+        too_few: Classes that are on fewer than two exemplar frames, of which nothing can be estimated.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    map50: Estimate
+    precision: Estimate
+    recall: Estimate
+    too_few: tuple[str, ...]
+
+    def __str__(self) -> str:
+        told = (
+            f"Expected on other frames, from held-out exemplar frames: mAP50 {self.map50}, precision "
+            f"{self.precision}, recall {self.recall}."
+        )
+        if self.too_few:
+            told += f" Box more of {', '.join(self.too_few)}: on fewer than two frames, not estimated."
+        return told
+
+
+def estimate_quality(
+    held_out: Sequence[HeldOut],
+    names: Sequence[str],
+    calibration: Calibration,
+    *,
+    confidence: float,
+    seed: int,
+) -> Promise | None:
+    """Estimate what labels of other frames will be like; None if no class is on two frames.
+
+    The interval is a bootstrap over frames (Efron, 1979), with the spread of a mean of few frames. Each frame
+    is judged by one member alone, and all of them together are better: the upper end allows for that.
+
+    Args:
+        held_out: Exemplar frames, each with the detections of the member that has not seen it.
+        names: Names of the classes.
+        calibration: Calibration of the scores.
+        confidence: Minimum label score.
+        seed: Random seed.
+    """
+    frames_of = Counter(number for one in held_out for number in set(one.frame.class_id.tolist()))
+    known = [number for number in range(len(names)) if frames_of[number] >= _FEW_FRAMES]
+    if not known:
+        return None
+    parts = [_Part.of(one, known, calibration, confidence) for one in held_out]
+    rng = np.random.default_rng(seed)
+    draws = [rng.integers(len(parts), size=len(parts)) for _ in range(_RESAMPLES)]
+
+    def estimate(measure: Callable[[Sequence[_Part]], float]) -> Estimate:
+        value = measure(parts)
+        drawn = [measure([parts[row] for row in rows]) for rows in draws]
+        return _widened(value, np.array([each for each in drawn if np.isfinite(each)]), len(parts))
+
+    return Promise(
+        map50=estimate(lambda own: _map50(own, known, names)),
+        precision=estimate(lambda own: _share([(part.right, part.labels) for part in own])),
+        recall=estimate(lambda own: _share([(part.right, part.truths) for part in own])),
+        too_few=tuple(name for number, name in enumerate(names) if number not in known),
+    )
+
+
+class _Part(NamedTuple):
+    """One frame: COCO truth and results of the known classes; right labels, labels, objects."""
+
+    truth: list[dict[str, object]]
+    results: list[dict[str, object]]
+    right: int
+    labels: int
+    truths: int
+
+    @classmethod
+    def of(cls, one: HeldOut, known: Sequence[int], calibration: Calibration, confidence: float) -> _Part:
+        shown = np.isin(one.frame.class_id, known)
+        found = one.found.of_class(*known)
+        boxes = xyxy_to_xywh(one.frame.xyxy[shown]).tolist()
+        truth = [
+            {"category_id": class_id, "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
+            for class_id, box in zip(one.frame.class_id[shown].tolist(), boxes, strict=True)
+        ]
+        sure = calibration(found.confidence, member=True) >= confidence
+        right = match(HeldOut(one.frame, found[sure])) >= 0
+        return cls(truth, coco_results(0, found), int(right.sum()), len(right), int(shown.sum()))
+
+
+def _map50(parts: Sequence[_Part], known: Sequence[int], names: Sequence[str]) -> float:
+    images = [{"id": number, "file_name": str(number)} for number in range(len(parts))]
+    truth = [dict(each, image_id=number) for number, part in enumerate(parts) for each in part.truth]
+    if not truth:
+        return float("nan")
+    results = [dict(each, image_id=number) for number, part in enumerate(parts) for each in part.results]
+    coco = {
+        "images": images,
+        "categories": [{"id": number, "name": names[number]} for number in known],
+        "annotations": [dict(each, id=number) for number, each in enumerate(truth, start=1)],
+    }
+    return evaluate_boxes(coco, results).map50
+
+
+def _share(counts: Sequence[tuple[int, int]]) -> float:
+    part, whole = (sum(column) for column in zip(*counts, strict=True))
+    return part / whole if whole else float("nan")
+
+
+def _widened(value: float, drawn: NDArray[np.float64], frames: int) -> Estimate:
+    """Interval of the resamples, as wide as so few frames make it, and up by half of what lacks to 1."""
+    if not np.isfinite(value) or not drawn.size:
+        return Estimate(value=0.0, low=0.0, high=1.0)
+    low, high = np.quantile(drawn, _COVERED)
+    wide = 1 + 2 / max(frames - 1, 1)
+    low, high = value - wide * (value - low), value + wide * (high - value)
+    return Estimate(
+        value=round(value, 3),
+        low=round(max(0.0, min(low, value - 0.05)), 3),
+        high=round(min(1.0, max(high, value + (1 - value) / 2)), 3),
+    )

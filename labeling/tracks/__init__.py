@@ -1,1 +1,0 @@
-"""Labels linked over time: tracking, smoothing, persistence."""

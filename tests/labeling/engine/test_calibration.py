@@ -1,0 +1,87 @@
+"""Calibration and the promise, on made-up held-out frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeloop.labeling.engine.calibration import Calibration, HeldOut, fit_calibration, match
+from edgeloop.labeling.engine.promise import estimate_quality
+from edgeloop.labeling.inputs.exemplars import ExemplarFrame
+from edgeloop.models.detections import Detections
+
+BOXES = np.array([[10 * k, 0, 10 * k + 8, 8] for k in range(10)], np.float32)
+
+
+def frame(count: int, class_id: int = 0) -> ExemplarFrame:
+    return ExemplarFrame(Path("a.jpg"), BOXES[:count], np.full(count, class_id))
+
+
+def found(rows: list[int], score: float = 0.9, *, shift: float = 0.0, class_id: int = 0) -> Detections:
+    boxes = BOXES[rows] + np.float32(shift)
+    return Detections(boxes, np.full(len(rows), score, np.float32), np.full(len(rows), class_id))
+
+
+@pytest.mark.parametrize(
+    ("detections", "expected"),
+    [
+        pytest.param(found([0, 1]), [0, 1], id="both right"),
+        pytest.param(found([0, 5]), [0, -1], id="one beside"),
+        pytest.param(found([0, 0]), [0, -1], id="a box only once"),
+        pytest.param(found([0], shift=5), [-1], id="too far off"),
+        pytest.param(found([0], class_id=1), [-1], id="another class"),
+        pytest.param(Detections.empty(), [], id="nothing"),
+    ],
+)
+def test_matching(detections: Detections, expected: list[int]) -> None:
+    assert match(HeldOut(frame(3), detections)).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("right", "low", "high"),
+    [(10, 0.5, 1.0), (0, 0.0, 0.5)],
+    ids=["always right: surer than it says", "always wrong: less sure"],
+)
+def test_calibration_follows_the_held_out_frames(right: int, low: float, high: float) -> None:
+    rows = list(range(10))
+    held_out = [HeldOut(frame(right), found(rows, 0.5)) for _ in range(4)]
+    score = np.array([0.5], np.float32)
+    assert low < fit_calibration(held_out)(score, member=True)[0] < high
+
+
+def test_calibration_without_detections_changes_nothing() -> None:
+    assert fit_calibration([HeldOut(frame(3), Detections.empty())]) == Calibration(0.0)
+
+
+def test_probability_rises_with_the_score() -> None:
+    probabilities = Calibration(0.3)(np.linspace(0, 1, 50, dtype=np.float32))
+    assert (np.diff(probabilities) >= 0).all()
+    assert 0 < probabilities[0] < probabilities[-1] < 1
+
+
+def promise_of(held_out: list[HeldOut]):  # type: ignore[no-untyped-def]
+    return estimate_quality(held_out, ("bolt", "nut"), Calibration(0.0), confidence=0.5, seed=0)
+
+
+def test_promise_counts_right_labels_and_found_objects() -> None:
+    promise = promise_of([HeldOut(frame(8), found([0, 1, 2, 3, 8])) for _ in range(4)])
+    assert promise.precision.value == pytest.approx(0.8)
+    assert promise.recall.value == pytest.approx(0.5)
+    assert promise.recall.low < 0.5 < promise.recall.high
+    assert promise.map50.value == pytest.approx(0.5, abs=0.06)
+    assert promise.too_few == ("nut",)
+    assert "nut" in str(promise)
+
+
+def test_promise_is_wider_if_frames_differ() -> None:
+    alike = [HeldOut(frame(4), found([0, 1])) for _ in range(4)]
+    unlike = [HeldOut(frame(4), found(rows)) for rows in ([0, 1, 2, 3], [0, 1, 2, 3], [], [])]
+    narrow, wide = promise_of(alike).recall, promise_of(unlike).recall
+    assert narrow.value == wide.value == pytest.approx(0.5)
+    assert wide.high - wide.low > narrow.high - narrow.low
+
+
+def test_no_promise_if_no_class_is_on_two_frames() -> None:
+    assert promise_of([HeldOut(frame(4), found([0])), HeldOut(frame(4, 1), found([0]))]) is None
