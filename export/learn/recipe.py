@@ -13,10 +13,12 @@ from edgeloop.export.learn.augment import Augmentation, Canvas
 from edgeloop.export.network.lite0_backbone import STAGES
 from edgeloop.export.train_options import TrainOptions
 
-__all__ = ["Recipe", "choose_recipe"]
+__all__ = ["FEW_IMAGES", "Recipe", "choose_recipe"]
 
 _DEFAULT_EPOCHS = 30
-_FEW_IMAGES = 20  # at most, for the few-shot preset
+FEW_IMAGES = 20
+"""Images up to which a training gets the few-shot preset."""
+
 _FEW_STEPS = 150
 _LARGEST_SIDE = 640  # px
 # Smallest side, and the size in the input that a quarter of the objects may be below, px. Many images make a
@@ -58,7 +60,7 @@ def choose_recipe(images: Sequence[LabeledImage], options: TrainOptions) -> Reci
     labeled = [image for image in images if len(image.class_id)]
     measured = labeled[:: -(-len(labeled) // _MEASURED_IMAGES)]
     shapes = [(pixels.shape[1], pixels.shape[0]) for pixels in (image.read() for image in measured)]
-    few = len(images) <= _FEW_IMAGES
+    few = len(images) <= FEW_IMAGES
     side = options.imgsz or _side(measured, shapes, *(_FEW_SIZES if few else _MANY_SIZES))
     batch = min(options.batch, len(images))
     per_pass = -(-len(images) // batch)

@@ -19,7 +19,7 @@ from edgeloop.export.data.image_cache import ImageCache
 from edgeloop.export.data.yolo_dataset import LabeledImage
 from edgeloop.export.learn.augment import Sample, resized
 from edgeloop.export.learn.fit import Task, fit
-from edgeloop.export.learn.recipe import choose_recipe
+from edgeloop.export.learn.recipe import FEW_IMAGES, choose_recipe
 from edgeloop.export.network.compact_detector import CompactDetector
 from edgeloop.export.network.detector_weights import read_detector, write_detector
 from edgeloop.export.network.device import choose_device
@@ -94,10 +94,13 @@ def train_members(
     keep_freed_memory()
     names, on = exemplars.names, choose_device(device)
     drawn = [_sample(frame) for frame in exemplars.frames]
+    # The few-shot preset whatever their number: labels need accuracy, not the speed of a device.
+    labeled = [_picture(sample) for sample in drawn if len(sample.class_id)]
     recipe = choose_recipe(
-        [_picture(sample) for sample in drawn], TrainOptions(weights=weights, device=device, seed=seed)
+        labeled[:: -(-len(labeled) // FEW_IMAGES)], TrainOptions(weights=weights, device=device, seed=seed)
     )
-    recipe = replace(recipe, steps=min(recipe.steps or _MAX_STEPS, _MAX_STEPS))
+    steps = (recipe.steps or 0) * (1 if len(drawn) <= FEW_IMAGES else 2)
+    recipe = replace(recipe, steps=min(steps, _MAX_STEPS))
     frames = [resized(sample, recipe.side) for sample in drawn]
     cutouts = [cut_objects(frame, segmenter) for frame in frames]
     left_out = held_out_by(len(frames))
