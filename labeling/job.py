@@ -24,6 +24,7 @@ from edgeloop.labeling.inputs.load import LabelInputs, read_inputs
 from edgeloop.labeling.inputs.plan import LITE0, LabelPlan
 from edgeloop.labeling.labeler import DetectorLabeler, FrameLabeler, label_exemplar
 from edgeloop.labeling.ledger import FrameResult, Ledger
+from edgeloop.labeling.motion.confirm import confirm_moving
 from edgeloop.labeling.sam import fingerprint
 from edgeloop.labeling.step_progress import Progress, no_progress
 from edgeloop.models.errors import DataError, NoInputError
@@ -191,6 +192,8 @@ def _write(
         shutil.rmtree(folder)  # an earlier run was interrupted while it wrote
     splits = split_frames(entries, groups, val_share=plan.val_share, gap_share=plan.gap_share, seed=plan.seed)
     results = ledger.results(entry.file for entry in entries)
+    if plan.exemplars is None:  # what moves is all there is to go by
+        results = confirm_moving(zip(groups.numbers, results, strict=True), confidence=plan.minimum_score)
     frames = (LabeledFrame(*parts) for parts in zip(entries, splits, results, groups.numbers, strict=True))
     info: dict[str, Any] = {
         "description": "made by edgeloop label",

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from edgeloop.labeling.engine import members
 from edgeloop.labeling.engine.engine import learn_engine
@@ -40,7 +41,7 @@ def frames(folder: Path, objects: list[int]) -> Exemplars:
     return Exemplars(("square",), tuple(drawn))
 
 
-def trained(exemplars: Exemplars, nano: Segmenter, folder: Path, seed: int = 0) -> list[np.ndarray]:
+def trained(exemplars: Exemplars, nano: Segmenter, folder: Path, seed: int = 0) -> list[NDArray[np.float32]]:
     found, _ = train_members(
         exemplars, nano, folder, weights=None, device="cpu", seed=seed, progress=no_progress
     )
