@@ -10,9 +10,9 @@ from edgeloop.edge.frames.folder import FrameEntry
 from edgeloop.labeling.features.embedders import reads_text
 from edgeloop.labeling.inputs.crops import holds_crops, read_crops
 from edgeloop.labeling.inputs.exemplars import Exemplars, read_exemplars
-from edgeloop.labeling.inputs.plan import MOVING, LabelPlan
+from edgeloop.labeling.inputs.plan import LITE0, MOVING, LabelPlan
 from edgeloop.labeling.motion.background import Background, learn_background
-from edgeloop.labeling.prompts import MotionPrompter, check_prompters
+from edgeloop.labeling.prompts import DETECTOR, MotionPrompter, check_prompters
 from edgeloop.models.errors import DataError, UsageError
 
 __all__ = ["LabelInputs", "read_inputs"]
@@ -54,6 +54,11 @@ def read_inputs(plan: LabelPlan, entries: Sequence[FrameEntry]) -> LabelInputs:
     """
     exemplars = _exemplars(plan)
     check_prompters(plan.prompts, boxed_frames=bool(exemplars.frames))
+    if DETECTOR in plan.prompts and plan.classifier != LITE0:
+        raise UsageError(
+            f"--classifier {plan.classifier}: the detector names objects by itself; a classifier is for "
+            "--prompts motion or grid"
+        )
     return LabelInputs(exemplars, _background(plan, entries))
 
 

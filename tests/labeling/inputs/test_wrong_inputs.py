@@ -142,6 +142,12 @@ def place(tmp_path_factory: pytest.TempPathFactory, block_model: Path) -> Path:
             id="label: the detector and another",
         ),
         pytest.param(
+            "label frames -e good.json -o {out} --classifier ViT-B-32:weights.pt",
+            USAGE,
+            "names objects by itself",
+            id="label: classifier for the detector",
+        ),
+        pytest.param(
             "label frames -e good.json -o {out} --weights no.safetensors",
             INPUT,
             "no.safetensors",
