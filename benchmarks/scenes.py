@@ -94,8 +94,8 @@ def main() -> None:
     note = (
         "Five boxed frames. mAP over all that was found, precision and recall at "
         f"{_CONFIDENCE}; ECE: expected calibration error; promised: mAP50 as promised before labeling, with "
-        "its 90 % interval, and in how many seeds mAP50 was within it. Means over the seeds; last rows: medians "
-        "over the scenes without the street."
+        "its 90 % interval, and in how many seeds mAP50 was within it. Means over the seeds; last rows: "
+        "medians over the scenes without the street."
     )
     publish(arguments.write, scenes_table(arguments.out), note=note)
 

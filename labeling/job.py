@@ -32,7 +32,7 @@ from edgeloop.models.weights.digest import file_sha256
 
 __all__ = ["LabelReport", "label_frames"]
 
-_PROMISE = "promise.json"  # of unfinished work
+_PROMISE = "promise.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,8 @@ def label_frames(
     job = _job_key(plan, entries, inputs)
     unfinished = plan.out.with_name(plan.out.name + ".unfinished")
     unfinished.mkdir(parents=True, exist_ok=True)
-    promise = unfinished / _PROMISE
+    # Of this job alone: before the first frame is labeled, another job may take over the folder.
+    learned = unfinished / f"engine-{hashlib.sha256(repr(job).encode()).hexdigest()[:12]}"
     with progress(len(entries), "Comparing frames") as advance:
         groups = group_frames(entries, plan.frames, plan.footage, advance=advance)
     with Ledger(unfinished / "ledger.sqlite3", job) as ledger:
@@ -93,13 +94,13 @@ def label_frames(
         frames_per_s = 0.0
         if todo:
             paths = [plan.frames / entry.file for entry in entries]
-            labeler = build_labeler(plan, inputs, paths, unfinished / "engine", progress)
+            labeler = build_labeler(plan, inputs, paths, learned, progress)
             if isinstance(labeler, DetectorLabeler) and labeler.engine.promise is not None:
-                promise.write_text(labeler.engine.promise.model_dump_json())
+                (learned / _PROMISE).write_text(labeler.engine.promise.model_dump_json())
                 tell(str(labeler.engine.promise))
             drawn = {frame.path: frame for frame in inputs.exemplars.frames}
             frames_per_s = _label_all(plan.frames, todo, labeler, drawn, ledger, progress)
-        report = _write(plan, entries, groups, inputs, ledger, unfinished)
+        report = _write(plan, entries, groups, inputs, ledger, unfinished / "dataset", learned / _PROMISE)
     if report.set_aside < len(entries):
         (unfinished / "dataset").replace(plan.out)
     shutil.rmtree(unfinished)
@@ -185,9 +186,9 @@ def _write(
     groups: FrameGroups,
     inputs: LabelInputs,
     ledger: Ledger,
-    unfinished: Path,
+    folder: Path,
+    promise: Path,
 ) -> DatasetReport:
-    folder, promise = unfinished / "dataset", unfinished / _PROMISE
     if folder.exists():
         shutil.rmtree(folder)  # an earlier run was interrupted while it wrote
     splits = split_frames(entries, groups, val_share=plan.val_share, gap_share=plan.gap_share, seed=plan.seed)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from threading import Event, Lock
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from edgeloop.export.network.detector_weights import read_detector, write_detect
 from edgeloop.export.network.device import choose_device
 from edgeloop.export.network.start_detector import start_detector
 from edgeloop.export.train_options import Device, TrainOptions
+from edgeloop.export.trainer import TrainStep
 from edgeloop.labeling.engine.copy_paste import Cutout, by_class, cut_objects, paste_objects
 from edgeloop.labeling.inputs.exemplars import ExemplarFrame, Exemplars
 from edgeloop.labeling.sam import Segmenter
@@ -36,6 +38,10 @@ MEMBERS = 5
 """Members of the ensemble, if there are as many exemplar frames."""
 
 _MAX_STEPS = 300  # of a member
+
+
+class _StoppedError(Exception):
+    """End of a training because another one failed or the job was interrupted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +115,14 @@ def train_members(
     detectors = [start_detector(len(names), weights, seed=seed + number)[0] for number in range(count)]
     paths = [folder / f"member{number}.safetensors" for number in range(count)]
 
+    stopped, lock = Event(), Lock()
+
+    def step(_: TrainStep) -> None:
+        if stopped.is_set():
+            raise _StoppedError
+        with lock:
+            advance(1)
+
     def train(number: int) -> None:
         if paths[number].is_file():
             advance(recipe.steps or 0)
@@ -125,7 +139,7 @@ def train_members(
             recipe=replace(recipe, batch=min(recipe.batch, len(seen))), seed=seed + number,
             patience=None, seconds=None, folder=place,
         )  # fmt: skip
-        kept, _ = fit(detectors[number].to(on), task, lambda _: advance(1))
+        kept, _ = fit(detectors[number].to(on), task, step)
         write_detector(kept.cpu(), names, paths[number])
 
     workers = 1 if on.type == "cuda" else min(count, usable_cores())
@@ -134,7 +148,15 @@ def train_members(
         _threads(max(1, usable_cores() // workers)),
         ThreadPoolExecutor(workers, "edgeloop-members") as pool,
     ):
-        list(pool.map(train, range(count)))
+        trainings = [pool.submit(train, number) for number in range(count)]
+        try:
+            for finished in wait(trainings, return_when=FIRST_EXCEPTION).done:
+                finished.result()
+        except BaseException:  # Ctrl-C too: the pool would wait for the end of the other trainings
+            stopped.set()
+            for training in trainings:
+                training.cancel()
+            raise
     return [read_detector(path)[0] for path in paths], recipe.side
 
 

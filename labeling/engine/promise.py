@@ -16,7 +16,7 @@ from edgeloop.models.boxes import xyxy_to_xywh
 
 __all__ = ["Estimate", "Promise", "estimate_quality"]
 
-_RESAMPLES = 200
+_RESAMPLES, _FEWEST_RESAMPLES = 1000, 40  # by the number of frames: each scores all of them
 _COVERED = (0.05, 0.95)
 _FEW_FRAMES = 2  # frames with a class below which nothing about it can be estimated
 
@@ -87,7 +87,8 @@ def estimate_quality(
         return None
     parts = [_Part.of(one, known, calibration, confidence) for one in held_out]
     rng = np.random.default_rng(seed)
-    draws = [rng.integers(len(parts), size=len(parts)) for _ in range(_RESAMPLES)]
+    resamples = max(_FEWEST_RESAMPLES, _RESAMPLES // len(parts))
+    draws = [rng.integers(len(parts), size=len(parts)) for _ in range(resamples)]
 
     def estimate(measure: Callable[[Sequence[_Part]], float]) -> Estimate:
         value = measure(parts)

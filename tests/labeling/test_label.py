@@ -141,6 +141,23 @@ def test_interrupted_job_goes_on_and_ends_the_same(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "whole"]
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("quick")
+def test_exemplars_changed_while_learning_are_learned_anew(
+    footage: Footage, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an interrupted job has learned does not go into one with other exemplars."""
+    fewer = json.loads(footage.exemplars.read_text())
+    fewer["images"] = fewer["images"][:3]
+    kept = {image["id"] for image in fewer["images"]}
+    fewer["annotations"] = [a for a in fewer["annotations"] if a["image_id"] in kept]
+    (tmp_path / "fewer.json").write_text(json.dumps(fewer))
+    break_off(LabelPlan(few, tmp_path / "fewer.json", tmp_path / "out"), monkeypatch, after=0)
+    label_frames(LabelPlan(few, footage.exemplars, tmp_path / "out"))
+    label_frames(LabelPlan(few, footage.exemplars, tmp_path / "whole"))
+    assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path

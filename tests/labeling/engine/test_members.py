@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -15,6 +17,8 @@ from edgeloop.labeling.engine.members import held_out_by, train_members
 from edgeloop.labeling.inputs.exemplars import ExemplarFrame, Exemplars
 from edgeloop.labeling.sam import Segmenter, load
 from edgeloop.labeling.step_progress import no_progress
+
+Advance = Callable[[int], None]
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +93,30 @@ def test_engine_of_one_frame_promises_nothing(nano: Segmenter, tmp_path: Path) -
     assert engine.promise is None
     found = engine.detect(exemplars.frames[0].image())
     assert ((found.confidence >= 0) & (found.confidence <= 1)).all()
+
+
+def test_interruption_stops_all_trainings_at_once(
+    nano: Segmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(members, "_MAX_STEPS", 150)
+    exemplars = frames(tmp_path, [2, 1])
+    steps = 0
+
+    @contextmanager
+    def interrupted(_total: int | None, _label: str, /, *, in_bytes: bool = False) -> Iterator[Advance]:
+        del in_bytes
+
+        def advance(count: int) -> None:
+            nonlocal steps
+            steps += count
+            if steps == 4:
+                raise KeyboardInterrupt
+
+        yield advance
+
+    with pytest.raises(KeyboardInterrupt):
+        train_members(
+            exemplars, nano, tmp_path / "engine", weights=None, device="cpu", seed=0, progress=interrupted
+        )
+    assert steps < 20
+    assert not list((tmp_path / "engine").glob("*.safetensors"))
