@@ -23,7 +23,7 @@ class Label(BaseModel):
     """One object in one frame.
 
     Attributes:
-        xyxy: Box, pixels of the frame; after smoothing it may differ from the mask's box.
+        xyxy: Box, pixels of the frame; it may differ from the mask's box.
         class_id: Index into the dataset's names.
         score: Confidence, in [0, 1]; 1 for a person's box.
         counts: COCO run lengths of SAM's mask in this frame, compressed; None without a mask.
@@ -49,8 +49,7 @@ class FrameResult(BaseModel):
         width: Image width, px; 0 if it cannot be read.
         height: Image height, px; 0 if it cannot be read.
         labels: Objects to train on.
-        unsure: Less certain objects or classes. Smoothing over neighboring frames may confirm them; the rest
-            goes to review.json.
+        unsure: Less certain objects or classes, for review.json.
         by_person: True if a person drew the boxes, which are then never changed.
         problem: Reason to set the frame aside; None if there is none.
     """

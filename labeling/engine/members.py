@@ -31,6 +31,7 @@ from edgeloop.labeling.engine.copy_paste import Cutout, by_class, cut_objects, p
 from edgeloop.labeling.inputs.exemplars import ExemplarFrame, Exemplars
 from edgeloop.labeling.sam import Segmenter
 from edgeloop.labeling.step_progress import Progress
+from edgeloop.models.errors import UsageError
 
 __all__ = ["MEMBERS", "held_out_by", "train_members"]
 
@@ -95,8 +96,14 @@ def train_members(
 
     Raises:
         DataError: A frame cannot be read, or a checkpoint is damaged.
+        UsageError: The start weights are "none", or unknown.
         EdgeloopError: The start weights or the device cannot be used.
     """
+    if weights == "none":
+        raise UsageError(
+            "--weights none: detectors that label share a trained backbone; expected imagenet, "
+            "edgeloop-lite0 or a .safetensors file"
+        )
     keep_freed_memory()
     names, on = exemplars.names, choose_device(device)
     drawn = [_sample(frame) for frame in exemplars.frames]

@@ -17,6 +17,7 @@ from edgeloop.labeling.engine.members import held_out_by, train_members
 from edgeloop.labeling.inputs.exemplars import ExemplarFrame, Exemplars
 from edgeloop.labeling.sam import Segmenter, load
 from edgeloop.labeling.step_progress import no_progress
+from edgeloop.models.errors import UsageError
 
 Advance = Callable[[int], None]
 
@@ -120,3 +121,11 @@ def test_interruption_stops_all_trainings_at_once(
         )
     assert steps < 20
     assert not list((tmp_path / "engine").glob("*.safetensors"))
+
+
+def test_random_weights_are_refused(nano: Segmenter, tmp_path: Path) -> None:
+    """Members share one backbone, which must have been trained."""
+    with pytest.raises(UsageError, match="share a trained backbone"):
+        train_members(
+            frames(tmp_path, [1]), nano, tmp_path, weights="none", device="cpu", seed=0, progress=no_progress
+        )
