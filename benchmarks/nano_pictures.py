@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import colorsys
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -18,8 +19,10 @@ from segment_anything import SamAutomaticMaskGenerator
 
 from edgeloop.edge.synth import open_scene
 from edgeloop.labeling.sam import load
-from edgeloop.labeling.sam.weights import load_nano
 from edgeloop.models.weights.registry import weights_path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # recipes/ is not installed
+from recipes.nano.architecture import load_nano
 
 # The generator's default thresholds (0.88, 0.95) suit a ViT and leave none of nano's masks here.
 EVERYTHING = {"points_per_side": 16, "pred_iou_thresh": 0.45, "stability_score_thresh": 0.5}
@@ -40,7 +43,7 @@ def main() -> None:
     nano.set_image(image)
     points = np.array([_deepest(mask) for mask in truth.masks], np.float32)
     by_box, by_point = nano.masks(boxes=truth.xyxy)[0], nano.masks(points=points)[0]
-    generator = SamAutomaticMaskGenerator(load_nano(weights_path("nano")).model, **EVERYTHING)
+    generator = SamAutomaticMaskGenerator(load_nano(weights_path("nano")), **EVERYTHING)
     found = sorted(generator.generate(image[..., ::-1]), key=lambda mask: -mask["area"])
     panels = [_painted(image, masks) for masks in (by_box, by_point, [m["segmentation"] for m in found])]
     for x1, y1, x2, y2 in truth.xyxy.round().astype(int).tolist():

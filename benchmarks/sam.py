@@ -26,11 +26,11 @@ from edgeloop.edge.host.opencv import require_image
 from edgeloop.edge.synth import open_scene
 from edgeloop.labeling.sam import load
 from edgeloop.labeling.sam.segmenter import SamSegmenter
-from edgeloop.labeling.sam.weights import load_nano
 from edgeloop.models.weights.registry import weights_path
 from report import Table, add_write_option, publish
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # recipes/ is not installed
+from recipes.nano.architecture import load_nano
 from recipes.nano.evaluate import evaluate_segmenter
 
 REPEATS = 15
@@ -74,7 +74,7 @@ def _figures(name: str, frame: NDArray[np.uint8], arguments: argparse.Namespace)
     boxes = np.concatenate([corners, corners + 0.2 * size], axis=1).astype(np.float32)
     figures[f"encode a frame of {width}x{height}"] = _median_ms(lambda: segmenter.set_image(frame))
     figures["decode 20 boxes"] = _median_ms(lambda: segmenter.masks(boxes=boxes))
-    model = segmenter.model if isinstance(segmenter, SamSegmenter) else load_nano(weights_path("nano")).model
+    model = segmenter.model if isinstance(segmenter, SamSegmenter) else load_nano(weights_path("nano"))
     if arguments.everything:
         generator = SamAutomaticMaskGenerator(model, points_per_side=16)
         figures["mask generator, 16 points per side"] = _median_ms(

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from edgeloop.edge.host.malloc import keep_freed_memory
 from edgeloop.edge.runtime.session import Session
-from edgeloop.labeling.sam.pyramid import LITE0, PIXEL_MEAN, PIXEL_STD
 from edgeloop.models.weights.registry import weights_path
 
 __all__ = ["CHANNELS", "STRIDES", "extract_features", "preprocess", "working_size"]
 
 STRIDES = (4, 8, 16, 32)
-CHANNELS = LITE0.tap_channels
+CHANNELS = (24, 40, 112, 320)
+_PIXEL_MEAN, _PIXEL_STD = 127.0, 128.0  # as in TensorFlow's EfficientNet-Lite, for all channels
 
 
 def extract_features(images: Tensor) -> tuple[Tensor, ...]:
@@ -54,7 +54,7 @@ def preprocess(image: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
         image = np.asarray(
             cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR), np.uint8
         )
-    blob = cv2.dnn.blobFromImage(image, 1 / PIXEL_STD[0], mean=PIXEL_MEAN, swapRB=True)  # one STD for all
+    blob = cv2.dnn.blobFromImage(image, 1 / _PIXEL_STD, mean=(_PIXEL_MEAN,) * 3, swapRB=True)
     return torch.from_numpy(np.asarray(blob, np.float32))
 
 

@@ -21,7 +21,7 @@ from edgeloop.models.weights.registry import WEIGHTS, weights_path
 __all__ = ["Device", "Segmenter", "fingerprint", "load"]
 
 _NANO = "nano"
-_CHECKPOINTS = (".pth", ".pt", ".safetensors")
+_CHECKPOINTS = (".pth", ".pt")
 
 
 class Segmenter(Protocol):
@@ -55,8 +55,8 @@ def load(
     Args:
         name: `nano`, which ships and runs through onnxruntime; `vit_b`, `vit_l` or `vit_h`, checkpoints of
             segment-anything, downloaded once into the user's cache; the path of a checkpoint: `.pth` of
-            segment-anything, `.pt` of SAM 2.1, or `.safetensors` of nano's recipe; or an `.onnx` file of a
-            pair, or its folder. All but `nano` and pairs run through torch.
+            segment-anything, or `.pt` of SAM 2.1; or an `.onnx` file of a pair, or its folder. All but
+            `nano` and pairs run through torch.
         device: Processor of the model.
         offline: Never download.
         progress: Shows a download.
@@ -73,24 +73,22 @@ def load(
         weights_path("nano")  # checked here because the graphs refer to it
         return OnnxNano(weights_path("nano-encoder"), weights_path("nano-decoder"), device=device)
     if _is_pair(name):
-        return OnnxPair(Path(name), device=device)
+        decoder, encoder, *weights = _pair_files(name)
+        return OnnxNano(encoder, decoder, device=device) if weights else OnnxPair(Path(name), device=device)
     if name not in OFFICIAL and not name.endswith(_CHECKPOINTS):
         raise _unknown(name)
-    from edgeloop.labeling.sam.weights import load_checkpoint, load_nano  # loads torch; nano does without
+    from edgeloop.labeling.sam.weights import load_checkpoint  # loads torch; nano does without
 
-    if name.endswith(".safetensors"):
-        return load_nano(Path(name), device=device)
-    if name in OFFICIAL:
-        path = fetch(OFFICIAL[name], offline=offline, progress=progress)
-        return load_checkpoint(path, device=device)
-    return load_checkpoint(Path(name), device=device)
+    official = OFFICIAL.get(name)
+    path = fetch(official, offline=offline, progress=progress) if official else Path(name)
+    return load_checkpoint(path, device=device)
 
 
 def fingerprint(name: str) -> str:
     """Digest of the weights of a segmenter, named as for `load`.
 
     It is "sha256:" or, for the official checkpoints, "md5:", and hexadecimal digits. That of a pair is of
-    the digests of both files.
+    the digests of its files.
 
     Raises:
         UsageError: No segmenter of that name.
@@ -101,8 +99,8 @@ def fingerprint(name: str) -> str:
         return f"sha256:{WEIGHTS[_NANO].sha256}"
     try:
         if _is_pair(name):
-            both = " ".join(map(file_sha256, find_pair(Path(name))))
-            return f"sha256:{hashlib.sha256(both.encode()).hexdigest()}"
+            digests = " ".join(map(file_sha256, _pair_files(name)))
+            return f"sha256:{hashlib.sha256(digests.encode()).hexdigest()}"
         if name.endswith(_CHECKPOINTS):
             return f"sha256:{file_sha256(Path(name))}"
     except OSError as error:
@@ -116,6 +114,17 @@ def _is_pair(name: str) -> bool:
     return name not in OFFICIAL and (name.endswith(".onnx") or Path(name).is_dir())
 
 
+def _pair_files(name: str) -> tuple[Path, ...]:
+    """Find the files of a pair, sorted by name, and the weights file if it is of nano's recipe."""
+    files = find_pair(Path(name))
+    if files[1].name != WEIGHTS["nano-encoder"].file:
+        return files
+    weights = files[1].with_name(WEIGHTS[_NANO].file)
+    if not weights.is_file():
+        raise NoInputError(f"--sam {name}: there is no file {weights}; expected nano's weights")
+    return *files, weights
+
+
 def _unknown(name: str) -> UsageError:
-    expected = "nano, vit_b, vit_l, vit_h, the path of a .pth, .pt, .safetensors or .onnx file, or a folder"
+    expected = "nano, vit_b, vit_l, vit_h, the path of a .pth, .pt or .onnx file, or a folder"
     return UsageError(f"--sam {name}: unknown, expected {expected}")

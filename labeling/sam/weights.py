@@ -6,51 +6,17 @@ import pickle
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from segment_anything import sam_model_registry
 
 from edgeloop.export.network.device import choose_device
 from edgeloop.labeling.sam.graph_device import Device
-from edgeloop.labeling.sam.nano import build_nano
 from edgeloop.labeling.sam.sam2_segmenter import load_sam2
 from edgeloop.labeling.sam.segmenter import SamSegmenter
 from edgeloop.models.errors import ModelError, NoInputError
 
-__all__ = ["load_checkpoint", "load_nano"]
+__all__ = ["load_checkpoint"]
 
 _KIND_BY_EMBED_DIM = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
-
-
-def load_nano(path: Path, *, device: Device = "cpu") -> SamSegmenter:
-    """Build `nano` in evaluation mode, and load its weights.
-
-    fp16 values of the `.safetensors` file are widened to float32.
-
-    Raises:
-        NoInputError: The file does not exist.
-        ModelError: It is damaged, or its tensors are not those of `nano`.
-        UnavailableError: There is no CUDA device.
-    """
-    processor = choose_device(device)
-    if not path.is_file():
-        raise NoInputError(f"{path}: no such weights file")
-    try:
-        weights = {name: tensor.float() for name, tensor in load_file(path).items()}
-    except SafetensorError as error:
-        raise ModelError(f"{path}: damaged safetensors file ({error}); get the file again") from error
-    model = build_nano()
-    expected = {name for name, value in model.state_dict().items() if value.is_floating_point()}
-    if expected != weights.keys():
-        wrong = sorted(expected ^ weights.keys())
-        raise ModelError(
-            f"{path}: not weights of nano ({len(wrong)} tensors differ, the first is {wrong[0]})"
-        )
-    try:
-        model.load_state_dict(weights, strict=False)  # the integer counters of batch norm are not stored
-    except RuntimeError as error:
-        raise ModelError(f"{path}: not weights of this version of nano (tensor shapes differ)") from error
-    return SamSegmenter(model.to(processor).eval())
 
 
 def load_checkpoint(path: Path, *, device: Device = "cpu") -> SamSegmenter:

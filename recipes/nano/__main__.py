@@ -25,9 +25,9 @@ from segment_anything.modeling import Sam
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from edgeloop.labeling.sam.nano import STRIDE, build_nano, draw_prompts
 from edgeloop.labeling.sam.segmenter import SamSegmenter
 from edgeloop.models.errors import DataError, EdgeloopError
+from recipes.nano.architecture import STRIDE, build_nano, draw_prompts
 from recipes.nano.coco_folder import Folder, read_folder
 from recipes.nano.evaluate import evaluate_segmenter
 from recipes.nano.loss import prompt_loss

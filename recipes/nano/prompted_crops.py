@@ -14,7 +14,7 @@ from pycocotools import mask as rle
 from torch.utils.data import IterableDataset
 
 from edgeloop.edge.host.opencv import require_image
-from edgeloop.labeling.sam.nano import IMAGE_SIZE, STRIDE
+from recipes.nano.architecture import IMAGE_SIZE, STRIDE
 from recipes.nano.coco_folder import Folder
 
 __all__ = ["PromptedCrops", "Sample", "collate"]

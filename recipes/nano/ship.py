@@ -25,10 +25,9 @@ import torch
 from onnx import NodeProto, StringStringEntryProto, TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from edgeloop.labeling.sam.nano import STRIDE, Nano, draw_prompts
-from edgeloop.labeling.sam.pyramid import LITE0, LitePyramid
-from edgeloop.labeling.sam.weights import load_nano
 from edgeloop.models.errors import ModelError
+from recipes.nano.architecture import STRIDE, Nano, draw_prompts, load_nano
+from recipes.nano.pyramid import LITE0, LitePyramid
 
 __all__ = ["write_backbone", "write_onnx"]
 
@@ -69,7 +68,7 @@ def write_onnx(weights: Path) -> tuple[Path, Path]:
     Returns:
         The paths of encoder and decoder.
     """
-    model = load_nano(weights).model
+    model = load_nano(weights)
     image = torch.zeros(1, 3, 288, 512)
     coords = torch.tensor([[[10.0, 10.0], [90.0, 90.0]]] * 2)
     labels = torch.tensor([[2.0, 3.0]] * 2)

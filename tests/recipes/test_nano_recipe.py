@@ -16,13 +16,12 @@ from pycocotools import mask as rle
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader
 
-from edgeloop.labeling.sam import load
-from edgeloop.labeling.sam.nano import EMBED_DIM, build_nano
 from edgeloop.labeling.sam.nano_onnx import OnnxNano
-from edgeloop.labeling.sam.weights import load_nano
-from edgeloop.models.errors import DataError, ModelError, NoInputError, UsageError
+from edgeloop.labeling.sam.segmenter import SamSegmenter
+from edgeloop.models.errors import DataError, ModelError, NoInputError
 from recipes.nano import __main__ as recipe
 from recipes.nano.__main__ import Stage, Trainer, main
+from recipes.nano.architecture import EMBED_DIM, build_nano, load_nano
 from recipes.nano.coco_folder import read_folder
 from recipes.nano.cutouts import write_cutouts
 from recipes.nano.evaluate import evaluate_segmenter
@@ -93,7 +92,7 @@ def test_recipe_trains_stops_goes_on_and_ships(
     token = load_file(tmp_path / "nano.safetensors")["mask_decoder.iou_token.weight"]
     assert abs(token.float().mean() - 7) < 1  # it started where it was told to
     assert 0 <= metrics["box_miou"] <= 1
-    segmenter = load(str(tmp_path / "nano.safetensors"))
+    segmenter = SamSegmenter(load_nano(tmp_path / "nano.safetensors"))
     segmenter.set_image(cv2.imread(str(discs / "images" / "0.png")))
     masks, scores = segmenter.masks(boxes=np.array([[10, 10, 90, 90], [5, 5, 40, 40]], dtype=np.float32))
     assert masks.shape == (2, 200, 300)
@@ -224,7 +223,7 @@ def test_the_onnx_pair_repeats_what_it_was_made_from(tmp_path: Path) -> None:
     weights = _random_nano(tmp_path, torch.float16)
     encoder, decoder = write_onnx(weights)
     assert encoder.stat().st_size + decoder.stat().st_size < weights.stat().st_size / 5
-    by_onnx, by_torch = OnnxNano(encoder, decoder), load_nano(weights)
+    by_onnx, by_torch = OnnxNano(encoder, decoder), SamSegmenter(load_nano(weights))
     image = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (256, 512, 3), np.uint8), (0, 0), 9)
     for segmenter in (by_onnx, by_torch):
         segmenter.set_image(image)
@@ -290,8 +289,6 @@ def test_bad_weights_are_refused(tmp_path: Path) -> None:
     damaged = tmp_path / "damaged.safetensors"
     damaged.write_bytes(b"\x00" * 64)
     with pytest.raises(ModelError, match="damaged"):
-        load(str(damaged))
+        load_nano(damaged)
     with pytest.raises(NoInputError, match="no such"):
-        load(str(tmp_path / "absent.safetensors"))
-    with pytest.raises(UsageError, match="expected nano, vit_b"):
-        load("resnet")
+        load_nano(tmp_path / "absent.safetensors")

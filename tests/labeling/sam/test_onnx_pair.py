@@ -317,7 +317,7 @@ def test_cuda_without_cuda_is_refused(pairs: Path, name: str) -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has CUDA")
-@pytest.mark.parametrize("name", ["absent.pth", "absent.pt", "absent.safetensors"])
+@pytest.mark.parametrize("name", ["absent.pth", "absent.pt"])
 def test_cuda_without_cuda_is_refused_before_weights_are_read(name: str) -> None:
     with pytest.raises(UnavailableError, match="--device cuda: torch finds no CUDA device"):
         load(name, device="cuda")

@@ -1,15 +1,18 @@
-"""The SAM that ships: through onnxruntime it is the model that torch runs, and it sees parts on a belt."""
+"""The SAM that ships sees parts on a belt, in images of any size, and without torch."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edgeloop.edge.synth import open_scene
-from edgeloop.labeling.sam import Segmenter, load
+from edgeloop.labeling.sam import Segmenter, fingerprint, load
+from edgeloop.models.errors import NoInputError
 from edgeloop.models.weights.registry import weights_path
 
 
@@ -20,23 +23,6 @@ def nano() -> Segmenter:
 
 def _iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return (a & b).sum(axis=(1, 2)) / np.maximum((a | b).sum(axis=(1, 2)), 1)
-
-
-@pytest.mark.slow
-def test_onnxruntime_repeats_torch(nano: Segmenter) -> None:
-    scene = open_scene("conveyor", seed=3, size=(768, 432))
-    image, boxes = scene.render(500), scene.truth(500).xyxy
-    points = (boxes[:, :2] + boxes[:, 2:]) / 2
-    torch_nano = load(str(weights_path("nano")))
-    assert len(boxes) >= 3
-    for segmenter in (nano, torch_nano):
-        segmenter.set_image(image)
-    for prompts in ({"boxes": boxes}, {"points": points}):
-        masks, scores = nano.masks(**prompts)
-        expected, expected_scores = torch_nano.masks(**prompts)
-        assert _iou(masks, expected).min() >= 0.98
-        assert _iou(masks, expected).mean() >= 0.99
-        np.testing.assert_allclose(scores, expected_scores, atol=0.01)
 
 
 @pytest.mark.slow
@@ -61,6 +47,24 @@ def test_any_image_size(nano: Segmenter, size: tuple[int, int]) -> None:
     masks, scores = nano.masks(points=np.array([[width / 2, height / 2]] * 40, np.float32))
     assert masks.shape == (40, height, width)
     assert scores.shape == (40,)
+
+
+def test_a_pair_of_the_recipe_is_told_by_its_names(nano: Segmenter, tmp_path: Path) -> None:
+    for name in ("nano", "nano-encoder", "nano-decoder"):
+        shutil.copy(weights_path(name), tmp_path)
+    image, boxes = np.full((64, 96, 3), 90, np.uint8), np.array([[10, 10, 50, 40]], np.float32)
+    for segmenter in (nano, mine := load(str(tmp_path))):
+        segmenter.set_image(image)
+    assert np.array_equal(mine.masks(boxes=boxes)[0], nano.masks(boxes=boxes)[0])
+
+    digest = fingerprint(str(tmp_path))
+    assert fingerprint(str(tmp_path / "nano_decoder.onnx")) == digest
+    weights = tmp_path / "nano.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    assert fingerprint(str(tmp_path)) != digest
+    weights.unlink()
+    with pytest.raises(NoInputError, match=r"there is no file .*nano.safetensors; expected nano's weights"):
+        load(str(tmp_path))
 
 
 def test_no_prompts_no_masks(nano: Segmenter) -> None:

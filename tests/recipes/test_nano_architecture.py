@@ -8,7 +8,7 @@ import torch
 from segment_anything import SamAutomaticMaskGenerator, SamPredictor
 from segment_anything.modeling import Sam
 
-from edgeloop.labeling.sam.nano import EMBED_DIM, build_nano, draw_prompts, unpack
+from recipes.nano.architecture import EMBED_DIM, build_nano, draw_prompts, unpack
 
 
 @pytest.fixture(scope="module")

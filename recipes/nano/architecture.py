@@ -16,14 +16,29 @@ with it unchanged.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edgeloop.labeling.sam.pyramid import LITE2, PIXEL_MEAN, PIXEL_STD, LitePyramid
+from edgeloop.models.errors import ModelError, NoInputError
+from recipes.nano.pyramid import LITE2, PIXEL_MEAN, PIXEL_STD, LitePyramid
 
-__all__ = ["EMBED_DIM", "IMAGE_SIZE", "MULTIPLE", "STRIDE", "Nano", "build_nano"]
+__all__ = [
+    "EMBED_DIM",
+    "IMAGE_SIZE",
+    "MULTIPLE",
+    "STRIDE",
+    "Nano",
+    "build_nano",
+    "draw_prompts",
+    "load_nano",
+    "unpack",
+]
 
 IMAGE_SIZE = 512  # long side of the encoder's input, px
 MULTIPLE = 32  # both sides of the encoder's input are padded to it, px
@@ -270,6 +285,36 @@ def build_nano(*, pretrained_backbone: bool = False) -> Nano:
         pixel_mean=list(PIXEL_MEAN),
         pixel_std=list(PIXEL_STD),
     )
+
+
+def load_nano(path: Path) -> Nano:
+    """Build `nano` in evaluation mode, and load its weights.
+
+    fp16 values of the `.safetensors` file are widened to float32.
+
+    Raises:
+        NoInputError: The file does not exist.
+        ModelError: It is damaged, or its tensors are not those of `nano`.
+    """
+    if not path.is_file():
+        raise NoInputError(f"{path}: no such weights file")
+    try:
+        weights = {name: tensor.float() for name, tensor in load_file(path).items()}
+    except SafetensorError as error:
+        raise ModelError(f"{path}: damaged safetensors file ({error}); get the file again") from error
+    model = build_nano()
+    expected = {name for name, value in model.state_dict().items() if value.is_floating_point()}
+    if expected != weights.keys():
+        wrong = sorted(expected ^ weights.keys())
+        raise ModelError(
+            f"{path}: not weights of nano ({len(wrong)} tensors differ, the first is {wrong[0]})"
+        )
+    try:
+        model.load_state_dict(weights, strict=False)  # the integer counters of batch norm are not stored
+    except RuntimeError as error:
+        raise ModelError(f"{path}: not weights of this version of nano (tensor shapes differ)") from error
+    model.eval()
+    return model
 
 
 def unpack(packed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
