@@ -19,7 +19,7 @@ from edgeloop.labeling.inputs.load import LabelInputs
 from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.labeler import DetectorLabeler, FrameLabeler, PromptLabeler
 from edgeloop.labeling.motion.background import Background
-from edgeloop.labeling.prompts import DETECTOR, open_prompters
+from edgeloop.labeling.prompts import DETECTOR, GridPrompter, MotionPrompter, Prompter
 from edgeloop.labeling.sam import Segmenter, load
 from edgeloop.labeling.scoring.classifier import ClassExamples, ClassModel, learn_classes
 from edgeloop.labeling.scoring.crop_classes import learn_classes_from_crops
@@ -59,7 +59,9 @@ def build_labeler(
         )  # fmt: skip
         return DetectorLabeler(engine, segmenter, plan.minimum_score)
     embedder = load_embedder(plan.classifier, offline=plan.offline)
-    prompters = open_prompters(plan.prompts, background)
+    prompters: dict[str, Prompter] = {GridPrompter.name: GridPrompter()}
+    if background is not None:
+        prompters[MotionPrompter.name] = MotionPrompter(background)
     if exemplars.frames:
         scorer: Scorer = LooksScorer(_learn_from_frames(exemplars, segmenter, embedder, seed=plan.seed))
     elif background is None:
@@ -71,7 +73,8 @@ def build_labeler(
         scorer = CropScorer(TextClassifier(embedder, exemplars.names), MotionScorer(background))
     else:
         scorer = MotionScorer(background)
-    return PromptLabeler(prompters, segmenter, scorer, plan.minimum_score)
+    used = [prompters[name] for name in plan.prompts]
+    return PromptLabeler(used, segmenter, scorer, plan.minimum_score)
 
 
 def _learn_from_frames(

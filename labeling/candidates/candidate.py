@@ -39,8 +39,3 @@ class Candidate:
     mask_agrees: bool
     sam_score: float
     source: str
-
-    @property
-    def trust(self) -> float:
-        """Weight of SAM's mask in [0, 1], by the IoU that SAM predicts for it."""
-        return mask_trust(self.sam_score)

@@ -31,16 +31,13 @@ class CroppedMask:
         return cls(left, top, np.ones((max(bottom - top, 0), max(right - left, 0)), bool))
 
     @classmethod
-    def from_mask(cls, mask: NDArray[np.bool_], left: int = 0, top: int = 0) -> CroppedMask | None:
-        """Crop a mask, bool (h, w), to its bounding box; None if it is empty.
-
-        `left` and `top` are the place of its first column and row, pixels of the frame.
-        """
+    def from_mask(cls, mask: NDArray[np.bool_]) -> CroppedMask | None:
+        """Crop a mask of a frame, bool (H, W), to its bounding box; None if it is empty."""
         columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
         if not columns.size:
             return None
         bits = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].copy()
-        return cls(left + int(columns[0]), top + int(rows[0]), bits)
+        return cls(int(columns[0]), int(rows[0]), bits)
 
     @property
     def right(self) -> int:

@@ -101,16 +101,12 @@ def load_clip(model_name: str, weights: str, *, offline: bool = False) -> Clip:
         UsageError: There is no such model, or its text tower is downloaded whatever the weights.
         NoInputError: `weights` is neither a file nor a tag of that model.
         ModelError: The file holds no weights of that model.
-        UnavailableError: open_clip is not installed, or a tag cannot be downloaded.
+        ModuleNotFoundError: open_clip is not installed.
+        UnavailableError: A tag cannot be downloaded.
     """
+    import open_clip
+
     name = f"{model_name}:{weights}"
-    try:
-        import open_clip
-    except ModuleNotFoundError as error:
-        raise UnavailableError(
-            f"--classifier {name}: the package {error.name} is not installed; "
-            "pip install 'edgeloop[label,clip]'"
-        ) from error
     if model_name not in open_clip.list_models():
         raise UsageError(
             f"--classifier {name}: open_clip has no model {model_name}; expected one like ViT-B-32"

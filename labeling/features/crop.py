@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgeloop.labeling.candidates.candidate import Candidate
 
-__all__ = ["crop_candidates", "square_sides", "to_square", "warp"]
+__all__ = ["crop_candidates"]
 
 # Of the longer side, on each side: the ground says something about an object, and if a box is too small the
 # margin shows the rest of the object.
@@ -27,19 +27,13 @@ def crop_candidates(
         Crops uint8 (N, side_px, side_px, 3) BGR; and masks float32 (N, side_px, side_px) in [0, 1], of the
         box if a candidate has no mask.
     """
-    matrices = [to_square(candidate.xyxy, side_px) for candidate in candidates]
-    crops = [warp(image, matrix, side_px, 127) for matrix in matrices]
+    matrices = [_to_square(candidate.xyxy, side_px) for candidate in candidates]
+    crops = [_warp(image, matrix, side_px, 127) for matrix in matrices]
     masks = [_mask(own, matrix, side_px) for own, matrix in zip(candidates, matrices, strict=True)]
     return np.stack(crops), np.stack(masks)
 
 
-def square_sides(xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Compute the sides of the squares around boxes (N, 4): float32 (N,), pixels of the image."""
-    longer = (xyxy[:, 2:] - xyxy[:, :2]).max(axis=1)
-    return np.asarray(np.maximum(longer, _MIN_SIDE_PX) * (1 + 2 * _MARGIN), np.float32)
-
-
-def to_square(xyxy: NDArray[np.float32], side_px: int) -> NDArray[np.float64]:
+def _to_square(xyxy: NDArray[np.float32], side_px: int) -> NDArray[np.float64]:
     """Compute the affine map (2, 3) from the image to the square around a box (4,)."""
     x1, y1, x2, y2 = xyxy.tolist()
     scale = side_px / (max(x2 - x1, y2 - y1, _MIN_SIDE_PX) * (1 + 2 * _MARGIN))
@@ -47,7 +41,7 @@ def to_square(xyxy: NDArray[np.float32], side_px: int) -> NDArray[np.float64]:
     return np.array([[scale, 0.0, shift_x], [0.0, scale, shift_y]])
 
 
-def warp(
+def _warp(
     image: NDArray[np.generic], matrix: NDArray[np.float64], side_px: int, border: int
 ) -> NDArray[np.uint8]:
     """Crop a square out of an image, HxW or HxWx3, padded with the value `border`."""
@@ -61,7 +55,7 @@ def _mask(candidate: Candidate, matrix: NDArray[np.float64], side_px: int) -> ND
         offset = np.array([candidate.mask.left, candidate.mask.top])
         moved = matrix.copy()
         moved[:, 2] += matrix[:, :2] @ offset
-        return np.asarray(warp(candidate.mask.bits.astype(np.float32), moved, side_px, 0), np.float32)
+        return np.asarray(_warp(candidate.mask.bits.astype(np.float32), moved, side_px, 0), np.float32)
     mask = np.zeros((side_px, side_px), np.float32)
     corners = candidate.xyxy.reshape(2, 2) @ matrix[:, :2].T + matrix[:, 2]
     (left, top), (right, bottom) = np.floor(corners[0]).astype(int), np.ceil(corners[1]).astype(int)

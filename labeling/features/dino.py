@@ -20,7 +20,7 @@ from torch import Tensor
 from edgeloop.labeling.candidates.candidate import Candidate
 from edgeloop.labeling.features.crop import crop_candidates
 from edgeloop.labeling.features.embedding import pool_inside
-from edgeloop.models.errors import ModelError, NoInputError, UnavailableError, UsageError
+from edgeloop.models.errors import ModelError, NoInputError, UsageError
 
 if TYPE_CHECKING:
     from timm.models.eva import Eva
@@ -73,16 +73,11 @@ def load_dino(model_name: str, weights: str) -> Dino:
         UsageError: There is no such model.
         NoInputError: There is no such file.
         ModelError: The file holds no weights of that model.
-        UnavailableError: timm is not installed.
+        ModuleNotFoundError: timm is not installed.
     """
+    import timm
+
     name = f"{model_name}:{weights}"
-    try:
-        import timm
-    except ModuleNotFoundError as error:
-        raise UnavailableError(
-            f"--classifier {name}: the package {error.name} is not installed; "
-            "pip install 'edgeloop[label,clip]'"
-        ) from error
     known = timm.list_models("*_dinov[23]*")
     if model_name not in known:
         raise UsageError(

@@ -7,7 +7,7 @@ from pathlib import Path
 from edgeloop.labeling.features.clip import load_clip
 from edgeloop.labeling.features.dino import load_dino
 from edgeloop.labeling.features.embedding import Embedder, Lite0
-from edgeloop.models.errors import UsageError
+from edgeloop.models.errors import UnavailableError, UsageError
 from edgeloop.models.weights.digest import file_sha256
 
 __all__ = ["fingerprint", "load_embedder", "reads_text"]
@@ -30,9 +30,15 @@ def load_embedder(name: str, *, offline: bool = False) -> Embedder:
     model_name, weights = _parts(name)
     if name == "lite0":
         return Lite0()
-    if _is_dino(model_name):
-        return load_dino(model_name, weights)
-    return load_clip(model_name, weights, offline=offline)
+    try:
+        if _is_dino(model_name):
+            return load_dino(model_name, weights)
+        return load_clip(model_name, weights, offline=offline)
+    except ModuleNotFoundError as error:
+        raise UnavailableError(
+            f"--classifier {name}: the package {error.name} is not installed; "
+            "pip install 'edgeloop[label,clip]'"
+        ) from error
 
 
 def reads_text(name: str) -> bool:

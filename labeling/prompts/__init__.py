@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgeloop.labeling.motion.background import Background
 from edgeloop.labeling.prompts.from_motion import MotionPrompter
 from edgeloop.labeling.prompts.grid import GridPrompter
 from edgeloop.labeling.prompts.prompter import Prompter
 from edgeloop.models.errors import UsageError
 
-__all__ = ["DETECTOR", "GridPrompter", "MotionPrompter", "Prompter", "check_prompters", "open_prompters"]
+__all__ = ["DETECTOR", "GridPrompter", "MotionPrompter", "Prompter", "check_prompters"]
 
 DETECTOR = "detector"
 """Name in `--prompts` of the engine, which is no prompter: it finds, names and scores objects by itself."""
@@ -40,24 +39,3 @@ def check_prompters(names: Sequence[str], *, boxed_frames: bool) -> None:
             "--prompts detector: needs boxes on whole frames (-e); without them name motion (for a fixed "
             "camera) or grid (everywhere)"
         )
-
-
-def open_prompters(names: Sequence[str], background: Background | None) -> list[Prompter]:
-    """Create the prompters, one for each name that `check_prompters` accepts.
-
-    Args:
-        names: Names, not "detector".
-        background: Background model; needed for "motion".
-
-    Raises:
-        UsageError: "motion" has no background model.
-    """
-    prompters: list[Prompter] = []
-    for name in names:
-        if name == GridPrompter.name:
-            prompters.append(GridPrompter())
-        elif background is None:
-            raise UsageError("motion: needs a background")
-        else:
-            prompters.append(MotionPrompter(background))
-    return prompters

@@ -15,11 +15,6 @@ __all__ = ["Prompter"]
 class Prompter(Protocol):
     """Proposes boxes or points at possible objects."""
 
-    @property
-    def name(self) -> str:
-        """Name in `--prompts`."""
-        ...
-
     def propose(self, image: NDArray[np.uint8]) -> tuple[Prompts, ...]:
         """Propose prompts for a frame, HxWx3 uint8 BGR: of one kind or several, in its pixels, maybe none."""
         ...

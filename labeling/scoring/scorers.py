@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.labeling.candidates.candidate import Candidate
+from edgeloop.labeling.candidates.candidate import Candidate, mask_trust
 from edgeloop.labeling.candidates.mask import CroppedMask
 from edgeloop.labeling.motion.background import Background
 
@@ -69,7 +69,7 @@ class MotionScorer:
     def scores(self, image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[np.float32]:
         """See `Scorer.scores`."""
         changed = self.background.compare(image).mask
-        scores = [candidate.trust * _changed_share(candidate, changed) for candidate in candidates]
+        scores = [mask_trust(own.sam_score) * _changed_share(own, changed) for own in candidates]
         return np.array(scores, np.float32).reshape(-1, 1)
 
 
