@@ -17,6 +17,7 @@ from edgeloop.edge.host.opencv import read_image
 from edgeloop.labeling.build import build_labeler
 from edgeloop.labeling.dataset.split import split_frames
 from edgeloop.labeling.dataset.write import DatasetReport, LabeledFrame, write_dataset
+from edgeloop.labeling.engine.promise import Promise
 from edgeloop.labeling.features.embedders import fingerprint as fingerprint_of_embedder
 from edgeloop.labeling.frames.recordings import FrameGroups, group_frames
 from edgeloop.labeling.inputs.exemplars import ExemplarFrame
@@ -95,9 +96,8 @@ def label_frames(
         if todo:
             paths = [plan.frames / entry.file for entry in entries]
             labeler = build_labeler(plan, inputs, paths, learned, progress)
-            if isinstance(labeler, DetectorLabeler) and labeler.engine.promise is not None:
-                (learned / _PROMISE).write_text(labeler.engine.promise.model_dump_json())
-                tell(str(labeler.engine.promise))
+            if isinstance(labeler, DetectorLabeler):
+                tell(_announce(labeler.engine.promise, learned / _PROMISE))
             drawn = {frame.path: frame for frame in inputs.exemplars.frames}
             frames_per_s = _label_all(plan.frames, todo, labeler, drawn, ledger, progress)
         report = _write(plan, entries, groups, inputs, ledger, unfinished / "dataset", learned / _PROMISE)
@@ -139,6 +139,14 @@ def _fingerprint_of_weights(name: str | None) -> str:
         return f"{name} sha256:{file_sha256(Path(name))}"
     except OSError as error:
         raise NoInputError(f"--weights {name}: cannot be read ({error.strerror})") from error
+
+
+def _announce(promise: Promise | None, path: Path) -> str:
+    """Save the promise for the dataset, and put it into words."""
+    if promise is None:
+        return "Nothing can be promised: no class is on two exemplar frames; box more frames."
+    path.write_text(promise.model_dump_json(), encoding="utf-8")
+    return str(promise)
 
 
 def _label_all(

@@ -46,9 +46,11 @@ class Engine:
     promise: Promise | None
 
     def detect(self, image: NDArray[np.uint8]) -> Detections:
-        """Detect objects in an image, HxWx3 uint8 BGR; their scores are probabilities."""
+        """Detect objects in an image, HxWx3 uint8 BGR; their scores are probabilities, in falling order."""
         found = self.ensemble.detect(image)
-        return Detections(found.xyxy, _exclusive(found, self.calibration(found.confidence)), found.class_id)
+        probability = _exclusive(found, self.calibration(found.confidence))
+        order = np.argsort(-probability, kind="stable")
+        return Detections(found.xyxy, probability, found.class_id)[order]
 
 
 def learn_engine(
@@ -103,8 +105,9 @@ def learn_engine(
 
 def _exclusive(found: Detections, probability: NDArray[np.float32]) -> NDArray[np.float32]:
     """Limit the probabilities of boxes of several classes on one object to a sum of about 1."""
+    rank = np.argsort(np.argsort(-probability, kind="stable"))
     rival = iou_matrix(found.xyxy, found.xyxy) >= _SAME_OBJECT_IOU
-    rival &= (found.class_id[:, None] != found.class_id) & (probability[:, None] < probability)
+    rival &= (found.class_id[:, None] != found.class_id) & (rank[:, None] > rank)
     best = np.where(rival, probability, np.float32(0)).max(axis=1, initial=0)
     return np.asarray(np.minimum(probability, 1 - best), np.float32)
 

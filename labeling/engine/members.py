@@ -89,7 +89,7 @@ def train_members(
         device: Device to train on.
         seed: Random seed.
         progress: Shows the steps.
-        pasted: Frames with pasted objects for each member, about.
+        pasted: Frames with pasted objects for each member.
 
     Returns:
         Members in evaluation mode on the CPU, and the long side of their input, px.
@@ -170,10 +170,9 @@ def train_members(
 def _with_pasted(
     frames: Sequence[Sample], cutouts: Mapping[int, Sequence[Cutout]], rng: np.random.Generator, pasted: int
 ) -> list[LabeledImage]:
-    """Frames as they are, a third of all, and with pasted objects."""
-    times = pasted // len(frames)
-    made = [paste_objects(frame, cutouts, rng) for _ in range(times) for frame in frames]
-    untouched = [*frames] * max(1, times // 2)
+    """Frames as they are, a third of all or more, and with pasted objects."""
+    made = [paste_objects(frames[number % len(frames)], cutouts, rng) for number in range(pasted)]
+    untouched = [*frames] * max(1, len(made) // (2 * len(frames)))
     return [_picture(sample) for sample in (*untouched, *made)]
 
 

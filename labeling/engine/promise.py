@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -17,7 +18,8 @@ from edgeloop.models.boxes import xyxy_to_xywh
 __all__ = ["Estimate", "Promise", "estimate_quality"]
 
 _RESAMPLES, _FEWEST_RESAMPLES = 1000, 40  # by the number of frames: each scores all of them
-_COVERED = (0.05, 0.95)
+_MAX_BOXES = 2000  # per frame and class; COCO's 100 would cap the recall in a crowded frame
+_COVERED, _Z = (0.05, 0.95), 1.645
 _FEW_FRAMES = 2  # frames with a class below which nothing about it can be estimated
 
 
@@ -39,7 +41,7 @@ class Promise(BaseModel):
 
     Attributes:
         map50: Mean average precision at IoU 0.5, over the classes that were estimated.
-        precision: Share of the labels that are right.
+        precision: Share of the labels that are right; None if there was no label.
         recall: Share of the objects that are labeled.
         too_few: Classes that are on fewer than two exemplar frames, of which nothing can be estimated.
     """
@@ -47,14 +49,14 @@ class Promise(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     map50: Estimate
-    precision: Estimate
+    precision: Estimate | None
     recall: Estimate
     too_few: tuple[str, ...]
 
     def __str__(self) -> str:
         told = (
             f"Expected on other frames, from held-out exemplar frames: mAP50 {self.map50}, precision "
-            f"{self.precision}, recall {self.recall}."
+            f"{self.precision or 'unknown'}, recall {self.recall}."
         )
         if self.too_few:
             told += f" Box more of {', '.join(self.too_few)}: on fewer than two frames, not estimated."
@@ -88,17 +90,22 @@ def estimate_quality(
     parts = [_Part.of(one, known, calibration, confidence) for one in held_out]
     rng = np.random.default_rng(seed)
     resamples = max(_FEWEST_RESAMPLES, _RESAMPLES // len(parts))
-    draws = [rng.integers(len(parts), size=len(parts)) for _ in range(resamples)]
+    sets = Counter(
+        tuple(sorted(rng.integers(len(parts), size=len(parts)).tolist())) for _ in range(resamples)
+    )
 
-    def estimate(measure: Callable[[Sequence[_Part]], float]) -> Estimate:
-        value = measure(parts)
-        drawn = [measure([parts[row] for row in rows]) for rows in draws]
-        return _widened(value, np.array([each for each in drawn if np.isfinite(each)]), len(parts))
+    def estimate(measure: Callable[[Sequence[_Part]], float], count: int) -> Estimate:
+        drawn = {rows: measure([parts[row] for row in rows]) for rows in sets}
+        values = np.repeat([drawn[rows] for rows in sets], list(sets.values()))
+        return _interval(measure(parts), values[np.isfinite(values)], len(parts), count)
 
+    labels, truths = (sum(getattr(part, name) for part in parts) for name in ("labels", "truths"))
     return Promise(
-        map50=estimate(lambda own: _map50(own, known, names)),
-        precision=estimate(lambda own: _share([(part.right, part.labels) for part in own])),
-        recall=estimate(lambda own: _share([(part.right, part.truths) for part in own])),
+        map50=estimate(lambda own: _map50(own, known, names), truths),
+        precision=estimate(lambda own: _share([(part.right, part.labels) for part in own]), labels)
+        if labels
+        else None,
+        recall=estimate(lambda own: _share([(part.right, part.truths) for part in own]), truths),
         too_few=tuple(name for number, name in enumerate(names) if number not in known),
     )
 
@@ -137,7 +144,7 @@ def _map50(parts: Sequence[_Part], known: Sequence[int], names: Sequence[str]) -
         "categories": [{"id": number, "name": names[number]} for number in known],
         "annotations": [dict(each, id=number) for number, each in enumerate(truth, start=1)],
     }
-    return evaluate_boxes(coco, results).map50
+    return evaluate_boxes(coco, results, max_boxes=_MAX_BOXES).map50
 
 
 def _share(counts: Sequence[tuple[int, int]]) -> float:
@@ -145,15 +152,25 @@ def _share(counts: Sequence[tuple[int, int]]) -> float:
     return part / whole if whole else float("nan")
 
 
-def _widened(value: float, drawn: NDArray[np.float64], frames: int) -> Estimate:
-    """Interval of the resamples, as wide as so few frames make it, and up by half of what lacks to 1."""
-    if not np.isfinite(value) or not drawn.size:
-        return Estimate(value=0.0, low=0.0, high=1.0)
-    low, high = np.quantile(drawn, _COVERED)
+def _interval(value: float, drawn: NDArray[np.float64], frames: int, count: int) -> Estimate:
+    """Interval of the resamples, as wide as so few frames make it, and up by half of what lacks to 1.
+
+    It reaches down to Wilson's bound for a share of `count` objects at least: resamples of frames on which
+    everything was found do not differ.
+    """
+    low, high = np.quantile(drawn, _COVERED) if len(drawn) else (0.0, 1.0)
     wide = 1 + 2 / max(frames - 1, 1)
     low, high = value - wide * (value - low), value + wide * (high - value)
     return Estimate(
         value=round(value, 3),
-        low=round(max(0.0, min(low, value - 0.05)), 3),
+        low=round(max(0.0, min(low, _wilson_low(value, count))), 3),
         high=round(min(1.0, max(high, value + (1 - value) / 2)), 3),
     )
+
+
+def _wilson_low(share: float, count: int) -> float:
+    """Lower bound of a share of `count` (Wilson, 1927), one-sided 95 %."""
+    z2 = _Z**2
+    center = share + z2 / (2 * count)
+    spread = _Z * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2))
+    return (center - spread) / (1 + z2 / count)

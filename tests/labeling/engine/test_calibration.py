@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from edgeloop.labeling.engine.calibration import Calibration, HeldOut, fit_calibration, match
+from edgeloop.labeling.engine.engine import _exclusive
 from edgeloop.labeling.engine.promise import estimate_quality
 from edgeloop.labeling.inputs.exemplars import ExemplarFrame
 from edgeloop.models.detections import Detections
@@ -41,7 +42,7 @@ def test_matching(detections: Detections, expected: list[int]) -> None:
 
 @pytest.mark.parametrize(
     ("right", "low", "high"),
-    [(10, 0.5, 1.0), (0, 0.0, 0.5)],
+    [(10, 0.8, 1.0), (0, 0.0, 0.5)],
     ids=["always right: surer than it says", "always wrong: less sure"],
 )
 def test_calibration_follows_the_held_out_frames(right: int, low: float, high: float) -> None:
@@ -85,3 +86,41 @@ def test_promise_is_wider_if_frames_differ() -> None:
 
 def test_no_promise_if_no_class_is_on_two_frames() -> None:
     assert promise_of([HeldOut(frame(4), found([0])), HeldOut(frame(4, 1), found([0]))]) is None
+
+
+def test_promise_of_crowded_frames_counts_all_objects() -> None:
+    boxes = np.array(
+        [[10 * (k % 20), 10 * (k // 20), 10 * (k % 20) + 8, 10 * (k // 20) + 8] for k in range(300)],
+        np.float32,
+    )
+    crowded = HeldOut(
+        ExemplarFrame(Path("a.jpg"), boxes, np.zeros(300, np.int64)),
+        Detections(boxes, np.full(300, 0.9, np.float32), np.zeros(300, np.int64)),
+    )
+    assert promise_of([crowded, crowded]).map50.value == pytest.approx(1.0)
+
+
+def test_promise_of_two_objects_is_no_certainty() -> None:
+    promise = promise_of([HeldOut(frame(1), found([0])) for _ in range(2)])
+    assert promise.recall.value == 1
+    assert promise.recall.low < 0.6
+    assert promise.map50.low < 0.6
+
+
+def test_precision_is_unknown_without_a_label() -> None:
+    promise = promise_of([HeldOut(frame(2), Detections.empty()) for _ in range(2)])
+    assert promise.precision is None
+    assert promise.recall.value == 0
+    assert "precision unknown" in str(promise)
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [((0.9, 0.8), [0.9, 0.1]), ((0.8, 0.8), [0.8, 0.2]), ((0.6, 0.3), [0.6, 0.3])],
+    ids=["the surer class wins", "a tie has one winner", "both possible"],
+)
+def test_classes_of_one_object_share_its_probability(
+    scores: tuple[float, float], expected: list[float]
+) -> None:
+    both = Detections(BOXES[[0, 0]], np.array(scores, np.float32), np.array([0, 1]))
+    np.testing.assert_allclose(_exclusive(both, both.confidence), expected, atol=1e-6)
