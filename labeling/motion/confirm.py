@@ -1,7 +1,8 @@
 """Confirmation of moving objects by the frames before and after.
 
 What moves is seen again next to where it was, noise is not. A label's score becomes the mean over the frames
-in which it is seen; what both neighbors show is surer, what none shows is less sure.
+in which it is seen; what both neighbors show is surer, what none shows is less sure. Frames in which most
+objects have moved on say nothing about each other.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from edgeloop.models.boxes import iou_matrix
 __all__ = ["confirm_moving"]
 
 _SAME_IOU = 0.3
+_LINKED_SHARE = 0.5  # of the labels of two frames must overlap, or they are no neighbors
 _ODDS = (0.35, 0.8, 1.6)  # factor of the odds of what no, one or both neighbors show
 
 
@@ -46,17 +48,24 @@ def _confirmed(frame: FrameResult, beside: Sequence[FrameResult], confidence: fl
     if not beside or not found or frame.by_person:
         return frame
     seen = [[label.score] for label in found]
-    for neighbor in beside:
-        others = (*neighbor.labels, *neighbor.unsure)
+    neighbors = 0
+    for other in beside:
+        others = (*other.labels, *other.unsure)
         overlap = iou_matrix(_boxes(found), _boxes(others))
-        for row, scores in enumerate(seen):
-            if overlap[row].max(initial=0) >= _SAME_IOU:
-                scores.append(others[int(overlap[row].argmax())].score)
+        matched = overlap.max(axis=1, initial=0) >= _SAME_IOU
+        fewer = min(len(frame.labels), len(other.labels))
+        if not fewer or matched[: len(frame.labels)].sum() < _LINKED_SHARE * fewer:
+            continue  # too far apart in time
+        neighbors += 1
+        for row in np.flatnonzero(matched).tolist():
+            seen[row].append(others[int(overlap[row].argmax())].score)
+    if not neighbors:
+        return frame
     sure: list[Label] = []
     unsure: list[Label] = []
     for label, scores in zip(found, seen, strict=True):
         mean = min(float(np.mean(scores)), 1 - 1e-6)
-        odds = mean / (1 - mean) * _ODDS[round(2 * (len(scores) - 1) / len(beside))]
+        odds = mean / (1 - mean) * _ODDS[round(2 * (len(scores) - 1) / neighbors)]
         own = label.model_copy(update={"score": round(odds / (1 + odds), 4)})
         (sure if own.score >= confidence else unsure).append(own)
     sure.sort(key=lambda label: -label.score)

@@ -24,16 +24,35 @@ def frame(*labels: tuple[float, float], by_person: bool = False) -> FrameResult:
     )
 
 
+STEADY = (90, 0.8)
+
+
 @pytest.mark.parametrize(
     ("frames", "recordings", "sure"),
     [
-        pytest.param([frame((0, 0.5)), frame((4, 0.38)), frame((8, 0.5))], [0, 0, 0], 1, id="goes on"),
-        pytest.param([frame((90, 0.5)), frame((0, 0.5)), frame((90, 0.5))], [0, 0, 0], 0, id="flicker"),
         pytest.param(
-            [frame((0, 0.5)), frame((4, 0.38)), frame((8, 0.5))], [0, 1, 2], 0, id="other recordings"
+            [frame(STEADY, (0, 0.5)), frame(STEADY, (4, 0.38)), frame(STEADY, (8, 0.5))],
+            [0, 0, 0],
+            2,
+            id="goes on",
         ),
-        pytest.param([frame(), frame((0, 0.5)), frame()], [0, 1, 0], 1, id="alone in its recording"),
-        pytest.param([frame(), frame((0, 0.5), by_person=True), frame()], [0, 0, 0], 1, id="a person's box"),
+        pytest.param([frame(STEADY), frame(STEADY, (0, 0.5)), frame(STEADY)], [0, 0, 0], 1, id="flicker"),
+        pytest.param(
+            [frame((90, 0.5)), frame((0, 0.5)), frame((90, 0.5))], [0, 0, 0], 1, id="far apart in time"
+        ),
+        pytest.param(
+            [frame(STEADY, (0, 0.5)), frame(STEADY, (4, 0.38)), frame(STEADY, (8, 0.5))],
+            [0, 1, 2],
+            1,
+            id="other recordings",
+        ),
+        pytest.param([frame(), frame((0, 0.5)), frame()], [0, 0, 0], 1, id="nothing beside"),
+        pytest.param(
+            [frame(STEADY), frame(STEADY, (0, 0.5), by_person=True), frame(STEADY)],
+            [0, 0, 0],
+            2,
+            id="a person's box",
+        ),
         pytest.param([frame(), frame(), frame()], [0, 0, 0], 0, id="nothing"),
     ],
 )
