@@ -65,7 +65,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--offline", is_flag=True, help="Use cached checkpoints only; never download.")
 @click.option(
     "--prompts",
-    help="How objects are found: detector (detectors trained on the exemplar frames); or prompts for SAM, "
+    help="Source of objects: detector (detectors trained on the exemplar frames); or prompts for SAM, "
     "separated by commas: motion (changes in front of a fixed camera), grid (everywhere, without training).  "
     "[default: detector; motion without boxes on frames]",
 )

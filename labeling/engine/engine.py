@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.export.train_options import Device
 from edgeloop.labeling.candidates.find import find_candidates
 from edgeloop.labeling.candidates.prompts import Prompts
 from edgeloop.labeling.engine.calibration import Calibration, HeldOut, fit_calibration, match
@@ -17,7 +16,7 @@ from edgeloop.labeling.engine.ensemble import Ensemble, write_ensemble
 from edgeloop.labeling.engine.members import held_out_by, train_members
 from edgeloop.labeling.engine.promise import Promise, estimate_quality
 from edgeloop.labeling.inputs.exemplars import Exemplars
-from edgeloop.labeling.sam import Segmenter
+from edgeloop.labeling.sam import Device, Segmenter
 from edgeloop.labeling.step_progress import Progress
 from edgeloop.models.boxes import iou_matrix
 from edgeloop.models.detections import Detections
@@ -73,7 +72,7 @@ def learn_engine(
         folder: Keeps finished members, so that an interrupted job does not train them again.
         confidence: Minimum label score, for the promise.
         weights: Start weights, as of `edgeloop train --weights`.
-        device: Device to train on.
+        device: Processor to train and detect on.
         seed: Random seed.
         progress: Shows the steps.
         pasted: As of `train_members`.
@@ -91,7 +90,7 @@ def learn_engine(
     )
     graph = folder / "ensemble.onnx"
     write_ensemble(members, graph)
-    ensemble = Ensemble(graph, side, "cuda" if device == "cuda" else "cpu")
+    ensemble = Ensemble(graph, side, device)
     if len(members) == 1:  # it has seen the only frame
         return Engine(ensemble, Calibration(0.0), 0.0, None)
     held_out = [

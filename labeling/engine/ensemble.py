@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from edgeloop.edge.runtime.session import Session
 from edgeloop.export.graph.split_conv import split_convolutions
 from edgeloop.export.network.blocks import folded
 from edgeloop.export.network.compact_detector import STRIDES, CompactDetector
 from edgeloop.labeling.engine.fusion import fuse_boxes
+from edgeloop.labeling.sam.graph_device import Device, open_graph
 from edgeloop.models.boxes import clip_boxes
 from edgeloop.models.detections import Detections
 from edgeloop.models.heads import decode
@@ -37,15 +37,18 @@ _MAX_DETECTIONS = 2000
 class Ensemble:
     """Detectors that look at an image twice each: as it is, and mirrored at three quarters of the size."""
 
-    def __init__(self, path: Path, side: int, provider: str = "cpu") -> None:
+    def __init__(self, path: Path, side: int, device: Device = "cpu") -> None:
         """Load a graph.
 
         Args:
             path: As `write_ensemble` writes it.
             side: Long side to resize images to, px.
-            provider: Execution provider, as of `Session`.
+            device: Processor to run on.
+
+        Raises:
+            UnavailableError: onnxruntime cannot use the device.
         """
-        self._session = Session(path, provider=provider)
+        self._session = open_graph(path, device)
         self._sides = (side, max(_STRIDE, round(side * _SMALL_VIEW / _STRIDE) * _STRIDE))
 
     def detect(self, image: NDArray[np.uint8], member: int | None = None) -> Detections:

@@ -115,12 +115,13 @@ def train_members(
     steps = (recipe.steps or 0) * (1 if len(drawn) <= FEW_IMAGES else 2)
     recipe = replace(recipe, steps=min(steps, _MAX_STEPS))
     frames = [resized(sample, recipe.side) for sample in drawn]
-    cutouts = [cut_objects(frame, segmenter) for frame in frames]
     left_out = held_out_by(len(frames))
     count = max(left_out) + 1
-    # Random weights come from torch's global generator, so they are drawn one after the other.
-    detectors = [start_detector(len(names), weights, seed=seed + number)[0] for number in range(count)]
     paths = [folder / f"member{number}.safetensors" for number in range(count)]
+    missing = [number for number in range(count) if not paths[number].is_file()]
+    cutouts = [cut_objects(frame, segmenter) for frame in frames] if missing else []
+    # Random weights come from torch's global generator, so they are drawn one after the other.
+    detectors = {number: start_detector(len(names), weights, seed=seed + number)[0] for number in missing}
 
     stopped, lock = Event(), Lock()
 
@@ -131,9 +132,6 @@ def train_members(
             advance(1)
 
     def train(number: int) -> None:
-        if paths[number].is_file():
-            advance(recipe.steps or 0)
-            return
         seen = [row for row, holder in enumerate(left_out) if count == 1 or holder != number]
         rng = np.random.default_rng((seed, number))
         pictures = _with_pasted(
@@ -151,11 +149,11 @@ def train_members(
 
     workers = 1 if on.type == "cuda" else min(count, usable_cores())
     with (
-        progress(count * (recipe.steps or 0), "Learning") as advance,
+        progress(len(missing) * (recipe.steps or 0), "Learning") as advance,
         _threads(max(1, usable_cores() // workers)),
         ThreadPoolExecutor(workers, "edgeloop-members") as pool,
     ):
-        trainings = [pool.submit(train, number) for number in range(count)]
+        trainings = [pool.submit(train, number) for number in missing]
         try:
             for finished in wait(trainings, return_when=FIRST_EXCEPTION).done:
                 finished.result()

@@ -146,7 +146,7 @@ def test_interrupted_job_goes_on_and_ends_the_same(
 def test_exemplars_changed_while_learning_are_learned_anew(
     footage: Footage, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What an interrupted job has learned does not go into one with other exemplars."""
+    """Detectors of an interrupted job are not reused with other exemplars."""
     fewer = json.loads(footage.exemplars.read_text())
     fewer["images"] = fewer["images"][:3]
     kept = {image["id"] for image in fewer["images"]}
