@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal, get_args
@@ -20,7 +21,7 @@ from edgeloop.export.data.yolo_dataset import Dataset
 from edgeloop.export.graph.graph_io import INPUT
 from edgeloop.models.errors import DataError
 
-__all__ = ["METHODS", "Frames", "Method", "Ranges", "calibrate", "training_frames"]
+__all__ = ["METHODS", "Frames", "Method", "Ranges", "calibrate", "measure_ranges", "training_frames"]
 
 Method = Literal["minmax", "percentile"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -28,6 +29,7 @@ METHODS: tuple[Method, ...] = get_args(Method)
 #: Minimum and maximum of each tensor, by name.
 Ranges = Mapping[str, tuple[float, float]]
 Image = NDArray[np.uint8]
+Tensor = NDArray[np.generic]
 
 _FRAMES = 80
 _TUNING_EVERY = 5  # one frame to tune on for four to calibrate on
@@ -85,21 +87,38 @@ def calibrate(float_bundle: Detector, images: Sequence[Image], method: Method) -
     chosen = images[:: max(1, -(-len(images) // _LIMIT[method]))]
     # Copied, because the detector reuses its buffer.
     tensors = (float_bundle.preprocess(image).tensor.copy() for image in chosen)
+    with progress_bar(len(chosen), f"Ranges {method}"[:12]) as advance:
+        return measure_ranges(float_bundle.path, tensors, method, advance)
+
+
+def measure_ranges(
+    graph: Path, tensors: Iterable[Tensor], method: Method, advance: Callable[[int], None] = lambda _: None
+) -> Ranges:
+    """Measure the range of every activation of a float32 graph.
+
+    Args:
+        graph: ONNX file with one input, `images`.
+        tensors: float32 (N, 3, H, W) in [0, 1].
+        method: As of `calibrate`.
+        advance: Called with the number of tensors done.
+
+    Returns:
+        The ranges; the input's is 0 to 1.
+    """
+    tensors = iter(tensors)
     histogram = {"num_bins": _BINS, "percentile": _PERCENTILE}
     # onnxruntime's calibrators report their progress with print.
     with TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         calibrator = create_calibrator(
-            float_bundle.path,
+            graph,
             op_types_to_calibrate=None,
             augmented_model_path=str(Path(folder) / "augmented.onnx"),
             calibrate_method=getattr(CalibrationMethod, {"minmax": "MinMax"}.get(method, "Percentile")),
             extra_options=histogram if method == "percentile" else {},
         )
-        with progress_bar(len(chosen), f"Ranges {method}"[:12]) as advance:
-            for start in range(0, len(chosen), _CHUNK):
-                chunk = [next(tensors) for _ in chosen[start : start + _CHUNK]]
-                calibrator.collect_data(_Chunk(chunk))
-                advance(len(chunk))
+        while chunk := list(islice(tensors, _CHUNK)):
+            calibrator.collect_data(_Chunk(chunk))
+            advance(len(chunk))
         found = calibrator.compute_data()
     ends = {name: [float(np.ravel(end)[0]) for end in found[name].range_value] for name in found}
     return {name: (low, high) for name, (low, high) in ends.items()} | {INPUT: (0.0, 1.0)}
@@ -108,7 +127,7 @@ def calibrate(float_bundle: Detector, images: Sequence[Image], method: Method) -
 class _Chunk(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime is untyped
     """Tensors for onnxruntime's calibrators."""
 
-    def __init__(self, tensors: Sequence[NDArray[np.generic]]) -> None:
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
         self._feeds = iter([{INPUT: tensor} for tensor in tensors])
 
     def get_next(self) -> dict[str, NDArray[np.generic]] | None:

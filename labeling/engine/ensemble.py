@@ -61,32 +61,38 @@ class Ensemble:
         Returns:
             Detections inside the image, by descending score, from about 0.01 on.
         """
-        width = image.shape[1]
-        large, small = self._sides
-        views = self._look(image, large, member)
-        for found in self._look(image[:, ::-1], small, member):
+        width, height = image.shape[1], image.shape[0]
+        straight, mirrored = self._fitted(image)
+        views = self._look(*straight, (width, height), member)
+        for found in self._look(*mirrored, (width, height), member):
             left, top, right, bottom = found.xyxy.T
             xyxy = np.stack((width - right, top, width - left, bottom), axis=1)
             views.append(Detections(xyxy, found.confidence, found.class_id))
         found = fuse_boxes(views)
-        xyxy = clip_boxes(found.xyxy, width, image.shape[0])  # a weighted mean may be off by a rounding error
+        xyxy = clip_boxes(found.xyxy, width, height)  # a weighted mean may be off by a rounding error
         return Detections(xyxy, found.confidence, found.class_id)
 
-    def _look(self, image: NDArray[np.uint8], side: int, member: int | None) -> list[Detections]:
+    def views(self, image: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """Return the inputs of the graph for an image, HxWx3 uint8 BGR."""
+        return [pixels for _, pixels in self._fitted(image)]
+
+    def _fitted(self, image: NDArray[np.uint8]) -> list[tuple[Letterbox, NDArray[np.float32]]]:
+        large, small = self._sides
+        return [_fit(image, large), _fit(image[:, ::-1], small)]
+
+    def _look(
+        self, fitted: Letterbox, pixels: NDArray[np.float32], source_size: tuple[int, int], member: int | None
+    ) -> list[Detections]:
         """Detections of each member."""
-        height, width = image.shape[:2]
-        ratio = side / max(width, height)
-        size = (_multiple(width * ratio), _multiple(height * ratio))
-        fitted = Letterbox.fit((width, height), size)
-        pixels = fitted.apply(np.ascontiguousarray(image))[..., ::-1].transpose(2, 0, 1)
-        (outputs,) = self._session.run(np.ascontiguousarray(pixels, np.float32)[None] / np.float32(255))
+        size = (pixels.shape[3], pixels.shape[2])
+        (outputs,) = self._session.run(pixels)
         views = []
         for cells in outputs if member is None else outputs[member : member + 1]:
             found = decode(
                 "classic", [_boxes(cells, size)], input_size=size, confidence=_MIN_SCORE, iou=_NMS_IOU,
                 max_detections=_MAX_DETECTIONS,
             )  # fmt: skip
-            xyxy = clip_boxes(fitted.to_source(found.xyxy), width, height)
+            xyxy = clip_boxes(fitted.to_source(found.xyxy), *source_size)
             sound = (xyxy[:, 2:] - xyxy[:, :2]).min(axis=1, initial=np.inf) >= 1
             views.append(Detections(xyxy, found.confidence, found.class_id)[sound])
         return views
@@ -128,6 +134,15 @@ class _Network(nn.Module):
             distances, logits = head(neck(features))
             outputs.append(torch.cat((distances, logits.sigmoid()), dim=1))
         return torch.cat(outputs)
+
+
+def _fit(image: NDArray[np.uint8], side: int) -> tuple[Letterbox, NDArray[np.float32]]:
+    """Letterbox an image, HxWx3 BGR, to a long side: (1, 3, h, w) RGB in [0, 1]."""
+    height, width = image.shape[:2]
+    ratio = side / max(width, height)
+    fitted = Letterbox.fit((width, height), (_multiple(width * ratio), _multiple(height * ratio)))
+    pixels = fitted.apply(np.ascontiguousarray(image))[..., ::-1].transpose(2, 0, 1)
+    return fitted, np.ascontiguousarray(pixels, np.float32)[None] / np.float32(255)
 
 
 def _multiple(side: float) -> int:
