@@ -43,6 +43,7 @@ class LabelReport:
     Attributes:
         dataset: Counts of the dataset.
         footage: One line such as "film: 3 recordings".
+        promise: Expected quality, fields as of `labeling.engine.promise.Promise`; None if unknown.
         resumed: Frames that an earlier, interrupted run had labeled.
         frames_per_s: Speed of this run without learning; 0 if no frame was left.
         seconds: Duration of this run.
@@ -50,6 +51,7 @@ class LabelReport:
 
     dataset: DatasetReport
     footage: str
+    promise: dict[str, Any] | None
     resumed: int
     frames_per_s: float
     seconds: float
@@ -100,14 +102,20 @@ def label_frames(
                 tell(_announce(labeler.engine.promise, learned / _PROMISE))
             drawn = {frame.path: frame for frame in inputs.exemplars.frames}
             frames_per_s = _label_all(plan.frames, todo, labeler, drawn, ledger, progress)
-        report = _write(plan, entries, groups, inputs, ledger, unfinished / "dataset", learned / _PROMISE)
+        promise = _saved_promise(learned / _PROMISE)
+        report = _write(plan, entries, groups, inputs, ledger, unfinished / "dataset", promise)
     if report.set_aside < len(entries):
         (unfinished / "dataset").replace(plan.out)
     shutil.rmtree(unfinished)
     if report.set_aside == len(entries):
         raise DataError(f"{plan.frames}: not one of {len(entries)} frames can be read")
     return LabelReport(
-        report, groups.description, len(entries) - len(todo), frames_per_s, time.monotonic() - started
+        report,
+        groups.description,
+        promise,
+        len(entries) - len(todo),
+        frames_per_s,
+        time.monotonic() - started,
     )
 
 
@@ -147,6 +155,12 @@ def _announce(promise: Promise | None, path: Path) -> str:
         return "Nothing can be promised: no class is on two exemplar frames; box more frames."
     path.write_text(promise.model_dump_json(), encoding="utf-8")
     return str(promise)
+
+
+def _saved_promise(path: Path) -> dict[str, Any] | None:
+    """Read what `_announce` saved, perhaps in an earlier run."""
+    promise: dict[str, Any] | None = json.loads(path.read_text("utf-8")) if path.is_file() else None
+    return promise
 
 
 def _label_all(
@@ -195,7 +209,7 @@ def _write(
     inputs: LabelInputs,
     ledger: Ledger,
     folder: Path,
-    promise: Path,
+    promise: dict[str, Any] | None,
 ) -> DatasetReport:
     if folder.exists():
         shutil.rmtree(folder)  # an earlier run was interrupted while it wrote
@@ -213,6 +227,6 @@ def _write(
         "confidence": plan.minimum_score,
         "footage": {"kind": groups.kind, "groups": len(groups.groups)},
     }
-    if promise.is_file():
-        info["promise"] = json.loads(promise.read_text(encoding="utf-8"))
+    if promise is not None:
+        info["promise"] = promise
     return write_dataset(folder, inputs.exemplars.names, frames, plan.frames, info)

@@ -24,7 +24,7 @@ Image = NDArray[np.uint8]
 _ROWS = 2
 _MARGIN, _HEADER = 12, 44
 _PAPER, _INK = (250, 250, 250), (40, 40, 40)
-_TITLES = ("Labels by SAM, from a few drawn boxes", "Ground truth", "The detector, on its device")
+_TITLES = ("Labels, from five drawn frames", "Ground truth", "The detector, on its device")
 
 
 def draw_overview(scene: Scene, dataset: Path, bundle: Path, path: Path) -> None:

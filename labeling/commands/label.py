@@ -149,7 +149,13 @@ def label(
     report = label_frames(plan, progress=progress_bar, tell=lambda line: click.echo(line, err=True))
     _print_table(report, out)
     if as_json:
-        figures = {"out": str(out), "footage": report.footage, **asdict(report.dataset), **_timing(report)}
+        figures = {
+            "out": str(out),
+            "footage": report.footage,
+            "promise": report.promise,
+            **asdict(report.dataset),
+            **_timing(report),
+        }
         click.echo(json.dumps(figures))
 
 

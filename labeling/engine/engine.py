@@ -13,7 +13,7 @@ from edgeloop.labeling.candidates.find import find_candidates
 from edgeloop.labeling.candidates.prompts import Prompts
 from edgeloop.labeling.engine.calibration import Calibration, HeldOut, fit_calibration, match
 from edgeloop.labeling.engine.ensemble import Ensemble, write_ensemble
-from edgeloop.labeling.engine.int8_ensemble import open_fastest
+from edgeloop.labeling.engine.int8_ensemble import fastest_graph
 from edgeloop.labeling.engine.members import held_out_by, train_members
 from edgeloop.labeling.engine.promise import Promise, estimate_quality
 from edgeloop.labeling.inputs.exemplars import Exemplars
@@ -90,12 +90,13 @@ def learn_engine(
         pasted=pasted,
     )
     graph = folder / "ensemble.onnx"
-    write_ensemble(members, graph)
-    ensemble = (
-        open_fastest(graph, side, [frame.image() for frame in exemplars.frames])
-        if device == "cpu"
-        else Ensemble(graph, side, device)
-    )
+    if not graph.is_file():  # a resumed job keeps the form that it began with
+        chosen = folder / "ensemble-float32.onnx"
+        write_ensemble(members, chosen)
+        if device == "cpu":
+            chosen = fastest_graph(chosen, side, [frame.image() for frame in exemplars.frames])
+        chosen.replace(graph)
+    ensemble = Ensemble(graph, side, device)
     if len(members) == 1:  # it has seen the only frame
         return Engine(ensemble, Calibration(0.0), 0.0, None)
     held_out = [

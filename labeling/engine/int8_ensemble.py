@@ -1,4 +1,4 @@
-"""8-bit ensemble, on CPUs that run it faster."""
+"""8-bit form of an ensemble, for CPUs that run it faster."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edgeloop.export.quantize.activation_ranges import measure_ranges
 from edgeloop.export.quantize.convert import to_int8
 from edgeloop.labeling.engine.ensemble import Ensemble
 
-__all__ = ["open_fastest"]
+__all__ = ["fastest_graph"]
 
 _IMAGES = 8  # to measure the ranges of activations on
 _MAX_DISAGREEMENT = 0.05  # with float32; every 8-bit box moves by a pixel or two
@@ -25,13 +25,16 @@ _MIN_SPEEDUP = 1.2
 _ROUNDS = 5  # of timing
 
 
-def open_fastest(graph: Path, side: int, images: Sequence[NDArray[np.uint8]]) -> Ensemble:
-    """Open an ensemble on the CPU, quantized to 8 bits if that is faster here and finds the same objects.
+def fastest_graph(graph: Path, side: int, images: Sequence[NDArray[np.uint8]]) -> Path:
+    """Quantize an ensemble to 8 bits, and choose it if it is faster on this CPU and finds the same objects.
 
     Args:
         graph: As `write_ensemble` writes it; the 8-bit graph is written beside it.
         side: Long side of the images, px.
         images: HxWx3 uint8 BGR, to measure the ranges of activations on.
+
+    Returns:
+        The 8-bit graph, or `graph`.
     """
     in_float = Ensemble(graph, side)
     images = images[:: -(-len(images) // _IMAGES)]
@@ -42,7 +45,7 @@ def open_fastest(graph: Path, side: int, images: Sequence[NDArray[np.uint8]]) ->
     in_int8 = Ensemble(path, side)
     found = [[each.detect(image) for image in images] for each in (in_float, in_int8)]
     same = disagreement(*found) <= _MAX_DISAGREEMENT
-    return in_int8 if same and _speedup(in_float, in_int8, images[0]) >= _MIN_SPEEDUP else in_float
+    return path if same and _speedup(in_float, in_int8, images[0]) >= _MIN_SPEEDUP else graph
 
 
 def _speedup(slow: Ensemble, fast: Ensemble, image: NDArray[np.uint8]) -> float:

@@ -59,6 +59,8 @@ def read_inputs(plan: LabelPlan, entries: Sequence[FrameEntry]) -> LabelInputs:
             f"--classifier {plan.classifier}: the detector names objects by itself; a classifier is for "
             "--prompts motion or grid"
         )
+    if DETECTOR not in plan.prompts and plan.weights is not None:
+        raise UsageError(f"--weights {plan.weights}: no detector is trained with --prompts motion or grid")
     return LabelInputs(exemplars, _background(plan, entries))
 
 

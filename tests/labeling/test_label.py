@@ -232,6 +232,7 @@ def test_mistyped_option_can_be_corrected_and_ends_in_a_table_and_json(
     assert figures["images"] == {"train": 4, "val": 2, "gap": 2}
     assert figures["footage"] == "film: 1 recording"
     assert figures["footage"] in done.err
+    assert figures["promise"]["map50"]["low"] <= figures["promise"]["map50"]["high"]
     assert set(figures["labels"]) == set(footage.scene.classes)
     assert all(name in done.err for name in footage.scene.classes)
 

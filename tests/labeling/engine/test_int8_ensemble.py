@@ -12,7 +12,7 @@ from edgeloop.export.check.parity import disagreement
 from edgeloop.export.network.compact_detector import is_class_layer
 from edgeloop.export.network.start_detector import start_detector
 from edgeloop.labeling.engine.ensemble import Ensemble, write_ensemble
-from edgeloop.labeling.engine.int8_ensemble import open_fastest
+from edgeloop.labeling.engine.int8_ensemble import fastest_graph
 
 
 def test_eight_bits_find_nearly_what_float32_finds(tmp_path: Path) -> None:
@@ -27,12 +27,11 @@ def test_eight_bits_find_nearly_what_float32_finds(tmp_path: Path) -> None:
     scene = open_scene("conveyor", seed=3, size=(240, 180))
     seen, unseen = [scene.render(frame) for frame in (0, 9, 18)], [scene.render(frame) for frame in (5, 14)]
 
-    fastest = open_fastest(graph, 256, seen)
+    chosen = fastest_graph(graph, 256, seen)
 
     path = tmp_path / "ensemble-int8.onnx"
     assert "QuantizeLinear" in {node.op_type for node in onnx.load(path).graph.node}
     found = [[each.detect(image) for image in unseen] for each in (Ensemble(graph, 256), Ensemble(path, 256))]
     assert sum(len(each) for each in found[0]) > 10
     assert 0.05 < disagreement(*found) < 0.3  # hundreds of boxes of an untrained detector differ a little
-    exact = found[0][0]
-    assert (fastest.detect(unseen[0]).confidence == exact.confidence).all(), "8 bits that differ are not used"
+    assert chosen == graph, "8 bits that differ are not used"

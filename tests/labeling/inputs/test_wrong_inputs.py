@@ -148,6 +148,12 @@ def place(tmp_path_factory: pytest.TempPathFactory, block_model: Path) -> Path:
             id="label: classifier for the detector",
         ),
         pytest.param(
+            "label frames -e good.json -o {out} --prompts grid --weights imagenet",
+            USAGE,
+            "no detector is trained",
+            id="label: start weights without the detector",
+        ),
+        pytest.param(
             "label frames -e good.json -o {out} --weights no.safetensors",
             INPUT,
             "no.safetensors",
