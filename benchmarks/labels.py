@@ -1,15 +1,16 @@
-"""Quality of labels by source of prompts, per class, against ground truth.
+"""Quality of labels by kind of exemplars, per class, against ground truth.
 
-    python benchmarks/labels.py street ../shared/data/street detector moving --every 4
-    python benchmarks/labels.py conveyor detector crops --seeds 11 12 13
+    python benchmarks/labels.py street ../shared/data/street boxes moving --every 4
+    python benchmarks/labels.py conveyor boxes crops --seeds 11 12 13
 
-Each argument is a choice of prompts as of `edgeloop label --prompts`, and labels the same frames once: a real
-street from boxes on five frames (street_truth.py), or the built-in conveyor, by seed. Further choices:
+Each argument is a kind of exemplars, and labels the same frames once: a real street (street_truth.py), or the
+built-in conveyor, by seed.
 
-- `moving` (street): `--classes moving` without exemplars. "all" is scored against all tracks that ever move,
-  "now" against boxes that move at the time. People on the sidewalk are not in the ground truth, so boxes
-  around them count as wrong;
-- `crops` (conveyor): exemplars as cut-out crops, prompts from motion.
+- `boxes`: on five frames;
+- `moving` (street): none, but `--classes moving`. "all" is scored against all tracks that ever move, "now"
+  against boxes that move at the time. People on the sidewalk are not in the ground truth, so boxes around
+  them count as wrong;
+- `crops` (conveyor): the exemplars cut out.
 
 Rates leave out the training on the exemplars.
 """
@@ -42,7 +43,7 @@ from street_truth import (
 )
 from street_truth import write_exemplars as write_street_exemplars
 
-CROPS = "crops"
+BOXES, CROPS = "boxes", "crops"
 CONVEYOR_FRAMES, CONVEYOR_STEP = 240, 20  # those of `edgeloop demo`
 
 Figures = dict[str, dict[str, float]]
@@ -55,9 +56,9 @@ def main() -> None:
     verbs = parser.add_subparsers(dest="scene", required=True)
     street = verbs.add_parser("street")
     street.add_argument("street", type=Path, help="Folder with images/ and instances.json.")
-    street.add_argument("prompts", nargs="+", help="As of `edgeloop label --prompts`, or `moving`.")
+    street.add_argument("kinds", nargs="+", choices=(BOXES, MOVING), help="Kinds of exemplars.")
     conveyor = verbs.add_parser("conveyor")
-    conveyor.add_argument("prompts", nargs="+", help="As of `edgeloop label --prompts`, or `crops`.")
+    conveyor.add_argument("kinds", nargs="+", choices=(BOXES, CROPS), help="Kinds of exemplars.")
     conveyor.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13], help="Scenes to label.")
     for name, verb in verbs.choices.items():
         verb.add_argument("--every", type=int, default=1, help="Label only every N-th frame.")
@@ -75,17 +76,17 @@ def _street(arguments: argparse.Namespace, out: Path) -> dict[str, Figures]:
     frames = copy_frames(arguments.street, out / "frames", sorted({*LABELED[:: arguments.every], *DRAWN}))
     exemplars = write_street_exemplars(truth, out / "exemplars.json")
     report = {}
-    for prompts in arguments.prompts:
-        dataset = out / prompts.replace(",", "-")
-        if prompts == MOVING:
-            speed = _label(frames, None, ("motion",), dataset)
+    for kind in arguments.kinds:
+        dataset = out / kind
+        if kind == MOVING:
+            speed = _label(frames, None, dataset)
             indices, labels = labels_of(dataset, ())
             figures = _moving_figures(truth, indices, labels)
         else:
-            speed = _label(frames, exemplars, tuple(prompts.split(",")), dataset)
+            speed = _label(frames, exemplars, dataset)
             indices, labels = labels_of(dataset, DRAWN)
             figures = _figures(part(truth, indices, SCORED), labels, dataset)
-        report[f"{prompts}, {speed:.2f} frames/s"] = figures
+        report[f"{kind}, {speed:.2f} frames/s"] = figures
     return report
 
 
@@ -103,16 +104,14 @@ def _conveyor(arguments: argparse.Namespace, out: Path) -> dict[str, Figures]:
         frames, scene = _collect(seed, (640, 480), CONVEYOR_FRAMES // arguments.every, arguments.every, own)
         write_exemplars(scene, frames, own / "exemplars.json", count=len(DRAWN))
         drawn = {number_of(i) for i in json.loads((own / "exemplars.json").read_text())["images"]}
-        for prompts in arguments.prompts:
-            dataset = own / prompts.replace(",", "-")
-            if prompts == CROPS:
-                speed = _label(frames, _cut(own / "exemplars.json", frames, own), ("motion",), dataset)
-            else:
-                speed = _label(frames, own / "exemplars.json", tuple(prompts.split(",")), dataset)
+        for kind in arguments.kinds:
+            dataset = own / kind
+            exemplars = own / "exemplars.json"
+            speed = _label(frames, _cut(exemplars, frames, own) if kind == CROPS else exemplars, dataset)
             indices, labels = labels_of(dataset, drawn)
             expected = scene_coco(scene, [(f"{index}.jpg", index) for index in sorted(indices)])
             figures = _figures(expected, labels, dataset)
-            report[f"seed {seed}: {prompts}, {speed:.2f} frames/s"] = figures
+            report[f"seed {seed}: {kind}, {speed:.2f} frames/s"] = figures
     return report
 
 
@@ -138,9 +137,9 @@ def _cut(exemplars: Path, frames: Path, out: Path) -> Path:
     return out / "crops of exemplars"
 
 
-def _label(frames: Path, exemplars: Path | None, prompts: tuple[str, ...], dataset: Path) -> float:
+def _label(frames: Path, exemplars: Path | None, dataset: Path) -> float:
     """Label without a gap between the splits, whose frames would not be scored; return frames per second."""
-    plan = LabelPlan(frames, exemplars, dataset, prompts=prompts, gap_share=0.0)
+    plan = LabelPlan(frames, exemplars, dataset, gap_share=0.0)
     return label_frames(plan, progress=progress_bar).frames_per_s
 
 

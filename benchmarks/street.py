@@ -3,7 +3,7 @@
 `edgeloop label` labels frames 0 to 324 from the boxes of five of them. One detector is trained on these
 labels and another on the human boxes of the same frames; both are exported and scored on the frames from 345
 on, which neither has seen. street_truth.py says which frames are which; benchmarks/labels.py compares
-prompters.
+kinds of exemplars.
 
 No exemplar frame shows a truck, so none can be labeled. "drawn" are the classes of the exemplars, "all" are
 car, truck and tram, in which trucks count as missed.
@@ -43,7 +43,6 @@ def main() -> None:
     parser.add_argument("street", type=Path, help="Folder with images/ and instances.json.")
     parser.add_argument("--out", type=Path, default=Path("street-out"), help="New folder for all results.")
     parser.add_argument("--sam", default="nano", help="As of `edgeloop label`.")
-    parser.add_argument("--prompts", default="detector", help="As of `edgeloop label`.")
     parser.add_argument("--imgsz", type=int, default=512, help="Side of the detector's input, px.")
     parser.add_argument("--time-limit", type=float, default=600, help="Seconds of each training.")
     add_write_option(parser, "street")
@@ -54,7 +53,7 @@ def main() -> None:
     frames = copy_frames(arguments.street, out / "frames")
     exemplars = write_exemplars(truth, out / "exemplars.json")
 
-    options = ("--sam", arguments.sam, "--prompts", arguments.prompts)
+    options = ("--sam", arguments.sam)
     split = ("--val-share", VAL_SHARE, "--gap-share", 0)  # frames in a gap would be missing from the score
     call_verb("label", frames, "-e", exemplars, "-o", out / "dataset", *options, *split)
     names = class_names(out / "dataset")

@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from edgeloop.edge.host.opencv import read_image
-from edgeloop.labeling.candidates.find import find_candidates
-from edgeloop.labeling.candidates.prompts import Prompts
 from edgeloop.labeling.engine.engine import learn_engine
 from edgeloop.labeling.features.clip import Clip, TextClassifier
 from edgeloop.labeling.features.embedders import load_embedder
@@ -17,15 +15,14 @@ from edgeloop.labeling.features.embedding import Embedder
 from edgeloop.labeling.inputs.exemplars import Exemplars
 from edgeloop.labeling.inputs.load import LabelInputs
 from edgeloop.labeling.inputs.plan import LabelPlan
-from edgeloop.labeling.labeler import DetectorLabeler, FrameLabeler, PromptLabeler
+from edgeloop.labeling.labeler import DetectorLabeler, FrameLabeler, MotionLabeler
 from edgeloop.labeling.motion.background import Background
-from edgeloop.labeling.prompts import DETECTOR, GridPrompter, MotionPrompter, Prompter
 from edgeloop.labeling.sam import Segmenter, load
-from edgeloop.labeling.scoring.classifier import ClassExamples, ClassModel, learn_classes
+from edgeloop.labeling.scoring.classifier import ClassModel
 from edgeloop.labeling.scoring.crop_classes import learn_classes_from_crops
-from edgeloop.labeling.scoring.scorers import CropScorer, LooksScorer, MotionScorer, Scorer
+from edgeloop.labeling.scoring.scorers import CropScorer, MotionScorer, Scorer
 from edgeloop.labeling.step_progress import Progress
-from edgeloop.models.errors import DataError, UsageError
+from edgeloop.models.errors import DataError
 
 __all__ = ["build_labeler"]
 
@@ -52,42 +49,21 @@ def build_labeler(
     """
     segmenter = load(plan.sam, offline=plan.offline, progress=progress, device=plan.device)
     exemplars, background = inputs.exemplars, inputs.background
-    if DETECTOR in plan.prompts:
+    if background is None:
         engine = learn_engine(
-            exemplars, segmenter, folder, confidence=plan.minimum_score, weights=plan.weights,
+            exemplars, segmenter, folder, confidence=inputs.confidence, weights=plan.weights,
             device=plan.device, seed=plan.seed, progress=progress,
         )  # fmt: skip
-        return DetectorLabeler(engine, segmenter, plan.minimum_score)
+        return DetectorLabeler(engine, segmenter, inputs.confidence)
+    motion = MotionScorer(background)
+    scorer: Scorer = motion
     embedder = load_embedder(plan.classifier, offline=plan.offline)
-    prompters: dict[str, Prompter] = {GridPrompter.name: GridPrompter()}
-    if background is not None:
-        prompters[MotionPrompter.name] = MotionPrompter(background)
-    if exemplars.frames:
-        scorer: Scorer = LooksScorer(_learn_from_frames(exemplars, segmenter, embedder, seed=plan.seed))
-    elif background is None:
-        raise UsageError("crops and --classes need --prompts motion")
-    elif exemplars.crops:
+    if exemplars.crops:
         classes = _learn_from_crops(exemplars, frames, background, segmenter, embedder, seed=plan.seed)
-        scorer = CropScorer(classes, MotionScorer(background))
+        scorer = CropScorer(classes, motion)
     elif isinstance(embedder, Clip):
-        scorer = CropScorer(TextClassifier(embedder, exemplars.names), MotionScorer(background))
-    else:
-        scorer = MotionScorer(background)
-    used = [prompters[name] for name in plan.prompts]
-    return PromptLabeler(used, segmenter, scorer, plan.minimum_score)
-
-
-def _learn_from_frames(
-    exemplars: Exemplars, segmenter: Segmenter, embedder: Embedder, *, seed: int
-) -> ClassModel:
-    """Fit the classifier to boxed frames, without what is found beside the boxes."""
-    examples = []
-    for frame in exemplars.frames:
-        image = frame.image()
-        found = find_candidates(image, [Prompts("human", frame.xyxy)], segmenter)
-        masks = [candidate.mask if candidate.mask_agrees else None for candidate in found]
-        examples.append(ClassExamples(image, frame.xyxy, frame.class_id, masks))
-    return learn_classes(len(exemplars.names), examples, embedder, seed=seed)
+        scorer = CropScorer(TextClassifier(embedder, exemplars.names), motion)
+    return MotionLabeler(background, segmenter, scorer, inputs.confidence)
 
 
 def _learn_from_crops(

@@ -130,8 +130,7 @@ def _job_key(plan: LabelPlan, entries: Sequence[FrameEntry], inputs: LabelInputs
         **inputs.digests(),
         "classifier": classifier,
         "sam": f"{plan.sam} {fingerprint(plan.sam)}",
-        "prompts": ",".join(plan.prompts),
-        "confidence": str(plan.minimum_score),
+        "confidence": str(inputs.confidence),
         "weights": _fingerprint_of_weights(plan.weights),
         "device": plan.device,
         "seed": str(plan.seed),
@@ -216,15 +215,14 @@ def _write(
     splits = split_frames(entries, groups, val_share=plan.val_share, gap_share=plan.gap_share, seed=plan.seed)
     results = ledger.results(entry.file for entry in entries)
     if plan.exemplars is None:  # what moves is all there is to go by
-        results = confirm_moving(zip(groups.numbers, results, strict=True), confidence=plan.minimum_score)
+        results = confirm_moving(zip(groups.numbers, results, strict=True), confidence=inputs.confidence)
     frames = (LabeledFrame(*parts) for parts in zip(entries, splits, results, groups.numbers, strict=True))
     info: dict[str, Any] = {
         "description": "made by edgeloop label",
         "sam": plan.sam,
         "sam_digest": fingerprint(plan.sam),
         "classifier": plan.classifier,
-        "prompts": list(plan.prompts),
-        "confidence": plan.minimum_score,
+        "confidence": inputs.confidence,
         "footage": {"kind": groups.kind, "groups": len(groups.groups)},
     }
     if promise is not None:

@@ -1,8 +1,7 @@
-"""Labeling of one frame: detect or prompt, segment, score."""
+"""Labeling of one frame: detect or find what moves, segment, score."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -18,11 +17,12 @@ from edgeloop.labeling.candidates.prompts import Prompts
 from edgeloop.labeling.engine.engine import Engine
 from edgeloop.labeling.inputs.exemplars import ExemplarFrame
 from edgeloop.labeling.ledger import Label
-from edgeloop.labeling.prompts.prompter import Prompter
+from edgeloop.labeling.motion.background import Background
+from edgeloop.labeling.motion.motion_prompts import motion_prompts
 from edgeloop.labeling.sam import Segmenter
 from edgeloop.labeling.scoring.scorers import Scorer
 
-__all__ = ["DetectorLabeler", "FrameLabeler", "PromptLabeler", "label_exemplar"]
+__all__ = ["DetectorLabeler", "FrameLabeler", "MotionLabeler", "label_exemplar"]
 
 _UNSURE_SHARE = 0.5  # of the minimum score, from which on a candidate is worth a person's look
 _MIN_MARGIN = 0.1  # between the best class and the next; below, the class is unsure
@@ -82,29 +82,28 @@ class DetectorLabeler:
 
 
 @dataclass(frozen=True, slots=True)
-class PromptLabeler:
-    """Labels what SAM segments at prompts, by a classifier or by motion.
+class MotionLabeler:
+    """Labels what moves in front of a fixed camera, as SAM segments it.
 
     Attributes:
-        prompters: Propose boxes and points.
+        background: Background model of the camera.
         segmenter: Draws the masks.
         scorer: Scores candidates for each class.
         confidence: Minimum label score, in [0, 1].
     """
 
-    prompters: Sequence[Prompter]
+    background: Background
     segmenter: Segmenter
     scorer: Scorer
     confidence: float
 
     def problem(self, image: NDArray[np.uint8]) -> str | None:
-        """See `FrameLabeler.problem`."""
-        return self.scorer.problem(image)
+        """See `FrameLabeler.problem`: a frame that changed as a whole does not tell what moves."""
+        return self.background.compare(image).problem
 
     def label(self, image: NDArray[np.uint8]) -> tuple[list[Label], list[Label]]:
         """See `FrameLabeler.label`."""
-        prompts = [own for prompter in self.prompters for own in prompter.propose(image)]
-        candidates = find_candidates(image, prompts, self.segmenter)
+        candidates = find_candidates(image, motion_prompts(image, self.background), self.segmenter)
         if not candidates:
             return [], []
         scores = self.scorer.scores(image, candidates)

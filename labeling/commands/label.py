@@ -31,8 +31,8 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     "--exemplars",
     type=click.Path(path_type=Path),
     help="Boxes around all objects of interest on a few of the frames: a COCO json, or a folder of YOLO text "
-    "files with classes.txt. Or, with --prompts motion, folders of crops named by class. Objects of class "
-    "_ignore are never labeled.",
+    "files with classes.txt. Or, for what moves in front of a fixed camera, folders of crops named by "
+    "class. Objects of class _ignore are never labeled.",
 )
 @click.option(
     "--classes",
@@ -64,12 +64,6 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 )
 @click.option("--offline", is_flag=True, help="Use cached checkpoints only; never download.")
 @click.option(
-    "--prompts",
-    help="Source of objects: detector (detectors trained on the exemplar frames); or prompts for SAM, "
-    "separated by commas: motion (changes in front of a fixed camera), grid (everywhere, without training).  "
-    "[default: detector; motion without boxes on frames]",
-)
-@click.option(
     "--weights",
     metavar="NAME|FILE",
     help="Start weights of the detectors, as for `edgeloop train`.",
@@ -77,9 +71,9 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option(
     "--confidence",
     type=FloatRange(0, 1),
-    help="Minimum label score; of the detector, the probability that a label is right. Higher values give "
-    "fewer wrong labels but miss more; labels just below it go to review.json.  [default: 0.5; 0.3 with "
-    "motion or grid]",
+    help="Minimum label score; with boxes on frames, the probability that a label is right. Higher values "
+    "give fewer wrong labels but miss more; labels just below it go to review.json.  [default: 0.5; 0.3 "
+    "without boxes on frames]",
 )
 @click.option(
     "--footage",
@@ -106,7 +100,6 @@ def label(
     device: Literal["cpu", "cuda"],
     classifier: str,
     offline: bool,
-    prompts: str | None,
     weights: str | None,
     confidence: float | None,
     footage: Literal["auto", "film", "photos"],
@@ -127,8 +120,6 @@ def label(
         )
     from edgeloop.labeling.job import label_frames  # loads torch; --help does without
 
-    if prompts is None:
-        prompts = "motion" if exemplars is None else "detector"
     plan = LabelPlan(
         frames=frames,
         exemplars=exemplars,
@@ -138,7 +129,6 @@ def label(
         sam=sam,
         device=device,
         offline=offline,
-        prompts=tuple(name.strip() for name in prompts.split(",")),
         weights=weights,
         confidence=confidence,
         footage=footage,

@@ -12,7 +12,6 @@ from edgeloop.labeling.inputs.crops import holds_crops, read_crops
 from edgeloop.labeling.inputs.exemplars import Exemplars, read_exemplars
 from edgeloop.labeling.inputs.plan import LITE0, MOVING, LabelPlan
 from edgeloop.labeling.motion.background import Background, learn_background
-from edgeloop.labeling.prompts import DETECTOR, MotionPrompter, check_prompters
 from edgeloop.models.errors import DataError, UsageError
 
 __all__ = ["LabelInputs", "read_inputs"]
@@ -23,12 +22,15 @@ class LabelInputs:
     """Inputs of a labeling job.
 
     Attributes:
-        exemplars: Boxed frames or crops, or only the names of the classes.
-        background: Background model of a fixed camera; None if the prompter "motion" is not used.
+        exemplars: Boxed frames, from which detectors learn; or crops or only the names of the classes, for
+            what moves.
+        background: Background model of a fixed camera; None with boxed frames.
+        confidence: Minimum label score, in [0, 1].
     """
 
     exemplars: Exemplars
     background: Background | None
+    confidence: float
 
     def digests(self) -> dict[str, str]:
         """sha256 of each input; "" for None."""
@@ -48,20 +50,22 @@ def read_inputs(plan: LabelPlan, entries: Sequence[FrameEntry]) -> LabelInputs:
 
     Raises:
         NoInputError: There are no exemplars, or too few frames to learn a background from.
-        DataError: One of them cannot be used, or "motion" is used and the camera is not fixed.
-        UsageError: There is no such prompter, prompters do not fit each other or the exemplars, or class
-            names are given to a classifier that reads none.
+        DataError: One of them cannot be used, or there are no boxed frames and the camera is not fixed.
+        UsageError: An option does not fit the exemplars, or class names are given to a classifier that reads
+            none.
     """
     exemplars = _exemplars(plan)
-    check_prompters(plan.prompts, boxed_frames=bool(exemplars.frames))
-    if DETECTOR in plan.prompts and plan.classifier != LITE0:
-        raise UsageError(
-            f"--classifier {plan.classifier}: the detector names objects by itself; a classifier is for "
-            "--prompts motion or grid"
-        )
-    if DETECTOR not in plan.prompts and plan.weights is not None:
-        raise UsageError(f"--weights {plan.weights}: no detector is trained with --prompts motion or grid")
-    return LabelInputs(exemplars, _background(plan, entries))
+    given = plan.confidence
+    if exemplars.frames:
+        if plan.classifier != LITE0:
+            raise UsageError(
+                f"--classifier {plan.classifier}: detectors that learn from boxed frames name objects by "
+                "themselves; leave it out, or show crops"
+            )
+        return LabelInputs(exemplars, None, 0.5 if given is None else given)
+    if plan.weights is not None:
+        raise UsageError(f"--weights {plan.weights}: no detector is trained without boxes on whole frames")
+    return LabelInputs(exemplars, _background(plan, entries), 0.3 if given is None else given)
 
 
 def _exemplars(plan: LabelPlan) -> Exemplars:
@@ -73,22 +77,15 @@ def _exemplars(plan: LabelPlan) -> Exemplars:
             )
         return Exemplars(plan.classes or (MOVING,), ())
     if holds_crops(plan.exemplars):
-        if MotionPrompter.name not in plan.prompts:
-            raise UsageError(
-                f"{plan.exemplars}: crops show what things look like, not where they are; add "
-                "--prompts motion (for a fixed camera), or draw boxes on whole frames"
-            )
         return read_crops(plan.exemplars)
     return read_exemplars(plan.exemplars, plan.frames)
 
 
-def _background(plan: LabelPlan, entries: Sequence[FrameEntry]) -> Background | None:
-    if plan.exemplars is not None and MotionPrompter.name not in plan.prompts:
-        return None
+def _background(plan: LabelPlan, entries: Sequence[FrameEntry]) -> Background:
     sources = {entry.source for entry in entries}
     if len(sources) > 1:
         raise DataError(
-            f"{plan.frames}: motion needs the frames of one fixed camera, got those of {len(sources)} "
-            "sources; label each on its own"
+            f"{plan.frames}: without boxes on whole frames, expected frames of one fixed camera, got those "
+            f"of {len(sources)} sources; label each on its own"
         )
     return learn_background([plan.frames / entry.file for entry in entries])

@@ -30,10 +30,9 @@ class LabelPlan:
         sam: Name or path of the segmenter.
         device: Processor that trains the detectors and runs the segmenter, "cpu" or "cuda".
         offline: Never download a checkpoint.
-        prompts: "detector" for the engine, or names of prompters; ("motion",) without boxes on frames.
-        weights: Start weights of the detectors, as of `edgeloop train --weights`.
+        weights: Start weights of the detectors, as of `edgeloop train --weights`; only with boxes on frames.
         confidence: Minimum label score, in [0, 1]. Higher values give fewer wrong labels but miss more. None
-            for 0.5, or 0.3 if the scores are not those of the engine.
+            for 0.5, or 0.3 without boxes on frames.
         footage: Kind of the frames: "film" or "photos"; "auto" decides by the pictures and their times.
         val_share: Share of the frames that becomes val.
         gap_share: Share of each recording left out between train and val.
@@ -48,17 +47,9 @@ class LabelPlan:
     sam: str = "nano"
     device: Literal["cpu", "cuda"] = "cpu"
     offline: bool = False
-    prompts: tuple[str, ...] = ("detector",)
     weights: str | None = None
     confidence: float | None = None
     footage: Literal["auto", "film", "photos"] = "auto"
     val_share: float = 0.2
     gap_share: float = 0.05
     seed: int = 0
-
-    @property
-    def minimum_score(self) -> float:
-        """Minimum label score."""
-        if self.confidence is not None:
-            return self.confidence
-        return 0.5 if "detector" in self.prompts else 0.3

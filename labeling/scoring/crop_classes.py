@@ -18,8 +18,6 @@ from edgeloop.labeling.scoring.classifier import NO_BOXES, ClassExamples, ClassM
 
 __all__ = ["learn_classes_from_crops"]
 
-# Inverse regularization: a tenth of that for frames, for the gray around a crop tells it from any background.
-_STRENGTH = 0.01
 _MARGIN = 0.3  # of the longer side of a crop
 _PLACES_PER_FRAME = 40
 _MAX_CHANGED = 0.03  # of an empty place
@@ -55,7 +53,7 @@ def learn_classes_from_crops(
     for frame in frames:
         places = _empty_places(frame, background, sizes, rng)
         examples.append(ClassExamples(frame, NO_BOXES, np.empty(0, np.int64), background=places))
-    return fit_classes(len(exemplars.names), examples, embedder, rng, strength=_STRENGTH)
+    return fit_classes(len(exemplars.names), examples, embedder, rng)
 
 
 def _with_mask(crop: NDArray[np.uint8], class_id: int, segmenter: Segmenter) -> ClassExamples:

@@ -1,4 +1,4 @@
-"""Scorers of candidates: by exemplars, by motion, or by both."""
+"""Scorers of what moves: by motion alone, or also by appearance."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgeloop.labeling.candidates.candidate import Candidate, mask_trust
 from edgeloop.labeling.candidates.mask import CroppedMask
 from edgeloop.labeling.motion.background import Background
 
-__all__ = ["Classifier", "CropScorer", "LooksScorer", "MotionScorer", "Scorer"]
+__all__ = ["Classifier", "CropScorer", "MotionScorer", "Scorer"]
 
 
 class Classifier(Protocol):
@@ -31,29 +31,9 @@ class Classifier(Protocol):
 class Scorer(Protocol):
     """Scores candidates for each class to label."""
 
-    def problem(self, image: NDArray[np.uint8]) -> str | None:
-        """Give the reason why a frame, HxWx3 uint8 BGR, cannot be scored; None if it can."""
-        ...
-
     def scores(self, image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[np.float32]:
         """Score candidates in an image, HxWx3 uint8 BGR, at least one: float32 (N, classes) in [0, 1]."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class LooksScorer:
-    """Scores candidates by the classifier alone."""
-
-    classes: Classifier
-
-    def problem(self, image: NDArray[np.uint8]) -> str | None:
-        """See `Scorer.problem`: any frame can be scored."""
-        del image
-        return None
-
-    def scores(self, image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[np.float32]:
-        """See `Scorer.scores`."""
-        return self.classes.probabilities(image, candidates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +41,6 @@ class MotionScorer:
     """Scores one class: confidence in the mask times the share of it that is foreground."""
 
     background: Background
-
-    def problem(self, image: NDArray[np.uint8]) -> str | None:
-        """See `Scorer.problem`: a frame that changed as a whole does not tell what moves."""
-        return self.background.compare(image).problem
 
     def scores(self, image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[np.float32]:
         """See `Scorer.scores`."""
@@ -79,10 +55,6 @@ class CropScorer:
 
     classes: Classifier
     motion: MotionScorer
-
-    def problem(self, image: NDArray[np.uint8]) -> str | None:
-        """See `Scorer.problem`."""
-        return self.motion.problem(image)
 
     def scores(self, image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[np.float32]:
         """See `Scorer.scores`."""

@@ -223,7 +223,7 @@ def test_mistyped_option_can_be_corrected_and_ends_in_a_table_and_json(
     footage: Footage, few: Path, tmp_path: Path, edgeloop: Callable[..., Outcome]
 ) -> None:
     command = "label", few, "-e", footage.exemplars, "-o", tmp_path / "out"
-    refused = edgeloop(*command, "--prompts", "motion,magic")
+    refused = edgeloop(*command, "--classifier", "magic")
     assert refused.code == 2
     assert "magic" in refused.err
     done = edgeloop(*command, "--json")

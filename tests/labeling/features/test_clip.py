@@ -122,8 +122,6 @@ def test_crops_are_told_apart_by_clip(
             frames,
             "-e",
             tmp_path / "exemplars",
-            "--prompts",
-            "motion",
             "--classifier",
             looks,
             "-o",

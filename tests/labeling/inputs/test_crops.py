@@ -94,21 +94,11 @@ def test_bad_crops_are_refused(crops: Path) -> None:
         read_crops(crops)
 
 
-def test_crops_need_to_be_told_where(
-    frames: Path, crops: Path, tmp_path: Path, edgeloop: Callable[..., Outcome]
-) -> None:
-    done = edgeloop("label", frames, "-e", crops, "-o", tmp_path / "out")
-    assert done.code == 2
-    assert "add --prompts motion" in done.err
-    assert not (tmp_path / "out.unfinished").exists()
-
-
 @pytest.mark.slow
 def test_what_moves_is_named_by_crops(
     frames: Path, crops: Path, tmp_path: Path, edgeloop: Callable[..., Outcome]
 ) -> None:
-    options = "--prompts", "motion", "--gap-share", 0
-    done = edgeloop("label", frames, "-e", crops, "-o", tmp_path / "out", *options)
+    done = edgeloop("label", frames, "-e", crops, "-o", tmp_path / "out", "--gap-share", 0)
     assert done.code == 0, done.err
     coco = json.loads((tmp_path / "out" / "instances.json").read_text())
     names = {category["id"]: category["name"] for category in coco["categories"]}

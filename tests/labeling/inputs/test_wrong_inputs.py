@@ -127,31 +127,16 @@ def place(tmp_path_factory: pytest.TempPathFactory, block_model: Path) -> Path:
             "label frames -e good.json -o dataset", DATA, "exists already", id="label: into a dataset"
         ),
         pytest.param(
-            "label frames -e good.json -o {out} --prompts=", USAGE, "expected some of", id="label: no prompt"
-        ),
-        pytest.param(
             "label frames -e good.json -o {out} --sam vit_x", USAGE, "vit_x", id="label: no such segmenter"
         ),
         pytest.param(
             "label frames -e good.json -o {out} --confidence nan", USAGE, "not a finite", id="label: nan"
         ),
         pytest.param(
-            "label frames -e good.json -o {out} --prompts detector,motion",
-            USAGE,
-            "name it alone",
-            id="label: the detector and another",
-        ),
-        pytest.param(
             "label frames -e good.json -o {out} --classifier ViT-B-32:weights.pt",
             USAGE,
-            "names objects by itself",
+            "name objects by themselves",
             id="label: classifier for the detector",
-        ),
-        pytest.param(
-            "label frames -e good.json -o {out} --prompts grid --weights imagenet",
-            USAGE,
-            "no detector is trained",
-            id="label: start weights without the detector",
         ),
         pytest.param(
             "label frames -e good.json -o {out} --weights no.safetensors",

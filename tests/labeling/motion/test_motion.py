@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.job import label_frames
 from edgeloop.labeling.motion.background import Background, learn_background
-from edgeloop.labeling.prompts import MotionPrompter
+from edgeloop.labeling.motion.motion_prompts import motion_prompts
 from edgeloop.models.boxes import iou_matrix
 from edgeloop.models.errors import DataError, NoInputError
 from tests.calls import Outcome
@@ -122,7 +122,7 @@ def test_frame_that_changed_as_a_whole_says_nothing(
     assert change.problem is not None
     assert reason in change.problem
     assert not change.mask.any()
-    assert all(len(prompts) == 0 for prompts in MotionPrompter(background).propose(image))
+    assert all(len(prompts) == 0 for prompts in motion_prompts(image, background))
 
 
 @pytest.mark.slow
@@ -171,7 +171,7 @@ def test_prompts_on_what_moves(background: Background) -> None:
     image = frame(8)
     x1, y1, x2, y2 = place(8)
     cv2.circle(image, (x2 + 26, y1 + 30), 30, (220, 40, 40), -1, cv2.LINE_AA)
-    boxes, points = MotionPrompter(background).propose(image)
+    boxes, points = motion_prompts(image, background)
     assert {boxes.source, points.source} == {"motion"}
     assert iou_matrix(np.array([[x1, y1, x2 + 56, y2]], np.float32), boxes.coords).max() >= 0.85
     for center in ((x1 + 30, y1 + 30), (x2 + 26, y1 + 30)):
@@ -193,7 +193,7 @@ def test_moving_things_are_labeled_without_exemplars(
     assert [entry["file"] for entry in review["set_aside"]] == ["500.png"]
     coco = json.loads((tmp_path / "out" / "instances.json").read_text())
     assert [category["name"] for category in coco["categories"]] == ["moving"]
-    assert {annotation["prompt"] for annotation in coco["annotations"]} <= {"motion", "linked"}
+    assert {annotation["prompt"] for annotation in coco["annotations"]} <= {"motion"}
     found = 0
     for image in coco["images"]:
         x1, y1, x2, y2 = place(image["frame_index"])
@@ -214,8 +214,8 @@ def test_interrupted_job_goes_on_with_the_same_background_only(
 ) -> None:
     own = tmp_path / "frames"
     shutil.copytree(frames, own)
-    label_frames(LabelPlan(own, None, tmp_path / "whole", prompts=("motion",)))
-    plan = LabelPlan(own, None, tmp_path / "broken", prompts=("motion",))
+    label_frames(LabelPlan(own, None, tmp_path / "whole"))
+    plan = LabelPlan(own, None, tmp_path / "broken")
     break_off(plan, monkeypatch, after=7)
     cv2.imwrite(str(own / "012.png"), wall())
     with pytest.raises(DataError, match="unfinished work with other background"):
@@ -231,7 +231,7 @@ def test_one_camera_at_a_time(frames: Path, tmp_path: Path) -> None:
     lines = [{"file": f"{i:03d}.png", "source": f"camera {i % 2}", "index": i} for i in range(COUNT)]
     (own / "frames.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     with pytest.raises(DataError, match="one fixed camera, got those of 2 sources"):
-        label_frames(LabelPlan(own, None, tmp_path / "out", prompts=("motion",)))
+        label_frames(LabelPlan(own, None, tmp_path / "out"))
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_one_camera_at_a_time(frames: Path, tmp_path: Path) -> None:
     [
         pytest.param((), "either --exemplars or --classes", id="neither"),
         pytest.param(("--classes", "moving", "-e", "x.json"), "either --exemplars or", id="both"),
-        pytest.param(("--classes", "moving", "--prompts", "detector"), "needs boxes on whole", id="detector"),
+        pytest.param(("--classes", "moving", "--weights", "imagenet"), "without boxes on", id="weights"),
     ],
 )
 def test_what_is_to_be_labeled_must_be_said(

@@ -8,7 +8,7 @@ import pytest
 from edgeloop.labeling.candidates.candidate import Candidate
 from edgeloop.labeling.candidates.mask import CroppedMask
 from edgeloop.labeling.features.embedding import Lite0
-from edgeloop.labeling.scoring.classifier import ClassExamples, ClassModel, learn_classes
+from edgeloop.labeling.scoring.classifier import ClassExamples, ClassModel, fit_classes
 
 RED, BLUE, GREEN = (30, 30, 230), (230, 60, 30), (40, 200, 40)
 SIDE = 30
@@ -35,14 +35,18 @@ def candidates(shown: ClassExamples) -> list[Candidate]:
     return [Candidate(box, None, False, 0.0, "similar") for box in boxes]
 
 
+def fit(classes: int, shown: list[ClassExamples]) -> ClassModel:
+    return fit_classes(classes, shown, Lite0(), np.random.default_rng(0))
+
+
 @pytest.fixture(scope="module")
 def model() -> ClassModel:
-    return learn_classes(2, [example(seed) for seed in range(3)], Lite0())
+    return fit(2, [example(seed) for seed in range(3)])
 
 
 @pytest.mark.parametrize("masks", [pytest.param(True, id="masks"), pytest.param(False, id="boxes")])
 def test_classes_of_another_frame_are_told_apart(masks: bool) -> None:
-    model = learn_classes(2, [example(seed, masks=masks) for seed in range(3)], Lite0())
+    model = fit(2, [example(seed, masks=masks) for seed in range(3)])
     shown = example(9)
     rows = model.probabilities(shown.image, candidates(shown))
     assert rows.dtype == np.float32
@@ -56,7 +60,7 @@ def test_classes_of_another_frame_are_told_apart(masks: bool) -> None:
 def test_false_positives_are_learned_as_background(model: ClassModel) -> None:
     shown = example(9)
     (other,) = candidates(shown)[3:]
-    without = learn_classes(2, [example(seed, background=False) for seed in range(3)], Lite0())
+    without = fit(2, [example(seed, background=False) for seed in range(3)])
     assert model.probabilities(shown.image, [other]).sum() < without.probabilities(shown.image, [other]).sum()
 
 
@@ -64,15 +68,14 @@ def test_false_positives_on_an_object_are_left_out() -> None:
     shown = [example(seed) for seed in range(2)]
     on_objects = [one._replace(background=np.concatenate((one.background, one.xyxy + 2))) for one in shown]
     expected, rows = (
-        learn_classes(2, own, Lite0()).probabilities(shown[0].image, candidates(shown[0]))
-        for own in (shown, on_objects)
+        fit(2, own).probabilities(shown[0].image, candidates(shown[0])) for own in (shown, on_objects)
     )
     np.testing.assert_allclose(rows, expected, atol=1e-5)
 
 
 def test_class_that_no_frame_shows_has_no_probability() -> None:
     shown = example(0)
-    model = learn_classes(3, [shown], Lite0())
+    model = fit(3, [shown])
     assert model.probabilities(shown.image, candidates(shown))[:, 2].max() == 0
 
 
@@ -82,7 +85,7 @@ def test_nothing_to_classify(model: ClassModel) -> None:
 
 def test_same_seed_same_model(model: ClassModel) -> None:
     shown = example(5)
-    again = learn_classes(2, [example(seed) for seed in range(3)], Lite0())
+    again = fit(2, [example(seed) for seed in range(3)])
     np.testing.assert_array_equal(
         model.probabilities(shown.image, candidates(shown)),
         again.probabilities(shown.image, candidates(shown)),

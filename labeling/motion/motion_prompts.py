@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from edgeloop.labeling.candidates.prompts import Prompts
 from edgeloop.labeling.motion.background import Background
 
-__all__ = ["MotionPrompter"]
+__all__ = ["motion_prompts"]
 
 _LEAST_AREA = 1e-4  # of the frame: 6 x 6 px of 768 x 432
 _LEAST_RADIUS = 0.004  # of the frame's longer side: 3 px of 768
@@ -17,19 +17,14 @@ _APART = 1.5  # radii of the disc that fits around a point, to the next point: d
 _MOST_BOXES, _MOST_POINTS = 60, 16  # with 60 points labels were no better and took twice as long
 
 
-class MotionPrompter:
-    """Boxes around regions that changed, and points inside them: things that touch make one region."""
+def motion_prompts(image: NDArray[np.uint8], background: Background) -> tuple[Prompts, Prompts]:
+    """Find prompts in a frame, HxWx3 uint8 BGR, none if it changed as a whole.
 
-    name = "motion"
-
-    def __init__(self, background: Background) -> None:
-        """Keep the background model of the camera."""
-        self._background = background
-
-    def propose(self, image: NDArray[np.uint8]) -> tuple[Prompts, ...]:
-        """See `Prompter.propose`. A frame that changed as a whole yields nothing."""
-        changed = self._background.compare(image).mask.astype(np.uint8)
-        return Prompts(self.name, _boxes(changed)), Prompts(self.name, _points(changed))
+    Returns:
+        Boxes around regions that changed, and points inside them: things that touch make one region.
+    """
+    changed = background.compare(image).mask.astype(np.uint8)
+    return Prompts("motion", _boxes(changed)), Prompts("motion", _points(changed))
 
 
 def _boxes(changed: NDArray[np.uint8]) -> NDArray[np.float32]:
