@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeloop.edge.labels.coco_json import is_crowd, object_box
+from edgeloop.edge.labels.label_problems import LabelProblems
 from edgeloop.models.boxes import iou_matrix, xywh_to_xyxy, xyxy_to_xywh
 from edgeloop.models.detections import Detections
 from edgeloop.models.errors import DataError, UnavailableError
@@ -95,8 +97,8 @@ def evaluate_boxes(
     """Score predicted boxes with pycocotools.
 
     Args:
-        truth: COCO dataset: images, categories, annotations with bbox xywh in pixels. Only its `images` are
-            scored.
+        truth: COCO dataset: images, categories, annotations with bbox xywh in pixels, or a segmentation.
+            Only its `images` are scored; a label that is given twice counts once.
         predictions: COCO results: image_id, category_id, bbox xywh in pixels, score.
         categories: Names of the classes to score; None for all.
         max_boxes: Maximum number of predictions that count per image and class, the most confident ones.
@@ -216,17 +218,35 @@ def _class_names(truth: Json, categories: Sequence[str] | None) -> dict[int, str
 def _objects(truth: Json, names: Mapping[int, str]) -> list[dict[str, Any]]:
     """Annotations to score, in the form that pycocotools needs: numbered from 1, with an area."""
     images = {image["id"] for image in truth["images"]}
-    chosen = [a for a in truth["annotations"] if a["image_id"] in images and a["category_id"] in names]
+    problems = LabelProblems()
+    objects: dict[tuple[Any, ...], None] = {}
+    for row, annotation in enumerate(truth["annotations"]):
+        if annotation["image_id"] not in images or annotation["category_id"] not in names:
+            continue
+        place, masks = f"annotations[{row}]", annotation.get("segmentation")
+        try:
+            bbox = object_box(annotation.get("bbox"), masks)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"ground truth: {place}: {error}") from error
+        crowd = is_crowd(annotation.get("iscrowd"), masks, place, problems)
+        key = annotation["image_id"], annotation["category_id"], bbox, int(crowd)
+        if min(bbox[2:]) <= 0:
+            problems.note("empty_box", place)
+        elif key in objects:
+            problems.note("duplicate", place)
+        else:
+            objects[key] = None
+    problems.warn("ground truth")
     return [
         {
             "id": number,
-            "image_id": annotation["image_id"],
-            "category_id": annotation["category_id"],
-            "bbox": annotation["bbox"],
-            "area": annotation["bbox"][2] * annotation["bbox"][3],
-            "iscrowd": annotation.get("iscrowd", 0),
+            "image_id": image_id,
+            "category_id": category_id,
+            "bbox": list(bbox),
+            "area": bbox[2] * bbox[3],
+            "iscrowd": crowd,
         }
-        for number, annotation in enumerate(chosen, start=1)
+        for number, (image_id, category_id, bbox, crowd) in enumerate(objects, start=1)
     ]
 
 

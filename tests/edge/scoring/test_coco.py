@@ -172,6 +172,23 @@ def test_an_unknown_class_to_score_is_refused() -> None:
         evaluate_boxes(truth(box(0)), [], categories=["bus"])
 
 
+def test_labels_are_read_by_the_rules_of_exemplars(caplog: pytest.LogCaptureFixture) -> None:
+    polygon = {**box(50), "bbox": None, "segmentation": [[50, 0, 60, 0, 60, 10, 50, 10]], "iscrowd": 1}
+    expected = truth(box(0), box(0, crowd=0), polygon, box(90) | {"bbox": [90, 0, 0, 10]})
+    found = [box(0, score=0.9), box(50, score=0.8)]
+    counts = precision_recall(expected, found)
+    assert (counts.matched, counts.predicted, counts.truths) == (2, 2, 2)
+    assert evaluate_boxes(expected, found).map50 == pytest.approx(1)
+    for told in ("1 labels are given twice", "1 iscrowd labels have one mask", "1 boxes have no area"):
+        assert told in caplog.text
+
+
+@pytest.mark.parametrize("bbox", [None, [], [1, 2], [1, 2, 3, float("nan")], "text"])
+def test_labels_without_a_box_are_refused(bbox: object) -> None:
+    with pytest.raises(DataError, match=r"^ground truth: annotations\[1\]: "):
+        precision_recall(truth(box(0), box(0) | {"bbox": bbox}), [])
+
+
 def test_without_objects_there_is_nothing_to_score() -> None:
     with pytest.raises(DataError, match="nothing to score against"):
         evaluate_boxes(truth(), [])
