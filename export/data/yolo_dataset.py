@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from edgeloop.edge.host.opencv import read_image
-from edgeloop.edge.sources.images import is_image
-from edgeloop.models.errors import DataError, NoInputError
+from edgeloop.edge.labels.label_lines import parse_label_lines
+from edgeloop.edge.labels.label_problems import LabelProblems
+from edgeloop.export.data.data_yaml import DataYaml, find_data_yaml, read_data_yaml
+from edgeloop.models.errors import DataError
 from edgeloop.models.weights.digest import DatasetDigest
 
 __all__ = ["Dataset", "LabeledImage", "open_dataset"]
@@ -67,13 +66,14 @@ class Dataset:
     digest: str
 
 
-def open_dataset(root: Path) -> Dataset:
+def open_dataset(root: Path, problems: LabelProblems | None = None) -> Dataset:
     """Read a dataset in Ultralytics' layout.
 
     Args:
-        root: Folder with data.yaml, which names the folders of images (`train`, `val`) and the classes.
-            Labels are in labels/ beside images/, one text file per image; an image without one shows no
-            object.
+        root: Folder with data.yaml, or that file. It names the images (`train`, `val`) and the classes.
+            Labels are in labels/ beside images/, or beside the images, one text file per image; an image
+            without one shows no object.
+        problems: Counts what is read nevertheless; None to warn of it.
 
     Returns:
         The dataset, images not decoded.
@@ -82,84 +82,50 @@ def open_dataset(root: Path) -> Dataset:
         NoInputError: There is no such folder, or no data.yaml in it.
         DataError: A file is malformed, or a class number is out of range.
     """
-    path = root / "data.yaml"
-    if not path.is_file():
-        raise NoInputError(f"{path}: no such file; a dataset has data.yaml, images/ and labels/")
-    config = _read_config(path)
-    names = _names(config, path)
-    digest = DatasetDigest(names)
-    splits = [_read_split(root, config, split, names, digest) for split in ("train", "val")]
-    return Dataset(root, names, splits[0], splits[1], digest.hexdigest())
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not readable as YAML ({str(error).splitlines()[0]})") from error
-    if not isinstance(config, dict):
-        raise DataError(f"{path}: expected keys train, val and names, got {type(config).__name__}")
-    return config
-
-
-def _names(config: Mapping[str, Any], path: Path) -> tuple[str, ...]:
-    names = config.get("names")
-    if isinstance(names, dict) and sorted(names) == list(range(len(names))):
-        names = [names[index] for index in range(len(names))]
-    if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
-        raise DataError(f"{path}: names must list the classes, or map 0, 1, ... to them; got {names!r:.80}")
-    return tuple(names)
+    config = read_data_yaml(find_data_yaml(root))
+    found = LabelProblems() if problems is None else problems
+    digest = DatasetDigest(config.names)
+    splits = [_read_split(config, split, digest, found) for split in ("train", "val")]
+    if problems is None:
+        found.warn(str(config.path))
+    return Dataset(config.path.parent, config.names, splits[0], splits[1], digest.hexdigest())
 
 
 def _read_split(
-    root: Path, config: Mapping[str, Any], split: str, names: tuple[str, ...], digest: DatasetDigest
+    config: DataYaml, split: str, digest: DatasetDigest, problems: LabelProblems
 ) -> tuple[LabeledImage, ...]:
-    where = config.get(split)
-    if where is None:
-        return ()
-    base = root / str(config.get("path") or "")
-    folder = base / where if isinstance(where, str) else None
-    if folder is None or not folder.is_dir():
-        raise DataError(f"{root / 'data.yaml'}: {split} must name a folder of images, got {where!r}")
-    images = []
-    for path in sorted(path for path in folder.rglob("*") if is_image(path)):
+    images: dict[Path, LabeledImage] = {}
+    for path, name in config.images(split, problems):
+        if path in images:
+            problems.note("image_twice", str(path))
+            continue
+        if not path.is_file():
+            problems.note("dangling_link", str(path))
+            continue
         label_path = _label_path(path)
-        text = label_path.read_bytes() if label_path.is_file() else b""
-        class_id, xywh = _parse_labels(text, label_path, names)
-        images.append(LabeledImage(path, class_id, xywh))
-        digest.add(split, path.relative_to(folder).as_posix(), path.read_bytes(), text)
-    return tuple(images)
+        if label_path.is_symlink() and not label_path.exists():
+            problems.refuse(
+                "lost_labels", f"{label_path}: a link to nothing; restore its labels or remove it"
+            )
+        try:
+            text = label_path.read_bytes() if label_path.is_file() else b""
+            image = path.read_bytes()
+        except OSError as error:
+            problems.refuse("unreadable_file", f"{error.filename}: cannot be read ({error.strerror})")
+            continue
+        class_id, xywh = parse_label_lines(
+            text, label_path, config.names, problems, named_in=config.path.name, keypoints=config.keypoints
+        )
+        images[path] = LabeledImage(path, class_id, xywh)
+        digest.add(split, name, image, text)
+    return tuple(images.values())
 
 
 def _label_path(image: Path) -> Path:
     """Label file of an image by ultralytics' rule: the last folder named images becomes labels."""
+    beside = image.with_suffix(".txt")
     for folder in image.parents:
         if folder.name == "images":
-            image = folder.with_name("labels") / image.relative_to(folder)
-            break
-    return image.with_suffix(".txt")
-
-
-def _parse_labels(
-    text: bytes, path: Path, names: tuple[str, ...]
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    rows = []
-    for number, line in enumerate(text.decode("utf-8", "replace").splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            class_id, *box = [float(field) for field in line.split()]
-        except ValueError:
-            box = []
-        if len(box) != 4 or not all(0 <= value <= 1 for value in box):
-            raise DataError(
-                f"{path}:{number}: expected a class number and x y width height in 0 to 1, got {line[:60]!r}"
-            )
-        if class_id not in range(len(names)):
-            raise DataError(
-                f"{path}:{number}: class {class_id:g} is out of range; data.yaml names {len(names)} "
-                f"(0 to {len(names) - 1})"
-            )
-        rows.append((class_id, *box))
-    table = np.array(rows, np.float64).reshape(-1, 5)
-    return table[:, 0].astype(np.int64), table[:, 1:].astype(np.float32)
+            path = folder.with_name("labels") / beside.relative_to(folder)
+            return path if path.is_file() or path.is_symlink() or not beside.is_file() else beside
+    return beside
