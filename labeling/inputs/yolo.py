@@ -1,69 +1,112 @@
-"""Boxes in YOLO text files, as labelImg and CVAT write them: one file per image, one line per box."""
+"""Exemplars in YOLO text files, as labelImg, CVAT, Label Studio and Roboflow write them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from edgeloop.edge.host.opencv import require_image
+from edgeloop.edge.labels.label_lines import parse_label_lines, read_text
+from edgeloop.edge.labels.label_problems import LabelProblems
 from edgeloop.edge.sources.images import is_image
+from edgeloop.export.data.data_yaml import find_data_yaml, read_data_yaml
+from edgeloop.export.data.yolo_dataset import LabeledImage
+from edgeloop.labeling.inputs.find_image import ImageFinder
 from edgeloop.models.errors import DataError, NoInputError
 
-__all__ = ["read_yolo_boxes"]
+__all__ = ["holds_yolo", "read_yolo_images"]
 
-_NAMES = "classes.txt"
+_NAMES = ("classes.txt", "obj.names", "labels/classes.txt")
+_NO_LABELS = re.compile(
+    r"(classes|predefined_classes|notes|train|val|valid|validation|test|readme.*)\.txt", re.I
+)
 
 
-def read_yolo_boxes(folder: Path, frames_folder: Path) -> dict[str, Any]:
-    """Read text files of boxes as a COCO object: images, annotations with boxes in pixels, categories.
+def holds_yolo(folder: Path) -> bool:
+    """True if a folder has a file of class names for YOLO text files."""
+    return any((folder / name).is_file() for name in ("data.yaml", *_NAMES))
 
-    Each line is `class x y width height`: a line number of `classes.txt`, from 0, and center and size
-    relative to the image. An empty file is an image without objects. Images are in `folder` or in
-    `frames_folder`.
+
+def read_yolo_images(
+    folder: Path, frames_folder: Path, problems: LabelProblems
+) -> tuple[tuple[str, ...], list[LabeledImage]]:
+    """Read text files of boxes, with the names of the classes.
+
+    Args:
+        folder: Holds the names (`data.yaml`, `classes.txt` or `obj.names`) and a text file for each image,
+            named like it: in folders named labels, in obj_train_data, or directly. An empty file is an image
+            without objects. Images are beside the text files, in images/, or in `frames_folder`.
+        frames_folder: The frames to label.
+        problems: Counts what is read nevertheless.
 
     Raises:
-        NoInputError: The folder has no `classes.txt`, or no text file beside it.
-        DataError: A line is malformed, or an image is missing or unreadable.
+        NoInputError: There are no names, or no text files.
+        DataError: A line is malformed, or an image is missing.
     """
-    try:
-        names = [line.strip() for line in (folder / _NAMES).read_text(encoding="utf-8").splitlines()]
-    except OSError as error:
-        raise NoInputError(
-            f"{folder}: has no {_NAMES}; expected YOLO text files and {_NAMES} with a class name a line"
-        ) from error
-    files = sorted(path for path in folder.glob("*.txt") if path.name != _NAMES)
+    names, named_in, keypoints = _read_names(folder)
+    files = sorted(_label_files(folder))
     if not files:
         raise NoInputError(f"{folder}: holds no text file of boxes; expected one a frame, named like it")
-    frames = {
-        path.stem: path for place in (folder, frames_folder) for path in place.iterdir() if is_image(path)
-    }
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    for number, file in enumerate(files):
-        if file.stem not in frames:
-            raise DataError(f"{file}: there is no image {file.stem} in {frames_folder}")
-        height, width = require_image(frames[file.stem]).shape[:2]
-        images.append({"id": number, "file_name": frames[file.stem].name})
-        for row, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
-            if line.strip():
-                class_id, (x, y, w, h) = _parse(line, f"{file}:{row}", names)
-                box = [(x - w / 2) * width, (y - h / 2) * height, w * width, h * height]
-                annotations.append({"image_id": number, "category_id": class_id, "bbox": box})
-    categories = [{"id": number, "name": name} for number, name in enumerate(names) if name]
-    return {"images": images, "annotations": annotations, "categories": categories}
+    finder = ImageFinder(folder, frames_folder)
+    images = []
+    for file in files:
+        try:
+            data = file.read_bytes()
+            path = _image_of(file, folder, finder)
+        except OSError as error:
+            problems.refuse("lost_labels", f"{file}: cannot be read ({error.strerror}); restore or remove it")
+        except DataError as error:
+            problems.refuse("missing_image", str(error))
+        else:
+            class_id, cxcywh = parse_label_lines(
+                data, file, names, problems, named_in=named_in, keypoints=keypoints
+            )
+            images.append(LabeledImage(path, class_id, cxcywh))
+    return names, images
 
 
-def _parse(line: str, where: str, names: Sequence[str]) -> tuple[int, tuple[float, ...]]:
-    parts = line.split()
-    try:
-        class_id, box = int(parts[0]), tuple(float(part) for part in parts[1:])
-    except ValueError:
-        raise DataError(f"{where}: expected `class x y width height`, got {line.strip()[:60]!r}") from None
-    if len(box) != 4:
-        raise DataError(f"{where}: expected a class and 4 numbers, got {len(parts)} columns")
-    if not (0 <= class_id < len(names) and names[class_id]):
-        raise DataError(f"{where}: class {class_id} has no name; {_NAMES} has {len(names)} lines")
-    if not all(0 <= share <= 1 for share in box):
-        raise DataError(f"{where}: expected shares of the image's size, 0 to 1, got {line.strip()[:60]!r}")
-    return class_id, box
+def _read_names(folder: Path) -> tuple[tuple[str, ...], str, bool]:
+    """Class names, their file, and True if labels have keypoints."""
+    if (folder / "data.yaml").is_file():
+        config = read_data_yaml(find_data_yaml(folder))
+        return config.names, config.path.name, config.keypoints
+    for name in _NAMES:
+        try:
+            names = tuple(line.strip() for line in read_text(folder / name).rstrip().splitlines())
+        except OSError:
+            continue
+        if twice := next((own for own in names if own and names.count(own) > 1), None):
+            raise DataError(
+                f"{folder / name}: {twice[:60]!r} is given twice; every class needs a name of its own"
+            )
+        return names, name, False
+    raise NoInputError(
+        f"{folder}: has no {_NAMES[0]}; expected YOLO text files and {_NAMES[0]} with a class name a line"
+    )
+
+
+def _label_files(folder: Path) -> Iterator[Path]:
+    below = [path for path in (*folder.rglob("labels"), *folder.glob("obj_*_data")) if path.is_dir()]
+    found = (path for place in below for path in place.rglob("*.txt")) if below else folder.glob("*.txt")
+    for path in found:
+        hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.relative_to(folder).parts)
+        if not hidden and not _NO_LABELS.fullmatch(path.name):
+            yield path
+
+
+def _image_of(file: Path, folder: Path, finder: ImageFinder) -> Path:
+    """Image beside a label file, in images/ instead of labels/, or among the frames."""
+    places = [file.parent, folder, folder / "images"]
+    for parent in file.parents:
+        if parent.name == "labels":
+            places.append(parent.with_name("images") / file.parent.relative_to(parent))
+            break
+    for place in dict.fromkeys(places):
+        found = sorted(path for path in place.glob(f"{_escape(file.stem)}.*") if is_image(path))
+        if found and found[0].is_file():
+            return finder.prefer_frame(found[0])
+    return finder.find_frame(file)
+
+
+def _escape(stem: str) -> str:
+    return re.sub(r"([*?[])", r"[\1]", stem)

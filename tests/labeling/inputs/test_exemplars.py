@@ -94,6 +94,18 @@ def category(**changes: object) -> Edit:
     return lambda coco: coco["categories"][0].update(changes)
 
 
+def size(width: int, height: int) -> Edit:
+    return lambda coco: coco["images"][0].update(width=width, height=height)
+
+
+def drop(key: str) -> Edit:
+    return lambda coco: coco["annotations"][0].pop(key)
+
+
+def mask(size: list[int], counts: list[int]) -> Edit:
+    return lambda coco: coco["annotations"][0].update(bbox=[], segmentation={"size": size, "counts": counts})
+
+
 def only(*rows: int) -> Edit:
     return lambda coco: coco.update(annotations=[coco["annotations"][row] for row in rows])
 
@@ -108,7 +120,12 @@ def only(*rows: int) -> Edit:
         pytest.param(annotation(image_id=8), "image_id 8", id="unknown image"),
         pytest.param(annotation(iscrowd=1), "iscrowd", id="crowd"),
         pytest.param(box(90, 20, 30, 40), "outside", id="box outside"),
-        pytest.param(box(10, 20, 0, 40), "empty", id="box without area"),
+        pytest.param(box(10, 20, -1, 40), "outside", id="box of negative width"),
+        pytest.param(size(200, 160), "drawn on 200x160, but the image is 100x80", id="another size"),
+        pytest.param(size(80, 100), "turned by its EXIF", id="turned"),
+        pytest.param(mask([100, 80], [8000]), "drawn on 80x100", id="mask of another size"),
+        pytest.param(drop("bbox"), "annotations.0.: bbox: Field required", id="no box"),
+        pytest.param(mask([80, 100], [9]), "do not add up to 100x80", id="broken mask without box"),
         pytest.param(box(1, 2, 3), "bbox", id="box of three numbers"),
         pytest.param(box(1, 2, 3, float("nan")), "bbox", id="box of nan"),
         pytest.param(only(), "no box of a class to label", id="no boxes"),
@@ -162,11 +179,15 @@ def test_empty_text_is_a_frame_without_objects(frames: Path, yolo: Path) -> None
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        pytest.param("bolt 0.5 0.5 0.1 0.1", r"one\.txt:1: expected `class x y width height`", id="a name"),
-        pytest.param("0 0.5 0.5 0.1", r"one\.txt:1: expected a class and 4 numbers, got 4", id="short"),
-        pytest.param("7 0.5 0.5 0.1 0.1", r"one\.txt:1: class 7 has no name", id="unknown class"),
-        pytest.param("0 50 40 10 10", r"one\.txt:1: expected shares", id="pixels"),
-        pytest.param("0 nan 0.5 0.1 0.1", r"one\.txt:1: expected shares", id="not a number"),
+        pytest.param("bolt 0.5 0.5 0.1 0.1", r"one\.txt:1: expected a class number and x y", id="a name"),
+        pytest.param("0 0.5 0.5 0.1", r"one\.txt:1: expected a class number and x y", id="short"),
+        pytest.param(
+            "7 0.5 0.5 0.1 0.1",
+            r"one\.txt:1: class 7 is out of range; classes\.txt names 3",
+            id="unknown class",
+        ),
+        pytest.param("0 50 40 10 10", r"one\.txt:1: expected a class number and x y", id="pixels"),
+        pytest.param("0 nan 0.5 0.1 0.1", r"one\.txt:1: expected a class number and x y", id="not a number"),
     ],
 )
 def test_bad_yolo_lines_are_named(frames: Path, yolo: Path, line: str, told: str) -> None:
@@ -181,4 +202,72 @@ def test_yolo_folder_without_names_or_images(frames: Path, yolo: Path) -> None:
         read_exemplars(yolo, frames)
     (yolo / "classes.txt").unlink()
     with pytest.raises(NoInputError, match=r"has no classes\.txt"):
+        read_exemplars(yolo, frames)
+
+
+def test_a_label_that_is_given_twice_counts_once(
+    tmp_path: Path, frames: Path, yolo: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = written(tmp_path, lambda coco: coco["annotations"].append(coco["annotations"][0]))
+    (yolo / "one.txt").write_text("2 0.25 0.5 0.3 0.5\n" * 2)
+    with caplog.at_level(logging.WARNING, logger="edgeloop"):
+        assert len(read_exemplars(path, frames).frames[0].xyxy) == 3
+        assert len(read_exemplars(yolo, frames).frames[0].xyxy) == 1
+    assert caplog.text.count("1 labels are given twice and count once") == 2
+
+
+def test_a_box_of_a_polygon_or_a_mask(tmp_path: Path, frames: Path) -> None:
+    def edit(coco: dict[str, Any]) -> None:
+        polygon, brush, _ = coco["annotations"]
+        polygon.update(bbox=None, segmentation=[[10, 20, 40, 20, 40, 60, 10, 60]])
+        brush.update(bbox=None, iscrowd=1)
+        brush["segmentation"] = {"size": [80, 100], "counts": [0, 5, *([75, 5] * 4), 8000 - 5 - 4 * 80]}
+
+    exemplars = read_exemplars(written(tmp_path, edit), frames)
+    assert exemplars.frames[0].xyxy.tolist() == [[10, 20, 40, 60], [0, 0, 5, 5], [90, 70, 100, 80]]
+
+
+@pytest.mark.parametrize(
+    ("names", "place"),
+    [
+        pytest.param("classes.txt", "labels", id="Label Studio"),
+        pytest.param("labels/classes.txt", "labels", id="labelImg"),
+        pytest.param("obj.names", "obj_train_data", id="CVAT"),
+        pytest.param("data.yaml", "train/labels", id="Roboflow"),
+    ],
+)
+def test_folders_of_tools(frames: Path, yolo: Path, names: str, place: str) -> None:
+    expected = read_exemplars(yolo, frames)
+    (yolo / place).mkdir(parents=True)
+    (yolo / "one.txt").rename(yolo / place / "0a1b2c3d-one.txt")
+    (yolo / place / "._0a1b2c3d-one.txt").write_bytes(b"\0\x05")
+    text = "names: [bolt, _ignore, gear]" if names == "data.yaml" else "\ufeffbolt\r\n_ignore\r\ngear\r\n"
+    (yolo / "classes.txt").unlink()
+    (yolo / names).write_text(text, newline="")
+    read = read_exemplars(yolo, frames)
+    assert read.names == expected.names
+    assert read.frames[0].path == expected.frames[0].path
+    assert read.frames[0].xyxy.tolist() == expected.frames[0].xyxy.tolist()
+
+
+def test_a_folder_with_one_json(tmp_path: Path, frames: Path) -> None:
+    folder = tmp_path / "export"
+    (folder / "annotations").mkdir(parents=True)
+    written(tmp_path).rename(folder / "annotations" / "instances_default.json")
+    assert read_exemplars(folder, frames).names == ("bolt", "gear")
+    (folder / "annotations" / "other.json").write_text("{}")
+    with pytest.raises(DataError, match="name one of them"):
+        read_exemplars(folder, frames)
+
+
+def test_the_image_that_a_label_file_belongs_to(frames: Path, yolo: Path) -> None:
+    cv2.imwrite(str(yolo / "one.jpg"), np.full((40, 50, 3), 9, np.uint8))
+    assert read_exemplars(yolo, frames).frames[0].path == (yolo / "one.jpg").resolve()
+    (yolo / "one.jpg").write_bytes((frames / "one.jpg").read_bytes())
+    assert read_exemplars(yolo, frames).frames[0].path == (frames / "one.jpg").resolve()
+
+
+def test_labels_that_are_a_link_to_nothing(frames: Path, yolo: Path) -> None:
+    (yolo / "half.txt").symlink_to("gone.txt")
+    with pytest.raises(DataError, match=r"half\.txt: cannot be read"):
         read_exemplars(yolo, frames)
