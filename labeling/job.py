@@ -93,7 +93,7 @@ def label_frames(
     with progress(len(entries), "Comparing frames") as advance:
         groups = group_frames(entries, plan.frames, plan.footage, advance=advance)
     with Ledger(unfinished / "ledger.sqlite3", job) as ledger:
-        todo = [entry for entry in entries if entry.file not in ledger]
+        todo = [entry for entry in entries if entry.name not in ledger]
         frames_per_s = 0.0
         if todo:
             paths = [plan.frames / entry.file for entry in entries]
@@ -121,7 +121,7 @@ def label_frames(
 
 def _job_key(plan: LabelPlan, entries: Sequence[FrameEntry], inputs: LabelInputs) -> dict[str, str]:
     """Everything that a frame's result depends on."""
-    files = hashlib.sha256("\0".join(entry.file for entry in entries).encode())
+    files = hashlib.sha256("\0".join(entry.name for entry in entries).encode())
     classifier = plan.classifier
     if classifier != LITE0:
         classifier += f" {fingerprint_of_embedder(classifier)}"
@@ -175,7 +175,7 @@ def _label_all(
     with progress(len(todo), "Labeling") as advance:
         for entry in todo:
             path = (folder / entry.file).resolve()
-            ledger.add(_label_one(path, entry.file, labeler, drawn.get(path)))
+            ledger.add(_label_one(path, entry.name, labeler, drawn.get(path)))
             advance(1)
     return len(todo) / (time.monotonic() - started)
 
@@ -213,7 +213,7 @@ def _write(
     if folder.exists():
         shutil.rmtree(folder)  # an earlier run was interrupted while it wrote
     splits = split_frames(entries, groups, val_share=plan.val_share, gap_share=plan.gap_share, seed=plan.seed)
-    results = ledger.results(entry.file for entry in entries)
+    results = ledger.results(entry.name for entry in entries)
     if plan.exemplars is None:  # what moves is all there is to go by
         results = confirm_moving(zip(groups.numbers, results, strict=True), confidence=inputs.confidence)
     frames = (LabeledFrame(*parts) for parts in zip(entries, splits, results, groups.numbers, strict=True))

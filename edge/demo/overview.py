@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edgeloop.edge.draw.annotate import annotate, color_of
 from edgeloop.edge.draw.style import FONT
+from edgeloop.edge.host.opencv import write_image
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.synth import Scene
 from edgeloop.models.boxes import xywh_to_xyxy
@@ -54,8 +55,7 @@ def draw_overview(scene: Scene, dataset: Path, bundle: Path, path: Path) -> None
                 annotate(picture, detector.detect(picture), detector.names),
             )
         )
-    if not cv2.imwrite(str(path), _sheet(rows)):
-        raise OSError(f"{path}: cannot be written")
+    write_image(path, _sheet(rows))
 
 
 def _busiest_validation_images(coco: dict[str, Any]) -> list[dict[str, Any]]:

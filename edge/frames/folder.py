@@ -10,19 +10,19 @@ from itertools import count
 from pathlib import Path
 from typing import Self, TextIO
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from edgeloop.edge.frame import Frame, Source
-from edgeloop.edge.sources.images import is_image, natural_key
+from edgeloop.edge.host.file_names import printable_name
+from edgeloop.edge.host.opencv import write_image
+from edgeloop.edge.sources.images import is_image, natural_key, warn_of_unread
 from edgeloop.models.errors import DataError, EdgeloopError, NoInputError, first_validation_error
 
 __all__ = ["FrameEntry", "FrameWriter", "SourceClock", "entry_of", "read_frames"]
 
 _LIST = "frames.jsonl"
-_JPEG_QUALITY = 95
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,11 @@ class FrameEntry:
     index: int
     time_s: float | None = None
     wall_time: float | None = None
+
+    @property
+    def name(self) -> str:
+        """`file` as datasets name it: in UTF-8 whatever its bytes."""
+        return printable_name(self.file)
 
 
 _LINE = TypeAdapter(FrameEntry)
@@ -96,8 +101,7 @@ class FrameWriter:
         """
         entry = replace(entry, file=self._free(entry.file))
         path = self.folder / entry.file
-        if not cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]):
-            raise EdgeloopError(f"{path}: cannot be written; is the disk full?")
+        write_image(path, image)
         self._list.write(_LINE.dump_json(entry).decode() + "\n")
         self._list.flush()
         self._taken.add(path.stem)
@@ -182,7 +186,7 @@ def read_frames(folder: Path) -> tuple[FrameEntry, ...]:
         raise NoInputError(f"{folder}: there is no frame in it; expected images, or {_LIST} beside them")
     stems: dict[str, str] = {}  # a label file is named like its image, whatever the image's suffix
     for entry in entries:
-        stem = Path(entry.file).stem
+        stem = Path(entry.name).stem
         if stem in stems:
             raise DataError(
                 f"{folder}: {stems[stem]} and {entry.file} would share one label file; "
@@ -211,5 +215,8 @@ def _listed(path: Path) -> Iterator[FrameEntry]:
 
 
 def _unlisted(folder: Path) -> Iterator[FrameEntry]:
+    warn_of_unread(folder)
     paths = sorted((path for path in folder.iterdir() if is_image(path)), key=natural_key)
-    return (FrameEntry(path.name, source=str(folder), index=index) for index, path in enumerate(paths))
+    return (
+        FrameEntry(path.name, source=printable_name(folder), index=index) for index, path in enumerate(paths)
+    )

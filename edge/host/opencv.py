@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.edge.host.hardware import usable_cores
-from edgeloop.models.errors import DataError
+from edgeloop.edge.host.image_bytes import decode_image, image_fault
+from edgeloop.models.errors import DataError, EdgeloopError
 
-__all__ = ["CODECS", "has_screen", "one_thread", "open_capture", "open_writer", "read_image", "require_image"]
+__all__ = [
+    "CODECS",
+    "has_screen",
+    "one_thread",
+    "open_capture",
+    "open_writer",
+    "read_image",
+    "require_image",
+    "write_image",
+]
 
 CODECS = {".mp4": ("mp4v", "avc1"), ".avi": ("MJPG", "mp4v")}
 """Codecs to try per container, first the one that every OpenCV build with FFmpeg encodes in software."""
@@ -76,7 +88,9 @@ def _open_ffmpeg(target: str, timeout_s: float, *, threads: int) -> cv2.VideoCap
         cv2.CAP_PROP_READ_TIMEOUT_MSEC: timeout_ms,
         cv2.CAP_PROP_N_THREADS: threads,
     }
-    return _if_open(cv2.VideoCapture(target, cv2.CAP_FFMPEG, [*chain.from_iterable(settings.items())]))
+    return _if_open(
+        cv2.VideoCapture(_native(target), cv2.CAP_FFMPEG, [*chain.from_iterable(settings.items())])
+    )
 
 
 def _if_open(capture: cv2.VideoCapture) -> cv2.VideoCapture | None:
@@ -98,39 +112,58 @@ def open_writer(path: Path, *, fps: float, size: tuple[int, int]) -> cv2.VideoWr
         The open writer; None if no codec works or the file cannot be written.
     """
     for codec in CODECS[path.suffix.lower()]:
-        writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), fps, size)
+        writer = cv2.VideoWriter(
+            _native(str(path)), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), fps, size
+        )
         if writer.isOpened():
             return writer
     return None
+
+
+def _native(path: str) -> str:
+    """Encode a path that is not UTF-8: OpenCV takes its bytes, and crashes on its text."""
+    data = os.fsencode(path)
+    return path if data == path.encode(errors="replace") else cast("str", data)
+
+
+def write_image(path: Path, image: NDArray[np.uint8], *, quality: int = 95) -> None:
+    """Write an image file.
+
+    Args:
+        path: File to write, .jpg or .png.
+        image: HxWx3 uint8 BGR.
+        quality: Quality of a JPEG, 0 to 100.
+
+    Raises:
+        EdgeloopError: It cannot be written.
+    """
+    _, data = cv2.imencode(path.suffix, image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    try:
+        path.write_bytes(data.tobytes())
+    except OSError as error:
+        raise EdgeloopError(f"{path}: cannot be written ({error.strerror}); is the disk full?") from error
 
 
 def read_image(path: Path) -> NDArray[np.uint8] | None:
     """Read one image file.
 
     Args:
-        path: File in any format that OpenCV reads.
+        path: File in any format that OpenCV reads, or HEIC if a decoder is installed.
 
     Returns:
         HxWx3 uint8 BGR, upright by its EXIF orientation; None if there is no complete image.
     """
     try:
-        data = path.read_bytes()
+        return decode_image(path.read_bytes(), str(path))
     except OSError:
         return None
-    # libjpeg fills a truncated file with gray and reports success. The end marker cannot occur within
-    # compressed data, so a file without one after its last start of scan is truncated.
-    truncated = data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
-    if truncated or not data:
-        return None
-    image: NDArray[np.uint8] | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    return image
 
 
 def require_image(path: Path) -> NDArray[np.uint8]:
     """Read one image file as `read_image` does, or raise DataError if there is no complete image."""
     image = read_image(path)
     if image is None:
-        raise DataError(f"{path}: not an image that can be read (corrupt or cut off)")
+        raise DataError(f"{path}: {image_fault(path)}")
     return image
 
 

@@ -13,7 +13,7 @@ from edgeloop.edge.frame import Frame, Source
 from edgeloop.edge.plugins import call_plugin, load_plugin
 from edgeloop.edge.source_name import CAMERA
 from edgeloop.edge.sources.capture import PORTS, hide_password, open_address, open_camera
-from edgeloop.edge.sources.images import ImageFiles, is_image, open_folder, open_glob
+from edgeloop.edge.sources.images import PICTURE_SUFFIXES, ImageFiles, open_folder, open_glob
 from edgeloop.edge.sources.iterable import ImageIterable
 from edgeloop.edge.sources.live import LivePolicy
 from edgeloop.edge.sources.recording import open_video
@@ -108,7 +108,7 @@ def _open_path(text: str) -> Source:
     if path.is_dir():
         return open_folder(path)
     if path.is_file():
-        return ImageFiles(text, [path]) if is_image(path) else open_video(path)
+        return ImageFiles(text, [path]) if path.suffix.lower() in PICTURE_SUFFIXES else open_video(path)
     if re.search(r"[*?\[]", text):
         return open_glob(text)
     raise NoInputError(f"source {text}: no such file or folder (a camera is a number, a scene is synth:NAME)")

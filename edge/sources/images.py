@@ -6,19 +6,41 @@ import glob
 import logging
 import re
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from edgeloop.edge.frame import Frame
+from edgeloop.edge.host.file_names import printable_name
+from edgeloop.edge.host.image_bytes import HEIF_HINT, image_fault, reads_avif, reads_heic
 from edgeloop.edge.host.opencv import read_image
 from edgeloop.edge.sources.footage import Footage
 from edgeloop.models.errors import DataError, NoInputError
 
-__all__ = ["ImageFiles", "is_image", "natural_key", "open_folder", "open_glob"]
+__all__ = [
+    "PICTURE_SUFFIXES",
+    "ImageFiles",
+    "count_unread",
+    "is_image",
+    "natural_key",
+    "open_folder",
+    "open_glob",
+    "warn_of_unread",
+]
 
 log = logging.getLogger(__name__)
 
-SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+SUFFIXES = frozenset(
+    {".bmp", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+)
+_HEIC_SUFFIXES = frozenset({".heic", ".heif", ".hif"})
+PICTURE_SUFFIXES = SUFFIXES | _HEIC_SUFFIXES | {".avif"}
+"""Kinds of files that hold a picture, whether or not it can be read here."""
+
+_NOTES = frozenset(
+    {".cache", ".csv", ".db", ".ini", ".json", ".jsonl", ".md", ".txt", ".xml", ".yaml", ".yml"}
+)
+"""Kinds of files that belong beside images."""
 
 
 class ImageFiles(Footage):
@@ -31,7 +53,7 @@ class ImageFiles(Footage):
             name: Source as the user wrote it.
             paths: At least one file.
         """
-        self.name = name
+        self.name = printable_name(name)
         self.length = len(paths)
         self.skipped = 0
         self._paths = paths
@@ -44,29 +66,74 @@ class ImageFiles(Footage):
             if image is None:
                 self._skip(path)
             else:
-                yield Frame(image, index, time.monotonic(), time.time(), str(path))
+                yield Frame(image, index, time.monotonic(), time.time(), printable_name(path))
 
     def _skip(self, path: Path) -> None:
         """Count and report an unreadable file. Fail if no file can be read."""
         self.skipped += 1
         if self.skipped == self.length:
-            what = "not an image that can be read" if self.length == 1 else "not one image can be read"
-            raise DataError(f"source {self.name}: {what} (corrupt, cut off, or not an image at all)")
-        log.warning("%s: not an image that can be read; set aside", path)
+            if self.length == 1:
+                raise DataError(f"source {self.name}: {image_fault(path)}")
+            raise DataError(
+                f"source {self.name}: not one image can be read ({path.name}: {image_fault(path)})"
+            )
+        log.warning("%s: %s; set aside", path, image_fault(path))
 
 
 def is_image(path: Path) -> bool:
-    """True if the name of a file says that it is an image."""
-    return path.suffix.lower() in SUFFIXES
+    """True if the name of a file says that it is an image of a kind that can be read here.
+
+    HEIC and AVIF need a decoder. `._a.jpg` is what macOS leaves beside a.jpg.
+    """
+    suffix = path.suffix.lower()
+    if path.name.startswith("._"):
+        return False
+    if suffix in _HEIC_SUFFIXES:
+        return reads_heic()
+    return suffix in SUFFIXES or (suffix == ".avif" and reads_avif())
+
+
+def count_unread(paths: Iterable[Path]) -> str:
+    """Count what is not read of a folder, by kind.
+
+    Returns:
+        Such as "2 .heic (pip install 'edgeloop[heif]'), 1 .mp4, 3 subfolders"; empty if there is nothing but
+        images, hidden files, and text files such as labels.
+    """
+    kinds: Counter[str] = Counter()
+    for path in paths:
+        suffix = path.suffix.lower()
+        if path.name.startswith(".") or (suffix in _NOTES and not path.is_dir()) or is_image(path):
+            continue
+        kinds["subfolder" if path.is_dir() else suffix or "file without a suffix"] += 1
+    return ", ".join(f"{count} {_kind(kind, count)}" for kind, count in sorted(kinds.items()))
+
+
+def warn_of_unread(folder: Path) -> None:
+    """Name in the log what is not read of a folder of images."""
+    if unread := count_unread(folder.iterdir()):
+        log.warning("%s: not read: %s", folder, unread)
+
+
+def _kind(kind: str, count: int) -> str:
+    if kind in _HEIC_SUFFIXES or kind == ".avif":
+        return f"{kind} ({HEIF_HINT})"
+    if kind.startswith("."):
+        return kind
+    return kind.replace("subfolder", "subfolders").replace("file ", "files ") if count > 1 else kind
 
 
 def open_folder(folder: Path) -> ImageFiles:
     """Open the images directly in a folder, in natural order.
 
+    What else it holds is named in the log, by kind.
+
     Raises:
         NoInputError: There is no image in it.
     """
-    return _open(str(folder), folder.iterdir(), "the folder holds no image")
+    source = _open(str(folder), list(folder.iterdir()), "the folder holds no image")
+    warn_of_unread(folder)
+    return source
 
 
 def open_glob(pattern: str) -> ImageFiles:
@@ -76,13 +143,16 @@ def open_glob(pattern: str) -> ImageFiles:
         NoInputError: It matches no image.
     """
     matches = glob.glob(pattern, recursive=True)  # noqa: PTH207  Path.glob takes no absolute pattern
-    return _open(pattern, map(Path, matches), "the pattern matches no image")
+    return _open(pattern, list(map(Path, matches)), "the pattern matches no image")
 
 
-def _open(name: str, paths: Iterable[Path], otherwise: str) -> ImageFiles:
+def _open(name: str, paths: Sequence[Path], otherwise: str) -> ImageFiles:
     images = sorted(filter(is_image, paths), key=natural_key)
     if not images:
-        raise NoInputError(f"source {name}: {otherwise} ({', '.join(sorted(SUFFIXES))})")
+        unread = count_unread(paths)
+        raise NoInputError(
+            f"source {name}: {otherwise} ({', '.join(sorted(SUFFIXES))}){unread and f', but {unread}'}"
+        )
     return ImageFiles(name, images)
 
 

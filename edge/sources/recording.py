@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 
 from edgeloop.edge.frame import Frame
+from edgeloop.edge.host.file_names import printable_name
 from edgeloop.edge.host.opencv import open_capture
 from edgeloop.edge.sources.footage import Footage
 from edgeloop.models.errors import DataError, UnavailableError
@@ -84,7 +85,7 @@ def open_video(path: Path) -> Recording:
         raise DataError(
             f"source {path}: neither an image nor a video that OpenCV can open (corrupt, or no codec for it)"
         )
-    return Recording(str(path), capture)
+    return Recording(printable_name(path), capture)
 
 
 def nominal_fps(capture: cv2.VideoCapture) -> float | None:

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeloop.edge.host.opencv import write_image
 from edgeloop.export.train.run_record import RunRecord
-from edgeloop.models.errors import DataError
 
 __all__ = ["draw_curves"]
 
@@ -52,7 +52,7 @@ def draw_curves(record: RunRecord, path: Path) -> None:
     """Draw loss and mAP over time into a PNG file.
 
     Raises:
-        DataError: The file cannot be written.
+        EdgeloopError: The file cannot be written.
     """
     canvas = np.full((400, 1000, 3), 255, np.uint8)
     title = f"{record.model}, {record.images} images, {len(record.epochs)} epochs"
@@ -70,8 +70,7 @@ def draw_curves(record: RunRecord, path: Path) -> None:
     _draw_panel(canvas, "training loss", losses, _seconds(end, 70, 480), _logarithmic(losses))
     shares = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
     _draw_panel(canvas, "validation", scores, _seconds(end, 570, 980), _Axis(0.0, 1.0, *_ROWS, ticks=shares))
-    if not cv2.imwrite(str(path), canvas):
-        raise DataError(f"{path}: cannot be written")
+    write_image(path, canvas)
 
 
 def _seconds(end: float, first_px: int, last_px: int) -> _Axis:

@@ -134,8 +134,8 @@ def _write_config(path: Path, names: Sequence[str]) -> None:
 
 
 def _write_image(folder: Path, frame: LabeledFrame, frames_folder: Path) -> None:
-    split, name = frame.split.value, Path(frame.entry.file)
-    shutil.copyfile(frames_folder / name, folder / "images" / split / name)
+    split, name = frame.split.value, Path(frame.entry.name)
+    shutil.copyfile(frames_folder / frame.entry.file, folder / "images" / split / name)
     size = np.array([frame.result.width, frame.result.height] * 2)
     lines = []
     for label in frame.result.labels:
@@ -153,7 +153,7 @@ def _list_in_coco(frame: LabeledFrame, coco: JsonStreamWriter) -> None:
         "images",
         {
             "id": image_id,
-            "file_name": f"images/{split}/{entry.file}",
+            "file_name": f"images/{split}/{entry.name}",
             "width": result.width,
             "height": result.height,
             "source": entry.source,
@@ -203,12 +203,12 @@ def _filled_box(label: Label, result: FrameResult) -> str:
 def _list_for_review(frame: LabeledFrame, names: Sequence[str], review: JsonStreamWriter) -> None:
     """List a frame's unsure labels, or the reason to set it aside."""
     if frame.result.problem is not None:
-        review.add("set_aside", {"file": frame.entry.file, "reason": frame.result.problem})
+        review.add("set_aside", {"file": frame.entry.name, "reason": frame.result.problem})
     for label in frame.result.unsure:
         review.add(
             "unsure",
             {
-                "file": frame.entry.file,
+                "file": frame.entry.name,
                 "split": frame.split.value,
                 "bbox": _bbox(label),
                 "maybe": names[label.class_id],

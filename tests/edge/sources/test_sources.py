@@ -73,6 +73,29 @@ def test_a_glob_is_read_in_natural_order(image_folder: Path) -> None:
     assert [Path(frame.source).name for frame in frames] == ["1.png", "10.png", "11.png", "12.png"]
 
 
+def test_what_a_folder_holds_besides_images_is_counted_by_kind(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgeloop.edge.sources.images.reads_heic", lambda: False)
+    for name in ("b.heic", "c.HEIC", "d.mp4", "e", "labels.txt", ".hidden", "._1.jpg", "frames.jsonl"):
+        (tmp_path / name).touch()
+    (tmp_path / "more").mkdir()
+    (tmp_path / "a.jfif").write_bytes(cv2.imencode(".jpg", draw_block(0))[1].tobytes())
+    with open_source(str(tmp_path)) as source:
+        assert [Path(frame.source).name for frame in source] == ["a.jfif"]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path}: not read: 2 .heic (pip install 'edgeloop[heif]'), 1 .mp4, 1 file without a suffix, "
+        "1 subfolder"
+    ]
+
+
+def test_a_folder_without_images_says_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "day1").mkdir()
+    (tmp_path / "day2").mkdir()
+    with pytest.raises(NoInputError, match=r"holds no image .*, but 2 subfolders"):
+        open_source(str(tmp_path))
+
+
 def test_a_single_image_is_a_source_of_one_frame(image_folder: Path) -> None:
     _, frames = frames_of(str(image_folder / "3.png"))
     assert [frame.index for frame in frames] == [0]
@@ -193,9 +216,9 @@ def test_an_unreadable_image_in_a_folder_is_set_aside(
         source, frames = frames_of(str(tmp_path))
     assert [frame.index for frame in frames] == [0, 2]
     assert source.skipped == 1
-    assert [record.getMessage() for record in caplog.records] == [
-        f"{tmp_path / name}: not an image that can be read; set aside"
-    ]
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f"{tmp_path / name}: ")
+    assert record.getMessage().endswith("; set aside")
 
 
 @pytest.mark.parametrize(
