@@ -22,9 +22,20 @@ from edgeloop.labeling.dataset.json_stream import check_lists, read_entries
 from edgeloop.models.errors import DataError, NoInputError, first_validation_error
 from edgeloop.models.weights.digest import file_sha256
 
-__all__ = ["Annotation", "Category", "Image", "Instances", "read_dataset_image", "read_instances"]
+__all__ = [
+    "INSTANCES",
+    "Annotation",
+    "Category",
+    "Image",
+    "Instances",
+    "is_ours",
+    "read_dataset_image",
+    "read_instances",
+]
 
-_NAME = "instances.json"
+INSTANCES = "instances.json"
+"""File that `edgeloop label` writes beside data.yaml."""
+
 _STRICT = ConfigDict(extra="ignore", allow_inf_nan=False)
 _T = TypeVar("_T")
 
@@ -124,7 +135,7 @@ def read_instances(dataset: Path) -> Instances:
         DataError: It is not one that `edgeloop label` wrote, an id is there twice, or a label is of an image
             or a category that is not there.
     """
-    path = dataset / _NAME
+    path = dataset / INSTANCES
     with _one_clear_error(path):
         check_lists(path, ("images", "categories", "annotations"))
     images = tuple(_entries(path, "images", Image))
@@ -136,6 +147,15 @@ def read_instances(dataset: Path) -> Instances:
     return coco
 
 
+def is_ours(dataset: Path) -> bool:
+    """True unless the images of a dataset's instances.json lack what `edgeloop label` writes."""
+    try:
+        first = next(read_entries(dataset / INSTANCES, "images"), None)
+    except (OSError, ValueError):
+        return True  # `read_instances` says what is wrong
+    return not isinstance(first, dict) or not first.get("file_name") or {"split", "source"} <= first.keys()
+
+
 def read_dataset_image(dataset: Path, image: Image) -> NDArray[np.uint8]:
     """Read an image of a dataset: HxWx3 uint8 BGR.
 
@@ -145,9 +165,9 @@ def read_dataset_image(dataset: Path, image: Image) -> NDArray[np.uint8]:
     """
     path = dataset / image.file_name
     if not path.resolve().is_relative_to(dataset.resolve()):
-        raise DataError(f"{dataset / _NAME}: {image.file_name!r} lies outside the dataset")
+        raise DataError(f"{dataset / INSTANCES}: {image.file_name!r} lies outside the dataset")
     if not path.is_file():
-        raise NoInputError(f"{path}: no such file, but {_NAME} lists it")
+        raise NoInputError(f"{path}: no such file, but {INSTANCES} lists it")
     return require_image(path)
 
 
@@ -171,7 +191,7 @@ def _one_clear_error(path: Path) -> Iterator[None]:
             f"{path}: cannot be read ({error.strerror}); expected a dataset that edgeloop label wrote"
         ) from error
     except ValueError as error:
-        raise DataError(f"{path}: not the {_NAME} of a dataset: {error}") from error
+        raise DataError(f"{path}: not the {INSTANCES} of a dataset: {error}") from error
 
 
 def _check_ids(path: Path, what: str, ids: Iterable[int]) -> None:

@@ -1,4 +1,4 @@
-"""Counts of a dataset, and leaks between its training and validation frames."""
+"""Counts of a dataset or exemplars, and leaks between its training and validation frames."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.labeling.dataset.read import Image, read_dataset_image, read_instances
+from edgeloop.edge.labels.label_problems import LabelProblem
+from edgeloop.labeling.dataset.read import INSTANCES, Image, is_ours, read_dataset_image, read_instances
+from edgeloop.labeling.dataset.read_others import Shown, ShownImage, read_shown
 from edgeloop.labeling.frames.perceptual_hash import perceptual_hash, to_gray
 from edgeloop.models.errors import DataError
 
@@ -38,23 +40,29 @@ class Leak:
 
 @dataclass(frozen=True, slots=True)
 class DatasetStats:
-    """Counts over a dataset.
+    """Counts over a dataset or exemplars.
 
     Attributes:
-        images: Images by split.
+        kind: "labeled" by `edgeloop label`, "dataset" in Ultralytics' layout, "exemplars" or "crops".
+        images: Images by split; exemplars are the split "exemplars".
         empty: Images without a label, by split.
         labels: Labels by class name and split.
         sides_px: 5th, 50th and 95th percentile of the square root of a box's area, by class name, px.
         prompts: Labels by prompter.
         leaks: Validation frames that leak.
+        image_sizes: Images by "WIDTHxHEIGHT", the most frequent first.
+        problems: Problems by kind.
     """
 
+    kind: str
     images: Mapping[str, int]
     empty: Mapping[str, int]
     labels: Mapping[str, Mapping[str, int]]
     sides_px: Mapping[str, tuple[float, float, float]]
     prompts: Mapping[str, int]
     leaks: Sequence[Leak]
+    image_sizes: Mapping[str, int]
+    problems: Mapping[str, LabelProblem]
 
     @property
     def leaked_share(self) -> float:
@@ -67,21 +75,27 @@ def read_stats(
     *,
     within_frames: int,
     within_bits: int,
+    images: Path | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> DatasetStats:
     """Count images and labels, and compare validation frames with training frames.
 
     Args:
-        dataset: Folder that `edgeloop label` wrote.
+        dataset: Folder that `edgeloop label` wrote, dataset as of `open_dataset`, exemplars as of
+            `read_exemplars`, or folders of crops.
         within_frames: Validation frames at most this many frames from a training frame of their recording
-            leak.
+            leak; only in what `edgeloop label` wrote.
         within_bits: Validation frames whose perceptual hash differs in at most this many of 256 bits leak.
+        images: Folder of the images of exemplars; None if they are beside their labels.
         advance: Called with 1 after each image.
 
     Raises:
-        NoInputError: There is no such dataset, or an image of it is missing.
-        DataError: It is not one that `edgeloop label` wrote, it has no image, or one cannot be read.
+        NoInputError: There is no such dataset, or an image of what `edgeloop label` wrote is missing.
+        DataError: It cannot be read at all, or it has no image.
     """
+    if not (dataset / INSTANCES).is_file() or not is_ours(dataset):
+        shown = read_shown(dataset, images, advance)
+        return _count(shown, within_bits)
     coco = read_instances(dataset)
     if not coco.images:
         raise DataError(f"{coco.path}: there is no image in it, so there is nothing to count")
@@ -97,14 +111,53 @@ def read_stats(
         sides[name].append(math.sqrt(annotation.bbox[2] * annotation.bbox[3]))
         prompts[annotation.prompt] += 1
         with_labels.add(annotation.image_id)
+    sizes = Counter(f"{image.width}x{image.height}" for image in coco.images)
     return DatasetStats(
+        kind="labeled",
         images=dict(Counter(split.values())),
         empty=dict(Counter(of for image_id, of in split.items() if image_id not in with_labels)),
         labels={name: dict(count) for name, count in labels.items()},
         sides_px={name: _percentiles(values) for name, values in sides.items() if values},
         prompts=dict(prompts),
         leaks=_leaks(dataset, coco.images, within_frames, within_bits, advance),
+        image_sizes=dict(sizes.most_common()),
+        problems={},
     )
+
+
+def _count(shown: Shown, within_bits: int) -> DatasetStats:
+    """Count what others made."""
+    labels = {name: Counter[str]() for name in shown.names if name}
+    sides = {name: array("d") for name in labels}
+    for image in shown.images:
+        for number, side in zip(image.class_id, image.sides_px, strict=True):
+            labels[shown.names[number]][image.split] += 1
+            sides[shown.names[number]].append(side)
+    return DatasetStats(
+        kind=shown.kind,
+        images=dict(Counter(image.split for image in shown.images)),
+        empty=dict(Counter(image.split for image in shown.images if not image.class_id)),
+        labels={name: dict(count) for name, count in labels.items()},
+        sides_px={name: _percentiles(values) for name, values in sides.items() if values},
+        prompts={},
+        leaks=_lookalikes(shown.images, within_bits),
+        image_sizes=dict(Counter("{}x{}".format(*image.size) for image in shown.images).most_common()),
+        problems=shown.problems,
+    )
+
+
+def _lookalikes(images: Sequence[ShownImage], within_bits: int) -> list[Leak]:
+    train = [image for image in images if image.split == "train"]
+    if not train:
+        return []
+    codes = np.stack([image.code for image in train])
+    leaks = []
+    for image in images:
+        if image.split == "val":
+            bits = (codes != image.code).sum(axis=1)
+            if bits.min() <= within_bits:
+                leaks.append(Leak(image.file, train[int(bits.argmin())].file, None, int(bits.min())))
+    return leaks
 
 
 def _percentiles(values: Sequence[float]) -> tuple[float, float, float]:

@@ -26,7 +26,7 @@ from edgeloop.models.errors import DataError
 
 __all__ = ["ExemplarFrame", "find_coco", "read_coco_frames"]
 
-_PLACES = ("*.json", "annotations/*.json", "*/_annotations.coco.json")
+_PLACES = ("instances.json", "*.json", "annotations/*.json", "*/_annotations.coco.json")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -103,3 +104,93 @@ def test_a_missing_image_is_named(tmp_path: Path) -> None:
     (dataset / "images/val/000100.png").unlink()
     with pytest.raises(NoInputError, match=r"000100\.png"):
         read_stats(dataset, within_frames=5, within_bits=4)
+
+
+def yolo(folder: Path, *, val: int = 2) -> Path:
+    """A dataset of three training images, one of them without objects, and others for validation."""
+    for split, seeds in (("train", range(3)), ("val", range(3, 3 + val))):
+        for seed in seeds:
+            for place in ("images", "labels"):
+                (folder / place / split).mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(folder / "images" / split / f"{seed}.png"), picture(seed))
+            if seed:
+                (folder / "labels" / split / f"{seed}.txt").write_text("1 .5 .5 .1 .1\n0 .2 .2 .05 .1\n")
+    (folder / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [bolt, nut, gear]\n")
+    return folder
+
+
+def run(*arguments: object) -> tuple[dict[str, Any], BaseException | None]:
+    result = CliRunner().invoke(stats, [*map(str, arguments), "--json"])
+    return json.loads(result.stdout), result.exception
+
+
+def test_a_dataset_of_another_tool(tmp_path: Path) -> None:
+    cv2.imwrite(str(yolo(tmp_path) / "images" / "val" / "4.png"), picture(1))
+    for dataset in (tmp_path, tmp_path / "data.yaml"):
+        found, refused = run(dataset)
+        assert refused is None
+        assert found["kind"] == "dataset"
+        assert (found["images"], found["empty"]) == ({"train": 3, "val": 2}, {"train": 1})
+        assert found["labels"]["nut"] == {"train": 2, "val": 2}
+        assert found["sides_px"]["bolt"] == [19.6, 19.6, 19.6]
+        assert found["image_sizes"] == {"320x240": 5}
+        assert found["leaked_share"] == 0.5
+        assert {kind: p["first"] for kind, p in found["problems"].items()} == {"class_without_label": "gear"}
+    found, refused = run(tmp_path, "--limit", 0)
+    assert "1 of 2 validation frames" in str(refused)
+
+
+def test_all_problems_are_counted_before_the_first_is_refused(tmp_path: Path) -> None:
+    labels = yolo(tmp_path) / "labels" / "train"
+    (labels / "1.txt").write_text("0 .5 .5 .1 .1\n0 .5 .5 .1 .1\n7 .5 .5 .1 .1\n7 .1 .1 .1 .1\nbolt\n")
+    (labels / "2.txt").write_bytes("0 .5 .5 .1 .1\n".encode("utf-16"))
+    (tmp_path / "images" / "train" / "0.png").write_bytes(b"\x89PNG half")
+    found, refused = run(tmp_path)
+    told = {kind: (problem["count"], problem["refused"]) for kind, problem in found["problems"].items()}
+    assert told == {
+        "duplicate": (1, False),
+        "unknown_class": (2, True),
+        "malformed_line": (1, True),
+        "encoding": (1, True),
+        "unreadable_image": (1, True),
+        "class_without_label": (1, False),
+    }
+    assert isinstance(refused, DataError)
+    assert "1.txt:3: class 7 is out of range" in str(refused)
+    assert "(and 4 more of this or other kinds)" in str(refused)
+
+
+def test_exemplars(tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    cv2.imwrite(str(tmp_path / "frames" / "a.png"), picture(1))
+    label = {"image_id": 1, "category_id": 1, "bbox": [10, 10, 16, 25]}
+    coco = {
+        "images": [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "b.png"}],
+        "annotations": [label, label, label | {"bbox": [900, 10, 16, 25]}, label | {"category_id": 3}],
+        "categories": [{"id": 1, "name": "bolt"}],
+    }
+    (tmp_path / "e.json").write_text(json.dumps(coco))
+    found, refused = run(tmp_path / "e.json", "--images", tmp_path / "frames")
+    assert found["kind"] == "exemplars"
+    assert (found["images"], found["labels"]) == ({"exemplars": 1}, {"bolt": {"exemplars": 1}})
+    assert {kind for kind, problem in found["problems"].items() if problem["refused"]} == {
+        "unknown_class",
+        "box_outside",
+        "missing_image",
+    }
+    assert isinstance(refused, DataError)
+    (tmp_path / "frames" / "classes.txt").write_text("bolt\n")
+    (tmp_path / "frames" / "a.txt").write_text("0 .5 .5 .1 .1\n")
+    found, refused = run(tmp_path / "frames")
+    assert refused is None
+    assert (found["kind"], found["labels"]) == ("exemplars", {"bolt": {"exemplars": 1}})
+
+
+def test_crops(tmp_path: Path) -> None:
+    for name in ("bolt", "_ignore"):
+        (tmp_path / name).mkdir()
+        cv2.imwrite(str(tmp_path / name / "1.png"), picture(1))
+    found, refused = run(tmp_path)
+    assert refused is None
+    assert (found["kind"], found["image_sizes"]) == ("crops", {"320x240": 2})
+    assert found["labels"] == {"bolt": {"exemplars": 1}, "_ignore": {"exemplars": 1}}

@@ -115,6 +115,9 @@ def place(tmp_path_factory: pytest.TempPathFactory, block_model: Path) -> Path:
         ),
         pytest.param("label frames -e zero.json -o {out}", DATA, "no box of a class", id="label: zero boxes"),
         pytest.param(
+            "label frames -e zero.json -o {out} --prompts grid", DATA, "no effect", id="label: former option"
+        ),
+        pytest.param(
             "label frames -e outside.json -o {out}", DATA, "outside the image", id="label: box outside"
         ),
         pytest.param(
@@ -146,7 +149,12 @@ def place(tmp_path_factory: pytest.TempPathFactory, block_model: Path) -> Path:
         ),
         pytest.param("stats nothing", INPUT, "expected a dataset", id="stats: no dataset"),
         pytest.param("stats empty", INPUT, "expected a dataset", id="stats: empty folder"),
-        pytest.param("stats file.mp4", USAGE, "is a file", id="stats: a file"),
+        pytest.param("stats file.mp4", DATA, "not a COCO json of boxes", id="stats: a file"),
+        pytest.param(
+            "stats outside.json --images frames", DATA, "outside the image", id="stats: box outside"
+        ),
+        pytest.param("stats zero.json --images frames", DATA, "no label", id="stats: no label"),
+        pytest.param("stats good.json", DATA, "1.png is neither", id="stats: no image"),
         pytest.param("stats torn", DATA, "not the instances.json of a dataset", id="stats: half a json"),
         pytest.param("stats no-images", DATA, "no image in it", id="stats: no images"),
         pytest.param("stats test-split", DATA, "images.0.split: Input should be", id="stats: other split"),
