@@ -5,11 +5,12 @@ from __future__ import annotations
 import atexit
 import gc
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["gc_paused", "stopped_by_signals"]
+__all__ = ["ending_signals", "gc_paused", "stopped_by_signals"]
 
 
 @contextmanager
@@ -24,9 +25,19 @@ def gc_paused() -> Iterator[None]:
         gc.enable()
 
 
+def ending_signals() -> list[signal.Signals]:
+    """List the signals that end a process in good order on this system."""
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    return numbers
+
+
 @contextmanager
 def stopped_by_signals(stop: Callable[[], None]) -> Iterator[list[int]]:
-    """End the run in good order on SIGINT or SIGTERM, and at once on a second one.
+    """End the run in good order on SIGINT, SIGTERM or SIGHUP, and at once on a second one.
+
+    A SIGHUP that is ignored, as under `nohup`, stays so.
 
     Args:
         stop: Called on the first signal.
@@ -42,7 +53,7 @@ def stopped_by_signals(stop: Callable[[], None]) -> Iterator[list[int]]:
         came.append(number)
         stop()
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handle) for number in ending_signals()}
     try:
         yield came
     finally:

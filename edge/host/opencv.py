@@ -8,8 +8,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import cast
 
 import cv2
@@ -33,6 +34,9 @@ __all__ = [
 
 CODECS = {".mp4": ("mp4v", "avc1"), ".avi": ("MJPG", "mp4v")}
 """Codecs to try per container, first the one that every OpenCV build with FFmpeg encodes in software."""
+
+_FRAGMENTED = ".ismv"
+"""Suffix by which FFmpeg writes an .mp4 in fragments; OpenCV passes it no options."""
 
 # FFmpeg gets one thread per so many pixels of a frame. Each further one delays the output by a frame: a
 # stream decoded by eight threads was 0.3 s behind its camera, by one 0.07 s.
@@ -101,23 +105,51 @@ def _if_open(capture: cv2.VideoCapture) -> cv2.VideoCapture | None:
 
 
 def open_writer(path: Path, *, fps: float, size: tuple[int, int]) -> cv2.VideoWriter | None:
-    """Open a video file for writing.
+    """Open a video file for writing, of which what was written stays playable if the process is killed.
+
+    An .mp4 is written in fragments of a few frames: no table at its end is needed to play it.
 
     Args:
-        path: File with a suffix in `CODECS`; replaced if it exists.
+        path: File with a suffix in `CODECS`, of any name; replaced if it exists.
         fps: Frames per second.
         size: (width, height) of every frame in pixels; OpenCV silently drops frames of another size.
 
     Returns:
         The open writer; None if no codec works or the file cannot be written.
     """
-    for codec in CODECS[path.suffix.lower()]:
-        writer = cv2.VideoWriter(
-            _native(str(path)), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), fps, size
-        )
+    suffix = path.suffix.lower()
+    for codec, muxer in product(CODECS[suffix], (_FRAGMENTED, suffix) if suffix == ".mp4" else (suffix,)):
+        with _linked(path, muxer) as name:
+            writer = cv2.VideoWriter(name, cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), fps, size)
         if writer.isOpened():
+            if muxer == _FRAGMENTED:
+                _rebrand(path)
             return writer
     return None
+
+
+def _rebrand(path: Path) -> None:
+    """Replace the brand of Smooth Streaming, which few players know, by that of any MP4."""
+    with path.open("r+b") as file:
+        file.seek(8)
+        if file.read(4) == b"isml":
+            file.seek(8)
+            file.write(b"isom\0\0\2\0isommp41")
+
+
+@contextmanager
+def _linked(path: Path, suffix: str) -> Iterator[str]:
+    """Provide a name with a suffix for a file that need not exist; its own name on systems without links.
+
+    FFmpeg takes the suffix for the format, and what is before a colon for a protocol.
+    """
+    with TemporaryDirectory() as folder:
+        link = Path(folder) / f"video{suffix}"
+        try:
+            link.symlink_to(path.absolute())
+        except OSError:
+            link = path
+        yield _native(f"file:{link}")
 
 
 def _native(path: str) -> str:

@@ -42,7 +42,10 @@ class JsonLines(Sink):
         }
         if result.events is not None:
             line["events"] = [self._event(event) for event in result.events]
-        self._stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+        try:
+            self._stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+        except UnicodeEncodeError:  # a source whose name is not UTF-8, or a terminal that is not
+            self._stream.write(json.dumps(line) + "\n")
         self._stream.flush()
 
     def close(self) -> None:

@@ -1,8 +1,9 @@
-"""Results as an annotated video that is either complete or not there."""
+"""Results as an annotated video, which has its name when it is complete and is playable before that."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,7 +61,7 @@ class VideoFile(Sink):
             raise UsageError(f"video {path}: unknown suffix; expected {' or '.join(CODECS)}")
         check_output_path("video", path, overwrite=overwrite)
         self._path = path
-        self._partial = path.with_name(f"{path.stem}.partial{path.suffix}")
+        self._partial = _free(path)
         self._names = names
         self._fps = fps or DEFAULT_FPS
         self._live = live
@@ -92,13 +93,17 @@ class VideoFile(Sink):
             return
         self._writer.release()
         self._writer = None
-        # OpenCV reports no failed write, and a video that lacks its end cannot be opened at all.
-        if open_capture(str(self._partial), timeout_s=0) is None:
+        if not self._is_complete():
             raise UnavailableError(
                 f"video {self._path}: could not be completed (disk full?); "
                 f"{self._partial} holds what was written"
             )
         self._partial.replace(self._path)
+
+    def _is_complete(self) -> bool:
+        """Look for the last frame: OpenCV reports no failed write."""
+        capture = open_capture(f"file:{self._partial}", timeout_s=0)
+        return capture is not None and capture.get(cv2.CAP_PROP_FRAME_COUNT) >= self._written
 
     def _copies(self, captured_at: float) -> int:
         """Number of times to write a frame so that it appears at its time."""
@@ -119,6 +124,13 @@ class VideoFile(Sink):
                 f"{self._path.parent}; `edgeloop doctor` lists the codecs"
             )
         return writer
+
+
+def _free(path: Path) -> Path:
+    """Name an unfinished video so that it replaces none that an earlier run left."""
+    tags = (f".partial-{number}" if number else ".partial" for number in count())
+    names = (path.with_name(f"{path.stem}{tag}{path.suffix}") for tag in tags)
+    return next(name for name in names if not name.exists())
 
 
 def _fit(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

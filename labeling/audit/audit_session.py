@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from edgeloop.edge.cli.signals import ending_signals
 from edgeloop.labeling.audit.answers import AnswerBook, open_answers
 from edgeloop.labeling.audit.estimate import estimate
 from edgeloop.labeling.audit.page import Page
@@ -55,8 +56,7 @@ def _serve(sample: Sample, book: AnswerBook, port: int, tell: Callable[[str], No
     tell(f"{done} of {len(sample.boxes) + len(sample.frames)} answered. Open {page.url}")
     tell("Ctrl-C ends it and keeps the answers.")
     # A shell makes background processes ignore SIGINT, so it is enabled here.
-    signals = (signal.SIGINT, signal.SIGTERM)
-    previous = {number: signal.signal(number, signal.default_int_handler) for number in signals}
+    previous = {number: signal.signal(number, signal.default_int_handler) for number in ending_signals()}
     try:
         page.serve()
     except KeyboardInterrupt:

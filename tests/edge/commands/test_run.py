@@ -65,7 +65,7 @@ def test_a_live_scene_reports_drops_and_stops(block_model: Path, tmp_path: Path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0), (signal.SIGHUP, 0)])
 @pytest.mark.parametrize("source", ["synth:conveyor?size=320x240", "synth:conveyor?size=320x240&fps=20"])
 def test_a_signal_ends_the_run_with_the_video_playable(
     block_model: Path, tmp_path: Path, source: str, number: signal.Signals, code: int
@@ -89,6 +89,42 @@ def test_a_signal_ends_the_run_with_the_video_playable(
     assert frame_count(video) > 0
     assert "Traceback" not in errors
     assert not list(tmp_path.glob("*.partial*"))
+
+
+@pytest.mark.slow
+def test_under_nohup_a_hangup_does_not_end_the_run(block_model: Path, clip: Path) -> None:
+    code = (
+        "import os, signal, sys\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])\n"
+    )
+    command: list[str | Path] = [sys.executable, "-c", code, *RUN[1:], block_model, clip, "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        process.stdout.readline()
+        process.send_signal(signal.SIGHUP)
+        assert len(process.stdout.readlines()) == 39
+        assert process.wait(20) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".mp4", ".avi"])
+def test_a_killed_run_leaves_a_video_that_plays_up_to_then(
+    block_model: Path, tmp_path: Path, suffix: str
+) -> None:
+    video = tmp_path / f"out{suffix}"
+    command: list[str | Path] = [*RUN, block_model, "synth:conveyor", "--json", "--video", video]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        for _ in range(150):
+            process.stdout.readline()
+        process.kill()
+    partial = tmp_path / f"out.partial{suffix}"
+    assert list(tmp_path.iterdir()) == [partial]
+    assert frame_count(partial) > 100
+    done = run(block_model, "synth:conveyor?frames=3", "--video", video)
+    assert done.returncode == 0, done.stderr
+    assert frame_count(video) == 3
+    assert frame_count(partial) > 100, "the next run keeps it"
 
 
 @pytest.mark.slow

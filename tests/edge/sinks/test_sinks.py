@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import resource
 import time
 from collections.abc import Sequence
 from contextlib import closing
@@ -96,6 +97,18 @@ def test_json_says_null_of_an_object_without_an_id_and_lists_events_where_zones_
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "encoding"), [("cam\udcff", "utf-8"), ("caméra", "ascii"), ("caméra", "utf-8")]
+)
+def test_json_names_any_source_on_any_terminal(name: str, encoding: str) -> None:
+    written = io.BytesIO()
+    named = result()
+    with closing(JsonLines(io.TextIOWrapper(written, encoding), NAMES)) as sink:
+        sink.write(replace(named, frame=replace(named.frame, source=name)))
+    (line,) = written.getvalue().decode(encoding).splitlines()
+    assert json.loads(line)["source"] == name
+
+
 @pytest.mark.parametrize("suffix", [".mp4", ".avi", ".MP4"])
 def test_a_video_reopens_with_every_frame_and_the_boxes(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"out{suffix}"
@@ -114,6 +127,51 @@ def test_a_video_shows_under_its_name_only_when_it_is_whole(tmp_path: Path) -> N
         video.write(result(0))
         assert not path.exists()
     assert path.exists()
+
+
+@pytest.mark.parametrize("frames", [1, 2, 301])
+@pytest.mark.parametrize("fps", [0.5, 23.976, 29.97, 120])
+def test_a_video_of_any_rate_is_whole(tmp_path: Path, fps: float, frames: int) -> None:
+    path = tmp_path / "out.mp4"
+    with closing(VideoFile(path, NAMES, fps=fps, live=False)) as video:
+        for index in range(frames):
+            video.write(result(index))
+    assert len(read_video(path)) == frames
+    assert cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS) == pytest.approx(fps, rel=1e-4)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".avi"])
+def test_a_video_that_did_not_fit_on_the_disk_says_so_and_keeps_its_beginning(
+    tmp_path: Path, suffix: str
+) -> None:
+    path, partial = tmp_path / f"out{suffix}", tmp_path / f"out.partial{suffix}"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    noise = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
+    full = replace(result(), frame=Frame(noise, 0, 0.0, 0.0, "test"), detections=Detections.empty())
+    video = VideoFile(path, NAMES, fps=20, live=False)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, limits[1]))
+    try:
+        for _ in range(200):
+            video.write(full)
+        with pytest.raises(UnavailableError, match=f"disk full.*{partial.name} holds what was written"):
+            video.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not path.exists()
+    assert 10 < len(read_video(partial)) < 200
+
+
+@pytest.mark.parametrize(
+    "name", ["2024-01-01T12:30:00", "a%03d", "a b?#*[1]", "file:a", "zoë", "\udcff", "-o", "x" * 230]
+)
+@pytest.mark.parametrize("suffix", [".mp4", ".avi"])
+def test_a_video_may_have_any_name(tmp_path: Path, name: str, suffix: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    write_video(folder / f"{name}{suffix}", range(3))
+    assert [path.name for path in folder.iterdir()] == [f"{name}{suffix}"]
+    (folder / f"{name}{suffix}").rename(tmp_path / f"plain{suffix}")
+    assert len(read_video(tmp_path / f"plain{suffix}")) == 3
 
 
 def test_a_video_without_frames_is_no_file(tmp_path: Path) -> None:
