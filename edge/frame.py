@@ -49,7 +49,8 @@ class Source(Protocol):
     is read in order, and neither drops frames nor heeds their maximum age.
 
     Attributes:
-        name: Name of the source as a person would give it; passwords in addresses are masked.
+        name: Name of the source as a person would give it; secrets of an address are stars
+            (`edgeloop.edge.source_name.shown_name`).
         live: True if frames that are not taken in time are lost; False if every frame counts.
         fps: Nominal frames per second; None if unknown.
         length: Expected number of frames; None if unknown. Containers only estimate it.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import Any
 
+from edgeloop.edge.source_name import hide_secrets
 from edgeloop.models.errors import EdgeloopError, UnavailableError
 
 __all__ = ["call_plugin", "load_plugin"]
@@ -47,13 +48,14 @@ def call_plugin(name: str, factory: Callable[..., Any], *arguments: object) -> A
         The result of the factory.
 
     Raises:
-        EdgeloopError: As the factory raises it; UnavailableError for any other exception.
+        EdgeloopError: As the factory raises it; UnavailableError for any other exception. No message shows
+            what `shown_name` hides of an argument that is an address.
     """
+    addresses = [argument for argument in arguments if isinstance(argument, str)]
     try:
         return factory(*arguments)
-    except EdgeloopError:
-        raise
+    except EdgeloopError as error:
+        raise type(error)(hide_secrets(str(error), addresses)) from None
     except Exception as error:  # whatever happens in the code of others
-        raise UnavailableError(
-            f"plug-in {name}: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
-        ) from error
+        said = hide_secrets(str(error).partition("\n")[0], addresses)
+        raise UnavailableError(f"plug-in {name}: {type(error).__name__}: {said}") from None

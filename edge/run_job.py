@@ -24,6 +24,7 @@ from edgeloop.edge.plugins import call_plugin, load_plugin
 from edgeloop.edge.result import Sink
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.sinks import JsonLines, StatusLine, UncertainFrames, VideoFile, Window
+from edgeloop.edge.source_name import shown_name
 from edgeloop.edge.sources import LivePolicy, open_source, open_source_or_unavailable
 from edgeloop.edge.tracking import ZoneCounter, open_tracker, read_zones
 from edgeloop.models.errors import UsageError
@@ -101,7 +102,7 @@ def run_job(job: RunJob, detector: Detector) -> bool:
     open_each = open_source if len(job.sources) == 1 else open_source_or_unavailable
     with ExitStack() as opened:
         sources = [opened.enter_context(open_each(text, job.policy)) for text in job.sources]
-        _check_names(sources)
+        _tell_apart(job.sources, sources)
         streams = [_make_stream(detector, *each, job.track) for each in zip(sources, zones, strict=True)]
         stop = partial(_stop, sources)
         signals = opened.enter_context(stopped_by_signals(stop))
@@ -159,11 +160,16 @@ def _make_stream(detector: Detector, source: Source, zones: ZoneCounter | None, 
     return Stream(source, Meter(detector.names), tracker=tracker, zones=zones)
 
 
-def _check_names(sources: Sequence[Source]) -> None:
-    names = [source.name for source in sources]
-    for name in names:
-        if names.count(name) > 1:
+def _tell_apart(texts: Sequence[str], sources: Sequence[Source]) -> None:
+    """Number the sources that differ only in what their names hide, and refuse one that is given twice."""
+    taken: dict[str, set[str]] = {}
+    for text, source in zip(texts, sources, strict=True):
+        name, others = source.name, taken.setdefault(source.name, set())
+        if others and (shown_name(text) == text or text in others):
             raise UsageError(f"source {name} is given twice; every result names its source, so give it once")
+        others.add(text)
+        if len(others) > 1:
+            source.name = f"{name} ({len(others)})"
 
 
 def _video_paths(video: Path | None, count: int) -> Iterator[Path | None]:

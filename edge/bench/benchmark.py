@@ -31,9 +31,8 @@ from edgeloop.edge.loop.summary import Percentiles, RunSummary
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.session import Session
 from edgeloop.edge.runtime.thread_count import clear_thread_count
-from edgeloop.edge.source_name import is_footage
+from edgeloop.edge.source_name import is_footage, shown_name
 from edgeloop.edge.sources import open_source
-from edgeloop.edge.sources.capture import hide_password
 from edgeloop.models.errors import DataError, UnavailableError
 
 __all__ = ["BenchReport", "Turn", "bench", "time_run"]
@@ -56,7 +55,7 @@ class BenchReport:
 
     Attributes:
         model: Path of the model.
-        source: Source of the loop, as the user wrote it; a password in it is masked.
+        source: Source of the loop, as `shown_name` makes it.
         provider: Execution provider that ran the model.
         provider_share: Share of its nodes that ran there, 0 to 1, the others on the CPU; None if unknown.
         frames: Frames in each half of a turn.
@@ -135,7 +134,7 @@ def bench(
     typical = sorted(loops, key=lambda loop: loop.fps)[len(loops) // 2]
     return BenchReport(
         model=str(detector.path),
-        source=hide_password(source),
+        source=shown_name(source),
         provider=detector.provider,
         provider_share=detector.placement.share,
         frames=frames,

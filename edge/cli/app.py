@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import click
 
 from edgeloop.edge.cli.environment import prepare_environment
+from edgeloop.edge.source_name import hide_secrets
 from edgeloop.models.errors import EdgeloopError, UnavailableError
 
 __all__ = ["cli", "main"]
@@ -112,6 +113,7 @@ def _exit_code() -> int:
         code = cli.main(prog_name="edgeloop", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
+        error.message = hide_secrets(error.message, sys.argv[1:])
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
@@ -165,7 +167,7 @@ def _package(error: ImportError) -> str:
 
 def _print_traceback() -> None:
     if os.environ.get("EDGELOOP_DEBUG"):
-        traceback.print_exc()
+        click.echo(hide_secrets(traceback.format_exc(), sys.argv[1:]), err=True)
 
 
 def _first_line(error: Exception) -> str:
@@ -175,4 +177,4 @@ def _first_line(error: Exception) -> str:
 def _say(text: str) -> None:
     # On a terminal the line may still show the status of a run.
     clear = "\r\x1b[K" if sys.stderr.isatty() else ""
-    click.echo(f"{clear}edgeloop: {text}", err=True)
+    click.echo(f"{clear}edgeloop: {hide_secrets(text, sys.argv[1:])}", err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgeloop.edge.loop.summary import RunSummary, TotalSummary
+from edgeloop.edge.source_name import hide_secrets
 from edgeloop.models.errors import EdgeloopError
 
 if TYPE_CHECKING:
@@ -57,9 +59,8 @@ def _failure(stream: Stream) -> EdgeloopError | None:
     error = stream.error
     if error is None or isinstance(error, EdgeloopError):
         return error
-    failure = EdgeloopError(
-        f"{stream.source.name}: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
-    )
+    said = hide_secrets(str(error).partition("\n")[0], sys.argv[1:])
+    failure = EdgeloopError(f"{stream.source.name}: {type(error).__name__}: {said}")
     failure.__cause__ = error
     return failure
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.edge.frame import Frame, Source
 from edgeloop.edge.plugins import call_plugin, load_plugin
-from edgeloop.edge.source_name import CAMERA
-from edgeloop.edge.sources.capture import PORTS, hide_password, open_address, open_camera
+from edgeloop.edge.source_name import CAMERA, hide_secrets, is_address, shown_name
+from edgeloop.edge.sources.capture import PORTS, open_address, open_camera
 from edgeloop.edge.sources.images import PICTURE_SUFFIXES, ImageFiles, open_folder, open_glob
 from edgeloop.edge.sources.iterable import ImageIterable
-from edgeloop.edge.sources.live import LivePolicy
+from edgeloop.edge.sources.live import LivePolicy, LiveSource
 from edgeloop.edge.sources.recording import open_video
 from edgeloop.models.errors import NoInputError, UnavailableError, UsageError
 
@@ -73,18 +76,20 @@ def open_source(text: str, policy: LivePolicy | None = None) -> Source:
     """
     policy = policy or LivePolicy()
     if camera := CAMERA.fullmatch(text):
-        return open_camera(int(camera[1]), policy)
+        return open_camera(int(camera["index"]), policy)
     if text.startswith("synth:"):
         from edgeloop.edge.sources.synth import open_synth  # loads the scenes, which nothing else needs
 
         return open_synth(text, policy)
-    if "://" in text:
+    if is_address(text):
         scheme = text.partition("://")[0].lower()
         factory = None if scheme in PORTS else load_plugin("edgeloop.sources", scheme)
         if factory is None:
             return open_address(text, policy)
         opened: Source = call_plugin(scheme, factory, text, policy)
-        return opened
+        if isinstance(opened, LiveSource):
+            opened.name = hide_secrets(opened.name, [text])
+        return opened if hide_secrets(opened.name, [text]) == opened.name else _Renamed(opened, text)
     return _open_path(text)
 
 
@@ -94,8 +99,34 @@ def open_source_or_unavailable(text: str, policy: LivePolicy | None = None) -> S
         return open_source(text, policy)
     except UnavailableError as error:
         camera = CAMERA.fullmatch(text)
-        name = f"camera {int(camera[1])}" if camera else hide_password(text)
+        name = f"camera {int(camera['index'])}" if camera else shown_name(text)
         return ImageIterable(_fail(error), name)
+
+
+class _Renamed(Source):
+    """Source of a plug-in that has its address for a name, under one without secrets."""
+
+    def __init__(self, source: Source, address: str) -> None:
+        self._source = source
+        self._address = address
+        self.name = hide_secrets(source.name, [address])
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)
+
+    def __iter__(self) -> Iterator[Frame]:
+        for frame in self._source:
+            yield replace(frame, source=hide_secrets(frame.source, [self._address]))
+
+    @property
+    def stale(self) -> int:  # type: ignore[override]
+        return self._source.stale
+
+    def stop(self) -> None:
+        self._source.stop()
+
+    def close(self) -> None:
+        self._source.close()
 
 
 def _fail(error: UnavailableError) -> Iterator[Frame]:
@@ -105,10 +136,13 @@ def _fail(error: UnavailableError) -> Iterator[Frame]:
 
 def _open_path(text: str) -> Source:
     path = Path(text)
-    if path.is_dir():
+    if os.path.isdir(text):  # noqa: PTH112  Path.is_dir raises if the name is too long
         return open_folder(path)
-    if path.is_file():
+    if os.path.isfile(text):  # noqa: PTH113  the same
         return ImageFiles(text, [path]) if path.suffix.lower() in PICTURE_SUFFIXES else open_video(path)
-    if re.search(r"[*?\[]", text):
+    if re.search(r"[*?\[]", text) and "\0" not in text:
         return open_glob(text)
-    raise NoInputError(f"source {text}: no such file or folder (a camera is a number, a scene is synth:NAME)")
+    raise NoInputError(
+        f"source {shown_name(text)}: no such file or folder "
+        "(a camera is a number, a scene is synth:NAME, an address starts with rtsp:// or http://)"
+    )

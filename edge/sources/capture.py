@@ -13,7 +13,7 @@ import socket
 import time
 from collections.abc import Callable, Generator
 from functools import partial
-from urllib.parse import urlsplit
+from urllib.parse import urldefrag, urlsplit
 
 import cv2
 import numpy as np
@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 
 from edgeloop.edge.frame import Source
 from edgeloop.edge.host.opencv import open_capture
+from edgeloop.edge.source_name import shown_name
 from edgeloop.edge.sources.live import LivePolicy, LiveSource
 from edgeloop.edge.sources.recording import Recording, frame_count, nominal_fps
 from edgeloop.models.errors import UnavailableError, UsageError
 
-__all__ = ["hide_password", "open_address", "open_camera"]
+__all__ = ["open_address", "open_camera"]
 
 TIMEOUT_S = 10.0
 """Longest wait in seconds for a stream to open, and then for each frame."""
@@ -81,8 +82,9 @@ def open_address(address: str, policy: LivePolicy) -> Source:
         UsageError: The address is malformed, or its scheme is not supported.
         UnavailableError: Nobody answers, or the answer is no video.
     """
-    name = hide_password(address)
+    name = shown_name(address)
     _check_address(address)
+    address = urldefrag(address).url  # FFmpeg would ask the server for it
     capture = open_capture(address, timeout_s=TIMEOUT_S)
     if capture is None:
         silence = _silence(address)
@@ -171,34 +173,26 @@ def _silence(address: str) -> str | None:
     """Reason for which an address does not answer; None if it does."""
     parts = urlsplit(address)
     host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
-    # An unencoded "/" in a password makes its beginning look like a port.
-    place = host if "@" in address.partition(parts.netloc)[2] else f"{host}:{port}"
     try:
         socket.create_connection((host, port), timeout=TIMEOUT_S).close()
     except OSError as error:
-        return f"nobody answers at {place} ({error.strerror or error})"
+        return f"nobody answers at {host}:{port} ({error.strerror or error})"
     return None
 
 
 def _check_address(address: str) -> None:
-    name = hide_password(address)
+    """Refuse an address of which nobody can tell where its password ends, and any other that is none."""
+    name = shown_name(address)
     try:
         parts = urlsplit(address)
         parts.port  # noqa: B018  a port that is no number is found only when it is read
-        if "@" in parts.fragment:
+        (parts.hostname or "").encode("idna")  # as it will be looked up
+        if "@" in f"{parts.path}{parts.query}{parts.fragment}" or re.search(r"[\x00-\x20\x7f]", address):
             raise ValueError
     except ValueError:  # its text may quote the password, and a traceback would show it
         raise UsageError(
             f"source {name}: not an address (malformed host or port; "
-            "percent-encode / ? # @ in the user and password)"
+            "percent-encode / ? # @ and spaces in user, password and tokens)"
         ) from None
     if parts.scheme not in PORTS or not parts.hostname:
         raise UsageError(f"source {name}: not an address; expected {', '.join(PORTS)}://host[:port]/path")
-
-
-def hide_password(address: str) -> str:
-    """Replace the password in an address by stars, as in "rtsp://admin:***@host/path".
-
-    It may hold any character, so everything up to the last "@" is replaced.
-    """
-    return re.sub(r"://([^:]*):.*@", r"://\1:***@", address, count=1, flags=re.DOTALL)

@@ -14,6 +14,7 @@ from edgeloop.edge.frame import Frame
 from edgeloop.edge.host.file_names import printable_name
 from edgeloop.edge.host.image_bytes import HEIF_HINT, image_fault, reads_avif, reads_heic
 from edgeloop.edge.host.opencv import read_image
+from edgeloop.edge.source_name import shown_name
 from edgeloop.edge.sources.footage import Footage
 from edgeloop.models.errors import DataError, NoInputError
 
@@ -150,9 +151,8 @@ def _open(name: str, paths: Sequence[Path], otherwise: str) -> ImageFiles:
     images = sorted(filter(is_image, paths), key=natural_key)
     if not images:
         unread = count_unread(paths)
-        raise NoInputError(
-            f"source {name}: {otherwise} ({', '.join(sorted(SUFFIXES))}){unread and f', but {unread}'}"
-        )
+        known = ", ".join(sorted(SUFFIXES))
+        raise NoInputError(f"source {shown_name(name)}: {otherwise} ({known}){unread and f', but {unread}'}")
     return ImageFiles(name, images)
 
 
