@@ -6,6 +6,7 @@ Verbs are entry points (group `edgeloop.verbs`). Each is imported only when it i
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -113,8 +114,9 @@ def _exit_code() -> int:
         code = cli.main(prog_name="edgeloop", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
-        error.message = hide_secrets(error.message, sys.argv[1:])
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        click.echo(hide_secrets(shown.getvalue(), sys.argv[1:]), err=True, nl=False)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         _say("interrupted")

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from edgeloop.edge.frame import Frame, Source
 from edgeloop.edge.plugins import call_plugin, load_plugin
 from edgeloop.edge.source_name import CAMERA, hide_secrets, is_address, shown_name
 from edgeloop.edge.sources.capture import PORTS, open_address, open_camera
+from edgeloop.edge.sources.footage import Footage
 from edgeloop.edge.sources.images import PICTURE_SUFFIXES, ImageFiles, open_folder, open_glob
 from edgeloop.edge.sources.iterable import ImageIterable
 from edgeloop.edge.sources.live import LivePolicy, LiveSource
@@ -103,24 +103,20 @@ def open_source_or_unavailable(text: str, policy: LivePolicy | None = None) -> S
         return ImageIterable(_fail(error), name)
 
 
-class _Renamed(Source):
+class _Renamed(Footage):
     """Source of a plug-in that has its address for a name, under one without secrets."""
 
     def __init__(self, source: Source, address: str) -> None:
         self._source = source
         self._address = address
         self.name = hide_secrets(source.name, [address])
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._source, name)
+        self.live, self.fps, self.length = source.live, source.fps, source.length
 
     def __iter__(self) -> Iterator[Frame]:
-        for frame in self._source:
+        source = self._source
+        for frame in source:
+            self.dropped, self.skipped, self.stale = source.dropped, source.skipped, source.stale
             yield replace(frame, source=hide_secrets(frame.source, [self._address]))
-
-    @property
-    def stale(self) -> int:  # type: ignore[override]
-        return self._source.stale
 
     def stop(self) -> None:
         self._source.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -96,6 +97,12 @@ def test_a_source_and_a_sink_of_another_package(block_model: Path, tmp_path: Pat
         "flash://x/3 2 []",
         "closed",
     ]
+
+
+def test_the_name_of_a_source_of_another_package_shows_no_secret(block_model: Path) -> None:
+    done = edgeloop("run", block_model, "flash://user:s3cr3t@x/3", "--json")
+    assert [json.loads(line)["source"] for line in done.stdout.splitlines()] == ["flash://***@x/3"] * 3
+    assert "s3cr3t" not in done.stdout + done.stderr
 
 
 @pytest.mark.slow
