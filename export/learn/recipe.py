@@ -20,7 +20,7 @@ FEW_IMAGES = 20
 """Images up to which a training gets the few-shot preset."""
 
 _FEW_STEPS = 150
-_LARGEST_SIDE = 640  # px
+_LARGEST_SIDE = 640  # of a detector for a device, px
 # Smallest side, and the size in the input that a quarter of the objects may be below, px. Many images make a
 # detector for a device, few one that labels offline, where accuracy counts more than speed.
 _MANY_SIZES, _FEW_SIZES = (320, 32), (416, 40)
@@ -52,16 +52,20 @@ class Recipe:
     augmentation: Augmentation
 
 
-def choose_recipe(images: Sequence[LabeledImage], options: TrainOptions) -> Recipe:
+def choose_recipe(
+    images: Sequence[LabeledImage], options: TrainOptions, *, largest_side: int = _LARGEST_SIDE
+) -> Recipe:
     """Choose the settings for training images; options that were given win.
 
     Up to 20 images get the few-shot preset, a number of steps instead of passes: a pass is a step or two.
+    The side follows the objects' sizes, up to `largest_side`.
     """
     labeled = [image for image in images if len(image.class_id)]
     measured = labeled[:: -(-len(labeled) // _MEASURED_IMAGES)]
     shapes = [(pixels.shape[1], pixels.shape[0]) for pixels in (image.read() for image in measured)]
     few = len(images) <= FEW_IMAGES
-    side = options.imgsz or _side(measured, shapes, *(_FEW_SIZES if few else _MANY_SIZES))
+    sizes = _FEW_SIZES if few else _MANY_SIZES
+    side = options.imgsz or _side(measured, shapes, *sizes, largest_side)
     batch = min(options.batch, len(images))
     per_pass = -(-len(images) // batch)
     if options.epochs is not None:
@@ -84,7 +88,11 @@ def choose_recipe(images: Sequence[LabeledImage], options: TrainOptions) -> Reci
 
 
 def _side(
-    images: Sequence[LabeledImage], shapes: Sequence[tuple[int, int]], smallest: int, object_side: int
+    images: Sequence[LabeledImage],
+    shapes: Sequence[tuple[int, int]],
+    smallest: int,
+    object_side: int,
+    largest: int,
 ) -> int:
     """Side at which a quarter of the objects is smaller than `object_side`, a multiple of 32, px."""
     sizes: list[float] = []
@@ -92,7 +100,7 @@ def _side(
         areas = (image.xywh[:, 2] * width) * (image.xywh[:, 3] * height)
         sizes += (np.sqrt(areas) / max(width, height)).tolist()
     wanted = object_side / max(float(np.quantile(sizes, 0.25)), 1e-3)
-    return int(np.clip(32 * math.ceil(wanted / 32 - 0.25), smallest, _LARGEST_SIDE))
+    return int(np.clip(32 * math.ceil(wanted / 32 - 0.25), smallest, largest))
 
 
 def _canvas(shapes: Sequence[tuple[int, int]], side: int) -> Canvas:

@@ -39,6 +39,7 @@ MEMBERS = 5
 """Members of the ensemble, if there are as many exemplar frames."""
 
 _MAX_STEPS = 300  # of a member
+_LARGEST_SIDE = 960  # px, if objects are small
 
 
 class _StoppedError(Exception):
@@ -110,7 +111,9 @@ def train_members(
     # The few-shot preset whatever their number: labels need accuracy, not the speed of a device.
     labeled = [_picture(sample) for sample in drawn if len(sample.class_id)]
     recipe = choose_recipe(
-        labeled[:: -(-len(labeled) // FEW_IMAGES)], TrainOptions(weights=weights, device=device, seed=seed)
+        labeled[:: -(-len(labeled) // FEW_IMAGES)],
+        TrainOptions(weights=weights, device=device, seed=seed),
+        largest_side=_LARGEST_SIDE,
     )
     steps = (recipe.steps or 0) * (1 if len(drawn) <= FEW_IMAGES else 2)
     recipe = replace(recipe, steps=min(steps, _MAX_STEPS))
