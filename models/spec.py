@@ -25,7 +25,12 @@ from edgeloop.models.facts.overrides import (
     SpecOverrides,
     Stride,
 )
-from edgeloop.models.facts.shape_facts import check_output, facts_from_input, head_from_output
+from edgeloop.models.facts.shape_facts import (
+    check_output,
+    facts_from_input,
+    facts_from_output_names,
+    facts_from_outputs,
+)
 from edgeloop.models.facts.tensor_info import TensorInfo
 from edgeloop.models.heads import HEADS, Head
 
@@ -60,9 +65,11 @@ _FASTESTDET = _ULTRALYTICS.model_copy(
 _CONVENTIONS: dict[Head, SpecOverrides] = {
     "end2end": _ULTRALYTICS,
     "classic": _ULTRALYTICS,
+    "yolov5": _ULTRALYTICS.model_copy(update={"iou": 0.45}),
     "yolox": _YOLOX,
     "nanodet": _NANODET,
     "fastestdet": _FASTESTDET,
+    "detr": _ULTRALYTICS.model_copy(update={"stretched": True, "stride": 1, "confidence": 0.4}),
 }
 
 
@@ -131,12 +138,13 @@ class ModelSpec(BaseModel):
                 or a setting contradicts the graph.
         """
         graph = facts_from_input(inputs)
-        facts = (
-            (overrides or SpecOverrides()).with_defaults(facts_from_metadata(metadata)).with_defaults(graph)
-        )
+        stated = facts_from_metadata(metadata)
+        facts = (overrides or SpecOverrides()).with_defaults(stated).with_defaults(graph)
         _check_agreement(facts, graph)
-        if facts.head is None and facts.input_size is not None:
-            facts = facts.with_defaults(SpecOverrides(head=head_from_output(outputs, facts.input_size)))
+        if facts.head is None:
+            facts = facts.with_defaults(facts_from_outputs(outputs, facts.input_size, stated.names))
+        if facts.head == "detr":
+            facts = facts.with_defaults(facts_from_output_names(outputs))
         if facts.head is not None:
             facts = facts.with_defaults(_convention(facts.head, facts.dtype))
         _check_complete(facts, outputs)

@@ -112,6 +112,7 @@ class Detector:
         self.path, self.metadata = self._session.path, self._session.metadata
         self.spec = read_spec(self._session, overrides, confidence)
         self.names = self.spec.names
+        self._output_names = tuple(output.name for output in self._session.outputs)
         self.provider, self.placement = self._session.provider, self._session.placement
         self._new_buffer = partial(InputBuffer, self.spec)
         self._per_thread = threading.local()
@@ -190,6 +191,7 @@ class Detector:
             confidence=spec.confidence,
             iou=spec.iou,
             max_detections=spec.max_detections,
+            output_names=self._output_names,
         )
         if not len(found):
             return found

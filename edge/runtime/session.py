@@ -91,7 +91,8 @@ class Session:
         """Run the model once.
 
         Args:
-            tensors: Inputs in the order of the graph, with its shapes and dtypes.
+            tensors: Inputs in the order of the graph, with its shapes and dtypes. An input that takes the
+                (width, height) of the image may be left out: it gets that of the first.
 
         Returns:
             Outputs in the order of the graph.
@@ -99,6 +100,8 @@ class Session:
         Raises:
             ModelError: Inference fails.
         """
+        if len(tensors) < len(self.inputs) and self.inputs[-1].takes_image_size:
+            tensors = (*tensors, _size_of(tensors[0], self.inputs[-1].dtype))
         feeds = {info.name: tensor for info, tensor in zip(self.inputs, tensors, strict=True)}
         try:
             outputs: list[NDArray[np.floating]] = self._session.run(None, feeds)
@@ -175,6 +178,12 @@ def _register_arena() -> None:
     memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
     exact = ort.OrtArenaCfg({"arena_extend_strategy": 1})
     ort.create_and_register_allocator(memory, exact)
+
+
+def _size_of(image: NDArray[np.generic], dtype: str) -> NDArray[np.generic]:
+    """Width and height of (1, 3, H, W) or (1, H, W, 3), as (1, 2)."""
+    height, width = image.shape[1:3] if image.shape[3] == 3 and image.shape[1] != 3 else image.shape[2:]
+    return np.array([[width, height]], dtype)
 
 
 def _tensor_info(node: ort.NodeArg) -> TensorInfo:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from edgeloop.models.bundle.document import Golden, GoldenRow, WeightPrecision
 from edgeloop.models.errors import ModelError
 from edgeloop.models.heads import Head
+from edgeloop.models.heads.end2end import end2end_rows
 
 __all__ = ["TOLERANCES", "Difference", "array_digest", "compare_golden", "golden_image", "golden_record"]
 
@@ -131,7 +132,7 @@ def _rows(head: Head, output: NDArray[np.floating]) -> NDArray[np.float64]:
     """Extract (N, 6): box in the head's format, best score and its class; empty for other heads."""
     rows: NDArray[np.float64] = np.empty((0, 6))
     if head == "end2end":
-        rows = output[0].astype(np.float64)
+        rows = end2end_rows(output).astype(np.float64)
     elif head == "classic":
         scores = output[0, 4:]
         best = np.stack((scores.max(axis=0), scores.argmax(axis=0)))
@@ -141,8 +142,11 @@ def _rows(head: Head, output: NDArray[np.floating]) -> NDArray[np.float64]:
 
 def _compare_row(row: GoldenRow, head: Head, output: NDArray[np.floating]) -> tuple[float, float]:
     if head == "end2end":
-        found = output[0][output[0, :, 5] == row.class_id].astype(np.float64)
+        rows = end2end_rows(output)
+        found = rows[rows[:, 5] == row.class_id].astype(np.float64)
     else:
+        if head != "classic" or output.ndim != 3:
+            raise ModelError(f"golden sample: has rows, which are not recorded for the head '{head}'")
         if row.place >= output.shape[2] or row.class_id >= output.shape[1] - 4:
             raise ModelError(
                 f"golden sample: names cell {row.place} and class {row.class_id}, the output has "

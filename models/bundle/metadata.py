@@ -14,6 +14,8 @@ from edgeloop.models.heads import Head
 
 __all__ = ["facts_from_metadata"]
 
+_DETR = "RTDETRDecoder"
+
 
 def facts_from_metadata(metadata: Mapping[str, str]) -> SpecOverrides:
     """Parse the metadata of an edgeloop bundle or an Ultralytics export.
@@ -49,12 +51,14 @@ def _check_kind(metadata: Mapping[str, str]) -> None:
     task, layer = metadata.get("task", "detect"), metadata.get("head", "Detect")
     if task != "detect":
         raise ModelError(f"a model of another kind: its task is {shorten(repr(task))}, expected 'detect'")
-    if not layer.endswith("Detect"):
+    if not layer.endswith(("Detect", _DETR)):
         raise ModelError(f"a model of another kind: its head is {shorten(repr(layer))}, expected 'Detect'")
 
 
 def _head(metadata: Mapping[str, str]) -> Head | None:
     """Read which head it is: end-to-end is a head without NMS, or NMS within the graph."""
+    if metadata.get("head") == _DETR:
+        return "detr"
     end2end = parse_literal(metadata.get("end2end", "None"), "end2end")
     args = parse_literal(metadata.get("args", "{}"), "args")
     if end2end is True or (isinstance(args, dict) and args.get("nms") is True):

@@ -23,6 +23,11 @@ class TensorInfo:
     shape: tuple[int | None, ...]
     dtype: str
 
+    @property
+    def takes_image_size(self) -> bool:
+        """True for an input (1, 2) of the image's width and height, which RT-DETR's exporter adds."""
+        return len(self.shape) == 2 and self.shape[1] == 2 and self.dtype in ("int64", "int32", "float32")
+
     def __str__(self) -> str:
         axes = ", ".join("?" if side is None else str(side) for side in self.shape)
         return f"{shorten(self.name)} {self.dtype} ({axes})"

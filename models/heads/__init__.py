@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from edgeloop.models.boxes import nms
 from edgeloop.models.detections import Detections
-from edgeloop.models.heads import classic, end2end, fastestdet, nanodet, yolox
+from edgeloop.models.errors import ModelError
+from edgeloop.models.heads import classic, detr, end2end, fastestdet, nanodet, yolov5, yolox
 from edgeloop.models.heads.yolox import cell_count
 
 __all__ = ["HEADS", "Head", "cell_count", "decode"]
 
-Head = Literal["end2end", "classic", "yolox", "nanodet", "fastestdet"]
+Head = Literal["end2end", "classic", "yolov5", "yolox", "nanodet", "fastestdet", "detr"]
 HEADS: tuple[Head, ...] = get_args(Head)
 
 
@@ -32,37 +33,64 @@ def decode(
     confidence: float,
     iou: float,
     max_detections: int = 300,
+    class_confidence: NDArray[np.float32] | None = None,
+    output_names: Sequence[str] = (),
 ) -> Detections:
     """Decode the outputs of a model for one image.
 
     Args:
-        head: Output format: "end2end" (1, K, 6), without NMS; with NMS "classic" (1, 4 + classes, N), "yolox"
-            (1, N, 5 + classes), "fastestdet" (1, 5 + classes, H / 16, W / 16) and "nanodet" (six outputs).
+        head: Output format: "end2end" (1, K, 6) and "detr" (labels, boxes and scores, or boxes and logits),
+            without NMS; with NMS "classic" (1, 4 + classes, N), "yolov5" (1, N, 5 + classes), "yolox" of the
+            same shape but not decoded, "fastestdet" (1, 5 + classes, H / 16, W / 16) and "nanodet" (six).
         outputs: Outputs of the session.
         input_size: (width, height) of the model's input in pixels.
         confidence: Minimum score, exclusive.
-        iou: IoU threshold of non-maximum suppression; not used by end2end heads.
+        iou: IoU threshold of non-maximum suppression; not used by end2end and detr heads.
         max_detections: Maximum number of detections, the most confident ones.
+        class_confidence: (classes,) minimum score of each class, exclusive, at least `confidence`; None for
+            `confidence`.
+        output_names: Names of the outputs, which a detr head may need to tell them apart.
 
     Returns:
         Detections in pixels of the model's input, not clipped, most confident first.
 
     Raises:
-        ModelError: The output has the wrong shape for this head.
+        ModelError: The output has the wrong shape for this head, or a class that `class_confidence` lacks.
     """
-    if head == "nanodet":
-        found = nanodet.decode(outputs, input_size=input_size, confidence=confidence)
-    else:
-        (output,) = outputs
-        match head:
-            case "end2end":
-                return end2end.decode(output, confidence=confidence, max_detections=max_detections)
-            case "classic":
-                found = classic.decode(output, confidence=confidence)
-            case "yolox":
-                found = yolox.decode(output, input_size=input_size, confidence=confidence)
-            case "fastestdet":
-                found = fastestdet.decode(output, input_size=input_size, confidence=confidence)
+    found = _decode(head, outputs, input_size, confidence, output_names)
+    if len(found) and class_confidence is not None:
+        if not 0 <= found.class_id.min() <= found.class_id.max() < len(class_confidence):
+            raise ModelError(
+                f"returned the classes {found.class_id.min()} to {found.class_id.max()}, but has names for "
+                f"{len(class_confidence)}"
+            )
+        found = found[found.confidence > class_confidence[found.class_id]]
     if not len(found):
         return found
+    if head in ("end2end", "detr"):
+        return found[np.argsort(-found.confidence, kind="stable")[:max_detections]]
     return found[nms(found.xyxy, found.confidence, found.class_id, iou, limit=max_detections)]
+
+
+def _decode(
+    head: Head,
+    outputs: Sequence[NDArray[np.floating]],
+    input_size: tuple[int, int],
+    confidence: float,
+    output_names: Sequence[str],
+) -> Detections:
+    match head:
+        case "end2end":
+            return end2end.decode(outputs[0], confidence=confidence)
+        case "classic":
+            return classic.decode(outputs[0], confidence=confidence)
+        case "yolov5":
+            return yolov5.decode(outputs[0], confidence=confidence)
+        case "yolox":
+            return yolox.decode(outputs[0], input_size=input_size, confidence=confidence)
+        case "fastestdet":
+            return fastestdet.decode(outputs[0], input_size=input_size, confidence=confidence)
+        case "nanodet":
+            return nanodet.decode(outputs, input_size=input_size, confidence=confidence)
+        case "detr":
+            return detr.decode(outputs, input_size=input_size, confidence=confidence, names=output_names)

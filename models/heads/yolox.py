@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -16,10 +17,10 @@ __all__ = ["STRIDES", "cell_count", "decode"]
 STRIDES = (8, 16, 32)
 
 
-def cell_count(input_size: tuple[int, int]) -> int:
-    """Count the cells of the three strides, which are the rows of the output: 3549 at 416 x 416."""
+def cell_count(input_size: tuple[int, int], strides: Sequence[int] = STRIDES) -> int:
+    """Count the cells of all strides, which are the rows of the output: 3549 at 416 x 416."""
     width, height = input_size
-    return sum((width // stride) * (height // stride) for stride in STRIDES)
+    return sum((width // stride) * (height // stride) for stride in strides)
 
 
 def decode(output: NDArray[np.floating], *, input_size: tuple[int, int], confidence: float) -> Detections:

@@ -166,6 +166,9 @@ def test_yolox_has_3549_cells_at_416() -> None:
         pytest.param("yolox", [yolox_output(0) * 0], id="yolox"),
         pytest.param("nanodet", [output * 0 for output in nanodet_outputs(0)], id="nanodet"),
         pytest.param("fastestdet", [fastestdet_output(0) * 0], id="fastestdet"),
+        pytest.param("yolov5", [np.zeros((1, 5040, 8))], id="yolov5"),
+        pytest.param("detr", [np.zeros((1, 300, 4)), np.full((1, 300, 8), -9.0)], id="detr"),
+        pytest.param("end2end", [np.zeros((0, 7))], id="no row of seven"),
     ],
 )
 def test_nothing_found_is_empty(head: Head, outputs: list[np.ndarray], dtype: type) -> None:
@@ -182,6 +185,8 @@ def test_scores_that_are_no_numbers_are_not_found(head: Head) -> None:
         "yolox": [(1, cell_count((320, 256)), 8)],
         "nanodet": [output.shape for output in nanodet_outputs(0)],
         "fastestdet": [(1, 8, 16, 20)],
+        "yolov5": [(1, 5040, 8)],
+        "detr": [(1, 300, 4), (1, 300, 8)],
     }
     assert len(decode(head, [np.full(shape, np.nan, np.float32) for shape in shapes[head]], **LOOSE)) == 0
 
@@ -189,6 +194,7 @@ def test_scores_that_are_no_numbers_are_not_found(head: Head) -> None:
 @pytest.mark.parametrize(
     ("head", "shape"),
     [
+        pytest.param("end2end", (300, 6), id="rows of six without a batch"),
         pytest.param("end2end", (1, 84, 2100), id="classic output for end2end"),
         pytest.param("end2end", (2, 300, 6), id="batch of two"),
         pytest.param("classic", (1, 4, 2100), id="no classes"),
@@ -196,8 +202,99 @@ def test_scores_that_are_no_numbers_are_not_found(head: Head) -> None:
         pytest.param("yolox", (1, 3549, 85), id="cells of another input size"),
         pytest.param("nanodet", (1, 1280, 5), id="one output of six"),
         pytest.param("fastestdet", (1, 85, 22, 22), id="grid of another input size"),
+        pytest.param("yolov5", (1, 5040, 5), id="objectness alone"),
+        pytest.param("detr", (1, 300), id="scores alone"),
     ],
 )
 def test_refuses_another_shape(head: Head, shape: tuple[int, ...]) -> None:
     with pytest.raises(ModelError, match=f"{head} head: expected (an )?output"):
         decode(head, [np.zeros(shape, np.float32)], **LOOSE)
+
+
+def test_objectness_weighs_the_scores() -> None:
+    rows = [[50, 40, 20, 10, 0.9, 0.2, 0.8], [50, 40, 20, 10, 0.35, 0.8, 0.1], [9, 9, 2, 2, 0.2, 1, 1]]
+    found = decode("yolov5", [np.array([rows], np.float32)], **LOOSE)
+    assert found.class_id.tolist() == [1]
+    assert found.confidence == pytest.approx([0.72])
+    assert found.xyxy.tolist() == [[40, 35, 60, 45]]
+
+
+def test_rows_of_yolov7_with_nms() -> None:
+    rows = [[0, 1, 2, 30, 40, 3, 0.5], [0, 5, 6, 7, 8, 1, 0.8], [0, 0, 0, 9, 9, 0, 0.1]]
+    found = decode("end2end", [np.array(rows, np.float32)], **LOOSE)
+    assert found.class_id.tolist() == [1, 3]
+    assert found.confidence == pytest.approx([0.8, 0.5])
+    assert found.xyxy.tolist() == [[5, 6, 7, 8], [1, 2, 30, 40]]
+
+
+SHARES = np.array([[[0.5, 0.5, 0.25, 0.5], [0.1, 0.1, 0.1, 0.1]]], np.float32)  # cxcywh
+PIXELS = np.array([[[120, 64, 200, 192], [16, 12.8, 48, 38.4]]], np.float32)  # the same, 320 x 256
+LOGITS = np.array([[[-5, 2.0, -5], [-3, -9, -4]]], np.float32)
+
+
+def sigmoid(x: float) -> float:
+    return float(1 / (1 + np.exp(-x)))
+
+
+@pytest.mark.parametrize(
+    ("outputs", "score"),
+    [
+        pytest.param([SHARES, LOGITS], sigmoid(2), id="boxes and logits"),
+        pytest.param([LOGITS, SHARES], sigmoid(2), id="logits and boxes"),
+        pytest.param(
+            [np.array([[1, 0]], np.int64), PIXELS, np.array([[0.7, 0.2]], np.float32)], 0.7, id="a triple"
+        ),
+        pytest.param(
+            [np.array([[0.7, 0.2]], np.float32), np.array([[1, 0]], np.int32), PIXELS],
+            0.7,
+            id="turned around",
+        ),
+        pytest.param(
+            [np.concatenate((SHARES, [[[0.1, 0.7, 0], [0, 0, 0.2]]]), axis=2, dtype=np.float32)],
+            0.7,
+            id="scores in one output",
+        ),
+        pytest.param(
+            [np.concatenate((SHARES, [[[0.7, 1], [0.2, 0]]]), axis=2, dtype=np.float32)],
+            0.7,
+            id="score and class in one output",
+        ),
+        pytest.param(
+            [np.concatenate((SHARES, [[[0.1, 0.7], [0.05, 0.2]]]), axis=2, dtype=np.float32)],
+            0.7,
+            id="scores of two classes in one output",
+        ),
+    ],
+)
+def test_all_forms_of_detr_say_the_same(outputs: list[np.ndarray], score: float) -> None:
+    found = decode("detr", outputs, **LOOSE)
+    assert found.class_id.tolist() == [1]
+    assert found.confidence == pytest.approx([score])
+    assert found.xyxy == pytest.approx(PIXELS[0, :1])
+
+
+def test_logits_of_four_classes_are_told_by_the_names() -> None:
+    logits = np.array([[[-5, 2.0, -5, -5], [-3, -9, -4, -5]]], np.float32)
+    found = decode("detr", [logits, SHARES], **LOOSE, output_names=("logits", "pred_boxes"))
+    assert found.xyxy == pytest.approx(PIXELS[0, :1])
+    with pytest.raises(ModelError, match=r"^detr head"):
+        decode("detr", [logits, SHARES], **LOOSE, output_names=("a", "b"))
+
+
+@pytest.mark.parametrize("head", ["end2end", "classic"])
+def test_classes_have_their_own_minimum(head: Head) -> None:
+    rows = np.array([[[0, 0, 9, 9, 0.5, 0], [50, 50, 60, 60, 0.5, 1], [80, 80, 90, 90, 0.9, 1]]], np.float32)
+    if head == "classic":
+        boxes, (scores, classes) = rows[0, :, :4], rows[0, :, 4:].T
+        dense = np.concatenate((boxes, np.eye(3)[classes.astype(int)] * scores[:, None]), axis=1)
+        rows = np.pad(dense, ((0, 100), (0, 0))).T[None].astype(np.float32)
+    least = np.array([0.4, 0.6, np.inf], np.float32)
+    found = decode(head, [rows], **LOOSE, class_confidence=least)
+    assert found.class_id.tolist() == [1, 0]
+    assert len(decode(head, [rows], **LOOSE, class_confidence=least, max_detections=1)) == 1
+
+
+def test_a_class_without_a_minimum_is_refused() -> None:
+    rows = np.array([[[0, 0, 9, 9, 0.5, 7]]], np.float32)
+    with pytest.raises(ModelError, match=r"^returned the classes 7 to 7, but has names for 2$"):
+        decode("end2end", [rows], **LOOSE, class_confidence=np.zeros(2, np.float32))

@@ -195,16 +195,135 @@ def test_what_is_missing_is_asked_for(
     assert "\n" not in str(refused.value)
 
 
+def tensors(**shapes: Shape) -> list[TensorInfo]:
+    dtypes = {"labels": "int64"}
+    return [TensorInfo(name, shape, dtypes.get(name, "float32")) for name, shape in shapes.items()]
+
+
+TRIPLE = tensors(labels=(None, 300), boxes=(None, 300, 4), scores=(None, 300))
+LOGITS = tensors(logits=(1, 300, 2), pred_boxes=(1, 300, 4))
+RF_DETR = [TensorInfo("dets", (1, 300, 4), "float32"), TensorInfo("labels", (1, 300, 2), "float32")]
+SIZED = [*image(), TensorInfo("orig_target_sizes", (None, 2), "int64")]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "head", "stride"),
+    [
+        pytest.param(image(), output(1, 5040, 7), "yolov5", 32, id="YOLOv5"),
+        pytest.param(image(), output(1, 5040, 6), "yolov5", 32, id="YOLOv5 of one class"),
+        pytest.param(
+            image(),
+            [*output(1, 5040, 7), *tensors(a=(1, 3, 32, 40, 7), b=(1, 3, 16, 20, 7), c=(1, 3, 8, 10, 7))],
+            "yolov5",
+            32,
+            id="YOLOv5 with its feature maps",
+        ),
+        pytest.param(image(), output(1, 5100, 7), "yolov5", 64, id="YOLOv5 P6"),
+        pytest.param(image(), output(None, 7), "end2end", 32, id="YOLOv7 with NMS"),
+        pytest.param(image(), output(1, 6, 6800), "classic", 32, id="a P2 head"),
+        pytest.param(image(), output(1, 6, 1700), "classic", 64, id="a P6 head"),
+        pytest.param(SIZED, TRIPLE, "detr", 1, id="RT-DETR or D-FINE"),
+        pytest.param(image(), LOGITS, "detr", 1, id="transformers"),
+        pytest.param(image(), RF_DETR, "detr", 1, id="RF-DETR"),
+    ],
+)
+def test_the_heads_of_other_families_are_told_by_their_shapes(
+    inputs: list[TensorInfo], outputs: list[TensorInfo], head: str, stride: int
+) -> None:
+    names = SpecOverrides(names=("car",)) if outputs[0].shape == (1, 5040, 6) else TWO
+    spec = ModelSpec.from_metadata({}, inputs, outputs, names)
+    assert (spec.head, spec.stride, spec.color, spec.scale) == (head, stride, "RGB", 255.0)
+    assert spec.stretched == (head == "detr")
+    assert any(spec.mean) == (outputs is RF_DETR)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "outputs"),
+    [
+        pytest.param({"head": "RTDETRDecoder", "end2end": "False"}, output(1, 300, 6), id="score and class"),
+        pytest.param({}, output(1, 300, 7), id="a score per class"),
+    ],
+)
+def test_the_rt_detr_of_ultralytics(metadata: dict[str, str], outputs: list[TensorInfo]) -> None:
+    names = {"names": "{0: 'car', 1: 'tram', 2: 'bus'}", "task": "detect", "stride": "32"}
+    spec = ModelSpec.from_metadata({**names, **metadata}, image(), outputs)
+    assert (spec.head, spec.stretched) == ("detr", True)
+
+
+def test_a_yolov5_with_open_axes_is_told_by_its_metadata() -> None:
+    metadata = {"stride": "32", "names": "{0: 'car', 1: 'tram'}"}
+    said = SpecOverrides(input_size=(320, 256))
+    spec = ModelSpec.from_metadata(metadata, image((None, 3, None, None)), output(None, None, 7), said)
+    assert spec.head == "yolov5"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "family"),
+    [
+        pytest.param(
+            image(),
+            tensors(a=(1, 3, 32, 40, 7), b=(1, 3, 16, 20, 7), c=(1, 3, 8, 10, 7)),
+            "YOLOv5 or YOLOv7 before decoding; export again, YOLOv7 with --grid",
+            id="raw YOLOv7",
+        ),
+        pytest.param(
+            image(), tensors(a=(1, 21, 32, 40), b=(1, 21, 16, 20)), "before decoding; export", id="maps"
+        ),
+        pytest.param(
+            image(),
+            tensors(a=(1, 38, 1680), b=(1, 32, 64, 80)),
+            "a segmentation model; export",
+            id="segments",
+        ),
+        pytest.param(
+            image(),
+            tensors(num_dets=(1, 1), det_boxes=(1, 100, 4), det_scores=(1, 100), det_classes=(1, 100)),
+            "TensorRT or TensorFlow in the graph; export again without",
+            id="NMS of TensorRT",
+        ),
+        pytest.param(
+            image(), tensors(boxes=(1, 1680, 4), scores=(1, 1680, 2)), "YOLO-NAS, PP-YOLOE", id="YOLO-NAS"
+        ),
+        pytest.param(
+            image(), tensors(boxes=(None, 4), labels=(None,), scores=(None,)), "torchvision", id="torchvision"
+        ),
+        pytest.param(
+            [
+                TensorInfo("im_shape", (1, 2), "float32"),
+                *image(),
+                TensorInfo("scale_factor", (1, 2), "float32"),
+            ],
+            TRIPLE,
+            "PaddleDetection .*; export RT-DETR",
+            id="Paddle",
+        ),
+        pytest.param(
+            [*image(), TensorInfo("pixel_mask", (1, 64, 64), "int64")], LOGITS, "DETR or YOLOS", id="DETR"
+        ),
+    ],
+)
+def test_a_family_that_is_not_read_is_named_with_the_way_out(
+    inputs: list[TensorInfo], outputs: list[TensorInfo], family: str
+) -> None:
+    with pytest.raises(ModelError, match=f"^a model of another kind: .*{family}") as refused:
+        ModelSpec.from_metadata({}, inputs, outputs, TWO)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_class_for_no_object_is_not_read() -> None:
+    with pytest.raises(ModelError, match="has 2 classes, but there are 1 names; DETR and YOLOS"):
+        ModelSpec.from_metadata({}, image(), LOGITS, SpecOverrides(names=("car",)))
+
+
 @pytest.mark.parametrize(
     ("metadata", "inputs", "outputs"),
     [
         pytest.param({"task": "segment"}, image(), CLASSIC, id="segmentation"),
         pytest.param({"task": "pose"}, image(), CLASSIC, id="pose"),
         pytest.param({"task": "classify"}, image(), output(1, 1000), id="classification"),
-        pytest.param({"head": "RTDETRDecoder"}, image(), output(1, 300, 6), id="RT-DETR"),
         pytest.param({}, image(), [*CLASSIC, *CLASSIC], id="two outputs"),
         pytest.param({}, image(), output(1, 85, 22, 22), id="a grid of another size"),
-        pytest.param({}, image(), output(1, 25200, 85), id="YOLOv5"),
+        pytest.param({}, image(), output(1, 25200, 85), id="YOLOv5 of another size"),
         pytest.param({}, image(), output(1, 300, 6, dtype="int64"), id="integers out"),
         pytest.param({}, [*image(), *image()], END2END, id="two inputs"),
         pytest.param({}, image((1, 128)), END2END, id="text in"),
