@@ -119,7 +119,8 @@ def run(
 
     Several sources take turns on the model; if one fails or ends, the others go on.
 
-    A zone file, in pixels of the source; the position of an object is the bottom center of its box:
+    A zone file, in pixels of the source or in shares of it (0 to 1); the position of an object is the bottom
+    center of its box:
 
     \b
     {"zones": [{"name": "yard", "polygon": [[10, 20], [300, 20], [300, 200]],

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from edgeloop.edge.tracking.tracker import LOST_S, NO_ID
-from edgeloop.edge.tracking.zone_file import Line, Zone, ZoneFile
+from edgeloop.edge.tracking.zone_file import TOLERANCE, Line, Zone, ZoneFile
 from edgeloop.models.detections import Detections
 from edgeloop.models.errors import DataError
 
@@ -26,6 +26,9 @@ T = TypeVar("T")
 
 MARGIN = 0.05
 """Hysteresis at an edge, as a share of the height of the box."""
+
+SAME_SHAPE = 0.02
+"""Largest relative difference of two aspect ratios of one view: cameras round the sides of small streams."""
 
 FORGET_S = 1.5 * LOST_S
 """Seconds unseen after which an object has left; later than the tracker drops its id."""
@@ -87,11 +90,11 @@ class ZoneCounter:
         """Start at zero.
 
         Args:
-            zones: Zones and lines in pixels of the source's frames.
+            zones: Zones and lines. `zones` has them in pixels of the frames, once the first frame is known.
             names: The model's class names.
             origin: File of the zones, for errors.
         """
-        self.zones = zones
+        self.zones = self._given = zones
         self._names = names
         self._origin = origin
         self._size = (0, 0)
@@ -110,11 +113,11 @@ class ZoneCounter:
             Events since the frame before.
 
         Raises:
-            DataError: A zone or line reaches beyond the frame, so it was drawn on another one.
+            DataError: A zone or line reaches beyond the frame, so it was drawn on another one; or it was in
+                pixels, and the frames have another shape now.
         """
         if size != self._size:
-            self._check(size)
-            self._size = size
+            self._fit(size)
         objects = list(_objects(detections))
         counts: list[_ZoneCount | _LineCount] = [*self._zones, *self._lines]
         return tuple(event for count in counts for event in count.update(objects, at_s))
@@ -130,16 +133,35 @@ class ZoneCounter:
     def _named(self, totals: Mapping[int, T]) -> dict[str, T]:
         return {self._names[class_id]: total for class_id, total in sorted(totals.items())}
 
+    def _fit(self, size: tuple[int, int]) -> None:
+        """Place the zones on frames of a new size."""
+        (width, height), (old_width, old_height) = size, self._size
+        if self._given.in_shares:
+            self.zones = self._given.scaled(width, height)
+        elif old_width == 0:
+            self._check(size)
+        elif abs(width * old_height / (height * old_width) - 1) > SAME_SHAPE:
+            raise DataError(
+                f"zones {self._origin}: the frames were {old_width}x{old_height} and are {width}x{height} "
+                "now, so nobody can tell where the places are; give one file for each shape"
+            )
+        else:
+            self.zones = self.zones.scaled(width / old_width, height / old_height)
+        self._size = size
+        for zone_count, zone in zip(self._zones, self.zones.zones, strict=True):
+            zone_count.place(zone)
+        for line_count, line in zip(self._lines, self.zones.lines, strict=True):
+            line_count.place(line)
+
     def _check(self, size: tuple[int, int]) -> None:
         width, height = size
-        points = [(zone.name, point) for zone in self.zones.zones for point in zone.polygon]
-        points += [(line.name, point) for line in self.zones.lines for point in (line.start, line.end)]
-        for name, (x, y) in points:
-            if x > width or y > height:
-                raise DataError(
-                    f"zones {self._origin}: {name!r} reaches ({x:g}, {y:g}), but the frames are "
-                    f"{width}x{height}; give the places in pixels of this source"
-                )
+        for place in self.zones.places:
+            for x, y in place.points:
+                if x > width * (1 + TOLERANCE) or y > height * (1 + TOLERANCE):
+                    raise DataError(
+                        f"zones {self._origin}: {place.name!r} reaches ({x:g}, {y:g}), but the frames are "
+                        f"{width}x{height}; give the places in pixels of this source, or in shares (0 to 1)"
+                    )
 
 
 @dataclass(slots=True)
@@ -154,13 +176,16 @@ class _ZoneCount:
     """Objects in one zone, and totals of those that were."""
 
     def __init__(self, zone: Zone, names: Sequence[str]) -> None:
-        self.zone = zone
         self._classes = _class_ids(zone.classes, names)
-        self._corners = np.array(zone.polygon, np.float32)
+        self.place(zone)
         self._stays: dict[int, _Stay] = {}
         self._entered: Counter[int] = Counter()
         self._left: Counter[int] = Counter()
         self._dwell_s: defaultdict[int, float] = defaultdict(float)
+
+    def place(self, zone: Zone) -> None:
+        self.zone = zone
+        self._corners = np.array(zone.polygon, np.float32)
 
     def update(self, objects: Sequence[_Object], at_s: float) -> Iterator[Event]:
         for found in objects:
@@ -222,6 +247,10 @@ class _LineCount:
         self._classes = _class_ids(line.classes, names)
         self._sides: dict[int, _LastSide] = {}
         self._crossed: dict[int, dict[Side, int]] = {}
+
+    def place(self, line: Line) -> None:
+        self.line = line
+        self._sides.clear()  # they are in pixels of other frames
 
     def update(self, objects: Sequence[_Object], at_s: float) -> Iterator[Event]:
         for found in objects:

@@ -2,30 +2,43 @@
 
 {
   "zones": [{"name": "yard", "polygon": [[10, 20], [300, 20], [300, 200]], "dwell_s": 30}],
-  "lines": [{"name": "gate", "from": [0, 180], "to": [320, 180], "classes": ["car"]}]
+  "lines": [{"name": "gate", "from": [0, 180], "to": [320, 180], "classes": ["car"]}],
+  "units": "pixels"
 }
+
+Coordinates are pixels of the frame, or shares of its width and height from 0 to 1. A file without `units` is
+in shares if no coordinate is beyond 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import logging
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
-import cv2
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from edgeloop.models.errors import DataError, NoInputError, first_error_details
 
 __all__ = ["Line", "Zone", "ZoneFile", "read_zones"]
 
+log = logging.getLogger(__name__)
+
 MAX_BYTES = 1 << 20
 MAX_REGIONS = 100
 MAX_CORNERS = 1000
 
-Pixel = Annotated[float, Field(ge=0, le=65536)]
-Point = tuple[Pixel, Pixel]
+TOLERANCE = 0.01
+"""Share of the frame by which a coordinate may be beyond it, as tools round."""
+
+MIN_AREA = {"pixels": 1.0, "shares": 1e-6}
+
+Coordinate = Annotated[float, Field(ge=0, le=65536)]
+Point = tuple[Coordinate, Coordinate]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
@@ -42,18 +55,21 @@ class Zone(_Region):
     Attributes:
         name: Unique in its file.
         classes: Names of the classes that count; None for all.
-        polygon: Corners x, y in pixels of the source frame, at least three.
+        polygon: Corners x, y in the units of the file, at least three; no two edges cross.
         dwell_s: Time in seconds inside after which an object is reported; None for never.
     """
 
     polygon: Annotated[tuple[Point, ...], Field(min_length=3, max_length=MAX_CORNERS)]
     dwell_s: Annotated[float, Field(gt=0)] | None = None
 
-    @model_validator(mode="after")
-    def _has_area(self) -> Self:
-        if cv2.contourArea(np.array(self.polygon, np.float32)) < 1:
-            raise ValueError("expected a polygon with an area, its corners lie on one line")
-        return self
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """The corners."""
+        return self.polygon
+
+    def scaled(self, x: float, y: float) -> Self:
+        """Multiply all coordinates."""
+        return self.model_copy(update={"polygon": tuple((px * x, py * y) for px, py in self.polygon)})
 
 
 class Line(_Region):
@@ -62,18 +78,22 @@ class Line(_Region):
     Attributes:
         name: Unique in its file.
         classes: Names of the classes that count; None for all.
-        start: x, y in pixels of the source frame; `from` in the file.
-        end: x, y in pixels of the source frame; `to` in the file.
+        start: x, y in the units of the file; `from` in the file.
+        end: x, y in the units of the file; `to` in the file.
     """
 
     start: Annotated[Point, Field(alias="from")]
     end: Annotated[Point, Field(alias="to")]
 
-    @model_validator(mode="after")
-    def _has_length(self) -> Self:
-        if self.start == self.end:
-            raise ValueError("expected two different ends, got the same point twice")
-        return self
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """Both ends."""
+        return self.start, self.end
+
+    def scaled(self, x: float, y: float) -> Self:
+        """Multiply all coordinates."""
+        start, end = ((px * x, py * y) for px, py in self.points)
+        return self.model_copy(update={"start": start, "end": end})
 
 
 class ZoneFile(BaseModel):
@@ -82,22 +102,108 @@ class ZoneFile(BaseModel):
     Attributes:
         zones: Polygons in which to count.
         lines: Lines over which to count.
+        units: Units of all coordinates: pixels of the source frame, or shares of its width and height.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     zones: Annotated[tuple[Zone, ...], Field(max_length=MAX_REGIONS)] = ()
     lines: Annotated[tuple[Line, ...], Field(max_length=MAX_REGIONS)] = ()
+    units: Literal["pixels", "shares"] | None = None
 
     @model_validator(mode="after")
     def _is_of_use(self) -> Self:
-        names = [place.name for place in (*self.zones, *self.lines)]
+        names = [place.name for place in self.places]
         if not names:
             raise ValueError("expected at least one zone or line, got none")
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"expected different names, got {name!r} twice")
         return self
+
+    @model_validator(mode="after")
+    def _can_be_meant(self) -> Self:
+        for place in self.places:
+            _check_units(place, self.units, self.in_shares)
+            if isinstance(place, Zone):
+                _check_polygon(place, MIN_AREA["shares" if self.in_shares else "pixels"])
+            elif place.start == place.end:
+                raise ValueError(f"{place.name!r}: expected two different ends, got the same point twice")
+        return self
+
+    @property
+    def places(self) -> tuple[Zone | Line, ...]:
+        """All zones, then all lines."""
+        return *self.zones, *self.lines
+
+    @property
+    def in_shares(self) -> bool:
+        """True if the coordinates are shares of the frame, as the file says or its values tell."""
+        if self.units is None:
+            return all(map(_is_small, self.places))
+        return self.units == "shares"
+
+    def scaled(self, x: float, y: float) -> ZoneFile:
+        """Multiply all coordinates: shares by the size of a frame give pixels."""
+        zones, lines = (tuple(place.scaled(x, y) for place in places) for places in (self.zones, self.lines))
+        return self.model_copy(update={"zones": zones, "lines": lines, "units": "pixels"})
+
+
+def _check_units(place: Zone | Line, units: str | None, in_shares: bool) -> None:
+    """Refuse coordinates that cannot be meant in the units of their file."""
+    largest = max(map(max, place.points))
+    if in_shares and largest > 1 + TOLERANCE:
+        raise ValueError(
+            f"{place.name!r}: the file is in shares of the picture (0 to 1), got {largest:g}; "
+            'for pixels state "units": "pixels"'
+        )
+    if not in_shares and _is_small(place):
+        raise ValueError(
+            f"{place.name!r}: within one pixel; shares of the picture (0 to 1) are for all places of a file "
+            'or for none, and "units": "shares" states them'
+        )
+    if in_shares or units == "pixels":
+        return
+    for axis, values in zip("xy", zip(*place.points, strict=True), strict=True):
+        if max(values) <= 1 and any(0 < value < 1 for value in values):
+            raise ValueError(
+                f"{place.name!r}: {axis} in shares of the picture ({max(values):g}) and the other axis in "
+                f'pixels ({largest:g}); give both in one unit, or state "units": "pixels"'
+            )
+
+
+def _is_small(place: Zone | Line) -> bool:
+    return max(map(max, place.points)) <= 1 + TOLERANCE
+
+
+def _check_polygon(zone: Zone, min_area: float) -> None:
+    corners = np.array(zone.polygon)
+    for first, second in _crossings(corners):
+        raise ValueError(
+            f"{zone.name!r}: a bow tie: the edge from corner {first + 1} crosses the edge from corner "
+            f"{second + 1}; give the corners in their order around the zone"
+        )
+    x, y = corners.T
+    if abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2 < min_area:
+        raise ValueError(f"{zone.name!r}: expected a polygon with an area, its corners lie on one line")
+
+
+def _crossings(corners: NDArray[np.float64]) -> Iterator[tuple[int, int]]:
+    """Find the pairs of edges that cross each other, each edge by the number of its first corner."""
+    ends = np.roll(corners, -1, axis=0)
+    for first, (start, end) in enumerate(zip(corners, ends, strict=True)):
+        sides = _side(start, end, corners[first:]) * _side(start, end, ends[first:])
+        facing = _side(corners[first:], ends[first:], start) * _side(corners[first:], ends[first:], end)
+        for second in np.flatnonzero((sides < 0) & (facing < 0)):
+            yield first, first + int(second)
+
+
+def _side(
+    start: NDArray[np.float64], end: NDArray[np.float64], points: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Sign that tells on which side of lines points are, 0 on them."""
+    along, to = end - start, points - start
+    return np.asarray(np.sign(along[..., 0] * to[..., 1] - along[..., 1] * to[..., 0]), np.float64)
 
 
 def read_zones(path: Path, names: Sequence[str]) -> ZoneFile:
@@ -118,11 +224,19 @@ def read_zones(path: Path, names: Sequence[str]) -> ZoneFile:
         raise NoInputError(f"zones {path}: no such file")
     if path.stat().st_size > MAX_BYTES:
         raise DataError(f"zones {path}: {path.stat().st_size} bytes, expected at most {MAX_BYTES}")
-    try:
-        found = ZoneFile.model_validate_json(path.read_bytes())
+    data = path.read_bytes()
+    try:  # editors on Windows write a byte order mark, or UTF-16
+        found = ZoneFile.model_validate_json(data.decode(json.detect_encoding(data)))
+    except UnicodeDecodeError as error:
+        raise DataError(f"zones {path}: not text in UTF-8 ({error.reason} at byte {error.start})") from error
     except ValidationError as error:
         raise DataError(f"zones {path}: {_first(error)}") from error
-    for place in (*found.zones, *found.lines):
+    if found.units is None and found.in_shares:
+        log.warning(
+            'zones %s: no coordinate is beyond 1, so all are shares of the picture ("units": "shares")',
+            path,
+        )
+    for place in found.places:
         unknown = sorted(set(place.classes or ()) - set(names))
         if unknown:
             raise DataError(

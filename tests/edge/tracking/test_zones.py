@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -125,9 +125,17 @@ def test_a_line_counts_who_goes_through_it_by_direction(
 
 STEPS = st.tuples(st.integers(0, SIZE[0]), st.integers(0, SIZE[1]))
 PATHS = st.lists(st.lists(STEPS, min_size=1, max_size=30), min_size=1, max_size=4)
-CORNERS = st.lists(STEPS, min_size=3, max_size=7).filter(
-    lambda corners: cv2.contourArea(np.array(corners, np.float32)) >= 1
-)
+
+
+def makes_a_zone(corners: list[tuple[int, int]]) -> bool:
+    try:
+        counter(zones=[zone(polygon=corners)], units="pixels")
+    except ValueError:
+        return False
+    return True
+
+
+CORNERS = st.lists(STEPS, min_size=3, max_size=7).filter(makes_a_zone)
 EXAMPLES = settings(derandomize=True, max_examples=50, deadline=None)
 
 
@@ -186,6 +194,134 @@ def test_memory_is_bounded_by_what_is_in_the_picture() -> None:
     assert places.zone_totals()["yard"]["car"].entered == 1000
 
 
+SHARES = [[0.3125, 5 / 12], [0.625, 5 / 12], [0.625, 5 / 6], [0.3125, 5 / 6]]
+"""`SQUARE` in shares of a frame of `SIZE`."""
+
+
+@pytest.mark.parametrize("units", [{}, {"units": "shares"}])
+def test_places_in_shares_count_as_those_in_pixels(units: dict[str, str]) -> None:
+    shares = counter(
+        zones=[zone(polygon=SHARES)], lines=[line(**{"from": [0, 5 / 12], "to": [0.625, 5 / 12]})], **units
+    )
+    pixels = counter(zones=[zone()], lines=[line()])
+    ways = [at((1, 150, y)) for y in (80, 110, 150, 190, 230)]
+    assert walk(shares, ways) == walk(pixels, ways) != []
+    assert shares.zones.zones[0].polygon == tuple((x, pytest.approx(y)) for x, y in SQUARE)
+
+
+@EXAMPLES
+@given(corners=CORNERS, size=st.tuples(st.integers(16, 4000), st.integers(16, 4000)))
+def test_shares_of_any_polygon_give_its_pixels_on_any_frame(
+    corners: list[tuple[int, int]], size: tuple[int, int]
+) -> None:
+    parts = [(x / SIZE[0], y / SIZE[1]) for x, y in corners]
+    yard = counter(zones=[zone(polygon=parts)], units="shares")
+    yard.update(at(), size, 0)
+    for (x, y), (px, py) in zip(corners, yard.zones.zones[0].polygon, strict=True):
+        assert (px, py) == (pytest.approx(x * size[0] / SIZE[0]), pytest.approx(y * size[1] / SIZE[1]))
+
+
+@EXAMPLES
+@given(corners=st.lists(STEPS, min_size=4, max_size=7, unique=True))
+def test_a_polygon_is_refused_as_a_bow_tie_if_and_only_if_two_of_its_edges_cross(
+    corners: list[tuple[int, int]],
+) -> None:
+    def turn(a: tuple[int, int], b: tuple[int, int], c: tuple[int, int]) -> int:
+        return int(np.sign((b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])))
+
+    edges = list(zip(corners, [*corners[1:], corners[0]], strict=True))
+    cross = any(
+        turn(a, b, c) * turn(a, b, d) < 0 and turn(c, d, a) * turn(c, d, b) < 0
+        for a, b in edges
+        for c, d in edges
+    )
+    try:
+        counter(zones=[zone(polygon=corners)], units="pixels")
+        refused = False
+    except ValueError as error:
+        refused = "a bow tie" in str(error)
+    assert refused == cross
+
+
+def test_zones_follow_frames_that_change_their_size_and_keep_their_shape() -> None:
+    yard = counter(zones=[zone()], lines=[line()])
+    assert kinds(walk(yard, [at((1, 150, 90)), at((1, 150, 150))])) == ["enter", "in"]
+    assert yard.update(at((1, 75, 75)), (160, 120), 20) == ()
+    assert yard.zones.zones[0].polygon == ((50, 50), (100, 50), (100, 100), (50, 100))
+    assert kinds(yard.update(at((1, 75, 110)), (160, 120), 20.5)) == ["leave"]
+
+
+def test_zones_in_pixels_end_with_frames_of_another_shape_and_those_in_shares_go_on() -> None:
+    pixels, shares = counter(zones=[zone()]), counter(zones=[zone(polygon=SHARES)])
+    for places in (pixels, shares):
+        places.update(at(), SIZE, 0)
+    shares.update(at(), (320, 180), 1)
+    assert shares.zones.zones[0].polygon[0] == (100, pytest.approx(75))
+    with pytest.raises(DataError, match=r"zones.json: the frames were 320x240 and are 320x180 now"):
+        pixels.update(at(), (320, 180), 1)
+
+
+def test_a_file_whose_values_tell_shares_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "zones.json"
+    for units in ({}, {"units": "shares"}):
+        path.write_text(json.dumps({"zones": [zone(polygon=SHARES)], **units}))
+        assert read_zones(path, NAMES).in_shares
+    (said,) = caplog.messages
+    assert "no coordinate is beyond 1, so all are shares of the picture" in said
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_file_may_have_any_encoding_of_an_editor(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "zones.json"
+    path.write_bytes(json.dumps({"zones": [zone(name="Höfe")]}, ensure_ascii=False).encode(encoding))
+    assert read_zones(path, NAMES).zones[0].name == "Höfe"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["zones", "lines", "units", "name", "polygon", "from", "to"]), inner
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@EXAMPLES
+@given(content=st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode()))
+def test_any_file_is_zones_or_one_line(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.json"
+    path.write_bytes(content)
+    with contextlib.suppress(DataError):
+        read_zones(path, NAMES)
+
+
+@EXAMPLES
+@given(
+    points=st.lists(
+        st.tuples(*[st.floats(0, 65536) | st.floats(0, 1.02) | st.integers(0, 300)] * 2),
+        min_size=3,
+        max_size=8,
+    ),
+    units=st.sampled_from([{}, {"units": "pixels"}, {"units": "shares"}]),
+    size=st.tuples(st.integers(1, 2000), st.integers(1, 2000)),
+)
+def test_any_places_count_on_any_frame_or_are_refused(
+    points: list[tuple[float, float]], units: dict[str, str], size: tuple[int, int]
+) -> None:
+    ends = {"from": points[0], "to": points[1]}
+    try:
+        places = counter(zones=[zone(polygon=points)], lines=[line(**ends)], **units)
+    except ValueError:
+        return
+    with contextlib.suppress(DataError):
+        for y in (0.0, size[1] / 2, float(size[1])):
+            places.update(at((1, size[0] / 2, y)), size, y)
+        annotate(np.zeros((size[1], size[0], 3), np.uint8), Detections.empty(), NAMES, zones=places)
+
+
 def test_a_zone_beyond_the_frame_is_refused_with_both_sizes() -> None:
     far = counter(zones=[zone(polygon=[[0, 0], [1900, 0], [1900, 1000]])])
     with pytest.raises(
@@ -216,6 +352,30 @@ def test_a_zone_beyond_the_frame_is_refused_with_both_sizes() -> None:
             {"zones": [zone(polygon=[[0, 0], [5, "x"], [9, 9]])]},
             "zones[0].polygon[1][1]: Input should be a valid number, unable to parse string as a number, got",
             id="a word for a number",
+        ),
+        pytest.param(
+            {"zones": [zone(polygon=[[10, 10], [90, 90], [90, 10], [10, 90]])]},
+            "'yard': a bow tie: the edge from corner 1 crosses the edge from corner 3;",
+            id="a bow tie",
+        ),
+        pytest.param({"zones": [zone()], "units": "shares"}, "'yard': the file is in shares", id="no shares"),
+        pytest.param(
+            {"zones": [zone()], "lines": [line(**{"from": [0, 0.5], "to": [1, 0.5]})]},
+            "'gate': within one pixel; shares of the picture (0 to 1) are for all places",
+            id="shares beside pixels",
+        ),
+        pytest.param(
+            {"lines": [line(**{"from": [0, 0.5], "to": [1, 0.5]})], "units": "pixels"},
+            "'gate': within one pixel",
+            id="shares called pixels",
+        ),
+        pytest.param(
+            {"lines": [line(**{"from": [0, 0.5], "to": [320, 0.5]})]},
+            "'gate': y in shares of the picture (0.5) and the other axis in pixels (320)",
+            id="one axis in shares",
+        ),
+        pytest.param(
+            {"zones": [zone()], "units": "percent"}, "units: Input should be 'pixels'", id="no unit"
         ),
         pytest.param({"zones": [zone(polygon=[[-5, 0], [5, 5], [9, 0]])]}, "got -5", id="outside"),
         pytest.param({"zones": [zone(dwell_s=0)]}, "zones[0].dwell_s", id="no stay"),
