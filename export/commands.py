@@ -80,6 +80,14 @@ _PATH = click.Path(path_type=Path)
     help="Do not train the first N layers.  [default: edgeloop-lite0's pretrained backbone]",
 )
 @click.option(
+    "--max-detections",
+    type=click.IntRange(1, 10_000),
+    default=300,
+    show_default=True,
+    metavar="N",
+    help="Maximum number of detections per image in validation and in the exported bundle.",
+)
+@click.option(
     "--device",
     type=click.Choice(list(get_args(Device))),
     default="auto",
@@ -135,6 +143,12 @@ def train(dataset: Path, out: Path, **options: Any) -> None:
     show_default=True,
     callback=lambda _context, _option, value: value == "dynamic",
     help="Images per inference.",
+)
+@click.option(
+    "--max-detections",
+    type=click.IntRange(1, 10_000),
+    metavar="N",
+    help="Maximum number of detections per image.  [default: as trained]",
 )
 @click.option("--opset", type=int, default=13, show_default=True, help="ONNX opset, 11 to 20.")
 @click.option(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from edgeloop.export.train_options import check_max_detections
 from edgeloop.models.errors import UsageError
 
 __all__ = ["INPUTS", "PRECISIONS", "ExportOptions", "Input", "Precision"]
@@ -33,6 +34,7 @@ class ExportOptions:
             enough for quantization per channel.
         end2end: None keeps the head as trained; False exports the classic head, with non-maximum suppression
             outside of the graph.
+        max_detections: Maximum number of detections per image; None takes the training's.
         overwrite: Replace files that exist.
         target: Runtime to export for, one of `edgeloop.export.targets.TARGETS`; None for any.
         tolerance_map: Maximum loss of mAP50-95 against torch.
@@ -48,6 +50,7 @@ class ExportOptions:
     dynamic_batch: bool = False
     opset: int = 13
     end2end: bool | None = None
+    max_detections: int | None = None
     overwrite: bool = False
     target: str | None = None
     tolerance_map: float = 0.01
@@ -60,6 +63,8 @@ class ExportOptions:
             raise UsageError(f"--opset {self.opset}: expected {_OPSETS[0]} to {_OPSETS[-1]}")
         if self.precision in ("int8", "auto") and self.opset < _PER_CHANNEL_OPSET:
             raise UsageError(f"--opset {self.opset}: int8 needs {_PER_CHANNEL_OPSET} or more")
+        if self.max_detections is not None:
+            check_max_detections(self.max_detections)
         for name in ("tolerance_map", "tolerance_boxes"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected 0 to 1")

@@ -15,7 +15,7 @@ from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.verification import make_golden
 from edgeloop.export.candidates import fastest, make_bundles, measure_bundles
 from edgeloop.export.check.measure import Measurement, measure_torch
-from edgeloop.export.check.parity import TorchDetector
+from edgeloop.export.check.parity import SURE, TorchDetector
 from edgeloop.export.data.yolo_dataset import Dataset, open_dataset
 from edgeloop.export.export_model import ExportModel
 from edgeloop.export.export_options import ExportOptions
@@ -54,6 +54,12 @@ def export_run(run: Path, dataset: Path, out: Path, options: ExportOptions) -> E
     with TemporaryDirectory(prefix=f".{out.stem}-", dir=out.parent) as name:
         folder = Path(name)
         reference = measure_torch(TorchDetector(model.module, spec), data.val, spec.names)
+        if any((each.confidence >= SURE).sum() >= spec.max_detections for each in reference.found):
+            _log.warning(
+                "%s: a held-out image has %d detections, the maximum; --max-detections sets another limit",
+                run,
+                spec.max_detections,
+            )
         bundles = make_bundles(to_onnx(model, (side, side), options), spec, reference, data, options, folder)
         candidates = measure_bundles(bundles, reference, options)
         asked_for = [each for each in candidates if options.precision in ("auto", each.precision)]
@@ -95,7 +101,7 @@ def _read_run(run: Path, options: ExportOptions) -> tuple[RunRecord, ExportModel
     if not run.is_dir():
         raise NoInputError(f"{run}: no such folder; expected one that `edgeloop train` made")
     record = read_record(run)
-    return record, load_trained(run, record, end2end=options.end2end)
+    return record, load_trained(run, record, end2end=options.end2end, max_detections=options.max_detections)
 
 
 def _check_dataset(data: Dataset, record: RunRecord) -> None:

@@ -11,11 +11,22 @@ __all__ = ["DEFAULT_MODEL", "LARGEST_SIDE", "TRAINERS", "Activation", "Device", 
 
 DEFAULT_MODEL = "edgeloop-lite0"
 LARGEST_SIDE = 8192  # px
+MOST_DETECTIONS = 10_000
 TrainerName = Literal["edgeloop", "ultralytics"]
 #: Detector that each trainer trains by default.
 TRAINERS: dict[TrainerName, str] = {"edgeloop": DEFAULT_MODEL, "ultralytics": "yolo26n"}
 Activation = Literal["silu", "relu"]
 Device = Literal["auto", "cpu", "cuda"]
+
+
+def check_max_detections(count: int) -> None:
+    """Check the value of `--max-detections`.
+
+    Raises:
+        UsageError: It is out of range.
+    """
+    if not 1 <= count <= MOST_DETECTIONS:
+        raise UsageError(f"--max-detections {count}: expected 1 to {MOST_DETECTIONS}")
 
 
 @dataclass(frozen=True)
@@ -42,6 +53,7 @@ class TrainOptions:
             time limit, the number of epochs depends on the machine's speed.
         freeze: Number of leading layers that are not trained, for edgeloop-lite0 stages of its backbone, 7 in
             all. None freezes edgeloop-lite0's backbone if it has start weights, and nothing else.
+        max_detections: Maximum number of detections per image, in validation and in the exported bundle.
         device: Device to train on; "auto" takes CUDA if there is one.
         overwrite: Replace an earlier run in the same folder.
 
@@ -60,6 +72,7 @@ class TrainOptions:
     batch: int = 8
     seed: int = 0
     freeze: int | None = None
+    max_detections: int = 300
     device: Device = "auto"
     overwrite: bool = False
 
@@ -71,6 +84,7 @@ class TrainOptions:
             value = getattr(self, name)
             if value is not None and value < low:
                 raise UsageError(f"--{name} {value}: expected at least {low}")
+        check_max_detections(self.max_detections)
         if self.seed >= 2**32:
             raise UsageError(f"--seed {self.seed}: expected less than 2^32")
         if self.time_limit_s is not None and not self.time_limit_s > 0:

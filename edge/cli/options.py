@@ -33,9 +33,9 @@ def model_options(command: Callable[..., R]) -> Callable[..., R]:
             `edgeloop.edge.runtime.detector.Detector` does, beside its own.
 
     Returns:
-        The command with the options `--provider`, `--allow-cpu`, `--confidence`, `--iou`, and those that
-        state what a file without metadata leaves open: `--head`, `--names`, `--input-size`, `--color`,
-        `--scale` and `--letterbox`.
+        The command with the options `--provider`, `--allow-cpu`, `--confidence`, `--iou`, `--max-detections`,
+        and those that state what a file without metadata leaves open: `--head`, `--names`, `--input-size`,
+        `--color`, `--scale` and `--letterbox`.
     """
 
     @wraps(command)
@@ -51,7 +51,7 @@ def model_options(command: Callable[..., R]) -> Callable[..., R]:
             names=None if names is None else read_names(names),
             centered=None if letterbox is None else letterbox == "centered",
             stretched=None if letterbox is None else letterbox == "stretched",
-            **{fact: kwargs.pop(fact) for fact in ("head", "color", "scale", "iou")},
+            **{fact: kwargs.pop(fact) for fact in ("head", "color", "scale", "iou", "max_detections")},
         )
         return command(*args, overrides=overrides, **kwargs)
 
@@ -130,6 +130,12 @@ _SPEC = (
         metavar="IOU",
         help="IoU above which non-maximum suppression drops the less certain of two boxes.  "
         "[default: the model's]",
+    ),
+    _option(
+        "--max-detections",
+        type=click.IntRange(1, 10_000),
+        metavar="N",
+        help="Maximum number of detections per image, the most confident ones.  [default: the model's]",
     ),
     _option("--head", type=click.Choice(HEADS), help="Output format of the detection head."),
     _option("--names", type=click.Path(path_type=Path), help="Text file with one class name per line."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -28,8 +29,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Detector", "Prepared"]
 
+log = logging.getLogger(__name__)
+
 # Images at a time: each has its own activations in memory, and more gain little.
 _MOST_PARALLEL = 4
+# Below it a detector is scored, and is expected to give as many boxes as it may.
+_SCORING_CONFIDENCE = 0.01
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,6 +121,7 @@ class Detector:
         self.provider, self.placement = self._session.provider, self._session.placement
         self._new_buffer = partial(InputBuffer, self.spec)
         self._per_thread = threading.local()
+        self._lock, self._told_limit = threading.Lock(), False
         if measured and self.provider == "cpu" and not self.threads.reason:
             width, height = self.spec.input_size
             blank = self.preprocess(np.zeros((height, width, 3), np.uint8))
@@ -195,6 +201,7 @@ class Detector:
         )
         if not len(found):
             return found
+        self._note_limit(len(found), outputs)
         if not 0 <= found.class_id.min() <= found.class_id.max() < len(spec.names):
             raise ModelError(
                 f"{self.path}: returned the classes {found.class_id.min()} to {found.class_id.max()}, "
@@ -203,6 +210,18 @@ class Detector:
         xyxy = clip_boxes(letterbox.to_source(found.xyxy), *letterbox.source_size)
         inside = (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)
         return Detections(xyxy[inside], found.confidence[inside], found.class_id[inside])
+
+    def _note_limit(self, count: int, outputs: list[NDArray[np.floating]]) -> None:
+        """Say once that an image has as many detections as it may."""
+        spec = self.spec
+        rows = outputs[0].shape[1] if spec.head == "end2end" else None
+        if count not in (rows, spec.max_detections) or spec.confidence < _SCORING_CONFIDENCE:
+            return
+        with self._lock:
+            told, self._told_limit = self._told_limit, True
+        if not told:
+            way = "the model gives no more" if count == rows else "--max-detections sets another limit"
+            log.warning("%s: an image has %d detections, the maximum; %s", self.path, count, way)
 
 
 def _load(

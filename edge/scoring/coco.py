@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +21,8 @@ from edgeloop.models.errors import DataError, UnavailableError
 __all__ = ["ClassScore", "PrecisionRecall", "Scores", "coco_results", "evaluate_boxes", "precision_recall"]
 
 Json = Mapping[str, Any]
+
+_COCO_BOXES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ def evaluate_boxes(
     predictions: Iterable[Json],
     *,
     categories: Sequence[str] | None = None,
-    max_boxes: int = 100,
+    max_boxes: int | None = None,
 ) -> Scores:
     """Score predicted boxes with pycocotools.
 
@@ -101,7 +103,8 @@ def evaluate_boxes(
             Only its `images` are scored; a label that is given twice counts once.
         predictions: COCO results: image_id, category_id, bbox xywh in pixels, score.
         categories: Names of the classes to score; None for all.
-        max_boxes: Maximum number of predictions that count per image and class, the most confident ones.
+        max_boxes: Maximum number of predictions that count per image and class, the most confident ones;
+            None for 100, as COCO counts, or as many as an image has objects of a class if these are more.
 
     Returns:
         The scores.
@@ -125,7 +128,7 @@ def evaluate_boxes(
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools reports its progress with print
         evaluation = COCOeval(_indexed(COCO(), layout, objects), _indexed(COCO(), layout, found), "bbox")
         evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
-        evaluation.params.maxDets = [max_boxes]
+        evaluation.params.maxDets = [max_boxes or max(_COCO_BOXES, _most_of_a_class(objects))]
         evaluation.evaluate()
         evaluation.accumulate()
     # (IoU thresholds, recall thresholds, classes), -1 for a class without objects in the ground truth
@@ -143,6 +146,10 @@ def evaluate_boxes(
         map50_95=float(np.mean([score.map50_95 for score in per_class.values()])),
         per_class=per_class,
     )
+
+
+def _most_of_a_class(objects: Iterable[Json]) -> int:
+    return max(Counter((each["image_id"], each["category_id"]) for each in objects).values())
 
 
 def precision_recall(

@@ -49,7 +49,7 @@ def train_edgeloop(data: Dataset, folder: Path, options: TrainOptions, on_step: 
         seconds = max(seconds - (time.monotonic() - began), 1.0)
     task = Task(
         train=train, val=val, names=data.names, recipe=recipe, seed=options.seed, patience=options.patience,
-        seconds=seconds, folder=folder,
+        seconds=seconds, folder=folder, max_detections=options.max_detections,
     )  # fmt: skip
     try:
         kept, progress = fit(detector.to(device), task, on_step)

@@ -47,6 +47,7 @@ class Task:
         patience: Epochs without a better mAP50-95 after which to stop; None never stops early.
         seconds: Time for steps and validations, s; None trains for the recipe's steps.
         folder: Folder for the checkpoint.
+        max_detections: Maximum number of detections per image in validation.
     """
 
     train: ImageCache
@@ -57,6 +58,7 @@ class Task:
     patience: int | None
     seconds: float | None
     folder: Path
+    max_detections: int = 300
 
 
 def fit(detector: CompactDetector, task: Task, on_step: OnStep) -> tuple[CompactDetector, Progress]:
@@ -166,7 +168,9 @@ class _Fit:
         due = share >= 1 or share * _VALIDATIONS >= 1 + sum(e.map50 is not None for e in progress.epochs)
         scores = None
         if task.val is not None and (due or task.patience is not None):
-            scores = validate(folded(self._average.detector), task.val, task.names, task.recipe.side)
+            scores = validate(
+                folded(self._average.detector), task.val, task.names, task.recipe.side, task.max_detections
+            )
             self._validation_s = max(self._validation_s, self._elapsed() - seconds)
             if progress.best_scores is None or scores.map50_95 >= progress.best_scores[1]:
                 progress.best_scores, progress.best_epoch = (scores.map50, scores.map50_95), number

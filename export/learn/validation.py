@@ -19,10 +19,12 @@ from edgeloop.models.letterbox import Letterbox
 
 __all__ = ["detect", "validate"]
 
-_CONFIDENCE, _IOU, _MAX_DETECTIONS = 0.001, 0.7, 300
+_CONFIDENCE, _IOU = 0.001, 0.7
 
 
-def validate(detector: nn.Module, cache: ImageCache, names: Sequence[str], side: int) -> Scores:
+def validate(
+    detector: nn.Module, cache: ImageCache, names: Sequence[str], side: int, max_detections: int
+) -> Scores:
     """Score a detector against the labels of held-out images.
 
     Args:
@@ -30,6 +32,7 @@ def validate(detector: nn.Module, cache: ImageCache, names: Sequence[str], side:
         cache: Held-out images, some with an object.
         names: Class names by class number.
         side: Side of the detector's input, px.
+        max_detections: Maximum number of detections per image.
 
     Returns:
         The scores.
@@ -38,7 +41,7 @@ def validate(detector: nn.Module, cache: ImageCache, names: Sequence[str], side:
     for index in range(len(cache)):
         image = cache.image(index)
         sizes.append((image.shape[1], image.shape[0]))
-        found = detect(detector, image, side, confidence=_CONFIDENCE, max_detections=_MAX_DETECTIONS)
+        found = detect(detector, image, side, confidence=_CONFIDENCE, max_detections=max_detections)
         rows += coco_results(index, found)
     return evaluate_boxes(coco_truth(cache.labeled, sizes, names), rows)
 

@@ -14,16 +14,17 @@ from edgeloop.models.errors import DataError, UsageError
 
 __all__ = ["load_trained"]
 
-_MAX_DETECTIONS = 300
 
-
-def load_trained(run: Path, record: RunRecord, *, end2end: bool | None = None) -> ExportModel:
+def load_trained(
+    run: Path, record: RunRecord, *, end2end: bool | None = None, max_detections: int | None = None
+) -> ExportModel:
     """Load the detector of a run in the form that is exported.
 
     Args:
         run: Folder of the run.
         record: Its record.
         end2end: Head to keep if the detector has both; None keeps the head as trained.
+        max_detections: Maximum number of detections per image; None takes the record's.
 
     Raises:
         NoInputError: The run has no weights.
@@ -33,13 +34,17 @@ def load_trained(run: Path, record: RunRecord, *, end2end: bool | None = None) -
         UnavailableError: Its trainer is not installed.
     """
     path = run / record.weights_file
-    model = _ultralytics(path, run, end2end) if record.trainer == "ultralytics" else _edgeloop(path, end2end)
+    limit = max_detections or record.max_detections
+    if record.trainer == "ultralytics":
+        model = _ultralytics(path, run, end2end, limit)
+    else:
+        model = _edgeloop(path, end2end, limit)
     if len(record.names) != model.classes:
         raise DataError(f"{run}: run.json names {len(record.names)} classes, {path.name} has {model.classes}")
     return model
 
 
-def _edgeloop(path: Path, end2end: bool | None) -> ExportModel:
+def _edgeloop(path: Path, end2end: bool | None, limit: int) -> ExportModel:
     if end2end:
         raise UsageError("end2end: this detector has the classic head alone, which needs NMS outside")
     detector, names = read_detector(path)
@@ -48,13 +53,13 @@ def _edgeloop(path: Path, end2end: bool | None) -> ExportModel:
         head="classic",
         classes=len(names),
         stride=max(STRIDES),
-        max_detections=_MAX_DETECTIONS,
+        max_detections=limit,
     )
 
 
-def _ultralytics(path: Path, run: Path, end2end: bool | None) -> ExportModel:
+def _ultralytics(path: Path, run: Path, end2end: bool | None, limit: int) -> ExportModel:
     require_ultralytics(f"{run} was trained with ultralytics")
     # Imported here because ultralytics is optional.
     from edgeloop.export.ultralytics.load_checkpoint import load_checkpoint
 
-    return load_checkpoint(path, end2end=end2end)
+    return load_checkpoint(path, end2end=end2end, max_detections=limit)

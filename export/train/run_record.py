@@ -36,6 +36,7 @@ class RunRecord(BaseModel):
         batch: Images per step.
         freeze: Number of leading layers that were not trained.
         seed: Random seed.
+        max_detections: Maximum number of detections per image.
         images: Number of training images.
         seconds: Wall time of the whole training, reading of images included, s.
         images_per_second: Throughput without reading and validation.
@@ -59,6 +60,7 @@ class RunRecord(BaseModel):
     batch: int
     freeze: int
     seed: int
+    max_detections: int = 300
     images: int
     seconds: float
     images_per_second: float

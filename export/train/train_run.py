@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -24,6 +25,8 @@ __all__ = ["train_run"]
 
 _PERCENT = 100
 
+_log = logging.getLogger(__name__)
+
 
 def train_run(dataset: Path, run: Path, options: TrainOptions, on_step: OnStep | None) -> RunRecord:
     """Do the work of `train_detector`, with the same arguments, result and errors."""
@@ -31,7 +34,7 @@ def train_run(dataset: Path, run: Path, options: TrainOptions, on_step: OnStep |
     began = time.monotonic()
     _check_run(run, overwrite=options.overwrite)
     data = open_dataset(dataset)
-    _check_dataset(data)
+    _check_dataset(data, options)
     try:
         run.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -109,6 +112,7 @@ def _record(options: TrainOptions, data: Dataset, trained: Trained, seconds: flo
         batch=min(options.batch, len(data.train)),
         freeze=trained.freeze,
         seed=options.seed,
+        max_detections=options.max_detections,
         images=len(data.train),
         seconds=round(seconds, 2),
         images_per_second=trained.images_per_second,
@@ -130,8 +134,14 @@ def _check_run(run: Path, *, overwrite: bool) -> None:
         raise DataError(f"{run}: holds an earlier run; name another folder, or replace it with --overwrite")
 
 
-def _check_dataset(data: Dataset) -> None:
+def _check_dataset(data: Dataset, options: TrainOptions) -> None:
     if not data.train:
         raise DataError(f"{data.root / 'data.yaml'}: no images under train; there is nothing to learn from")
+    most = max((*data.train, *data.val), key=lambda image: len(image.class_id))
+    if len(most.class_id) > options.max_detections:
+        _log.warning(
+            "%s: %d objects, more than a detector reports; give --max-detections %d or more",
+            most.path, len(most.class_id), len(most.class_id),
+        )  # fmt: skip
     if not any(len(image.class_id) for image in data.train):
         raise DataError(f"{data.root}: none of the {len(data.train)} training images shows an object")

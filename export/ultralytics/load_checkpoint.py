@@ -14,7 +14,7 @@ from edgeloop.models.errors import UsageError
 __all__ = ["export_form", "load_checkpoint"]
 
 
-def load_checkpoint(path: Path, *, end2end: bool | None = None) -> ExportModel:
+def load_checkpoint(path: Path, *, end2end: bool | None = None, max_detections: int = 300) -> ExportModel:
     """Load a detector from a checkpoint (.pt) in the form that is exported; see `export_form`.
 
     Raises:
@@ -22,15 +22,18 @@ def load_checkpoint(path: Path, *, end2end: bool | None = None) -> ExportModel:
         ModelError: The file cannot be read, or holds something else than a detector.
         UsageError: The detector has no end-to-end head to keep.
     """
-    return export_form(load_detector(path), end2end=end2end)
+    return export_form(load_detector(path), end2end=end2end, max_detections=max_detections)
 
 
-def export_form(model: DetectionModel, *, end2end: bool | None = None) -> ExportModel:
+def export_form(
+    model: DetectionModel, *, end2end: bool | None = None, max_detections: int = 300
+) -> ExportModel:
     """Fold batch norms and leave a single output.
 
     Args:
         model: Detector, changed in place.
         end2end: Head to keep if the detector has both; None keeps the head as trained.
+        max_detections: Maximum number of detections per image.
 
     Raises:
         UsageError: The detector has no end-to-end head to keep.
@@ -43,6 +46,7 @@ def export_form(model: DetectionModel, *, end2end: bool | None = None) -> Export
     for module in model.modules():
         if isinstance(module, Detect):
             module.export, module.format, module.dynamic = True, "onnx", False
+            module.max_det = max_detections
     head = model.model[-1]
     return ExportModel(
         module=model.requires_grad_(False),

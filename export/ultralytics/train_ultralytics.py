@@ -66,7 +66,7 @@ def train_ultralytics(data: Dataset, folder: Path, options: TrainOptions, on_ste
     training = CpuTraining(
         data, detector, folder, device=device, epochs=epochs, imgsz=imgsz, batch=options.batch,
         nbs=options.batch, seed=options.seed, freeze=options.freeze or 0, patience=options.patience or 0,
-        deterministic=options.time_limit_s is None, **_RECIPE,
+        max_det=options.max_detections, deterministic=options.time_limit_s is None, **_RECIPE,
     )  # fmt: skip
     log = _Log(training, options.time_limit_s, began, on_step)
     training.train()

@@ -103,6 +103,7 @@ def test_an_earlier_run_is_kept_unless_told(
         ({"imgsz": 16384}, "--imgsz 16384: expected a multiple of 32, at most 8192"),
         ({"seed": -1}, "--seed -1: expected at least 0"),
         ({"seed": 2**32}, "--seed 4294967296: expected less than 2\\^32"),
+        ({"max_detections": 0}, "--max-detections 0: expected 1 to 10000"),
         ({"freeze": -1}, "--freeze -1: expected at least 0"),
     ],
 )
@@ -130,6 +131,21 @@ def test_refuses_a_dataset_with_nothing_to_learn(
     with pytest.raises(DataError, match=message):
         train_detector(copy, tmp_path / "run", options)
     assert not (tmp_path / "run").exists()
+
+
+def test_more_objects_than_a_detector_reports_are_said_before_training(
+    dataset: Path, tmp_path: Path, options: TrainOptions, caplog: pytest.LogCaptureFixture
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(dataset, copy)
+    label = next(copy.glob("labels/train/*.txt"))
+    label.write_text(
+        "".join(f"0 {x / 20:.4f} {y / 20:.4f} 0.03 0.03\n" for x in range(1, 6) for y in range(1, 5))
+    )
+    next(copy.glob("images/train/*.jpg")).write_bytes(b"")  # ends the training before it begins
+    with pytest.raises(DataError):
+        train_detector(copy, tmp_path / "run", replace(options, max_detections=19))
+    assert any("20 objects" in record.getMessage() for record in caplog.records)
 
 
 def test_patience_needs_objects_to_validate_on(dataset: Path, tmp_path: Path, options: TrainOptions) -> None:

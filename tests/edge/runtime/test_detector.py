@@ -17,6 +17,7 @@ from edgeloop.models.boxes import iou_matrix
 from edgeloop.models.errors import DataError, ModelError, NoInputError, UsageError
 from edgeloop.models.facts.metadata_text import read_names
 from edgeloop.models.facts.overrides import SpecOverrides
+from tests.dense import write_bundle
 from tests.meter import SIDE, ModelWriter
 
 BLUE, RED = (255, 0, 0), (0, 0, 255)
@@ -250,6 +251,23 @@ def test_public_models_find_the_person_in_real_footage(shared: Path, name: str) 
     assert len(people) == 1
     assert len(found) <= 2  # NanoDet sees a laptop, too
     assert iou_matrix(people.xyxy, np.array([[382, 4, 544, 378]], np.float32)).item() > 0.85
+
+
+def test_the_limit_of_detections_is_said_once_when_it_is_reached(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (SIDE, SIDE, 3), np.uint8)
+    all_of_them = Detector(write_bundle(tmp_path / "a.onnx"), confidence=0.3, provider="cpu")
+    count = len(all_of_them.detect(image))
+    assert count > 3
+    assert not caplog.records
+    few = Detector(
+        all_of_them.path, confidence=0.3, provider="cpu", overrides=SpecOverrides(max_detections=3)
+    )
+    for _ in range(2):
+        assert len(few.detect(image)) <= 3
+    (record,) = caplog.records
+    assert "an image has 3 detections, the maximum; --max-detections" in record.getMessage()
 
 
 @pytest.mark.parametrize(("name", "least"), [("yolox_nano", 0.7), ("nanodet_m", 0.7), ("FastestDet", 0.4)])

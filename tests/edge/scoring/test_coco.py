@@ -103,6 +103,11 @@ def test_only_the_chosen_images_count() -> None:
     assert evaluate_boxes(truth(box(0), box(50, image=7)), [box(0, score=0.9)]).map50 == pytest.approx(1)
 
 
+def test_more_objects_than_coco_counts_can_all_be_found() -> None:
+    found = [box(x, score=0.9) for x in range(0, 120 * 50, 50)]
+    assert evaluate_boxes(truth(*(box(x) for x in range(0, 120 * 50, 50))), found).map50 == pytest.approx(1)
+
+
 def test_predictions_beyond_the_maximum_do_not_count() -> None:
     expected, found = truth(box(0), box(50)), [box(0, score=0.9), box(50, score=0.8)]
     assert evaluate_boxes(expected, found, max_boxes=1).map50 == pytest.approx(51 / 101)
