@@ -214,7 +214,7 @@ class Detector:
     def _note_limit(self, count: int, outputs: list[NDArray[np.floating]]) -> None:
         """Say once that an image has as many detections as it may."""
         spec = self.spec
-        rows = outputs[0].shape[1] if spec.head == "end2end" else None
+        rows = outputs[0].shape[1] if spec.head in ("end2end", "detr") else None
         if count not in (rows, spec.max_detections) or spec.confidence < _SCORING_CONFIDENCE:
             return
         with self._lock:

@@ -114,6 +114,8 @@ def facts_from_outputs(
             return SpecOverrides(head="yolov5", stride=anchored[rows])
         case (_, int(rows), int(columns)) if names and columns == 4 + len(names) and rows <= _MOST_QUERIES:
             return SpecOverrides(head="detr")
+        case (_, int(channels), int(boxes)) if names and channels == 4 + len(names) and boxes > channels:
+            return SpecOverrides(head="classic")  # of a grid that is cropped or thinned out
         case (_, None, int(columns)) if names and columns == 5 + len(names):
             return SpecOverrides(head="yolov5")  # its exporter writes names, YOLOX's none
         case (_, rows, columns) if rows is None or rows in counts or columns is None:

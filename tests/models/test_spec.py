@@ -53,6 +53,12 @@ NANODET = [
 YOLOX = output(1, cells(320, 256), 7)
 
 
+def test_a_grid_of_another_size_is_classic_if_the_file_has_names_for_it() -> None:
+    assert ModelSpec.from_metadata(ULTRALYTICS, image(), output(1, 6, 400)).head == "classic"
+    with pytest.raises(ModelError, match="a model of another kind"):
+        ModelSpec.from_metadata({}, image(), output(1, 7, 400))
+
+
 def bundle() -> ModelSpec:
     return ModelSpec.from_metadata(
         ULTRALYTICS, image(), CLASSIC, SpecOverrides(confidence=0.4, iou=0.5, pad_value=0, max_detections=50)
