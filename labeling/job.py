@@ -15,6 +15,7 @@ from typing import Any
 from edgeloop.edge.frames.folder import FrameEntry, read_frames
 from edgeloop.edge.host.opencv import read_image
 from edgeloop.labeling.build import build_labeler
+from edgeloop.labeling.dataset.corrected import read_corrected
 from edgeloop.labeling.dataset.split import split_frames
 from edgeloop.labeling.dataset.write import DatasetReport, LabeledFrame, write_dataset
 from edgeloop.labeling.engine.promise import Promise
@@ -72,8 +73,9 @@ def label_frames(
 
     Raises:
         NoInputError: There are no frames or no exemplars, or too few frames to learn a background from.
-        DataError: The exemplars or frames.jsonl are malformed, `plan.out` exists, not one frame can be read,
-            unfinished work was started with another plan, or motion is asked for and the camera is not fixed.
+        DataError: The exemplars, `plan.corrected` or frames.jsonl are malformed, `plan.out` exists, not one
+            frame can be read, unfinished work was started with another plan, or motion is asked for and the
+            camera is not fixed.
         UsageError: There is no such segmenter, prompter or classifier, prompts do not fit the exemplars, or
             class names are given to a classifier that reads none.
         UnavailableError: A checkpoint is not in the cache and cannot be downloaded, or open_clip or timm
@@ -84,7 +86,8 @@ def label_frames(
     if plan.out.exists():
         raise DataError(f"{plan.out}: exists already; name another folder with -o, or remove it")
     entries = read_frames(plan.frames)
-    inputs = read_inputs(plan, entries)
+    corrected = None if plan.corrected is None else read_corrected(plan.corrected, plan.frames)
+    inputs = read_inputs(plan, entries, corrected)
     job = _job_key(plan, entries, inputs)
     unfinished = plan.out.with_name(plan.out.name + ".unfinished")
     unfinished.mkdir(parents=True, exist_ok=True)
@@ -100,7 +103,7 @@ def label_frames(
             labeler = build_labeler(plan, inputs, paths, learned, progress)
             if isinstance(labeler, DetectorLabeler):
                 tell(_announce(labeler.engine.promise, learned / _PROMISE))
-            drawn = {frame.path: frame for frame in inputs.exemplars.frames}
+            drawn = {frame.path: frame for frame in inputs.drawn}
             frames_per_s = _label_all(plan.frames, todo, labeler, drawn, ledger, progress)
         promise = _saved_promise(learned / _PROMISE)
         report = _write(plan, entries, groups, inputs, ledger, unfinished / "dataset", promise)
@@ -214,7 +217,7 @@ def _write(
         shutil.rmtree(folder)  # an earlier run was interrupted while it wrote
     splits = split_frames(entries, groups, val_share=plan.val_share, gap_share=plan.gap_share, seed=plan.seed)
     results = ledger.results(entry.name for entry in entries)
-    if plan.exemplars is None:  # what moves is all there is to go by
+    if inputs.background is not None and plan.exemplars is None:  # what moves is all there is to go by
         results = confirm_moving(zip(groups.numbers, results, strict=True), confidence=inputs.confidence)
     frames = (LabeledFrame(*parts) for parts in zip(entries, splits, results, groups.numbers, strict=True))
     info: dict[str, Any] = {

@@ -39,6 +39,14 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     help="Instead of exemplars: `moving` for everything that moves in front of a fixed camera, or, with a "
     "CLIP as --classifier, names of what moves, separated by commas.",
 )
+@click.option(
+    "--corrected",
+    type=click.Path(path_type=Path),
+    metavar="DATASET",
+    help="Dataset of these frames that a person corrected: its boxes are kept as they are, and learned from. "
+    "A folder that edgeloop label wrote, with edited labels, or an export of another tool (as for -e), of "
+    "which every frame counts as checked.",
+)
 @click.option("-o", "--out", required=True, type=_FOLDER, help="Folder of the dataset; must not exist.")
 @click.option(
     "--sam",
@@ -96,6 +104,7 @@ def label(
     frames: Path,
     exemplars: Path | None,
     classes: str | None,
+    corrected: Path | None,
     out: Path,
     sam: str,
     device: Literal["cpu", "cuda"],
@@ -116,7 +125,9 @@ def label(
     train and val, and opens in Ultralytics and in COCO tools. To resume an interrupted run, give the same
     command again.
     """
-    if (exemplars is None) == (classes is None):
+    if classes is not None and corrected is not None:
+        raise click.UsageError("--corrected names the classes; leave --classes out")
+    if (exemplars is None) == (classes is None) and (corrected is None or classes is not None):
         raise click.UsageError(
             "expected either --exemplars or --classes (such as moving): what is to be labeled?"
         )
@@ -128,6 +139,7 @@ def label(
         frames=frames,
         exemplars=exemplars,
         out=out,
+        corrected=corrected,
         classes=() if classes in (None, MOVING) else tuple(name.strip() for name in classes.split(",")),
         classifier=classifier,
         sam=sam,

@@ -18,7 +18,7 @@ from edgeloop.labeling.inputs.yolo import holds_yolo, read_yolo_images
 from edgeloop.models.boxes import cxcywh_to_xyxy
 from edgeloop.models.errors import DataError
 
-__all__ = ["IGNORE", "Crop", "ExemplarFrame", "Exemplars", "read_boxes", "read_exemplars"]
+__all__ = ["IGNORE", "Crop", "ExemplarFrame", "Exemplars", "add_frames", "read_boxes", "read_exemplars"]
 
 log = logging.getLogger(__name__)
 
@@ -81,13 +81,34 @@ def read_exemplars(path: Path, frames_folder: Path) -> Exemplars:
     paths = Counter(frame.path for frame in frames)
     if twice := [str(p) for p, times in paths.items() if times > 1]:
         raise DataError(f"{path}: {twice[0]} is given twice; all boxes of a frame belong to one image")
+    return add_frames(Exemplars(classes, ()), names, frames)
+
+
+def add_frames(
+    exemplars: Exemplars | None, names: Sequence[str], frames: Sequence[ExemplarFrame]
+) -> Exemplars:
+    """Add frames to exemplars; of a frame that is in both, what is added counts.
+
+    Args:
+        exemplars: Exemplars with frames; None for none.
+        names: Class names of the frames.
+        frames: Frames whose `class_id` is an index into `names`.
+
+    Returns:
+        Exemplars whose classes are those that have a box.
+    """
+    used = {names[number] for frame in frames for number in frame.class_id.tolist()}
+    before = () if exemplars is None else exemplars.names
+    classes = (*before, *(name for name in names if name in used - {IGNORE, *before}))
     numbers = np.array([classes.index(name) if name in classes else -1 for name in names], np.int64)
-    kept = (ExemplarFrame(frame.path, frame.xyxy, numbers[frame.class_id]) for frame in frames)
-    return Exemplars(classes, tuple(kept))
+    merged = {} if exemplars is None else {frame.path: frame for frame in exemplars.frames}
+    for frame in frames:
+        merged[frame.path] = ExemplarFrame(frame.path, frame.xyxy, numbers[frame.class_id])
+    return Exemplars(classes, tuple(merged.values()))
 
 
 def read_boxes(
-    path: Path, frames_folder: Path, problems: LabelProblems
+    path: Path, frames_folder: Path, problems: LabelProblems, *, unlabeled_is_empty: bool = False
 ) -> tuple[tuple[str, ...], list[ExemplarFrame]]:
     """Read boxes as of `read_exemplars`, with all classes.
 
@@ -95,6 +116,7 @@ def read_boxes(
         path: As of `read_exemplars`.
         frames_folder: The frames to label.
         problems: Counts what is read nevertheless.
+        unlabeled_is_empty: Take images of a data.yaml that have no text file for frames without objects.
 
     Returns:
         Class names, and frames whose `class_id` is an index into them.
@@ -103,7 +125,7 @@ def read_boxes(
         path = file
     if not path.is_dir():
         return read_coco_frames(path, frames_folder, problems)
-    names, images = read_yolo_images(path, frames_folder, problems)
+    names, images = read_yolo_images(path, frames_folder, problems, unlabeled_is_empty=unlabeled_is_empty)
     frames = []
     for image in images:
         try:

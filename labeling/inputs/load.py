@@ -6,15 +6,19 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from edgeloop.edge.frames.folder import FrameEntry
 from edgeloop.labeling.features.embedders import reads_text
 from edgeloop.labeling.inputs.crops import holds_crops, read_crops
-from edgeloop.labeling.inputs.exemplars import Exemplars, read_exemplars
+from edgeloop.labeling.inputs.exemplars import ExemplarFrame, Exemplars, add_frames, read_exemplars
 from edgeloop.labeling.inputs.plan import LITE0, MOVING, LabelPlan
 from edgeloop.labeling.motion.background import Background, learn_background
 from edgeloop.models.errors import DataError, UsageError
 
 __all__ = ["LabelInputs", "read_inputs"]
+
+_MOST_LEARNED = 200  # frames; all of them are in memory while detectors learn
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +26,14 @@ class LabelInputs:
     """Inputs of a labeling job.
 
     Attributes:
+        drawn: Frames with a person's boxes, which are kept as they are.
         exemplars: Boxed frames, from which detectors learn; or crops or only the names of the classes, for
             what moves.
         background: Background model of a fixed camera; None with boxed frames.
         confidence: Minimum label score, in [0, 1].
     """
 
+    drawn: Sequence[ExemplarFrame]
     exemplars: Exemplars
     background: Background | None
     confidence: float
@@ -35,7 +41,7 @@ class LabelInputs:
     def digests(self) -> dict[str, str]:
         """sha256 of each input; "" for None."""
         boxes = hashlib.sha256("\0".join(self.exemplars.names).encode())
-        for frame in self.exemplars.frames:
+        for frame in self.drawn:
             boxes.update(frame.path.read_bytes() + frame.xyxy.tobytes() + frame.class_id.tobytes())
         for crop in self.exemplars.crops:
             boxes.update(crop.path.read_bytes() + str(crop.class_id).encode())
@@ -45,8 +51,17 @@ class LabelInputs:
         }
 
 
-def read_inputs(plan: LabelPlan, entries: Sequence[FrameEntry]) -> LabelInputs:
+def read_inputs(
+    plan: LabelPlan,
+    entries: Sequence[FrameEntry],
+    corrected: tuple[Sequence[str], Sequence[ExemplarFrame]] | None = None,
+) -> LabelInputs:
     """Read the inputs that a plan names, and learn the background from the frames.
+
+    Args:
+        plan: Settings of the job.
+        entries: The frames.
+        corrected: Class names and frames that a person corrected.
 
     Raises:
         NoInputError: There are no exemplars, or too few frames to learn a background from.
@@ -55,6 +70,8 @@ def read_inputs(plan: LabelPlan, entries: Sequence[FrameEntry]) -> LabelInputs:
             none.
     """
     exemplars = _exemplars(plan)
+    if corrected is not None:
+        exemplars = _add_corrected(exemplars, *corrected)
     given = plan.confidence
     if exemplars.frames:
         if plan.classifier != LITE0:
@@ -62,10 +79,31 @@ def read_inputs(plan: LabelPlan, entries: Sequence[FrameEntry]) -> LabelInputs:
                 f"--classifier {plan.classifier}: detectors that learn from boxed frames name objects by "
                 "themselves; leave it out, or show crops"
             )
-        return LabelInputs(exemplars, None, 0.5 if given is None else given)
+        learned = Exemplars(exemplars.names, _choose(exemplars.frames))
+        return LabelInputs(exemplars.frames, learned, None, 0.5 if given is None else given)
     if plan.weights is not None:
         raise UsageError(f"--weights {plan.weights}: no detector is trained without boxes on whole frames")
-    return LabelInputs(exemplars, _background(plan, entries), 0.3 if given is None else given)
+    return LabelInputs((), exemplars, _background(plan, entries), 0.3 if given is None else given)
+
+
+def _add_corrected(exemplars: Exemplars, names: Sequence[str], frames: Sequence[ExemplarFrame]) -> Exemplars:
+    if exemplars.crops:
+        raise UsageError("--corrected: has boxes on frames, of which detectors learn; leave the crops out")
+    merged = add_frames(exemplars if exemplars.frames else None, names, frames)
+    if not merged.names:
+        raise DataError("--corrected: there is no box of a class to label in it; add --exemplars")
+    return merged
+
+
+def _choose(frames: tuple[ExemplarFrame, ...]) -> tuple[ExemplarFrame, ...]:
+    """Choose frames to learn from, spread evenly, with every class that is on one of them."""
+    chosen = {round(row) for row in np.linspace(0, len(frames) - 1, min(len(frames), _MOST_LEARNED))}
+    seen = {number for row in chosen for number in frames[row].class_id.tolist()}
+    for row, frame in enumerate(frames):
+        if new := set(frame.class_id.tolist()) - seen:
+            chosen.add(row)
+            seen |= new
+    return tuple(frames[row] for row in sorted(chosen))
 
 
 def _exemplars(plan: LabelPlan) -> Exemplars:

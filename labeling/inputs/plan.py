@@ -23,6 +23,7 @@ class LabelPlan:
         frames: Folder of frames.
         exemplars: Boxes as COCO json or YOLO text files, or folders of crops; None to label what moves.
         out: Folder of the dataset; must not exist.
+        corrected: Dataset that a person corrected, as of `read_corrected`; its boxes are kept as they are.
         classes: Names of what moves, without exemplars; `classifier` must be able to read them. Empty for the
             one class `MOVING`.
         classifier: Features that tell classes apart: "lite0", which ships, or MODEL:WEIGHTS of timm's DINO
@@ -42,6 +43,7 @@ class LabelPlan:
     frames: Path
     exemplars: Path | None
     out: Path
+    corrected: Path | None = None
     classes: tuple[str, ...] = ()
     classifier: str = LITE0
     sam: str = "nano"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
+
+import numpy as np
 
 from edgeloop.edge.labels.label_lines import parse_label_lines, read_text
 from edgeloop.edge.labels.label_problems import LabelProblems
 from edgeloop.edge.sources.images import is_image
-from edgeloop.export.data.data_yaml import find_data_yaml, read_data_yaml
+from edgeloop.export.data.data_yaml import read_data_yaml
 from edgeloop.export.data.yolo_dataset import LabeledImage
 from edgeloop.labeling.inputs.find_image import ImageFinder
 from edgeloop.models.errors import DataError, NoInputError
@@ -17,6 +19,7 @@ from edgeloop.models.errors import DataError, NoInputError
 __all__ = ["holds_yolo", "read_yolo_images"]
 
 _NAMES = ("classes.txt", "obj.names", "labels/classes.txt")
+_NAMES_FILE = re.compile(r"(predefined_)?classes\.txt", re.I)
 _NO_LABELS = re.compile(
     r"(classes|predefined_classes|notes|train|val|valid|validation|test|readme.*)\.txt", re.I
 )
@@ -28,7 +31,7 @@ def holds_yolo(folder: Path) -> bool:
 
 
 def read_yolo_images(
-    folder: Path, frames_folder: Path, problems: LabelProblems
+    folder: Path, frames_folder: Path, problems: LabelProblems, *, unlabeled_is_empty: bool = False
 ) -> tuple[tuple[str, ...], list[LabeledImage]]:
     """Read text files of boxes, with the names of the classes.
 
@@ -38,6 +41,7 @@ def read_yolo_images(
             without objects. Images are beside the text files, in images/, or in `frames_folder`.
         frames_folder: The frames to label.
         problems: Counts what is read nevertheless.
+        unlabeled_is_empty: Take images of a data.yaml that have no text file for images without objects.
 
     Raises:
         NoInputError: There are no names, or no text files.
@@ -62,13 +66,25 @@ def read_yolo_images(
                 data, file, names, problems, named_in=named_in, keypoints=keypoints
             )
             images.append(LabeledImage(path, class_id, cxcywh))
+    if unlabeled_is_empty and (folder / "data.yaml").is_file():
+        images += _unlabeled(folder, {image.path for image in images}, finder)
     return names, images
+
+
+def _unlabeled(folder: Path, labeled: Set[Path], finder: ImageFinder) -> Iterator[LabeledImage]:
+    """Images of a data.yaml that have no text file."""
+    config = read_data_yaml(folder / "data.yaml")
+    lenient = LabelProblems(strict=False)  # an export without images names folders that are not there
+    for split in config.splits:
+        for path, _ in config.images(split, lenient):
+            if path.is_file() and (image := finder.prefer_frame(path)) not in labeled:
+                yield LabeledImage(image, np.empty(0, np.int64), np.empty((0, 4), np.float32))
 
 
 def _read_names(folder: Path) -> tuple[tuple[str, ...], str, bool]:
     """Class names, their file, and True if labels have keypoints."""
     if (folder / "data.yaml").is_file():
-        config = read_data_yaml(find_data_yaml(folder))
+        config = read_data_yaml(folder / "data.yaml")
         return config.names, config.path.name, config.keypoints
     for name in _NAMES:
         try:
@@ -90,7 +106,7 @@ def _label_files(folder: Path) -> Iterator[Path]:
     found = (path for place in below for path in place.rglob("*.txt")) if below else folder.glob("*.txt")
     for path in found:
         hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.relative_to(folder).parts)
-        if not hidden and not _NO_LABELS.fullmatch(path.name):
+        if not hidden and not (_NAMES_FILE if below else _NO_LABELS).fullmatch(path.name):
             yield path
 
 
