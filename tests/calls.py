@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import dataclass
+from typing import IO
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,11 @@ class Outcome:
     err: str
 
 
-def edgeloop(*words: object, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
+def edgeloop(
+    *words: object, timeout_s: float = 60, stdin: IO[bytes] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Call `edgeloop` in a new process."""
     command = [sys.executable, "-P", "-m", "edgeloop", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout_s)
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=timeout_s, stdin=stdin
+    )

@@ -111,7 +111,9 @@ def main() -> NoReturn:
 
 def _exit_code() -> int:
     try:
-        code = cli.main(prog_name="edgeloop", standalone_mode=False)
+        # click would take the source `-?width=640&height=480` for an option.
+        words = [f"pipe:{word[1:]}" if word.startswith("-?") else word for word in sys.argv[1:]]
+        code = cli.main(words, prog_name="edgeloop", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
         shown = io.StringIO()

@@ -82,10 +82,11 @@ INTERRUPTED = 130
 )
 @click.option(
     "--reconnect",
-    type=FloatRange(0),
+    type=FloatRange(0, forever=True),
     default=0.0,
     metavar="S",
-    help="Keep retrying a lost camera or stream for S seconds (0: fail at once).",
+    help="Keep retrying a camera or stream that is not there, or lost, for S seconds or `forever` (0: fail "
+    "at once).",
 )
 @click.option("--max-frames", type=click.IntRange(1), metavar="N", help="End each SOURCE after N frames.")
 @click.option("--duration", type=FloatRange(0, min_open=True), metavar="S", help="End after S seconds.")
@@ -112,10 +113,11 @@ def run(
 ) -> None:
     """Run a detector on cameras, streams, videos or folders.
 
-    MODEL is an ONNX file. SOURCE is a camera (0), a video or image file, a folder or glob of images, an
-    rtsp:// or http:// address, or synth:NAME?fps=30. Live sources drop frames rather than fall behind, and
-    count each drop. Files drop no frame, and several frames are in the model at a time. Ctrl-C ends the run
-    and completes the video.
+    MODEL is an ONNX file. SOURCE is a camera (0, or '0?width=1280&height=720&fps=30&fourcc=MJPG'), a video or
+    image file, a folder or glob of images, an address (rtsp://, http://, rtmp://, udp:// ...), a video on the
+    standard input (-), or synth:NAME?fps=30. Live sources drop frames rather than fall behind, and count each
+    drop. Files drop no frame, and several frames are in the model at a time. Ctrl-C ends the run and
+    completes the video.
 
     Several sources take turns on the model; if one fails or ends, the others go on.
 

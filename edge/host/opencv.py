@@ -6,12 +6,12 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain, product
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import cast
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -23,9 +23,13 @@ from edgeloop.models.errors import DataError, EdgeloopError
 
 __all__ = [
     "CODECS",
+    "has_gstreamer",
     "has_screen",
+    "next_image",
     "one_thread",
     "open_capture",
+    "open_pipe",
+    "open_pipeline",
     "open_writer",
     "read_image",
     "require_image",
@@ -54,22 +58,52 @@ def one_thread() -> Iterator[None]:
         cv2.setNumThreads(before)
 
 
-def open_capture(target: int | str, *, timeout_s: float) -> cv2.VideoCapture | None:
+def open_capture(
+    target: int | str | Path, *, timeout_s: float, settings: Mapping[int, float] | None = None
+) -> cv2.VideoCapture | None:
     """Open a camera, a video file or a stream.
 
     Args:
-        target: Camera index, path or address.
+        target: Camera index, address, or path of any name.
         timeout_s: Seconds that a stream may take to open, and later to deliver a frame; 0 for no limit.
+        settings: Properties of a camera (cv2.CAP_PROP_...) to ask for, in this order; it may refuse each.
 
     Returns:
         The open capture; None if OpenCV cannot open it.
     """
     if not isinstance(target, int):
-        return _open_decoder(target, timeout_s)
-    capture = cv2.VideoCapture(target)
-    # A device that queues frames returns old ones; not every backend has the property.
-    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-    return _if_open(capture)
+        # FFmpeg takes what is before a colon for a protocol.
+        return _open_decoder(f"file:{target}" if isinstance(target, Path) else target, timeout_s)
+    capture = _construct(target)
+    if capture is not None:
+        # A device that queues frames returns old ones; not every backend has the property.
+        for setting, value in {**(settings or {}), cv2.CAP_PROP_BUFFERSIZE: 1}.items():
+            capture.set(setting, value)
+    return capture
+
+
+def open_pipe() -> cv2.VideoCapture | None:
+    """Open the video on the standard input, in any container; None if OpenCV cannot."""
+    return _open_ffmpeg("pipe:0", 0, threads=usable_cores())
+
+
+def open_pipeline(pipeline: str) -> cv2.VideoCapture | None:
+    """Open a GStreamer pipeline that ends in an appsink; None if OpenCV cannot."""
+    return _construct(pipeline, cv2.CAP_GSTREAMER)
+
+
+def has_gstreamer() -> bool:
+    """True if this OpenCV has GStreamer; that of PyPI has not."""
+    return bool(cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER))
+
+
+def next_image(capture: cv2.VideoCapture) -> NDArray[np.uint8] | None:
+    """Read the next frame, HxWx3 uint8 BGR; None at the end, or if the decoder fails."""
+    try:
+        read, image = capture.read()
+    except cv2.error:
+        return None
+    return cast("NDArray[np.uint8]", image) if read else None
 
 
 def _open_decoder(target: str, timeout_s: float) -> cv2.VideoCapture | None:
@@ -86,18 +120,22 @@ def _open_decoder(target: str, timeout_s: float) -> cv2.VideoCapture | None:
 
 
 def _open_ffmpeg(target: str, timeout_s: float, *, threads: int) -> cv2.VideoCapture | None:
+    # FFmpeg would print parts of addresses, and secrets with them. OpenCV reads this when it opens the first.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     timeout_ms = int(timeout_s * 1000)
     settings = {
         cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: timeout_ms,
         cv2.CAP_PROP_READ_TIMEOUT_MSEC: timeout_ms,
         cv2.CAP_PROP_N_THREADS: threads,
     }
-    return _if_open(
-        cv2.VideoCapture(_native(target), cv2.CAP_FFMPEG, [*chain.from_iterable(settings.items())])
-    )
+    return _construct(_native(target), cv2.CAP_FFMPEG, [*chain.from_iterable(settings.items())])
 
 
-def _if_open(capture: cv2.VideoCapture) -> cv2.VideoCapture | None:
+def _construct(*arguments: Any) -> cv2.VideoCapture | None:
+    try:
+        capture = cv2.VideoCapture(*arguments)
+    except cv2.error:
+        return None
     if not capture.isOpened():
         capture.release()
         return None

@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 
 from edgeloop.edge.frame import Frame, Source
 from edgeloop.edge.plugins import call_plugin, load_plugin
-from edgeloop.edge.source_name import CAMERA, hide_secrets, is_address, shown_name
-from edgeloop.edge.sources.capture import PORTS, open_address, open_camera
+from edgeloop.edge.source_name import CAMERA, STDIN, hide_secrets, is_address, is_pipeline, shown_name
+from edgeloop.edge.sources.capture import SCHEMES, camera_name, open_address, open_camera, open_gstreamer
 from edgeloop.edge.sources.footage import Footage
 from edgeloop.edge.sources.images import PICTURE_SUFFIXES, ImageFiles, open_folder, open_glob
 from edgeloop.edge.sources.iterable import ImageIterable
 from edgeloop.edge.sources.live import LivePolicy, LiveSource
+from edgeloop.edge.sources.piped import open_stdin
 from edgeloop.edge.sources.recording import open_video
-from edgeloop.models.errors import NoInputError, UnavailableError, UsageError
+from edgeloop.models.errors import DataError, EdgeloopError, NoInputError, UnavailableError, UsageError
 
 __all__ = ["LivePolicy", "as_source", "open_source", "open_source_or_unavailable"]
 
@@ -59,8 +60,10 @@ def open_source(text: str, policy: LivePolicy | None = None) -> Source:
     """Open a source of frames.
 
     Args:
-        text: One of `0` or `/dev/video0` (a camera); a video or image file; a folder of images, or a glob
-            that matches some; an rtsp://, rtsps://, http:// or https:// address;
+        text: One of `0`, `/dev/video0` or `/dev/v4l/by-id/...` (a camera, with options such as
+            `?width=1280&height=720&fps=30&fourcc=MJPG`); a video or image file; a folder of images, or a glob
+            that matches some; an address (http, https, rtsp, rtsps, rtmp, rtmps, srt, tcp, udp); `-` (the
+            standard input); a GStreamer pipeline (`v4l2src ! videoconvert ! appsink`);
             `synth:NAME?seed=1&fps=30&start=0&frames=300&size=640x480` (a built-in scene, live if `fps` is
             given); or SCHEME://... of an installed plug-in (`Source` says how to write one).
         policy: How to treat late frames and lost connections of a live source; None for the defaults.
@@ -75,15 +78,19 @@ def open_source(text: str, policy: LivePolicy | None = None) -> Source:
         UsageError: An address, scene or option that does not exist.
     """
     policy = policy or LivePolicy()
-    if camera := CAMERA.fullmatch(text):
-        return open_camera(int(camera["index"]), policy)
+    if CAMERA.fullmatch(text):
+        return open_camera(text, policy)
+    if piped := STDIN.fullmatch(text):
+        return open_stdin(piped["query"] or "")
+    if is_pipeline(text):
+        return open_gstreamer(text, policy)
     if text.startswith("synth:"):
         from edgeloop.edge.sources.synth import open_synth  # loads the scenes, which nothing else needs
 
         return open_synth(text, policy)
     if is_address(text):
         scheme = text.partition("://")[0].lower()
-        factory = None if scheme in PORTS else load_plugin("edgeloop.sources", scheme)
+        factory = None if scheme in SCHEMES else load_plugin("edgeloop.sources", scheme)
         if factory is None:
             return open_address(text, policy)
         opened: Source = call_plugin(scheme, factory, text, policy)
@@ -94,13 +101,11 @@ def open_source(text: str, policy: LivePolicy | None = None) -> Source:
 
 
 def open_source_or_unavailable(text: str, policy: LivePolicy | None = None) -> Source:
-    """Open one of several sources like `open_source`; if it does not answer, it fails when it is read."""
+    """Open one of several sources like `open_source`; if it cannot be opened, it fails when it is read."""
     try:
         return open_source(text, policy)
-    except UnavailableError as error:
-        camera = CAMERA.fullmatch(text)
-        name = f"camera {int(camera['index'])}" if camera else shown_name(text)
-        return ImageIterable(_fail(error), name)
+    except (DataError, UnavailableError) as error:
+        return ImageIterable(_fail(error), camera_name(text) or shown_name(text))
 
 
 class _Renamed(Footage):
@@ -125,7 +130,7 @@ class _Renamed(Footage):
         self._source.close()
 
 
-def _fail(error: UnavailableError) -> Iterator[Frame]:
+def _fail(error: EdgeloopError) -> Iterator[Frame]:
     raise error
     yield
 

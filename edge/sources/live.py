@@ -32,8 +32,8 @@ class LivePolicy:
     Attributes:
         max_age_s: Age in seconds beyond which a waiting frame is dropped and counted as stale. Lower values
             keep results current but may lose frames.
-        reconnect_s: Time in seconds after its last frame for which to retry a lost camera or stream; 0 to
-            fail at once.
+        reconnect_s: Time in seconds for which to retry a camera or stream that is not there, from the start
+            or after its last frame; 0 to fail at once, infinity to retry without end.
     """
 
     max_age_s: float = 1.0
@@ -131,6 +131,11 @@ class LiveSource(Source):
         """True if `take` has nothing more to give or to raise."""
         with self._lock:
             return self._stopped or (self._ended and self._newest is None and self._error is None)
+
+    @property
+    def stopped(self) -> bool:
+        """True once it was told to stop."""
+        return self._stopped
 
     def stop(self) -> None:
         """End the iteration after the frame in hand."""

@@ -12,7 +12,7 @@ import cv2
 
 from edgeloop.edge.frame import Frame
 from edgeloop.edge.host.file_names import printable_name
-from edgeloop.edge.host.opencv import open_capture
+from edgeloop.edge.host.opencv import next_image, open_capture
 from edgeloop.edge.sources.footage import Footage
 from edgeloop.models.errors import DataError, UnavailableError
 
@@ -44,8 +44,8 @@ class Recording(Footage):
     def __iter__(self) -> Iterator[Frame]:
         index = 0
         while not self._stopped:
-            read, image = self._capture.read()
-            if not read:
+            image = next_image(self._capture)
+            if image is None:
                 self._check_end(index)
                 return
             yield Frame(image, index, time.monotonic(), time.time(), self.name)
@@ -80,12 +80,13 @@ def open_video(path: Path) -> Recording:
     Raises:
         DataError: OpenCV cannot open it.
     """
-    capture = open_capture(str(path), timeout_s=0)
+    name = printable_name(path)
+    capture = open_capture(path, timeout_s=0)
     if capture is None:
         raise DataError(
-            f"source {path}: neither an image nor a video that OpenCV can open (corrupt, or no codec for it)"
+            f"source {name}: neither an image nor a video that OpenCV can open (corrupt, or no codec for it)"
         )
-    return Recording(printable_name(path), capture)
+    return Recording(name, capture)
 
 
 def nominal_fps(capture: cv2.VideoCapture) -> float | None:

@@ -9,10 +9,8 @@ from __future__ import annotations
 import itertools
 import re
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import parse_qsl
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +18,7 @@ from numpy.typing import NDArray
 from edgeloop.edge.frame import Frame, Source
 from edgeloop.edge.sources.footage import Footage
 from edgeloop.edge.sources.live import LivePolicy, LiveSource
+from edgeloop.edge.sources.options import Known, between, read_options
 from edgeloop.edge.synth import SCENES, Scene, open_scene
 from edgeloop.models.errors import UsageError
 
@@ -92,7 +91,7 @@ def open_synth(text: str, policy: LivePolicy) -> Source:
     scene_name, _, query_text = text.removeprefix("synth:").partition("?")
     if scene_name not in SCENES:
         raise UsageError(f"source {text}: no scene {scene_name!r}; there are: {', '.join(SCENES)}")
-    query = _parse(text, query_text)
+    query = _Query(**read_options(text, query_text, _OPTIONS))
     scene = open_scene(scene_name, seed=query.seed, size=query.size)
     if query.fps is None:
         return SynthSource(text, scene, query)
@@ -115,33 +114,6 @@ def _paced(scene: Scene, indices: Iterator[int], period_s: float) -> Generator[N
         yield image
 
 
-def _parse(text: str, query_text: str) -> _Query:
-    try:
-        pairs = parse_qsl(query_text, keep_blank_values=True, strict_parsing=bool(query_text))
-    except ValueError as error:
-        raise UsageError(f"source {text}: {error}; expected name=value pairs joined by &") from error
-    values: dict[str, Any] = {}
-    for name, value in pairs:
-        if name not in _OPTIONS:
-            raise UsageError(f"source {text}: no option {name!r}; there are: {', '.join(_OPTIONS)}")
-        read, expected = _OPTIONS[name]
-        try:
-            values[name] = read(value)
-        except ValueError as error:
-            raise UsageError(f"source {text}: {name}={value}: expected {expected}") from error
-    return _Query(**values)
-
-
-def _between(kind: Callable[[str], float], low: float, high: float) -> Callable[[str], float]:
-    def read(value: str) -> float:
-        number = kind(value)
-        if not low <= number <= high:
-            raise ValueError(value)
-        return number
-
-    return read
-
-
 def _size(value: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d{2,4})x(\d{2,4})", value)
     if not match or not all(32 <= int(side) <= MAX_SIDE for side in match.groups()):
@@ -149,11 +121,11 @@ def _size(value: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-_OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
-    "seed": (_between(int, 0, 2**31 - 1), "a whole number from 0"),
-    "fps": (_between(float, 0.1, 1000), "frames a second from 0.1 to 1000"),
-    "start": (_between(int, 0, 10**9), "a frame index from 0"),
-    "step": (_between(int, 1, 10**9), "scene frames from one to the next, from 1"),
-    "frames": (_between(int, 1, 10**9), "a number of frames from 1"),
+_OPTIONS: Known = {
+    "seed": (between(int, 0, 2**31 - 1), "a whole number from 0"),
+    "fps": (between(float, 0.1, 1000), "frames a second from 0.1 to 1000"),
+    "start": (between(int, 0, 10**9), "a frame index from 0"),
+    "step": (between(int, 1, 10**9), "scene frames from one to the next, from 1"),
+    "frames": (between(int, 1, 10**9), "a number of frames from 1"),
     "size": (_size, f"WIDTHxHEIGHT, 32 to {MAX_SIDE} pixels a side"),
 }

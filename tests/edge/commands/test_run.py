@@ -392,3 +392,12 @@ def _save_classifier(path: Path) -> None:
     model = helper.make_model(helper.make_graph([node], "g", [image], [scores]), ir_version=9)
     helper.set_model_props(model, {"task": "classify", "names": "{0: 'cat'}", "stride": "1"})
     onnx.save(model, str(path))
+
+
+@pytest.mark.slow
+def test_a_file_that_cannot_be_opened_ends_alone(block_model: Path, clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "corrupt.mp4").write_bytes(b"nothing that anybody could decode" * 100)
+    done = run(block_model, tmp_path / "corrupt.mp4", clip, "--json")
+    assert done.returncode == 65
+    assert len(done.stdout.splitlines()) == 40
+    assert "1 of 2 sources failed: " in done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -17,7 +18,7 @@ import psutil
 import pytest
 from numpy.typing import NDArray
 
-from edgeloop.edge.sources import capture, open_source
+from edgeloop.edge.sources import capture, open_source, reconnect
 from edgeloop.edge.sources.live import LivePolicy, LiveSource
 from edgeloop.models.errors import UnavailableError
 from tests.blocks import draw_block
@@ -209,7 +210,7 @@ def test_a_stream_whose_server_dies_is_a_lost_connection() -> None:
 
 @pytest.mark.slow
 def test_a_stream_that_broke_off_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capture, "RETRY_S", 0.05)
+    monkeypatch.setattr(reconnect, "RETRY_S", 0.05)
     served = []
 
     def serve(handler: BaseHTTPRequestHandler) -> None:
@@ -233,7 +234,7 @@ def test_a_stream_that_broke_off_is_opened_again(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.slow
 def test_a_stream_that_stays_away_fails_once_patience_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capture, "RETRY_S", 0.05)
+    monkeypatch.setattr(reconnect, "RETRY_S", 0.05)
     with (
         http_server(lambda handler: send_mjpeg(handler, 150)) as server,
         open_source(address(server), LivePolicy(reconnect_s=2)) as source,
@@ -244,6 +245,43 @@ def test_a_stream_that_stays_away_fails_once_patience_is_over(monkeypatch: pytes
         server.server_close()
         with pytest.raises(UnavailableError, match=r"nobody answers at .*; not back within 2 s"):
             list(frames)
+
+
+@pytest.mark.slow
+def test_a_stream_that_is_not_there_yet_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconnect, "RETRY_S", 0.05)
+    asked = []
+
+    def serve(handler: BaseHTTPRequestHandler) -> None:
+        asked.append(handler)
+        if len(asked) < 3:
+            handler.send_error(503)
+        else:
+            send_mjpeg(handler, 60)
+
+    with (
+        http_server(serve) as server,
+        open_source(address(server), LivePolicy(reconnect_s=math.inf)) as source,
+    ):
+        assert next(iter(source)).image.shape == (120, 160, 3)
+
+
+def test_a_stream_that_never_comes_fails_once_patience_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconnect, "RETRY_S", 0.05)
+    source = open_source("rtsp://127.0.0.1:9/1", LivePolicy(reconnect_s=0.3))
+    started_at = time.monotonic()
+    with source, pytest.raises(UnavailableError, match=r"nobody answers at .*; not there within 0.3 s"):
+        list(source)
+    assert time.monotonic() - started_at >= 0.3
+
+
+def test_closing_ends_the_wait_for_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconnect, "RETRY_S", 0.05)
+    before = threading.active_count()
+    with open_source("rtsp://127.0.0.1:9/1", LivePolicy(reconnect_s=math.inf)) as source:
+        threading.Timer(0.2, source.stop).start()
+        assert list(source) == []
+    assert threading.active_count() == before
 
 
 def test_a_server_that_sends_no_video_is_told_from_one_that_is_not_there() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeloop.edge.sources import LivePolicy, capture, open_source
+from edgeloop.edge.sources import LivePolicy, capture, open_source, reconnect
 from edgeloop.models.errors import UnavailableError
 from tests.calls import edgeloop
 
@@ -76,7 +76,7 @@ def test_the_whole_loop_on_a_camera(port: int, block_model: Path) -> None:
 
 
 def test_a_camera_that_restarts_is_opened_again(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capture, "RETRY_S", 0.2)
+    monkeypatch.setattr(reconnect, "RETRY_S", 0.2)
     with camera(port) as address:
         source = open_source(address, LivePolicy(reconnect_s=30))
         frames = iter(source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -58,6 +59,63 @@ def test_frames_are_decoded_by_as_many_threads_as_they_need(
     _, frames = frames_of(str(tmp_path / "clip.mp4"))
     assert [frame.image.shape for frame in frames] == [(size[1], size[0], 3)] * 3
     assert asked == threads
+
+
+@pytest.mark.parametrize("name", ["2024-01-01T12:30:00.mp4", "a?b#c%20d [1].mp4", "é@x=1 ! y.mp4", "-.mp4"])
+def test_a_video_of_any_name_is_read(clip: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(clip.read_bytes())
+    source, frames = frames_of(str(tmp_path / name))
+    assert (source.name, len(frames)) == (str(tmp_path / name), 40)
+
+
+def test_a_video_whose_name_is_no_utf_8_is_read(clip: Path, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.mp4")
+    path.write_bytes(clip.read_bytes())
+    source, frames = frames_of(str(path))
+    assert (Path(source.name).name, len(frames)) == ("caf%E9.mp4", 40)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("source", "count"),
+    [("-", 40), ("-?width=160&height=120", 40), ("-?width=160&height=120&pix_fmt=yuv420p&fps=20", 80)],
+)
+def test_a_pipe_is_read_to_its_end(
+    clip: Path, block_model: Path, tmp_path: Path, source: str, count: int
+) -> None:
+    piped = tmp_path / "piped"
+    if source == "-":
+        piped = clip
+    else:
+        piped.write_bytes(b"".join(frame.image.tobytes() for frame in frames_of(str(clip))[1]))
+    with piped.open("rb") as stdin:
+        done = edgeloop("run", block_model, source, "--json", stdin=stdin)
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["source"] for line in lines] == ["stdin"] * count
+    if "yuv" not in source:
+        assert lines[7]["detections"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("source", "data", "code", "says"),
+    [
+        ("-", b"nothing at all" * 100, 65, "frames without a header need their size"),
+        ("-?width=160&height=120", b"", 66, "stdin: ended without a frame"),
+        ("-?width=160", b"", 2, "expected width and height"),
+        ("-?width=161&height=121&pix_fmt=nv12", b"", 2, "nv12 has an even width and height"),
+        ("-?width=160&height=120&pix_fmt=xyz", b"", 2, "pix_fmt=xyz: expected one of bgr24"),
+    ],
+)
+def test_a_bad_pipe_is_one_clear_line(
+    block_model: Path, tmp_path: Path, source: str, data: bytes, code: int, says: str
+) -> None:
+    (tmp_path / "piped").write_bytes(data)
+    with (tmp_path / "piped").open("rb") as stdin:
+        done = edgeloop("run", block_model, source, stdin=stdin)
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr.splitlines()[-1]
 
 
 def test_a_folder_is_read_in_natural_order(image_folder: Path) -> None:
@@ -232,6 +290,13 @@ def test_an_unreadable_image_in_a_folder_is_set_aside(
         ("empty.mp4", DataError, "neither an image nor a video"),
         ("97", UnavailableError, "camera 97: cannot be opened"),
         ("/dev/video97", UnavailableError, "camera 97: cannot be opened"),
+        ("97?width=640&height=480&fps=30&fourcc=MJPG", UnavailableError, "camera 97: cannot be opened"),
+        ("97?zoom=2", UsageError, "no option 'zoom'; there are: width, height, fps, fourcc"),
+        ("97?fourcc=JPEGS", UsageError, "fourcc=JPEGS: expected four letters"),
+        ("/dev/v4l/by-id/usb-none", UnavailableError, "camera /dev/v4l/by-id/usb-none: cannot be opened"),
+        ("v4l2src ! appsink", UnavailableError, "this OpenCV has no GStreamer"),
+        ("rtmp://127.0.0.1:9/live", UnavailableError, "nobody answers at 127.0.0.1:9"),
+        ("srt://127.0.0.1:9", UnavailableError, "no video arrives, or this OpenCV's FFmpeg does not speak"),
         ("rtsp://127.0.0.1:9/stream", UnavailableError, "nobody answers at 127.0.0.1:9"),
         ("http://127.0.0.1:9/stream", UnavailableError, "nobody answers at 127.0.0.1:9"),
         ("ftp://127.0.0.1/clip.mp4", UsageError, "not an address"),
