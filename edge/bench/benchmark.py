@@ -31,9 +31,9 @@ from edgeloop.edge.loop.summary import Percentiles, RunSummary
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.session import Session
 from edgeloop.edge.runtime.thread_count import clear_thread_count
-from edgeloop.edge.source_name import is_footage, shown_name
+from edgeloop.edge.source_name import STDIN, is_footage, shown_name
 from edgeloop.edge.sources import open_source
-from edgeloop.models.errors import DataError, UnavailableError
+from edgeloop.models.errors import DataError, UnavailableError, UsageError
 
 __all__ = ["BenchReport", "Turn", "bench", "time_run"]
 
@@ -115,6 +115,8 @@ def bench(
     Raises:
         EdgeloopError: The model or the source does not work.
     """
+    if STDIN.fullmatch(source):
+        raise UsageError("source -: bench reads its source several times; name a file")
     footage = is_footage(source)
     if not footage:
         clear_thread_count(model)

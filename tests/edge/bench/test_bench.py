@@ -11,7 +11,7 @@ import pytest
 
 from edgeloop.edge.bench import benchmark
 from edgeloop.edge.sources.iterable import ImageIterable
-from edgeloop.models.errors import DataError
+from edgeloop.models.errors import DataError, UsageError
 from tests.calls import Outcome, edgeloop
 from tests.meter import ModelWriter
 
@@ -85,3 +85,8 @@ def test_bad_input(
     done = edgeloop("bench", *(word.format(model=block_model) for word in arguments))
     assert done.code == code
     assert "Traceback" not in done.err
+
+
+def test_a_pipe_is_refused_because_it_is_read_once(block_model: Path) -> None:
+    with pytest.raises(UsageError, match="several times; name a file"):
+        benchmark.bench(block_model, "-", frames=2, turns=1)
