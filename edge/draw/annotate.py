@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.edge.draw.style import FONT, SHADOW, side_of, text_scale
+from edgeloop.edge.draw.style import SHADOW, side_of, text_scale
+from edgeloop.edge.draw.text import put_text, text_size
 from edgeloop.models.detections import Detections
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def _draw_label(
     canvas: NDArray[np.uint8], box: Rect, text: str, color: Color, style: _Style, taken: list[Rect]
 ) -> None:
     """Draw one label and add its position to those taken. Without a free position, draw none."""
-    (text_width, text_height), descent = cv2.getTextSize(text, FONT, style.text_scale, 1)
+    (text_width, text_height), descent = text_size(text, style.text_scale)
     size = text_width + 2 * style.padding, text_height + descent + style.padding
     positions = _label_positions(box, size, style.line // 2, canvas.shape)
     chip = next((rect for rect in positions if not any(_overlap(rect, other) for other in taken)), None)
@@ -126,7 +127,7 @@ def _draw_label(
     cv2.rectangle(canvas, chip[:2], (chip[2] - 1, chip[3] - 1), color, cv2.FILLED)
     baseline = chip[0] + style.padding, chip[1] + style.padding // 2 + text_height
     text_color = (0, 0, 0) if _luma(color) > 120 else (255, 255, 255)
-    cv2.putText(canvas, text, baseline, FONT, style.text_scale, text_color, 1, cv2.LINE_AA)
+    put_text(canvas, text, baseline, style.text_scale, text_color)
 
 
 def _label_positions(box: Rect, size: tuple[int, int], edge: int, shape: tuple[int, ...]) -> list[Rect]:

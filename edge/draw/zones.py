@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.edge.draw.style import FONT, SHADOW, side_of, text_scale
+from edgeloop.edge.draw.style import SHADOW, side_of, text_scale
+from edgeloop.edge.draw.text import put_text, text_size
 from edgeloop.edge.tracking.counter import ZoneCounter
 from edgeloop.edge.tracking.zone_file import Line, Zone
 
@@ -67,11 +68,11 @@ def _draw_line(canvas: NDArray[np.uint8], line: Line, text: str) -> Rect:
 def _write(canvas: NDArray[np.uint8], text: str, at: NDArray[np.generic]) -> Rect:
     """Write above a point, within the image. Returns the rectangle of the text."""
     scale = text_scale(canvas.shape)
-    (width, height), descent = cv2.getTextSize(text, FONT, scale, 1)
+    (width, height), descent = text_size(text, scale)
     x = max(0, min(int(at[0]), canvas.shape[1] - width))
     y = max(height, min(int(at[1]) - descent - _width(canvas), canvas.shape[0] - descent))
     for color, thickness in ((SHADOW, 3), (ZONE_COLOR, 1)):
-        cv2.putText(canvas, text, (x, y), FONT, scale, color, thickness, cv2.LINE_AA)
+        put_text(canvas, text, (x, y), scale, color, thickness)
     return x, y - height, x + width, y + descent
 
 

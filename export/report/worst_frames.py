@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.edge.draw.annotate import annotate
+from edgeloop.edge.draw.text import put_text
 from edgeloop.export.check.measure import Measurement, Reference
 from edgeloop.export.check.parity import SURE, disagreement
 from edgeloop.models.detections import Detections
@@ -18,7 +19,6 @@ from edgeloop.models.errors import EdgeloopError
 __all__ = ["draw_worst"]
 
 _ROWS, _WIDTH, _CAPTION = 4, 640, 26
-_FONT = cv2.FONT_HERSHEY_DUPLEX
 
 
 def draw_worst(reference: Reference, measurement: Measurement, names: Sequence[str], path: Path) -> None:
@@ -53,5 +53,5 @@ def _panel(
     sure = found[found.confidence >= SURE]
     shown = Detections(sure.xyxy * np.float32(scale), sure.confidence, sure.class_id)
     caption = np.full((_CAPTION, _WIDTH, 3), 32, np.uint8)
-    cv2.putText(caption, title, (8, 18), _FONT, 0.45, (235, 235, 235), 1, cv2.LINE_AA)
+    put_text(caption, title, (8, 18), 0.45, (235, 235, 235))
     return np.vstack((caption, annotate(small, shown, names)))

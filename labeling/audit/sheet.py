@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.edge.draw.annotate import color_of
-from edgeloop.edge.draw.style import FONT
+from edgeloop.edge.draw.text import put_text, text_size
 from edgeloop.labeling.audit.pictures import render_box, render_frame
 from edgeloop.labeling.audit.sample import Sample
 from edgeloop.models.errors import DataError, EdgeloopError
@@ -129,7 +129,7 @@ def _put(
 def _shortened(text: str, scale: float, room: int) -> str:
     """Cut the middle of a text that is wider than `room` px; its end tells frames and scores apart."""
     shown, keep = text, len(text)
-    while keep > 4 and cv2.getTextSize(shown, FONT, scale, 1)[0][0] > room:
+    while keep > 4 and text_size(shown, scale)[0][0] > room:
         keep -= 1
         shown = f"{text[: keep // 2]}..{text[len(text) - (keep - keep // 2) :]}"
     return shown
@@ -139,6 +139,5 @@ def _write(
     sheet: NDArray[np.uint8], text: str, at: tuple[int, int], scale: float, color: tuple[int, int, int]
 ) -> int:
     """Draw a text, and return its width, px."""
-    cv2.putText(sheet, text, at, FONT, scale, color, 1, cv2.LINE_AA)
-    width: int = cv2.getTextSize(text, FONT, scale, 1)[0][0]
-    return width
+    put_text(sheet, text, at, scale, color)
+    return text_size(text, scale)[0][0]
