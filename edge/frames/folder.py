@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Iterator
@@ -15,12 +16,15 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from edgeloop.edge.frame import Frame, Source
+from edgeloop.edge.frames.recording_key import recording_key
 from edgeloop.edge.host.file_names import printable_name
-from edgeloop.edge.host.opencv import write_image
+from edgeloop.edge.host.opencv import encode_image, write_bytes
 from edgeloop.edge.sources.images import is_image, natural_key, warn_of_unread
 from edgeloop.models.errors import DataError, EdgeloopError, NoInputError, first_validation_error
 
-__all__ = ["FrameEntry", "FrameWriter", "SourceClock", "entry_of", "read_frames"]
+__all__ = ["FrameEntry", "FrameWriter", "SourceClock", "read_frames"]
+
+log = logging.getLogger(__name__)
 
 _LIST = "frames.jsonl"
 
@@ -94,23 +98,25 @@ class FrameWriter:
 
         Args:
             image: HxWx3 uint8, BGR.
-            entry: Line about it. If its file name is taken, a number is added.
+            entry: Line about it. If its file name is taken by another image, a number is added; if by the
+                same, nothing is written.
 
         Raises:
             EdgeloopError: The image cannot be written.
         """
-        entry = replace(entry, file=self._free(entry.file))
-        path = self.folder / entry.file
-        write_image(path, image)
-        self._list.write(_LINE.dump_json(entry).decode() + "\n")
+        data = encode_image(".jpg", image)
+        for number in count(1):
+            name = Path(entry.file)
+            path = self.folder / (name.name if number == 1 else f"{name.stem}-{number}{name.suffix}")
+            if path.stem not in self._taken:
+                break
+            if path.is_file() and path.read_bytes() == data:
+                return
+        write_bytes(path, data)
+        self._list.write(_LINE.dump_json(replace(entry, file=path.name)).decode() + "\n")
         self._list.flush()
         self._taken.add(path.stem)
         self.written += 1
-
-    def _free(self, file: str) -> str:
-        stem, suffix = Path(file).stem, Path(file).suffix
-        names = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
-        return next(name for name in names if name not in self._taken) + suffix
 
     def __enter__(self) -> Self:
         return self
@@ -131,6 +137,7 @@ class SourceClock:
         """Start with the next frame of a source."""
         self._source = source
         self._began_at: float | None = None
+        self._key: str | None = None
 
     def time_s(self, frame: Frame) -> float:
         """Time of the next frame in seconds; NaN if unknown, as in a folder of images."""
@@ -140,28 +147,33 @@ class SourceClock:
             return frame.captured_at - self._began_at
         return frame.index / self._source.fps if self._source.fps else math.nan
 
+    def entry(self, frame: Frame, time_s: float) -> FrameEntry:
+        """Describe a frame for frames.jsonl.
 
-def entry_of(source: Source, frame: Frame, time_s: float) -> FrameEntry:
-    """Describe a frame for frames.jsonl.
+        Args:
+            frame: The frame.
+            time_s: Its time as `time_s` told it.
 
-    Args:
-        source: Source of the frame.
-        frame: The frame.
-        time_s: Time by its `SourceClock`.
+        Returns:
+            The entry, with a file name that no other recording has, so that folders can be put together.
+        """
+        source = self._source
+        self._key = self._key or recording_key(source, frame)
+        return FrameEntry(
+            file=f"{_stem(source.name)}-{self._key}_{frame.index:06d}.jpg",
+            source=source.name,
+            index=frame.index,
+            time_s=None if math.isnan(time_s) else round(time_s, 4),
+            wall_time=round(frame.wall_time, 3) if source.live else None,
+        )
 
-    Returns:
-        The entry, with a file name that is unique in the source.
-    """
-    # The source is part of the file name so that folders can be merged.
-    name = Path(re.split(r"[/\\:]", source.name.partition("?")[0].rstrip("/"))[-1]).stem
-    stem = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:32] or "frame"
-    return FrameEntry(
-        file=f"{stem}_{frame.index:06d}.jpg",
-        source=source.name,
-        index=frame.index,
-        time_s=None if math.isnan(time_s) else round(time_s, 4),
-        wall_time=round(frame.wall_time, 3) if source.live else None,
-    )
+
+def _stem(name: str) -> str:
+    """Part of a source's name that a person knows it by: of a path the last, of an address all of it."""
+    place = name.partition("://")[2]
+    if not place:
+        place = name.partition("?")[0].partition(":")[2] if name.startswith("synth:") else Path(name).stem
+    return re.sub(r"[^a-z0-9]+", "-", place.lower()).strip("-")[:32] or "frame"
 
 
 def read_frames(folder: Path) -> tuple[FrameEntry, ...]:
@@ -182,6 +194,8 @@ def read_frames(folder: Path) -> tuple[FrameEntry, ...]:
         raise NoInputError(f"{folder}: no such folder; expected frames as `edgeloop collect` writes them")
     listed = folder / _LIST
     entries = tuple(_listed(listed) if listed.is_file() else _unlisted(folder))
+    if entries and listed.is_file():
+        _warn_of_unlisted(folder, {entry.file for entry in entries})
     if not entries:
         raise NoInputError(f"{folder}: there is no frame in it; expected images, or {_LIST} beside them")
     stems: dict[str, str] = {}  # a label file is named like its image, whatever the image's suffix
@@ -212,6 +226,16 @@ def _listed(path: Path) -> Iterator[FrameEntry]:
         if Path(entry.file).name != entry.file:
             raise DataError(f"{path}:{number}: file must be a name in this folder, got {entry.file!r}")
         yield entry
+
+
+def _warn_of_unlisted(folder: Path, listed: set[str]) -> None:
+    names = sorted(path.name for path in folder.iterdir() if is_image(path) and path.name not in listed)
+    if names:
+        log.warning(
+            "%s: %d images are not in %s and are left out, such as %s; of folders put together, join "
+            "the lists too (cat A/%s B/%s > ...)",
+            folder, len(names), _LIST, names[0], _LIST, _LIST,
+        )  # fmt: skip
 
 
 def _unlisted(folder: Path) -> Iterator[FrameEntry]:

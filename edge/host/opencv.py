@@ -23,6 +23,7 @@ from edgeloop.models.errors import DataError, EdgeloopError
 
 __all__ = [
     "CODECS",
+    "encode_image",
     "has_gstreamer",
     "has_screen",
     "next_image",
@@ -33,6 +34,7 @@ __all__ = [
     "open_writer",
     "read_image",
     "require_image",
+    "write_bytes",
     "write_image",
 ]
 
@@ -207,9 +209,23 @@ def write_image(path: Path, image: NDArray[np.uint8], *, quality: int = 95) -> N
     Raises:
         EdgeloopError: It cannot be written.
     """
-    _, data = cv2.imencode(path.suffix, image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    write_bytes(path, encode_image(path.suffix, image, quality=quality))
+
+
+def encode_image(suffix: str, image: NDArray[np.uint8], *, quality: int = 95) -> bytes:
+    """Encode an image, HxWx3 uint8 BGR, as ".jpg" of a quality of 0 to 100, or as ".png"."""
+    _, data = cv2.imencode(suffix, image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return bytes(data.tobytes())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file.
+
+    Raises:
+        EdgeloopError: It cannot be written.
+    """
     try:
-        path.write_bytes(data.tobytes())
+        path.write_bytes(data)
     except OSError as error:
         raise EdgeloopError(f"{path}: cannot be written ({error.strerror}); is the disk full?") from error
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from edgeloop.edge.frames.folder import FrameWriter, SourceClock, entry_of
+from edgeloop.edge.frames.folder import FrameWriter, SourceClock
 from edgeloop.edge.frames.uncertainty import has_gap, uncertainty
 from edgeloop.edge.result import Sink
 
@@ -53,7 +53,7 @@ class UncertainFrames(Sink):
             every_s: Save at most one frame per this many seconds; without times, every uncertain frame.
             max_frames: Maximum number of frames that the writer takes in all.
         """
-        self._writer, self._source, self._max_frames = writer, source, max_frames
+        self._writer, self._max_frames = writer, max_frames
         self._threshold, self._every_s = threshold, every_s
         self._clock = SourceClock(source)
         self._recent: deque[tuple[Result, float]] = deque(maxlen=3)
@@ -92,6 +92,6 @@ class UncertainFrames(Sink):
         best, self._best = self._best, None
         if best is None or self._writer.written >= self._max_frames:
             return
-        self._writer.add(best.frame.image, entry_of(self._source, best.frame, best.time_s))
+        self._writer.add(best.frame.image, self._clock.entry(best.frame, best.time_s))
         if self._writer.written == self._max_frames:
             log.warning("%s: holds %d frames now and takes no more", self._writer.folder, self._max_frames)

@@ -21,7 +21,7 @@ __all__ = ["collect"]
     "--out",
     required=True,
     type=click.Path(path_type=Path, file_okay=False),
-    help="New or empty folder for the frames.",
+    help="Folder for the frames: new, empty, or with frames of other sources, which are added to.",
 )
 @click.option("--count", type=click.IntRange(1), metavar="N", help="Stop after N kept frames.")
 @click.option(

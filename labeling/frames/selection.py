@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.edge.frame import Source
-from edgeloop.edge.frames.folder import FrameWriter, SourceClock, entry_of
+from edgeloop.edge.frames.folder import FrameWriter, SourceClock
 from edgeloop.edge.sources import open_source
 from edgeloop.labeling.frames.perceptual_hash import perceptual_hash, to_gray
 from edgeloop.labeling.step_progress import Progress, no_progress
@@ -127,13 +127,13 @@ def collect_frames(
 
     Args:
         source: An open source.
-        folder: New or empty folder for the frames.
+        folder: Folder for the frames: new, empty, or with frames that were collected; these are added to.
         plan: Settings of the selection.
         advance: Called after each frame with the steps done: frames kept if `plan.count` is given, else
             frames read.
 
     Raises:
-        DataError: The folder holds something already.
+        DataError: The folder holds something else.
         NoInputError: The source ended without a frame, or without one worth keeping.
         EdgeloopError: The folder or a frame cannot be written.
     """
@@ -141,7 +141,7 @@ def collect_frames(
     clock = SourceClock(source)
     counts = Counter[Verdict]()
     read, due_s = 0, -math.inf
-    with FrameWriter(folder) as writer:
+    with FrameWriter(folder, append=True) as writer:
         for frame in source:
             time_s = clock.time_s(frame)
             verdict = None
@@ -150,7 +150,7 @@ def collect_frames(
                 verdict = selector.offer(frame.image)
                 counts[verdict] += 1
                 if verdict is Verdict.KEPT:
-                    writer.add(frame.image, entry_of(source, frame, time_s))
+                    writer.add(frame.image, clock.entry(frame, time_s))
             read += 1
             advance(int(verdict is Verdict.KEPT) if plan.count is not None else 1)
             if counts[Verdict.KEPT] == plan.count:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,7 +15,13 @@ from numpy.typing import NDArray
 
 from edgeloop.edge.frame import Frame, Source
 from edgeloop.edge.frames.folder import read_frames
-from edgeloop.labeling.frames.selection import CollectPlan, FrameSelector, Verdict, collect_frames
+from edgeloop.labeling.frames.selection import (
+    CollectPlan,
+    FrameSelector,
+    Verdict,
+    collect_frames,
+    collect_source,
+)
 from edgeloop.models.errors import DataError, NoInputError
 from tests.calls import Outcome
 
@@ -87,7 +94,7 @@ def test_frames_and_their_lines(tmp_path: Path) -> None:
     assert (report.read, report.kept, report.repeated, report.blurred) == (4, 3, 1, 0)
     entries = read_frames(tmp_path / "frames")
     assert [(entry.index, entry.time_s) for entry in entries] == [(0, 0.0), (2, 0.2), (3, 0.3)]
-    assert entries[1].file == "door_000002.jpg"
+    assert re.fullmatch(r"door-[0-9a-f]{8}_000002\.jpg", entries[1].file)
     assert entries[1].source == "clips/door.mp4"
     stored = cv2.imread(str(tmp_path / "frames" / entries[1].file))
     assert np.abs(stored.astype(int) - B).mean() < 6
@@ -110,6 +117,45 @@ def test_interrupted_source_loses_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         collect_frames(Recorded([A, B], interrupted=True), tmp_path / "frames", CollectPlan())
     assert len(read_frames(tmp_path / "frames")) == 2
+
+
+def recorded_in(folder: Path, seeds: Sequence[int]) -> Path:
+    """Write a recording as every camera names its own."""
+    folder.mkdir()
+    path = folder / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, A.shape[1::-1])
+    for seed in seeds:
+        writer.write(picture(seed))
+    writer.release()
+    return path
+
+
+def test_frames_of_two_recordings_never_share_a_name(tmp_path: Path) -> None:
+    plan = CollectPlan()
+    for camera in ("north", "south"):
+        collect_source(str(recorded_in(tmp_path / camera, [1, 2])), tmp_path / f"{camera}-frames", plan)
+    north, south = (read_frames(tmp_path / f"{camera}-frames") for camera in ("north", "south"))
+    assert not {entry.file for entry in north} & {entry.file for entry in south}
+    for camera in ("north", "south"):
+        collect_source(str(tmp_path / camera / "clip.avi"), tmp_path / "all", plan)
+    assert read_frames(tmp_path / "all") == (*north, *south)
+    collect_source(str(tmp_path / "north/clip.avi"), tmp_path / "all", plan)  # the same frames again
+    assert read_frames(tmp_path / "all") == (*north, *south)
+
+
+def test_a_live_source_names_each_recording_of_its_own(tmp_path: Path) -> None:
+    files = []
+    for run in ("1", "2"):
+        collect_source("synth:conveyor?fps=30&size=160x120", tmp_path / run, CollectPlan(count=1))
+        files += [entry.file for entry in read_frames(tmp_path / run)]
+    assert len(set(files)) == 2
+
+
+def test_images_that_the_list_lacks_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    collect_frames(Recorded([A]), tmp_path / "frames", CollectPlan())
+    cv2.imwrite(str(tmp_path / "frames/copied.jpg"), B)
+    assert len(read_frames(tmp_path / "frames")) == 1
+    assert "1 images are not in frames.jsonl and are left out, such as copied.jpg" in caplog.text
 
 
 def test_folder_that_holds_something_is_refused(tmp_path: Path) -> None:
