@@ -22,7 +22,7 @@ from edgeloop.edge.frame import Source
 from edgeloop.edge.host.opencv import has_gstreamer, next_image, open_capture, open_pipeline
 from edgeloop.edge.source_name import CAMERA, shown_name
 from edgeloop.edge.sources.live import LivePolicy, LiveSource
-from edgeloop.edge.sources.options import Known, between, read_options
+from edgeloop.edge.sources.query import Known, between, read_options
 from edgeloop.edge.sources.reconnect import Connection, Images, open_live
 from edgeloop.edge.sources.recording import Recording, frame_count, nominal_fps
 from edgeloop.models.errors import UnavailableError, UsageError

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edgeloop.edge.frame import Source
 from edgeloop.edge.host.opencv import open_pipe
 from edgeloop.edge.sources.iterable import ImageIterable
-from edgeloop.edge.sources.options import Known, between, read_options
+from edgeloop.edge.sources.query import Known, between, read_options
 from edgeloop.edge.sources.recording import Recording
 from edgeloop.models.errors import DataError, NoInputError, UsageError
 

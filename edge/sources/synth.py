@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from edgeloop.edge.frame import Frame, Source
 from edgeloop.edge.sources.footage import Footage
 from edgeloop.edge.sources.live import LivePolicy, LiveSource
-from edgeloop.edge.sources.options import Known, between, read_options
+from edgeloop.edge.sources.query import Known, between, read_options
 from edgeloop.edge.synth import SCENES, Scene, open_scene
 from edgeloop.models.errors import UsageError
 
