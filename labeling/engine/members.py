@@ -40,6 +40,7 @@ MEMBERS = 5
 
 _MAX_STEPS = 300  # of a member
 _LARGEST_SIDE = 960  # px, if objects are small
+_LARGE, _BATCH_OF_LARGE = 640, 3  # side, px, beyond which a step has fewer images, to save time
 
 
 class _StoppedError(Exception):
@@ -117,6 +118,7 @@ def train_members(
     )
     steps = (recipe.steps or 0) * (1 if len(drawn) <= FEW_IMAGES else 2)
     recipe = replace(recipe, steps=min(steps, _MAX_STEPS))
+    batch = min(recipe.batch, _BATCH_OF_LARGE) if recipe.side > _LARGE else recipe.batch
     frames = [resized(sample, recipe.side) for sample in drawn]
     left_out = held_out_by(len(frames))
     count = max(left_out) + 1
@@ -144,7 +146,7 @@ def train_members(
         place.mkdir(parents=True, exist_ok=True)
         task = Task(
             train=ImageCache(pictures, recipe.side, None), val=None, names=names,
-            recipe=replace(recipe, batch=min(recipe.batch, len(seen))), seed=seed + number,
+            recipe=replace(recipe, batch=min(batch, len(seen))), seed=seed + number,
             patience=None, seconds=None, folder=place,
         )  # fmt: skip
         kept, _ = fit(detectors[number].to(on), task, step)
