@@ -58,14 +58,18 @@ def choose_recipe(
     """Choose the settings for training images; options that were given win.
 
     Up to 20 images get the few-shot preset, a number of steps instead of passes: a pass is a step or two.
-    The side follows the objects' sizes, up to `largest_side`.
+    The side follows the objects' sizes; it is above 640 px, up to `largest_side`, only if half of the objects
+    need it.
     """
     labeled = [image for image in images if len(image.class_id)]
     measured = labeled[:: -(-len(labeled) // _MEASURED_IMAGES)]
     shapes = [(pixels.shape[1], pixels.shape[0]) for pixels in (image.read() for image in measured)]
     few = len(images) <= FEW_IMAGES
     sizes = _FEW_SIZES if few else _MANY_SIZES
-    side = options.imgsz or _side(measured, shapes, *sizes, largest_side)
+    side = options.imgsz or max(
+        _side(measured, shapes, *sizes, share=0.25, largest=_LARGEST_SIDE),
+        _side(measured, shapes, *sizes, share=0.5, largest=largest_side),
+    )
     batch = min(options.batch, len(images))
     per_pass = -(-len(images) // batch)
     if options.epochs is not None:
@@ -92,14 +96,16 @@ def _side(
     shapes: Sequence[tuple[int, int]],
     smallest: int,
     object_side: int,
+    *,
+    share: float,
     largest: int,
 ) -> int:
-    """Side at which a quarter of the objects is smaller than `object_side`, a multiple of 32, px."""
+    """Side at which a share of the objects is smaller than `object_side`, a multiple of 32, px."""
     sizes: list[float] = []
     for image, (width, height) in zip(images, shapes, strict=True):
         areas = (image.xywh[:, 2] * width) * (image.xywh[:, 3] * height)
         sizes += (np.sqrt(areas) / max(width, height)).tolist()
-    wanted = object_side / max(float(np.quantile(sizes, 0.25)), 1e-3)
+    wanted = object_side / max(float(np.quantile(sizes, share)), 1e-3)
     return int(np.clip(32 * math.ceil(wanted / 32 - 0.25), smallest, largest))
 
 

@@ -37,6 +37,19 @@ def test_few_images_are_larger(tmp_path: Path, side: float, expected: int) -> No
     assert choose_recipe(_images(tmp_path, 5, side=side), TrainOptions()).side == expected
 
 
+@pytest.mark.parametrize(
+    ("small", "expected"),
+    [pytest.param(2, 640, id="two of five objects"), pytest.param(3, 960, id="three of five")],
+)
+def test_images_beyond_the_limit_of_devices_need_half_of_the_objects(
+    tmp_path: Path, small: int, expected: int
+) -> None:
+    large, tiny = (_images(tmp_path, 1, side=side) for side in (200, 10))
+    images = large * (5 - small) + tiny * small
+    assert choose_recipe(images, TrainOptions(), largest_side=960).side == expected
+    assert choose_recipe(images, TrainOptions()).side == 640
+
+
 def test_few_images_are_trained_for_steps_and_many_for_passes(tmp_path: Path) -> None:
     images = _images(tmp_path, 5, side=64)
     few, many = choose_recipe(images, TrainOptions()), choose_recipe(images * 20, TrainOptions())
