@@ -39,13 +39,13 @@ def test_few_images_are_larger(tmp_path: Path, side: float, expected: int) -> No
 
 @pytest.mark.parametrize(
     ("small", "expected"),
-    [pytest.param(1, 640, id="a third of the objects"), pytest.param(2, 960, id="two thirds")],
+    [pytest.param(2, 640, id="two of five objects"), pytest.param(3, 960, id="three of five")],
 )
 def test_images_beyond_the_limit_of_devices_need_half_of_the_objects(
     tmp_path: Path, small: int, expected: int
 ) -> None:
     large, tiny = (_images(tmp_path, 1, side=side) for side in (200, 10))
-    images = large * (3 - small) + tiny * small
+    images = large * (5 - small) + tiny * small
     assert choose_recipe(images, TrainOptions(), largest_side=960).side == expected
     assert choose_recipe(images, TrainOptions()).side == 640
 
