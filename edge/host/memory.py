@@ -1,4 +1,4 @@
-"""Peak memory of a process."""
+"""Memory of this machine and of a process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,27 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["peak_memory_mb"]
+__all__ = ["available_memory", "peak_memory_mb"]
+
+# Limit and use of the control group that a container runs in, version 2 and 1.
+_GROUPS = (
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+)
+
+
+def available_memory() -> int:
+    """Measure the memory that this process can still take without swapping, in bytes.
+
+    In a container it is what its limit leaves.
+    """
+    available = int(psutil.virtual_memory().available)
+    for limit, used in _GROUPS:
+        try:
+            available = min(available, max(int(Path(limit).read_text()) - int(Path(used).read_text()), 0))
+        except (OSError, ValueError):  # no such version, or no limit ("max")
+            continue
+    return available
 
 
 def peak_memory_mb(pid: int | None = None) -> float:

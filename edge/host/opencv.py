@@ -214,7 +214,8 @@ def write_image(path: Path, image: NDArray[np.uint8], *, quality: int = 95) -> N
 
 def encode_image(suffix: str, image: NDArray[np.uint8], *, quality: int = 95) -> bytes:
     """Encode an image, HxWx3 uint8 BGR, as ".jpg" of a quality of 0 to 100, or as ".png"."""
-    _, data = cv2.imencode(suffix, image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    settings = [cv2.IMWRITE_JPEG_QUALITY, quality] if suffix == ".jpg" else []
+    _, data = cv2.imencode(suffix, image, settings)
     return bytes(data.tobytes())
 
 

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from edgeloop.edge.cli.progress import progress
+from edgeloop.edge.host.memory import available_memory
 from edgeloop.export.data.yolo_dataset import LabeledImage
 
-__all__ = ["ImageCache"]
+__all__ = ["ImageCache", "tell_read_again"]
+
+_log = logging.getLogger(__name__)
+
+
+def tell_read_again(kept: int, count: int, label: str | None) -> None:
+    """Say, before a training, how many of its images stay in memory if not all of them do."""
+    if kept < count:
+        _log.warning(
+            "%s: %d of %d images fit in memory; the others are read from disk each time, which takes longer",
+            label or "training", kept, count,
+        )  # fmt: skip
 
 
 class ImageCache:
@@ -37,7 +49,7 @@ class ImageCache:
         self.labeled = tuple(images)
         self._side = side
         if limit_bytes is None:
-            limit_bytes = psutil.virtual_memory().available // 4
+            limit_bytes = available_memory() // 4
         self._kept: dict[int, NDArray[np.uint8]] = {}
         used = 0
         # Every image is read once even if it is not kept: a broken one is named before the first step.
@@ -47,6 +59,7 @@ class ImageCache:
             used += image.nbytes
             if used <= limit_bytes:
                 self._kept[index] = image
+        tell_read_again(len(self._kept), len(rows), label)
 
     def __len__(self) -> int:
         return len(self.labeled)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from edgeloop.edge.cli.signals import stopped_by_signals
 from edgeloop.export.data.image_cache import ImageCache
 from edgeloop.export.learn.batches import Batch, batches
 from edgeloop.export.learn.checkpoint import Progress, load_checkpoint, save_checkpoint
@@ -80,6 +82,13 @@ def fit(detector: CompactDetector, task: Task, on_step: OnStep) -> tuple[Compact
     return _Fit(detector, task).run(on_step)
 
 
+def _signals() -> AbstractContextManager[Sequence[int]]:
+    """Collect the signals that end a training after the step in hand; only the main thread gets any."""
+    if threading.current_thread() is not threading.main_thread():
+        return nullcontext(())
+    return stopped_by_signals(lambda: None)
+
+
 class _Fit:
     def __init__(self, detector: CompactDetector, task: Task) -> None:
         self._task, self._detector = task, detector.train().to(memory_format=torch.channels_last)
@@ -99,7 +108,7 @@ class _Fit:
             self._task.train, recipe.batch, recipe.canvas, recipe.augmentation, seed=self._task.seed,
             first=progress.step,
         )  # fmt: skip
-        with closing(stream):
+        with closing(stream), _signals() as received:
             share = self._share()
             while not self._is_over(share):
                 began = time.monotonic()
@@ -112,7 +121,10 @@ class _Fit:
                 if progress.step % self._epoch_steps == 0 or share >= 1:
                     self._end_epoch(share)
                 on_step(self._state(losses, share))
-                self._checkpoint()
+                if received or time.monotonic() - self._saved >= _CHECKPOINT_S:
+                    self._checkpoint()
+                if received:
+                    raise KeyboardInterrupt
         kept = self._average.detector
         if progress.best:
             kept.load_state_dict(progress.best)
@@ -204,9 +216,6 @@ class _Fit:
         )
 
     def _checkpoint(self) -> None:
-        now = time.monotonic()
-        if now - self._saved < _CHECKPOINT_S:
-            return
         self._progress.seconds = self._elapsed()
         states = {
             "detector": self._detector.state_dict(),
@@ -215,7 +224,7 @@ class _Fit:
             "averaged": self._average.steps,
         }
         save_checkpoint(self._task.folder, self._progress, states)
-        self._saved = now
+        self._saved = time.monotonic()
 
     def _resumed(self) -> Progress:
         folder = self._task.folder

@@ -52,7 +52,12 @@ def train_run(dataset: Path, run: Path, options: TrainOptions, on_step: OnStep |
                 if on_step is not None:
                     on_step(step)
 
-            trained = trainer(data, unfinished.folder, left, note)
+            try:
+                trained = trainer(data, unfinished.folder, left, note)
+            except KeyboardInterrupt:
+                if unfinished.keep:
+                    _log.warning("%s: the same command continues this training", run)
+                raise
         record = _record(options, data, trained, seconds=time.monotonic() - began)
         finished = unfinished.folder / "run"
         finished.mkdir(exist_ok=True)

@@ -50,10 +50,15 @@ def test_images_are_rgb_and_boxes_in_px(cache: ImageCache) -> None:
     assert batch.targets.image.max() < 4
 
 
-def test_images_beyond_the_memory_limit_are_read_from_disk(dataset: Path) -> None:
+def test_images_beyond_the_memory_limit_are_read_from_disk(
+    dataset: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     images = open_dataset(dataset).train[:10]
     kept, read = ImageCache(images, 96, "Reading"), ImageCache(images, 96, "Reading", limit_bytes=0)
     assert not read._kept
+    assert caplog.messages == [
+        "Reading: 0 of 10 images fit in memory; the others are read from disk each time, which takes longer"
+    ]
     assert len(kept._kept) == 10
     assert all((kept.image(index) == read.image(index)).all() for index in range(10))
 

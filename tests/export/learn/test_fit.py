@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
@@ -87,6 +88,23 @@ def test_a_resumed_training_ends_like_one_that_was_not_interrupted(
     assert steps[0] in (4, 5)  # the step whose callback failed was not saved
     assert _equal(expected, kept.state_dict())
     assert [epoch.number for epoch in progress.epochs] == [1, 2, 3]
+
+
+def test_ctrl_c_loses_no_step(task: Task, tmp_path: Path) -> None:
+    expected = _trained(task)
+    resumed = replace(task, folder=tmp_path / "resumed")
+    resumed.folder.mkdir()
+
+    def interrupt(step: TrainStep) -> None:
+        if step.step == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(_detector(), resumed, interrupt)
+    steps: list[int] = []
+    kept, _ = fit(_detector(), resumed, lambda step: steps.append(step.step))
+    assert steps == [4, 5, 6]
+    assert _equal(expected, kept.state_dict())
 
 
 def test_frozen_stages_keep_their_weights_and_statistics(task: Task) -> None:
