@@ -27,6 +27,8 @@ class Frame:
         captured_at: Monotonic clock in seconds when the image arrived. Use it to measure.
         wall_time: Unix time in seconds, for labels only: this clock can jump.
         source: Name of the source: a path, an address, a camera or a scene.
+        time_s: Time in seconds since the first frame of the source: in the footage by its time stamps, on
+            live sources by arrival. None if unknown, as of pictures.
     """
 
     image: NDArray[np.uint8]
@@ -34,6 +36,7 @@ class Frame:
     captured_at: float
     wall_time: float
     source: str
+    time_s: float | None = None
 
 
 @runtime_checkable

@@ -131,7 +131,7 @@ class FrameWriter:
 
 
 class SourceClock:
-    """Time since the first frame of a source: measured if it is live, else by its nominal rate."""
+    """Time since the first frame of a source: as the frame says, else by arrival or nominal rate."""
 
     def __init__(self, source: Source) -> None:
         """Start with the next frame of a source."""
@@ -141,6 +141,8 @@ class SourceClock:
 
     def time_s(self, frame: Frame) -> float:
         """Time of the next frame in seconds; NaN if unknown, as in a folder of images."""
+        if frame.time_s is not None:
+            return frame.time_s
         if self._source.live:
             if self._began_at is None:
                 self._began_at = frame.captured_at

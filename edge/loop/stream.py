@@ -48,7 +48,9 @@ class Stream:
         self.sinks = [*self.sinks]  # `end` removes them from the list
 
     def seconds(self, frame: Frame) -> float:
-        """Time of a frame in seconds: of its arrival if the source is live, else within the footage."""
+        """Time of a frame in seconds, later than that of the frame before."""
+        if frame.time_s is not None:
+            return frame.time_s
         if self.source.live:
             return frame.captured_at
         return frame.index / (self.source.fps or DEFAULT_FPS)

@@ -18,9 +18,10 @@ __all__ = ["JsonLines"]
 class JsonLines(Sink):
     """Writes each result as one line of JSON.
 
-    A line holds `index`, `source`, `captured_at` (monotonic seconds), `wall_time` (Unix seconds),
-    `latency_ms` and `detections`, each with `class`, `class_id`, `confidence`, `xyxy` in source pixels and,
-    if objects are tracked, `tracker_id`, null if the object has none yet.
+    A line holds `index`, `source`, `time_s` (seconds since the first frame of the source; null if unknown),
+    `captured_at` (monotonic seconds), `wall_time` (Unix seconds), `latency_ms` and `detections`, each with
+    `class`, `class_id`, `confidence`, `xyxy` in source pixels and, if objects are tracked, `tracker_id`, null
+    if the object has none yet.
     With zones, `events` follows: each `event` (enter, leave, dwell, cross) with its `zone` or `line`,
     `tracker_id`, `class`, and `dwell_s` (seconds) or `direction` (in, out).
     """
@@ -35,6 +36,7 @@ class JsonLines(Sink):
         line: dict[str, Any] = {
             "index": result.frame.index,
             "source": result.frame.source,
+            "time_s": None if result.frame.time_s is None else round(result.frame.time_s, 4),
             "captured_at": round(result.frame.captured_at, 6),
             "wall_time": round(result.frame.wall_time, 3),
             "latency_ms": round(result.timings.latency_ms, 3),

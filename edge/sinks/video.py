@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 
 __all__ = ["VideoFile"]
 
-MAX_STILL_S = 2.0
-"""Longest time in seconds for which a frame is repeated, so that a silent camera does not fill the disk."""
+MAX_STILL_S = {True: 2.0, False: 60.0}
+"""Longest time in seconds for which a frame of a live source or of footage is repeated, so that a silent
+camera or a gap of days does not fill the disk."""
+
+VARIABLE_FPS = 60.0
+"""Frames per second at which footage of a variable rate is written, so that none of its frames is late."""
 
 
 class VideoFile(Sink):
@@ -47,8 +51,8 @@ class VideoFile(Sink):
             path: Video to write, .mp4 or .avi.
             names: The model's class names.
             fps: Nominal frames per second of the source; None for 30.
-            live: Repeat frames for as long as they were the newest one, so that the video of a live source
-                plays in real time whatever was dropped.
+            live: Leave out frames that are late, so that the video plays in real time. Frames that are early
+                are repeated in any case, until the next one is due.
             overwrite: Replace an existing file.
             zones: Zones and lines to draw; None for none.
 
@@ -67,28 +71,31 @@ class VideoFile(Sink):
         self._live = live
         self._zones = zones
         self._writer: cv2.VideoWriter | None = None
-        self._size = (0, 0)
-        self._began_at = 0.0
+        self._waiting: NDArray[np.uint8] | None = None
+        self._began_s: float | None = None
         self._written = 0
 
     def write(self, result: Result) -> None:
-        """Annotate the frame and append it."""
-        image = annotate(result.frame.image, result.detections, self._names, zones=self._zones)
-        if self._writer is None:
-            self._began_at = result.frame.captured_at
-            self._size = (image.shape[1], image.shape[0])
-            self._writer = self._open()
-        fitted = _fit(image, self._size)
-        for _ in range(self._copies(result.frame.captured_at)):
-            self._writer.write(fitted)
-            self._written += 1
+        """Append the frame before this one, as often as its time lasted, and annotate this one."""
+        frame = result.frame
+        time_s = frame.captured_at if self._live else frame.time_s
+        image = annotate(frame.image, result.detections, self._names, zones=self._zones)
+        if self._waiting is None:
+            self._began_s = time_s
+        else:
+            self._append(self._waiting, time_s)
+            image = _fit(image, self._waiting.shape)
+        self._waiting = image
 
     def close(self) -> None:
-        """Complete the file and give it its name.
+        """Append the last frame, complete the file and give it its name.
 
         Raises:
-            UnavailableError: The file could not be completed.
+            UnavailableError: The file could not be written or completed.
         """
+        if self._waiting is not None:
+            self._append(self._waiting, None)
+            self._waiting = None
         if self._writer is None:
             return
         self._writer.release()
@@ -100,23 +107,36 @@ class VideoFile(Sink):
             )
         self._partial.replace(self._path)
 
+    def _append(self, image: NDArray[np.uint8], until_s: float | None) -> None:
+        if self._writer is None:
+            self._writer = self._open(image, until_s)
+        for _ in range(self._copies(until_s)):
+            self._writer.write(image)
+            self._written += 1
+
+    def _copies(self, until_s: float | None) -> int:
+        """Number of times to write a frame so that the next one, if any, appears at its time."""
+        if until_s is None or self._began_s is None:
+            return 1
+        due = round((until_s - self._began_s) * self._fps) - self._written
+        excess = due - int(MAX_STILL_S[self._live] * self._fps)
+        if excess > 0:
+            self._began_s += excess / self._fps
+            due -= excess
+        return max(0 if self._live else 1, due)
+
     def _is_complete(self) -> bool:
         """Look for the last frame: OpenCV reports no failed write."""
         capture = open_capture(f"file:{self._partial}", timeout_s=0)
         return capture is not None and capture.get(cv2.CAP_PROP_FRAME_COUNT) >= self._written
 
-    def _copies(self, captured_at: float) -> int:
-        """Number of times to write a frame so that it appears at its time."""
-        if not self._live:
-            return 1
-        behind = round((captured_at - self._began_at) * self._fps) + 1 - self._written
-        excess = behind - int(MAX_STILL_S * self._fps)
-        if excess > 0:
-            self._began_at += excess / self._fps
-        return max(0, behind - max(0, excess))
-
-    def _open(self) -> cv2.VideoWriter:
-        writer = open_writer(self._partial, fps=self._fps, size=self._size)
+    def _open(self, image: NDArray[np.uint8], until_s: float | None) -> cv2.VideoWriter:
+        if not self._live and until_s is not None and self._began_s is not None:
+            steps = (until_s - self._began_s) * self._fps
+            if abs(steps - max(1, round(steps))) > 0.1:  # the stated rate is a mean
+                self._fps = max(self._fps, VARIABLE_FPS)
+        height, width = image.shape[:2]
+        writer = open_writer(self._partial, fps=self._fps, size=(width, height))
         if writer is None:
             codecs = " nor ".join(CODECS[self._path.suffix.lower()])
             raise UnavailableError(
@@ -133,9 +153,9 @@ def _free(path: Path) -> Path:
     return next(name for name in names if not name.exists())
 
 
-def _fit(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+def _fit(image: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """Scale and center an image of another size, which the writer would drop silently."""
-    width, height = size
+    height, width = shape[:2]
     if image.shape[:2] == (height, width):
         return image
     scale = min(width / image.shape[1], height / image.shape[0])

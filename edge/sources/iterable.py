@@ -36,7 +36,8 @@ class ImageIterable(Footage):
                 if isinstance(image, Frame):
                     yield image
                 else:
-                    yield Frame(image, index, time.monotonic(), time.time(), self.name)
+                    time_s = index / self.fps if self.fps else None
+                    yield Frame(image, index, time.monotonic(), time.time(), self.name, time_s)
         finally:
             if close := getattr(images, "close", None):  # here: a generator can be closed only by its reader
                 close()

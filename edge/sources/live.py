@@ -148,9 +148,12 @@ class LiveSource(Source):
             self._thread.join(JOIN_S)
 
     def _capture(self) -> None:
+        began_at: float | None = None
         try:
             for index, image in enumerate(self._images, self._first_index):
-                self._put(Frame(image, index, time.monotonic(), time.time(), self.name))
+                now = time.monotonic()
+                began_at = now if began_at is None else began_at
+                self._put(Frame(image, index, now, time.time(), self.name, now - began_at))
                 if self._stopped:
                     break
         except Exception as error:  # whatever it is, it belongs to the consumer, not to this thread

@@ -14,6 +14,7 @@ from edgeloop.edge.frame import Frame
 from edgeloop.edge.host.file_names import printable_name
 from edgeloop.edge.host.opencv import next_image, open_capture
 from edgeloop.edge.sources.footage import Footage
+from edgeloop.edge.sources.media_clock import MediaClock
 from edgeloop.models.errors import DataError, UnavailableError
 
 __all__ = ["Recording", "frame_count", "nominal_fps", "open_video"]
@@ -43,12 +44,14 @@ class Recording(Footage):
 
     def __iter__(self) -> Iterator[Frame]:
         index = 0
+        clock = MediaClock(self.fps)
         while not self._stopped:
             image = next_image(self._capture)
             if image is None:
-                self._check_end(index)
+                self._check_end(index, clock)
                 return
-            yield Frame(image, index, time.monotonic(), time.time(), self.name)
+            time_s = clock.tell(self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+            yield Frame(image, index, time.monotonic(), time.time(), self.name, time_s)
             index += 1
 
     def close(self) -> None:
@@ -56,11 +59,12 @@ class Recording(Footage):
         self.stop()
         self._capture.release()
 
-    def _check_end(self, frames: int) -> None:
+    def _check_end(self, frames: int, clock: MediaClock) -> None:
         """Report a video that breaks off before its end."""
         if frames == 0:
             raise DataError(f"source {self.name}: the video opens but holds no frame that can be decoded")
-        if self.length is None or frames >= SHORTFALL * self.length:
+        # At a variable rate the container has as many frames as would fill its time.
+        if self.length is None or max(frames, clock.time_s * (self.fps or 0)) >= SHORTFALL * self.length:
             return
         message = f"source {self.name}: the video breaks off after {frames} of {self.length} frames"
         if self._remote:

@@ -72,7 +72,8 @@ class SynthSource(Footage):
             if self._stopped:
                 return
             image = self._scene.render(index)
-            yield Frame(image, index, time.monotonic(), time.time(), self.name)
+            time_s = index / NOMINAL_FPS
+            yield Frame(image, index, time.monotonic(), time.time(), self.name, time_s)
 
 
 def open_synth(text: str, policy: LivePolicy) -> Source:

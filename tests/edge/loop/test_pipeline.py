@@ -273,7 +273,7 @@ def test_a_camera_is_followed_by_the_clock_of_its_frames(detector: Detector) -> 
     follower = Follower()
     with LiveSource("camera", (draw_block(0) for _ in range(3)), fps=30) as source:
         found = list(pipeline.results(source, detector, tracker=follower))
-    assert follower.at_s == [result.frame.captured_at for result in found]
+    assert follower.at_s == [result.frame.time_s for result in found]
 
 
 def test_zones_count_what_walks_through_the_picture(detector: Detector, clip: Path) -> None:

@@ -65,6 +65,7 @@ def test_json_is_one_line_a_frame() -> None:
     assert first == {
         "index": 3,
         "source": "test",
+        "time_s": None,
         "captured_at": 5.5,
         "wall_time": 1700000000.0,
         "latency_ms": 12.346,
@@ -218,6 +219,30 @@ def test_a_video_of_a_live_source_keeps_the_clock(
         for index, moment in enumerate(captured_at):
             video.write(result(index, captured_at=moment))
     assert len(read_video(path)) == frames
+
+
+@pytest.mark.parametrize(
+    ("fps", "times", "seconds"),
+    [
+        pytest.param(20, [0, 0.05, 0.1, 0.15], 0.2, id="as stated"),
+        pytest.param(20, [0, 0.033, 0.067, 0.1, 0.3, 0.5, 0.7], 0.72, id="a rate that falls"),
+        pytest.param(20, [0, 0.2, 0.4, 0.433, 0.467, 0.5], 0.52, id="a rate that rises"),
+        pytest.param(20, [0, 0.05, 10, 10.05], 10.1, id="a gap"),
+        pytest.param(20, [0, 0.05, 36000, 36000.05], 60.15, id="a gap of hours"),
+        pytest.param(20, [0, 0, 0, 0], 4 / 60, id="no frame is lost"),
+    ],
+)
+def test_a_video_of_footage_has_its_time_and_all_its_frames(
+    tmp_path: Path, fps: float, times: list[float], seconds: float
+) -> None:
+    path = tmp_path / "out.mp4"
+    with closing(VideoFile(path, NAMES, fps=fps, live=False)) as video:
+        for index, time_s in enumerate(times):
+            shown = result(index)
+            video.write(replace(shown, frame=replace(shown.frame, time_s=time_s)))
+    frames = len(read_video(path))
+    assert frames >= len(times)
+    assert frames / cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS) == pytest.approx(seconds, abs=0.1)
 
 
 @pytest.mark.parametrize(
