@@ -194,6 +194,7 @@ def read_frames(folder: Path) -> tuple[FrameEntry, ...]:
     """
     if not folder.is_dir():
         raise NoInputError(f"{folder}: no such folder; expected frames as `edgeloop collect` writes them")
+    warn_of_unread(folder)
     listed = folder / _LIST
     entries = tuple(_listed(listed) if listed.is_file() else _unlisted(folder))
     if entries and listed.is_file():
@@ -241,7 +242,6 @@ def _warn_of_unlisted(folder: Path, listed: set[str]) -> None:
 
 
 def _unlisted(folder: Path) -> Iterator[FrameEntry]:
-    warn_of_unread(folder)
     paths = sorted((path for path in folder.iterdir() if is_image(path)), key=natural_key)
     return (
         FrameEntry(path.name, source=printable_name(folder), index=index) for index, path in enumerate(paths)

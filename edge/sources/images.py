@@ -110,10 +110,15 @@ def count_unread(paths: Iterable[Path]) -> str:
     return ", ".join(f"{count} {_kind(kind, count)}" for kind, count in sorted(kinds.items()))
 
 
-def warn_of_unread(folder: Path) -> None:
-    """Name in the log what is not read of a folder of images."""
-    if unread := count_unread(folder.iterdir()):
-        log.warning("%s: not read: %s", folder, unread)
+def warn_of_unread(folder: Path, *, deep: bool = False) -> None:
+    """Name in the log what is not read of a folder of images; with `deep`, its subfolders are read too."""
+    files = folder.iterdir() if not deep else (path for path in folder.rglob("*") if not path.is_dir())
+    _warn(str(folder), files)
+
+
+def _warn(name: str, paths: Iterable[Path]) -> None:
+    if unread := count_unread(paths):
+        log.warning("%s: not read: %s", printable_name(name), unread)
 
 
 def _kind(kind: str, count: int) -> str:
@@ -144,7 +149,10 @@ def open_glob(pattern: str) -> ImageFiles:
         NoInputError: It matches no image.
     """
     matches = glob.glob(pattern, recursive=True)  # noqa: PTH207  Path.glob takes no absolute pattern
-    return _open(pattern, list(map(Path, matches)), "the pattern matches no image")
+    paths = list(map(Path, matches))
+    source = _open(pattern, paths, "the pattern matches no image")
+    _warn(pattern, (path for path in paths if not path.is_dir()))
+    return source
 
 
 def _open(name: str, paths: Sequence[Path], otherwise: str) -> ImageFiles:

@@ -13,7 +13,7 @@ import yaml
 
 from edgeloop.edge.labels.label_lines import read_text
 from edgeloop.edge.labels.label_problems import LabelProblems
-from edgeloop.edge.sources.images import is_image
+from edgeloop.edge.sources.images import is_image, warn_of_unread
 from edgeloop.models.errors import DataError, NoInputError
 
 __all__ = ["DataYaml", "find_data_yaml", "read_data_yaml"]
@@ -55,6 +55,7 @@ class DataYaml:
                 told = f"{split} must name a folder of images, got {entry!r:.80}"
                 problems.refuse("missing_folder", f"{self.path}: {told}")
             elif found.is_dir():
+                warn_of_unread(found, deep=True)
                 for image in sorted(path for path in found.rglob("*") if is_image(path)):
                     name = image.relative_to(found)
                     if not _is_litter(name):

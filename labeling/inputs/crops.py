@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgeloop.edge.sources.images import is_image
+from edgeloop.edge.sources.images import is_image, warn_of_unread
 from edgeloop.labeling.inputs.exemplars import IGNORE, Crop, Exemplars
 from edgeloop.models.errors import DataError
 
@@ -30,6 +30,8 @@ def read_crops(folder: Path) -> Exemplars:
     names = tuple(name for name in images if name != IGNORE)
     if not names:
         raise DataError(f"{folder}: there is no crop of a class to label; a folder for each class holds them")
+    for own in images:
+        warn_of_unread(folder / own)
     crops = tuple(
         Crop(path, names.index(name) if name in names else -1)
         for name, paths in images.items()

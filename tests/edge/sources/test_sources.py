@@ -146,6 +146,18 @@ def test_what_a_folder_holds_besides_images_is_counted_by_kind(
     ]
 
 
+def test_what_a_glob_matches_besides_images_is_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a.png", "more/b.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / name), draw_block(0))
+    (tmp_path / "more/c.mp4").touch()
+    with open_source(f"{tmp_path}/**/*") as source:
+        assert len(list(source)) == 2
+    assert caplog.messages == [f"{tmp_path}/**/*: not read: 1 .mp4"]
+
+
 def test_a_folder_without_images_says_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "day1").mkdir()
     (tmp_path / "day2").mkdir()
