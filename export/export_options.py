@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from edgeloop.export.train_options import check_max_detections
 from edgeloop.models.errors import UsageError
+from edgeloop.models.facts.overrides import MOST_DETECTIONS
 
 __all__ = ["INPUTS", "PRECISIONS", "ExportOptions", "Input", "Precision"]
 
@@ -63,8 +63,8 @@ class ExportOptions:
             raise UsageError(f"--opset {self.opset}: expected {_OPSETS[0]} to {_OPSETS[-1]}")
         if self.precision in ("int8", "auto") and self.opset < _PER_CHANNEL_OPSET:
             raise UsageError(f"--opset {self.opset}: int8 needs {_PER_CHANNEL_OPSET} or more")
-        if self.max_detections is not None:
-            check_max_detections(self.max_detections)
+        if self.max_detections is not None and not 1 <= self.max_detections <= MOST_DETECTIONS:
+            raise UsageError(f"--max-detections {self.max_detections}: expected 1 to {MOST_DETECTIONS}")
         for name in ("tolerance_map", "tolerance_boxes"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected 0 to 1")

@@ -6,27 +6,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgeloop.models.errors import UsageError
+from edgeloop.models.facts.overrides import MOST_DETECTIONS
 
 __all__ = ["DEFAULT_MODEL", "LARGEST_SIDE", "TRAINERS", "Activation", "Device", "TrainOptions", "TrainerName"]
 
 DEFAULT_MODEL = "edgeloop-lite0"
 LARGEST_SIDE = 8192  # px
-MOST_DETECTIONS = 10_000
 TrainerName = Literal["edgeloop", "ultralytics"]
 #: Detector that each trainer trains by default.
 TRAINERS: dict[TrainerName, str] = {"edgeloop": DEFAULT_MODEL, "ultralytics": "yolo26n"}
 Activation = Literal["silu", "relu"]
 Device = Literal["auto", "cpu", "cuda"]
-
-
-def check_max_detections(count: int) -> None:
-    """Check the value of `--max-detections`.
-
-    Raises:
-        UsageError: It is out of range.
-    """
-    if not 1 <= count <= MOST_DETECTIONS:
-        raise UsageError(f"--max-detections {count}: expected 1 to {MOST_DETECTIONS}")
 
 
 @dataclass(frozen=True)
@@ -84,7 +74,8 @@ class TrainOptions:
             value = getattr(self, name)
             if value is not None and value < low:
                 raise UsageError(f"--{name} {value}: expected at least {low}")
-        check_max_detections(self.max_detections)
+        if not 1 <= self.max_detections <= MOST_DETECTIONS:
+            raise UsageError(f"--max-detections {self.max_detections}: expected 1 to {MOST_DETECTIONS}")
         if self.seed >= 2**32:
             raise UsageError(f"--seed {self.seed}: expected less than 2^32")
         if self.time_limit_s is not None and not self.time_limit_s > 0:

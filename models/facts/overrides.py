@@ -9,9 +9,21 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from edgeloop.models.facts.metadata_text import MAX_CLASSES, checked_name
 from edgeloop.models.heads import Head
 
-__all__ = ["MAX_SIDE", "MIN_SIDE", "Color", "Dtype", "Layout", "Names", "Share", "Size", "SpecOverrides"]
+__all__ = [
+    "MAX_SIDE",
+    "MIN_SIDE",
+    "MOST_DETECTIONS",
+    "Color",
+    "Dtype",
+    "Layout",
+    "Names",
+    "Share",
+    "Size",
+    "SpecOverrides",
+]
 
 MIN_SIDE, MAX_SIDE = 16, 8192
+MOST_DETECTIONS = 10_000
 
 Layout = Literal["NCHW", "NHWC"]
 Dtype = Literal["float32", "float16", "uint8"]
@@ -26,7 +38,7 @@ Scale = Annotated[float, Field(gt=0, le=65536)]
 Share = Annotated[float, Field(ge=0, le=1)]
 PadValue = Annotated[int, Field(ge=0, le=255)]
 Stride = Annotated[int, Field(ge=1, le=256)]
-MaxDetections = Annotated[int, Field(ge=1, le=10_000)]
+MaxDetections = Annotated[int, Field(ge=1, le=MOST_DETECTIONS)]
 Name = Annotated[str, AfterValidator(checked_name)]
 Names = Annotated[tuple[Name, ...], Field(min_length=1, max_length=MAX_CLASSES)]
 
