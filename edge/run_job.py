@@ -156,7 +156,7 @@ def _load_sink(text: str) -> Callable[[Sequence[str], Source], Sink]:
 def _make_stream(detector: Detector, source: Source, zones: ZoneCounter | None, track: bool) -> Stream:
     tracker = None
     if track or zones is not None:
-        tracker = open_tracker(fps=source.fps, confidence=detector.spec.confidence)
+        tracker = open_tracker(fps=source.fps, confidence=detector.spec.lowest_confidence)
     return Stream(source, Meter(detector.names), tracker=tracker, zones=zones)
 
 
@@ -197,7 +197,7 @@ def _open_sinks(
     if job.show:
         stream.sinks.append(Window(f"edgeloop: {source.name}", names, on_quit=on_quit, zones=zones))
     if job.keep is not None and writer is not None:
-        policy, threshold = job.keep, detector.spec.confidence
+        policy, threshold = job.keep, detector.spec.lowest_confidence
         stream.sinks.append(
             UncertainFrames(
                 writer, source, threshold=threshold, every_s=policy.every_s, max_frames=policy.count

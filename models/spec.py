@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Self
 
@@ -9,21 +10,26 @@ from pydantic import BaseModel, ConfigDict
 
 from edgeloop.models.bundle.document import BUNDLE_KEY, Document, Record
 from edgeloop.models.bundle.metadata import facts_from_metadata
-from edgeloop.models.errors import ModelError
+from edgeloop.models.errors import EdgeloopError, ModelError, UsageError
+from edgeloop.models.facts.metadata_text import shorten
 from edgeloop.models.facts.overrides import (
+    ClassScores,
     Color,
     Deviations,
     Dtype,
+    Extent,
     Layout,
     MaxDetections,
     Means,
     Names,
+    Overlap,
     PadValue,
     Scale,
     Share,
     Size,
     SpecOverrides,
     Stride,
+    TileSide,
 )
 from edgeloop.models.facts.shape_facts import (
     check_output,
@@ -72,6 +78,14 @@ _CONVENTIONS: dict[Head, SpecOverrides] = {
     "detr": _ULTRALYTICS.model_copy(update={"stretched": True, "stride": 1, "confidence": 0.4}),
 }
 
+_FILTERS: Mapping[str, object] = {
+    "classes": None,
+    "class_confidence": {},
+    "min_size": None,
+    "max_size": None,
+    "tile": None,
+}
+
 
 class ModelSpec(BaseModel):
     """Settings to run a detector.
@@ -93,6 +107,15 @@ class ModelSpec(BaseModel):
         confidence: Minimum score, exclusive.
         iou: IoU threshold of non-maximum suppression within a class.
         max_detections: Maximum number of detections per image.
+        classes: Names of the classes to report; None for all.
+        class_confidence: Minimum score, exclusive, of classes whose own differs from `confidence`, by name.
+        min_size: Minimum longer side of a box: pixels of the source image, or below 1 a share of its longer
+            side; None for none.
+        max_size: Maximum longer side of a box, in the same units; None for none.
+        tile: Side in pixels of the square tiles in which larger images are searched, beside the whole image;
+            None for the whole image alone.
+        tile_overlap: Share of a tile that its neighbor repeats at least. Objects smaller than it are whole in
+            one tile.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -113,6 +136,27 @@ class ModelSpec(BaseModel):
     confidence: Share
     iou: Share
     max_detections: MaxDetections
+    classes: Names | None = None
+    class_confidence: ClassScores = {}
+    min_size: Extent | None = None
+    max_size: Extent | None = None
+    tile: TileSide | None = None
+    tile_overlap: Overlap = 0.2
+
+    @property
+    def class_scores(self) -> tuple[float, ...]:
+        """Minimum score, exclusive, by class number; infinite for a class that is not reported."""
+        return tuple(
+            self.class_confidence.get(name, self.confidence)
+            if self.classes is None or name in self.classes
+            else math.inf
+            for name in self.names
+        )
+
+    @property
+    def lowest_confidence(self) -> float:
+        """Minimum score, exclusive, of the class that has the lowest one."""
+        return min((score for score in self.class_scores if score <= 1), default=self.confidence)
 
     @classmethod
     def from_metadata(
@@ -136,10 +180,13 @@ class ModelSpec(BaseModel):
         Raises:
             ModelError: The model is no supported detector, its metadata is malformed, a setting is missing,
                 or a setting contradicts the graph.
+            UsageError: The user chooses a class that the model does not have, or contradictory sizes.
         """
         graph = facts_from_input(inputs)
-        stated = facts_from_metadata(metadata)
-        facts = (overrides or SpecOverrides()).with_defaults(stated).with_defaults(graph)
+        said, stated = overrides or SpecOverrides(), facts_from_metadata(metadata)
+        if said.confidence is not None:  # for all classes, also those that have their own in the file
+            stated = stated.model_copy(update={"class_confidence": None})
+        facts = said.with_defaults(stated).with_defaults(graph)
         _check_agreement(facts, graph)
         if facts.head is None:
             facts = facts.with_defaults(facts_from_outputs(outputs, facts.input_size, stated.names))
@@ -148,6 +195,7 @@ class ModelSpec(BaseModel):
         if facts.head is not None:
             facts = facts.with_defaults(_convention(facts.head, facts.dtype))
         _check_complete(facts, outputs)
+        facts = facts.model_copy(update=_chosen_classes(facts, said))
         spec = cls.model_validate(facts.model_dump(exclude_none=True))
         width, height = spec.input_size
         if width % spec.stride or height % spec.stride:
@@ -165,7 +213,11 @@ class ModelSpec(BaseModel):
             The JSON document under `edgeloop` and, for Ultralytics' heads, the keys that `yolo predict`
             needs. Author, version and license are left to the caller.
         """
-        model = SpecOverrides.model_validate(self.model_dump())
+        # What a reader of an earlier version does not know is left out unless it has an effect.
+        unused = {name for name, unset in _FILTERS.items() if getattr(self, name) == unset}
+        if self.tile is None:
+            unused.add("tile_overlap")
+        model = SpecOverrides.model_validate(self.model_dump(exclude=unused))
         document = Document(model=model, record=record or Record())
         bundle = {BUNDLE_KEY: document.model_dump_json(exclude_none=True)}
         if self.head not in ("classic", "end2end"):
@@ -198,6 +250,33 @@ def _check_agreement(facts: SpecOverrides, graph: SpecOverrides) -> None:
         stated = getattr(facts, name)
         if stated != fixed:
             raise ModelError(f"{name}: the graph takes {fixed}, but {stated} was stated")
+
+
+def _chosen_classes(facts: SpecOverrides, said: SpecOverrides) -> dict[str, object]:
+    """Find the names of chosen classes, which may be given by number, and check them and the sizes."""
+    names = facts.names or ()
+
+    def find(chosen: str, error: type[EdgeloopError]) -> str:
+        if chosen in names:
+            return chosen
+        if chosen.isascii() and chosen.isdecimal() and len(chosen) < 6 and int(chosen) < len(names):
+            return names[int(chosen)]
+        known = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+        raise error(f"the model has no class {shorten(repr(chosen))}; it has {known}")
+
+    low, high = facts.min_size, facts.max_size
+    if low is not None and high is not None and (low < 1) == (high < 1) and low > high:
+        raise UsageError(f"min_size {low:g} and max_size {high:g}: expected the first to be smaller")
+    found: dict[str, object] = {}
+    if facts.classes is not None:
+        error = ModelError if said.classes is None else UsageError
+        found["classes"] = tuple(find(chosen, error) for chosen in facts.classes)
+    if facts.class_confidence:
+        error = ModelError if said.class_confidence is None else UsageError
+        found["class_confidence"] = {
+            find(chosen, error): score for chosen, score in facts.class_confidence.items()
+        }
+    return found
 
 
 def _check_complete(facts: SpecOverrides, outputs: Sequence[TensorInfo]) -> None:

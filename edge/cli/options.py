@@ -23,6 +23,11 @@ __all__ = ["model_options", "placement_options", "stated_options"]
 
 R = TypeVar("R")
 
+_FACTS = (
+    *("head", "color", "scale", "iou", "max_detections"),
+    *("min_size", "max_size", "tile", "tile_overlap"),
+)
+
 
 def model_options(command: Callable[..., R]) -> Callable[..., R]:
     """Add the options for how a model is loaded and run to a command.
@@ -34,8 +39,9 @@ def model_options(command: Callable[..., R]) -> Callable[..., R]:
 
     Returns:
         The command with the options `--provider`, `--allow-cpu`, `--confidence`, `--iou`, `--max-detections`,
-        and those that state what a file without metadata leaves open: `--head`, `--names`, `--input-size`,
-        `--color`, `--scale` and `--letterbox`.
+        `--classes`, `--class-confidence`, `--min-size`, `--max-size`, `--tile`, `--tile-overlap`, and those
+        that state what a file without metadata leaves open: `--head`, `--names`, `--input-size`, `--color`,
+        `--scale` and `--letterbox`.
     """
 
     @wraps(command)
@@ -44,6 +50,8 @@ def model_options(command: Callable[..., R]) -> Callable[..., R]:
         names: Path | None,
         input_size: str | None,
         letterbox: str | None,
+        classes: str | None,
+        class_confidence: str | None,
         **kwargs: object,
     ) -> R:
         overrides = _overrides(
@@ -51,7 +59,9 @@ def model_options(command: Callable[..., R]) -> Callable[..., R]:
             names=None if names is None else read_names(names),
             centered=None if letterbox is None else letterbox == "centered",
             stretched=None if letterbox is None else letterbox == "stretched",
-            **{fact: kwargs.pop(fact) for fact in ("head", "color", "scale", "iou", "max_detections")},
+            classes=None if classes is None else split_classes(classes),
+            class_confidence=None if class_confidence is None else split_scores(class_confidence),
+            **{fact: kwargs.pop(fact) for fact in _FACTS},
         )
         return command(*args, overrides=overrides, **kwargs)
 
@@ -80,6 +90,55 @@ def stated_options(context: click.Context) -> list[str]:
             value = context.params[name]
             words += option.opts if value is True else [*option.opts, str(value)]
     return words
+
+
+def split_classes(text: str) -> tuple[str, ...]:
+    """Split class names or numbers at commas.
+
+    Raises:
+        BadParameter: There is none, or one is empty.
+    """
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise click.BadParameter(f"{text!r}: expected such as person,car", param_hint="'--classes'")
+    return names
+
+
+def split_scores(text: str) -> dict[str, float]:
+    """Split scores of classes, NAME=P, at commas.
+
+    Raises:
+        BadParameter: One is malformed, or no number from 0 to 1.
+    """
+    scores: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, value = part.rpartition("=")
+        try:
+            scores[name.strip()] = float(value)
+        except ValueError:
+            scores[""] = -1
+        if not name.strip() or not 0 <= scores[name.strip()] <= 1:
+            raise click.BadParameter(
+                f"{part!r}: expected such as person=0.6,car=0.3", param_hint="'--class-confidence'"
+            )
+    return scores
+
+
+class Extent(FloatRange):
+    """Size in pixels, or below 1 a share of the image's longer side."""
+
+    name = "size"
+
+    def __init__(self) -> None:
+        """Set the range."""
+        super().__init__(0, 65536, min_open=True)
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """See `click.ParamType.convert`."""
+        number = super().convert(value, param, ctx)
+        if number == 1:
+            self.fail("1 is neither a share of the image nor a size in pixels.", param, ctx)
+        return number
 
 
 def _overrides(input_size: str | None, **facts: object) -> SpecOverrides | None:
@@ -136,6 +195,36 @@ _SPEC = (
         type=click.IntRange(1, 10_000),
         metavar="N",
         help="Maximum number of detections per image, the most confident ones.  [default: the model's]",
+    ),
+    _option(
+        "--classes",
+        metavar="NAME,...",
+        help="Report these classes alone, by name or number.  [default: all]",
+    ),
+    _option(
+        "--class-confidence",
+        metavar="NAME=P,...",
+        help="Minimum confidence of single classes, in place of --confidence.",
+    ),
+    _option(
+        "--min-size",
+        type=Extent(),
+        metavar="X",
+        help="Drop boxes whose longer side is below X pixels, or below 1 a share of the image's longer side.",
+    ),
+    _option("--max-size", type=Extent(), metavar="X", help="Drop boxes whose longer side is above X."),
+    _option(
+        "--tile",
+        type=click.IntRange(64, 8192),
+        metavar="PX",
+        help="Search larger images also in tiles of PX x PX pixels, for small objects. Each tile takes one "
+        "inference.",
+    ),
+    _option(
+        "--tile-overlap",
+        type=FloatRange(0, 0.9),
+        metavar="SHARE",
+        help="Share of a tile that its neighbor repeats; objects should be smaller.  [default: 0.2]",
     ),
     _option("--head", type=click.Choice(HEADS), help="Output format of the detection head."),
     _option("--names", type=click.Path(path_type=Path), help="Text file with one class name per line."),

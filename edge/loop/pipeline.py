@@ -246,20 +246,13 @@ def _detect(arrival: Frame | SourceEnded, detector: Detector) -> _Found | Source
         return arrival
     taken_at = time.monotonic()
     try:
-        prepared = detector.preprocess(arrival.image)
-        prepared_at = time.monotonic()
-        outputs = detector.infer(prepared)
-        inferred_at = time.monotonic()
-        detections = detector.postprocess(outputs, prepared.letterbox)
+        detections, steps_ms = detector.detect_timed(arrival.image)
     except Exception as error:  # whatever it is, it ends this source and no other
         return SourceEnded(error)
     ready_at = time.monotonic()
-    stages_ms = {
-        "wait": (taken_at - arrival.captured_at) * 1000,
-        "preprocess": (prepared_at - taken_at) * 1000,
-        "infer": (inferred_at - prepared_at) * 1000,
-        "postprocess": (ready_at - inferred_at) * 1000,
-    }
+    stages_ms = {"wait": (taken_at - arrival.captured_at) * 1000, **steps_ms}
+    # What no step counts belongs to the last, so that the times add up to the latency.
+    stages_ms["postprocess"] += (ready_at - taken_at) * 1000 - sum(steps_ms.values())
     return _Found(arrival, detections, stages_ms, ready_at)
 
 

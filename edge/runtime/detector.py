@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from edgeloop.edge.host.hardware import physical_cores
 from edgeloop.edge.runtime.session import Session
 from edgeloop.edge.runtime.thread_count import ThreadCount, measure_thread_count, read_thread_count
+from edgeloop.edge.runtime.tiling import find_regions, merge_regions
 from edgeloop.models.boxes import clip_boxes
 from edgeloop.models.detections import Detections
 from edgeloop.models.errors import DataError, ModelError, UsageError
@@ -54,7 +56,8 @@ class Prepared:
 class Detector:
     """Object detector of one ONNX file.
 
-    `detect` is `preprocess`, `infer` and `postprocess` in a row. All methods are thread-safe.
+    `detect` is `preprocess`, `infer` and `postprocess` in a row, for each tile if the settings have tiles.
+    All methods are thread-safe.
 
     Attributes:
         path: Path of the model file.
@@ -117,6 +120,8 @@ class Detector:
         self.path, self.metadata = self._session.path, self._session.metadata
         self.spec = read_spec(self._session, overrides, confidence)
         self.names = self.spec.names
+        self._class_scores = np.array(self.spec.class_scores, np.float32)
+        self._lowest_confidence = self.spec.lowest_confidence
         self._output_names = tuple(output.name for output in self._session.outputs)
         self.provider, self.placement = self._session.provider, self._session.placement
         self._new_buffer = partial(InputBuffer, self.spec)
@@ -140,8 +145,44 @@ class Detector:
             DataError: The image has the wrong shape or dtype.
             ModelError: Inference fails, or the output does not fit the metadata.
         """
-        prepared = self.preprocess(image)
-        return self.postprocess(self.infer(prepared), prepared.letterbox)
+        return self.detect_timed(image)[0]
+
+    def detect_timed(self, image: NDArray[np.uint8]) -> tuple[Detections, dict[str, float]]:
+        """Find the objects in an image, and time the three steps.
+
+        Args:
+            image: HxWx3 uint8 BGR.
+
+        Returns:
+            The result of `detect`, and the milliseconds of "preprocess", "infer" and "postprocess", each over
+            all tiles.
+
+        Raises:
+            DataError: The image has the wrong shape or dtype.
+            ModelError: Inference fails, or the output does not fit the metadata.
+        """
+        _check_image(image)
+        spec, size = self.spec, (image.shape[1], image.shape[0])
+        regions = find_regions(size, spec.tile, spec.tile_overlap)
+        found, steps = [], np.zeros(3)
+        for number, (x1, y1, x2, y2) in enumerate(regions):
+            times = [time.monotonic()]
+            prepared = self._prepare(image[y1:y2, x1:x2], tiled=number > 0)
+            times.append(time.monotonic())
+            outputs = self.infer(prepared)
+            times.append(time.monotonic())
+            part = self._decode(outputs, prepared.letterbox)
+            found.append(replace(part, xyxy=part.xyxy + np.array([x1, y1, x1, y1], np.float32)))
+            times.append(time.monotonic())
+            steps += np.diff(times)
+        began = time.monotonic()
+        merged = found[0]
+        if len(regions) > 1:
+            merged = merge_regions(found, regions, limit=spec.max_detections)
+            self._note_limit(len(merged), None)
+        merged = self._by_size(merged, size)
+        steps[2] += time.monotonic() - began
+        return merged, dict(zip(("preprocess", "infer", "postprocess"), (steps * 1e3).tolist(), strict=True))
 
     def preprocess(self, image: NDArray[np.uint8]) -> Prepared:
         """Letterbox and normalize an image (first step).
@@ -155,11 +196,16 @@ class Detector:
         Raises:
             DataError: The image has the wrong shape or dtype.
         """
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-            raise DataError(f"expected an image (H, W, 3) uint8, got {image.shape} {image.dtype}")
-        if not hasattr(self._per_thread, "buffer"):
-            self._per_thread.buffer = self._new_buffer()
-        return Prepared(*self._per_thread.buffer.fill(image))
+        _check_image(image)
+        return self._prepare(image)
+
+    def _prepare(self, image: NDArray[np.uint8], *, tiled: bool = False) -> Prepared:
+        # Tiles have a buffer of their own: a buffer is set up anew if the size of the images changes.
+        buffer = getattr(self._per_thread, f"tiled_{tiled}", None)
+        if buffer is None:
+            buffer = self._new_buffer()
+            setattr(self._per_thread, f"tiled_{tiled}", buffer)
+        return Prepared(*buffer.fill(image))
 
     def infer(self, prepared: Prepared) -> list[NDArray[np.floating]]:
         """Run the model (second step).
@@ -176,7 +222,7 @@ class Detector:
         return self._session.run(prepared.tensor)
 
     def postprocess(self, outputs: list[NDArray[np.floating]], letterbox: Letterbox) -> Detections:
-        """Decode the outputs and map boxes to the source image (third step).
+        """Decode the outputs and map boxes to the source image (third step); knows nothing of tiles.
 
         Args:
             outputs: Result of `infer`.
@@ -189,32 +235,49 @@ class Detector:
         Raises:
             ModelError: The outputs have the wrong shape for the head, or a class without a name.
         """
+        return self._by_size(self._decode(outputs, letterbox), letterbox.source_size)
+
+    def _by_size(self, found: Detections, source_size: tuple[int, int]) -> Detections:
+        """Select the boxes of the sizes that the settings allow."""
         spec = self.spec
-        found = decode(
-            spec.head,
-            outputs,
-            input_size=spec.input_size,
-            confidence=spec.confidence,
-            iou=spec.iou,
-            max_detections=spec.max_detections,
-            output_names=self._output_names,
-        )
+        if spec.min_size is None and spec.max_size is None:
+            return found
+        side = (found.xyxy[:, 2:] - found.xyxy[:, :2]).max(axis=1, initial=0)
+        kept = np.ones(len(found), bool)
+        if spec.min_size is not None:
+            kept &= side >= _pixels(spec.min_size, source_size)
+        if spec.max_size is not None:
+            kept &= side <= _pixels(spec.max_size, source_size)
+        return found[kept]
+
+    def _decode(self, outputs: list[NDArray[np.floating]], letterbox: Letterbox) -> Detections:
+        spec = self.spec
+        try:
+            found = decode(
+                spec.head,
+                outputs,
+                input_size=spec.input_size,
+                confidence=self._lowest_confidence,
+                iou=spec.iou,
+                max_detections=spec.max_detections,
+                class_confidence=self._class_scores,
+                output_names=self._output_names,
+            )
+        except ModelError as error:
+            raise ModelError(f"{self.path}: {error}") from error
         if not len(found):
             return found
         self._note_limit(len(found), outputs)
-        if not 0 <= found.class_id.min() <= found.class_id.max() < len(spec.names):
-            raise ModelError(
-                f"{self.path}: returned the classes {found.class_id.min()} to {found.class_id.max()}, "
-                f"but has names for {len(spec.names)}"
-            )
         xyxy = clip_boxes(letterbox.to_source(found.xyxy), *letterbox.source_size)
         inside = (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)
         return Detections(xyxy[inside], found.confidence[inside], found.class_id[inside])
 
-    def _note_limit(self, count: int, outputs: list[NDArray[np.floating]]) -> None:
+    def _note_limit(self, count: int, outputs: list[NDArray[np.floating]] | None) -> None:
         """Say once that an image has as many detections as it may."""
         spec = self.spec
-        rows = outputs[0].shape[1] if spec.head in ("end2end", "detr") else None
+        rows = None
+        if outputs and (spec.head == "detr" or (spec.head == "end2end" and outputs[0].ndim == 3)):
+            rows = outputs[0].shape[1]
         if count not in (rows, spec.max_detections) or spec.confidence < _SCORING_CONFIDENCE:
             return
         with self._lock:
@@ -222,6 +285,16 @@ class Detector:
         if not told:
             way = "the model gives no more" if count == rows else "--max-detections sets another limit"
             log.warning("%s: an image has %d detections, the maximum; %s", self.path, count, way)
+
+
+def _check_image(image: NDArray[np.uint8]) -> None:
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+        raise DataError(f"expected an image (H, W, 3) uint8, got {image.shape} {image.dtype}")
+
+
+def _pixels(extent: float, source_size: tuple[int, int]) -> float:
+    """Length in pixels of one that is in pixels, or below 1 a share of the image's longer side."""
+    return extent * max(source_size) if extent < 1 else extent
 
 
 def _load(

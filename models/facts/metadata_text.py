@@ -20,6 +20,7 @@ MAX_TEXT = 1 << 20
 MAX_DEPTH = 6
 MAX_CLASSES = 20_000
 MAX_NAME = 200
+_LONG_NUMBER = 10  # digits; int() refuses thousands of them with an error of its own
 
 _TOKEN = re.compile(
     r"""\s+ | [\[{(] | [\]})] | [,:]
@@ -81,7 +82,10 @@ def parse_names(text: str) -> tuple[str, ...]:
     value = parse_literal(text, "names")
     if isinstance(value, dict):
         # JSON has no integer keys, so "0" counts as 0.
-        by_number = {int(k) if isinstance(k, str) and k.isdecimal() else k: name for k, name in value.items()}
+        by_number = {
+            int(k) if isinstance(k, str) and k.isdecimal() and len(k) < _LONG_NUMBER else k: name
+            for k, name in value.items()
+        }
         if by_number.keys() != set(range(len(value))):
             raise ModelError(
                 f"metadata 'names': expected the keys 0 to {len(value) - 1}, got {shorten(text)}"

@@ -30,6 +30,7 @@ Dtype = Literal["float32", "float16", "uint8"]
 Color = Literal["RGB", "BGR"]
 Side = Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE)]
 Size = tuple[Side, Side]
+TileSide = Annotated[int, Field(ge=64, le=MAX_SIDE)]
 Mean = Annotated[float, Field(ge=0, le=65536)]
 Means = tuple[Mean, Mean, Mean]
 Deviation = Annotated[float, Field(gt=0, le=65536)]
@@ -41,6 +42,17 @@ Stride = Annotated[int, Field(ge=1, le=256)]
 MaxDetections = Annotated[int, Field(ge=1, le=MOST_DETECTIONS)]
 Name = Annotated[str, AfterValidator(checked_name)]
 Names = Annotated[tuple[Name, ...], Field(min_length=1, max_length=MAX_CLASSES)]
+ClassScores = Annotated[dict[Name, Share], Field(max_length=MAX_CLASSES)]
+
+
+def _checked_extent(value: float) -> float:
+    if value == 1:
+        raise ValueError("expected a share of the image below 1, or more than 1 pixel")
+    return value
+
+
+Extent = Annotated[float, Field(gt=0, le=65536), AfterValidator(_checked_extent)]
+Overlap = Annotated[float, Field(ge=0, le=0.9)]
 
 
 class SpecOverrides(BaseModel):
@@ -67,6 +79,12 @@ class SpecOverrides(BaseModel):
     confidence: Share | None = None
     iou: Share | None = None
     max_detections: MaxDetections | None = None
+    classes: Names | None = None
+    class_confidence: ClassScores | None = None
+    min_size: Extent | None = None
+    max_size: Extent | None = None
+    tile: TileSide | None = None
+    tile_overlap: Overlap | None = None
 
     def with_defaults(self, other: SpecOverrides) -> SpecOverrides:
         """Fill unknown settings from another object of lower priority."""

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from edgeloop.models.bundle.document import BUNDLE_KEY, Golden, Measured, Record, read_document
-from edgeloop.models.errors import ModelError
+from edgeloop.models.errors import ModelError, UsageError
 from edgeloop.models.facts.overrides import SpecOverrides
 from edgeloop.models.facts.tensor_info import TensorInfo
 from edgeloop.models.heads import HEADS
@@ -161,6 +164,115 @@ def test_the_user_has_the_last_word_on_conventions() -> None:
     said = SpecOverrides(color="BGR", scale=1.0, centered=False, confidence=0.5, iou=0.3, pad_value=0)
     spec = ModelSpec.from_metadata(ULTRALYTICS, image(), CLASSIC, said)
     assert said.model_dump(exclude_none=True).items() <= spec.model_dump().items()
+
+
+def chosen(metadata: dict[str, str] = ULTRALYTICS, **said: Any) -> ModelSpec:
+    return ModelSpec.from_metadata(metadata, image(), CLASSIC, SpecOverrides(**said))
+
+
+def test_classes_are_chosen_by_name_or_number() -> None:
+    assert chosen(classes=("1",)).classes == ("tram",)
+    assert chosen(classes=("car", "tram")).class_scores == (0.25, 0.25)
+    assert chosen(classes=("tram",)).class_scores == (math.inf, 0.25)
+
+
+def test_a_class_has_its_own_minimum() -> None:
+    spec = chosen(class_confidence={"car": 0.1, "1": 0.8})
+    assert (spec.class_scores, spec.lowest_confidence) == ((0.1, 0.8), 0.1)
+    assert chosen(class_confidence={"car": 0.1}, classes=("tram",)).lowest_confidence == 0.25
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        pytest.param({"classes": ("bus",)}, "the model has no class 'bus'; it has car, tram", id="a class"),
+        pytest.param({"classes": ("2",)}, "no class '2'", id="a number"),
+        pytest.param({"class_confidence": {"bus": 0.5}}, "no class 'bus'", id="a minimum"),
+        pytest.param({"min_size": 50.0, "max_size": 20.0}, "expected the first to be smaller", id="sizes"),
+    ],
+)
+def test_choices_that_nothing_can_meet_are_refused(said: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        chosen(**said)
+
+
+def test_a_bundle_carries_what_to_report() -> None:
+    said: dict[str, Any] = {
+        "classes": ("tram",),
+        "class_confidence": {"tram": 0.6},
+        "min_size": 0.02,
+        "max_size": 400.0,
+        "tile": 640,
+        "tile_overlap": 0.3,
+    }
+    metadata = chosen(**said).to_metadata()
+    again = chosen(metadata)
+    assert said.items() <= again.model_dump().items()
+    # What the user says for all classes is meant for all.
+    assert chosen(metadata, confidence=0.9).class_scores == (math.inf, 0.9)
+    assert chosen(metadata, classes=("car",)).classes == ("car",)
+    with pytest.raises(ModelError, match="no class 'bus'"):
+        chosen({**metadata, BUNDLE_KEY: metadata[BUNDLE_KEY].replace('["tram"]', '["bus"]')})
+
+
+def test_a_bundle_without_choices_is_read_by_earlier_versions() -> None:
+    document = json.loads(chosen().to_metadata()[BUNDLE_KEY])
+    assert (
+        not {"classes", "class_confidence", "min_size", "max_size", "tile", "tile_overlap"}
+        & document["model"].keys()
+    )
+
+
+LITERALS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.integers(0, 5) | st.text(max_size=3), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+VALUES = (
+    st.text(max_size=30) | LITERALS.map(repr) | st.from_regex(r"[\[{(]{1,9}[0-9,:'ec. ]{0,12}[\]})]{0,9}")
+)
+SHAPES = st.lists(st.none() | st.sampled_from([1, 2, 4, 6, 7, 85, 300, 1680, 5040]), max_size=5).map(tuple)
+
+
+def refusal(metadata: dict[str, str], outputs: list[TensorInfo]) -> str:
+    """What a model is refused with; "" if it is read."""
+    try:
+        ModelSpec.from_metadata(metadata, image(), outputs)
+    except ModelError as error:
+        return str(error)
+    return ""
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.dictionaries(st.sampled_from([*ULTRALYTICS, BUNDLE_KEY]), VALUES, max_size=4),
+    st.booleans(),
+    st.lists(st.tuples(SHAPES, st.sampled_from(["float32", "int64", "string"])), max_size=3),
+)
+def test_any_metadata_and_any_outputs_are_read_or_refused(
+    change: dict[str, str], ours: bool, outputs: list[tuple[Shape, str]]
+) -> None:
+    tensors = [TensorInfo(f"output{number}", *each) for number, each in enumerate(outputs)]
+    assert "\n" not in refusal({**(ULTRALYTICS if ours else {}), **change}, tensors or CLASSIC)
+
+
+def spoiled(document: Any, draw: st.DataObject) -> Any:
+    """A bundle's document with one of its values, at any depth, replaced."""
+    if isinstance(document, dict) and document and draw.draw(st.integers(0, 3)):
+        key = draw.draw(st.sampled_from(sorted(document)))
+        return {**document, key: spoiled(document[key], draw)}
+    return draw.draw(LITERALS)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.data())
+def test_any_document_is_read_or_refused(data: st.DataObject) -> None:
+    document = json.loads(bundle().to_metadata()[BUNDLE_KEY])
+    text = json.dumps(spoiled(document, data))
+    assert "\n" not in refusal({**ULTRALYTICS, BUNDLE_KEY: text}, CLASSIC)
 
 
 def test_bytes_go_in_unscaled_and_their_color_must_be_said() -> None:
@@ -442,6 +554,7 @@ def test_facts_that_contradict_the_graph_are_refused(
         pytest.param("stride", "[8]", id="a list of strides"),
         pytest.param("names", "{0: 'car', 5: 'tram'}", id="names with gaps"),
         pytest.param("names", "open('/etc/passwd')", id="code"),
+        pytest.param("names", f"{{'{'9' * 5000}': 'car'}}", id="an endless number"),
         pytest.param("args", "{" * 1000, id="a tower"),
         pytest.param("end2end", "maybe", id="no truth value"),
     ],

@@ -297,3 +297,53 @@ def test_yolox_without_a_word_is_refused(shared: Path) -> None:
         ModelError, match=r"yolox_nano.onnx: .*; add --head end2end\|classic\|.* --names FILE"
     ):
         Detector(shared / "data/onnx/yolox_nano.onnx")
+
+
+@pytest.mark.parametrize(
+    ("said", "classes"),
+    [
+        pytest.param({}, [1, 0, 0], id="all"),
+        pytest.param({"classes": ("car",)}, [0, 0], id="cars"),
+        pytest.param({"class_confidence": {"tram": 0.9}}, [0, 0], id="sure trams"),
+        pytest.param({"confidence": 0.9, "class_confidence": {"tram": 0.3}}, [1], id="unsure trams alone"),
+        pytest.param({"min_size": 20.0}, [1, 0], id="no small ones, in pixels"),
+        pytest.param({"max_size": 0.5}, [0, 0], id="no large ones, in shares"),
+        pytest.param({"min_size": 0.1, "max_size": 100.0}, [0], id="neither"),
+    ],
+)
+def test_what_to_report(write_model: ModelWriter, said: dict[str, Any], classes: list[int]) -> None:
+    rows: list[list[float]] = [[0, 0, 60, 60, 1], [10, 10, 30, 30, 0], [40, 40, 43, 43, 0]]
+    detector = Detector(write_model(rows), provider="cpu", overrides=SpecOverrides(**said))
+    found = detector.detect(flat((128, 128, 128), (2 * SIDE, 2 * SIDE)))
+    assert sorted(found.class_id.tolist(), reverse=True) == classes
+
+
+def test_the_command_line_says_what_to_report(
+    edgeloop: Any, write_model: ModelWriter, tmp_path: Path
+) -> None:
+    rows: list[list[float]] = [[0, 0, 60, 60, 1], [10, 10, 30, 30, 0], [40, 40, 43, 43, 0]]
+    picture = tmp_path / "a.png"
+    cv2.imwrite(str(picture), flat((128, 128, 128)))
+    model = write_model(rows)
+
+    def said(*options: object) -> list[str]:
+        outcome = edgeloop("run", model, picture, "--json", *options)
+        assert outcome.code == 0, outcome.err
+        return sorted(box["class"] for box in json.loads(outcome.out)["detections"])
+
+    assert said() == ["car", "car", "tram"]
+    assert said("--classes", "tram") == ["tram"]
+    assert said("--classes", "0", "--min-size", "10") == ["car"]
+    assert said("--class-confidence", "car=0.9,tram=0.1") == ["tram"]
+    for options, code in (
+        (("--classes", "bus"), 2),
+        (("--classes", "car,"), 2),
+        (("--class-confidence", "car=1.5"), 2),
+        (("--class-confidence", "car"), 2),
+        (("--min-size", "1"), 2),
+        (("--min-size", "9", "--max-size", "3"), 2),
+        (("--tile", "10"), 2),
+    ):
+        outcome = edgeloop("run", model, picture, *options)
+        assert (outcome.code, outcome.out) == (code, ""), options
+        assert "Traceback" not in outcome.err
