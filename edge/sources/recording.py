@@ -15,6 +15,7 @@ from edgeloop.edge.host.file_names import printable_name
 from edgeloop.edge.host.opencv import next_image, open_capture
 from edgeloop.edge.sources.footage import Footage
 from edgeloop.edge.sources.media_clock import MediaClock
+from edgeloop.edge.sources.size_watch import SizeWatch
 from edgeloop.models.errors import DataError, UnavailableError
 
 __all__ = ["Recording", "frame_count", "nominal_fps", "open_video"]
@@ -28,19 +29,28 @@ SHORTFALL = 0.9
 class Recording(Footage):
     """Frames of one video, decoded as they are asked for."""
 
-    def __init__(self, name: str, capture: cv2.VideoCapture, *, remote: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        capture: cv2.VideoCapture,
+        *,
+        remote: bool = False,
+        sizes: SizeWatch | None = None,
+    ) -> None:
         """Take over an open capture.
 
         Args:
             name: Name of the source.
             capture: Open capture; released by `close`.
             remote: Treat an early end as a lost connection, because the video comes over a network.
+            sizes: Gives pictures their true size; None if only the capture knows. Released by `close`.
         """
         self.name = name
         self.fps = nominal_fps(capture)
         self.length = frame_count(capture)
         self._capture = capture
         self._remote = remote
+        self._sizes = sizes
 
     def __iter__(self) -> Iterator[Frame]:
         index = 0
@@ -50,6 +60,8 @@ class Recording(Footage):
             if image is None:
                 self._check_end(index, clock)
                 return
+            if self._sizes is not None:
+                image = self._sizes.restore(image, self._capture)
             time_s = clock.tell(self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
             yield Frame(image, index, time.monotonic(), time.time(), self.name, time_s)
             index += 1
@@ -58,6 +70,8 @@ class Recording(Footage):
         """Stop, and release the file or connection."""
         self.stop()
         self._capture.release()
+        if self._sizes is not None:
+            self._sizes.close()
 
     def _check_end(self, frames: int, clock: MediaClock) -> None:
         """Report a video that breaks off before its end."""
@@ -90,7 +104,8 @@ def open_video(path: Path) -> Recording:
         raise DataError(
             f"source {name}: neither an image nor a video that OpenCV can open (corrupt, or no codec for it)"
         )
-    return Recording(name, capture)
+    size = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+    return Recording(name, capture, sizes=SizeWatch(path, name, size))
 
 
 def nominal_fps(capture: cv2.VideoCapture) -> float | None:
