@@ -211,7 +211,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(block_model: Path) -> None:
         pytest.param(["{model}", "{clip}", "nowhere.mp4"], 66, "nowhere.mp4", id="one source missing"),
         pytest.param(["{model}", "{clip}", "{clip}"], 2, "is given twice", id="a source twice"),
         pytest.param(["{model}", "{clip}", "--zones", "nowhere.json"], 66, "nowhere.json", id="no zones"),
-        pytest.param(["{model}", "{clip}", "--zones", "{model}"], 65, "Invalid JSON", id="a model for zones"),
+        pytest.param(["{model}", "{clip}", "--zones", "{model}"], 65, "not text", id="a model for zones"),
         pytest.param(
             ["{model}", "{clip}", "{folder}", "--zones", "{clip}"],
             2,
