@@ -26,7 +26,7 @@ from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.sinks import JsonLines, StatusLine, UncertainFrames, VideoFile, Window
 from edgeloop.edge.source_name import shown_name
 from edgeloop.edge.sources import LivePolicy, open_source, open_source_or_unavailable
-from edgeloop.edge.tracking import ZoneCounter, open_tracker, read_zones
+from edgeloop.edge.tracking import IgnoreMask, ZoneCounter, open_tracker, read_zones
 from edgeloop.models.errors import UsageError
 
 __all__ = ["KeepPolicy", "RunJob", "run_job"]
@@ -56,6 +56,7 @@ class RunJob:
         policy: How to treat late frames and lost connections.
         track: Give objects ids.
         zones: Zone file of each source; empty for no counting.
+        ignore: Ignore mask of each source; empty for none.
         as_json: Print one JSON object per frame on stdout.
         video: Annotated video to write; None for none. With several sources a number is added to its name.
         keep: Which uncertain frames to keep; None for none.
@@ -71,6 +72,7 @@ class RunJob:
     policy: LivePolicy
     track: bool = False
     zones: Sequence[Path] = ()
+    ignore: Sequence[Path] = ()
     as_json: bool = False
     video: Path | None = None
     keep: KeepPolicy | None = None
@@ -97,13 +99,15 @@ def run_job(job: RunJob, detector: Detector) -> bool:
     Raises:
         EdgeloopError: A source or sink cannot be opened, or a stream failed.
     """
-    zones = _read_zones(job, detector)
+    zones, masks = _read_zones(job, detector), _read_masks(job, detector)
     plugins = [_load_sink(text) for text in job.plugins]
     open_each = open_source if len(job.sources) == 1 else open_source_or_unavailable
     with ExitStack() as opened:
         sources = [opened.enter_context(open_each(text, job.policy)) for text in job.sources]
         _tell_apart(job.sources, sources)
-        streams = [_make_stream(detector, *each, job.track) for each in zip(sources, zones, strict=True)]
+        streams = [
+            _make_stream(detector, *each, job.track) for each in zip(sources, zones, masks, strict=True)
+        ]
         stop = partial(_stop, sources)
         signals = opened.enter_context(stopped_by_signals(stop))
         try:
@@ -133,15 +137,26 @@ def run_job(job: RunJob, detector: Detector) -> bool:
 
 
 def _read_zones(job: RunJob, detector: Detector) -> Sequence[ZoneCounter | None]:
-    if len(job.zones) not in (0, len(job.sources)):
+    names = detector.names
+    paths = _one_each("--zones", job.zones, job.sources)
+    return [
+        None if path is None else ZoneCounter(read_zones(path, names), names, str(path)) for path in paths
+    ]
+
+
+def _read_masks(job: RunJob, detector: Detector) -> Sequence[IgnoreMask | None]:
+    paths = _one_each("--ignore", job.ignore, job.sources)
+    return [None if path is None else IgnoreMask(path, detector.names) for path in paths]
+
+
+def _one_each(option: str, paths: Sequence[Path], sources: Sequence[str]) -> Sequence[Path | None]:
+    """Pair the files of an option with the sources: one each, or none at all."""
+    if len(paths) not in (0, len(sources)):
         raise UsageError(
-            f"--zones is given {len(job.zones)} times for {len(job.sources)} sources; "
+            f"{option} is given {len(paths)} times for {len(sources)} sources; "
             "give it once for each, in their order"
         )
-    if not job.zones:
-        return [None] * len(job.sources)
-    names = detector.names
-    return [ZoneCounter(read_zones(path, names), names, str(path)) for path in job.zones]
+    return paths or [None] * len(sources)
 
 
 def _load_sink(text: str) -> Callable[[Sequence[str], Source], Sink]:
@@ -153,11 +168,13 @@ def _load_sink(text: str) -> Callable[[Sequence[str], Source], Sink]:
     return partial(call_plugin, name, factory, argument)
 
 
-def _make_stream(detector: Detector, source: Source, zones: ZoneCounter | None, track: bool) -> Stream:
+def _make_stream(
+    detector: Detector, source: Source, zones: ZoneCounter | None, ignore: IgnoreMask | None, track: bool
+) -> Stream:
     tracker = None
     if track or zones is not None:
         tracker = open_tracker(fps=source.fps, confidence=detector.spec.lowest_confidence)
-    return Stream(source, Meter(detector.names), tracker=tracker, zones=zones)
+    return Stream(source, Meter(detector.names), tracker=tracker, zones=zones, ignore=ignore)
 
 
 def _tell_apart(texts: Sequence[str], sources: Sequence[Source]) -> None:

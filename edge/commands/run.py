@@ -30,6 +30,13 @@ INTERRUPTED = 130
     multiple=True,
     help="Count objects in the zones and lines of a JSON file; implies --track. Once per SOURCE, in order.",
 )
+@click.option(
+    "--ignore",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Drop objects of which more than half is in the white of a picture, or in the zones of a JSON file. "
+    "Once per SOURCE, in order.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per frame on stdout.")
 @click.option(
     "--video",
@@ -96,6 +103,7 @@ def run(
     sources: tuple[str, ...],
     track: bool,
     zones: tuple[Path, ...],
+    ignore: tuple[Path, ...],
     as_json: bool,
     video: Path | None,
     keep_uncertain: Path | None,
@@ -147,6 +155,7 @@ def run(
             LivePolicy(max_age, reconnect),
             track=track,
             zones=zones,
+            ignore=ignore,
             as_json=as_json,
             video=video,
             keep=None if keep_uncertain is None else KeepPolicy(keep_uncertain, keep_every, keep_count),

@@ -259,6 +259,9 @@ def _detect(arrival: Frame | SourceEnded, detector: Detector) -> _Found | Source
 def _track(found: _Found, stream: Stream) -> Result:
     """Run tracking and zones in frame order."""
     frame, detections, events = found.frame, found.detections, None
+    height, width = frame.image.shape[:2]
+    if stream.ignore is not None:
+        detections = stream.ignore.drop(detections, (width, height))
     turn_at = done_at = time.monotonic()
     stages_ms = dict(found.stages_ms)
     stages_ms["wait"] += (turn_at - found.ready_at) * 1000
@@ -266,7 +269,6 @@ def _track(found: _Found, stream: Stream) -> Result:
         at_s = stream.seconds(frame)
         detections = stream.tracker.update(detections, at_s)
         if stream.zones is not None:
-            height, width = frame.image.shape[:2]
             events = stream.zones.update(detections, (width, height), at_s)
         done_at = time.monotonic()
         stages_ms["track"] = (done_at - turn_at) * 1000

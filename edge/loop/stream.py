@@ -15,7 +15,7 @@ from edgeloop.models.errors import UsageError
 
 if TYPE_CHECKING:
     from edgeloop.edge.runtime.detector import Detector
-    from edgeloop.edge.tracking import Tracker, ZoneCounter
+    from edgeloop.edge.tracking import IgnoreMask, Tracker, ZoneCounter
 
 __all__ = ["Stream"]
 
@@ -31,6 +31,7 @@ class Stream:
         on_result: Called with each of its results, after the sinks.
         tracker: Gives its objects ids; None for no tracking.
         zones: Counts its objects, which needs a tracker; None for no counting.
+        ignore: Drops what is in regions to ignore, before tracking; None for no such regions.
         error: The failure that ended it; None if there was none.
     """
 
@@ -40,6 +41,7 @@ class Stream:
     on_result: Callable[[Result], object] | None = None
     tracker: Tracker | None = None
     zones: ZoneCounter | None = None
+    ignore: IgnoreMask | None = None
     error: Exception | None = None
 
     def __post_init__(self) -> None:

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from edgeloop.edge.tracking.tracker import LOST_S, NO_ID
-from edgeloop.edge.tracking.zone_file import TOLERANCE, Line, Zone, ZoneFile
+from edgeloop.edge.tracking.zone_file import Line, Zone, ZoneFile, check_places
 from edgeloop.models.detections import Detections
 from edgeloop.models.errors import DataError
 
@@ -139,7 +139,7 @@ class ZoneCounter:
         if self._given.in_shares:
             self.zones = self._given.scaled(width, height)
         elif old_width == 0:
-            self._check(size)
+            check_places(f"zones {self._origin}", self.zones, size)
         elif abs(width * old_height / (height * old_width) - 1) > SAME_SHAPE:
             raise DataError(
                 f"zones {self._origin}: the frames were {old_width}x{old_height} and are {width}x{height} "
@@ -152,16 +152,6 @@ class ZoneCounter:
             zone_count.place(zone)
         for line_count, line in zip(self._lines, self.zones.lines, strict=True):
             line_count.place(line)
-
-    def _check(self, size: tuple[int, int]) -> None:
-        width, height = size
-        for place in self.zones.places:
-            for x, y in place.points:
-                if x > width * (1 + TOLERANCE) or y > height * (1 + TOLERANCE):
-                    raise DataError(
-                        f"zones {self._origin}: {place.name!r} reaches ({x:g}, {y:g}), but the frames are "
-                        f"{width}x{height}; give the places in pixels of this source, or in shares (0 to 1)"
-                    )
 
 
 @dataclass(slots=True)

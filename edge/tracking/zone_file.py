@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from edgeloop.models.errors import DataError, NoInputError, first_error_details
 
-__all__ = ["Line", "Zone", "ZoneFile", "read_zones"]
+__all__ = ["Line", "Zone", "ZoneFile", "check_places", "read_zones"]
 
 log = logging.getLogger(__name__)
 
@@ -244,6 +244,27 @@ def read_zones(path: Path, names: Sequence[str]) -> ZoneFile:
                 f"have; it has {_shorten(names)}"
             )
     return found
+
+
+def check_places(origin: str, zones: ZoneFile, size: tuple[int, int]) -> None:
+    """Refuse places in pixels that reach beyond the frames.
+
+    Args:
+        origin: File of the zones, for errors.
+        zones: The places.
+        size: (width, height) of the frames in pixels.
+
+    Raises:
+        DataError: A place reaches beyond the frames, so it was drawn on another one.
+    """
+    width, height = size
+    for place in zones.places:
+        for x, y in place.points:
+            if x > width * (1 + TOLERANCE) or y > height * (1 + TOLERANCE):
+                raise DataError(
+                    f"{origin}: {place.name!r} reaches ({x:g}, {y:g}), but the frames are "
+                    f"{width}x{height}; give the places in pixels of this source, or in shares (0 to 1)"
+                )
 
 
 def _first(error: ValidationError) -> str:
