@@ -9,12 +9,14 @@ import click
 from click.core import ParameterSource
 
 from edgeloop.edge.cli.float_range import FloatRange
+from edgeloop.edge.cli.options import choice_options
 from edgeloop.edge.cli.table import table
 from edgeloop.export.export_options import INPUTS, PRECISIONS, ExportOptions
 from edgeloop.export.exporter import export_bundle
 from edgeloop.export.targets import options_for
 from edgeloop.export.train.training import train_detector
 from edgeloop.export.train_options import TRAINERS, Device, TrainOptions
+from edgeloop.models.facts.overrides import SpecOverrides
 
 __all__ = ["export", "train"]
 
@@ -168,18 +170,32 @@ def train(dataset: Path, out: Path, **options: Any) -> None:
 @click.option(
     "--target", metavar="NAME", help="Runtime: cpu, openvino, tensorrt, coreml, qnn, rknn or hailo."
 )
+@choice_options
 @click.option("--overwrite", is_flag=True, help="Replace an earlier bundle.")
-def export(run: Path, dataset: Path, out: Path, target: str | None, **options: Any) -> None:
+def export(
+    run: Path,
+    dataset: Path,
+    out: Path,
+    target: str | None,
+    settings: SpecOverrides | None,
+    **options: Any,
+) -> None:
     """Export the detector in RUN as one ONNX bundle.
 
     The bundle is compared with torch on held-out frames and refused (exit code 65) if it misses too many
     boxes or loses too much mAP. A report goes beside it: FILE.md, FILE.json and FILE.worst.jpg, or
     FILE.refused.md and so on.
 
+    --confidence to --tile-overlap are written into the bundle, as defaults of `edgeloop run`.
+
     --target applies the settings that a runtime needs and prints the command to run next. Options given
     beside it win if the target leaves a choice.
     """
-    chosen = ExportOptions(**options) if target is None else options_for(target, _typed(options))
+    chosen = (
+        ExportOptions(**options, settings=settings)
+        if target is None
+        else options_for(target, {**_typed(options), "settings": settings})
+    )
     report = export_bundle(run, dataset, out, chosen)
     parity, scores = report.measurement.parity, report.measurement.scores
     header, *rows = report.precision_rows()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from edgeloop.models.errors import UsageError
-from edgeloop.models.facts.overrides import MOST_DETECTIONS
+from edgeloop.models.facts.overrides import MOST_DETECTIONS, SpecOverrides
 
 __all__ = ["INPUTS", "PRECISIONS", "ExportOptions", "Input", "Precision"]
 
@@ -35,6 +35,8 @@ class ExportOptions:
         end2end: None keeps the head as trained; False exports the classic head, with non-maximum suppression
             outside of the graph.
         max_detections: Maximum number of detections per image; None takes the training's.
+        settings: What the bundle reports: minimum scores, classes, sizes, tiles; None for the defaults. The
+            checks against torch are made without.
         overwrite: Replace files that exist.
         target: Runtime to export for, one of `edgeloop.export.targets.TARGETS`; None for any.
         tolerance_map: Maximum loss of mAP50-95 against torch.
@@ -51,6 +53,7 @@ class ExportOptions:
     opset: int = 13
     end2end: bool | None = None
     max_detections: int | None = None
+    settings: SpecOverrides | None = None
     overwrite: bool = False
     target: str | None = None
     tolerance_map: float = 0.01

@@ -29,6 +29,7 @@ from edgeloop.export.train.load_trained import load_trained
 from edgeloop.export.train.run_record import RunRecord, read_record
 from edgeloop.models.bundle.document import Golden, Measured, Record
 from edgeloop.models.errors import DataError, ModelError, NoInputError, UsageError
+from edgeloop.models.facts.overrides import SpecOverrides
 from edgeloop.models.weights.digest import file_sha256
 
 __all__ = ["export_run", "warn_about_activation"]
@@ -50,6 +51,8 @@ def export_run(run: Path, dataset: Path, out: Path, options: ExportOptions) -> E
     if options.target is not None:
         warn_about_activation(options.target, model)
     spec = model_spec(model, record.names, (side, side))
+    settings = options.settings or SpecOverrides()
+    spec.updated(settings)  # refuses what cannot be meant before the work
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{out.stem}-", dir=out.parent) as name:
         folder = Path(name)
@@ -70,7 +73,8 @@ def export_run(run: Path, dataset: Path, out: Path, options: ExportOptions) -> E
             record, file_sha256(run / record.weights_file), data.digest, options, machine(), datetime.now(UTC)
         )
         written = _record(provenance, chosen.measurement, make_golden(Detector(kept.path, provider="cpu")))
-        report = ExportReport(out, None, kept.spec, written, chosen, candidates, reference, provenance)
+        shipped = kept.spec.updated(settings)
+        report = ExportReport(out, None, shipped, written, chosen, candidates, reference, provenance)
         if chosen.reasons:
             _write_beside(report, folder, _REFUSED)
             card = _beside(out, _REFUSED)[".md"]

@@ -203,6 +203,23 @@ class ModelSpec(BaseModel):
         check_output(spec.head, outputs, spec.input_size, spec.names)
         return spec
 
+    def updated(self, settings: SpecOverrides) -> Self:
+        """Replace settings that say what to report.
+
+        Args:
+            settings: The new ones; None keeps the old one.
+
+        Returns:
+            The changed settings.
+
+        Raises:
+            UsageError: A chosen class is unknown, or the sizes contradict each other.
+        """
+        said = settings.with_defaults(SpecOverrides(names=self.names))
+        facts = said.with_defaults(SpecOverrides.model_validate(self.model_dump()))
+        facts = facts.model_copy(update=_chosen_classes(facts, said))
+        return self.model_validate(facts.model_dump(exclude_none=True))
+
     def to_metadata(self, record: Record | None = None) -> dict[str, str]:
         """Format the metadata of a bundle.
 

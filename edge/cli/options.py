@@ -19,14 +19,9 @@ from edgeloop.models.heads import HEADS
 if TYPE_CHECKING:
     from edgeloop.models.facts.overrides import SpecOverrides
 
-__all__ = ["model_options", "placement_options", "stated_options"]
+__all__ = ["choice_options", "model_options", "placement_options", "stated_options"]
 
 R = TypeVar("R")
-
-_FACTS = (
-    *("head", "color", "scale", "iou", "max_detections"),
-    *("min_size", "max_size", "tile", "tile_overlap"),
-)
 
 
 def model_options(command: Callable[..., R]) -> Callable[..., R]:
@@ -59,9 +54,8 @@ def model_options(command: Callable[..., R]) -> Callable[..., R]:
             names=None if names is None else read_names(names),
             centered=None if letterbox is None else letterbox == "centered",
             stretched=None if letterbox is None else letterbox == "stretched",
-            classes=None if classes is None else split_classes(classes),
-            class_confidence=None if class_confidence is None else split_scores(class_confidence),
-            **{fact: kwargs.pop(fact) for fact in _FACTS},
+            **_choices(classes, class_confidence, kwargs),
+            **{fact: kwargs.pop(fact) for fact in ("head", "color", "scale", "iou", "max_detections")},
         )
         return command(*args, overrides=overrides, **kwargs)
 
@@ -69,6 +63,35 @@ def model_options(command: Callable[..., R]) -> Callable[..., R]:
     for option in reversed(_SPEC):  # click lists the option that was added last first
         decorated = option(decorated)
     return placement_options(decorated)
+
+
+def choice_options(command: Callable[..., R]) -> Callable[..., R]:
+    """Add the options for what a bundle reports to a command.
+
+    Args:
+        command: Takes the keyword argument `settings` (SpecOverrides, None if nothing is stated) beside its
+            own.
+
+    Returns:
+        The command with the options `--confidence`, `--class-confidence`, `--classes`, `--min-size`,
+        `--max-size`, `--tile` and `--tile-overlap`.
+    """
+
+    @wraps(command)
+    def with_settings(
+        *args: object,
+        confidence: float | None,
+        classes: str | None,
+        class_confidence: str | None,
+        **kwargs: object,
+    ) -> R:
+        settings = _overrides(None, confidence=confidence, **_choices(classes, class_confidence, kwargs))
+        return command(*args, settings=settings, **kwargs)
+
+    decorated = with_settings
+    for option in reversed(_CHOICES):
+        decorated = option(decorated)
+    return decorated
 
 
 def placement_options(command: Callable[..., R]) -> Callable[..., R]:
@@ -90,6 +113,17 @@ def stated_options(context: click.Context) -> list[str]:
             value = context.params[name]
             words += option.opts if value is True else [*option.opts, str(value)]
     return words
+
+
+def _choices(
+    classes: str | None, class_confidence: str | None, options: dict[str, object]
+) -> dict[str, object]:
+    """Take the settings of `_CHOICES` out of the options of a call, but for the confidence."""
+    return {
+        "classes": None if classes is None else split_classes(classes),
+        "class_confidence": None if class_confidence is None else split_scores(class_confidence),
+        **{name: options.pop(name) for name in ("min_size", "max_size", "tile", "tile_overlap")},
+    }
 
 
 def split_classes(text: str) -> tuple[str, ...]:
@@ -175,7 +209,7 @@ _PLACEMENT = (
     ),
     _option("--allow-cpu", is_flag=True, help="Let the CPU run the nodes that the provider cannot."),
 )
-_SPEC = (
+_CHOICES = (
     _option(
         "--confidence",
         type=FloatRange(0, 1),
@@ -184,27 +218,14 @@ _SPEC = (
         "objects.  [default: the model's]",
     ),
     _option(
-        "--iou",
-        type=FloatRange(0, 1),
-        metavar="IOU",
-        help="IoU above which non-maximum suppression drops the less certain of two boxes.  "
-        "[default: the model's]",
-    ),
-    _option(
-        "--max-detections",
-        type=click.IntRange(1, 10_000),
-        metavar="N",
-        help="Maximum number of detections per image, the most confident ones.  [default: the model's]",
+        "--class-confidence",
+        metavar="NAME=P,...",
+        help="Minimum confidence of single classes, in place of --confidence.",
     ),
     _option(
         "--classes",
         metavar="NAME,...",
         help="Report these classes alone, by name or number.  [default: all]",
-    ),
-    _option(
-        "--class-confidence",
-        metavar="NAME=P,...",
-        help="Minimum confidence of single classes, in place of --confidence.",
     ),
     _option(
         "--min-size",
@@ -225,6 +246,22 @@ _SPEC = (
         type=FloatRange(0, 0.9),
         metavar="SHARE",
         help="Share of a tile that its neighbor repeats; objects should be smaller.  [default: 0.2]",
+    ),
+)
+_SPEC = (
+    *_CHOICES,
+    _option(
+        "--iou",
+        type=FloatRange(0, 1),
+        metavar="IOU",
+        help="IoU above which non-maximum suppression drops the less certain of two boxes.  "
+        "[default: the model's]",
+    ),
+    _option(
+        "--max-detections",
+        type=click.IntRange(1, 10_000),
+        metavar="N",
+        help="Maximum number of detections per image, the most confident ones.  [default: the model's]",
     ),
     _option("--head", type=click.Choice(HEADS), help="Output format of the detection head."),
     _option("--names", type=click.Path(path_type=Path), help="Text file with one class name per line."),

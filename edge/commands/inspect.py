@@ -77,7 +77,8 @@ def _text(session: Session, spec: ModelSpec, record: Record | None) -> str:
         "head": f"{spec.head}, {'; '.join(map(str, session.outputs))}",
         "classes": f"{len(spec.names)}: {names}{f' and {more} more' if more > 0 else ''}",
         "confidence": f"above {spec.confidence:g}",
-        "nms": "none needed" if spec.head == "end2end" else f"at IoU {spec.iou:g}",
+        **_reported(spec),
+        "nms": "none needed" if spec.head in ("end2end", "detr") else f"at IoU {spec.iou:g}",
         "provider": str(session.placement),
         **(_origin(record) if record else {}),
     }
@@ -97,6 +98,22 @@ def _letterbox(spec: ModelSpec) -> str:
     if spec.stretched:
         return "none, stretched"
     return f"{'centered' if spec.centered else 'corner'}, filled with {spec.pad_value}"
+
+
+def _reported(spec: ModelSpec) -> dict[str, str]:
+    """Describe the choice of what is reported, as far as there is one."""
+    scores = ", ".join(f"{name} above {score:g}" for name, score in spec.class_confidence.items())
+    sizes = [
+        f"{word} {size:g}" + ("" if size < 1 else " px")
+        for word, size in (("at least", spec.min_size), ("at most", spec.max_size))
+        if size is not None
+    ]
+    return {
+        **({"by class": scores} if scores else {}),
+        **({"reported": ", ".join(spec.classes)} if spec.classes else {}),
+        **({"sizes": ", ".join(sizes)} if sizes else {}),
+        **({"tiles": f"{spec.tile} px, overlap {spec.tile_overlap:g}"} if spec.tile else {}),
+    }
 
 
 def _credits(session: Session) -> dict[str, str]:

@@ -18,6 +18,7 @@ from edgeloop.export.network.detector_weights import write_detector
 from edgeloop.export.report.export_report import ExportReport
 from edgeloop.models.bundle.document import read_document
 from edgeloop.models.errors import DataError, ModelError, NoInputError, UsageError
+from edgeloop.models.facts.overrides import SpecOverrides
 
 
 @pytest.mark.slow
@@ -74,6 +75,20 @@ def test_the_report_is_beside_the_bundle(report: ExportReport) -> None:
 def test_the_input_can_have_another_size(run: Path, dataset: Path, tmp_path: Path) -> None:
     report = export_bundle(run, dataset, tmp_path / "wide.onnx", ExportOptions(imgsz=192))
     assert Detector(report.bundle).spec.input_size == (192, 192)
+
+
+@pytest.mark.slow
+def test_the_bundle_carries_what_to_report(run: Path, dataset: Path, tmp_path: Path) -> None:
+    settings = SpecOverrides(classes=("1",), class_confidence={"bar": 0.4}, min_size=9.0, tile=640)
+    with pytest.raises(UsageError, match="no class 'tram'"):
+        export_bundle(
+            run, dataset, tmp_path / "x.onnx", ExportOptions(settings=SpecOverrides(classes=("tram",)))
+        )
+    report = export_bundle(run, dataset, tmp_path / "x.onnx", ExportOptions(settings=settings))
+    assert report.measurement.parity.matched == 1  # of all classes
+    spec = Detector(report.bundle).spec
+    assert spec == report.spec
+    assert (spec.classes, spec.class_scores[1], spec.min_size, spec.tile) == (("bar",), 0.4, 9.0, 640)
 
 
 @pytest.mark.slow

@@ -46,6 +46,14 @@ def test_says_where_a_bundle_comes_from(write_model: ModelWriter) -> None:
     assert said["measured"] == "map50 0.91, latency_ms 7.5"
 
 
+def test_says_what_is_reported(write_model: ModelWriter) -> None:
+    options = ("--classes", "tram", "--class-confidence", "tram=0.6", "--min-size", "9", "--max-size", "0.5")
+    said = facts(run(write_model(), *options, "--tile", "640").output)
+    assert (said["reported"], said["by class"]) == ("tram", "tram above 0.6")
+    assert (said["sizes"], said["tiles"]) == ("at least 9 px, at most 0.5", "640 px, overlap 0.2")
+    assert not {"reported", "by class", "sizes", "tiles"} & facts(run(write_model()).output).keys()
+
+
 def test_json_says_it_to_programs(write_model: ModelWriter) -> None:
     spec = Detector(write_model(), overrides=SpecOverrides(confidence=0.5)).spec
     path = write_model(metadata=spec.to_metadata(Record(precision="fp16")))
