@@ -172,7 +172,9 @@ class Detector:
             outputs = self.infer(prepared)
             times.append(time.monotonic())
             part = self._decode(outputs, prepared.letterbox)
-            found.append(replace(part, xyxy=part.xyxy + np.array([x1, y1, x1, y1], np.float32)))
+            if number:
+                part = replace(part, xyxy=part.xyxy + np.array([x1, y1, x1, y1], np.float32))
+            found.append(part)
             times.append(time.monotonic())
             steps += np.diff(times)
         began = time.monotonic()
