@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -72,7 +73,13 @@ def test_a_signal_ends_the_run_with_the_video_playable(
 ) -> None:
     video, figures = tmp_path / "out.mp4", tmp_path / "run.json"
     command: list[str | Path] = [*RUN, block_model, source, "--json", "--video", video, "--summary", figures]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=partial(signal.signal, number, signal.SIG_DFL),  # the tests may run under nohup
+    ) as process:
         assert process.stdout
         assert process.stderr
         for _ in range(5):
