@@ -76,7 +76,7 @@ def label_frames(
         DataError: The exemplars, `plan.corrected` or frames.jsonl are malformed, `plan.out` exists, not one
             frame can be read, unfinished work was started with another plan, or motion is asked for and the
             camera is not fixed.
-        UsageError: There is no such segmenter, prompter or classifier, prompts do not fit the exemplars, or
+        UsageError: There is no such segmenter or classifier, an option does not fit the exemplars, or
             class names are given to a classifier that reads none.
         UnavailableError: A checkpoint is not in the cache and cannot be downloaded, or open_clip or timm
             is missing.
