@@ -54,6 +54,9 @@ class DataYaml:
             if found is None or not (found.is_dir() or is_image(found) or found.suffix == ".txt"):
                 told = f"{split} must name a folder of images, got {entry!r:.80}"
                 problems.refuse("missing_folder", f"{self.path}: {told}")
+            elif split == "val" and self._is_train(entry, found):
+                told = f"val: there is no {entry!r:.80}; what its last part names holds the images of train"
+                problems.refuse("missing_folder", f"{self.path}: {told}")
             elif found.is_dir():
                 warn_of_unread(found, deep=True)
                 for image in sorted(path for path in found.rglob("*") if is_image(path)):
@@ -65,6 +68,14 @@ class DataYaml:
                     yield image, self._name(image).as_posix()
             else:
                 yield found, self._name(found).as_posix()
+
+    def _is_train(self, entry: str, found: Path) -> bool:
+        """True if only the last parts of an entry were found, and they name what train names otherwise."""
+        parts, kept = _parts(entry), [part for part in found.parts if part != ".."]
+        if entry in self.splits["train"] or kept[len(kept) - len(parts) :] == parts:
+            return False
+        trains = (_locate(train, (self.base, self.path.parent)) for train in self.splits["train"])
+        return any(train is not None and train.resolve().is_relative_to(found.resolve()) for train in trains)
 
     def _listed(self, file: Path, problems: LabelProblems) -> Iterator[Path]:
         for number, line in enumerate(read_text(file).splitlines(), start=1):
@@ -183,17 +194,26 @@ def _locate(text: str, folders: tuple[Path, ...]) -> Path | None:
 
     As it is written, then without `../` in front, then what its last parts name.
     """
-    written = PurePosixPath(text.strip().replace("\\", "/"))
+    written = _written(text)
     for folder in folders:
         if os.path.exists(folder / written):  # noqa: PTH110  Path.exists raises for names that cannot be
             return folder / written
-    parts = [part for part in written.parts if part not in ("..", "/")]
+    parts = _parts(text)
     for begin in range(len(parts)):
         for folder in folders:
             found = folder.joinpath(*parts[begin:])
             if os.path.lexists(found):
                 return found
     return None
+
+
+def _written(text: str) -> PurePosixPath:
+    return PurePosixPath(text.strip().replace("\\", "/"))
+
+
+def _parts(text: str) -> list[str]:
+    """Parts of a path below the folder that it begins at."""
+    return [part for part in _written(text).parts if part not in ("..", "/")]
 
 
 def _is_litter(name: Path) -> bool:

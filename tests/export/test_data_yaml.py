@@ -124,6 +124,18 @@ def test_what_is_refused(folder: Path, text: str, told: str) -> None:
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "train", [pytest.param("images", id="the same folder"), pytest.param("images/train", id="a folder in it")]
+)
+def test_a_missing_val_is_not_what_train_names(tmp_path: Path, train: str) -> None:
+    (tmp_path / train).mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / train / "a.png"), np.zeros((40, 60, 3), np.uint8))
+    with pytest.raises(DataError, match=r"val: there is no '\.\./valid/images'"):
+        read(tmp_path, f"train: {train}\nval: ../valid/images\nnames: [bolt]")
+    for same in (train, f"./{train}", f"../{train}"):  # on purpose
+        assert len(read(tmp_path, f"train: {train}\nval: {same}\nnames: [bolt]").val) == 1
+
+
 def test_another_encoding_is_refused(folder: Path) -> None:
     (folder / "data.yaml").write_bytes("names: [é]".encode("latin-1"))
     with pytest.raises(DataError, match=r"data\.yaml: not UTF-8 text"):
