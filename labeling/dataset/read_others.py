@@ -15,10 +15,8 @@ from edgeloop.edge.labels.label_problems import LabelProblem, LabelProblems
 from edgeloop.export.data.data_yaml import find_data_yaml
 from edgeloop.export.data.yolo_dataset import LabeledImage, open_dataset
 from edgeloop.labeling.frames.perceptual_hash import perceptual_hash, to_gray
-from edgeloop.labeling.inputs.coco_frames import find_coco
 from edgeloop.labeling.inputs.crops import holds_crops, read_crops
-from edgeloop.labeling.inputs.exemplars import IGNORE, ExemplarFrame, read_boxes
-from edgeloop.labeling.inputs.yolo import holds_yolo
+from edgeloop.labeling.inputs.exemplars import IGNORE, ExemplarFrame, holds_boxes, read_boxes
 from edgeloop.models.errors import DataError, NoInputError
 
 __all__ = ["Shown", "ShownImage", "read_shown"]
@@ -102,12 +100,7 @@ def _read(
         data = open_dataset(path, problems)
         parts = {"train": data.train, "val": data.val}
         return "dataset", data.names, ((split, image) for split, own in parts.items() for image in own)
-    if path.is_dir() and not holds_yolo(path) and find_coco(path) is None:
-        if not holds_crops(path):
-            raise NoInputError(
-                f"{path}: expected a dataset (instances.json or data.yaml) or exemplars (COCO json, YOLO "
-                "text files with classes.txt, folders of crops)"
-            )
+    if holds_crops(path):
         read = read_crops(path)
         names = (*read.names, IGNORE) if any(crop.class_id < 0 for crop in read.crops) else read.names
         whole = np.array([[0.5, 0.5, 1, 1]], np.float32)
@@ -117,6 +110,11 @@ def _read(
         return "crops", names, ((_EXEMPLARS, crop) for crop in crops)
     if not path.exists():
         raise NoInputError(f"{path}: no such file or folder; expected a dataset or exemplars")
+    if path.is_dir() and not holds_boxes(path):
+        raise NoInputError(
+            f"{path}: expected a dataset (instances.json or data.yaml) or exemplars (COCO json, YOLO "
+            "text files with classes.txt, folders of crops)"
+        )
     if images_folder is None:
         beside = path if path.is_dir() else path.parent
         images_folder = beside / "images" if (beside / "images").is_dir() else beside

@@ -5,15 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgeloop.edge.sources.images import is_image, warn_of_unread
-from edgeloop.labeling.inputs.exemplars import IGNORE, Crop, Exemplars
+from edgeloop.labeling.inputs.exemplars import IGNORE, Crop, Exemplars, holds_boxes
 from edgeloop.models.errors import DataError
 
 __all__ = ["holds_crops", "read_crops"]
 
 
 def holds_crops(path: Path) -> bool:
-    """True if a path is a folder of folders of images."""
-    return path.is_dir() and any(_images(folder) for folder in path.iterdir() if folder.is_dir())
+    """True if a path is a folder of folders of images, without boxes.
+
+    Raises:
+        DataError: There are several COCO json of boxes.
+    """
+    if not path.is_dir() or holds_boxes(path):
+        return False
+    return any(_images(folder) for folder in path.iterdir() if folder.is_dir())
 
 
 def read_crops(folder: Path) -> Exemplars:

@@ -18,7 +18,16 @@ from edgeloop.labeling.inputs.yolo import holds_yolo, read_yolo_images
 from edgeloop.models.boxes import cxcywh_to_xyxy
 from edgeloop.models.errors import DataError
 
-__all__ = ["IGNORE", "Crop", "ExemplarFrame", "Exemplars", "add_frames", "read_boxes", "read_exemplars"]
+__all__ = [
+    "IGNORE",
+    "Crop",
+    "ExemplarFrame",
+    "Exemplars",
+    "add_frames",
+    "holds_boxes",
+    "read_boxes",
+    "read_exemplars",
+]
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +114,15 @@ def add_frames(
     for frame in frames:
         merged[frame.path] = ExemplarFrame(frame.path, frame.xyxy, numbers[frame.class_id])
     return Exemplars(classes, tuple(merged.values()))
+
+
+def holds_boxes(folder: Path) -> bool:
+    """True if a folder holds boxes, as of `read_boxes`.
+
+    Raises:
+        DataError: There are several COCO json.
+    """
+    return holds_yolo(folder) or find_coco(folder) is not None
 
 
 def read_boxes(

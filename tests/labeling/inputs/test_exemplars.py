@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from edgeloop.labeling.inputs.exemplars import read_exemplars
+from edgeloop.labeling.inputs.load import read_inputs
+from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.models.errors import DataError, NoInputError
 
 Edit = Callable[[dict[str, Any]], object]
@@ -248,6 +250,29 @@ def test_folders_of_tools(frames: Path, yolo: Path, names: str, place: str) -> N
     assert read.names == expected.names
     assert read.frames[0].path == expected.frames[0].path
     assert read.frames[0].xyxy.tolist() == expected.frames[0].xyxy.tolist()
+
+
+@pytest.mark.parametrize(
+    ("boxes", "image", "names"),
+    [
+        pytest.param("labels/one.txt", "images/one.jpg", "classes.txt", id="Label Studio"),
+        pytest.param("obj_train_data/one.txt", "obj_train_data/one.jpg", "obj.names", id="CVAT YOLO"),
+        pytest.param("annotations/x.json", "images/one.jpg", "", id="CVAT COCO"),
+        pytest.param("train/_annotations.coco.json", "train/one.jpg", "", id="Roboflow COCO"),
+    ],
+)
+def test_images_of_an_export_are_no_crops(
+    tmp_path: Path, frames: Path, yolo: Path, boxes: str, image: str, names: str
+) -> None:
+    folder = tmp_path / "export"
+    for name in (boxes, image):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (frames / "one.jpg").rename(folder / image)
+    if names:
+        (yolo / "classes.txt").rename(folder / names)
+    (yolo / "one.txt" if names else written(tmp_path)).rename(folder / boxes)
+    inputs = read_inputs(LabelPlan(frames, folder, tmp_path / "out"), [])
+    assert [frame.class_id.tolist() for frame in inputs.drawn] == [[1, -1, 0]]
 
 
 def test_a_folder_with_one_json(tmp_path: Path, frames: Path) -> None:
