@@ -55,7 +55,8 @@ def call_plugin(name: str, factory: Callable[..., Any], *arguments: object) -> A
     try:
         return factory(*arguments)
     except EdgeloopError as error:
-        raise type(error)(hide_secrets(str(error), addresses)) from None
+        error.args = (hide_secrets(str(error), addresses),)
+        raise error from None
     except Exception as error:  # whatever happens in the code of others
         said = hide_secrets(str(error).partition("\n")[0], addresses)
         raise UnavailableError(f"plug-in {name}: {type(error).__name__}: {said}") from None

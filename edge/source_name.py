@@ -28,7 +28,9 @@ _ADDRESS = re.compile(r"\s*(?P<scheme>[a-z][a-z0-9+.-]+):(?://|/)(?P<place>.*)",
 _NETWORK = re.compile(r"\s*(?:https?|rtsps?|rtmps?|srt|udp|tcp|ftp):", re.IGNORECASE)
 _HOST = re.compile(r"(?:[\w.-]*|\[[0-9a-f:.]+(?:%\w+)?\])(?::[0-9]{1,5})?", re.IGNORECASE)
 _LABEL = re.compile(r"(?P<place>.*)#name=(?P<name>[\w.-]{1,40})", re.DOTALL)
-_CREDENTIAL = re.compile(r"@|(?:user|login|pass|pwd|token|auth|key|secret)\w*[=:]", re.IGNORECASE)
+_CREDENTIAL = re.compile(
+    r"@|(?<![a-z])(?:user|login|pass|pwd?|token|auth|(?:api_?)?key|secret|sig)\w*[=:]", re.IGNORECASE
+)
 _ELEMENT = re.compile(r"[a-z][a-z0-9_]*")
 _TOKEN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+|[-_.]")
 _SEPARATORS = re.compile(r"[:/?&=#@;,!\s]+")

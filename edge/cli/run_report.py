@@ -66,7 +66,10 @@ def _failure(stream: Stream) -> EdgeloopError | None:
 
 
 def _summarize(streams: Sequence[Stream], detector: Detector) -> RunSummary | TotalSummary:
-    errors = [None if failure is None else str(failure) for failure in map(_failure, streams)]
+    errors = [
+        None if failure is None else hide_secrets(str(failure), sys.argv[1:])
+        for failure in map(_failure, streams)
+    ]
     figures = [
         replace(stream.summary(detector), error=error) for stream, error in zip(streams, errors, strict=True)
     ]

@@ -70,7 +70,9 @@ def decode_image(data: bytes, name: str) -> Image | None:
         return _top_bits(image, name)
     if image.dtype != np.uint8:
         image = _decode_opencv(data, cv2.IMREAD_COLOR)
-    return None if image is None else np.asarray(image, np.uint8)
+    if image is None:
+        return None
+    return _upright(np.asarray(image, np.uint8), data) if family == "AVIF" else np.asarray(image, np.uint8)
 
 
 def image_fault(path: Path) -> str:
@@ -132,6 +134,15 @@ def _heif_family(data: bytes) -> Literal["AVIF", "HEIC"] | None:
     return "HEIC" if _HEIC_BRANDS.search(brands) else None
 
 
+def _upright(image: Image, data: bytes) -> Image:
+    """Turn an AVIF as its properties `irot` and `imir` say, which OpenCV ignores."""
+    if (place := data.find(b"irot")) >= 0:
+        image = np.rot90(image, data[place + 4] & 3)
+    if (place := data.find(b"imir")) >= 0:
+        image = image[:, ::-1] if data[place + 4] & 1 else image[::-1]
+    return np.ascontiguousarray(image)
+
+
 def _decode_heic(data: bytes) -> Image | None:
     name = next(filter(find_spec, _HEIC_DECODERS), None)
     if name is None:
@@ -153,6 +164,7 @@ def _decode_avif(data: bytes) -> Image | None:
         return None
     try:
         with import_module("PIL.Image").open(BytesIO(data)) as image:
-            return np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
+            upright = import_module("PIL.ImageOps").exif_transpose(image)
+            return np.ascontiguousarray(np.asarray(upright.convert("RGB"))[:, :, ::-1])
     except Exception:  # whatever the bytes lead libavif to
         return None

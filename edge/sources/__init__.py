@@ -121,7 +121,9 @@ class _Renamed(Footage):
         source = self._source
         for frame in source:
             self.dropped, self.skipped, self.stale = source.dropped, source.skipped, source.stale
-            yield replace(frame, source=hide_secrets(frame.source, [self._address]))
+            own = frame.source == source.name
+            shown = self.name if own else hide_secrets(frame.source, [self._address])
+            yield replace(frame, source=shown)
 
     def stop(self) -> None:
         self._source.stop()

@@ -160,7 +160,9 @@ def _read_as(
 ) -> tuple[bool, int | None]:
     """Match outputs against a head: True if they fit, and their number of classes, None if open."""
     if head == "nanodet":
-        return _is_nanodet(outputs, input_size), outputs[0].shape[-1] if outputs else None
+        return _is_nanodet(outputs, input_size), outputs[0].shape[-1] if outputs and outputs[
+            0
+        ].shape else None
     if head == "detr":
         form = _detr_form(outputs)
         return form is not None, form.classes if form else None

@@ -116,4 +116,6 @@ def decode(
 
 def _equal(shape: Shape, other: Shape) -> bool:
     """True if two shapes may be equal once their open axes are known."""
-    return all(None in (a, b) or a == b for a, b in zip(shape, other, strict=True))
+    return len(shape) == len(other) and all(
+        None in (a, b) or a == b for a, b in zip(shape, other, strict=True)
+    )

@@ -33,7 +33,7 @@ def decode(
     bottom.
     """
     got = [output.shape for output in outputs]
-    expected = output_shapes(input_size, classes=got[0][-1])
+    expected = output_shapes(input_size, classes=got[0][-1] if got and got[0] else 0)
     if got != expected:
         raise ModelError(f"nanodet head: expected outputs {expected}, got {got}")
     levels = [

@@ -37,6 +37,8 @@ SECRET = "s3cr3t"
         pytest.param("rtsp:admin:s3cr3t@h", "rtsp:***", id="no slash"),
         pytest.param("admin:s3cr3t@h/1", "***", id="no scheme"),
         pytest.param("h/user=admin&password=s3cr3t", "***", id="no scheme, in the path"),
+        pytest.param("h/v?sig=s3cr3t", "***", id="no scheme, signed"),
+        pytest.param("h.264?pw=s3cr3t", "***", id="no scheme, short"),
         pytest.param("srt://:9000?passphrase=s3cr3t", "srt://:9000?***", id="passphrase"),
         pytest.param("rtspsrc location=rtsp://u:s3cr3t@h ! appsink", "rtspsrc ! appsink", id="pipeline"),
         pytest.param("rtsp://h:8554/s3cr3t#name=door", "rtsp://h:8554#door", id="named"),

@@ -298,3 +298,12 @@ def test_a_class_without_a_minimum_is_refused() -> None:
     rows = np.array([[[0, 0, 9, 9, 0.5, 7]]], np.float32)
     with pytest.raises(ModelError, match=r"^returned the classes 7 to 7, but has names for 2$"):
         decode("end2end", [rows], **LOOSE, class_confidence=np.zeros(2, np.float32))
+
+
+def test_outputs_of_tensorflow_are_refused() -> None:
+    outputs = [np.zeros(shape, np.float32) for shape in ((1, 100, 4), (1, 100), (1, 100), (1,))]
+    for head in ("detr", "nanodet"):
+        with pytest.raises(ModelError, match=f"{head} head: expected outputs"):
+            decode(head, outputs, **LOOSE)
+    with pytest.raises(ModelError, match="nanodet head"):
+        decode("nanodet", [np.zeros((), np.float32)], **LOOSE)

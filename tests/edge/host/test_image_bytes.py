@@ -7,6 +7,7 @@ import os
 import struct
 import zlib
 from base64 import b64decode
+from io import BytesIO
 from pathlib import Path
 
 import cv2
@@ -143,6 +144,26 @@ def test_avif_is_read_where_opencv_reads_it() -> None:
     image = decode_image(encoded(".avif"), "a.avif")
     assert image is not None
     assert image.shape == IMAGE.shape
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_avif_is_upright(orientation: int) -> None:
+    image, image_ops, features = (
+        pytest.importorskip(f"PIL.{name}") for name in ("Image", "ImageOps", "features")
+    )
+    if not features.check("avif"):
+        pytest.skip("Pillow writes no AVIF here")
+    picture = image.fromarray(IMAGE[:, :, ::-1])
+    exif = image.Exif()
+    exif[0x0112] = orientation
+    file = BytesIO()
+    picture.save(file, "avif", exif=exif, quality=100)
+    file.seek(0)
+    expected = np.asarray(image_ops.exif_transpose(image.open(file)).convert("RGB"))[:, :, ::-1]
+    found = decode_image(file.getvalue(), "a.avif")
+    assert found is not None
+    assert found.shape == expected.shape
+    assert np.abs(found.astype(int) - expected).mean() < 3
 
 
 def test_names_that_are_not_utf8(tmp_path: Path) -> None:
