@@ -9,6 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
+import cv2
+import numpy as np
+
+from edgeloop.edge.host.opencv import read_image
 from edgeloop.edge.sources.images import is_image
 from edgeloop.models.errors import DataError
 
@@ -19,6 +23,8 @@ _HASH_IN_FRONT = re.compile(
     r"^(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32}|[0-9a-f]{8})[-_]", re.I
 )
 _HASH_BEHIND = re.compile(r"^(.+)_(jpe?g|png|bmp|webp|tiff?)\.rf\.[0-9a-zA-Z]+$", re.I)
+
+_RECODED_LEVELS = 5.0  # of 255, in thumbnails; those of unrelated images differ by dozens
 
 
 class ImageFinder:
@@ -34,7 +40,11 @@ class ImageFinder:
         self._labels = labels
         self._frames_folder = frames_folder
         self._beside = labels if labels.is_dir() else labels.parent
-        self._by_key: dict[Callable[[str], str], dict[str, list[Path]]] = {}
+        self._places = [self._beside, self._beside / "images"]
+        if self._beside.name == "annotations":
+            folder = self._beside.parent / "images"
+            self._places += [folder, *sorted(path for path in folder.glob("*") if path.is_dir())]
+        self._by_key: dict[tuple[Path, Callable[[str], str]], dict[str, list[Path]]] = {}
 
     def find(self, file_name: str) -> Path:
         """Find the image that a COCO json names, as it is written or as a tool changed it.
@@ -46,47 +56,39 @@ class ImageFinder:
             DataError: There is no such image, or there are several different ones.
         """
         spellings = list(dict.fromkeys((file_name, _posix(file_name), _posix(unquote(file_name)))))
-        places = [self._beside, self._beside / "images"]
-        if self._beside.name == "annotations":
-            folder = self._beside.parent / "images"
-            places += [folder, *sorted(path for path in folder.glob("*") if path.is_dir())]
         for spelling in spellings:
             if len(PurePosixPath(spelling).parts) > 1:
-                pointed = [place / spelling for place in places if _is_file(place / spelling)]
+                pointed = [place / spelling for place in self._places if _is_file(place / spelling)]
                 if pointed:
                     return self.prefer_frame(pointed[0])
         for spelling in spellings:
             name = PurePosixPath(spelling).name
-            found = [place / name for place in (self._frames_folder, *places) if _is_file(place / name)]
-            if found:
-                return self._only(file_name, found)
+            places = (self._frames_folder, *self._places)
+            if found := [place / name for place in places if _is_file(place / name)]:
+                return self.only(file_name, found)
         name = PurePosixPath(spellings[-1]).name
-        return self._only(file_name, self._like(name, _key))
+        return self.only(file_name, self._like(name, _key))
 
     def find_frame(self, file: Path) -> Path:
         """Find the frame that a label file is named after; DataError as of `find`."""
-        exact = [path for path in _images(self._frames_folder) if path.stem == file.stem]
-        found = exact or self._like(f"{file.stem}.jpg", _stem_key)
+        found = self.images(self._frames_folder, file.stem) or self._like(f"{file.stem}.jpg", _stem_key)
         if not found:
             raise DataError(f"{file}: there is no image {file.stem} in {self._frames_folder}")
-        return self._only(file.stem, found)
+        return self.only(file.stem, found)
+
+    def images(self, folder: Path, stem: str) -> list[Path]:
+        """List the images directly in a folder whose name has this stem."""
+        return [path for path in self._index(folder, _stem).get(stem, []) if path.is_file()]
 
     def prefer_frame(self, image: Path) -> Path:
-        """Frame that is the same file as an image beside the labels, or that image."""
-        frame = self._frames_folder / image.name
-        same = _is_file(frame) and filecmp.cmp(frame, image, shallow=False)
-        return (frame if same else image).resolve()
+        """Frame that an image beside the labels is a copy of, also a recoded one, or that image."""
+        frames = self.images(self._frames_folder, image.stem)
+        copies = [frame for frame in frames if filecmp.cmp(frame, image, shallow=False)]
+        copies = copies or [frame for frame in frames if _look_same(frame, image)]
+        return (copies or [image])[0].resolve()
 
-    def _like(self, name: str, key: Callable[[str], str]) -> list[Path]:
-        """Frames whose name is the same but for what tools change."""
-        if key not in self._by_key:
-            self._by_key[key] = {}
-            for path in _images(self._frames_folder):
-                self._by_key[key].setdefault(key(path.name), []).append(path)
-        frames = self._by_key[key]
-        return next((frames[own] for own in _keys(name, key) if own in frames), [])
-
-    def _only(self, file_name: str, found: Sequence[Path]) -> Path:
+    def only(self, file_name: str, found: Sequence[Path]) -> Path:
+        """Only image of those found for a name; DataError as of `find`."""
         if not found:
             raise DataError(
                 f"{self._labels}: image {file_name[:200]} is neither in {self._frames_folder} "
@@ -100,6 +102,20 @@ class ImageFinder:
                     "remove or rename one of them"
                 )
         return first
+
+    def _like(self, name: str, key: Callable[[str], str]) -> list[Path]:
+        """Frames whose name is the same but for what tools change."""
+        frames = self._index(self._frames_folder, key)
+        return next((frames[own] for own in _keys(name, key) if own in frames), [])
+
+    def _index(self, folder: Path, key: Callable[[str], str]) -> dict[str, list[Path]]:
+        """Images of a folder by the key of their name."""
+        if (folder, key) not in self._by_key:
+            index: dict[str, list[Path]] = {}
+            for path in _images(folder):
+                index.setdefault(key(path.name), []).append(path)
+            self._by_key[folder, key] = index
+        return self._by_key[folder, key]
 
 
 def _keys(name: str, key: Callable[[str], str]) -> Iterable[str]:
@@ -118,6 +134,10 @@ def _key(name: str) -> str:
     return re.sub(r"[^\w.-]", "", name.strip().replace(" ", "_")).casefold()
 
 
+def _stem(name: str) -> str:
+    return os.path.splitext(name)[0]  # noqa: PTH122  as `_stem_key`
+
+
 def _stem_key(name: str) -> str:
     return os.path.splitext(_key(name))[0]  # noqa: PTH122
 
@@ -132,6 +152,15 @@ def _posix(file_name: str) -> str:
 
 def _is_file(path: Path) -> bool:
     return os.path.isfile(path)  # noqa: PTH113  Path.is_file raises for names that are too long
+
+
+def _look_same(one: Path, other: Path) -> bool:
+    """True if two files are images of one size and look the same."""
+    first, second = read_image(one), read_image(other)
+    if first is None or second is None or first.shape != second.shape:
+        return False
+    small = [cv2.resize(own, (32, 32), interpolation=cv2.INTER_AREA) for own in (first, second)]
+    return float(np.mean(cv2.absdiff(*small))) <= _RECODED_LEVELS
 
 
 def _images(folder: Path) -> list[Path]:

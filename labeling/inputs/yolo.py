@@ -10,7 +10,6 @@ import numpy as np
 
 from edgeloop.edge.labels.label_lines import parse_label_lines, read_text
 from edgeloop.edge.labels.label_problems import LabelProblems
-from edgeloop.edge.sources.images import is_image
 from edgeloop.export.data.data_yaml import read_data_yaml
 from edgeloop.export.data.yolo_dataset import LabeledImage
 from edgeloop.labeling.inputs.find_image import ImageFinder
@@ -112,17 +111,14 @@ def _label_files(folder: Path) -> Iterator[Path]:
 
 def _image_of(file: Path, folder: Path, finder: ImageFinder) -> Path:
     """Image beside a label file, in images/ instead of labels/, or among the frames."""
+    found = _images_beside(file, folder, finder)
+    return finder.prefer_frame(finder.only(file.stem, found)) if found else finder.find_frame(file)
+
+
+def _images_beside(file: Path, folder: Path, finder: ImageFinder) -> list[Path]:
     places = [file.parent, folder, folder / "images"]
     for parent in file.parents:
         if parent.name == "labels":
-            places.append(parent.with_name("images") / file.parent.relative_to(parent))
+            places.insert(1, parent.with_name("images") / file.parent.relative_to(parent))
             break
-    for place in dict.fromkeys(places):
-        found = sorted(path for path in place.glob(f"{_escape(file.stem)}.*") if is_image(path))
-        if found and found[0].is_file():
-            return finder.prefer_frame(found[0])
-    return finder.find_frame(file)
-
-
-def _escape(stem: str) -> str:
-    return re.sub(r"([*?[])", r"[\1]", stem)
+    return next((found for place in places if (found := finder.images(place, file.stem))), [])

@@ -292,6 +292,25 @@ def test_the_image_that_a_label_file_belongs_to(frames: Path, yolo: Path) -> Non
     assert read_exemplars(yolo, frames).frames[0].path == (frames / "one.jpg").resolve()
 
 
+def test_a_recoded_frame_is_the_frame(frames: Path, yolo: Path) -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (2, 8, 10, 3), np.uint8)
+    one, other = (cv2.resize(own, (100, 80), interpolation=cv2.INTER_CUBIC) for own in noise)
+    cv2.imwrite(str(frames / "one.jpg"), one)
+    cv2.imwrite(str(yolo / "one.jpg"), one, [cv2.IMWRITE_JPEG_QUALITY, 40])
+    assert read_exemplars(yolo, frames).frames[0].path == (frames / "one.jpg").resolve()
+    cv2.imwrite(str(yolo / "one.jpg"), other)
+    assert read_exemplars(yolo, frames).frames[0].path == (yolo / "one.jpg").resolve()
+
+
+def test_only_an_image_of_the_same_stem_belongs_to_a_label_file(frames: Path, yolo: Path) -> None:
+    cv2.imwrite(str(yolo / "one.edited.jpg"), np.full((40, 50, 3), 9, np.uint8))
+    assert read_exemplars(yolo, frames).frames[0].path == (frames / "one.jpg").resolve()
+    for name, value in (("one.jpg", 9), ("one.png", 99)):
+        cv2.imwrite(str(yolo / name), np.full((40, 50, 3), value, np.uint8))
+    with pytest.raises(DataError, match=r"one\.jpg and .*one\.png are different files"):
+        read_exemplars(yolo, frames)
+
+
 def test_labels_that_are_a_link_to_nothing(frames: Path, yolo: Path) -> None:
     (yolo / "half.txt").symlink_to("gone.txt")
     with pytest.raises(DataError, match=r"half\.txt: cannot be read"):
