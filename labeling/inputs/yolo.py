@@ -19,9 +19,7 @@ __all__ = ["holds_yolo", "read_yolo_images"]
 
 _NAMES = ("classes.txt", "obj.names", "labels/classes.txt")
 _NAMES_FILE = re.compile(r"(predefined_)?classes\.txt", re.I)
-_NO_LABELS = re.compile(
-    r"(classes|predefined_classes|notes|train|val|valid|validation|test|readme.*)\.txt", re.I
-)
+_LIST_OR_NOTE = re.compile(r"(notes|train|val|valid|validation|test|readme.*)\.txt", re.I)
 
 
 def holds_yolo(folder: Path) -> bool:
@@ -47,10 +45,10 @@ def read_yolo_images(
         DataError: A line is malformed, or an image is missing.
     """
     names, named_in, keypoints = _read_names(folder)
-    files = sorted(_label_files(folder))
+    finder = ImageFinder(folder, frames_folder)
+    files = sorted(_label_files(folder, frames_folder, finder))
     if not files:
         raise NoInputError(f"{folder}: holds no text file of boxes; expected one a frame, named like it")
-    finder = ImageFinder(folder, frames_folder)
     images = []
     for file in files:
         try:
@@ -100,13 +98,18 @@ def _read_names(folder: Path) -> tuple[tuple[str, ...], str, bool]:
     )
 
 
-def _label_files(folder: Path) -> Iterator[Path]:
+def _label_files(folder: Path, frames_folder: Path, finder: ImageFinder) -> Iterator[Path]:
     below = [path for path in (*folder.rglob("labels"), *folder.glob("obj_*_data")) if path.is_dir()]
     found = (path for place in below for path in place.rglob("*.txt")) if below else folder.glob("*.txt")
     for path in found:
         hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.relative_to(folder).parts)
-        if not hidden and not (_NAMES_FILE if below else _NO_LABELS).fullmatch(path.name):
-            yield path
+        if hidden or _NAMES_FILE.fullmatch(path.name):
+            continue
+        if not below and _LIST_OR_NOTE.fullmatch(path.name):  # unless it is named like an image
+            beside = _images_beside(path, folder, finder)
+            if not beside and not finder.images(frames_folder, path.stem):
+                continue
+        yield path
 
 
 def _image_of(file: Path, folder: Path, finder: ImageFinder) -> Path:

@@ -311,6 +311,18 @@ def test_only_an_image_of_the_same_stem_belongs_to_a_label_file(frames: Path, yo
         read_exemplars(yolo, frames)
 
 
+def test_lists_and_notes_are_labels_if_an_image_is_named_so(frames: Path, yolo: Path) -> None:
+    for name in ("test.txt", "readme.roboflow.txt", "predefined_classes.txt"):
+        (yolo / name).write_text("words")
+    assert len(read_exemplars(yolo, frames).frames) == 1
+    for place, name in ((frames, "test"), (yolo, "readme.roboflow"), (frames, "classes")):
+        cv2.imwrite(str(place / f"{name}.jpg"), np.zeros((80, 100, 3), np.uint8))
+        (yolo / f"{name}.txt").write_text(
+            "bolt\n_ignore\ngear\n" if name == "classes" else "0 0.5 0.5 0.1 0.1\n"
+        )
+    assert len(read_exemplars(yolo, frames).frames) == 3
+
+
 def test_labels_that_are_a_link_to_nothing(frames: Path, yolo: Path) -> None:
     (yolo / "half.txt").symlink_to("gone.txt")
     with pytest.raises(DataError, match=r"half\.txt: cannot be read"):
