@@ -108,7 +108,7 @@ def parse_coco(path: Path) -> CocoFile:
 
 
 def object_box(bbox: Sequence[float] | None, segmentation: object) -> tuple[float, float, float, float]:
-    """Box of an object, xywh in pixels: its `bbox`, or that of its mask.
+    """Box of an object, xywh in pixels: its `bbox`, or that of its mask if `bbox` has no area.
 
     Raises:
         ValueError: There is neither, or it is malformed. One line.
@@ -117,11 +117,13 @@ def object_box(bbox: Sequence[float] | None, segmentation: object) -> tuple[floa
         x, y, w, h = (float(value) for value in bbox)
         if not np.isfinite((x, y, w, h)).all():
             raise ValueError("bbox: expected finite numbers")
-        return x, y, w, h
-    if bbox:
+        if (w and h) or segmentation in (None, {}, [], [[]]):
+            return x, y, w, h
+    elif bbox:
         raise ValueError(f"bbox: expected 4 numbers, got {len(bbox)}")
     if isinstance(segmentation, Mapping):
-        return _runs_box(*_runs(segmentation))
+        starts, ends, height, _ = _runs(segmentation)
+        return _runs_box(starts, ends, height)
     points = np.concatenate(_polygons(segmentation) or [np.empty((0, 2))])
     if not len(points):
         raise ValueError("bbox: Field required, or a segmentation")
@@ -229,9 +231,8 @@ def _decode(text: str) -> list[int]:
 
 
 def _runs_box(
-    starts: NDArray[np.int64], ends: NDArray[np.int64], height: int, width: int
+    starts: NDArray[np.int64], ends: NDArray[np.int64], height: int
 ) -> tuple[float, float, float, float]:
-    del width
     if not len(starts):
         return 0.0, 0.0, 0.0, 0.0
     first, last = starts // height, (ends - 1) // height

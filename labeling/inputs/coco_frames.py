@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edgeloop.edge.host.opencv import require_image
 from edgeloop.edge.labels.coco_json import (
     CocoAnnotation,
+    CocoCategory,
     CocoFile,
     CocoImage,
     is_crowd,
@@ -59,7 +60,8 @@ def find_coco(folder: Path) -> Path | None:
             path for path in folder.glob(place) if path.name[0] != "." and path.name != "notes.json"
         )
         if len(found) > 1:
-            raise DataError(f"{folder}: holds {found[0].name} and {found[1].name}; name one of them")
+            first, second = (path.relative_to(folder) for path in found[:2])
+            raise DataError(f"{folder}: holds {first} and {second}; name one of them")
         if found:
             return found[0]
     return None
@@ -84,10 +86,9 @@ def read_coco_frames(
             box is outside its image.
     """
     coco = parse_coco(path)
-    numbers = {category.id: number for number, category in enumerate(coco.categories)}
-    names = tuple(category.name for category in coco.categories)
-    if len(numbers) < len(names) or len(set(names)) < len(names):
-        raise DataError(f"{path}: categories: every id and every name may be there only once")
+    categories = _categories(coco, path)
+    numbers = {category.id: number for number, category in enumerate(categories)}
+    names = tuple(category.name for category in categories)
     if len({image.id for image in coco.images}) < len(coco.images):
         raise DataError(f"{path}: images: every id may be there only once")
     by_image = _by_image(coco, numbers, path, problems)
@@ -107,6 +108,21 @@ def read_coco_frames(
         if _fits(image, by_image[image.id], (width, height), f"{path}: {image.file_name}", problems):
             frames.append(_frame(file, by_image[image.id], (width, height), numbers, names, problems))
     return names, frames
+
+
+def _categories(coco: CocoFile, path: Path) -> list[CocoCategory]:
+    """Categories of one name each; Roboflow adds an unused one that may have the name of another."""
+    used = {annotation.category_id for annotation in coco.annotations}
+    twice = len({category.id for category in coco.categories}) < len(coco.categories)
+    by_name: dict[str, CocoCategory] = {}
+    for category in coco.categories:
+        other = by_name.setdefault(category.name, category)
+        twice |= other is not category and {other.id, category.id} <= used
+        if category.id in used:
+            by_name[category.name] = category
+    if twice:
+        raise DataError(f"{path}: categories: every id and every name may be there only once")
+    return [*by_name.values()]
 
 
 def _by_image(

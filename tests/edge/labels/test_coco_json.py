@@ -50,6 +50,8 @@ def test_box_of_polygons() -> None:
     assert object_box(None, SQUARE[0]) == (10, 5, 20, 20)
     assert object_box(None, [*SQUARE, [40, 0, 50, 0, 50, 9]]) == (10, 0, 40, 25)
     assert object_box([1, 2, 3, 4], SQUARE) == (1, 2, 3, 4)
+    assert object_box([0, 0, 0, 0], SQUARE) == (10, 5, 20, 20)
+    assert object_box([7, 8, 0, 4], [[]]) == (7, 8, 0, 4)
 
 
 @pytest.mark.parametrize(

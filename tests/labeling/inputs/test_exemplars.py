@@ -281,8 +281,17 @@ def test_a_folder_with_one_json(tmp_path: Path, frames: Path) -> None:
     written(tmp_path).rename(folder / "annotations" / "instances_default.json")
     assert read_exemplars(folder, frames).names == ("bolt", "gear")
     (folder / "annotations" / "other.json").write_text("{}")
-    with pytest.raises(DataError, match="name one of them"):
+    with pytest.raises(DataError, match=r"instances_default\.json and annotations/other\.json; name one of"):
         read_exemplars(folder, frames)
+
+
+@pytest.mark.parametrize("row", [0, 3])
+def test_an_unused_category_of_the_name_of_another(tmp_path: Path, frames: Path, row: int) -> None:
+    unused = {"id": 0, "name": "gear", "supercategory": "none"}
+    path = written(tmp_path, lambda coco: coco["categories"].insert(row, unused))
+    exemplars = read_exemplars(path, frames)
+    assert sorted(exemplars.names) == ["bolt", "gear"]
+    assert exemplars.names[exemplars.frames[0].class_id[0]] == "gear"
 
 
 def test_the_image_that_a_label_file_belongs_to(frames: Path, yolo: Path) -> None:
