@@ -64,13 +64,17 @@ class CocoImage(_Entry):
 
 
 class CocoAnnotation(_Entry):
-    """Object in an image; `bbox` is xywh in pixels, empty if only `segmentation` tells."""
+    """Object in an image; `bbox` is xywh in pixels, empty if only `segmentation` tells.
+
+    `prompt` is that of a dataset of ours.
+    """
 
     image_id: Id
     category_id: Id
     bbox: list[float] = []
     segmentation: Any = None
     iscrowd: int = 0
+    prompt: Any = None
 
 
 class CocoCategory(_Entry):
@@ -81,11 +85,12 @@ class CocoCategory(_Entry):
 
 
 class CocoFile(_Entry):
-    """Content of a COCO json."""
+    """Content of a COCO json; `info` is whatever its writer told."""
 
     images: list[CocoImage]
     annotations: list[CocoAnnotation]
     categories: list[CocoCategory]
+    info: Any = None
 
 
 def parse_coco(path: Path) -> CocoFile:

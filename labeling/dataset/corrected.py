@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,11 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.edge.host.opencv import require_image
+from edgeloop.edge.labels.coco_json import CocoFile, parse_coco
 from edgeloop.edge.labels.label_problems import LabelProblems
-from edgeloop.labeling.dataset.read import INSTANCES, is_ours, read_instances
+from edgeloop.export.data.yolo_dataset import open_dataset
+from edgeloop.labeling.dataset.read import INSTANCES, is_ours
+from edgeloop.labeling.frames.perceptual_hash import bits_apart, perceptual_hash, to_gray
+from edgeloop.labeling.inputs.coco_frames import find_coco
 from edgeloop.labeling.inputs.exemplars import ExemplarFrame, read_boxes
 from edgeloop.labeling.inputs.find_image import ImageFinder
+from edgeloop.labeling.inputs.yolo import holds_yolo
 from edgeloop.models.errors import DataError
+from edgeloop.models.weights.digest import BoxesDigest
 
 __all__ = ["read_corrected"]
 
@@ -23,6 +28,8 @@ log = logging.getLogger(__name__)
 
 _HUMAN = "human"
 _MOVED_PX = 0.5  # a shift below this is rounding
+# Of 256. Compressed anew or brightened, an image is up to 40 from its frame; mirrored or turned, over 100.
+_OTHER_PICTURE_BITS = 64
 
 
 def read_corrected(path: Path, frames_folder: Path) -> tuple[tuple[str, ...], list[ExemplarFrame]]:
@@ -31,7 +38,7 @@ def read_corrected(path: Path, frames_folder: Path) -> tuple[tuple[str, ...], li
     Args:
         path: Export of a drawing tool as of `read_exemplars`: all its frames count as checked. Or a folder
             that `edgeloop label` wrote, whose text files were edited: those frames count whose labels differ
-            from instances.json, and those that a person drew.
+            from instances.json, and those that a person drew. Or its edited instances.json, likewise.
         frames_folder: The frames to label.
 
     Returns:
@@ -45,16 +52,22 @@ def read_corrected(path: Path, frames_folder: Path) -> tuple[tuple[str, ...], li
     problems = LabelProblems()
     names, boxed = read_boxes(path, frames_folder, problems, unlabeled_is_empty=True)
     problems.warn(str(path))
-    if path.is_dir() and (path / INSTANCES).is_file() and is_ours(path):
-        boxed = _by_person(path, names, boxed)
+    if path.is_dir() and not holds_yolo(path):
+        path = find_coco(path) or path
+    dataset = path if path.is_dir() else path.parent
+    if (path.is_dir() or path.name == INSTANCES) and (dataset / INSTANCES).is_file() and is_ours(dataset):
+        boxed = _by_person(path, frames_folder, names, boxed)
     finder = ImageFinder(path, frames_folder)
     folder = frames_folder.resolve()
     frames: dict[Path, ExemplarFrame] = {}
-    others = []
+    others: list[Path] = []
+    changed: list[Path] = []
     for one in boxed:
-        file = one.path if one.path.parent == folder else _frame_of(one, finder)
+        file = one.path if one.path.parent == folder else _frame_of(one, finder, changed)
         if file is None:
             others.append(one.path)
+        elif one.path in changed:
+            continue
         elif file in frames:
             raise DataError(f"{path}: {file} is given twice; all boxes of a frame belong to one image")
         else:
@@ -63,13 +76,23 @@ def read_corrected(path: Path, frames_folder: Path) -> tuple[tuple[str, ...], li
         log.warning(
             "%s: %d images are none of the frames and are left out (first: %s)", path, len(others), others[0]
         )
+    if changed:
+        log.warning(
+            "%s: %d images look unlike the frames of their names, as mirrored or cropped copies do, and are "
+            "left out (first: %s)", path, len(changed), changed[0],
+        )  # fmt: skip
     if not frames:
         raise DataError(f"{path}: no corrected frame in it is among {frames_folder}; nothing is taken back")
     return names, [*frames.values()]
 
 
-def _frame_of(one: ExemplarFrame, finder: ImageFinder) -> Path | None:
+def _frame_of(one: ExemplarFrame, finder: ImageFinder, changed: list[Path]) -> Path | None:
     """Frame that an image of the dataset is a copy of, by its name; None if there is none.
+
+    Args:
+        one: Image of the dataset with its boxes.
+        finder: Finder of the frames.
+        changed: Takes the image if it shows something else than its frame, as a mirrored copy does.
 
     Raises:
         DataError: The frame has another size.
@@ -78,41 +101,67 @@ def _frame_of(one: ExemplarFrame, finder: ImageFinder) -> Path | None:
         file = finder.find_frame(one.path)
     except DataError:
         return None
-    (height, width), (own_height, own_width) = require_image(file).shape[:2], one.image().shape[:2]
+    frame, own = require_image(file), one.image()
+    (height, width), (own_height, own_width) = frame.shape[:2], own.shape[:2]
     if (height, width) != (own_height, own_width):
         raise DataError(
             f"{one.path}: corrected on {own_width}x{own_height}, but the frame {file} is {width}x{height}; "
             "export the images in their own size"
         )
+    code, own_code = perceptual_hash(to_gray(frame)), perceptual_hash(to_gray(own))
+    if bits_apart(code[None], own_code[None])[0, 0] > _OTHER_PICTURE_BITS:
+        changed.append(one.path)
     return file
 
 
-def _by_person(dataset: Path, names: Sequence[str], boxed: Sequence[ExemplarFrame]) -> list[ExemplarFrame]:
-    """Frames whose labels are not those that edgeloop wrote."""
-    coco = read_instances(dataset)
-    numbers = {category.id: category.name for category in coco.categories}
-    files = {image.id: image.file_name for image in coco.images}
-    written: dict[str, list[tuple[float, ...]]] = defaultdict(list)
-    drawn = set()
-    for label in coco.annotations():
-        x, y, width, height = label.bbox
-        name = numbers[label.category_id]
-        number = names.index(name) if name in names else -1
-        file = Path(files[label.image_id]).stem
-        written[file].append((number, x, y, x + width, y + height))
-        if label.prompt == _HUMAN:
-            drawn.add(file)
+def _by_person(
+    path: Path, frames_folder: Path, names: Sequence[str], boxed: Sequence[ExemplarFrame]
+) -> Sequence[ExemplarFrame]:
+    """Frames of a dataset of ours, or of its instances.json, whose labels are not those that were written.
+
+    What was not edited, instances.json or the text files, tells what was written.
+
+    Raises:
+        DataError: Not what is given was edited, but the other, or both were.
+    """
+    folder = path if path.is_dir() else path.parent
+    coco = parse_coco(folder / INSTANCES)
+    info = coco.info if isinstance(coco.info, dict) else {}
+    has_text = (folder / "data.yaml").is_file() and (folder / "labels").is_dir()
+    lenient = LabelProblems(strict=False)
+    json_edited = info.get("boxes_digest") not in (None, _boxes_digest(coco))
+    text_edited = has_text and info.get("digest") not in (None, open_dataset(folder, lenient).digest)
+    if json_edited and text_edited:
+        raise DataError(f"{folder}: {INSTANCES} and labels/ were both edited; restore one of them")
+    if path.is_dir() and json_edited:
+        raise DataError(f"{folder}: {INSTANCES} was edited, labels/ was not; give {folder / INSTANCES}")
+    if not path.is_dir() and text_edited:
+        raise DataError(f"{path}: labels/ was edited, {INSTANCES} was not; give {folder}")
+    if not (path.is_dir() or has_text) and (json_edited or "boxes_digest" not in info):
+        return boxed
+    files = {image.id: Path(image.file_name).stem for image in coco.images}
+    drawn = {files.get(label.image_id) for label in coco.annotations if label.prompt == _HUMAN}
+    other = folder / INSTANCES if path.is_dir() or not has_text else folder
+    other_names, others = read_boxes(other, frames_folder, lenient, unlabeled_is_empty=True)
+    numbers = np.array([names.index(name) if name in names else -1 for name in other_names], np.int64)
+    written = {one.path.stem: np.column_stack((numbers[one.class_id], one.xyxy)) for one in others}
+    nothing = np.empty((0, 5))
     return [
-        one
-        for one in boxed
-        if one.path.stem in drawn or not _same(one, np.array(written[one.path.stem]).reshape(-1, 5))
+        one for one in boxed if one.path.stem in drawn or not _same(one, written.get(one.path.stem, nothing))
     ]
 
 
+def _boxes_digest(coco: CocoFile) -> str:
+    digest = BoxesDigest()
+    files = {image.id: image.file_name for image in coco.images}
+    names = {category.id: category.name for category in coco.categories}
+    for label in coco.annotations:
+        digest.add(files.get(label.image_id, ""), names.get(label.category_id, ""), label.bbox)
+    return digest.hexdigest()
+
+
 def _same(one: ExemplarFrame, written: NDArray[np.float64]) -> bool:
-    """True if boxes are those of rows (number, x1, y1, x2, y2), in any order."""
-    if len(one.xyxy) != len(written):
-        return False
-    own = np.concatenate((one.class_id[:, None], one.xyxy), axis=1, dtype=np.float64)
+    """True if boxes are those of rows (number, x1, y1, x2, y2), in any order and each any number of times."""
+    own = np.column_stack((one.class_id, one.xyxy))
     near: NDArray[np.bool_] = np.abs(own[:, None] - written[None]).max(axis=2) <= _MOVED_PX
     return bool(near.any(axis=0).all() and near.any(axis=1).all())

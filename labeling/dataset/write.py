@@ -17,7 +17,7 @@ from edgeloop.edge.frames.folder import FrameEntry
 from edgeloop.labeling.dataset.json_stream import JsonStreamWriter, open_json_stream
 from edgeloop.labeling.dataset.split import Split
 from edgeloop.labeling.ledger import FrameResult, Label
-from edgeloop.models.weights.digest import DatasetDigest
+from edgeloop.models.weights.digest import BoxesDigest, DatasetDigest
 
 __all__ = ["DatasetReport", "LabeledFrame", "write_dataset"]
 
@@ -75,7 +75,7 @@ def write_dataset(
         (folder / "images" / split.value).mkdir(parents=True)
         (folder / "labels" / split.value).mkdir(parents=True)
     _write_config(folder / "data.yaml", names)
-    tally = _Tally(names)
+    tally, boxes = _Tally(names), BoxesDigest()
     with (
         open_json_stream(folder / "instances.json", ("images", "annotations")) as coco,
         open_json_stream(folder / "review.json", ("unsure", "set_aside")) as review,
@@ -86,9 +86,12 @@ def write_dataset(
             if frame.result.problem is None and frame.split is not Split.GAP:
                 _write_image(folder, frame, frames_folder)
                 _list_in_coco(frame, coco)
+                for label in frame.result.labels:
+                    boxes.add(_file_name(frame), names[label.class_id], _bbox(label))
         digest = _digest(folder, names)
         categories = [{"id": number, "name": name} for number, name in enumerate(names, start=1)]
-        coco.write(info={**info, "digest": digest}, categories=categories)
+        told = {**info, "digest": digest, "boxes_digest": boxes.hexdigest()}
+        coco.write(info=told, categories=categories)
         review.write()
     return tally.report(digest)
 
@@ -153,7 +156,7 @@ def _list_in_coco(frame: LabeledFrame, coco: JsonStreamWriter) -> None:
         "images",
         {
             "id": image_id,
-            "file_name": f"images/{split}/{entry.name}",
+            "file_name": _file_name(frame),
             "width": result.width,
             "height": result.height,
             "source": entry.source,
@@ -184,6 +187,10 @@ def _list_in_coco(frame: LabeledFrame, coco: JsonStreamWriter) -> None:
                 "sam_score": label.sam_score,
             },
         )
+
+
+def _file_name(frame: LabeledFrame) -> str:
+    return f"images/{frame.split.value}/{frame.entry.name}"
 
 
 def _bbox(label: Label) -> list[float]:

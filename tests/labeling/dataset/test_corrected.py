@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from edgeloop.export.data.yolo_dataset import open_dataset
 from edgeloop.labeling.dataset.corrected import read_corrected
 from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.job import label_frames
 from edgeloop.models.errors import DataError
+from edgeloop.models.weights.digest import BoxesDigest
 
 NAMES = ["bolt", "nut"]
 SIZE = 100
@@ -46,11 +49,24 @@ def dataset(frames: Path, tmp_path: Path) -> Path:
         images.append({"id": number, "file_name": name, "width": SIZE, "height": SIZE, **origin})
         label = {"image_id": number, "category_id": 1, "bbox": BOX, "score": 0.9}
         annotations.append({"id": number, **label, "prompt": "detector" if number else "human"})
+    (folder / "images" / "val").mkdir()
     (folder / "data.yaml").write_text(f"train: images/train\nval: images/val\nnames: {NAMES}\n")
     categories = [{"id": number, "name": name} for number, name in enumerate(NAMES, start=1)]
-    coco = {"images": images, "annotations": annotations, "categories": categories}
+    boxes = BoxesDigest()
+    for image in images:
+        boxes.add(image["file_name"], "bolt", BOX)
+    info = {"digest": open_dataset(folder).digest, "boxes_digest": boxes.hexdigest()}
+    coco = {"info": info, "images": images, "annotations": annotations, "categories": categories}
     (folder / "instances.json").write_text(json.dumps(coco))
     return folder
+
+
+def move_box(dataset: Path, number: int) -> None:
+    """Edit instances.json as COCO tools do, which know no prompts and scores."""
+    coco = json.loads((dataset / "instances.json").read_text())
+    del coco["annotations"][number]["prompt"], coco["annotations"][number]["score"]
+    coco["annotations"][number]["bbox"] = [0, 0, 40, 40]
+    (dataset / "instances.json").write_text(json.dumps(coco))
 
 
 def taken(path: Path, frames: Path) -> dict[str, list[tuple[int, ...]]]:
@@ -92,8 +108,69 @@ def test_of_an_export_every_frame_counts(dataset: Path, frames: Path) -> None:
     assert taken(dataset, frames) == {"f0": box, "f2": box, "f3": box, "f1": []}
 
 
-def test_of_a_json_every_frame_counts(dataset: Path, frames: Path) -> None:
-    assert len(taken(dataset / "instances.json", frames)) == 4
+def test_of_a_json_of_another_tool_every_frame_counts(dataset: Path, frames: Path) -> None:
+    path = dataset / "instances.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "info": {}}))
+    shutil.rmtree(dataset / "labels")
+    assert len(taken(path, frames)) == 4
+
+
+@pytest.mark.parametrize("with_text", [True, False])
+def test_of_our_own_json_what_was_edited_counts(dataset: Path, frames: Path, with_text: bool) -> None:
+    path = dataset / "instances.json"
+    if not with_text:
+        shutil.rmtree(dataset / "labels")
+    assert [*taken(path, frames)] == ["f0"]
+    path.write_text(path.read_text().replace('"human"', '"detector"'))
+    with pytest.raises(DataError, match="nothing is taken back"):
+        read_corrected(path, frames)
+    move_box(dataset, 1)
+    found = taken(path, frames)
+    assert found["f1"] == [(0, 0, 0, 40, 40)]
+    assert len(found) == (1 if with_text else 4)
+
+
+def test_what_was_edited_must_be_given(dataset: Path, frames: Path) -> None:
+    path, label = dataset / "instances.json", dataset / "labels" / "train" / "f2.txt"
+    move_box(dataset, 1)
+    with pytest.raises(DataError, match=r"instances\.json was edited, labels/ was not; give .*json$"):
+        read_corrected(dataset, frames)
+    label.write_text("")
+    for given in (dataset, path):
+        with pytest.raises(DataError, match="were both edited; restore one"):
+            read_corrected(given, frames)
+
+
+def test_edited_text_is_not_taken_from_the_json(dataset: Path, frames: Path) -> None:
+    (dataset / "labels" / "train" / "f2.txt").write_text("")
+    with pytest.raises(DataError, match=r"labels/ was edited, instances\.json was not; give .*dataset$"):
+        read_corrected(dataset / "instances.json", frames)
+
+
+def test_a_label_that_was_written_twice_is_no_edit(dataset: Path, frames: Path) -> None:
+    path = dataset / "instances.json"
+    coco = json.loads(path.read_text())
+    coco["annotations"].append({**coco["annotations"][1], "id": 9})
+    coco["info"] = {}
+    path.write_text(json.dumps(coco))
+    (dataset / "labels" / "train" / "f1.txt").write_text(2 * LINE)
+    assert [*taken(dataset, frames)] == ["f0"]
+
+
+def test_a_mirrored_copy_is_left_out(dataset: Path, frames: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (dataset / "instances.json").unlink()
+    image = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (SIZE, SIZE, 3), np.uint8), (0, 0), 5)
+    for number, copy in ((1, image[:, ::-1]), (2, image)):
+        cv2.imwrite(str(frames / f"f{number}.png"), image)
+        for place, suffix in (("images", ".png"), ("labels", ".txt")):
+            path = dataset / place / "train" / f"f{number}{suffix}"
+            path.rename(path.with_name(f"f{number}_png.rf.0123456789abcdef{suffix}"))
+        place = dataset / "images" / "train"
+        (place / f"f{number}_png.rf.0123456789abcdef.png").unlink()
+        cv2.imwrite(str(place / f"f{number}_png.rf.0123456789abcdef.jpg"), np.ascontiguousarray(copy))
+    with caplog.at_level(logging.WARNING, logger="edgeloop"):
+        assert {*taken(dataset, frames)} == {"f0", "f2", "f3"}
+    assert "1 images look unlike the frames of their names" in caplog.text
 
 
 def test_other_images_are_left_out_with_a_word(

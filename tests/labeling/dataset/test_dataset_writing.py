@@ -69,6 +69,7 @@ def test_entries_are_numbered_and_all_there(tmp_path: Path, frames_folder: Path)
     assert report.images == {"train": 8, "val": 2, "gap": 0}
     assert report.unsure == {"part": 10}
     coco = json.loads((out / "instances.json").read_text())
+    assert len(coco["info"].pop("boxes_digest")) == 64
     assert coco["info"] == {"sam": "nano", "digest": report.digest}
     assert [image["id"] for image in coco["images"]] == list(range(1, 11))
     assert [label["id"] for label in coco["annotations"]] == list(range(1, 10 * LABELS_PER_FRAME + 1))
