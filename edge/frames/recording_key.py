@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 from pathlib import Path
 
@@ -24,19 +23,18 @@ def recording_key(source: Source, frame: Frame) -> str:
 
     Returns:
         Hexadecimal digits. Those of a live source depend on its name, the machine and the time; those of a
-        file or folder on its place and contents; others on the name, the working folder and the frame.
+        file on its place and its beginning, those of a folder on its place, as either may grow; others on
+        the name, the working folder and the frame.
     """
     path = Path(source.name)
-    signs: list[object] = [source.name]
+    signs: list[object]
     if source.live:
-        signs += [platform.node(), frame.wall_time]
+        signs = [source.name, platform.node(), frame.wall_time]
     elif path.is_file():
         with path.open("rb") as file:
-            signs += [path.resolve(), path.stat().st_size, file.read(_HEAD)]
+            signs = [path.resolve(), file.read(_HEAD)]
     elif path.is_dir():
-        with os.scandir(path) as entries:
-            sizes = sorted((entry.name, entry.stat().st_size) for entry in entries if entry.is_file())
-        signs += [path.resolve(), sizes]
+        signs = [path.resolve()]
     else:
-        signs += [Path.cwd(), hashlib.sha256(frame.image.tobytes()).digest()]
+        signs = [source.name, Path.cwd(), hashlib.sha256(frame.image.tobytes()).digest()]
     return hashlib.sha256(repr(signs).encode()).hexdigest()[:_DIGITS]

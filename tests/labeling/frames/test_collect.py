@@ -143,6 +143,17 @@ def test_frames_of_two_recordings_never_share_a_name(tmp_path: Path) -> None:
     assert read_frames(tmp_path / "all") == (*north, *south)
 
 
+def test_of_a_folder_that_grew_only_the_new_images_are_added(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for number in range(3):
+        cv2.imwrite(str(tmp_path / "photos" / f"{number}.png"), picture(number))
+        collect_source(str(tmp_path / "photos"), tmp_path / "frames", CollectPlan())
+        assert len(read_frames(tmp_path / "frames")) == number + 1
+    cv2.imwrite(str(tmp_path / "photos" / "0.png"), picture(9))  # its name is taken, its picture is new
+    collect_source(str(tmp_path / "photos" / ".." / "photos"), tmp_path / "frames", CollectPlan())
+    assert len(read_frames(tmp_path / "frames")) == 4
+
+
 def test_a_live_source_names_each_recording_of_its_own(tmp_path: Path) -> None:
     files = []
     for run in ("1", "2"):
