@@ -19,6 +19,7 @@ from edgeloop.edge.frame import Frame, Source
 from edgeloop.edge.frames.recording_key import recording_key
 from edgeloop.edge.host.file_names import printable_name
 from edgeloop.edge.host.opencv import encode_image, write_bytes
+from edgeloop.edge.labels.label_lines import decode_text
 from edgeloop.edge.sources.images import is_image, natural_key, warn_of_unread
 from edgeloop.models.errors import DataError, EdgeloopError, NoInputError, first_validation_error
 
@@ -219,14 +220,19 @@ def _drop_incomplete_line(path: Path) -> None:
         file.truncate(file.read().rfind(b"\n") + 1)
 
 
+def _lines(path: Path) -> list[str]:
+    """Complete lines: after the last newline there is at most the incomplete line of a killed writer."""
+    data = path.read_bytes()
+    return decode_text(data[: data.rfind(b"\n") + 1], path).split("\n")[:-1]
+
+
 def _listed(path: Path) -> Iterator[FrameEntry]:
-    # After the last newline there is at most the incomplete line of a killed writer.
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], start=1):
+    for number, line in enumerate(_lines(path), start=1):
         try:
             entry = _LINE.validate_json(line)
         except ValidationError as error:
             raise DataError(f"{path}:{number}: {first_validation_error(error, 'line')}") from error
-        if Path(entry.file).name != entry.file:
+        if Path(entry.file).name != entry.file or "\0" in entry.file:
             raise DataError(f"{path}:{number}: file must be a name in this folder, got {entry.file!r}")
         yield entry
 

@@ -30,6 +30,11 @@ def test_listed_frames_come_in_the_order_of_the_list(tmp_path: Path) -> None:
     assert [entry.file for entry in read_frames(tmp_path)] == ["z.jpg", "a.jpg"]
 
 
+def test_a_list_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "frames.jsonl").write_text(LINE.replace("cam", "é"), encoding="utf-8-sig")
+    assert [(entry.file, entry.source) for entry in read_frames(tmp_path)] == [("a.jpg", "é")]
+
+
 def test_half_a_last_line_is_what_a_killed_collect_leaves(tmp_path: Path) -> None:
     (tmp_path / "frames.jsonl").write_text(LINE + LINE[:30])
     assert [entry.file for entry in read_frames(tmp_path)] == ["a.jpg"]
@@ -42,10 +47,12 @@ def test_half_a_last_line_is_what_a_killed_collect_leaves(tmp_path: Path) -> Non
         pytest.param("no json\n" + LINE, "frames.jsonl:1", id="a line that is no json"),
         pytest.param(LINE + LINE, "share one label file", id="a frame twice"),
         pytest.param(LINE.replace("a.jpg", "../a.jpg"), "must be a name", id="a file elsewhere"),
+        pytest.param(LINE.replace("a.jpg", "a\\u0000b.jpg"), "must be a name", id="a NUL in a name"),
+        pytest.param(LINE.replace("cam", "é"), r"frames\.jsonl: not UTF-8 text", id="another encoding"),
     ],
 )
 def test_malformed_list(tmp_path: Path, text: str, words: str) -> None:
-    (tmp_path / "frames.jsonl").write_text(text)
+    (tmp_path / "frames.jsonl").write_text(text, encoding="latin-1")
     with pytest.raises(DataError, match=words):
         read_frames(tmp_path)
 
