@@ -115,8 +115,8 @@ def _frame_of(one: ExemplarFrame, finder: ImageFinder, changed: list[Path]) -> P
 
 
 def _by_person(
-    path: Path, frames_folder: Path, names: Sequence[str], boxed: Sequence[ExemplarFrame]
-) -> Sequence[ExemplarFrame]:
+    path: Path, frames_folder: Path, names: Sequence[str], boxed: list[ExemplarFrame]
+) -> list[ExemplarFrame]:
     """Frames of a dataset of ours, or of its instances.json, whose labels are not those that were written.
 
     What was not edited, instances.json or the text files, tells what was written.
@@ -144,7 +144,7 @@ def _by_person(
     other = folder / INSTANCES if path.is_dir() or not has_text else folder
     other_names, others = read_boxes(other, frames_folder, lenient, unlabeled_is_empty=True)
     numbers = np.array([names.index(name) if name in names else -1 for name in other_names], np.int64)
-    written = {one.path.stem: np.column_stack((numbers[one.class_id], one.xyxy)) for one in others}
+    written = {one.path.stem: _rows(numbers[one.class_id], one.xyxy) for one in others}
     nothing = np.empty((0, 5))
     return [
         one for one in boxed if one.path.stem in drawn or not _same(one, written.get(one.path.stem, nothing))
@@ -160,8 +160,12 @@ def _boxes_digest(coco: CocoFile) -> str:
     return digest.hexdigest()
 
 
+def _rows(class_id: NDArray[np.int64], xyxy: NDArray[np.float32]) -> NDArray[np.float64]:
+    return np.concatenate((class_id[:, None], xyxy), axis=1, dtype=np.float64)
+
+
 def _same(one: ExemplarFrame, written: NDArray[np.float64]) -> bool:
     """True if boxes are those of rows (number, x1, y1, x2, y2), in any order and each any number of times."""
-    own = np.column_stack((one.class_id, one.xyxy))
+    own = _rows(one.class_id, one.xyxy)
     near: NDArray[np.bool_] = np.abs(own[:, None] - written[None]).max(axis=2) <= _MOVED_PX
     return bool(near.any(axis=0).all() and near.any(axis=1).all())

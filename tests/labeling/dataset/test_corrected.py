@@ -54,7 +54,7 @@ def dataset(frames: Path, tmp_path: Path) -> Path:
     categories = [{"id": number, "name": name} for number, name in enumerate(NAMES, start=1)]
     boxes = BoxesDigest()
     for image in images:
-        boxes.add(image["file_name"], "bolt", BOX)
+        boxes.add(str(image["file_name"]), "bolt", BOX)
     info = {"digest": open_dataset(folder).digest, "boxes_digest": boxes.hexdigest()}
     coco = {"info": info, "images": images, "annotations": annotations, "categories": categories}
     (folder / "instances.json").write_text(json.dumps(coco))
@@ -162,8 +162,8 @@ def test_a_mirrored_copy_is_left_out(dataset: Path, frames: Path, caplog: pytest
     image = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (SIZE, SIZE, 3), np.uint8), (0, 0), 5)
     for number, copy in ((1, image[:, ::-1]), (2, image)):
         cv2.imwrite(str(frames / f"f{number}.png"), image)
-        for place, suffix in (("images", ".png"), ("labels", ".txt")):
-            path = dataset / place / "train" / f"f{number}{suffix}"
+        for kind, suffix in (("images", ".png"), ("labels", ".txt")):
+            path = dataset / kind / "train" / f"f{number}{suffix}"
             path.rename(path.with_name(f"f{number}_png.rf.0123456789abcdef{suffix}"))
         place = dataset / "images" / "train"
         (place / f"f{number}_png.rf.0123456789abcdef.png").unlink()
