@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from importlib import import_module
 from importlib.util import find_spec
@@ -32,6 +33,7 @@ _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_PIXELS_A_BYTE = 1000
 _CONTENT_BITS = (8, 10, 12, 14, 16)
 _told_bits: set[int] = set()
+_folder_bits: dict[str, int] = {}  # the same for all images of a folder, but for those before a brighter one
 
 
 def reads_heic() -> bool:
@@ -48,8 +50,8 @@ def decode_image(data: bytes, name: str) -> Image | None:
     """Decode one image.
 
     Bytes after the end of a JPEG are ignored: phones and panorama apps append footage and tables there. Of
-    16-bit images the top 8 bits of the content are kept, which are the top bits of 10 or 12 if no pixel is
-    brighter; the log says so once.
+    16-bit images the top 8 bits of the content are kept, which are the top bits of 10 or 12 if no pixel of
+    the image, and of those read before from its folder, is brighter; the log says so, and when one is.
 
     Args:
         data: Contents of a file.
@@ -114,15 +116,17 @@ def _decode_opencv(data: bytes, flags: int) -> NDArray[np.integer] | None:
 
 
 def _top_bits(image: NDArray[np.integer], name: str) -> Image:
-    """Keep the top 8 bits of the content of a 16-bit image."""
-    used = int(image.max()).bit_length()
-    bits = next(bits for bits in _CONTENT_BITS if used <= bits)
-    if bits not in _told_bits:
+    """Keep the top 8 bits of the content of a 16-bit image, or of the brightest so far in its folder."""
+    used, folder = int(image.max()).bit_length(), os.path.dirname(name)  # noqa: PTH120  any text is a name
+    own, before = next(bits for bits in _CONTENT_BITS if used <= bits), _folder_bits.get(folder, 0)
+    bits = _folder_bits[folder] = max(own, before)
+    grew = 0 < before < bits
+    if grew or bits not in _told_bits:
         _told_bits.add(bits)
         content = "" if bits == 16 else f" with {bits} bits of content"
-        log.warning(
-            "%s: a 16-bit image%s; the top 8 bits are read, here and of others like it", name, content
-        )
+        after = f", after images with {before} bits, which were read brighter" if grew else ""
+        told = "%s: a 16-bit image%s%s; the top 8 bits are read, here and of others like it"
+        log.warning(told, name, content, after)
     return np.asarray(image // 2 ** (bits - 8), np.uint8)
 
 

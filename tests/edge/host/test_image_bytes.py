@@ -112,12 +112,34 @@ def test_16_bit_files_keep_the_top_bits_of_their_content(
     bits: int, shift: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(image_bytes, "_told_bits", set())
+    monkeypatch.setattr(image_bytes, "_folder_bits", {})
     content = np.linspace(0, 2**bits - 1, 64 * 48).reshape(48, 64).astype(np.uint16)
     for _ in range(2):
         image = decode_image(encoded(".png", content), "a.png")
         assert image is not None
         assert np.array_equal(image[:, :, 0], content >> shift)
     assert ["16-bit" in record.getMessage() for record in caplog.records] == [True]
+
+
+def test_the_depth_of_a_folder_only_grows(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_bytes, "_told_bits", set())
+    monkeypatch.setattr(image_bytes, "_folder_bits", {})
+    content = np.full((48, 64), 1000, np.uint16)
+    hot = content.copy()
+    hot[0, 0] = 4000
+
+    def brightness(name: str, image: NDArray[np.uint16]) -> int:
+        decoded = decode_image(encoded(".png", image), name)
+        assert decoded is not None
+        return int(decoded[9, 9, 0])
+
+    frames = [("a/1.png", content), ("a/2.png", hot), ("a/3.png", content), ("b/1.png", content)]
+    assert [brightness(*frame) for frame in frames] == [250, 62, 62, 250]
+    first, grown = (record.getMessage() for record in caplog.records)
+    assert first.startswith("a/1.png: a 16-bit image with 10 bits of content;")
+    assert grown.startswith("a/2.png: a 16-bit image with 12 bits of content, after images with 10 bits")
 
 
 def test_heic_is_read_if_a_decoder_is_there() -> None:
