@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Generator
-from typing import BinaryIO
+from contextlib import suppress
+from threading import Thread
 
 import cv2
 import numpy as np
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 
 from edgeloop.edge.frame import Source
 from edgeloop.edge.host.opencv import open_pipe
+from edgeloop.edge.sources.footage import Footage
 from edgeloop.edge.sources.iterable import ImageIterable
 from edgeloop.edge.sources.query import Known, between, read_options
 from edgeloop.edge.sources.recording import Recording
@@ -50,35 +53,95 @@ def open_stdin(query: str) -> Source:
     if sys.stdin is None or sys.stdin.isatty():
         raise UsageError("source -: the standard input is a terminal; pipe a video into it")
     if not options:
-        capture = open_pipe()
-        if capture is None:
-            raise DataError(f"source -: no video that OpenCV can open; {_HINT}")
-        return Recording(NAME, capture)
+        return _Container(*_forward_stdin())
     if not {"width", "height"} <= options.keys():
         raise UsageError(f"source -: expected width and height; {_HINT}")
     pix_fmt = options.get("pix_fmt", "bgr24")
     if _FORMATS[pix_fmt][0] is _planes and (options["width"] % 2 or options["height"] % 2):
         raise UsageError(f"source -: {pix_fmt} has an even width and height; use bgr24")
-    images = _raw_images(sys.stdin.buffer, options["width"], options["height"], pix_fmt)
-    source = ImageIterable(images, NAME)
+    source = _RawFrames(*_forward_stdin(), options["width"], options["height"], pix_fmt)
     source.fps = options.get("fps")
     return source
 
 
-def _raw_images(
-    file: BinaryIO, width: int, height: int, pix_fmt: str
-) -> Generator[NDArray[np.uint8], None, None]:
-    shape, conversion = _FORMATS[pix_fmt]
-    shape_px = shape(width, height)
-    size, count = int(np.prod(shape_px)), 0
-    while len(data := file.read(size)) == size:
-        image = np.frombuffer(data, np.uint8).reshape(shape_px)
-        yield image if conversion is None else np.asarray(cv2.cvtColor(image, conversion), np.uint8)
-        count += 1
-    if data:
-        log.warning("%s: ends in %d of the %d bytes of a frame; is its size right?", NAME, len(data), size)
-    if not count:
-        raise NoInputError(f"source {NAME}: ended without a frame")
+def _forward_stdin() -> tuple[int, int]:
+    """Copy the standard input to a pipe that can be ended: a read of another program's pipe cannot.
+
+    Returns:
+        File descriptors of the pipe, to read from and for `_end`.
+    """
+    reader, writer = os.pipe()
+    stdin = os.dup(0)
+
+    def copy() -> None:
+        with suppress(OSError):  # its reader is gone, or the input fails, which is its end
+            while data := os.read(stdin, 1 << 16):
+                view = memoryview(data)
+                while view:
+                    view = view[os.write(writer, view) :]
+        os.close(stdin)
+        _end(writer)
+
+    Thread(target=copy, name="copy stdin", daemon=True).start()
+    return reader, writer
+
+
+def _end(writer: int) -> None:
+    """Let the reader of a pipe see its end; its number stays taken, so that a late write hits no file."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, writer, inheritable=False)
+    os.close(nowhere)
+
+
+class _Piped(Footage):
+    _writer: int
+
+    def stop(self) -> None:
+        super().stop()
+        _end(self._writer)
+
+
+class _Container(_Piped, Recording):
+    def __init__(self, reader: int, writer: int) -> None:
+        self._writer = writer
+        os.dup2(reader, 0)  # FFmpeg reads the standard input
+        os.close(reader)
+        capture = open_pipe()
+        if capture is None:
+            raise DataError(f"source -: no video that OpenCV can open; {_HINT}")
+        super().__init__(NAME, capture)
+
+
+class _RawFrames(_Piped, ImageIterable):
+    def __init__(self, reader: int, writer: int, width: int, height: int, pix_fmt: str) -> None:
+        self._writer = writer
+        super().__init__(self._read(reader, *_FORMATS[pix_fmt], width, height), NAME)
+
+    def _read(
+        self,
+        reader: int,
+        shape: Callable[[int, int], Shape],
+        conversion: int | None,
+        width: int,
+        height: int,
+    ) -> Generator[NDArray[np.uint8], None, None]:
+        count = 0
+        with open(reader, "rb") as file:
+            while True:
+                image = np.empty(shape(width, height), np.uint8)
+                size = file.readinto(image.data)
+                if size < image.nbytes:
+                    break
+                yield image if conversion is None else np.asarray(cv2.cvtColor(image, conversion), np.uint8)
+                count += 1
+        if self._stopped:
+            return
+        if size:
+            log.warning(
+                "%s: ends in %d of the %d bytes of a frame; is its size right?", NAME, size, image.nbytes
+            )
+        if not count:
+            raise NoInputError(f"source {NAME}: ended without a frame")
 
 
 def _planes(width: int, height: int) -> Shape:

@@ -58,7 +58,8 @@ class Recording(Footage):
         while not self._stopped:
             image = next_image(self._capture)
             if image is None:
-                self._check_end(index, clock)
+                if not self._stopped:  # a pipe is cut off in order to stop
+                    self._check_end(index, clock)
                 return
             if self._sizes is not None:
                 image = self._sizes.restore(image, self._capture)

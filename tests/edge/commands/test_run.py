@@ -6,14 +6,16 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import cv2
 import pytest
 
-from tests.blocks import block_box
+from tests.blocks import block_box, draw_block
 from tests.calls import Outcome, edgeloop
 
 RUN = [sys.executable, "-P", "-m", "edgeloop", "run"]
@@ -96,6 +98,40 @@ def test_a_signal_ends_the_run_with_the_video_playable(
     assert frame_count(video) > 0
     assert "Traceback" not in errors
     assert not list(tmp_path.glob("*.partial*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", ["-", "-?width=160&height=120"])
+@pytest.mark.parametrize("limit", [(), ("--max-frames", 2)])
+def test_a_run_ends_while_its_pipe_stays_open(
+    block_model: Path, tmp_path: Path, source: str, limit: tuple[str, ...]
+) -> None:
+    piped = tmp_path / "piped.avi"
+    if source == "-":
+        writer = cv2.VideoWriter(str(piped), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MJPG"), 20, (160, 120))
+        for index in range(40):
+            writer.write(draw_block(index))
+        writer.release()
+    else:
+        piped.write_bytes(b"".join(draw_block(index).tobytes() for index in range(2)) + b"half a frame")
+    video = tmp_path / "out.mp4"
+    command = map(str, [*RUN, block_model, source, "--json", "--video", video, *limit])
+    with subprocess.Popen(
+        [*command], bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        with suppress(BrokenPipeError):  # it may have what it wants
+            process.stdin.write(piped.read_bytes())
+        lines = [process.stdout.readline() for _ in range(2)]
+        if not limit:
+            time.sleep(0.5)  # until the input stalls
+            process.send_signal(signal.SIGTERM)
+        code = process.wait(5)
+        lines += process.stdout.readlines()
+        assert code == 0, process.stderr.read()
+    assert frame_count(video) == len(lines)
 
 
 @pytest.mark.slow
