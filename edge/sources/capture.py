@@ -217,6 +217,8 @@ def _check_address(address: str) -> None:
         address.encode()  # OpenCV crashes on what is not UTF-8
         if "@" in f"{parts.path}{parts.query}{parts.fragment}" or re.search(r"[\x00-\x20\x7f]", address):
             raise ValueError
+        if not re.fullmatch(r"[^#]*(?:#name=[\w.-]{1,40})?", address):  # FFmpeg never sees a fragment
+            raise ValueError
     except ValueError:  # its text may quote the password, and a traceback would show it
         raise UsageError(
             f"source {name}: not an address (malformed host or port; "
