@@ -19,7 +19,6 @@ TOLERATED = {
     "empty_box": "boxes have no area and are left out",
     "dangling_link": "images are links to nothing and are left out",
     "image_twice": "images are listed twice and count once",
-    "label_without_image": "label files have no image and are left out",
     "class_without_label": "classes have no label",
     "crowd_with_one_mask": "iscrowd labels have one mask and are read as its box",
 }

@@ -16,7 +16,7 @@ from edgeloop.edge.labels.label_problems import LabelProblems
 from edgeloop.edge.sources.images import is_image, warn_of_unread
 from edgeloop.models.errors import DataError, NoInputError
 
-__all__ = ["DataYaml", "find_data_yaml", "read_data_yaml"]
+__all__ = ["DataYaml", "find_data_yaml", "is_litter", "read_data_yaml"]
 
 _KEYS = {"train": ("train",), "val": ("val", "valid", "validation")}
 _NOTHING = ("", "~", "null", "Null", "NULL")
@@ -61,7 +61,7 @@ class DataYaml:
                 warn_of_unread(found, deep=True)
                 for image in sorted(path for path in found.rglob("*") if is_image(path)):
                     name = image.relative_to(found)
-                    if not _is_litter(name):
+                    if not is_litter(name):
                         yield image, (name if len(entries) == 1 else self._name(image)).as_posix()
             elif found.suffix == ".txt":
                 for image in self._listed(found, problems):
@@ -216,6 +216,6 @@ def _parts(text: str) -> list[str]:
     return [part for part in _written(text).parts if part not in ("..", "/")]
 
 
-def _is_litter(name: Path) -> bool:
-    """True for what operating systems and tools leave in folders."""
+def is_litter(name: Path) -> bool:
+    """True for what operating systems and tools leave in folders, by its path inside the folder."""
     return any(part.startswith(".") or part in _LITTER for part in name.parts)

@@ -15,10 +15,8 @@ from edgeloop.edge.labels.label_problems import LabelProblems
 from edgeloop.export.data.yolo_dataset import open_dataset
 from edgeloop.labeling.dataset.read import INSTANCES, is_ours
 from edgeloop.labeling.frames.perceptual_hash import bits_apart, perceptual_hash, to_gray
-from edgeloop.labeling.inputs.coco_frames import find_coco
-from edgeloop.labeling.inputs.exemplars import ExemplarFrame, read_boxes
+from edgeloop.labeling.inputs.exemplars import ExemplarFrame, find_boxes, read_boxes
 from edgeloop.labeling.inputs.find_image import ImageFinder
-from edgeloop.labeling.inputs.yolo import holds_yolo
 from edgeloop.models.errors import DataError
 from edgeloop.models.weights.digest import BoxesDigest
 
@@ -52,8 +50,8 @@ def read_corrected(path: Path, frames_folder: Path) -> tuple[tuple[str, ...], li
     problems = LabelProblems()
     names, boxed = read_boxes(path, frames_folder, problems, unlabeled_is_empty=True)
     problems.warn(str(path))
-    if path.is_dir() and not holds_yolo(path):
-        path = find_coco(path) or path
+    if path.is_dir() and (boxes := find_boxes(path)) is not None and boxes.suffix == ".json":
+        path = boxes
     dataset = path if path.is_dir() else path.parent
     if (path.is_dir() or path.name == INSTANCES) and (dataset / INSTANCES).is_file() and is_ours(dataset):
         boxed = _by_person(path, frames_folder, names, boxed)

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from edgeloop.edge.host.opencv import require_image
 from edgeloop.edge.labels.label_problems import LabelProblem, LabelProblems
-from edgeloop.export.data.data_yaml import find_data_yaml
 from edgeloop.export.data.yolo_dataset import LabeledImage, open_dataset
 from edgeloop.labeling.frames.perceptual_hash import perceptual_hash, to_gray
 from edgeloop.labeling.inputs.crops import holds_crops, read_crops
-from edgeloop.labeling.inputs.exemplars import IGNORE, ExemplarFrame, holds_boxes, read_boxes
+from edgeloop.labeling.inputs.exemplars import IGNORE, ExemplarFrame, find_boxes, read_boxes
+from edgeloop.labeling.inputs.yolo import find_names, is_yaml
 from edgeloop.models.errors import DataError, NoInputError
 
 __all__ = ["Shown", "ShownImage", "read_shown"]
@@ -101,16 +101,19 @@ def _read(
         parts = {"train": data.train, "val": data.val}
         return "dataset", data.names, ((split, image) for split, own in parts.items() for image in own)
     if holds_crops(path):
-        read = read_crops(path)
+        read = read_crops(path, decode=False)
         names = (*read.names, IGNORE) if any(crop.class_id < 0 for crop in read.crops) else read.names
         whole = np.array([[0.5, 0.5, 1, 1]], np.float32)
         crops = (
-            LabeledImage(crop.path, np.array([crop.class_id]) % len(names), whole) for crop in read.crops
+            LabeledImage(
+                crop.path, np.array([crop.class_id if crop.class_id >= 0 else len(read.names)]), whole
+            )
+            for crop in read.crops
         )
         return "crops", names, ((_EXEMPLARS, crop) for crop in crops)
     if not path.exists():
         raise NoInputError(f"{path}: no such file or folder; expected a dataset or exemplars")
-    if path.is_dir() and not holds_boxes(path):
+    if path.is_dir() and find_boxes(path) is None:
         raise NoInputError(
             f"{path}: expected a dataset (instances.json or data.yaml) or exemplars (COCO json, YOLO "
             "text files with classes.txt, folders of crops)"
@@ -128,12 +131,12 @@ def _read(
 
 def _is_dataset(path: Path) -> bool:
     if path.is_file():
-        return path.suffix.lower() in (".yaml", ".yml")
+        return is_yaml(path)
+    names = find_names(path)
     try:
-        find_data_yaml(path)
-    except NoInputError:
-        return False
-    return True
+        return names is not None and is_yaml(names) and find_boxes(path) == names
+    except DataError:  # several COCO json beside the yaml
+        return True
 
 
 def _look(split: str, labeled: LabeledImage | ExemplarFrame, problems: LabelProblems) -> ShownImage | None:

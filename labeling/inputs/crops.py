@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgeloop.edge.sources.images import is_image, warn_of_unread
-from edgeloop.labeling.inputs.exemplars import IGNORE, Crop, Exemplars, holds_boxes
+from edgeloop.labeling.inputs.exemplars import IGNORE, Crop, Exemplars, find_boxes
 from edgeloop.models.errors import DataError
 
 __all__ = ["holds_crops", "read_crops"]
@@ -17,17 +17,18 @@ def holds_crops(path: Path) -> bool:
     Raises:
         DataError: There are several COCO json of boxes.
     """
-    if not path.is_dir() or holds_boxes(path):
+    if not path.is_dir() or find_boxes(path) is not None:
         return False
     return any(_images(folder) for folder in path.iterdir() if folder.is_dir())
 
 
-def read_crops(folder: Path) -> Exemplars:
+def read_crops(folder: Path, *, decode: bool = True) -> Exemplars:
     """Read folders of crops: the classes by name, and the crops; no frames.
 
     Args:
         folder: Holds a folder for each class, named like it, with tight crops of objects; a folder `_ignore`
             holds crops of objects that must not be labeled.
+        decode: Decode every crop, to fail early.
 
     Raises:
         DataError: A crop cannot be read, or there is none of a class to label.
@@ -43,8 +44,8 @@ def read_crops(folder: Path) -> Exemplars:
         for name, paths in images.items()
         for path in paths
     )
-    for crop in crops:
-        crop.image()  # fail before the background is learned
+    for crop in crops if decode else ():
+        crop.image()
     return Exemplars(names, (), crops)
 
 

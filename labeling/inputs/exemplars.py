@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edgeloop.edge.host.opencv import require_image
 from edgeloop.edge.labels.label_problems import LabelProblems
 from edgeloop.labeling.inputs.coco_frames import ExemplarFrame, find_coco, read_coco_frames
-from edgeloop.labeling.inputs.yolo import holds_yolo, read_yolo_images
+from edgeloop.labeling.inputs.yolo import find_names, is_yaml, read_yolo_images
 from edgeloop.models.boxes import cxcywh_to_xyxy
 from edgeloop.models.errors import DataError
 
@@ -24,7 +24,7 @@ __all__ = [
     "ExemplarFrame",
     "Exemplars",
     "add_frames",
-    "holds_boxes",
+    "find_boxes",
     "read_boxes",
     "read_exemplars",
 ]
@@ -116,13 +116,18 @@ def add_frames(
     return Exemplars(classes, tuple(merged.values()))
 
 
-def holds_boxes(folder: Path) -> bool:
-    """True if a folder holds boxes, as of `read_boxes`.
+def find_boxes(folder: Path) -> Path | None:
+    """Find the file of class names or the COCO json of a folder of boxes, as of `read_boxes`.
+
+    A COCO json comes before a yaml that is not named data.yaml, and after other files of names.
 
     Raises:
         DataError: There are several COCO json.
     """
-    return holds_yolo(folder) or find_coco(folder) is not None
+    names = find_names(folder)
+    if names is None or (is_yaml(names) and names.name != "data.yaml"):
+        return find_coco(folder) or names
+    return names
 
 
 def read_boxes(
@@ -139,7 +144,7 @@ def read_boxes(
     Returns:
         Class names, and frames whose `class_id` is an index into them.
     """
-    if path.is_dir() and not holds_yolo(path) and (file := find_coco(path)) is not None:
+    if path.is_dir() and (file := find_boxes(path)) is not None and file.suffix == ".json":
         path = file
     if not path.is_dir():
         return read_coco_frames(path, frames_folder, problems)

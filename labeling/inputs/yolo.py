@@ -10,21 +10,27 @@ import numpy as np
 
 from edgeloop.edge.labels.label_lines import parse_label_lines, read_text
 from edgeloop.edge.labels.label_problems import LabelProblems
-from edgeloop.export.data.data_yaml import read_data_yaml
+from edgeloop.export.data.data_yaml import find_data_yaml, is_litter, read_data_yaml
 from edgeloop.export.data.yolo_dataset import LabeledImage
 from edgeloop.labeling.inputs.find_image import ImageFinder
 from edgeloop.models.errors import DataError, NoInputError
 
-__all__ = ["holds_yolo", "read_yolo_images"]
+__all__ = ["find_names", "is_yaml", "read_yolo_images"]
 
 _NAMES = ("classes.txt", "obj.names", "labels/classes.txt")
 _NAMES_FILE = re.compile(r"(predefined_)?classes\.txt", re.I)
 _LIST_OR_NOTE = re.compile(r"(notes|train|val|valid|validation|test|readme.*)\.txt", re.I)
 
 
-def holds_yolo(folder: Path) -> bool:
-    """True if a folder has a file of class names for YOLO text files."""
-    return any((folder / name).is_file() for name in ("data.yaml", *_NAMES))
+def find_names(folder: Path) -> Path | None:
+    """Find the class names of YOLO text files: data.yaml, `classes.txt` or `obj.names`, or the only yaml."""
+    for name in ("data.yaml", *_NAMES):
+        if (folder / name).is_file():
+            return folder / name
+    try:
+        return find_data_yaml(folder)
+    except NoInputError:
+        return None
 
 
 def read_yolo_images(
@@ -63,14 +69,14 @@ def read_yolo_images(
                 data, file, names, problems, named_in=named_in, keypoints=keypoints
             )
             images.append(LabeledImage(path, class_id, cxcywh))
-    if unlabeled_is_empty and (folder / "data.yaml").is_file():
-        images += _unlabeled(folder, {image.path for image in images}, finder)
+    if unlabeled_is_empty and (config := find_names(folder)) is not None and is_yaml(config):
+        images += _unlabeled(config, {image.path for image in images}, finder)
     return names, images
 
 
-def _unlabeled(folder: Path, labeled: Set[Path], finder: ImageFinder) -> Iterator[LabeledImage]:
+def _unlabeled(data_yaml: Path, labeled: Set[Path], finder: ImageFinder) -> Iterator[LabeledImage]:
     """Images of a data.yaml that have no text file."""
-    config = read_data_yaml(folder / "data.yaml")
+    config = read_data_yaml(data_yaml)
     lenient = LabelProblems(strict=False)  # an export without images names folders that are not there
     for split in config.splits:
         for path, _ in config.images(split, lenient):
@@ -80,30 +86,33 @@ def _unlabeled(folder: Path, labeled: Set[Path], finder: ImageFinder) -> Iterato
 
 def _read_names(folder: Path) -> tuple[tuple[str, ...], str, bool]:
     """Class names, their file, and True if labels have keypoints."""
-    if (folder / "data.yaml").is_file():
-        config = read_data_yaml(folder / "data.yaml")
-        return config.names, config.path.name, config.keypoints
-    for name in _NAMES:
-        try:
-            names = tuple(line.strip() for line in read_text(folder / name).rstrip().splitlines())
-        except OSError:
-            continue
-        if twice := next((own for own in names if own and names.count(own) > 1), None):
-            raise DataError(
-                f"{folder / name}: {twice[:60]!r} is given twice; every class needs a name of its own"
-            )
-        return names, name, False
-    raise NoInputError(
-        f"{folder}: has no {_NAMES[0]}; expected YOLO text files and {_NAMES[0]} with a class name a line"
-    )
+    file = find_names(folder)
+    if file is None:
+        raise NoInputError(
+            f"{folder}: has no {_NAMES[0]}; expected YOLO text files and {_NAMES[0]} with a class name a line"
+        )
+    if is_yaml(file):
+        config = read_data_yaml(file)
+        return config.names, file.name, config.keypoints
+    try:
+        names = tuple(line.strip() for line in read_text(file).rstrip().splitlines())
+    except OSError as error:
+        raise NoInputError(f"{file}: cannot be read ({error.strerror})") from error
+    if twice := next((own for own in names if own and names.count(own) > 1), None):
+        raise DataError(f"{file}: {twice[:60]!r} is given twice; every class needs a name of its own")
+    return names, file.relative_to(folder).as_posix(), False
+
+
+def is_yaml(file: Path) -> bool:
+    """True if a file is named like YAML."""
+    return file.suffix.lower() in (".yaml", ".yml")
 
 
 def _label_files(folder: Path, frames_folder: Path, finder: ImageFinder) -> Iterator[Path]:
     below = [path for path in (*folder.rglob("labels"), *folder.glob("obj_*_data")) if path.is_dir()]
     found = (path for place in below for path in place.rglob("*.txt")) if below else folder.glob("*.txt")
     for path in found:
-        hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.relative_to(folder).parts)
-        if hidden or _NAMES_FILE.fullmatch(path.name):
+        if is_litter(path.relative_to(folder)) or _NAMES_FILE.fullmatch(path.name):
             continue
         if not below and _LIST_OR_NOTE.fullmatch(path.name):  # unless it is named like an image
             beside = _images_beside(path, folder, finder)

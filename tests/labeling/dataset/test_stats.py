@@ -194,3 +194,25 @@ def test_crops(tmp_path: Path) -> None:
     assert refused is None
     assert (found["kind"], found["image_sizes"]) == ("crops", {"320x240": 2})
     assert found["labels"] == {"bolt": {"exemplars": 1}, "_ignore": {"exemplars": 1}}
+    (tmp_path / "bolt" / "2.png").write_bytes(b"\x89PNG half")
+    found, refused = run(tmp_path)
+    assert isinstance(refused, DataError)
+    assert found["images"] == {"exemplars": 2}
+    assert found["problems"]["unreadable_image"]["count"] == 1
+
+
+@pytest.mark.parametrize("name", ["classes.txt", "annotations/x.json"])
+def test_settings_beside_exemplars_are_no_dataset(tmp_path: Path, name: str) -> None:
+    (tmp_path / "settings.yaml").write_text("epochs: 3\n")
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    cv2.imwrite(str(tmp_path / "a.png"), picture(1))
+    (tmp_path / "a.txt").write_text("0 .5 .5 .1 .1\n")
+    coco = {
+        "images": [{"id": 1, "file_name": "a.png"}],
+        "annotations": [{"image_id": 1, "category_id": 1, "bbox": [10, 10, 16, 25]}],
+        "categories": [{"id": 1, "name": "bolt"}],
+    }
+    (tmp_path / name).write_text("bolt\n" if name == "classes.txt" else json.dumps(coco))
+    found, refused = run(tmp_path)
+    assert refused is None
+    assert (found["kind"], found["labels"]) == ("exemplars", {"bolt": {"exemplars": 1}})

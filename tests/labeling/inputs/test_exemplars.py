@@ -236,14 +236,17 @@ def test_a_box_of_a_polygon_or_a_mask(tmp_path: Path, frames: Path) -> None:
         pytest.param("labels/classes.txt", "labels", id="labelImg"),
         pytest.param("obj.names", "obj_train_data", id="CVAT"),
         pytest.param("data.yaml", "train/labels", id="Roboflow"),
+        pytest.param("bolts.yaml", "train/labels", id="Ultralytics"),
     ],
 )
 def test_folders_of_tools(frames: Path, yolo: Path, names: str, place: str) -> None:
     expected = read_exemplars(yolo, frames)
     (yolo / place).mkdir(parents=True)
     (yolo / "one.txt").rename(yolo / place / "0a1b2c3d-one.txt")
-    (yolo / place / "._0a1b2c3d-one.txt").write_bytes(b"\0\x05")
-    text = "names: [bolt, _ignore, gear]" if names == "data.yaml" else "\ufeffbolt\r\n_ignore\r\ngear\r\n"
+    for litter in ("._0a1b2c3d-one.txt", "@eaDir/one.txt"):
+        (yolo / place / litter).parent.mkdir(exist_ok=True)
+        (yolo / place / litter).write_bytes(b"\0\x05")
+    text = "names: [bolt, _ignore, gear]" if "yaml" in names else "\ufeffbolt\r\n_ignore\r\ngear\r\n"
     (yolo / "classes.txt").unlink()
     (yolo / names).write_text(text, newline="")
     read = read_exemplars(yolo, frames)
