@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgeloop.edge.draw.annotate import annotate
 from edgeloop.edge.frame import DEFAULT_FPS
-from edgeloop.edge.host.opencv import CODECS, open_capture, open_writer
+from edgeloop.edge.host.opencv import CODECS, next_image, open_capture, open_writer
 from edgeloop.edge.host.outputs import check_output_path
 from edgeloop.edge.result import Sink
 from edgeloop.models.errors import UnavailableError, UsageError
@@ -30,6 +30,9 @@ camera or a gap of days does not fill the disk."""
 
 VARIABLE_FPS = 60.0
 """Frames per second at which footage of a variable rate is written, so that none of its frames is late."""
+
+MAX_LATE_S = 0.1
+"""Longest time in seconds by which a frame of footage may be late before its rate is taken for variable."""
 
 
 class VideoFile(Sink):
@@ -100,16 +103,15 @@ class VideoFile(Sink):
             return
         self._writer.release()
         self._writer = None
-        if not self._is_complete():
-            raise UnavailableError(
-                f"video {self._path}: could not be completed (disk full?); "
-                f"{self._partial} holds what was written"
-            )
+        self._check_complete()
         self._partial.replace(self._path)
 
     def _append(self, image: NDArray[np.uint8], until_s: float | None) -> None:
         if self._writer is None:
-            self._writer = self._open(image, until_s)
+            self._fps = self._rate(until_s)
+            self._writer = self._open(image)
+        elif not self._live and self._is_late(until_s):
+            self._writer = self._rewrite(self._writer, image)
         for _ in range(self._copies(until_s)):
             self._writer.write(image)
             self._written += 1
@@ -125,16 +127,50 @@ class VideoFile(Sink):
             due -= excess
         return max(0 if self._live else 1, due)
 
-    def _is_complete(self) -> bool:
-        """Look for the last frame: OpenCV reports no failed write."""
-        capture = open_capture(f"file:{self._partial}", timeout_s=0)
-        return capture is not None and capture.get(cv2.CAP_PROP_FRAME_COUNT) >= self._written
+    def _is_late(self, until_s: float | None) -> bool:
+        """True if the rate is too low for the next frame: every frame is written at least once."""
+        if until_s is None or self._began_s is None or self._fps >= VARIABLE_FPS:
+            return False
+        late_s = (self._written + 1) / self._fps - (until_s - self._began_s)
+        return late_s > max(MAX_LATE_S, 1 / self._fps)  # rounding makes it late by half a frame
 
-    def _open(self, image: NDArray[np.uint8], until_s: float | None) -> cv2.VideoWriter:
+    def _rewrite(self, writer: cv2.VideoWriter, image: NDArray[np.uint8]) -> cv2.VideoWriter:
+        """Write what there is again, at the higher rate, and go on from there."""
+        writer.release()
+        self._check_complete()
+        before, copies, frames = self._partial, VARIABLE_FPS / self._fps, self._written
+        self._partial, self._fps, self._written = _free(self._path), VARIABLE_FPS, 0
+        writer = self._open(image)
+        capture = open_capture(before, timeout_s=0)
+        for number in range(1, frames + 1):
+            read = None if capture is None else next_image(capture)
+            earlier = image if read is None else read
+            while self._written < round(number * copies):
+                writer.write(earlier)
+                self._written += 1
+        if capture is not None:
+            capture.release()
+        before.unlink()
+        return writer
+
+    def _check_complete(self) -> None:
+        """Look for the last frame: OpenCV reports no failed write."""
+        capture = open_capture(self._partial, timeout_s=0)
+        if capture is None or capture.get(cv2.CAP_PROP_FRAME_COUNT) < self._written:
+            raise UnavailableError(
+                f"video {self._path}: could not be completed (disk full?); "
+                f"{self._partial} holds what was written"
+            )
+
+    def _rate(self, until_s: float | None) -> float:
+        """Frames per second to write, as far as the first frame tells."""
         if not self._live and until_s is not None and self._began_s is not None:
             steps = (until_s - self._began_s) * self._fps
             if abs(steps - max(1, round(steps))) > 0.1:  # the stated rate is a mean
-                self._fps = max(self._fps, VARIABLE_FPS)
+                return max(self._fps, VARIABLE_FPS)
+        return self._fps
+
+    def _open(self, image: NDArray[np.uint8]) -> cv2.VideoWriter:
         height, width = image.shape[:2]
         writer = open_writer(self._partial, fps=self._fps, size=(width, height))
         if writer is None:

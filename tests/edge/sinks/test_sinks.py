@@ -227,6 +227,10 @@ def test_a_video_of_a_live_source_keeps_the_clock(
         pytest.param(20, [0, 0.05, 0.1, 0.15], 0.2, id="as stated"),
         pytest.param(20, [0, 0.033, 0.067, 0.1, 0.3, 0.5, 0.7], 0.72, id="a rate that falls"),
         pytest.param(20, [0, 0.2, 0.4, 0.433, 0.467, 0.5], 0.52, id="a rate that rises"),
+        pytest.param(20, [0, *(0.05 + n * 0.025 for n in range(60))], 1.55, id="half the stated interval"),
+        pytest.param(
+            20, [*(n * 0.05 for n in range(30)), *(1.5 + n * 0.02 for n in range(60))], 2.7, id="late"
+        ),
         pytest.param(20, [0, 0.05, 10, 10.05], 10.1, id="a gap"),
         pytest.param(20, [0, 0.05, 36000, 36000.05], 60.15, id="a gap of hours"),
         pytest.param(20, [0, 0, 0, 0], 4 / 60, id="no frame is lost"),
@@ -241,6 +245,7 @@ def test_a_video_of_footage_has_its_time_and_all_its_frames(
             shown = result(index)
             video.write(replace(shown, frame=replace(shown.frame, time_s=time_s)))
     frames = len(read_video(path))
+    assert [*tmp_path.iterdir()] == [path]
     assert frames >= len(times)
     assert frames / cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS) == pytest.approx(seconds, abs=0.1)
 
