@@ -113,7 +113,7 @@ def test_a_run_ends_while_its_pipe_stays_open(
             writer.write(draw_block(index))
         writer.release()
     else:
-        piped.write_bytes(b"".join(draw_block(index).tobytes() for index in range(2)) + b"half a frame")
+        piped.write_bytes(b"".join(draw_block(index).tobytes() for index in range(12)) + b"half a frame")
     video = tmp_path / "out.mp4"
     command = map(str, [*RUN, block_model, source, "--json", "--video", video, *limit])
     with subprocess.Popen(
