@@ -22,7 +22,7 @@ TOLERATED = {
     "class_without_label": "classes have no label",
     "crowd_with_one_mask": "iscrowd labels have one mask and are read as its box",
 }
-"""What is read nevertheless, by kind; each text follows a number."""
+"""Descriptions of tolerated problems by kind; each follows a number."""
 
 
 @dataclass(slots=True)

@@ -238,7 +238,7 @@ SHAPES = st.lists(st.none() | st.sampled_from([1, 2, 4, 6, 7, 85, 300, 1680, 504
 
 
 def refusal(metadata: dict[str, str], outputs: list[TensorInfo]) -> str:
-    """What a model is refused with; "" if it is read."""
+    """Message with which a model is refused; "" if it is read."""
     try:
         ModelSpec.from_metadata(metadata, image(), outputs)
     except ModelError as error:

@@ -36,7 +36,7 @@ def frames(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def dataset(frames: Path, tmp_path: Path) -> Path:
-    """What `edgeloop label` writes, f0 drawn by a person."""
+    """Dataset as `edgeloop label` writes it, with f0 drawn by a person."""
     folder = tmp_path / "dataset"
     images, annotations = [], []
     for number in range(4):
