@@ -59,7 +59,7 @@ def _failure(stream: Stream) -> EdgeloopError | None:
     error = stream.error
     if error is None or isinstance(error, EdgeloopError):
         return error
-    said = hide_secrets(str(error).partition("\n")[0], sys.argv[1:])
+    said = str(error).partition("\n")[0]
     failure = EdgeloopError(f"{stream.source.name}: {type(error).__name__}: {said}")
     failure.__cause__ = error
     return failure

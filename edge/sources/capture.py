@@ -22,7 +22,7 @@ from edgeloop.edge.frame import Source
 from edgeloop.edge.host.opencv import has_gstreamer, next_image, open_capture, open_pipeline
 from edgeloop.edge.source_name import CAMERA, shown_name
 from edgeloop.edge.sources.live import LivePolicy, LiveSource
-from edgeloop.edge.sources.query import Known, between, read_options
+from edgeloop.edge.sources.query import RATE, SIZE, Known, read_options
 from edgeloop.edge.sources.reconnect import Connection, Images, open_live
 from edgeloop.edge.sources.recording import Recording, frame_count, nominal_fps
 from edgeloop.models.errors import UnavailableError, UsageError
@@ -235,9 +235,8 @@ def _fourcc(value: str) -> float:
 
 
 _OPTIONS: Known = {
-    "width": (between(int, 16, 16384), "pixels from 16 to 16384"),
-    "height": (between(int, 16, 16384), "pixels from 16 to 16384"),
-    "fps": (between(float, 0.1, 1000), "frames a second from 0.1 to 1000"),
+    **SIZE,
+    **RATE,
     "fourcc": (_fourcc, "four letters such as MJPG"),
 }
 # In the order in which V4L2 wants them: the pixel format decides about sizes, and these about rates.

@@ -17,7 +17,7 @@ from edgeloop.edge.frame import Source
 from edgeloop.edge.host.opencv import open_pipe
 from edgeloop.edge.sources.footage import Footage
 from edgeloop.edge.sources.iterable import ImageIterable
-from edgeloop.edge.sources.query import Known, between, read_options
+from edgeloop.edge.sources.query import RATE, SIZE, Known, read_options
 from edgeloop.edge.sources.recording import Recording
 from edgeloop.models.errors import DataError, NoInputError, UsageError
 
@@ -164,8 +164,7 @@ def _pix_fmt(value: str) -> str:
 
 
 _OPTIONS: Known = {
-    "width": (between(int, 16, 16384), "pixels from 16 to 16384"),
-    "height": (between(int, 16, 16384), "pixels from 16 to 16384"),
-    "fps": (between(float, 0.1, 1000), "frames a second from 0.1 to 1000"),
+    **SIZE,
+    **RATE,
     "pix_fmt": (_pix_fmt, f"one of {', '.join(_FORMATS)}"),
 }

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from edgeloop.models.errors import UsageError
 
-__all__ = ["Known", "between", "read_options"]
+__all__ = ["RATE", "SIZE", "Known", "between", "read_options"]
 
 Known = Mapping[str, tuple[Callable[[str], Any], str]]
 """By option: a function that reads its value or raises ValueError, and the expected value in words."""
@@ -63,3 +63,10 @@ def between(kind: Callable[[str], float], low: float, high: float) -> Callable[[
         return number
 
     return read
+
+
+SIZE: Known = {side: (between(int, 16, 16384), "pixels from 16 to 16384") for side in ("width", "height")}
+"""Options for the size of frames."""
+
+RATE: Known = {"fps": (between(float, 0.1, 1000), "frames a second from 0.1 to 1000")}
+"""Option for frames per second."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from edgeloop.edge.frame import Frame, Source
 from edgeloop.edge.sources.footage import Footage
 from edgeloop.edge.sources.live import LivePolicy, LiveSource
-from edgeloop.edge.sources.query import Known, between, read_options
+from edgeloop.edge.sources.query import RATE, Known, between, read_options
 from edgeloop.edge.synth import SCENES, Scene, open_scene
 from edgeloop.models.errors import UsageError
 
@@ -124,7 +124,7 @@ def _size(value: str) -> tuple[int, int]:
 
 _OPTIONS: Known = {
     "seed": (between(int, 0, 2**31 - 1), "a whole number from 0"),
-    "fps": (between(float, 0.1, 1000), "frames a second from 0.1 to 1000"),
+    **RATE,
     "start": (between(int, 0, 10**9), "a frame index from 0"),
     "step": (between(int, 1, 10**9), "scene frames from one to the next, from 1"),
     "frames": (between(int, 1, 10**9), "a number of frames from 1"),

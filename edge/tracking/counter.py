@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from edgeloop.edge.tracking.tracker import LOST_S, NO_ID
-from edgeloop.edge.tracking.zone_file import Line, Zone, ZoneFile, check_places
+from edgeloop.edge.tracking.zone_file import Line, Zone, ZoneFile, check_places, same_shape
 from edgeloop.models.detections import Detections
 from edgeloop.models.errors import DataError
 
@@ -26,9 +26,6 @@ T = TypeVar("T")
 
 MARGIN = 0.05
 """Hysteresis at an edge, as a share of the height of the box."""
-
-SAME_SHAPE = 0.02
-"""Largest relative difference of two aspect ratios of one view: cameras round the sides of small streams."""
 
 FORGET_S = 1.5 * LOST_S
 """Seconds unseen after which an object has left; later than the tracker drops its id."""
@@ -140,7 +137,7 @@ class ZoneCounter:
             self.zones = self._given.scaled(width, height)
         elif old_width == 0:
             check_places(f"zones {self._origin}", self.zones, size)
-        elif abs(width * old_height / (height * old_width) - 1) > SAME_SHAPE:
+        elif not same_shape(size, self._size):
             raise DataError(
                 f"zones {self._origin}: the frames were {old_width}x{old_height} and are {width}x{height} "
                 "now, so nobody can tell where the places are; give one file for each shape"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.edge.host.opencv import require_image
-from edgeloop.edge.tracking.zone_file import Zone, ZoneFile, check_places, read_zones
+from edgeloop.edge.tracking.zone_file import Zone, ZoneFile, check_places, read_zones, same_shape
 from edgeloop.models.detections import Detections
 from edgeloop.models.errors import DataError, NoInputError
 
@@ -19,7 +19,6 @@ __all__ = ["IgnoreMask"]
 _COVERED = 0.5
 _WHITE = 127
 _SIDE = 1024
-_SAME_SHAPE = 0.02
 
 _Layer = tuple[NDArray[np.int32], list[int] | None]
 """Integral image of a mask, and the classes that it is for, None for all."""
@@ -91,11 +90,11 @@ class IgnoreMask:
             placed = zones.scaled(*size) if zones.in_shares else zones
             self._layers = [self._layer(zone, size) for zone in placed.zones]
             self._drawn = size
-        (width, height), (drawn_width, drawn_height) = size, self._drawn
-        if abs(width * drawn_height / (height * drawn_width) - 1) > _SAME_SHAPE:
+        if not same_shape(size, self._drawn):
+            made_for, given = ("x".join(map(str, each)) for each in (self._drawn, size))
             raise DataError(
-                f"ignore {self._path}: was made for frames of {drawn_width}x{drawn_height}, these are "
-                f"{width}x{height}; give a mask of their shape"
+                f"ignore {self._path}: was made for frames of {made_for}, these are {given}; "
+                "give a mask of their shape"
             )
         self._size = size
 

@@ -35,6 +35,9 @@ MAX_CORNERS = 1000
 TOLERANCE = 0.01
 """Share of the frame by which a coordinate may be beyond it, as tools round."""
 
+SAME_SHAPE = 0.02
+"""Largest relative difference of two aspect ratios of one view: cameras round the sides of small streams."""
+
 MIN_AREA = {"pixels": 1.0, "shares": 1e-6}
 
 Coordinate = Annotated[float, Field(ge=0, le=65536)]
@@ -244,6 +247,11 @@ def read_zones(path: Path, names: Sequence[str]) -> ZoneFile:
                 f"have; it has {_shorten(names)}"
             )
     return found
+
+
+def same_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """True if two frame sizes (width, height) are of one view, by their aspect ratios."""
+    return abs(size[0] * other[1] / (size[1] * other[0]) - 1) <= SAME_SHAPE
 
 
 def check_places(origin: str, zones: ZoneFile, size: tuple[int, int]) -> None:

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 _HUMAN = "human"
 _MOVED_PX = 0.5  # a shift below this is rounding
-# Of 256. Compressed anew or brightened, an image is up to 40 from its frame; mirrored or turned, over 100.
+# Of 256. Recompressed or brightened copies are up to 40 from their frame, mirrored or rotated ones over 100.
 _OTHER_PICTURE_BITS = 64
 
 
@@ -61,11 +61,11 @@ def read_corrected(path: Path, frames_folder: Path) -> tuple[tuple[str, ...], li
     others: list[Path] = []
     changed: list[Path] = []
     for one in boxed:
-        file = one.path if one.path.parent == folder else _frame_of(one, finder, changed)
+        file = one.path if one.path.parent == folder else _frame_of(one, finder)
         if file is None:
             others.append(one.path)
-        elif one.path in changed:
-            continue
+        elif file != one.path and not _is_copy(one, file):
+            changed.append(one.path)
         elif file in frames:
             raise DataError(f"{path}: {file} is given twice; all boxes of a frame belong to one image")
         else:
@@ -84,21 +84,20 @@ def read_corrected(path: Path, frames_folder: Path) -> tuple[tuple[str, ...], li
     return names, [*frames.values()]
 
 
-def _frame_of(one: ExemplarFrame, finder: ImageFinder, changed: list[Path]) -> Path | None:
-    """Frame that an image of the dataset is a copy of, by its name; None if there is none.
+def _frame_of(one: ExemplarFrame, finder: ImageFinder) -> Path | None:
+    """Frame that an image of the dataset is named after; None if there is none."""
+    try:
+        return finder.find_frame(one.path)
+    except DataError:
+        return None
 
-    Args:
-        one: Image of the dataset with its boxes.
-        finder: Finder of the frames.
-        changed: Takes the image if it shows something else than its frame, as a mirrored copy does.
+
+def _is_copy(one: ExemplarFrame, file: Path) -> bool:
+    """True if an image of the dataset shows its frame, and not a mirrored one, say.
 
     Raises:
         DataError: The frame has another size.
     """
-    try:
-        file = finder.find_frame(one.path)
-    except DataError:
-        return None
     frame, own = require_image(file), one.image()
     (height, width), (own_height, own_width) = frame.shape[:2], own.shape[:2]
     if (height, width) != (own_height, own_width):
@@ -107,9 +106,7 @@ def _frame_of(one: ExemplarFrame, finder: ImageFinder, changed: list[Path]) -> P
             "export the images in their own size"
         )
     code, own_code = perceptual_hash(to_gray(frame)), perceptual_hash(to_gray(own))
-    if bits_apart(code[None], own_code[None])[0, 0] > _OTHER_PICTURE_BITS:
-        changed.append(one.path)
-    return file
+    return bool(bits_apart(code[None], own_code[None])[0, 0] <= _OTHER_PICTURE_BITS)
 
 
 def _by_person(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edgeloop.edge.labels.label_problems import LabelProblem
 from edgeloop.labeling.dataset.read import INSTANCES, Image, is_ours, read_dataset_image, read_instances
 from edgeloop.labeling.dataset.read_others import Shown, ShownImage, read_shown
-from edgeloop.labeling.frames.perceptual_hash import perceptual_hash, to_gray
+from edgeloop.labeling.frames.perceptual_hash import bits_apart, perceptual_hash, to_gray
 from edgeloop.models.errors import DataError
 
 __all__ = ["DatasetStats", "Leak", "read_stats"]
@@ -154,9 +154,9 @@ def _lookalikes(images: Sequence[ShownImage], within_bits: int) -> list[Leak]:
     leaks = []
     for image in images:
         if image.split == "val":
-            bits = (codes != image.code).sum(axis=1)
-            if bits.min() <= within_bits:
-                leaks.append(Leak(image.file, train[int(bits.argmin())].file, None, int(bits.min())))
+            row, bits = _closest(image.code, codes)
+            if bits <= within_bits:
+                leaks.append(Leak(image.file, train[row].file, None, bits))
     return leaks
 
 
@@ -184,10 +184,17 @@ def _leaks(
             leaks.append(Leak(image.file_name, beside.file_name, _frames_apart(image, beside), None))
             advance(1)
             continue
-        bits = (codes != _code(dataset, image, advance)).sum(axis=1)
-        if bits.min() <= within_bits:
-            leaks.append(Leak(image.file_name, train[int(bits.argmin())].file_name, None, int(bits.min())))
+        row, bits = _closest(_code(dataset, image, advance), codes)
+        if bits <= within_bits:
+            leaks.append(Leak(image.file_name, train[row].file_name, None, bits))
     return leaks
+
+
+def _closest(code: NDArray[np.bool_], codes: NDArray[np.bool_]) -> tuple[int, int]:
+    """Row of the hash (N, 256) that is closest to one, and their distance in bits."""
+    bits = bits_apart(code[None], codes)[0]
+    row = int(bits.argmin())
+    return row, int(bits[row])
 
 
 def _nearest(image: Image, train: Sequence[Image]) -> Image | None:
