@@ -26,6 +26,7 @@ SUMMARIES = {
     "demo": "Run the whole loop on a built-in scene: no camera, no download.",
     "collect": "Keep sharp, different frames of a source.",
     "suggest": "Name the frames that are most worth boxing.",
+    "studio": "Draw, label, review and train on a page of this machine.",
     "label": "Label frames with SAM from boxes on a few of them.",
     "stats": "Count what is in a dataset; refuse leaks from train to val.",
     "audit": "Estimate label quality from a sample that a person checks.",

@@ -55,12 +55,16 @@ class _Entry(BaseModel):
 
 
 class CocoImage(_Entry):
-    """Image; a size of 0 is unknown."""
+    """Image; a size of 0 is unknown.
+
+    `complete` is False in files of `edgeloop studio` if objects may lack a box.
+    """
 
     id: Id
     file_name: Annotated[str, Len(1)]
     width: int = 0
     height: int = 0
+    complete: bool = True
 
 
 class CocoAnnotation(_Entry):

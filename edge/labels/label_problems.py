@@ -20,6 +20,7 @@ TOLERATED = {
     "dangling_link": "images are links to nothing and are left out",
     "image_twice": "images are listed twice and count once",
     "class_without_label": "classes have no label",
+    "incomplete": "frames are marked as not complete and are left out",
     "crowd_with_one_mask": "iscrowd labels have one mask and are read as its box",
 }
 """Descriptions of tolerated problems by kind; each follows a number."""

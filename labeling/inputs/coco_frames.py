@@ -95,6 +95,9 @@ def read_coco_frames(
     finder = ImageFinder(path, frames_folder)
     frames = []
     for image in coco.images:
+        if not image.complete:
+            problems.note("incomplete", f"{path}: {image.file_name}")
+            continue
         try:
             file = finder.find(image.file_name)
         except DataError as error:

@@ -1,0 +1,1 @@
+"""Studio: a local web page to draw, correct and judge labels."""

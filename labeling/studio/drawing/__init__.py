@@ -1,0 +1,1 @@
+"""Drawing of exemplars: frames, boxes, masks."""

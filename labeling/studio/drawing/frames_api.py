@@ -1,0 +1,157 @@
+"""API of the frames and of the boxes that a person drew on them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Annotated
+
+import cv2
+from annotated_types import Len
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict
+
+from edgeloop.edge.host.opencv import encode_image, require_image
+from edgeloop.labeling.studio.drawing.exemplar_file import ClassName, ConflictError, DrawnFrame
+from edgeloop.labeling.studio.project import Project
+
+__all__ = ["frames_api"]
+
+_THUMBNAIL_PX = 240  # longer side
+_THUMBNAILS = 2000  # kept in memory, about 8 kB each
+_BROWSER_KINDS = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
+
+
+class _Frames(BaseModel):
+    """All frames.
+
+    Attributes:
+        files: Their names, in the order in which they were taken; a frame's number is its place here.
+        drawn: Frames with boxes, and complete ones, by number.
+        classes: Class names, in the order of the number keys.
+    """
+
+    files: list[str]
+    drawn: dict[int, _Drawn]
+    classes: list[str]
+
+
+class _Drawn(BaseModel):
+    boxes: int
+    complete: bool
+
+
+class _Boxes(DrawnFrame):
+    """Boxes of a frame, with their revision and the size of the frame in pixels."""
+
+    base: str
+    width: int
+    height: int
+
+
+class _Change(DrawnFrame):
+    """New boxes of a frame; `base` is the revision that was changed, or null to replace any."""
+
+    base: str | None = None
+
+
+class _Classes(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    names: Annotated[list[ClassName], Len(0, 1000)]
+
+
+class _Rename(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: ClassName
+    to: ClassName
+
+
+def frames_api(project: Project) -> APIRouter:
+    """Build the API of a project's frames and boxes."""
+    api = APIRouter(tags=["frames"])
+    drawn, events = project.drawn, project.events
+    numbers = {entry.name: number for number, entry in enumerate(project.entries)}
+
+    @lru_cache(maxsize=_THUMBNAILS)
+    def thumbnail_of(number: int) -> bytes:
+        image = project.image(number)
+        scale = _THUMBNAIL_PX / max(image.shape[:2])
+        small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        return encode_image(".jpg", small, quality=80)
+
+    @api.get("/frames")
+    def list_frames() -> _Frames:
+        """List the frames, and what is drawn on which."""
+        return _Frames(
+            files=[entry.name for entry in project.entries],
+            drawn={
+                numbers[name]: _Drawn(boxes=len(frame.boxes), complete=frame.complete)
+                for name, frame in drawn.drawn().items()
+                if name in numbers
+            },
+            classes=list(drawn.names),
+        )
+
+    @api.get("/frames/{number}/image", response_class=Response)
+    def image(number: int) -> Response:
+        """Image of a frame, in a form that every browser shows, upright."""
+        path = project.path(number)
+        kind = _BROWSER_KINDS.get(path.suffix.lower())
+        pixels = require_image(path)  # whatever a browser makes of a damaged file
+        if kind is None:
+            return Response(encode_image(".png", pixels), media_type="image/png")
+        return Response(
+            path.read_bytes(), media_type=kind, headers={"Cache-Control": "private, max-age=3600"}
+        )
+
+    @api.get("/frames/{number}/thumbnail", response_class=Response)
+    def thumbnail(number: int) -> Response:
+        """Small image of a frame, JPEG, its longer side 240 px."""
+        return Response(
+            thumbnail_of(number), media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"}
+        )
+
+    @api.get("/frames/{number}/boxes")
+    def boxes(number: int) -> _Boxes:
+        """Boxes that a person drew on a frame."""
+        frame = drawn.frame(project.entry(number).name)
+        height, width = project.image(number).shape[:2]
+        return _Boxes(**dict(frame), base=frame.revision, width=width, height=height)
+
+    @api.put("/frames/{number}/boxes", response_model=dict[str, str])
+    def put_boxes(number: int, change: _Change) -> dict[str, str] | JSONResponse:
+        """Replace the boxes of a frame; saved when this returns. 409 if another page changed it meanwhile."""
+        name = project.entry(number).name
+        frame = DrawnFrame(boxes=change.boxes, complete=change.complete)
+        try:
+            drawn.put(name, frame, revision=change.base)
+        except ConflictError as error:
+            current = {**error.current.model_dump(), "base": error.current.revision}
+            return JSONResponse({"detail": str(error), "current": current}, HTTPStatus.CONFLICT)
+        said = {
+            "frame": number,
+            "base": frame.revision,
+            "boxes": len(frame.boxes),
+            "complete": frame.complete,
+        }
+        events.send("boxes", said)
+        return {"base": frame.revision}
+
+    @api.put("/classes")
+    def put_classes(classes: _Classes) -> _Classes:
+        """Replace the class names and their order. A class that has boxes must stay."""
+        drawn.set_names(classes.names)
+        events.send("classes", {"names": list(drawn.names)})
+        return _Classes(names=list(drawn.names))
+
+    @api.post("/classes/rename")
+    def rename_class(change: _Rename) -> _Classes:
+        """Rename a class, and its boxes with it."""
+        drawn.rename(change.name, change.to)
+        events.send("classes", {"names": list(drawn.names)})
+        return _Classes(names=list(drawn.names))
+
+    return api

@@ -1,0 +1,174 @@
+"""Project of the studio: a folder of frames, and the folder that holds whatever is made from them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeloop.edge.frames.folder import FrameEntry, read_frames
+from edgeloop.edge.host.opencv import require_image
+from edgeloop.edge.labels.label_problems import LabelProblems
+from edgeloop.labeling.inputs.exemplars import read_boxes
+from edgeloop.labeling.studio.drawing.exemplar_file import DrawnBox, DrawnFrame, ExemplarFile
+from edgeloop.labeling.studio.events import Events
+from edgeloop.models.errors import DataError, EdgeloopError, NoInputError
+
+__all__ = ["Project", "open_project", "work_folder"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Project:
+    """Everything that the tabs share.
+
+    Attributes:
+        frames: Folder of frames, which is only read.
+        entries: The frames, in the order in which they were taken.
+        work: Folder of everything that the studio makes.
+        drawn: The person's boxes, WORK/exemplars.json.
+        events: Events for open pages.
+    """
+
+    frames: Path
+    entries: tuple[FrameEntry, ...]
+    work: Path
+    drawn: ExemplarFile
+    events: Events = field(default_factory=Events)
+
+    @property
+    def exemplars(self) -> Path:
+        """COCO json of the person's boxes, for `edgeloop label -e`."""
+        return self.drawn.path
+
+    @property
+    def dataset(self) -> Path:
+        """Dataset that `edgeloop label` makes."""
+        return self.work / "dataset"
+
+    @property
+    def run(self) -> Path:
+        """Training run that `edgeloop train` makes."""
+        return self.work / "run"
+
+    @property
+    def bundle(self) -> Path:
+        """Model that `edgeloop export` makes."""
+        return self.work / "detector.onnx"
+
+    @property
+    def zones(self) -> Path:
+        """Zone file for `edgeloop run --zones`."""
+        return self.work / "zones.json"
+
+    def entry(self, number: int) -> FrameEntry:
+        """Frame by its place, from 0.
+
+        Raises:
+            NoInputError: There is no such frame.
+        """
+        if not 0 <= number < len(self.entries):
+            raise NoInputError(f"frame {number}: there are {len(self.entries)} frames, counted from 0")
+        return self.entries[number]
+
+    def path(self, number: int) -> Path:
+        """Image of a frame."""
+        return self.frames / self.entry(number).file
+
+    def image(self, number: int) -> NDArray[np.uint8]:
+        """Decode a frame, HxWx3 uint8 BGR.
+
+        Raises:
+            NoInputError: There is no such frame.
+            DataError: It cannot be read.
+        """
+        return require_image(self.path(number))
+
+
+def work_folder(frames: Path) -> Path:
+    """Default folder of a project: beside the frames, with `.studio` after their name."""
+    frames = frames.resolve()
+    return frames.with_name(f"{frames.name}.studio")
+
+
+@contextmanager
+def open_project(frames: Path, work: Path, exemplars: Path | None) -> Iterator[Project]:
+    """Open a project, or begin one; no second process can open it meanwhile.
+
+    Args:
+        frames: Folder of frames.
+        work: Folder of the project; created if it is missing.
+        exemplars: Boxes to begin with, as of `read_exemplars`; they are copied into a new project.
+
+    Raises:
+        NoInputError: There are no frames or no such exemplars.
+        DataError: The frames or exemplars are malformed, `exemplars` are given though the project has boxes,
+            or another process has it open.
+        EdgeloopError: The folder cannot be written.
+    """
+    entries = read_frames(frames)
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        lock = os.open(work, os.O_RDONLY)
+    except OSError as error:
+        raise EdgeloopError(
+            f"{work}: cannot be opened ({error.strerror}); name another folder with -o"
+        ) from error
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DataError(
+                f"{work}: is open in another studio; end it first, or name another with -o"
+            ) from error
+        sizes = _Sizes(frames, entries)
+        drawn = ExemplarFile(work / "exemplars.json", sizes)
+        if exemplars is not None:
+            _import(exemplars, frames, entries, drawn)
+        yield Project(frames, entries, work, drawn)
+    finally:
+        os.close(lock)
+
+
+class _Sizes:
+    """Width and height of frames by name, in pixels, each read once."""
+
+    def __init__(self, frames: Path, entries: tuple[FrameEntry, ...]) -> None:
+        self._paths = {entry.name: frames / entry.file for entry in entries}
+        self._known: dict[str, tuple[int, int]] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, name: str) -> tuple[int, int]:
+        if name not in self._known:
+            if name not in self._paths:
+                raise DataError(f"{name}: is not among the frames; was another folder opened?")
+            height, width = require_image(self._paths[name]).shape[:2]
+            with self._lock:
+                self._known[name] = width, height
+        return self._known[name]
+
+
+def _import(exemplars: Path, frames: Path, entries: tuple[FrameEntry, ...], drawn: ExemplarFile) -> None:
+    if drawn.drawn():
+        raise DataError(
+            f"{drawn.path}: has boxes already; leave -e out to go on with them, or name another -o"
+        )
+    problems = LabelProblems()
+    names, found = read_boxes(exemplars, frames, problems)
+    problems.warn(str(exemplars))
+    by_path = {(frames / entry.file).resolve(): entry.name for entry in entries}
+    for frame in found:
+        if frame.path.resolve() not in by_path:
+            raise DataError(f"{exemplars}: {frame.path} is not among the frames in {frames}")
+    for frame in found:
+        boxes = tuple(
+            DrawnBox(xyxy=tuple(box), name=names[number])
+            for box, number in zip(frame.xyxy.tolist(), frame.class_id.tolist(), strict=True)
+        )
+        drawn.put(by_path[frame.path.resolve()], DrawnFrame(boxes=boxes))

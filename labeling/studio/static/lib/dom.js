@@ -1,0 +1,39 @@
+// Small helpers for elements.
+
+/** Make an element: `el('button', {class: 'primary', onclick: save}, 'Save')`. */
+export function el(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key.startsWith('on')) made.addEventListener(key.slice(2), value);
+    else if (value === true) made.setAttribute(key, '');
+    else if (value !== false && value !== null && value !== undefined) made.setAttribute(key, value);
+  }
+  made.append(...children.filter((child) => child !== null && child !== undefined));
+  return made;
+}
+
+/** Show one line at the bottom; errors stay 8 s. */
+export function notice(text, {plain = false} = {}) {
+  const line = el('p', {class: plain ? 'plain' : null}, String(text?.message ?? text));
+  document.getElementById('notices').replaceChildren(line);
+  setTimeout(() => line.remove(), plain ? 3000 : 8000);
+}
+
+/** Run an async action; its error is shown as a notice. Gives undefined then. */
+export async function attempt(action) {
+  try {
+    return await action();
+  } catch (error) {
+    if (error.name !== 'AbortError') notice(error);
+    return undefined;
+  }
+}
+
+/** Load the style sheet of a tab once. */
+export function style(href) {
+  if (!document.querySelector(`link[href="${href}"]`)) document.head.append(el('link', {rel: 'stylesheet', href}));
+}
+
+/** Colors of the classes by number, as edgeloop draws them in videos; "_ignore" is gray. */
+const COLORS = ['#3ecf7a', '#5aa9ff', '#ffb13e', '#ff6b9d', '#b78cff', '#3ed6cf', '#ffd23e', '#ff7b52', '#8ee04e', '#e07bff'];
+export const colorOf = (names, name) => (name === '_ignore' ? '#9aa3ad' : COLORS[Math.max(0, names.indexOf(name)) % COLORS.length]);

@@ -1,0 +1,80 @@
+"""The studio of one project: its tabs and their server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+from starlette.types import ASGIApp
+
+from edgeloop.labeling.studio.access import Access
+from edgeloop.labeling.studio.app import build_app
+from edgeloop.labeling.studio.drawing.frames_api import frames_api
+from edgeloop.labeling.studio.project import Project, open_project, work_folder
+from edgeloop.labeling.studio.server import LOOPBACK, Server, open_port
+
+__all__ = ["serve_studio", "studio_app"]
+
+_TABS = ("draw",)
+
+
+def serve_studio(
+    frames: Path,
+    out: Path | None,
+    exemplars: Path | None,
+    *,
+    host: str = LOOPBACK,
+    port: int | None = None,
+    key: str | None = None,
+    tell: Callable[[str], None],
+) -> None:
+    """Serve the studio until a signal ends it.
+
+    Args:
+        frames: Folder of frames.
+        out: Folder of the project; None for the one beside the frames.
+        exemplars: Boxes to begin with.
+        host: Address to listen on.
+        port: Port; None for any that is free.
+        key: Secret of the address; None for a random one.
+        tell: Takes lines for the person at the terminal, such as the address.
+
+    Raises:
+        EdgeloopError: See `open_project` and `open_port`.
+    """
+    work = work_folder(frames) if out is None else out
+    with open_project(frames, work, exemplars) as project:
+        server = Server(open_port(host, port), key=key)
+        tell(f"{len(project.entries)} frames. Open {server.access.url}")
+        if host != LOOPBACK:
+            tell(f"Open to every machine that reaches {host} and knows the key; nothing is encrypted.")
+        tell("Ctrl-C ends it; everything drawn is saved.")
+        server.serve(studio_app(project, server.access), project.events.close)
+
+
+def studio_app(project: Project, access: Access) -> ASGIApp:
+    """Build the application of a project."""
+    routers = (_project_api(project), frames_api(project))
+    return build_app("edgeloop studio", version("edgeloop"), access, project.events, routers)
+
+
+class _ProjectInfo(BaseModel):
+    """The project: names of its folders, and the tabs that the page shows."""
+
+    frames: str
+    work: str
+    tabs: tuple[str, ...]
+
+
+def _project_api(project: Project) -> APIRouter:
+    api = APIRouter(tags=["page"])
+
+    @api.get("/project")
+    def describe() -> _ProjectInfo:
+        """Describe the project."""
+        return _ProjectInfo(frames=str(project.frames), work=str(project.work), tabs=_TABS)
+
+    return api
