@@ -68,8 +68,8 @@ WEIGHTS: Mapping[str, Weights] = MappingProxyType(
         ),
         "nano-decoder": Weights(
             file="nano_decoder.onnx",
-            sha256="d9108cf07d1b80102857b79515bf551a88bf687f78d5f574ae154c89962dd665",
-            size=555_551,
+            sha256="0dd7318e351d9dfde576efb9f6b3dc65576a5d09971a0430fd92d2a1a552f5a3",
+            size=556_447,
             license="Apache-2.0",
             source=_NANO,
         ),

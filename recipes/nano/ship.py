@@ -58,9 +58,9 @@ def write_onnx(weights: Path) -> tuple[Path, Path]:
     """Write `nano_encoder.onnx` and `nano_decoder.onnx` beside the weights of `nano`, their external data.
 
     The encoder maps (1, 3, H, W) float32 normalized RGB, H and W multiples of 32 up to 512, to a packed
-    embedding. The decoder maps that, coords (N, 2, 2) XY px of the encoder's input and labels (N, 2) to mask
-    logits (N, 4, H/4, W/4) and predicted IoU (N, 4). Labels follow SAM's own ONNX export: 2 and 3 for the
-    corners of a box, 1 for a point, -1 for padding.
+    embedding. The decoder maps that, coords (N, P, 2) XY px of the encoder's input and labels (N, P), P at
+    least 2, to mask logits (N, 4, H/4, W/4) and predicted IoU (N, 4). Labels follow SAM's own ONNX export: 2
+    and 3 for the corners of a box, which come first, 1 for a point inside, 0 for one outside, -1 for padding.
 
     Args:
         weights: A safetensors file in fp16, as the recipe writes it.
@@ -91,7 +91,7 @@ def write_onnx(weights: Path) -> tuple[Path, Path]:
         weights.with_name("nano_decoder.onnx"),
         ["embedding", "coords", "labels"],
         ["masks", "iou"],
-        {"embedding": size, "coords": {0: "prompts"}, "labels": {0: "prompts"}},
+        {"embedding": size, "coords": {0: "prompts", 1: "points"}, "labels": {0: "prompts", 1: "points"}},
         external,
     )
     return encoder, decoder
@@ -144,7 +144,7 @@ class _Decoder(nn.Module):
     def forward(self, embedding: Tensor, coords: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         height, width = embedding.shape[-2:]
         tokens = self._tokens(coords, labels)
-        boxes = coords.reshape(-1, 4)
+        boxes = coords[:, :2].reshape(-1, 4)
         size = (height * STRIDE // 4, width * STRIDE // 4)
         drawing = draw_prompts(coords.shape[0], size, (coords, labels), boxes, None)
         # Points have neither an inside nor a border.
