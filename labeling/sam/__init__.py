@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Protocol, get_args
+from typing import Protocol, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from edgeloop.models.errors import NoInputError, UsageError
 from edgeloop.models.weights.digest import file_sha256
 from edgeloop.models.weights.registry import WEIGHTS, weights_path
 
-__all__ = ["Device", "Segmenter", "fingerprint", "load"]
+__all__ = ["Device", "InteractiveSegmenter", "Segmenter", "fingerprint", "load"]
 
 _NANO = "nano"
 _CHECKPOINTS = (".pth", ".pt")
@@ -47,9 +47,38 @@ class Segmenter(Protocol):
         """
 
 
+class InteractiveSegmenter(Segmenter, Protocol):
+    """A segmenter for a person's clicks: several points on one object, and several images at a time."""
+
+    def alternatives(
+        self,
+        points: npt.NDArray[np.float32],
+        labels: npt.NDArray[np.float32],
+        *,
+        box: npt.NDArray[np.float32] | None = None,
+    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
+        """Predict all masks that the model offers for one object.
+
+        Args:
+            points: (P, 2) XY, in pixels of the image; P may be 0 if there is a box.
+            labels: (P,) 1 for a point on the object, 0 for one beside it.
+            box: (4,) XYXY around the object, in pixels of the image; None if unknown.
+
+        Returns:
+            Masks (M, H, W) bool at the image's size, in the model's order, and predicted IoU (M,) float32.
+        """
+
+    def with_image(self, image: npt.NDArray[np.uint8]) -> Self:
+        """Encode another image, as `set_image` does; this segmenter keeps its own image.
+
+        Returns:
+            A segmenter of that image, which shares the model. Both may be used by different threads.
+        """
+
+
 def load(
     name: str, *, device: Device = "cpu", offline: bool = False, progress: Progress = no_progress
-) -> Segmenter:
+) -> InteractiveSegmenter:
     """Load a segmenter.
 
     Args:

@@ -8,14 +8,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Decoder", "predict_masks"]
+__all__ = ["Decoder", "predict_alternatives", "predict_masks"]
 
 Decoder = Callable[
     [npt.NDArray[np.float32], npt.NDArray[np.float32]],
     tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]],
 ]
-"""Point coordinates (N, 2, 2) in pixels of the image and their labels (N, 2), to logits (N, M, h, w) and
-predicted IoU (N, M). Labels are 2 and 3 for the corners of a box, 1 for a point, -1 for padding."""
+"""Point coordinates (N, P, 2) in pixels of the image and their labels (N, P), to logits (N, M, h, w) and
+predicted IoU (N, M). Labels are 2 and 3 for the corners of a box, which come first, 1 for a point inside, 0
+for one outside, -1 for padding. P is at least 2."""
 
 _BATCH = 32  # bounds the memory of one decoder call
 _SINGLE_AND_MULTI = 4  # outputs of a decoder that adds one unambiguous mask, the first, to three alternatives
@@ -57,6 +58,35 @@ def predict_masks(
             _paint(logits[row, output], step, masks[start + row])
             scores[start + row] = iou[row, output]
     return masks, scores
+
+
+def predict_alternatives(
+    decode: Decoder,
+    size: tuple[int, int],
+    step: npt.NDArray[np.floating],
+    points: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.float32],
+    box: npt.NDArray[np.float32] | None,
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
+    """Predict masks of one object as `InteractiveSegmenter.alternatives` does.
+
+    Args:
+        decode: Decoder of the image.
+        size: Width and height of the image, in pixels.
+        step: Logits per pixel of the image, along x and y.
+        points: See `InteractiveSegmenter.alternatives`.
+        labels: See `InteractiveSegmenter.alternatives`.
+        box: See `InteractiveSegmenter.alternatives`.
+    """
+    if box is None:
+        coords, kinds = np.concatenate([points, [[0, 0]]]), np.append(labels, -1)
+    else:
+        coords, kinds = np.concatenate([box.reshape(2, 2), points]), np.concatenate([[2, 3], labels])
+    logits, iou = decode(coords[None].astype(np.float32), kinds[None].astype(np.float32))
+    masks = np.zeros((iou.shape[1], size[1], size[0]), dtype=bool)
+    for output, mask in zip(logits[0], masks, strict=True):
+        _paint(output, step, mask)
+    return masks, iou[0].astype(np.float32)
 
 
 def _choose(iou: npt.NDArray[np.floating], *, are_boxes: bool) -> npt.NDArray[np.intp]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
+from typing import Self
 
 import cv2
 import numpy as np
@@ -10,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from edgeloop.labeling.sam.graph_device import Device, open_graph
-from edgeloop.labeling.sam.mask_logits import predict_masks
+from edgeloop.labeling.sam.mask_logits import predict_alternatives, predict_masks
 
 __all__ = ["OnnxNano"]
 
@@ -20,7 +22,7 @@ _PIXEL_MEAN, _PIXEL_STD = 127.0, 128.0
 
 
 class OnnxNano:
-    """A `Segmenter` of two ONNX models, encoder and decoder."""
+    """An `InteractiveSegmenter` of two ONNX models, encoder and decoder."""
 
     def __init__(self, encoder: Path, decoder: Path, *, device: Device = "cpu") -> None:
         """Open `nano_encoder.onnx` and `nano_decoder.onnx`, beside their weights `nano.safetensors`.
@@ -55,6 +57,22 @@ class OnnxNano:
     ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
         """See `Segmenter.masks`."""
         return predict_masks(self._decode, self._size, self._scale / 4, boxes=boxes, points=points)
+
+    def alternatives(
+        self,
+        points: npt.NDArray[np.float32],
+        labels: npt.NDArray[np.float32],
+        *,
+        box: npt.NDArray[np.float32] | None = None,
+    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
+        """See `InteractiveSegmenter.alternatives`."""
+        return predict_alternatives(self._decode, self._size, self._scale / 4, points, labels, box)
+
+    def with_image(self, image: npt.NDArray[np.uint8]) -> Self:
+        """See `InteractiveSegmenter.with_image`."""
+        other = copy.copy(self)
+        other.set_image(image)
+        return other
 
     def _decode(
         self, coords: npt.NDArray[np.float32], labels: npt.NDArray[np.float32]

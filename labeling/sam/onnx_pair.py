@@ -6,9 +6,11 @@ normalizes and pads the image itself.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import cv2
 import numpy as np
@@ -17,7 +19,7 @@ from PIL import Image
 
 from edgeloop.edge.runtime.session import Session
 from edgeloop.labeling.sam.graph_device import Device, open_graph
-from edgeloop.labeling.sam.mask_logits import predict_masks
+from edgeloop.labeling.sam.mask_logits import predict_alternatives, predict_masks
 from edgeloop.models.errors import ModelError, NoInputError
 from edgeloop.models.facts.tensor_info import TensorInfo
 
@@ -111,7 +113,7 @@ def find_pair(path: Path) -> tuple[Path, Path]:
 
 
 class OnnxPair:
-    """A `Segmenter` of two ONNX files."""
+    """An `InteractiveSegmenter` of two ONNX files."""
 
     def __init__(self, path: Path, *, device: Device = "cpu") -> None:
         """Open a pair, named as for `find_pair`.
@@ -153,6 +155,24 @@ class OnnxPair:
         return predict_masks(
             self._decode, self._size, self._scale / _LOGIT_STRIDE, boxes=boxes, points=points
         )
+
+    def alternatives(
+        self,
+        points: npt.NDArray[np.float32],
+        labels: npt.NDArray[np.float32],
+        *,
+        box: npt.NDArray[np.float32] | None = None,
+    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
+        """See `InteractiveSegmenter.alternatives`."""
+        return predict_alternatives(
+            self._decode, self._size, self._scale / _LOGIT_STRIDE, points, labels, box
+        )
+
+    def with_image(self, image: npt.NDArray[np.uint8]) -> Self:
+        """See `InteractiveSegmenter.with_image`."""
+        other = copy.copy(self)
+        other.set_image(image)
+        return other
 
     def _check_shapes(self) -> int:
         """Check shapes and dtypes; return the side of the model's square image, in pixels."""

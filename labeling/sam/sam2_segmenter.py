@@ -22,7 +22,7 @@ _SIZE_BY_BLOCKS = {12: "t", 16: "s", 24: "b+", 48: "l"}  # blocks of the image e
 
 
 class Sam2Segmenter(SamSegmenter):
-    """A `Segmenter` on top of the package's own `SAM2ImagePredictor`."""
+    """An `InteractiveSegmenter` on top of the package's own `SAM2ImagePredictor`."""
 
     def __init__(self, model: torch.nn.Module) -> None:
         """Wrap a model in evaluation mode."""

@@ -1,6 +1,8 @@
-"""segment-anything models as a `Segmenter`: numpy in, numpy out, torch inside."""
+"""segment-anything models as an `InteractiveSegmenter`: numpy in, numpy out, torch inside."""
 
 from __future__ import annotations
+
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +16,7 @@ _BATCH = 32  # bounds the memory of one decoder call: masks have the size of the
 
 
 class SamSegmenter:
-    """A `Segmenter` on top of segment-anything's own `SamPredictor`."""
+    """An `InteractiveSegmenter` on top of segment-anything's own `SamPredictor`."""
 
     def __init__(self, model: Sam) -> None:
         """Wrap a model in evaluation mode."""
@@ -45,6 +47,25 @@ class SamSegmenter:
             with torch.inference_mode():
                 masks[part], scores[part] = self._predict(prompts[part], are_boxes=points is None)
         return masks, scores
+
+    def alternatives(
+        self,
+        points: npt.NDArray[np.float32],
+        labels: npt.NDArray[np.float32],
+        *,
+        box: npt.NDArray[np.float32] | None = None,
+    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
+        """See `InteractiveSegmenter.alternatives`."""
+        prompts = {"point_coords": points, "point_labels": labels} if len(points) else {}
+        with torch.inference_mode():
+            masks, scores, _ = self._predictor.predict(**prompts, box=box, multimask_output=True)
+        return masks > 0, scores.astype(np.float32)
+
+    def with_image(self, image: npt.NDArray[np.uint8]) -> Self:
+        """See `InteractiveSegmenter.with_image`."""
+        other = type(self)(self._predictor.model)
+        other.set_image(image)
+        return other
 
     def _predict(
         self, given: npt.NDArray[np.float32], *, are_boxes: bool
