@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -10,10 +11,12 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 from starlette.types import ASGIApp
 
+from edgeloop.labeling.sam import load
 from edgeloop.labeling.studio.access import Access
 from edgeloop.labeling.studio.app import build_app
 from edgeloop.labeling.studio.drawing.frames_api import frames_api
 from edgeloop.labeling.studio.project import Project, open_project, work_folder
+from edgeloop.labeling.studio.segmenting.segment_api import segment_api
 from edgeloop.labeling.studio.server import LOOPBACK, Server, open_port
 
 __all__ = ["serve_studio", "studio_app"]
@@ -57,7 +60,7 @@ def serve_studio(
 
 def studio_app(project: Project, access: Access) -> ASGIApp:
     """Build the application of a project."""
-    routers = (_project_api(project), frames_api(project))
+    routers = (_project_api(project), frames_api(project), segment_api(project, partial(load, "nano")))
     return build_app("edgeloop studio", version("edgeloop"), access, project.events, routers)
 
 

@@ -1,0 +1,1 @@
+"""Masks behind a person's clicks and boxes."""

@@ -1,0 +1,68 @@
+"""Outlines of masks, as polygons of few points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Outline", "find_outline"]
+
+_TOLERANCE_PX = 0.5
+_LEAST_SHARE = 0.03  # of the largest part; smaller ones are specks
+_LEAST_AREA_PX = 4.0
+_MAX_PARTS = 50
+_MAX_NUMBERS = 4000  # of a part
+_UPSCALED_PX = 1 << 20  # masks up to this size are traced at twice their size, between pixel centers
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """Object in pixels of the image.
+
+    Attributes:
+        xyxy: Box around its parts.
+        polygons: Its parts, largest first, each x, y, x, y, ...
+    """
+
+    xyxy: tuple[float, float, float, float]
+    polygons: tuple[tuple[float, ...], ...]
+
+
+def find_outline(mask: NDArray[np.bool_]) -> Outline | None:
+    """Trace a mask (H, W), without its holes and specks.
+
+    Returns:
+        The outline; None if the mask is empty.
+    """
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return None
+    left, top = columns[0], rows[0]
+    bits = mask[top : rows[-1] + 1, left : columns[-1] + 1].astype(np.uint8)
+    scale = 2 if bits.size <= _UPSCALED_PX else 1
+    bits = cv2.copyMakeBorder(
+        bits.repeat(scale, axis=0).repeat(scale, axis=1), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0
+    )
+    contours, _ = cv2.findContours(bits, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    parts = sorted(((cv2.contourArea(part) / scale**2, part) for part in contours), key=lambda p: -p[0])
+    least = max(_LEAST_AREA_PX, _LEAST_SHARE * parts[0][0])
+    kept = [part for area, part in parts[:_MAX_PARTS] if area >= least] or [parts[0][1]]
+    corners = np.array([cv2.boundingRect(part) for part in kept]) - (1, 1, 0, 0)
+    low, high = corners[:, :2].min(axis=0), (corners[:, :2] + corners[:, 2:]).max(axis=0)
+    x1, y1, x2, y2 = (np.concatenate([low, high]) / scale + (left, top, left, top)).tolist()
+    polygons = (_simplify(part, scale) for part in kept)
+    flat = ((part - 0.5) / scale + (left, top) for part in polygons if len(part) >= 3)
+    return Outline((x1, y1, x2, y2), tuple(tuple(part.ravel().round(2).tolist()) for part in flat))
+
+
+def _simplify(part: NDArray[np.int32], scale: int) -> NDArray[np.float64]:
+    """Leave points out; (P, 2)."""
+    tolerance = _TOLERANCE_PX * scale
+    simple = cv2.approxPolyDP(part, tolerance, closed=True)
+    while simple.size > _MAX_NUMBERS:
+        tolerance *= 2
+        simple = cv2.approxPolyDP(part, tolerance, closed=True)
+    return np.asarray(simple.reshape(-1, 2), dtype=np.float64)
