@@ -87,6 +87,10 @@ class ExemplarFile:
 
     A frame without boxes that is not complete is not in the file. One with boxes that is not complete is
     marked `"complete": false`, and `edgeloop label` leaves it out.
+
+    Attributes:
+        path: The COCO json.
+        size_of: Gives width and height of a frame by its name, in pixels; DataError if it cannot be read.
     """
 
     def __init__(self, path: Path, size_of: Callable[[str], tuple[int, int]]) -> None:
@@ -94,13 +98,13 @@ class ExemplarFile:
 
         Args:
             path: The COCO json.
-            size_of: Gives width and height of a frame by its name, in pixels.
+            size_of: See the attribute.
 
         Raises:
             DataError: The file is not one that this class wrote.
         """
         self.path = path
-        self._size_of = size_of
+        self.size_of = size_of
         self._lock = threading.Lock()
         self._frames: dict[str, DrawnFrame] = {}
         self._names: list[str] = []
@@ -134,7 +138,7 @@ class ExemplarFile:
             DataError: A box is outside the frame.
             EdgeloopError: The file cannot be written.
         """
-        width, height = self._size_of(name)
+        width, height = self.size_of(name)
         for box in drawn.boxes:
             if box.xyxy[2] > width or box.xyxy[3] > height:
                 raise DataError(f"{name}: box {box.xyxy} is outside the frame of {width}x{height}")
@@ -188,7 +192,7 @@ class ExemplarFile:
             self._save([*dict.fromkeys(names)], frames)
 
     def _save(self, names: list[str], frames: dict[str, DrawnFrame]) -> None:
-        text = json.dumps(_coco(names, frames, self._size_of), ensure_ascii=False, indent=1)
+        text = json.dumps(_coco(names, frames, self.size_of), ensure_ascii=False, indent=1)
         partial = self.path.with_name(self.path.name + ".part")
         try:
             with partial.open("w", encoding="utf-8") as file:

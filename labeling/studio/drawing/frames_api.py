@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Annotated
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from edgeloop.edge.host.opencv import encode_image, require_image
 from edgeloop.labeling.studio.drawing.exemplar_file import ClassName, ConflictError, DrawnFrame
 from edgeloop.labeling.studio.project import Project
+from edgeloop.models.errors import DataError
 
 __all__ = ["frames_api"]
 
@@ -38,16 +40,23 @@ class _Frames(BaseModel):
 
 
 class _Drawn(BaseModel):
+    """Summary of a frame: number of boxes, in all and by class, and whether it is complete."""
+
     boxes: int
     complete: bool
+    classes: dict[str, int]
 
 
 class _Boxes(DrawnFrame):
-    """Boxes of a frame, with their revision and the size of the frame in pixels."""
+    """Boxes of a frame, their revision, and the size of the frame in pixels.
+
+    A frame that cannot be read has size 0, and `unreadable` says in one line why.
+    """
 
     base: str
     width: int
     height: int
+    unreadable: str | None = None
 
 
 class _Change(DrawnFrame):
@@ -88,9 +97,7 @@ def frames_api(project: Project) -> APIRouter:
         return _Frames(
             files=[entry.name for entry in project.entries],
             drawn={
-                numbers[name]: _Drawn(boxes=len(frame.boxes), complete=frame.complete)
-                for name, frame in drawn.drawn().items()
-                if name in numbers
+                numbers[name]: _summary(frame) for name, frame in drawn.drawn().items() if name in numbers
             },
             classes=list(drawn.names),
         )
@@ -109,35 +116,37 @@ def frames_api(project: Project) -> APIRouter:
 
     @api.get("/frames/{number}/thumbnail", response_class=Response)
     def thumbnail(number: int) -> Response:
-        """Small image of a frame, JPEG, its longer side 240 px."""
-        return Response(
-            thumbnail_of(number), media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"}
-        )
+        """Small image of a frame, JPEG, its longer side 240 px; 204 without one if it cannot be read."""
+        try:
+            small = thumbnail_of(number)
+        except DataError:
+            return Response(status_code=HTTPStatus.NO_CONTENT)
+        return Response(small, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
 
     @api.get("/frames/{number}/boxes")
     def boxes(number: int) -> _Boxes:
         """Boxes that a person drew on a frame."""
-        frame = drawn.frame(project.entry(number).name)
-        height, width = project.image(number).shape[:2]
-        return _Boxes(**dict(frame), base=frame.revision, width=width, height=height)
+        name = project.entry(number).name
+        frame = drawn.frame(name)
+        try:
+            (width, height), unreadable = drawn.size_of(name), None
+        except DataError as error:
+            (width, height), unreadable = (0, 0), str(error)
+        return _Boxes(**dict(frame), base=frame.revision, width=width, height=height, unreadable=unreadable)
 
     @api.put("/frames/{number}/boxes", response_model=dict[str, str])
     def put_boxes(number: int, change: _Change) -> dict[str, str] | JSONResponse:
         """Replace the boxes of a frame; saved when this returns. 409 if another page changed it meanwhile."""
-        name = project.entry(number).name
+        name, classes = project.entry(number).name, drawn.names
         frame = DrawnFrame(boxes=change.boxes, complete=change.complete)
         try:
             drawn.put(name, frame, revision=change.base)
         except ConflictError as error:
             current = {**error.current.model_dump(), "base": error.current.revision}
             return JSONResponse({"detail": str(error), "current": current}, HTTPStatus.CONFLICT)
-        said = {
-            "frame": number,
-            "base": frame.revision,
-            "boxes": len(frame.boxes),
-            "complete": frame.complete,
-        }
-        events.send("boxes", said)
+        if drawn.names != classes:
+            events.send("classes", {"names": list(drawn.names)})
+        events.send("boxes", {"frame": number, "base": frame.revision, **_summary(frame).model_dump()})
         return {"base": frame.revision}
 
     @api.put("/classes")
@@ -151,7 +160,13 @@ def frames_api(project: Project) -> APIRouter:
     def rename_class(change: _Rename) -> _Classes:
         """Rename a class, and its boxes with it."""
         drawn.rename(change.name, change.to)
-        events.send("classes", {"names": list(drawn.names)})
+        renamed = {"name": change.name, "to": change.to}
+        events.send("classes", {"names": list(drawn.names), "renamed": renamed})
         return _Classes(names=list(drawn.names))
 
     return api
+
+
+def _summary(frame: DrawnFrame) -> _Drawn:
+    classes = Counter(box.name for box in frame.boxes)
+    return _Drawn(boxes=len(frame.boxes), complete=frame.complete, classes=classes)

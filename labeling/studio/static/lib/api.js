@@ -9,11 +9,14 @@ export class ApiError extends Error {
   }
 }
 
+const KEPT_ALIVE = 30_000; // characters; a change of this size is still saved when the page is closed (fetch: 64 KiB together)
+
 async function request(method, path, body, signal) {
   const options = {method, signal};
   if (method !== 'GET') {
     options.body = body === undefined ? '' : JSON.stringify(body);
     if (body !== undefined) options.headers = {'Content-Type': 'application/json'};
+    options.keepalive = method === 'PUT' && options.body.length < KEPT_ALIVE;
   }
   let reply;
   try {

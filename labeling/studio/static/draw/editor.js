@@ -1,0 +1,151 @@
+// Editing of the open frame: its boxes, the selected one, and the class of the next one.
+
+import {colorOf} from '../lib/dom.js';
+import {moved, resized} from './geometry.js';
+import {newBox} from './store.js';
+
+export const IGNORE = '_ignore';
+const FIRST_CLASS = 'object'; // of a box whose class nobody named
+
+/** Events: `changed` (boxes, frame or classes), `selected`. */
+export class Editor extends EventTarget {
+  frame = null;
+  #store;
+  #selected = null;
+  #current = null;
+
+  constructor(store, signal) {
+    super();
+    this.#store = store;
+    store.addEventListener('changed', ({detail}) => { if (detail.frame === this.frame) this.#changed(); }, {signal});
+    store.addEventListener('classes', () => this.#changed(), {signal});
+    store.addEventListener('renamed', ({detail}) => { if (this.#current === detail.name) this.current = detail.to; }, {signal});
+  }
+
+  get store() { return this.#store; }
+
+  /** The open frame, or undefined before it is loaded. */
+  get state() { return this.frame === null ? undefined : this.#store.at(this.frame); }
+
+  get boxes() { return this.state?.boxes ?? []; }
+
+  /** True if boxes can be drawn. */
+  get ready() { return Boolean(this.state?.width); }
+
+  /** Classes of the number keys 1, 2, ...; without "_ignore", which is 0. */
+  get classes() { return this.#store.names.filter((name) => name !== IGNORE); }
+
+  /** Class of the next box; null if there is no class yet. */
+  get current() {
+    if (this.#current === IGNORE || this.#store.names.includes(this.#current)) return this.#current;
+    return this.classes[0] ?? null;
+  }
+
+  set current(name) { this.#current = name; this.#changed(); }
+
+  colorOf(name) { return colorOf(this.classes, name ?? this.classes[0]); }
+
+  open(frame) {
+    this.frame = frame;
+    this.select(null);
+    this.#changed();
+  }
+
+  /** The selected box, or undefined. */
+  get selected() { return this.boxes.find(({id}) => id === this.#selected); }
+
+  box(id) { return this.boxes.find((box) => box.id === id); }
+
+  select(id) {
+    if (id === this.#selected) return;
+    this.#selected = id;
+    this.dispatchEvent(new Event('selected'));
+  }
+
+  /** Add a box that a person drew, and select it; the frame counts as complete then. */
+  add(xyxy, polygons = [], name = this.current ?? FIRST_CLASS) {
+    const box = newBox(xyxy, name, polygons);
+    this.#change({boxes: [...this.boxes, box], complete: true});
+    this.select(box.id);
+    return box;
+  }
+
+  /** Replace a box by another of the same id. */
+  replace(box, step) {
+    this.#change({boxes: this.boxes.map((own) => (own.id === box.id ? box : own))}, step);
+  }
+
+  /** Delete the selected box; a frame that has none left is no longer complete. */
+  removeSelected() {
+    const at = this.boxes.findIndex(({id}) => id === this.#selected);
+    if (at < 0) return;
+    const boxes = this.boxes.filter(({id}) => id !== this.#selected);
+    this.#change({boxes, complete: this.state.complete && boxes.length > 0});
+    this.select(boxes[Math.min(at, boxes.length - 1)]?.id ?? null);
+  }
+
+  /** Class of the next box and of the selected one. */
+  choose(name) {
+    if (this.selected && this.selected.name !== name) this.replace({...this.selected, name});
+    this.current = name;
+  }
+
+  /** Move the selected box, px of the image. */
+  nudge(dx, dy) {
+    const box = this.selected;
+    if (box) this.replace(moved(box, dx, dy, this.state.width, this.state.height), `move ${box.id}`);
+  }
+
+  /** Move one side of the selected box, px of the image. */
+  stretch([sx, sy], dx, dy) {
+    const box = this.selected;
+    if (!box) return;
+    const {width, height} = this.state, [x1, y1, x2, y2] = box.xyxy;
+    const x = Math.min(Math.max((sx < 0 ? x1 : x2) + dx, 0), width), y = Math.min(Math.max((sy < 0 ? y1 : y2) + dy, 0), height);
+    if (sx < 0 ? x >= x2 : sx > 0 && x <= x1) return;
+    if (sy < 0 ? y >= y2 : sy > 0 && y <= y1) return;
+    this.replace(resized(box, [sx, sy], [x, y]), `stretch ${box.id}`);
+  }
+
+  /** Select the next box in the order of the list, or the one before. */
+  selectNext(by) {
+    const {boxes} = this;
+    if (!boxes.length) return;
+    const at = boxes.findIndex(({id}) => id === this.#selected);
+    this.select(boxes[at < 0 ? (by > 0 ? 0 : boxes.length - 1) : (at + by + boxes.length) % boxes.length].id);
+  }
+
+  /** Add the boxes of the frame before, as far as they fit. */
+  async copyFromBefore() {
+    const {frame} = this;
+    if (!this.ready || frame < 1) return 0;
+    await this.#store.visit(frame - 1);
+    const before = this.#store.at(frame - 1), {width, height} = this.state;
+    if (frame !== this.frame) return 0;
+    const fitting = before.boxes.filter(({xyxy}) => xyxy[2] <= width && xyxy[3] <= height);
+    if (fitting.length) {
+      const copies = fitting.map(({xyxy, name, polygons}) => newBox(xyxy, name, polygons));
+      this.#change({boxes: [...this.boxes, ...copies], complete: true});
+    }
+    return fitting.length;
+  }
+
+  markComplete(complete) { if (this.ready) this.#change({complete}); }
+
+  /** Complete without any box. */
+  markEmpty() {
+    if (!this.ready) return;
+    this.select(null);
+    this.#change({boxes: [], complete: true});
+  }
+
+  undo() { if (this.state) this.#store.undo(this.frame); }
+  redo() { if (this.state) this.#store.redo(this.frame); }
+
+  #change(change, step) { this.#store.change(this.frame, change.boxes && !change.boxes.length && !this.boxes.length ? {complete: change.complete} : change, step); }
+
+  #changed() {
+    if (this.#selected !== null && !this.selected) this.select(null);
+    this.dispatchEvent(new Event('changed'));
+  }
+}
