@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from typing import Any
 from edgeloop.edge.frames.folder import FrameEntry, read_frames
 from edgeloop.edge.host.opencv import read_image
 from edgeloop.labeling.build import build_labeler
+from edgeloop.labeling.dataset.apply_decisions import decisions_digest, keep_original
 from edgeloop.labeling.dataset.corrected import read_corrected
+from edgeloop.labeling.dataset.decisions import Decision, by_frame, decide, read_decisions
 from edgeloop.labeling.dataset.split import split_frames
 from edgeloop.labeling.dataset.write import DatasetReport, LabeledFrame, write_dataset
 from edgeloop.labeling.engine.promise import Promise
@@ -32,7 +35,7 @@ from edgeloop.labeling.step_progress import Progress, no_progress
 from edgeloop.models.errors import DataError, NoInputError
 from edgeloop.models.weights.digest import file_sha256
 
-__all__ = ["LabelReport", "label_frames"]
+__all__ = ["LabelReport", "job_key", "label_frames"]
 
 _PROMISE = "promise.json"
 
@@ -73,9 +76,9 @@ def label_frames(
 
     Raises:
         NoInputError: There are no frames or no exemplars, or too few frames to learn a background from.
-        DataError: The exemplars, `plan.corrected` or frames.jsonl are malformed, `plan.out` exists, not one
-            frame can be read, unfinished work was started with another plan, or motion is asked for and the
-            camera is not fixed.
+        DataError: The exemplars, `plan.corrected`, `plan.decisions` or frames.jsonl are malformed, `plan.out`
+            exists, not one frame can be read, unfinished work was started with another plan, or motion is
+            asked for and the camera is not fixed.
         UsageError: There is no such segmenter or classifier, an option does not fit the exemplars, or
             class names are given to a classifier that reads none.
         UnavailableError: A checkpoint is not in the cache and cannot be downloaded, or open_clip or timm
@@ -87,8 +90,9 @@ def label_frames(
         raise DataError(f"{plan.out}: exists already; name another folder with -o, or remove it")
     entries = read_frames(plan.frames)
     corrected = None if plan.corrected is None else read_corrected(plan.corrected, plan.frames)
+    decisions = [] if plan.decisions is None else read_decisions(plan.decisions)
     inputs = read_inputs(plan, entries, corrected)
-    job = _job_key(plan, entries, inputs)
+    job = job_key(plan, entries, inputs)
     unfinished = plan.out.with_name(plan.out.name + ".unfinished")
     unfinished.mkdir(parents=True, exist_ok=True)
     # Of this job alone: before the first frame is labeled, another job may take over the folder.
@@ -106,7 +110,7 @@ def label_frames(
             drawn = {frame.path: frame for frame in inputs.drawn}
             frames_per_s = _label_all(plan.frames, todo, labeler, drawn, ledger, progress)
         promise = _saved_promise(learned / _PROMISE)
-        report = _write(plan, entries, groups, inputs, ledger, unfinished / "dataset", promise)
+        report = _write(plan, entries, groups, inputs, ledger, unfinished / "dataset", promise, decisions)
     if report.set_aside < len(entries):
         (unfinished / "dataset").replace(plan.out)
     shutil.rmtree(unfinished)
@@ -122,8 +126,11 @@ def label_frames(
     )
 
 
-def _job_key(plan: LabelPlan, entries: Sequence[FrameEntry], inputs: LabelInputs) -> dict[str, str]:
-    """Everything that a frame's result depends on."""
+def job_key(plan: LabelPlan, entries: Sequence[FrameEntry], inputs: LabelInputs) -> dict[str, str]:
+    """Everything that a frame's result depends on, so that the ledger of another job is not taken up.
+
+    `LabelPlan.decisions` are applied as the dataset is written, and so do not count.
+    """
     files = hashlib.sha256("\0".join(entry.name for entry in entries).encode())
     classifier = plan.classifier
     if classifier != LITE0:
@@ -212,6 +219,7 @@ def _write(
     ledger: Ledger,
     folder: Path,
     promise: dict[str, Any] | None,
+    decisions: Sequence[Decision],
 ) -> DatasetReport:
     if folder.exists():
         shutil.rmtree(folder)  # an earlier run was interrupted while it wrote
@@ -219,6 +227,10 @@ def _write(
     results = ledger.results(entry.name for entry in entries)
     if inputs.background is not None and plan.exemplars is None:  # what moves is all there is to go by
         results = confirm_moving(zip(groups.numbers, results, strict=True), confidence=inputs.confidence)
+    names = inputs.exemplars.names
+    if decisions:
+        folder.mkdir(parents=True)
+        results = decide(results, by_frame(decisions), names, partial(keep_original, folder))
     frames = (LabeledFrame(*parts) for parts in zip(entries, splits, results, groups.numbers, strict=True))
     info: dict[str, Any] = {
         "description": "made by edgeloop label",
@@ -230,4 +242,6 @@ def _write(
     }
     if promise is not None:
         info["promise"] = promise
-    return write_dataset(folder, inputs.exemplars.names, frames, plan.frames, info)
+    if decisions:
+        info["decisions"] = decisions_digest(decisions)
+    return write_dataset(folder, names, frames, plan.frames, info)

@@ -47,6 +47,13 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     "A folder that edgeloop label wrote, with edited labels, or an export of another tool (as for -e), of "
     "which every frame counts as checked.",
 )
+@click.option(
+    "--decisions",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Decisions of a person in the review of edgeloop studio, OUT/decisions.jsonl there: what was called "
+    "right, changed or added stays so, what was called wrong stays away.",
+)
 @click.option("-o", "--out", required=True, type=_FOLDER, help="Folder of the dataset; must not exist.")
 @click.option(
     "--sam",
@@ -105,6 +112,7 @@ def label(
     exemplars: Path | None,
     classes: str | None,
     corrected: Path | None,
+    decisions: Path | None,
     out: Path,
     sam: str,
     device: Literal["cpu", "cuda"],
@@ -140,6 +148,7 @@ def label(
         exemplars=exemplars,
         out=out,
         corrected=corrected,
+        decisions=decisions,
         classes=() if classes in (None, MOVING) else tuple(name.strip() for name in classes.split(",")),
         classifier=classifier,
         sam=sam,

@@ -13,6 +13,7 @@ from edgeloop.edge.host.opencv import require_image
 from edgeloop.edge.labels.coco_json import CocoFile, parse_coco
 from edgeloop.edge.labels.label_problems import LabelProblems
 from edgeloop.export.data.yolo_dataset import open_dataset
+from edgeloop.labeling.dataset.decisions import HUMAN
 from edgeloop.labeling.dataset.read import INSTANCES, is_ours
 from edgeloop.labeling.frames.perceptual_hash import bits_apart, perceptual_hash, to_gray
 from edgeloop.labeling.inputs.exemplars import ExemplarFrame, find_boxes, read_boxes
@@ -24,7 +25,6 @@ __all__ = ["read_corrected"]
 
 log = logging.getLogger(__name__)
 
-_HUMAN = "human"
 _MOVED_PX = 0.5  # a shift below this is rounding
 # Of 256. Recompressed or brightened copies are up to 40 from their frame, mirrored or rotated ones over 100.
 _OTHER_PICTURE_BITS = 64
@@ -135,7 +135,9 @@ def _by_person(
     if not (path.is_dir() or has_text) and (json_edited or "boxes_digest" not in info):
         return boxed
     files = {image.id: Path(image.file_name).stem for image in coco.images}
-    drawn = {files.get(label.image_id) for label in coco.annotations if label.prompt == _HUMAN}
+    # In review, a person may have decided on some labels of a frame only.
+    drawn = {files.get(label.image_id) for label in coco.annotations if label.prompt == HUMAN}
+    drawn -= {files.get(label.image_id) for label in coco.annotations if label.prompt != HUMAN}
     other = folder / INSTANCES if path.is_dir() or not has_text else folder
     other_names, others = read_boxes(other, frames_folder, lenient, unlabeled_is_empty=True)
     numbers = np.array([names.index(name) if name in names else -1 for name in other_names], np.int64)

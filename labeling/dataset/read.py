@@ -53,6 +53,7 @@ class Image:
         frame_index: Index of the frame in its source.
         split: Part of the dataset.
         group: Number of its recording or group of photos.
+        by_person: True if a person drew its boxes before it was labeled.
     """
 
     id: int
@@ -63,6 +64,7 @@ class Image:
     frame_index: int
     split: Literal["train", "val"]
     group: int = 0
+    by_person: bool = False
 
 
 @checked(frozen=True, slots=True, config=_STRICT)

@@ -19,7 +19,15 @@ from edgeloop.labeling.dataset.split import Split
 from edgeloop.labeling.ledger import FrameResult, Label
 from edgeloop.models.weights.digest import BoxesDigest, DatasetDigest
 
-__all__ = ["DatasetReport", "LabeledFrame", "write_dataset"]
+__all__ = [
+    "DatasetReport",
+    "LabeledFrame",
+    "annotation_of",
+    "dataset_digest",
+    "label_text",
+    "unsure_of",
+    "write_dataset",
+]
 
 _SPLITS = (Split.TRAIN, Split.VAL)
 
@@ -88,7 +96,7 @@ def write_dataset(
                 _list_in_coco(frame, coco)
                 for label in frame.result.labels:
                     boxes.add(_file_name(frame), names[label.class_id], _bbox(label))
-        digest = _digest(folder, names)
+        digest = dataset_digest(folder, names)
         categories = [{"id": number, "name": name} for number, name in enumerate(names, start=1)]
         told = {**info, "digest": digest, "boxes_digest": boxes.hexdigest()}
         coco.write(info=told, categories=categories)
@@ -139,14 +147,19 @@ def _write_config(path: Path, names: Sequence[str]) -> None:
 def _write_image(folder: Path, frame: LabeledFrame, frames_folder: Path) -> None:
     split, name = frame.split.value, Path(frame.entry.name)
     shutil.copyfile(frames_folder / frame.entry.file, folder / "images" / split / name)
-    size = np.array([frame.result.width, frame.result.height] * 2)
+    (folder / "labels" / split / name.with_suffix(".txt")).write_text(label_text(frame.result), "ascii")
+
+
+def label_text(result: FrameResult) -> str:
+    """Text file of a frame's labels, as YOLO reads it."""
+    size = np.array([result.width, result.height] * 2)
     lines = []
-    for label in frame.result.labels:
+    for label in result.labels:
         x1, y1, x2, y2 = np.array(label.xyxy) / size
         lines.append(
             f"{label.class_id} {(x1 + x2) / 2:.6f} {(y1 + y2) / 2:.6f} {x2 - x1:.6f} {y2 - y1:.6f}\n"
         )
-    (folder / "labels" / split / name.with_suffix(".txt")).write_text("".join(lines), encoding="ascii")
+    return "".join(lines)
 
 
 def _list_in_coco(frame: LabeledFrame, coco: JsonStreamWriter) -> None:
@@ -164,29 +177,31 @@ def _list_in_coco(frame: LabeledFrame, coco: JsonStreamWriter) -> None:
             "time_s": entry.time_s,
             "split": split,
             "group": frame.group,
+            "by_person": result.by_person,
         },
     )
     for label in result.labels:
-        segmentation = {
-            "size": [result.height, result.width],
-            "counts": label.counts or _filled_box(label, result),
-        }
-        coco.add(
-            "annotations",
-            {
-                "id": coco.count("annotations") + 1,
-                "image_id": image_id,
-                "category_id": label.class_id + 1,
-                "bbox": _bbox(label),
-                "area": int(rle.area(segmentation)),
-                "segmentation": segmentation,
-                "iscrowd": 0,
-                "score": label.score,
-                "prompt": label.prompt,
-                "mask_from": "sam" if label.counts else "box",
-                "sam_score": label.sam_score,
-            },
-        )
+        number = coco.count("annotations") + 1
+        coco.add("annotations", {"id": number, "image_id": image_id, **annotation_of(label, result)})
+
+
+def annotation_of(label: Label, result: FrameResult) -> dict[str, Any]:
+    """Annotation of a label in instances.json, without its id and that of its image."""
+    segmentation = {
+        "size": [result.height, result.width],
+        "counts": label.counts or _filled_box(label, result),
+    }
+    return {
+        "category_id": label.class_id + 1,
+        "bbox": _bbox(label),
+        "area": int(rle.area(segmentation)),
+        "segmentation": segmentation,
+        "iscrowd": 0,
+        "score": label.score,
+        "prompt": label.prompt,
+        "mask_from": "sam" if label.counts else "box",
+        "sam_score": label.sam_score,
+    }
 
 
 def _file_name(frame: LabeledFrame) -> str:
@@ -212,20 +227,23 @@ def _list_for_review(frame: LabeledFrame, names: Sequence[str], review: JsonStre
     if frame.result.problem is not None:
         review.add("set_aside", {"file": frame.entry.name, "reason": frame.result.problem})
     for label in frame.result.unsure:
-        review.add(
-            "unsure",
-            {
-                "file": frame.entry.name,
-                "split": frame.split.value,
-                "bbox": _bbox(label),
-                "maybe": names[label.class_id],
-                "score": label.score,
-                "prompt": label.prompt,
-            },
-        )
+        review.add("unsure", unsure_of(label, frame.entry.name, frame.split.value, names))
 
 
-def _digest(folder: Path, names: Sequence[str]) -> str:
+def unsure_of(label: Label, file: str, split: str, names: Sequence[str]) -> dict[str, Any]:
+    """Entry of an unsure label in review.json."""
+    return {
+        "file": file,
+        "split": split,
+        "bbox": _bbox(label),
+        "maybe": names[label.class_id],
+        "score": label.score,
+        "prompt": label.prompt,
+    }
+
+
+def dataset_digest(folder: Path, names: Sequence[str]) -> str:
+    """Digest of a dataset of ours, as `edgeloop train` computes it; reads every image."""
     digest = DatasetDigest(names)
     for split in _SPLITS:
         images = folder / "images" / split.value

@@ -24,6 +24,7 @@ class LabelPlan:
         exemplars: Boxes as COCO json or YOLO text files, or folders of crops; None to label what moves.
         out: Folder of the dataset; must not exist.
         corrected: Dataset that a person corrected, as of `read_corrected`; its boxes are kept as they are.
+        decisions: Decisions of a person in `edgeloop studio`, decisions.jsonl; they win over what is found.
         classes: Names of what moves, without exemplars; `classifier` must be able to read them. Empty for the
             one class `MOVING`.
         classifier: Features that tell classes apart: "lite0", which ships, or MODEL:WEIGHTS of timm's DINO
@@ -44,6 +45,7 @@ class LabelPlan:
     exemplars: Path | None
     out: Path
     corrected: Path | None = None
+    decisions: Path | None = None
     classes: tuple[str, ...] = ()
     classifier: str = LITE0
     sam: str = "nano"

@@ -1,0 +1,289 @@
+"""A person's decisions applied to a dataset on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ijson
+from pydantic import ValidationError
+
+from edgeloop.labeling.dataset.decisions import Decision, by_frame, decide_frame
+from edgeloop.labeling.dataset.json_stream import (
+    JsonStreamWriter,
+    check_lists,
+    open_json_stream,
+    read_entries,
+)
+from edgeloop.labeling.dataset.read import INSTANCES, Image, read_instances
+from edgeloop.labeling.dataset.write import annotation_of, dataset_digest, label_text, unsure_of
+from edgeloop.labeling.ledger import FrameResult, Label
+from edgeloop.models.errors import DataError, EdgeloopError, first_validation_error
+from edgeloop.models.weights.digest import BoxesDigest
+
+__all__ = [
+    "ORIGINALS",
+    "apply_decisions",
+    "decisions_digest",
+    "is_applied",
+    "keep_original",
+    "read_results",
+]
+
+ORIGINALS = "before_review.jsonl"
+"""Results of decided frames as they were found, one `FrameResult` a line, for undoing."""
+
+_REVIEW = "review.json"
+_APPLYING = ".applying"  # is there while text files may be ahead of instances.json
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """Frame of a dataset; `image` is None if it is only in review.json, as frames in a gap are."""
+
+    image: Image | None
+    result: FrameResult
+
+
+def decisions_digest(decisions: Iterable[Decision]) -> str:
+    """Digest of decisions, 64 hexadecimal digits; empty if there is none."""
+    digest, any_line = hashlib.sha256(), False
+    for decision in decisions:
+        digest.update(decision.model_dump_json().encode() + b"\n")
+        any_line = True
+    return digest.hexdigest() if any_line else ""
+
+
+def is_applied(folder: Path, decisions: Iterable[Decision]) -> bool:
+    """True if a dataset already shows these decisions, and no others.
+
+    Raises:
+        DataError: Its instances.json cannot be read.
+    """
+    return str(_info(folder).get("decisions", "")) == decisions_digest(decisions)
+
+
+def keep_original(folder: Path, result: FrameResult) -> None:
+    """Append the result of a frame to `ORIGINALS`, before a decision changes it."""
+    with (folder / ORIGINALS).open("ab") as file:
+        file.write(result.model_dump_json().encode() + b"\n")
+
+
+def apply_decisions(folder: Path, decisions: Sequence[Decision]) -> None:
+    """Make a dataset show these decisions, and no others; a second time changes nothing.
+
+    Every file is replaced as a whole: first the text files of the frames, instances.json last. A crash leaves
+    a dataset whose frames each have all their labels; the next call finishes the work.
+
+    Raises:
+        NoInputError: There is no such dataset.
+        DataError: The dataset is malformed, or was edited in another tool.
+        EdgeloopError: A file cannot be written.
+    """
+    coco = read_instances(folder)
+    if is_applied(folder, decisions):
+        return
+    names = [category.name for category in coco.categories]
+    wanted = by_frame(decisions)
+    originals = _read_originals(folder)
+    before = read_results(folder, {*wanted, *originals})
+    try:
+        _keep_originals(folder, [own.result for file, own in before.items() if file not in originals])
+        interrupted = (folder / _APPLYING).exists()
+        (folder / _APPLYING).touch()
+        after: dict[str, _Frame] = {}
+        for file, own in before.items():
+            original = originals.get(file, own.result)
+            is_fixed = own.image is not None and own.image.by_person
+            decided = original if is_fixed else decide_frame(original, wanted.get(file, ()), names)
+            after[file] = _Frame(own.image, decided)
+            if own.image is not None:
+                _replace_text(folder, own.image, None if interrupted else own.result, decided)
+        _rewrite_review(folder, names, after)
+        _rewrite_instances(folder, names, after, decisions_digest(decisions))
+        (folder / _APPLYING).unlink()
+    except OSError as error:
+        raise EdgeloopError(f"{error.filename or folder}: cannot be written ({error.strerror})") from error
+
+
+def read_results(folder: Path, files: Iterable[str]) -> dict[str, _Frame]:
+    """Read the labels and the unsure labels of some frames of a dataset.
+
+    Raises:
+        NoInputError: There is no such dataset.
+        DataError: It is malformed.
+    """
+    coco = read_instances(folder)
+    wanted = set(files)
+    images = {Path(image.file_name).name: image for image in coco.images}
+    numbers = {category.id: number for number, category in enumerate(coco.categories)}
+    places = {category.name: number for number, category in enumerate(coco.categories)}
+    labels: dict[str, list[Label]] = {file: [] for file in wanted}
+    unsure: dict[str, list[Label]] = {file: [] for file in wanted}
+    names = {image.id: name for name, image in images.items() if name in wanted}
+    try:
+        for entry in read_entries(folder / INSTANCES, "annotations"):
+            if isinstance(entry, dict) and (file := names.get(entry["image_id"])) is not None:
+                labels[file].append(_label(entry, numbers[entry["category_id"]]))
+        check_lists(folder / _REVIEW, ("unsure", "set_aside"))
+        for entry in read_entries(folder / _REVIEW, "unsure"):
+            if isinstance(entry, dict) and entry["file"] in wanted and entry["maybe"] in places:
+                unsure[entry["file"]].append(_label(entry, places[entry["maybe"]]))
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise DataError(f"{folder}: {INSTANCES} or {_REVIEW} is not of edgeloop label: {error}") from error
+    return {
+        file: _Frame(
+            image,
+            FrameResult(
+                file=file,
+                width=image.width if image else 0,
+                height=image.height if image else 0,
+                labels=tuple(labels[file]),
+                unsure=tuple(unsure[file]),
+                by_person=image is not None and image.by_person,
+            ),
+        )
+        for file in sorted(wanted)
+        for image in (images.get(file),)
+        if image is not None or unsure[file]
+    }
+
+
+def _label(entry: Mapping[str, Any], class_id: int) -> Label:
+    x, y, width, height = entry["bbox"]
+    has_mask = entry.get("mask_from") == "sam"
+    return Label(
+        xyxy=(x, y, round(x + width, 2), round(y + height, 2)),
+        class_id=class_id,
+        score=entry["score"],
+        counts=entry["segmentation"]["counts"] if has_mask else None,
+        prompt=entry["prompt"],
+        sam_score=entry.get("sam_score", 0.0),
+    )
+
+
+def _info(folder: Path) -> dict[str, Any]:
+    try:
+        with (folder / INSTANCES).open("rb") as file:
+            info: object = next(ijson.items(file, "info", use_float=True), {})
+    except (OSError, ijson.JSONError) as error:
+        raise DataError(f"{folder / INSTANCES}: cannot be read ({error})") from error
+    return info if isinstance(info, dict) else {}
+
+
+def _read_originals(folder: Path) -> dict[str, FrameResult]:
+    path = folder / ORIGINALS
+    if not path.exists():
+        return {}
+    originals: dict[str, FrameResult] = {}
+    whole, _, _ = path.read_bytes().rpartition(b"\n")  # the writer of a cut line had changed nothing yet
+    for number, line in enumerate(whole.split(b"\n") if whole else (), start=1):
+        try:
+            result = FrameResult.model_validate_json(line)
+        except ValidationError as error:
+            raise DataError(f"{path}:{number}: {first_validation_error(error, 'line')}") from error
+        originals.setdefault(result.file, result)
+    return originals
+
+
+def _keep_originals(folder: Path, results: Sequence[FrameResult]) -> None:
+    """Append results, which are on disk before anything is changed."""
+    if not results:
+        return
+    path = folder / ORIGINALS
+    kept = path.read_bytes() if path.exists() else b""
+    kept = kept[: kept.rfind(b"\n") + 1]
+    lines = b"".join(result.model_dump_json().encode() + b"\n" for result in results)
+    _replace(path, kept + lines)
+
+
+def _replace_text(folder: Path, image: Image, before: FrameResult | None, after: FrameResult) -> None:
+    """Replace the text file of a frame; `before` None if an interrupted call may have done so."""
+    relative = Path(image.file_name).relative_to("images").with_suffix(".txt")
+    path = folder / "labels" / relative
+    text = label_text(after)
+    found = path.read_text("utf-8") if path.is_file() else ""
+    if found == text:
+        return
+    if before is not None and found != label_text(before):
+        raise DataError(
+            f"{path}: was edited in another tool; give the dataset to edgeloop label --corrected, "
+            "or restore its labels to go on with the review"
+        )
+    _replace(path, text.encode())
+
+
+def _rewrite_review(folder: Path, names: Sequence[str], frames: Mapping[str, _Frame]) -> None:
+    path = folder / _REVIEW
+    splits: dict[str, str] = {}
+
+    def write(review: JsonStreamWriter) -> None:
+        for entry in read_entries(path, "unsure"):
+            if isinstance(entry, dict) and entry["file"] in frames:
+                splits[entry["file"]] = entry["split"]
+            else:
+                review.add("unsure", entry)  # type: ignore[arg-type]
+        for file, frame in frames.items():
+            split = frame.image.split if frame.image else splits.get(file, "gap")
+            for label in frame.result.unsure:
+                review.add("unsure", unsure_of(label, file, split, names))
+        for entry in read_entries(path, "set_aside"):
+            review.add("set_aside", entry)  # type: ignore[arg-type]
+        review.write()
+
+    _rewrite(path, ("unsure", "set_aside"), write)
+
+
+def _rewrite_instances(
+    folder: Path, names: Sequence[str], frames: Mapping[str, _Frame], decisions: str
+) -> None:
+    path = folder / INSTANCES
+    digest, boxes = dataset_digest(folder, names), BoxesDigest()
+    changed = {frame.image.id: frame.result for frame in frames.values() if frame.image is not None}
+    categories = [*read_entries(path, "categories")]
+    class_of = {entry["id"]: entry["name"] for entry in categories if isinstance(entry, dict)}
+    number_of = {name: number for number, name in class_of.items()}
+
+    def write(coco: JsonStreamWriter) -> None:
+        files: dict[int, str] = {}
+
+        def add(entry: dict[str, Any]) -> None:
+            boxes.add(files[entry["image_id"]], class_of[entry["category_id"]], entry["bbox"])
+            coco.add("annotations", {**entry, "id": coco.count("annotations") + 1})
+
+        for image in read_entries(path, "images"):
+            coco.add("images", image)  # type: ignore[arg-type]
+            files[image["id"]] = image["file_name"]  # type: ignore[index]
+        for entry in read_entries(path, "annotations"):
+            if isinstance(entry, dict) and entry["image_id"] not in changed:
+                add(entry)
+        for image_id, result in changed.items():
+            for label in result.labels:
+                own = annotation_of(label, result)
+                add({"id": 0, "image_id": image_id, **own, "category_id": number_of[names[label.class_id]]})
+        info = {**_info(folder), "digest": digest, "boxes_digest": boxes.hexdigest(), "decisions": decisions}
+        coco.write(info=info, categories=categories)
+
+    _rewrite(path, ("images", "annotations"), write)
+
+
+def _rewrite(path: Path, lists: Sequence[str], write: Callable[[JsonStreamWriter], None]) -> None:
+    partial = path.with_name(path.name + ".part")
+    with open_json_stream(partial, lists) as stream:
+        write(stream)
+    with partial.open("rb") as file:
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    partial = path.with_name(path.name + ".part")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
