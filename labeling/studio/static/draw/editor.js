@@ -7,7 +7,7 @@ import {newBox} from './store.js';
 export const IGNORE = '_ignore';
 const FIRST_CLASS = 'object'; // of a box whose class nobody named
 
-/** Events: `changed` (boxes, frame or classes), `selected`. */
+/** Events: `changed` (boxes, frame or classes), `selected`, `unnamed` (the first box has no class yet). */
 export class Editor extends EventTarget {
   frame = null;
   #store;
@@ -64,9 +64,10 @@ export class Editor extends EventTarget {
 
   /** Add a box that a person drew, and select it; the frame counts as complete then. */
   add(xyxy, polygons = [], name = this.current ?? FIRST_CLASS) {
-    const box = newBox(xyxy, name, polygons);
+    const box = newBox(xyxy, name, polygons), unnamed = this.current === null;
     this.#change({boxes: [...this.boxes, box], complete: true});
     this.select(box.id);
+    if (unnamed) this.dispatchEvent(new Event('unnamed'));
     return box;
   }
 
@@ -87,7 +88,15 @@ export class Editor extends EventTarget {
   /** Class of the next box and of the selected one. */
   choose(name) {
     if (this.selected && this.selected.name !== name) this.replace({...this.selected, name});
+    else if (name !== IGNORE && !this.#store.names.includes(name)) this.#store.setClasses([...this.#store.names, name]).catch(() => {});
     this.current = name;
+  }
+
+  /** Name the first class: that of the box which has none yet. */
+  nameFirst(name) {
+    if (!name || name === FIRST_CLASS) return;
+    this.choose(name);
+    this.#store.setClasses(this.#store.names.filter((own) => own !== FIRST_CLASS)).catch(() => {}); // it stays if it has boxes
   }
 
   /** Move the selected box, px of the image. */
@@ -136,13 +145,13 @@ export class Editor extends EventTarget {
   markEmpty() {
     if (!this.ready) return;
     this.select(null);
-    this.#change({boxes: [], complete: true});
+    this.#change({boxes: this.boxes.length ? [] : this.boxes, complete: true});
   }
 
   undo() { if (this.state) this.#store.undo(this.frame); }
   redo() { if (this.state) this.#store.redo(this.frame); }
 
-  #change(change, step) { this.#store.change(this.frame, change.boxes && !change.boxes.length && !this.boxes.length ? {complete: change.complete} : change, step); }
+  #change(change, step) { this.#store.change(this.frame, change, step); }
 
   #changed() {
     if (this.#selected !== null && !this.selected) this.select(null);

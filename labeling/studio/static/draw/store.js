@@ -116,8 +116,14 @@ export class Store extends EventTarget {
 
   /** Replace the class names and their order. */
   async setClasses(names) {
+    this.#setNames(names);
     await this.#saver.flush();
-    this.#setNames((await put('classes', {names})).names);
+    try {
+      this.#setNames((await put('classes', {names})).names);
+    } catch (error) {
+      await this.load();
+      throw error;
+    }
   }
 
   /** Rename a class, and its boxes with it. */

@@ -16,6 +16,8 @@ export class FrameView extends HTMLElement {
   /** Size of the image, px; 0 before one is shown. */
   width = 0;
   height = 0;
+  /** While true, the left button moves the image. */
+  panning = false;
 
   connectedCallback() {
     this.append(this.#canvas);
@@ -35,7 +37,7 @@ export class FrameView extends HTMLElement {
     try {
       await image.decode();
     } catch {
-      if (number === this.#shown) { this.#image = null; this.width = this.height = 0; this.redraw(); }
+      if (number === this.#shown) this.clear();
       throw new Error('this frame cannot be read');
     }
     if (number !== this.#shown) return false;
@@ -44,6 +46,14 @@ export class FrameView extends HTMLElement {
     [this.width, this.height] = [image.naturalWidth, image.naturalHeight];
     if (!same || this.#fitted) this.fit(); else this.redraw();
     return true;
+  }
+
+  /** Show no image. */
+  clear() {
+    this.#shown++;
+    this.#image = null;
+    this.width = this.height = 0;
+    this.redraw();
   }
 
   /** Show the whole image. */
@@ -113,7 +123,7 @@ export class FrameView extends HTMLElement {
   }
 
   #pan(event) {
-    if (event.button !== 1 && !(event.button === 0 && event.altKey)) return;
+    if (event.button !== 1 && !(event.button === 0 && (event.altKey || this.panning))) return;
     event.preventDefault();
     event.stopImmediatePropagation();
     this.setPointerCapture(event.pointerId);

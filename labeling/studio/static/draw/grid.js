@@ -1,0 +1,191 @@
+// <frame-grid>: all frames as thumbnails. Only those in sight are elements.
+
+import {el} from '../lib/dom.js';
+import {Thumbnails} from './thumbnails.js';
+
+const CAPTION = 24, GAP = 8, NARROW = 150; // px
+const SPARE_ROWS = 1; // above and below what is in sight
+const FILTERS = {all: () => true, drawn: (summary) => Boolean(summary), 'not drawn': (summary) => !summary};
+
+/** Words for the state of a frame, from its summary. */
+export function stateOf(summary, unreadable) {
+  if (unreadable) return {kind: 'unreadable', text: 'cannot be read'};
+  if (!summary) return {kind: 'none', text: 'not drawn'};
+  const boxes = summary.boxes === 1 ? '1 box' : `${summary.boxes} boxes`;
+  if (summary.complete) return {kind: 'complete', text: summary.boxes ? `${boxes}, complete` : 'empty, complete'};
+  return {kind: 'partial', text: `${boxes}, not complete`};
+}
+
+/** Event `open`: detail {frame}. */
+export class FrameGrid extends HTMLElement {
+  #store;
+  #thumbnails = new Thumbnails();
+  #cells = new Map(); // frame: {cell, image, badge}
+  #shown = []; // frames that pass the filter
+  #filter = 'all';
+  #open = null;
+  #focused = 0; // place in #shown that Tab reaches
+  #list = el('div', {class: 'list', role: 'listbox', 'aria-label': 'Frames'});
+  #room = el('div', {class: 'room', role: 'presentation'});
+  #filters = el('div', {class: 'filters', role: 'group', 'aria-label': 'Frames shown'});
+  #count = el('span', {class: 'count'});
+  #layout = {columns: 1, width: 1, height: 1};
+  #pending = false;
+  #size = new ResizeObserver(() => this.#arrange());
+
+  /** @param {import('./store.js').Store} store */
+  attach(store, signal) {
+    this.#store = store;
+    store.addEventListener('summary', ({detail}) => this.#summary(detail.frame), {signal});
+    signal.addEventListener('abort', () => this.#size.disconnect());
+    this.#filters.append(...Object.keys(FILTERS).map((name) => el('button', {type: 'button', onclick: () => this.#setFilter(name)}, name)));
+    this.#list.append(this.#room);
+    this.append(el('header', {}, this.#filters, this.#count), this.#list);
+    this.#list.addEventListener('scroll', () => this.#later(), {passive: true});
+    this.#list.addEventListener('keydown', (event) => this.#key(event));
+    this.#size.observe(this.#list);
+    this.#setFilter('all');
+  }
+
+  /** Frame that is open; it is kept in sight. */
+  set open(frame) {
+    const before = this.#open;
+    this.#open = frame;
+    for (const own of [before, frame]) if (this.#cells.has(own)) this.#paint(own);
+    this.reveal();
+  }
+
+  /** Scroll so that the open frame is in sight. */
+  reveal() {
+    const place = this.#shown.indexOf(this.#open);
+    if (place < 0) return;
+    this.#focused = place;
+    this.#scrollTo(place);
+    this.#later();
+  }
+
+  #setFilter(name) {
+    this.#filter = name;
+    for (const button of this.#filters.children) button.setAttribute('aria-pressed', String(button.textContent === name));
+    this.#pick();
+  }
+
+  #pick() {
+    const passes = FILTERS[this.#filter];
+    this.#shown = [];
+    for (let frame = 0; frame < this.#store.files.length; frame++) if (passes(this.#store.drawn.get(frame))) this.#shown.push(frame);
+    this.#focused = Math.max(0, this.#shown.indexOf(this.#open));
+    this.#arrange();
+  }
+
+  #summary(frame) {
+    const drawn = this.#store.drawn.size;
+    this.#count.textContent = `${this.#store.files.length} frames, ${drawn} drawn`;
+    if (frame === null) this.#pick();
+    else if (this.#cells.has(frame)) this.#paint(frame); // a frame stays in sight though it no longer passes the filter
+  }
+
+  #arrange() {
+    const room = this.#room.clientWidth, least = room < 260 ? 100 : 190;
+    if (!room) return;
+    const columns = Math.max(1, Math.floor((room + GAP) / (least + GAP)));
+    const width = Math.floor((room - GAP * (columns - 1)) / columns);
+    this.#layout = {columns, width, height: Math.round(width * 0.625) + CAPTION};
+    for (const frame of [...this.#cells.keys()]) this.#remove(frame);
+    this.#room.style.height = `${Math.ceil(this.#shown.length / columns) * (this.#layout.height + GAP)}px`;
+    this.reveal();
+    this.#later();
+  }
+
+  #later() {
+    if (this.#pending) return;
+    this.#pending = true;
+    requestAnimationFrame(() => { this.#pending = false; this.#fill(); });
+  }
+
+  /** Make the cells in sight, remove the others. */
+  #fill() {
+    const {columns, height} = this.#layout, row = height + GAP, {scrollTop, clientHeight} = this.#list;
+    const first = Math.max(0, Math.floor(scrollTop / row) - SPARE_ROWS) * columns;
+    const last = Math.min(this.#shown.length, (Math.ceil((scrollTop + clientHeight) / row) + SPARE_ROWS) * columns);
+    const wanted = new Map();
+    for (let place = first; place < last; place++) wanted.set(this.#shown[place], place);
+    for (const frame of [...this.#cells.keys()]) if (!wanted.has(frame)) this.#remove(frame);
+    for (const [frame, place] of wanted) if (!this.#cells.has(frame)) this.#add(frame, place);
+  }
+
+  #add(frame, place) {
+    const {columns, width, height} = this.#layout;
+    const image = el('img', {alt: '', draggable: 'false', width, height: height - CAPTION});
+    const badge = el('span', {class: 'badge'});
+    const cell = el('div', {role: 'option', 'aria-setsize': this.#shown.length, 'aria-posinset': place + 1, title: this.#store.files[frame]},
+      image, el('span', {class: 'caption'}, el('span', {class: 'number'}, frame), badge));
+    cell.style.transform = `translate(${(place % columns) * (width + GAP)}px, ${Math.floor(place / columns) * (height + GAP)}px)`;
+    cell.style.width = `${width}px`;
+    cell.style.height = `${height}px`;
+    cell.addEventListener('click', () => this.#choose(frame));
+    this.#cells.set(frame, {cell, image, badge, place});
+    this.#paint(frame);
+    const before = [...this.#cells.values()].find((other) => other.place > place && other.cell.isConnected);
+    this.#room.insertBefore(cell, before?.cell ?? null);
+    this.#thumbnails.ask(frame, (blob) => {
+      if (!blob) { this.#store.markUnreadable(frame, 'cannot be read'); return; }
+      image.src = URL.createObjectURL(blob);
+      image.onload = () => URL.revokeObjectURL(image.src);
+    });
+  }
+
+  #remove(frame) {
+    const {cell} = this.#cells.get(frame);
+    this.#thumbnails.drop(frame);
+    if (cell === document.activeElement) this.#list.focus();
+    cell.remove();
+    this.#cells.delete(frame);
+  }
+
+  #paint(frame) {
+    const {cell, badge, place} = this.#cells.get(frame);
+    const summary = this.#store.drawn.get(frame);
+    const {kind, text} = stateOf(summary, this.#store.unreadable.get(frame));
+    cell.className = `cell ${kind}`;
+    cell.setAttribute('aria-label', `Frame ${frame}, ${text}`);
+    cell.setAttribute('aria-selected', String(frame === this.#open));
+    cell.tabIndex = place === this.#focused ? 0 : -1;
+    const boxes = `${summary?.boxes}${this.#layout.width > NARROW ? ` box${summary?.boxes === 1 ? '' : 'es'}` : ''}`;
+    badge.textContent = {none: '', unreadable: 'unreadable', complete: `\u2713 ${summary?.boxes ? boxes : 'empty'}`, partial: `${boxes}, open`}[kind];
+  }
+
+  #choose(frame) { this.dispatchEvent(new CustomEvent('open', {detail: {frame}})); }
+
+  #scrollTo(place) {
+    const row = this.#layout.height + GAP, top = Math.floor(place / this.#layout.columns) * row, {scrollTop, clientHeight} = this.#list;
+    if (top < scrollTop) this.#list.scrollTop = top;
+    else if (top + row > scrollTop + clientHeight) this.#list.scrollTop = top + row - clientHeight;
+  }
+
+  #key(event) {
+    if (event.ctrlKey || event.altKey || event.metaKey) return;
+    const {columns} = this.#layout, page = columns * Math.max(1, Math.floor(this.#list.clientHeight / (this.#layout.height + GAP)));
+    const by = {ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity}[event.key];
+    if (by !== undefined) {
+      this.#focus(Math.min(Math.max(this.#focused + by, 0), this.#shown.length - 1));
+    } else if (event.key === 'Enter' || event.key === ' ') {
+      this.#choose(this.#shown[this.#focused]);
+    } else {
+      return;
+    }
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  #focus(place) {
+    const before = this.#focused;
+    this.#focused = place;
+    this.#scrollTo(place);
+    this.#fill();
+    for (const own of [before, place]) if (this.#cells.has(this.#shown[own])) this.#paint(this.#shown[own]);
+    this.#cells.get(this.#shown[place])?.cell.focus();
+  }
+}
+
+customElements.define('frame-grid', FrameGrid);
