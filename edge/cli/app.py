@@ -112,6 +112,10 @@ def main() -> NoReturn:
 
 def _exit_code() -> int:
     try:
+        if "EDGELOOP_PROGRESS_FD" in os.environ:
+            from edgeloop.edge.cli.progress_events import open_progress_events  # only programs need it
+
+            open_progress_events()
         # click would take the source `-?width=640&height=480` for an option.
         words = [f"pipe:{word[1:]}" if word.startswith("-?") else word for word in sys.argv[1:]]
         code = cli.main(words, prog_name="edgeloop", standalone_mode=False)

@@ -1,6 +1,7 @@
 """Progress bars on stderr, so that stdout stays with the results.
 
-On a terminal the bar is live; in a file or a CI log it is one line at the end.
+On a terminal the bar is live; in a file or a CI log it is one line at the end. `progress_events` has it for
+programs.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import TypeVar
 
 import click
 from tqdm import tqdm
+
+from edgeloop.edge.cli.progress_events import ProgressEvents
 
 __all__ = ["progress", "progress_bar"]
 
@@ -68,13 +71,17 @@ def progress_bar(
         nrows=rows,
     )
 
+    events = ProgressEvents(total, description, initial)
+
     def advance(steps: int) -> None:
         bar.update(steps)
+        events.tell(int(bar.n))
 
     try:
         yield advance
     finally:
         bar.close()
+        events.tell(int(bar.n), last=True)
         failed_at_once = not bar.n and sys.exc_info()[0] is not None
         if not live and not failed_at_once:
             click.echo(str(bar), err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +14,10 @@ from torch import Tensor
 from edgeloop.export.trainer import Epoch
 from edgeloop.models.errors import EdgeloopError
 
-__all__ = ["Progress", "load_checkpoint", "save_checkpoint"]
+__all__ = ["Progress", "load_checkpoint", "save_checkpoint", "save_epochs"]
 
 _NAME = "checkpoint.pt"
+_EPOCHS = "epochs.json"
 
 
 @dataclass
@@ -58,6 +60,20 @@ def save_checkpoint(folder: Path, progress: Progress, states: Mapping[str, Any])
         raise EdgeloopError(f"{folder / _NAME}: cannot be written; is the disk full?") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def save_epochs(folder: Path, progress: Progress) -> None:
+    """Write the epochs so far for programs that draw the curves while they grow.
+
+    Raises:
+        EdgeloopError: They cannot be written.
+    """
+    partial = folder / f"{_EPOCHS}.partial"
+    try:
+        partial.write_text(json.dumps([epoch.model_dump() for epoch in progress.epochs]), encoding="utf-8")
+        partial.replace(folder / _EPOCHS)
+    except OSError as error:
+        raise EdgeloopError(f"{folder / _EPOCHS}: cannot be written; is the disk full?") from error
 
 
 def load_checkpoint(folder: Path) -> tuple[Progress, dict[str, Any]] | None:

@@ -16,7 +16,7 @@ from torch import nn
 from edgeloop.edge.cli.signals import stopped_by_signals
 from edgeloop.export.data.image_cache import ImageCache
 from edgeloop.export.learn.batches import Batch, batches
-from edgeloop.export.learn.checkpoint import Progress, load_checkpoint, save_checkpoint
+from edgeloop.export.learn.checkpoint import Progress, load_checkpoint, save_checkpoint, save_epochs
 from edgeloop.export.learn.detection_loss import batch_losses
 from edgeloop.export.learn.optimization import MovingAverage, learning_rate, make_optimizer, set_learning_rate
 from edgeloop.export.learn.recipe import Recipe
@@ -200,6 +200,7 @@ class _Fit:
             )
         )
         progress.loss = {}
+        save_epochs(task.folder, progress)
 
     def _state(self, losses: dict[str, float], share: float) -> TrainStep:
         progress = self._progress

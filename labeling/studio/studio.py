@@ -15,13 +15,14 @@ from edgeloop.labeling.sam import load
 from edgeloop.labeling.studio.access import Access
 from edgeloop.labeling.studio.app import build_app
 from edgeloop.labeling.studio.drawing.frames_api import frames_api
+from edgeloop.labeling.studio.jobs.jobs_api import jobs_api
 from edgeloop.labeling.studio.project import Project, open_project, work_folder
 from edgeloop.labeling.studio.segmenting.segment_api import segment_api
 from edgeloop.labeling.studio.server import LOOPBACK, Server, open_port
 
 __all__ = ["serve_studio", "studio_app"]
 
-_TABS = ("draw",)
+_TABS = ("draw", "label", "train")
 
 
 def serve_studio(
@@ -60,7 +61,12 @@ def serve_studio(
 
 def studio_app(project: Project, access: Access) -> ASGIApp:
     """Build the application of a project."""
-    routers = (_project_api(project), frames_api(project), segment_api(project, partial(load, "nano")))
+    routers = (
+        _project_api(project),
+        frames_api(project),
+        segment_api(project, partial(load, "nano")),
+        jobs_api(project),
+    )
     return build_app("edgeloop studio", version("edgeloop"), access, project.events, routers)
 
 

@@ -1,0 +1,1 @@
+"""Jobs of the studio: label, train and export as child processes."""

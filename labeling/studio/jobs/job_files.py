@@ -1,0 +1,123 @@
+"""Files of the jobs on disk: what is unfinished, who works on it, and what is put aside."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pydantic import ValidationError
+
+from edgeloop.labeling.ledger import FrameResult
+
+__all__ = [
+    "LedgerCopy",
+    "label_is_locked",
+    "put_aside",
+    "train_is_locked",
+    "unfinished_label",
+    "unfinished_train",
+]
+
+_LEDGER = "ledger.sqlite3"
+
+
+def unfinished_label(dataset: Path) -> Path:
+    """Folder of a labeling job that was paused, see `label_frames`."""
+    return dataset.with_name(dataset.name + ".unfinished")
+
+
+def unfinished_train(run: Path) -> Path:
+    """Folder of a training that was paused, see `unfinished_run`."""
+    return run.with_name(f".{run.name}.unfinished")
+
+
+def label_is_locked(dataset: Path) -> bool:
+    """True if a process labels this dataset now: SQLite holds a lock on its ledger."""
+    return _is_locked(unfinished_label(dataset) / _LEDGER, fcntl.lockf)
+
+
+def train_is_locked(run: Path) -> bool:
+    """True if a process trains this run now."""
+    return _is_locked(unfinished_train(run), fcntl.flock)
+
+
+def _is_locked(path: Path, lock: Callable[[int, int], object]) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        lock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def put_aside(path: Path) -> Path | None:
+    """Rename a file or folder to PATH.1 or the next number that is free; None if there is none."""
+    if not path.exists():
+        return None
+    number = 1
+    while (aside := path.with_name(f"{path.name}.{number}")).exists():
+        number += 1
+    path.rename(aside)
+    return aside
+
+
+class LedgerCopy:
+    """Reads the ledger of a job while the process that labels holds its lock.
+
+    The ledger and its write-ahead log are copied, and the copy is read: frames that are written meanwhile may
+    be missing in it. If the copy is torn, the one before it counts.
+    """
+
+    def __init__(self, dataset: Path) -> None:
+        """Read the ledger of the job that makes a dataset."""
+        self._ledger = unfinished_label(dataset) / _LEDGER
+        self._stamp: tuple[tuple[int, int], ...] = ()
+        self._results: dict[str, FrameResult] = {}
+
+    def results(self) -> dict[str, FrameResult]:
+        """Frames that are labeled so far, by name, in the order in which they were."""
+        stamp = tuple(_stamp(path) for path in self._files())
+        if stamp != self._stamp:
+            with suppress(OSError, sqlite3.Error, ValidationError):
+                self._results = self._read()
+                self._stamp = stamp
+        return self._results
+
+    def _files(self) -> tuple[Path, Path]:
+        return self._ledger, self._ledger.with_name(_LEDGER + "-wal")
+
+    def _read(self) -> dict[str, FrameResult]:
+        if not self._ledger.is_file():
+            return {}
+        with TemporaryDirectory(prefix="edgeloop-") as folder:
+            for path in self._files():
+                if path.is_file():
+                    shutil.copyfile(path, Path(folder) / path.name)
+            with closing(sqlite3.connect(Path(folder) / _LEDGER)) as db:
+                known = dict(self._results)
+                rows = db.execute("SELECT file, result FROM frame").fetchall()
+        files = {file for file, _ in rows}
+        kept = {file: result for file, result in known.items() if file in files}
+        for file, text in rows:
+            if file not in kept:
+                kept[file] = FrameResult.model_validate_json(text)
+        return kept
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_size

@@ -1,0 +1,197 @@
+"""API of the jobs: start, pause and go on; their files are in `label_api` and `train_api`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Body
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from edgeloop.labeling.studio.jobs.job_files import (
+    label_is_locked,
+    put_aside,
+    train_is_locked,
+    unfinished_label,
+    unfinished_train,
+)
+from edgeloop.labeling.studio.jobs.label_api import label_api
+from edgeloop.labeling.studio.jobs.runner import JobStatus, Runner, Verb, command_line, read_tail
+from edgeloop.labeling.studio.jobs.train_api import train_api
+from edgeloop.labeling.studio.jobs.verb_options import ExportSettings, LabelSettings, Settings, TrainSettings
+from edgeloop.labeling.studio.project import Project
+from edgeloop.models.errors import DataError, EdgeloopError, UsageError, first_validation_error
+
+__all__ = ["jobs_api"]
+
+_KINDS: dict[Verb, type[LabelSettings | TrainSettings | ExportSettings]] = {
+    "label": LabelSettings,
+    "train": TrainSettings,
+    "export": ExportSettings,
+}
+
+
+class _Job(JobStatus):
+    """Status of a verb, with what is on disk.
+
+    Attributes:
+        settings: Options of the last start; the defaults if there was none.
+        elsewhere: True if another process, such as a terminal, does this job now.
+        unfinished: True if the same command goes on with what is done.
+        exists: True if its result exists.
+        log: End of its output.
+    """
+
+    settings: dict[str, Any]
+    elsewhere: bool
+    unfinished: bool
+    exists: bool
+    log: str
+
+
+class _Start(BaseModel):
+    """Options of the verb; with `anew`, an earlier result or unfinished work is renamed first."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    settings: dict[str, Any] = {}
+    anew: bool = False
+
+
+class _Command(BaseModel):
+    command: str
+
+
+def jobs_api(project: Project) -> APIRouter:
+    """Build the API of a project's jobs; they are paused when the application ends."""
+    runner = Runner(project.work / "logs", project.events)
+    saved = _SavedSettings(project.work / "jobs.json")
+
+    @asynccontextmanager
+    async def until_the_end(_: object) -> AsyncIterator[None]:
+        yield
+        await to_thread.run_sync(runner.close)
+
+    api = APIRouter(tags=["jobs"], lifespan=until_the_end)
+    files = _JobFiles(project)
+
+    def describe(verb: Verb) -> _Job:
+        status = runner.status(verb)
+        own = status.status in ("running", "pausing")
+        elsewhere = not own and files.locked(verb)
+        unfinished = files.unfinished(verb)
+        if status.status in ("idle", "paused", "done") and not elsewhere:
+            now = "paused" if unfinished else "done" if files.exists(verb) else "idle"
+            status = status.model_copy(update={"status": now})
+        return _Job(
+            **dict(status),
+            settings=saved.of(verb).model_dump(),
+            elsewhere=elsewhere,
+            unfinished=unfinished,
+            exists=files.exists(verb),
+            log=read_tail(runner.log(verb)),
+        )
+
+    @api.get("/jobs/{verb}")
+    def job(verb: Verb) -> _Job:
+        """Status of a verb."""
+        return describe(verb)
+
+    @api.post("/jobs/{verb}/command")
+    def command(verb: Verb, settings: Annotated[dict[str, Any], Body()]) -> _Command:
+        """Command line that these options start."""
+        return _Command(command=command_line(_checked(verb, settings).arguments(project)))
+
+    @api.post("/jobs/{verb}/start")
+    def start(verb: Verb, body: _Start) -> _Job:
+        """Start a verb, or go on with what an earlier start left unfinished."""
+        settings = _checked(verb, body.settings)
+        if (running := runner.running()) is not None:
+            raise DataError(f"{running}: is still running; pause it first")
+        if files.locked(verb):
+            raise DataError(f"{verb}: another process, such as a terminal, is doing this; end it there first")
+        if body.anew:
+            files.put_aside(verb)
+        elif files.exists(verb) and verb != "export":
+            raise DataError(f"{files.result(verb)}: exists already; start anew to rename it first")
+        saved.put(verb, settings)
+        runner.start(verb, settings.arguments(project))
+        return describe(verb)
+
+    @api.post("/jobs/{verb}/pause")
+    def pause(verb: Verb) -> _Job:
+        """Pause a verb: it keeps what is done, and ends."""
+        runner.pause(verb)
+        return describe(verb)
+
+    api.include_router(label_api(project, lambda: saved.of("label")))
+    api.include_router(train_api(project))
+    return api
+
+
+class _JobFiles:
+    """Results of the verbs on disk."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+
+    def result(self, verb: Verb) -> Path:
+        project = self._project
+        return {"label": project.dataset, "train": project.run, "export": project.bundle}[verb]
+
+    def exists(self, verb: Verb) -> bool:
+        return self.result(verb).exists()
+
+    def locked(self, verb: Verb) -> bool:
+        if verb == "label":
+            return label_is_locked(self._project.dataset)
+        return verb == "train" and train_is_locked(self._project.run)
+
+    def unfinished(self, verb: Verb) -> bool:
+        path = self._unfinished(verb)
+        return path is not None and path.is_dir()
+
+    def put_aside(self, verb: Verb) -> None:
+        try:
+            for path in (self.result(verb), self._unfinished(verb)):
+                if path is not None:
+                    put_aside(path)
+        except OSError as error:
+            raise EdgeloopError(f"{self.result(verb)}: cannot be renamed ({error.strerror})") from error
+
+    def _unfinished(self, verb: Verb) -> Path | None:
+        if verb == "label":
+            return unfinished_label(self._project.dataset)
+        return unfinished_train(self._project.run) if verb == "train" else None
+
+
+class _SavedSettings:
+    """Options of the last start of each verb, so that another studio goes on with the same command."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def of(self, verb: Verb) -> Any:
+        with suppress(OSError, ValueError, AttributeError):
+            return _KINDS[verb].model_validate(json.loads(self._path.read_text("utf-8")).get(verb, {}))
+        return _KINDS[verb]()
+
+    def put(self, verb: Verb, settings: Settings) -> None:
+        everything = {each: self.of(each).model_dump() for each in _KINDS} | {verb: settings.model_dump()}
+        partial = self._path.with_name(self._path.name + ".part")
+        try:
+            partial.write_text(json.dumps(everything, indent=1) + "\n", encoding="utf-8")
+            partial.replace(self._path)
+        except OSError as error:
+            raise EdgeloopError(f"{self._path}: cannot be written ({error.strerror})") from error
+
+
+def _checked(verb: Verb, settings: dict[str, Any]) -> Settings:
+    try:
+        return _KINDS[verb].model_validate(settings)
+    except ValidationError as error:
+        raise UsageError(first_validation_error(error, "options")) from error

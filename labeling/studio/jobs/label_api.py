@@ -1,0 +1,149 @@
+"""API of the labels that a job makes: what will be labeled, what is labeled so far, and the promise."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from edgeloop.labeling.inputs.plan import MOVING
+from edgeloop.labeling.ledger import FrameResult
+from edgeloop.labeling.studio.jobs.finished_dataset import FinishedDataset, LabeledBox, LabeledFrame
+from edgeloop.labeling.studio.jobs.job_files import LedgerCopy, unfinished_label
+from edgeloop.labeling.studio.jobs.verb_options import LabelSettings
+from edgeloop.labeling.studio.project import Project
+
+__all__ = ["label_api"]
+
+_IGNORE = "_ignore"
+_SHOWN = 12  # frames on the sheet
+
+
+class _Box(BaseModel):
+    xyxy: tuple[float, float, float, float]
+    name: str
+    score: float
+
+
+class _Frame(BaseModel):
+    """Labeled frame, `number` as of `/frames`."""
+
+    number: int
+    width: int
+    height: int
+    boxes: list[_Box]
+
+
+class _Class(BaseModel):
+    """Class with the number of a person's boxes, of labels, and of frames with a label."""
+
+    name: str
+    drawn: int
+    labels: int
+    frames: int
+
+
+class _Labels(BaseModel):
+    """Labels of the job that is unfinished, or else of the dataset.
+
+    Attributes:
+        frames: Number of frames of the project.
+        exemplars: Frames that are drawn completely, and are learned from.
+        incomplete: Frames with boxes that are not, and are left out.
+        labeled: Frames that are labeled so far.
+        splits: Frames of the dataset by part; empty until it is made.
+        classes: Counts by class.
+        sheet: Some labeled frames: the last ones of an unfinished job, or frames all over the dataset.
+        promise: Expected quality; null if unknown.
+    """
+
+    frames: int
+    exemplars: int
+    incomplete: int
+    labeled: int
+    splits: dict[str, int]
+    classes: list[_Class]
+    sheet: list[_Frame]
+    promise: dict[str, Any] | None
+
+
+def label_api(project: Project, settings: Callable[[], LabelSettings]) -> APIRouter:
+    """Build the API; `settings` gives the options of the last start."""
+    api = APIRouter(tags=["jobs"])
+    ledger, dataset = LedgerCopy(project.dataset), FinishedDataset(project.dataset)
+    numbers = {entry.name: number for number, entry in enumerate(project.entries)}
+
+    @api.get("/labels")
+    def labels() -> _Labels:
+        """Labels so far, their counts, and the promise."""
+        unfinished = unfinished_label(project.dataset)
+        drawn = project.drawn.drawn()
+        counts = Counter(box.name for frame in drawn.values() if frame.complete for box in frame.boxes)
+        if unfinished.is_dir():
+            names = [MOVING] if settings().moving else [n for n in project.drawn.names if counts[n]]
+            names = [name for name in names if name != _IGNORE]
+            results = ledger.results()
+            found = {name: _labeled(result, names) for name, result in results.items()}
+            shown = [name for name in results if found[name].boxes][-_SHOWN:][::-1]
+            promise = _promise(unfinished)
+        else:
+            found = dict(dataset.frames)
+            names = list(dataset.names)
+            shown = _all_over(found)
+            promise = dataset.promise
+        per_class, frames = Counter[str](), Counter[str]()
+        for frame in found.values():
+            per_class.update(box.name for box in frame.boxes)
+            frames.update({box.name for box in frame.boxes})
+        known = dict.fromkeys([*names, *(n for n in project.drawn.names if n != _IGNORE and counts[n])])
+        return _Labels(
+            frames=len(project.entries),
+            exemplars=sum(frame.complete for frame in drawn.values()),
+            incomplete=sum(not frame.complete for frame in drawn.values()),
+            labeled=len(found),
+            splits=dict(Counter(frame.split for frame in found.values() if frame.split)),
+            classes=[
+                _Class(name=name, drawn=counts[name], labels=per_class[name], frames=frames[name])
+                for name in known
+            ],
+            sheet=[_shown(numbers[name], found[name]) for name in shown if name in numbers],
+            promise=promise,
+        )
+
+    return api
+
+
+def _labeled(result: FrameResult, names: list[str]) -> LabeledFrame:
+    boxes = tuple(
+        LabeledBox(label.xyxy, names[label.class_id], label.score)
+        for label in result.labels
+        if label.class_id < len(names)  # a terminal may label other classes
+    )
+    return LabeledFrame(result.width, result.height, "", boxes)
+
+
+def _all_over(found: Mapping[str, LabeledFrame]) -> list[str]:
+    names = [name for name, frame in found.items() if frame.boxes]
+    step = max(1, len(names) / _SHOWN)
+    return [names[int(place * step)] for place in range(min(_SHOWN, len(names)))]
+
+
+def _shown(number: int, frame: LabeledFrame) -> _Frame:
+    boxes = [_Box(xyxy=box.xyxy, name=box.name, score=box.score) for box in frame.boxes]
+    return _Frame(number=number, width=frame.width, height=frame.height, boxes=boxes)
+
+
+def _promise(unfinished: Path) -> dict[str, Any] | None:
+    """Promise of the job that learned last."""
+    with suppress(OSError, ValueError):
+        paths = sorted(unfinished.glob("engine-*/promise.json"), key=lambda path: path.stat().st_mtime)
+        if paths:
+            found: dict[str, Any] = json.loads(paths[-1].read_text("utf-8"))
+            return found
+    return None

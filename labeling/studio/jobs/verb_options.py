@@ -1,0 +1,152 @@
+"""Options of the jobs as the page offers them, and their command lines."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from edgeloop.export.export_options import Precision
+from edgeloop.labeling.studio.project import Project
+
+__all__ = ["ExportSettings", "LabelSettings", "Settings", "TrainSettings"]
+
+_DECISIONS = "decisions.jsonl"  # of the review
+_Share = Annotated[float, Field(ge=0, le=1)]
+_Seed = Annotated[int, Field(ge=0, lt=2**32)]
+_Side = Annotated[int, Field(ge=32, le=8192, multiple_of=32)]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def arguments(self, project: Project) -> list[str]:
+        """Arguments of the command line, the verb first."""
+        raise NotImplementedError
+
+
+class LabelSettings(_Settings):
+    """Options of `edgeloop label`; null takes the verb's default.
+
+    Attributes:
+        moving: Label everything that moves in front of a fixed camera, without exemplars.
+        confidence: Minimum label score.
+        seed: Random seed.
+        footage: Kind of the frames.
+        val_share: Share of the frames for validation.
+        device: Processor that trains the detectors.
+    """
+
+    moving: bool = False
+    confidence: _Share | None = None
+    seed: _Seed = 0
+    footage: Literal["auto", "film", "photos"] = "auto"
+    val_share: Annotated[float, Field(ge=0, le=0.9)] | None = None
+    device: Literal["cpu", "cuda"] = "cpu"
+
+    def arguments(self, project: Project) -> list[str]:
+        """See the base class."""
+        what = ["--classes", "moving"] if self.moving else ["-e", shown_path(project.exemplars)]
+        decisions = project.work / _DECISIONS
+        return [
+            "label",
+            shown_path(project.frames),
+            *what,
+            "-o",
+            shown_path(project.dataset),
+            *(["--decisions", shown_path(decisions)] if decisions.is_file() else []),
+            *_option("--confidence", self.confidence),
+            *_option("--seed", self.seed or None),
+            *_option("--footage", None if self.footage == "auto" else self.footage),
+            *_option("--val-share", self.val_share),
+            *_option("--device", None if self.device == "cpu" else self.device),
+        ]
+
+
+class TrainSettings(_Settings):
+    """Options of `edgeloop train`; null takes the verb's default.
+
+    Attributes:
+        time_limit_s: Wall time of the training, s.
+        epochs: Passes over the training images.
+        imgsz: Image side, px.
+        batch: Images per step.
+        seed: Random seed.
+        device: Processor to train on.
+    """
+
+    time_limit_s: Annotated[float, Field(gt=0, le=1e7)] | None = None
+    epochs: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    imgsz: _Side | None = None
+    batch: Annotated[int, Field(ge=1, le=4096)] | None = None
+    seed: _Seed = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    def arguments(self, project: Project) -> list[str]:
+        """See the base class."""
+        return [
+            "train",
+            shown_path(project.dataset),
+            "-o",
+            shown_path(project.run),
+            *_option("--time-limit", self.time_limit_s),
+            *_option("--epochs", self.epochs),
+            *_option("--imgsz", self.imgsz),
+            *_option("--batch", self.batch),
+            *_option("--seed", self.seed or None),
+            *_option("--device", None if self.device == "auto" else self.device),
+        ]
+
+
+class ExportSettings(_Settings):
+    """Options of `edgeloop export`; null takes the verb's default.
+
+    Attributes:
+        precision: Numeric precision; "auto" takes the fastest that passes the checks.
+        target: Runtime to export for.
+        imgsz: Input side, px.
+        tolerance_map: Maximum loss of mAP50-95 against torch.
+        tolerance_boxes: Maximum share of torch's boxes that may be missed.
+    """
+
+    precision: Precision | None = None
+    target: Literal["cpu", "openvino", "tensorrt", "coreml", "qnn", "rknn", "hailo"] | None = None
+    imgsz: _Side | None = None
+    tolerance_map: _Share | None = None
+    tolerance_boxes: _Share | None = None
+
+    def arguments(self, project: Project) -> list[str]:
+        """See the base class."""
+        return [
+            "export",
+            shown_path(project.run),
+            "-d",
+            shown_path(project.dataset),
+            "-o",
+            shown_path(project.bundle),
+            *_option("--precision", self.precision),
+            *_option("--target", self.target),
+            *_option("--imgsz", self.imgsz),
+            *_option("--tolerance-map", self.tolerance_map),
+            *_option("--tolerance-boxes", self.tolerance_boxes),
+            *(["--overwrite"] if project.bundle.exists() else []),
+        ]
+
+
+Settings = LabelSettings | TrainSettings | ExportSettings
+
+
+def shown_path(path: Path) -> str:
+    """Path below the folder in which the studio was started, or else absolute."""
+    absolute = os.path.abspath(path)  # noqa: PTH100  links stay as they were given
+    here = str(Path.cwd())
+    if absolute.startswith(here + os.sep):
+        path_text = absolute[len(here) + 1 :]
+        return path_text if not path_text.startswith("-") else absolute
+    return absolute
+
+
+def _option(name: str, value: float | str | None) -> list[str]:
+    return [] if value is None else [name, f"{value:g}" if isinstance(value, float) else str(value)]

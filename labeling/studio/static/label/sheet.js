@@ -1,0 +1,40 @@
+// Sheet of labeled frames: thumbnails with the boxes as vectors.
+
+import {colorOf} from '../lib/dom.js';
+
+const SVG = 'http://www.w3.org/2000/svg';
+
+function svg(name, attributes, ...children) {
+  const made = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+function picture({number, width, height, boxes}, classes) {
+  const counts = new Map();
+  for (const {name} of boxes) counts.set(name, (counts.get(name) ?? 0) + 1);
+  const said = [...counts].map(([name, count]) => `${count} ${name}`).join(', ') || 'nothing';
+  const shapes = boxes.map(({xyxy: [x1, y1, x2, y2], name}) => svg('rect', {
+    x: x1, y: y1, width: x2 - x1, height: y2 - y1, fill: 'none', stroke: colorOf(classes, name),
+    'stroke-width': 1.5, 'vector-effect': 'non-scaling-stroke',
+  }));
+  return svg('svg', {viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': `Frame ${number}: ${said}`},
+    svg('image', {href: `api/frames/${number}/thumbnail`, width, height, preserveAspectRatio: 'none'}), ...shapes);
+}
+
+/**
+ * Show labeled frames, and keep those that are shown already.
+ * @param {HTMLElement} sheet
+ * @param {Array<{number, width, height, boxes}>} frames
+ * @param {string[]} classes
+ */
+export function showSheet(sheet, frames, classes) {
+  const earlier = new Map([...sheet.children].map((made) => [made.dataset.key, made]));
+  sheet.replaceChildren(...frames.map((frame) => {
+    const key = `${frame.number} ${classes.join()} ${JSON.stringify(frame.boxes)}`;
+    const made = earlier.get(key) ?? picture(frame, classes);
+    made.dataset.key = key;
+    return made;
+  }));
+}

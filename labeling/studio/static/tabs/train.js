@@ -1,0 +1,98 @@
+// Train tab: the training and its curves, then the export and its report.
+
+import {get} from '../lib/api.js';
+import {attempt, el, style} from '../lib/dom.js';
+import {on} from '../lib/events.js';
+import '../jobs/job-panel.js';
+import {optionsForm} from '../jobs/options.js';
+import {chart, epochsTable} from '../train/curves.js';
+import {exportReport} from '../train/report.js';
+
+const OPTIONS = {
+  train: [
+    {name: 'time_limit_s', label: 'Minutes at most', kind: 'number', min: 0.1, step: 'any', scale: 60, placeholder: 'no limit', hint: 'The learning rate falls to its end by then'},
+    {name: 'epochs', label: 'Epochs', kind: 'number', min: 1, step: 1, placeholder: '30', hint: 'Passes over the training images; for up to 20 images 150 steps by default'},
+    {name: 'imgsz', label: 'Image side, px', kind: 'number', min: 32, max: 8192, step: 32, placeholder: 'automatic', hint: 'Higher values find smaller objects and take longer'},
+    {name: 'batch', label: 'Images per step', kind: 'number', min: 1, step: 1, placeholder: '8', advanced: true},
+    {name: 'seed', label: 'Random seed', kind: 'number', min: 0, step: 1, placeholder: '0', zero: 0, advanced: true},
+    {name: 'device', label: 'Device', kind: 'choice', choices: [['auto', 'automatic'], ['cpu', 'CPU'], ['cuda', 'CUDA']], advanced: true},
+  ],
+  export: [
+    {name: 'precision', label: 'Precision', kind: 'choice', choices: [[null, 'fp32'], ['auto', 'fastest that passes'], ['fp16', 'fp16'], ['int8', 'int8']]},
+    {name: 'target', label: 'Runtime', kind: 'choice', choices: [[null, 'any'], ['cpu', 'CPU'], ['openvino', 'OpenVINO'], ['tensorrt', 'TensorRT'], ['coreml', 'Core ML'], ['qnn', 'QNN'], ['rknn', 'RKNN'], ['hailo', 'Hailo']]},
+    {name: 'tolerance_map', label: 'Loss of mAP50-95 at most', kind: 'number', min: 0, max: 1, step: 0.005, placeholder: '0.01', advanced: true},
+    {name: 'tolerance_boxes', label: 'Share of boxes lost at most', kind: 'number', min: 0, max: 1, step: 0.005, placeholder: '0.01', advanced: true},
+    {name: 'imgsz', label: 'Input side, px', kind: 'number', min: 32, max: 8192, step: 32, placeholder: 'as trained', advanced: true},
+  ],
+};
+const REFRESH_MS = 2000;
+
+class StudioTrain extends HTMLElement {
+  #closed = new AbortController();
+  #panels = {train: el('job-panel', {verb: 'train'}), export: el('job-panel', {verb: 'export', quiet: true})};
+  #curves = el('section');
+  #report = el('section');
+
+  async connectedCallback() {
+    style('train/train.css');
+    this.#panels.train.words = {start: 'Train', again: 'Train again', aside: 'The run of now is renamed to run.1, or the next free number'};
+    this.#panels.export.words = {start: 'Export', again: 'Export again', aside: ''};
+    const options = {train: el('div'), export: el('div')};
+    this.append(el('div', {class: 'job-tab'},
+      el('aside', {}, ...Object.entries(this.#panels).map(([verb, panel]) => el('section', {}, el('h2', {}, verb === 'train' ? 'Train' : 'Export'), options[verb], panel))),
+      el('section', {}, this.#curves, this.#report)));
+    on('job', ({verb, status}) => { if (verb !== 'label' && status !== 'running') this.#load(); }, this.#closed.signal);
+    const timer = setInterval(() => {
+      const {job} = this.#panels.train;
+      if (!document.hidden && (job?.status === 'running' || job?.elsewhere)) this.#load();
+    }, REFRESH_MS);
+    this.#closed.signal.addEventListener('abort', () => clearInterval(timer));
+    await attempt(async () => {
+      for (const [verb, panel] of Object.entries(this.#panels)) {
+        const {settings} = await get(`jobs/${verb}`);
+        options[verb].append(optionsForm(OPTIONS[verb], settings, (changed) => panel.setSettings(changed)));
+        panel.setSettings(settings);
+      }
+      await this.#load();
+    });
+  }
+
+  disconnectedCallback() { this.#closed.abort(); }
+
+  async #load() {
+    await attempt(async () => {
+      const [training, exported] = await Promise.all([get('training', this.#closed.signal), get('export', this.#closed.signal)]);
+      this.#block('train', training.dataset ? '' : 'label first: there is no dataset');
+      this.#block('export', exported.run ? '' : 'train first: there is no run');
+      this.#showCurves(training);
+      const {report, refused, worst} = exported;
+      const shown = refused ?? report;
+      this.#report.replaceChildren(...(shown ? [el('h2', {}, 'Export'), exportReport(shown, {bundle: shown.bundle, worst})] : []));
+    });
+  }
+
+  #block(verb, reason) {
+    const panel = this.#panels[verb];
+    if (panel.blocked !== reason) { panel.blocked = reason; panel.refresh(); }
+  }
+
+  #showCurves({epochs, record, dataset}) {
+    if (!epochs.length) {
+      this.#curves.replaceChildren(el('h2', {}, 'Training'), dataset ? el('p', {class: 'faint'}, 'Curves appear with the first epoch.')
+        : el('p', {class: 'faint'}, 'There is no dataset yet. ', el('a', {href: '#label'}, 'Label'), ' the frames first.'));
+      return;
+    }
+    const names = Object.keys(epochs[0].loss);
+    const losses = Object.fromEntries(names.map((name) => [name.replace(/_loss$/, ''), epochs.map(({seconds, loss}) => [seconds, loss[name] ?? 0])]));
+    const validated = epochs.filter(({map50}) => map50 !== null);
+    const scores = {mAP50: validated.map(({seconds, map50}) => [seconds, map50]), 'mAP50-95': validated.map(({seconds, map50_95}) => [seconds, map50_95])};
+    const open = this.#curves.querySelector('details')?.open;
+    const said = record ? `${record.model}, ${record.imgsz} px, ${record.images} images, ${epochs.length} epochs in ${Math.round(record.seconds)} s` : `${epochs.length} epochs so far`;
+    this.#curves.replaceChildren(
+      el('h2', {}, 'Training'), el('p', {class: 'faint'}, said),
+      el('div', {class: 'charts'}, chart('Loss', losses), chart('Validation', scores, {high: 1})), epochsTable(epochs));
+    if (open) this.#curves.querySelector('details').open = true;
+  }
+}
+
+customElements.define('studio-train', StudioTrain);
