@@ -13,8 +13,9 @@ OUT ?= demo-out
 demo: $(READY)
 	$(BIN)/edgeloop demo --out $(OUT) --overwrite
 
+# Two processes share the files of tests among them; fixtures of a session are made in each.
 test: $(READY) lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-fast: $(READY)
 	$(BIN)/python -m pytest -m "not slow"
