@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from edgeloop.labeling.audit.sample import Sample
 from edgeloop.models.errors import DataError, EdgeloopError
 
-__all__ = ["AnswerBook", "Answers", "Point", "open_answers"]
+__all__ = ["AnswerBook", "Answers", "Point", "keep_aside", "open_answers", "read_sample_size"]
 
 Point = tuple[Annotated[float, Ge(0)], Annotated[float, Ge(0)]]
 """x, y in pixels of the image."""
@@ -109,14 +109,9 @@ class AnswerBook:
             self._save(Answers(boxes=self._answers.boxes, frames=tuple(frames)))
 
     def _load(self) -> Answers:
-        try:
-            found = _File.model_validate_json(self._path.read_bytes())
-        except FileNotFoundError:
+        found = _read(self._path)
+        if found is None:
             return Answers()
-        except (ValidationError, OSError) as error:
-            raise DataError(
-                f"{self._path}: not answers of an audit; move it away to begin a new one"
-            ) from error
         if found.sample != self._key:
             raise DataError(
                 f"{self._path}: holds the answers of an audit of {_difference(found.sample, self._key)}; "
@@ -159,6 +154,42 @@ def open_answers(sample: Sample) -> Iterator[AnswerBook]:
         yield AnswerBook(sample.dataset / _NAME, sample)
     finally:
         os.close(folder)
+
+
+def read_sample_size(dataset: Path) -> tuple[int, int, int] | None:
+    """Read numbers of boxes and frames and the seed of the sample that audit.json is about; None without one.
+
+    Raises:
+        DataError: audit.json is none of ours.
+    """
+    found = _read(dataset / _NAME)
+    if found is None:
+        return None
+    return len(found.sample.boxes), len(found.sample.frames), found.sample.seed
+
+
+def keep_aside(dataset: Path) -> None:
+    """Rename audit.json to the first free of audit-1.json, audit-2.json, ...
+
+    Raises:
+        EdgeloopError: It cannot be renamed.
+    """
+    number = 1
+    while (aside := dataset / f"audit-{number}.json").exists():
+        number += 1
+    try:
+        (dataset / _NAME).rename(aside)
+    except OSError as error:
+        raise EdgeloopError(f"{dataset / _NAME}: cannot be renamed ({error.strerror})") from error
+
+
+def _read(path: Path) -> _File | None:
+    try:
+        return _File.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (ValidationError, OSError) as error:
+        raise DataError(f"{path}: not answers of an audit; move it away to begin a new one") from error
 
 
 def _key(sample: Sample) -> _SampleKey:

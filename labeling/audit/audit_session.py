@@ -1,67 +1,133 @@
-"""All steps of an audit: draw a sample, ask on the page or write a sheet, estimate."""
+"""Audit of one dataset as a page shows it: the sample, the answers to it, and the figures."""
 
 from __future__ import annotations
 
-import signal
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from pathlib import Path
 
-from edgeloop.edge.cli.signals import ending_signals
-from edgeloop.labeling.audit.answers import AnswerBook, open_answers
-from edgeloop.labeling.audit.estimate import estimate
-from edgeloop.labeling.audit.page import Page
-from edgeloop.labeling.audit.report import report_json, report_lines
+from edgeloop.labeling.audit.answers import (
+    AnswerBook,
+    Answers,
+    Point,
+    keep_aside,
+    open_answers,
+    read_sample_size,
+)
+from edgeloop.labeling.audit.estimate import Estimate, estimate
 from edgeloop.labeling.audit.sample import Sample, draw_sample
-from edgeloop.labeling.audit.sheet import check_sheet, write_sheet
+from edgeloop.labeling.dataset.read import INSTANCES
+from edgeloop.models.errors import DataError, NoInputError
 
-__all__ = ["AuditReport", "audit_sample", "check_sheet", "draw_sample", "write_sheet"]
-
-
-@dataclass(frozen=True, slots=True)
-class AuditReport:
-    """Figures of an audit.
-
-    Attributes:
-        lines: As text.
-        json: As a JSON object.
-        interrupted: True if a signal ended the page before all was answered.
-    """
-
-    lines: list[str]
-    json: dict[str, object]
-    interrupted: bool
+__all__ = ["AuditSession"]
 
 
-def audit_sample(sample: Sample, *, port: int, tell: Callable[[str], None]) -> AuditReport:
-    """Ask for the answers that are missing, and estimate precision and recall.
+class AuditSession:
+    """Thread-safe audit of a dataset, which `edgeloop label` may replace meanwhile."""
 
-    Args:
-        sample: The sample; answers are kept in its dataset's audit.json.
-        port: Port of the page on 127.0.0.1; 0 for any that is free.
-        tell: Takes lines for the person at the terminal, such as the address of the page.
+    def __init__(
+        self,
+        dataset: Path,
+        *,
+        sample: Sample | None = None,
+        open_book: Callable[[Sample], AbstractContextManager[AnswerBook]] = open_answers,
+    ) -> None:
+        """Begin without a sample, unless one is given.
 
-    Raises:
-        EdgeloopError: See `open_answers` and `Page`.
-    """
-    with open_answers(sample) as book:
-        interrupted = not book.complete and _serve(sample, book, port, tell)
-        found = estimate(sample, book.answers)
-    return AuditReport(report_lines(sample, found), report_json(sample, found), interrupted)
+        Args:
+            dataset: Folder that `edgeloop label` wrote or will write.
+            sample: The only sample that is asked about; None if the page may choose one.
+            open_book: Opens the answers to a sample, for each request.
+        """
+        self.dataset = dataset
+        self.fixed = sample is not None
+        self._sample = sample
+        self._open_book = open_book
+        self._lock = threading.Lock()
+        self._version = self._version_now() if sample else None
 
+    def sample(self) -> Sample | None:
+        """Sample that is being asked about: the one of audit.json if none was drawn; None without either.
 
-def _serve(sample: Sample, book: AnswerBook, port: int, tell: Callable[[str], None]) -> bool:
-    """Serve the page until everything is answered, Done is pressed, or a signal arrives; True if one did."""
-    page = Page(sample, book, lambda: report_lines(sample, estimate(sample, book.answers)), port)
-    done = len(book.answers.boxes) + len(book.answers.frames)
-    tell(f"{done} of {len(sample.boxes) + len(sample.frames)} answered. Open {page.url}")
-    tell("Ctrl-C ends it and keeps the answers.")
-    # A shell makes background processes ignore SIGINT, so it is enabled here.
-    previous = {number: signal.signal(number, signal.default_int_handler) for number in ending_signals()}
-    try:
-        page.serve()
-    except KeyboardInterrupt:
-        return True
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-    return False
+        Raises:
+            NoInputError: There is no dataset.
+            DataError: audit.json holds answers about other labels; see also `draw_sample`.
+        """
+        with self._lock:
+            version = self._version_now()
+            if self._sample is not None and version == self._version:
+                return self._sample
+            if self.fixed:
+                raise DataError(f"{self.dataset}: its labels changed meanwhile; give the command again")
+            self._sample = None
+            size = read_sample_size(self.dataset)
+            if size is not None:
+                self._draw(*size)
+            return self._sample
+
+    def start(self, boxes: int, frames: int, seed: int) -> Sample:
+        """Draw another sample; answers to an earlier one are kept in audit-1.json, audit-2.json, ...
+
+        Raises:
+            DataError: The sample is fixed; see also `draw_sample`.
+        """
+        with self._lock:
+            if self.fixed:
+                raise DataError("the command chose the sample; --boxes, --frames and --seed choose another")
+            before = read_sample_size(self.dataset)
+            sample = draw_sample(self.dataset, boxes=boxes, frames=frames, seed=seed)
+            if before is not None:
+                keep_aside(self.dataset)
+            self._sample, self._version = sample, self._version_now()
+            return sample
+
+    def answers(self) -> Answers:
+        """Answers so far."""
+        sample = self._asked()
+        with self._lock, self._open_book(sample) as book:
+            return book.answers
+
+    def answer_box(self, place: int, right: bool) -> bool:
+        """Save an answer about a box; True if everything is answered. Errors as of `AnswerBook`."""
+        return self._answer(lambda book: book.answer_box(place, right))
+
+    def answer_frame(self, place: int, missed: tuple[Point, ...]) -> bool:
+        """Save an answer about a frame; True if everything is answered. Errors as of `AnswerBook`."""
+        frames = self._asked().frames
+        if place < len(frames):
+            frame = frames[place]
+            if any(x > frame.width or y > frame.height for x, y in missed):
+                raise DataError(f"missed: outside the frame of {frame.width}x{frame.height}")
+        return self._answer(lambda book: book.answer_frame(place, missed))
+
+    def estimate(self) -> Estimate:
+        """Precision and recall from the answers so far."""
+        return estimate(self._asked(), self.answers())
+
+    def _answer(self, put: Callable[[AnswerBook], None]) -> bool:
+        sample = self._asked()
+        with self._lock, self._open_book(sample) as book:
+            try:
+                put(book)
+            except IndexError as error:
+                raise DataError(str(error)) from error
+            return book.complete
+
+    def _asked(self) -> Sample:
+        sample = self.sample()
+        if sample is None:
+            raise NoInputError(f"{self.dataset}: no sample was drawn yet")
+        return sample
+
+    def _draw(self, boxes: int, frames: int, seed: int) -> None:
+        sample = draw_sample(self.dataset, boxes=boxes, frames=frames, seed=seed)
+        with self._open_book(sample):  # refuses answers about other labels
+            self._sample, self._version = sample, self._version_now()
+
+    def _version_now(self) -> tuple[int, int]:
+        try:
+            found = (self.dataset / INSTANCES).stat()
+        except OSError as error:
+            raise NoInputError(f"{self.dataset}: there is no dataset yet; label the frames first") from error
+        return found.st_mtime_ns, found.st_size

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
 
 __all__ = ["studio"]
 
-_LOOPBACK = "127.0.0.1"
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_INTERRUPTED = 130
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
@@ -30,7 +32,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--port", type=click.IntRange(1, 65535), help="Port of the page.  [default: any free port]")
 @click.option(
     "--host",
-    default=_LOOPBACK,
+    default=_LOOPBACK[0],
     help="Address to listen on. On another than 127.0.0.1, whoever knows the key sees the frames and starts "
     "trainings, over a network without encryption; needs --key.",
 )
@@ -44,7 +46,7 @@ def studio(
     drawn is saved at once in OUT/exemplars.json, which `edgeloop label -e` takes. Ctrl-C ends the page; the
     same command goes on.
     """
-    if host != _LOOPBACK and key is None:
+    if host not in _LOOPBACK and key is None:
         raise click.UsageError(
             f"--host {host} lets other machines in; state a --key of at least 16 letters or digits"
         )
@@ -52,6 +54,6 @@ def studio(
         raise click.UsageError("--key: expected at least 16 letters or digits")
     from edgeloop.labeling.studio.studio import serve_studio  # loads OpenCV; --help does without
 
-    serve_studio(
-        frames, out, exemplars, host=host, port=port, key=key, tell=lambda line: click.echo(line, err=True)
-    )
+    tell = partial(click.echo, err=True)
+    if serve_studio(frames, out, exemplars, host=host, port=port, key=key, tell=tell):
+        click.get_current_context().exit(_INTERRUPTED)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
+import os
+import re
 import secrets
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -13,7 +16,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["Access", "Guard"]
 
+log = logging.getLogger(__name__)
+
 _MAX_BYTES = 1 << 20  # of a request body
+_PORT = re.compile(r":[0-9]{1,5}$")
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -42,24 +48,31 @@ class Access:
     @property
     def url(self) -> str:
         """Address of the page."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}/{self.key}/"
+        return f"http://{self._name}:{self.port}/{self.key}/"
+
+    @property
+    def _name(self) -> str:
+        """Address to open; for one that means all of this machine's, its own."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        return f"[{host}]" if ":" in host else host
 
     def allows_host(self, host: str) -> bool:
         """True if a Host header names this machine: a foreign name that resolves to it is refused.
 
-        On 127.0.0.1 that is the address and "localhost". On another address it is any IP address: names can
+        On a loopback address that is the address and "localhost". On another it is any IP address: names can
         be rebound by DNS, addresses cannot.
         """
-        name, _, port = host.rpartition(":")
+        name, port = (host, "80") if _PORT.search(host) is None else host.rsplit(":", 1)
         if port != str(self.port):
             return False
-        if self.host == "127.0.0.1":
-            return name in {"127.0.0.1", "localhost"}
+        if name in {"localhost", self._name}:
+            return True
+        if ipaddress.ip_address(self.host).is_loopback:
+            return False
         try:
-            ipaddress.ip_address(name.strip("[]"))
+            ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
         except ValueError:
-            return name in {"localhost", self.host}
+            return False
         return True
 
     def allows_origin(self, origin: str) -> bool:
@@ -88,9 +101,13 @@ class Guard:
         if refusal is not None:
             await PlainTextResponse(refusal[1] + "\n", refusal[0])(scope, receive, guarded)
             return
-        prefix = f"/{self._access.key}"
-        scope = {**scope, "root_path": prefix, "path": scope["path"]}
-        await self._app(scope, _bounded(receive), guarded)
+        scope = {**scope, "root_path": f"/{self._access.key}"}
+        try:
+            await self._app(scope, _bounded(receive), guarded)
+        except Exception as error:  # a fault of ours; the page got one line about it
+            shown = bool(os.environ.get("EDGELOOP_DEBUG"))
+            text = f"{scope['method']} {_behind_key(scope['path'])}: {type(error).__name__}: {error}"
+            log.error("%s%s", text, "" if shown else " (EDGELOOP_DEBUG=1 shows where)", exc_info=shown)
 
     def _refusal(self, scope: Scope) -> tuple[HTTPStatus, str] | None:
         """Status and one line, if a request is not answered."""
@@ -98,22 +115,25 @@ class Guard:
         hosts = headers.getlist("host")
         if len(hosts) != 1 or not access.allows_host(hosts[0]):
             return HTTPStatus.FORBIDDEN, f"this page is at {access.host}:{access.port} only"
-        key = scope["path"].split("/", 2)[1]
+        key = scope["path"].removeprefix("/").partition("/")[0]
         if not secrets.compare_digest(key.encode("utf-8", "replace"), access.key.encode()):
             return HTTPStatus.NOT_FOUND, "no such page; open the address that the command printed"
         if scope["method"] in {"GET", "HEAD"}:
             return None
         if any(not access.allows_origin(origin) for origin in headers.getlist("origin")):
             return HTTPStatus.FORBIDDEN, "requests are taken from this page only"
-        length = headers.get("content-length", "")
-        if not (length.isascii() and length.isdecimal()) or int(length) > _MAX_BYTES:
-            return (
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"expected a Content-Length of at most {_MAX_BYTES} bytes",
-            )
+        if "transfer-encoding" in headers:
+            return HTTPStatus.LENGTH_REQUIRED, "expected a Content-Length"
+        length = headers.get("content-length", "0")
+        if not (length.isascii() and length.isdecimal()) or len(length) > 9 or int(length) > _MAX_BYTES:
+            return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"expected a body of at most {_MAX_BYTES} bytes"
         if int(length) and headers.get("content-type", "").partition(";")[0] != "application/json":
             return HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "expected application/json"
         return None
+
+
+def _behind_key(path: str) -> str:
+    return path.removeprefix("/").partition("/")[2]
 
 
 def _with_headers(send: Send) -> Send:

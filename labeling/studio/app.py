@@ -2,29 +2,53 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterable
 from http import HTTPStatus
 from importlib.resources import files
+from typing import Annotated
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
+from pydantic import BaseModel, Field
 from starlette.types import ASGIApp
 
 from edgeloop.labeling.studio.access import Access, Guard
 from edgeloop.labeling.studio.events import Events
 from edgeloop.models.errors import DataError, EdgeloopError, NoInputError, UnavailableError, UsageError
 
-__all__ = ["build_app"]
+__all__ = ["PageInfo", "build_app", "page_api"]
 
 _STATIC = files("edgeloop.labeling.studio") / "static"
 _KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+_FILE = re.compile(r"(?:[a-z0-9-]{1,50}/){0,3}[a-z0-9-]{1,50}(\.[a-z]{1,5})")
 _STATUS = {
     UsageError: HTTPStatus.UNPROCESSABLE_ENTITY,
     DataError: HTTPStatus.UNPROCESSABLE_ENTITY,
     NoInputError: HTTPStatus.NOT_FOUND,
     UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
+
+
+class PageInfo(BaseModel):
+    """Names of the folders that are open, and the tabs that the page shows."""
+
+    frames: Annotated[str, Field(description="Folder that is shown.")]
+    work: Annotated[str, Field(description="Folder of everything that is made.")]
+    tabs: Annotated[tuple[str, ...], Field(description="Names of the tabs, in their order.")]
+
+
+def page_api(info: PageInfo) -> APIRouter:
+    """Build the API of the page itself."""
+    api = APIRouter(tags=["page"])
+
+    @api.get("/project")
+    def describe() -> PageInfo:
+        """Describe the project."""
+        return info
+
+    return api
 
 
 def build_app(
@@ -44,16 +68,20 @@ def build_app(
     )
     app.add_exception_handler(EdgeloopError, _say_error)
     app.add_exception_handler(RequestValidationError, _say_invalid)
+    app.add_exception_handler(Exception, _say_fault)
     for router in routers:
         app.include_router(router, prefix="/api")
 
     @app.get("/api/events", tags=["page"], response_class=StreamingResponse)
     async def stream_events() -> StreamingResponse:
         """Server-sent events: each has a name and a JSON object."""
+        events.check_room()
         return StreamingResponse(_text(events), media_type="text/event-stream")
 
-    @app.get("/{path:path}", include_in_schema=False)
-    def serve_static(path: str) -> Response:
+    @app.api_route("/{path:path}", methods=["GET", "HEAD"], include_in_schema=False)
+    def serve_static(path: str, request: Request) -> Response:
+        if not path and not request.url.path.endswith("/"):
+            return RedirectResponse(f"{request.scope['root_path']}/")  # names in the page are relative
         return _static(path or "index.html")
 
     return Guard(app, access)
@@ -65,9 +93,9 @@ async def _text(events: Events) -> AsyncIterator[str]:
 
 
 def _static(path: str) -> Response:
-    parts = path.split("/")
-    kind = _KINDS.get("." + parts[-1].rpartition(".")[2])
-    found = _STATIC.joinpath(*parts) if kind and all(part and part[0] != "." for part in parts) else None
+    named = _FILE.fullmatch(path)
+    kind = _KINDS.get(named[1]) if named else None
+    found = _STATIC.joinpath(*path.split("/")) if kind else None
     if found is None or not found.is_file():
         return JSONResponse({"detail": "no such page"}, HTTPStatus.NOT_FOUND)
     return Response(found.read_bytes(), media_type=kind, headers={"Cache-Control": "no-cache"})
@@ -84,6 +112,10 @@ async def _say_invalid(_: Request, error: Exception) -> JSONResponse:
     """One line: place, and what is wrong with it."""
     first = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": (), "msg": str(error)}
     place = ".".join(str(part) for part in first["loc"][1:])
-    return JSONResponse(
-        {"detail": f"{place}: {first['msg']}" if place else first["msg"]}, HTTPStatus.UNPROCESSABLE_ENTITY
-    )
+    text = f"{place:.200}: {first['msg']}" if place else str(first["msg"])
+    return JSONResponse({"detail": text.encode("utf-8", "replace").decode()}, HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+async def _say_fault(_: Request, error: Exception) -> JSONResponse:
+    text = f"internal error ({type(error).__name__}); the terminal says more"
+    return JSONResponse({"detail": text}, HTTPStatus.INTERNAL_SERVER_ERROR)

@@ -7,9 +7,12 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+from edgeloop.models.errors import UnavailableError
+
 __all__ = ["Events"]
 
 _KEEP_ALIVE_S = 15.0
+_MAX_PAGES = 50
 _MAX_WAITING = 1000  # events; a page that falls further behind is told to load its state again
 
 
@@ -43,6 +46,15 @@ class Events:
                     queue.get_nowait()
                 queue.put_nowait("event: reload\ndata: {}\n\n")
             queue.put_nowait(text)
+
+    def check_room(self) -> None:
+        """Refuse one more page than can be served.
+
+        Raises:
+            UnavailableError: Too many pages are open.
+        """
+        if len(self._queues) >= _MAX_PAGES:
+            raise UnavailableError(f"{_MAX_PAGES} pages are open; close some")
 
     async def stream(self) -> AsyncIterator[str]:
         """Events as text of the wire, from now on, until `close`."""

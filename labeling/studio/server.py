@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
+import ipaddress
 import secrets
 import socket
 from collections.abc import Callable
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from edgeloop.edge.cli.signals import stopped_by_signals
 from edgeloop.labeling.studio.access import Access
 from edgeloop.models.errors import UnavailableError
 
-__all__ = ["Server", "open_port"]
+__all__ = ["Server", "is_loopback", "open_port"]
 
 LOOPBACK = "127.0.0.1"
-_GRACE_S = 2  # for replies that are under way when the server ends
+_GRACE_S = 1  # for replies that are under way when the server ends
+_PATIENCE_S = 20.0  # for a request to arrive whole
+_MAX_CONNECTIONS = 200
+
+
+def is_loopback(host: str) -> bool:
+    """True if only this machine reaches an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def open_port(host: str, port: int | None) -> socket.socket:
@@ -27,17 +41,19 @@ def open_port(host: str, port: int | None) -> socket.socket:
     Raises:
         UnavailableError: The port is taken or may not be used, or there is no such address.
     """
+    opened = None
     try:
         family, kind, number, _, address = socket.getaddrinfo(host, port or 0, type=socket.SOCK_STREAM)[0]
         opened = socket.socket(family, kind, number)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         opened.bind(address)
         opened.listen(128)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        if opened is not None:
+            opened.close()
         at = f"port {port}" if host == LOOPBACK else f"{host} port {port or 0}"
-        raise UnavailableError(
-            f"{at}: cannot be listened on ({error.strerror}); name another with --port"
-        ) from error
+        reason = error.strerror if isinstance(error, OSError) else "no name of a machine"
+        raise UnavailableError(f"{at}: cannot be listened on ({reason}); name another with --port") from error
     return opened
 
 
@@ -49,26 +65,43 @@ class Server:
         host, port = opened.getsockname()[:2]
         self.access = Access(host, port, key or secrets.token_urlsafe(16))
         self._socket = opened
-        self._uvicorn: uvicorn.Server | None = None
+        self._uvicorn: _Uvicorn | None = None
+        self._stopped = False
 
     def serve(self, app: Callable[..., object], on_shutdown: Callable[[], None]) -> None:
-        """Answer requests until `stop`, SIGINT or SIGTERM; KeyboardInterrupt reaches the caller.
+        """Answer requests until `stop`.
 
         `on_shutdown` is called before open replies are awaited, to end streams.
         """
         config = uvicorn.Config(
             app,
-            log_level="error",
+            http=_Protocol,
+            loop="asyncio",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="critical",
             access_log=False,
             server_header=False,
+            limit_concurrency=_MAX_CONNECTIONS,
             timeout_graceful_shutdown=_GRACE_S,
-            ws="none",
         )
         self._uvicorn = _Uvicorn(config, on_shutdown)
-        self._uvicorn.run(sockets=[self._socket])
+        self._uvicorn.should_exit = self._stopped
+        try:
+            self._uvicorn.run(sockets=[self._socket])
+        finally:
+            self._socket.close()
+
+    def serve_until_signal(self, app: Callable[..., object], on_shutdown: Callable[[], None]) -> bool:
+        """Answer requests until `stop` or a signal; True if it was a signal. A second one ends it at once."""
+        with stopped_by_signals(self.stop) as came:
+            self.serve(app, on_shutdown)
+        return bool(came)
 
     def stop(self) -> None:
         """End `serve`, from any thread."""
+        self._stopped = True
         if self._uvicorn is not None:
             self._uvicorn.should_exit = True
 
@@ -78,6 +111,28 @@ class _Uvicorn(uvicorn.Server):
         super().__init__(config)
         self._on_shutdown = on_shutdown
 
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._serve(sockets)  # signals are the caller's
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._on_shutdown()
         await super().shutdown(sockets)
+
+
+class _Protocol(H11Protocol):
+    """HTTP/1.1 that closes connections whose request does not arrive in time."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._check_later(None)
+
+    def _check_later(self, last: object) -> None:
+        self.loop.call_later(_PATIENCE_S, self._check, last)
+
+    def _check(self, last: object) -> None:
+        cycle = self.cycle
+        waiting = cycle is None or cycle.response_complete or cycle.more_body
+        if waiting and cycle is last:
+            self.transport.abort()
+        elif not self.transport.is_closing():
+            self._check_later(cycle if waiting else None)

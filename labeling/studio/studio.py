@@ -7,22 +7,22 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-from fastapi import APIRouter
-from pydantic import BaseModel
 from starlette.types import ASGIApp
 
+from edgeloop.labeling.audit.audit_api import audit_api
+from edgeloop.labeling.audit.audit_session import AuditSession
 from edgeloop.labeling.sam import load
 from edgeloop.labeling.studio.access import Access
-from edgeloop.labeling.studio.app import build_app
+from edgeloop.labeling.studio.app import PageInfo, build_app, page_api
 from edgeloop.labeling.studio.drawing.frames_api import frames_api
 from edgeloop.labeling.studio.jobs.jobs_api import jobs_api
 from edgeloop.labeling.studio.project import Project, open_project, work_folder
 from edgeloop.labeling.studio.segmenting.segment_api import segment_api
-from edgeloop.labeling.studio.server import LOOPBACK, Server, open_port
+from edgeloop.labeling.studio.server import LOOPBACK, Server, is_loopback, open_port
 
 __all__ = ["serve_studio", "studio_app"]
 
-_TABS = ("draw", "label", "train")
+_TABS = ("draw", "label", "audit", "train")
 
 
 def serve_studio(
@@ -34,8 +34,8 @@ def serve_studio(
     port: int | None = None,
     key: str | None = None,
     tell: Callable[[str], None],
-) -> None:
-    """Serve the studio until a signal ends it.
+) -> bool:
+    """Serve the studio until a signal ends it; True if one did.
 
     Args:
         frames: Folder of frames.
@@ -52,38 +52,23 @@ def serve_studio(
     work = work_folder(frames) if out is None else out
     with open_project(frames, work, exemplars) as project:
         server = Server(open_port(host, port), key=key)
-        tell(f"{len(project.entries)} frames. Open {server.access.url}")
-        if host != LOOPBACK:
-            tell(f"Open to every machine that reaches {host} and knows the key; nothing is encrypted.")
-        tell("Ctrl-C ends it; everything drawn is saved.")
-        server.serve(studio_app(project, server.access), project.events.close)
+        lines = [f"{len(project.entries)} frames. Open {server.access.url}"]
+        if not is_loopback(server.access.host):
+            lines.append(
+                f"Open to every machine that reaches {host} and knows the key; nothing is encrypted."
+            )
+        tell("\n".join([*lines, "Ctrl-C ends it; everything drawn is saved."]))
+        return server.serve_until_signal(studio_app(project, server.access), project.events.close)
 
 
 def studio_app(project: Project, access: Access) -> ASGIApp:
     """Build the application of a project."""
+    info = PageInfo(frames=str(project.frames), work=str(project.work), tabs=_TABS)
     routers = (
-        _project_api(project),
+        page_api(info),
         frames_api(project),
         segment_api(project, partial(load, "nano")),
         jobs_api(project),
+        audit_api(AuditSession(project.dataset), on_answer=lambda: project.events.send("audit", {})),
     )
     return build_app("edgeloop studio", version("edgeloop"), access, project.events, routers)
-
-
-class _ProjectInfo(BaseModel):
-    """The project: names of its folders, and the tabs that the page shows."""
-
-    frames: str
-    work: str
-    tabs: tuple[str, ...]
-
-
-def _project_api(project: Project) -> APIRouter:
-    api = APIRouter(tags=["page"])
-
-    @api.get("/project")
-    def describe() -> _ProjectInfo:
-        """Describe the project."""
-        return _ProjectInfo(frames=str(project.frames), work=str(project.work), tabs=_TABS)
-
-    return api

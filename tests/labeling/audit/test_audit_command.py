@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,9 +34,10 @@ def started(dataset: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
         process.communicate(timeout=20)
 
 
-def post(url: str, index: int) -> None:
-    message = json.dumps({"kind": "box", "index": index, "right": index != 1}).encode()
-    request = urllib.request.Request(f"{url}answer", message, {"Content-Type": "application/json"})
+def answer(url: str, index: int) -> None:
+    message = json.dumps({"right": index != 1}).encode()
+    address = f"{url}api/audit/boxes/{index}"
+    request = urllib.request.Request(address, message, {"Content-Type": "application/json"}, method="PUT")
     with urllib.request.urlopen(request, timeout=20) as reply:
         assert reply.status == 200
 
@@ -44,17 +46,21 @@ def post(url: str, index: int) -> None:
 def test_killed_between_two_answers_it_goes_on_where_it_was(tmp_path: Path) -> None:
     dataset = write_audited(tmp_path / "dataset")
     with started(dataset) as (process, url):
-        post(url, 0)
-        post(url, 1)
+        answer(url, 0)
+        answer(url, 1)
         process.send_signal(signal.SIGKILL)
         process.wait(timeout=20)
     with started(dataset) as (process, url):
-        with urllib.request.urlopen(f"{url}state", timeout=20) as reply:
+        with urllib.request.urlopen(f"{url}api/audit", timeout=20) as reply:
             assert json.load(reply)["answers"] == {"boxes": [True, False], "frames": []}
         for index in range(2, 12):
-            post(url, index)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=20) == 130
+            answer(url, index)
+        with urllib.request.urlopen(f"{url}api/events", timeout=20) as stream:
+            assert stream.readline() == b"retry: 1000\n"
+            sent = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=20) == 130
+        assert time.monotonic() - sent < 5  # 2 s without load
         assert process.stdout is not None
         printed = process.stdout.read()
     assert "0.917" in printed  # 11 of 12 boxes

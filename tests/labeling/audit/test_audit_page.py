@@ -1,11 +1,11 @@
-"""The page serves the sample to this machine alone, and the sheet shows it where there is no browser."""
+"""The page asks about the sample without its scores, and the sheet shows it if there is no browser."""
 
 from __future__ import annotations
 
-import http.client
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,173 +15,147 @@ import pytest
 
 from edgeloop.edge.host.opencv import read_image
 from edgeloop.labeling.audit.answers import AnswerBook, open_answers
-from edgeloop.labeling.audit.page import Page
+from edgeloop.labeling.audit.audit_session import AuditSession
 from edgeloop.labeling.audit.pictures import render_box, render_frame
 from edgeloop.labeling.audit.sheet import BOX, draw_sheet, write_sheet
-from edgeloop.models.errors import DataError, UnavailableError
+from edgeloop.labeling.studio.audit_page import audit_app
+from edgeloop.labeling.studio.events import Events
+from edgeloop.labeling.studio.server import LOOPBACK, Server, open_port
+from edgeloop.models.errors import DataError, NoInputError
 from tests.labeling.audits import drawn, write_audited
+from tests.labeling.studio.serving import Served, serve_app
 
 
-class Running:
-    """A page that is being served."""
+@dataclass(frozen=True)
+class Running(Served):
+    """Page of `edgeloop audit` that is being served: two boxes, two frames."""
 
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self.thread = threading.Thread(target=page.serve, daemon=True)
-        self.thread.start()
-
-    def ask(
-        self, path: str, message: Any = None, *, key: str | None = None, **headers: str
-    ) -> tuple[int, dict[str, str], bytes]:
-        link = http.client.HTTPConnection("127.0.0.1", self.page.port, timeout=20)
-        headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        body = message if message is None or isinstance(message, bytes) else json.dumps(message).encode()
-        if body is not None:
-            headers = {"Content-Type": "application/json", **headers}
-        way = f"/{self.page.key if key is None else key}/{path}"
-        link.request("GET" if body is None else "POST", way, body, headers)
-        reply = link.getresponse()
-        return reply.status, dict(reply.getheaders()), reply.read()
+    book: AnswerBook
+    thread: threading.Thread
 
 
 @pytest.fixture
-def book(tmp_path: Path) -> Iterator[AnswerBook]:
-    with open_answers(drawn(write_audited(tmp_path / "dataset"), boxes=2, frames=2)) as book:
-        yield book
-
-
-@pytest.fixture
-def running(book: AnswerBook, tmp_path: Path) -> Iterator[Running]:
-    sample = drawn(tmp_path / "dataset", boxes=2, frames=2)
-    running = Running(Page(sample, book, lambda: ["precision 1.000"], 0))
-    yield running
-    running.page.ended.set()
-    running.thread.join(timeout=20)
-
-
-def box(index: int, right: bool) -> dict[str, Any]:
-    return {"kind": "box", "index": index, "right": right}
-
-
-def frame(index: int, missed: list[list[float]]) -> dict[str, Any]:
-    return {"kind": "frame", "index": index, "missed": missed}
-
-
-def test_the_page_needs_nothing_from_elsewhere(running: Running) -> None:
-    status, headers, body = running.ask("")
-    assert status == 200
-    assert b"<!doctype html>" in body
-    assert b"http://" not in body
-    assert b"https://" not in body
-    assert "default-src 'none'" in headers["Content-Security-Policy"]
+def running(tmp_path: Path) -> Iterator[Running]:
+    sample = drawn(write_audited(tmp_path / "dataset"), boxes=2, frames=2)
+    server, events = Server(open_port(LOOPBACK, None)), Events()
+    with (
+        open_answers(sample) as book,
+        serve_app(server, audit_app(sample, book, server, events), events) as thread,
+    ):
+        yield Running(server.access.url, book, thread)
 
 
 def test_an_audit_from_the_first_answer_to_the_last(running: Running, tmp_path: Path) -> None:
     written = tmp_path / "dataset" / "audit.json"
-    for message in (box(0, True), box(1, True), box(0, False), frame(0, [[1, 2.5], [160, 120]])):
-        status, _, body = running.ask("answer", message)
-        assert (status, json.loads(body)["ended"]) == (200, False)
+    missed = {"missed": [[1, 2.5], [160, 120]]}
+    for place, answer in (
+        ("boxes/0", {"right": True}),
+        ("boxes/1", {"right": True}),
+        ("boxes/0", {"right": False}),
+        ("frames/0", missed),
+    ):
+        assert running.api("PUT", f"audit/{place}", answer) == {"complete": False, "figures": None}
         assert written.is_file()
     assert json.loads(written.read_text())["answers"] == {
         "boxes": [False, True],
         "frames": [[[1.0, 2.5], [160.0, 120.0]]],
     }
-    state = json.loads(running.ask("state")[2])
+    state = running.api("GET", "audit")
     assert state["answers"]["boxes"] == [False, True]
+    assert state["fixed"]
     assert "score" not in json.dumps(state)
-    status, _, body = running.ask("answer", frame(1, []))
-    assert json.loads(body) == {"ended": True, "summary": ["precision 1.000"]}
+    said = running.api("PUT", "audit/frames/1", {"missed": []})
+    assert said["complete"]
+    assert said["figures"]["figures"]["missed"] == 2
+    assert "precision" in said["figures"]["lines"][0]
     running.thread.join(timeout=20)
     assert not running.thread.is_alive()
 
 
 def test_done_ends_it_early(running: Running) -> None:
-    assert json.loads(running.ask("answer", {"kind": "done"})[2])["ended"]
+    assert not running.api("POST", "audit/done")["complete"]
     running.thread.join(timeout=20)
     assert not running.thread.is_alive()
 
 
 def test_pictures(running: Running) -> None:
-    for path, size in (("box/0/drawn", (720, 720)), ("frame/1/plain", (960, 1280))):
-        status, headers, body = running.ask(path)
-        assert (status, headers["Content-Type"]) == (200, "image/jpeg")
+    for path, size in (("boxes/0/image", (720, 720)), ("frames/1/image?drawn=false", (960, 1280))):
+        status, headers, body = running.ask("GET", f"api/audit/{path}")
+        assert (status, headers["content-type"]) == (200, "image/jpeg")
         assert cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR).shape[:2] == size
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
-    "path",
+    ("path", "status"),
     [
-        "instances.json",
-        "../instances.json",
-        "%2e%2e/instances.json",
-        "page.html",
-        "box/2/drawn",
-        "box/-1/drawn",
-        "box/0/other",
-        "box/0/drawn/x",
-        "frame/%C2%B2/drawn",
-        "box/0/../../state",
-        "/etc/passwd",
-        "state?x",
+        ("boxes/2/image", 404),
+        ("frames/99999999999999999999/image", 404),
+        ("boxes/-1/image", 422),
+        ("frames/%C2%B2/image", 422),
+        ("boxes/0/image?drawn=perhaps", 422),
+        ("boxes/0/image/x", 404),
     ],
 )
-def test_other_paths_are_refused(running: Running, path: str) -> None:
-    status, _, body = running.ask(path)
-    assert status == 404
-    assert b"categories" not in body
+def test_pictures_that_are_not_there(running: Running, path: str, status: int) -> None:
+    assert running.ask("GET", f"api/audit/{path}")[0] == status
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1", "", "127.0.0.1:1"])
-def test_foreign_hosts_are_refused(running: Running, host: str) -> None:
-    assert running.ask("state", Host=host)[0] == 403
-    assert running.ask("answer", box(0, True), Host=host)[0] == 403
-    assert running.page.book.answers.boxes == ()
-
-
-def test_a_tunnel_that_ends_at_localhost_is_let_in(running: Running) -> None:
-    assert running.ask("state", Host=f"localhost:{running.page.port}")[0] == 200
-
-
-def test_without_the_key_there_is_nothing(running: Running) -> None:
-    assert running.ask("state", key="guessed")[0] == 404
-    assert running.ask("answer", box(0, True), key="")[0] == 404
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("message", "status"),
+    ("path", "answer"),
     [
-        pytest.param(b"{", 400, id="no json"),
-        pytest.param({"kind": "other"}, 400, id="kind"),
-        pytest.param({**box(0, True), "right": "yes"}, 400, id="no bool"),
-        pytest.param({**box(0, True), "file": "x"}, 400, id="more than asked"),
-        pytest.param(box(-1, True), 400, id="negative"),
-        pytest.param(box(1, True), 409, id="not asked yet"),
-        pytest.param(frame(7, []), 409, id="no such frame"),
-        pytest.param(frame(0, [[161, 5]]), 400, id="outside the frame"),
-        pytest.param(frame(0, [[1, 1]] * 1001), 400, id="too many points"),
-        pytest.param(b'{"kind": "frame", "index": 0, "missed": [[NaN, 1]]}', 400, id="not a number"),
-        pytest.param(b" " * 70_000, 413, id="too long"),
+        pytest.param("boxes/0", b"{", id="no json"),
+        pytest.param("boxes/0", {"right": "yes"}, id="no bool"),
+        pytest.param("boxes/0", {"right": True, "file": "x"}, id="more than asked"),
+        pytest.param("boxes/-1", {"right": True}, id="negative"),
+        pytest.param("boxes/1", {"right": True}, id="not asked yet"),
+        pytest.param("frames/7", {"missed": []}, id="no such frame"),
+        pytest.param("frames/0", {"missed": [[161, 5]]}, id="outside the frame"),
+        pytest.param("frames/0", {"missed": [[1, 1]] * 1001}, id="too many points"),
+        pytest.param("frames/0", b'{"missed": [[NaN, 1]]}', id="not a number"),
     ],
 )
-def test_bad_answers_are_refused(running: Running, message: Any, status: int) -> None:
-    assert running.ask("answer", message)[0] == status
-    assert running.page.book.answers.boxes == running.page.book.answers.frames == ()
+def test_bad_answers_are_refused(running: Running, path: str, answer: Any) -> None:
+    status, _, said = running.ask("PUT", f"api/audit/{path}", answer)
+    assert status == 422
+    assert b"\n" not in said
+    assert running.book.answers.boxes == running.book.answers.frames == ()
 
 
-def test_answers_of_other_pages_are_refused(running: Running) -> None:
-    assert running.ask("answer", box(0, True), Origin="http://evil.example")[0] == 403
-    assert running.ask("answer", box(0, True), Content_Type="text/plain")[0] == 415
-    own = f"http://127.0.0.1:{running.page.port}"
-    assert running.ask("answer", box(0, True), Origin=own)[0] == 200
+def test_the_command_chooses_the_sample(running: Running) -> None:
+    status, _, said = running.ask("POST", "api/audit/start", {"boxes": 1})
+    assert (status, b"--boxes" in said) == (422, True)
 
 
-def test_a_taken_port_is_named(running: Running) -> None:
-    page = running.page
-    with pytest.raises(UnavailableError, match=f"port {page.port}"):
-        Page(page.sample, page.book, list, page.port)
+def test_a_session_begins_goes_on_and_keeps_answers_to_other_samples(tmp_path: Path) -> None:
+    dataset = tmp_path / "dataset"
+    with pytest.raises(NoInputError, match="no dataset yet"):
+        AuditSession(dataset).sample()
+    write_audited(dataset)
+    assert AuditSession(dataset).sample() is None
+    session = AuditSession(dataset)
+    first = session.start(boxes=3, frames=2, seed=4)
+    session.answer_box(0, True)
+    again = AuditSession(dataset)
+    sample = again.sample()
+    assert sample is not None
+    assert [box.id for box in sample.boxes] == [box.id for box in first.boxes]
+    assert again.answers().boxes == (True,)
+    kept = (dataset / "audit.json").read_bytes()
+    again.start(boxes=3, frames=2, seed=5)
+    assert again.answers().boxes == ()
+    assert (dataset / "audit-1.json").read_bytes() == kept
+
+
+def test_labels_that_changed_are_asked_about_anew(tmp_path: Path) -> None:
+    session = AuditSession(write_audited(tmp_path / "dataset"))
+    session.start(boxes=3, frames=2, seed=0)
+    session.answer_box(0, True)
+    path = tmp_path / "dataset" / "instances.json"
+    path.write_text(path.read_text().replace('"score": 0.5', '"score": 0.625', 1))
+    with pytest.raises(DataError, match="other labels"):
+        session.answer_box(1, True)
+    session.start(boxes=3, frames=2, seed=0)
+    assert session.answers().boxes == ()
 
 
 def test_a_crop_shows_the_box_in_its_middle(tmp_path: Path) -> None:

@@ -12,21 +12,22 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from starlette.types import ASGIApp
+
+from edgeloop.labeling.studio.events import Events
 from edgeloop.labeling.studio.project import Project, open_project, work_folder
 from edgeloop.labeling.studio.server import LOOPBACK, Server, open_port
 from edgeloop.labeling.studio.studio import studio_app
 
 
 @dataclass(frozen=True)
-class Serving:
-    """A studio that is being served.
+class Served:
+    """A page that is being served.
 
     Attributes:
-        project: Its project.
-        url: Address of its page.
+        url: Its address.
     """
 
-    project: Project
     url: str
 
     def ask(
@@ -61,16 +62,34 @@ class Serving:
         return json.loads(said)
 
 
+@dataclass(frozen=True)
+class Serving(Served):
+    """A studio that is being served.
+
+    Attributes:
+        project: Its project.
+    """
+
+    project: Project
+
+
+@contextmanager
+def serve_app(server: Server, app: ASGIApp, events: Events) -> Iterator[threading.Thread]:
+    """Serve an application in a thread."""
+    thread = threading.Thread(target=server.serve, args=(app, events.close), daemon=True)
+    thread.start()
+    try:
+        yield thread
+    finally:
+        server.stop()
+        thread.join(timeout=20)
+
+
 @contextmanager
 def serve(frames: Path, exemplars: Path | None = None) -> Iterator[Serving]:
     """Serve the studio of a folder of frames."""
     with open_project(frames, work_folder(frames), exemplars) as project:
         server = Server(open_port(LOOPBACK, None))
         app = studio_app(project, server.access)
-        thread = threading.Thread(target=server.serve, args=(app, project.events.close), daemon=True)
-        thread.start()
-        try:
-            yield Serving(project, server.access.url)
-        finally:
-            server.stop()
-            thread.join(timeout=20)
+        with serve_app(server, app, project.events):
+            yield Serving(server.access.url, project)

@@ -11,7 +11,7 @@ export class FrameView extends HTMLElement {
   #pending = false;
   #shown = 0;
 
-  /** Shapes: {xyxy, polygons, points, line, label, color, dashed, selected, fill}; the last is on top. */
+  /** Shapes: {xyxy, polygons, points (rings of `radius` screen pixels, if given), line, label, color, dashed, selected, fill}; the last is on top. */
   shapes = [];
   /** Size of the image, px; 0 before one is shown. */
   width = 0;
@@ -94,6 +94,9 @@ export class FrameView extends HTMLElement {
     this.redraw();
   }
 
+  /** True unless the whole image is shown as large as fits. */
+  get zoomed() { return !this.#fitted; }
+
   /** Screen pixels per pixel of the image. */
   get scale() { return this.#scale; }
 
@@ -150,7 +153,7 @@ export class FrameView extends HTMLElement {
     this.dispatchEvent(new CustomEvent('drawn'));
   }
 
-  #drawShape(pen, {xyxy, polygons, points, line, label, color, dashed, selected, fill}) {
+  #drawShape(pen, {xyxy, polygons, points, radius, line, label, color, dashed, selected, fill}) {
     const at = ([x, y]) => [this.#offset[0] + x * this.#scale, this.#offset[1] + y * this.#scale];
     pen.strokeStyle = pen.fillStyle = color;
     pen.lineWidth = selected ? 3 : 1.5;
@@ -171,8 +174,8 @@ export class FrameView extends HTMLElement {
     }
     for (const point of points ?? []) {
       pen.beginPath();
-      pen.arc(...at(point), 4, 0, 7);
-      pen.fill();
+      pen.arc(...at(point), radius ?? 4, 0, 7);
+      if (radius) pen.stroke(); else pen.fill();
     }
     const corner = xyxy ? [xyxy[0], xyxy[1]] : line?.[0] ?? points?.[0] ?? (polygons?.[0] && [polygons[0][0], polygons[0][1]]);
     if (xyxy) {
