@@ -19,10 +19,11 @@ from edgeloop.labeling.studio.jobs.jobs_api import jobs_api
 from edgeloop.labeling.studio.project import Project, open_project, work_folder
 from edgeloop.labeling.studio.segmenting.segment_api import segment_api
 from edgeloop.labeling.studio.server import LOOPBACK, Server, is_loopback, open_port
+from edgeloop.labeling.studio.zones.zones_api import zones_api
 
 __all__ = ["serve_studio", "studio_app"]
 
-_TABS = ("draw", "label", "audit", "train")
+_TABS = ("draw", "label", "audit", "train", "zones")
 
 
 def serve_studio(
@@ -69,6 +70,7 @@ def studio_app(project: Project, access: Access) -> ASGIApp:
         frames_api(project),
         segment_api(project, partial(load, "nano")),
         jobs_api(project),
+        zones_api(project),
         audit_api(AuditSession(project.dataset), on_answer=lambda: project.events.send("audit", {})),
     )
     return build_app("edgeloop studio", version("edgeloop"), access, project.events, routers)

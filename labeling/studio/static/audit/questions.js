@@ -33,7 +33,7 @@ export class AuditQuestions extends HTMLElement {
     this.#build();
     const view = this.#part.view, {signal} = this.#closed;
     this.#crosshair = new Crosshair(view, () => this.#redraw());
-    view.addEventListener('pointerdown', (event) => { if (event.button === 0 && !event.altKey) this.#mark(view.toImage(event)); }, {signal});
+    view.addEventListener('pointerdown', (event) => { if (event.button === 0 && !event.altKey && !view.panning) this.#mark(view.toImage(event)); }, {signal});
     view.addEventListener('pointermove', ({clientX, clientY}) => { this.#pointer = [clientX, clientY]; }, {signal});
     const press = (name, effect) => [effect, () => { if (!this.#part[name].disabled && !this.#part[name].hidden) this.#part[name].click(); }];
     bind({
