@@ -80,7 +80,7 @@ class _Reply(BaseModel):
     detail: Annotated[str | None, Field(description="Reason why nothing was saved, or null.")] = None
     place: Annotated[
         int | None,
-        Field(description="Number of the faulty place, zones first, then lines; or null.."),
+        Field(description="Number of the faulty place, zones first, then lines; or null."),
     ] = None
 
 

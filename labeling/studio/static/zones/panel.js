@@ -100,8 +100,8 @@ export class ZonePanel {
       error.hidden = !errors.has(number);
     });
     const status = this.element.querySelector('.state');
-    status.textContent = errors.get('') ?? (state === 'saved' ? (list.length ? 'Saved in zones.json' : '') : 'Not saved: correct what is marked first');
-    status.classList.toggle('error', state !== 'saved');
+    status.textContent = errors.get('') ?? {saving: 'Saving', saved: list.length ? 'Saved in zones.json' : '', 'not saved': 'Not saved: correct what is marked first'}[state];
+    status.classList.toggle('error', state === 'not saved');
     const place = list[selected];
     if (!place) return;
     const put = (field, value) => {

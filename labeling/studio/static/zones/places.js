@@ -19,6 +19,7 @@ export class Places extends EventTarget {
   problem = null;
   command = '';
   classes = [];
+  /** 'saving', 'saved' or 'not saved'. */
   state = 'saved';
   #base = '';
   #undo = [];
@@ -106,6 +107,7 @@ export class Places extends EventTarget {
   #changed() { this.dispatchEvent(new Event('changed')); }
 
   #change() {
+    this.state = 'saving';
     this.#changed();
     this.#save();
   }
