@@ -27,10 +27,13 @@ from edgeloop.models.weights.digest import BoxesDigest
 
 __all__ = [
     "ORIGINALS",
+    "DatasetFrame",
     "apply_decisions",
     "decisions_digest",
     "is_applied",
     "keep_original",
+    "read_info",
+    "read_originals",
     "read_results",
 ]
 
@@ -42,7 +45,7 @@ _APPLYING = ".applying"  # is there while text files may be ahead of instances.j
 
 
 @dataclass(frozen=True, slots=True)
-class _Frame:
+class DatasetFrame:
     """Frame of a dataset; `image` is None if it is only in review.json, as frames in a gap are."""
 
     image: Image | None
@@ -64,7 +67,7 @@ def is_applied(folder: Path, decisions: Iterable[Decision]) -> bool:
     Raises:
         DataError: Its instances.json cannot be read.
     """
-    return str(_info(folder).get("decisions", "")) == decisions_digest(decisions)
+    return str(read_info(folder).get("decisions", "")) == decisions_digest(decisions)
 
 
 def keep_original(folder: Path, result: FrameResult) -> None:
@@ -89,18 +92,18 @@ def apply_decisions(folder: Path, decisions: Sequence[Decision]) -> None:
         return
     names = [category.name for category in coco.categories]
     wanted = by_frame(decisions)
-    originals = _read_originals(folder)
+    originals = read_originals(folder)
     before = read_results(folder, {*wanted, *originals})
     try:
         _keep_originals(folder, [own.result for file, own in before.items() if file not in originals])
         interrupted = (folder / _APPLYING).exists()
         (folder / _APPLYING).touch()
-        after: dict[str, _Frame] = {}
+        after: dict[str, DatasetFrame] = {}
         for file, own in before.items():
             original = originals.get(file, own.result)
             is_fixed = own.image is not None and own.image.by_person
             decided = original if is_fixed else decide_frame(original, wanted.get(file, ()), names)
-            after[file] = _Frame(own.image, decided)
+            after[file] = DatasetFrame(own.image, decided)
             if own.image is not None:
                 _replace_text(folder, own.image, None if interrupted else own.result, decided)
         _rewrite_review(folder, names, after)
@@ -110,16 +113,23 @@ def apply_decisions(folder: Path, decisions: Sequence[Decision]) -> None:
         raise EdgeloopError(f"{error.filename or folder}: cannot be written ({error.strerror})") from error
 
 
-def read_results(folder: Path, files: Iterable[str]) -> dict[str, _Frame]:
-    """Read the labels and the unsure labels of some frames of a dataset.
+def read_results(
+    folder: Path, files: Iterable[str] | None = None, *, masks: bool = True
+) -> dict[str, DatasetFrame]:
+    """Read the labels and the unsure labels of frames of a dataset, by name, in the order of their names.
+
+    Args:
+        folder: The dataset.
+        files: Names of the frames; None for all images.
+        masks: Read masks too, which take most of the memory.
 
     Raises:
         NoInputError: There is no such dataset.
         DataError: It is malformed.
     """
     coco = read_instances(folder)
-    wanted = set(files)
     images = {Path(image.file_name).name: image for image in coco.images}
+    wanted = set(images if files is None else files)
     numbers = {category.id: number for number, category in enumerate(coco.categories)}
     places = {category.name: number for number, category in enumerate(coco.categories)}
     labels: dict[str, list[Label]] = {file: [] for file in wanted}
@@ -128,15 +138,15 @@ def read_results(folder: Path, files: Iterable[str]) -> dict[str, _Frame]:
     try:
         for entry in read_entries(folder / INSTANCES, "annotations"):
             if isinstance(entry, dict) and (file := names.get(entry["image_id"])) is not None:
-                labels[file].append(_label(entry, numbers[entry["category_id"]]))
+                labels[file].append(_label(entry, numbers[entry["category_id"]], masks=masks))
         check_lists(folder / _REVIEW, ("unsure", "set_aside"))
         for entry in read_entries(folder / _REVIEW, "unsure"):
             if isinstance(entry, dict) and entry["file"] in wanted and entry["maybe"] in places:
-                unsure[entry["file"]].append(_label(entry, places[entry["maybe"]]))
+                unsure[entry["file"]].append(_label(entry, places[entry["maybe"]], masks=False))
     except (KeyError, TypeError, ValueError, OSError) as error:
         raise DataError(f"{folder}: {INSTANCES} or {_REVIEW} is not of edgeloop label: {error}") from error
     return {
-        file: _Frame(
+        file: DatasetFrame(
             image,
             FrameResult(
                 file=file,
@@ -153,9 +163,9 @@ def read_results(folder: Path, files: Iterable[str]) -> dict[str, _Frame]:
     }
 
 
-def _label(entry: Mapping[str, Any], class_id: int) -> Label:
+def _label(entry: Mapping[str, Any], class_id: int, *, masks: bool) -> Label:
     x, y, width, height = entry["bbox"]
-    has_mask = entry.get("mask_from") == "sam"
+    has_mask = masks and entry.get("mask_from") == "sam"
     return Label(
         xyxy=(x, y, round(x + width, 2), round(y + height, 2)),
         class_id=class_id,
@@ -166,7 +176,12 @@ def _label(entry: Mapping[str, Any], class_id: int) -> Label:
     )
 
 
-def _info(folder: Path) -> dict[str, Any]:
+def read_info(folder: Path) -> dict[str, Any]:
+    """Read `info` of instances.json.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
     try:
         with (folder / INSTANCES).open("rb") as file:
             info: object = next(ijson.items(file, "info", use_float=True), {})
@@ -175,7 +190,12 @@ def _info(folder: Path) -> dict[str, Any]:
     return info if isinstance(info, dict) else {}
 
 
-def _read_originals(folder: Path) -> dict[str, FrameResult]:
+def read_originals(folder: Path) -> dict[str, FrameResult]:
+    """Read the results of decided frames as they were found, by name.
+
+    Raises:
+        DataError: A line is malformed.
+    """
     path = folder / ORIGINALS
     if not path.exists():
         return {}
@@ -217,7 +237,7 @@ def _replace_text(folder: Path, image: Image, before: FrameResult | None, after:
     _replace(path, text.encode())
 
 
-def _rewrite_review(folder: Path, names: Sequence[str], frames: Mapping[str, _Frame]) -> None:
+def _rewrite_review(folder: Path, names: Sequence[str], frames: Mapping[str, DatasetFrame]) -> None:
     path = folder / _REVIEW
     splits: dict[str, str] = {}
 
@@ -239,7 +259,7 @@ def _rewrite_review(folder: Path, names: Sequence[str], frames: Mapping[str, _Fr
 
 
 def _rewrite_instances(
-    folder: Path, names: Sequence[str], frames: Mapping[str, _Frame], decisions: str
+    folder: Path, names: Sequence[str], frames: Mapping[str, DatasetFrame], decisions: str
 ) -> None:
     path = folder / INSTANCES
     digest, boxes = dataset_digest(folder, names), BoxesDigest()
@@ -265,7 +285,12 @@ def _rewrite_instances(
             for label in result.labels:
                 own = annotation_of(label, result)
                 add({"id": 0, "image_id": image_id, **own, "category_id": number_of[names[label.class_id]]})
-        info = {**_info(folder), "digest": digest, "boxes_digest": boxes.hexdigest(), "decisions": decisions}
+        info = {
+            **read_info(folder),
+            "digest": digest,
+            "boxes_digest": boxes.hexdigest(),
+            "decisions": decisions,
+        }
         coco.write(info=info, categories=categories)
 
     _rewrite(path, ("images", "annotations"), write)

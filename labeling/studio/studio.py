@@ -17,13 +17,14 @@ from edgeloop.labeling.studio.app import PageInfo, build_app, page_api
 from edgeloop.labeling.studio.drawing.frames_api import frames_api
 from edgeloop.labeling.studio.jobs.jobs_api import jobs_api
 from edgeloop.labeling.studio.project import Project, open_project, work_folder
+from edgeloop.labeling.studio.review.review_api import review_api
 from edgeloop.labeling.studio.segmenting.segment_api import segment_api
 from edgeloop.labeling.studio.server import LOOPBACK, Server, is_loopback, open_port
 from edgeloop.labeling.studio.zones.zones_api import zones_api
 
 __all__ = ["serve_studio", "studio_app"]
 
-_TABS = ("draw", "label", "audit", "train", "zones")
+_TABS = ("draw", "label", "review", "audit", "zones", "train")
 
 
 def serve_studio(
@@ -71,6 +72,7 @@ def studio_app(project: Project, access: Access) -> ASGIApp:
         segment_api(project, partial(load, "nano")),
         jobs_api(project),
         zones_api(project),
+        review_api(project),
         audit_api(AuditSession(project.dataset), on_answer=lambda: project.events.send("audit", {})),
     )
     return build_app("edgeloop studio", version("edgeloop"), access, project.events, routers)

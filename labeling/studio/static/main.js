@@ -20,6 +20,7 @@ async function open() {
   document.title = `${TITLES[name]} · edgeloop studio`;
   await attempt(async () => {
     await import(`./tabs/${name}.js`);
+    if (location.hash.slice(1).split('/')[0] !== name) return; // another tab was opened meanwhile
     main.replaceChildren(document.createElement(`studio-${name}`));
   });
 }

@@ -1,0 +1,1 @@
+"""Review of labels: the most doubtful first, look-alikes at once."""

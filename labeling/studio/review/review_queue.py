@@ -1,0 +1,118 @@
+"""Queue of a dataset: its doubts in a fixed order, so that a person finds the place again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeloop.labeling.dataset.apply_decisions import read_info, read_originals, read_results
+from edgeloop.labeling.dataset.read import Image, read_instances
+from edgeloop.labeling.ledger import FrameResult
+from edgeloop.labeling.studio.review.crops import embed_doubts
+from edgeloop.labeling.studio.review.doubts import Doubt, find_doubts
+from edgeloop.labeling.studio.review.looks import Look, arrange_looks
+
+__all__ = ["Found", "Queue", "build_queue", "read_found"]
+
+_EMBEDDED = 3000
+_LEAST_ERROR = 0.01  # of a doubt that is asked about
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Labels of a dataset as they were found, before any decision.
+
+    Attributes:
+        names: Class names.
+        results: By name of the frame, without masks.
+        doubts: Most probable errors first.
+    """
+
+    names: tuple[str, ...]
+    results: dict[str, FrameResult]
+    doubts: list[Doubt]
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """Looks in order of their gain; `Look.doubts` are places in `doubts`, the most doubtful of a dataset."""
+
+    doubts: Sequence[Doubt]
+    looks: Sequence[Look]
+
+
+def read_found(dataset: Path) -> Found:
+    """Read what was found, and list its doubts.
+
+    Raises:
+        NoInputError: There is no such dataset.
+        DataError: It is malformed.
+    """
+    coco = read_instances(dataset)
+    names = tuple(category.name for category in coco.categories)
+    frames = read_results(dataset, masks=False)
+    results = {file: frame.result for file, frame in frames.items()} | {
+        file: original for file, original in read_originals(dataset).items() if file in frames
+    }
+    footage = read_info(dataset).get("footage")
+    film = isinstance(footage, dict) and footage.get("kind") == "film"
+    recordings = _recordings(coco.images) if film else []
+    return Found(names, results, find_doubts(results, names, recordings))
+
+
+def build_queue(
+    found: Found, path_of: Callable[[str], Path], cache: Path, advance: Callable[[int, int], None]
+) -> Queue:
+    """Arrange the most doubtful; takes seconds, unless their features are in the cache.
+
+    Args:
+        found: What was found.
+        path_of: Gives the image of a frame by its name.
+        cache: Folder of the features; created if it is missing.
+        advance: Called with the number of doubts that are embedded, and of all.
+    """
+    asked = [doubt for doubt in found.doubts if doubt.error_probability >= _LEAST_ERROR][:_EMBEDDED]
+    if not asked:
+        return Queue([], [])
+    key = hashlib.sha256(repr([(doubt.file, doubt.xyxy) for doubt in asked]).encode()).hexdigest()[:16]
+    path = cache / f"features-{key}.npy"
+    features = _cached(path, len(asked))
+    if features is None:
+        done = 0
+
+        def add(count: int) -> None:
+            nonlocal done
+            done += count
+            advance(done, len(asked))
+
+        features = embed_doubts(asked, path_of, add)
+        cache.mkdir(parents=True, exist_ok=True)
+        for old in cache.glob("features-*.npy"):
+            old.unlink()
+        partial = path.with_suffix(".part")
+        with partial.open("wb") as file:
+            np.save(file, features.astype(np.float16))
+        partial.replace(path)
+    return Queue(asked, arrange_looks(asked, np.asarray(features, np.float32)))
+
+
+def _cached(path: Path, count: int) -> NDArray[np.float32] | None:
+    try:
+        features = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return features.astype(np.float32) if features.ndim == 2 and len(features) == count else None
+
+
+def _recordings(images: Sequence[Image]) -> list[list[tuple[str, int]]]:
+    """Name and index of each frame, in order of time, for each recording."""
+    grouped: dict[tuple[str, int], list[tuple[int, str]]] = {}
+    for image in images:
+        own = grouped.setdefault((image.source, image.group), [])
+        own.append((image.frame_index, Path(image.file_name).name))
+    return [[(name, index) for index, name in sorted(own)] for own in grouped.values()]

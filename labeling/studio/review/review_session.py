@@ -1,0 +1,264 @@
+"""Review of the dataset of a project: its queue, the decisions so far, and what both make of the labels."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from edgeloop.labeling.dataset.apply_decisions import apply_decisions, is_applied
+from edgeloop.labeling.dataset.decisions import (
+    HUMAN,
+    Decision,
+    FrameDecision,
+    RightDecision,
+    WrongDecision,
+    by_frame,
+    decide_frame,
+    means,
+)
+from edgeloop.labeling.ledger import FrameResult
+from edgeloop.labeling.studio.project import Project
+from edgeloop.labeling.studio.review.doubts import Doubt
+from edgeloop.labeling.studio.review.journal import Journal
+from edgeloop.labeling.studio.review.review_queue import Found, Queue, build_queue, read_found
+from edgeloop.models.boxes import iou_matrix
+from edgeloop.models.errors import EdgeloopError, UnavailableError
+
+__all__ = ["OpenReview", "ReviewSession", "is_error"]
+
+log = logging.getLogger(__name__)
+
+_SETTLE_S = 2.0  # without a decision, before the dataset is written
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """Labels of a frame as decided, and the states of its doubts that were asked for."""
+
+    decisions: Sequence[Decision]
+    result: FrameResult
+    states: dict[Doubt, str]
+
+
+@dataclass(slots=True, eq=False)
+class OpenReview:
+    """Review of one version of the dataset.
+
+    Attributes:
+        found: Labels as they were found.
+        queue: The queue; None while it is being arranged.
+        version: Identity of the dataset.
+        done, total: Progress of arranging the queue.
+    """
+
+    found: Found
+    version: tuple[int, int]
+    queue: Queue | None = None
+    done: int = 0
+    total: int = 0
+
+    _decided: dict[str, _Decided] = field(default_factory=dict)
+
+    def decided(self, file: str, decisions: Sequence[Decision]) -> FrameResult:
+        """Labels of a frame as decided."""
+        return self._of(file, decisions).result
+
+    def state(self, doubt: Doubt, decisions: Sequence[Decision]) -> str:
+        """State of a doubt after the decisions on its frame: "open", "right", "wrong" or "changed"."""
+        own = self._of(doubt.file, decisions)
+        if doubt not in own.states:
+            own.states[doubt] = _state(doubt, own.result, decisions, self.found.names)
+        return own.states[doubt]
+
+    def _of(self, file: str, decisions: Sequence[Decision]) -> _Decided:
+        known = self._decided.get(file)
+        if known is None or known.decisions != decisions:
+            result = self.found.results[file]
+            if not result.by_person:
+                result = decide_frame(result, decisions, self.found.names)
+            known = self._decided[file] = _Decided(decisions, result, {})
+        return known
+
+
+class ReviewSession:
+    """Thread-safe review; a background thread arranges the queue and writes decisions into the dataset."""
+
+    def __init__(self, project: Project) -> None:
+        """Open the journal of a project.
+
+        Raises:
+            DataError: The journal is malformed.
+        """
+        self._project = project
+        self.journal = Journal(project.work / "decisions.jsonl")
+        self._open: OpenReview | None = None
+        self._lock = threading.Lock()
+        self._changed = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._paths = {entry.name: project.frames / entry.file for entry in project.entries}
+        self.problem: str | None = None
+        if self.journal.decisions():
+            self._start()
+
+    def open(self) -> OpenReview | None:
+        """Review of the dataset as it is now; None if there is none.
+
+        Raises:
+            DataError: The dataset is malformed.
+        """
+        version = _version(self._project.dataset)
+        with self._lock:
+            if version is None:
+                self._open = None
+            elif self._open is None or self._open.version != version:
+                self._open = OpenReview(read_found(self._project.dataset), version)
+                self._start()
+            return self._open
+
+    def ready(self) -> tuple[OpenReview, Queue]:
+        """Review whose queue is arranged.
+
+        Raises:
+            UnavailableError: There is no dataset yet, or its queue is still being arranged.
+            DataError: The dataset is malformed.
+        """
+        review = self.open()
+        if review is None:
+            raise UnavailableError("there are no labels yet; make some in the Label tab")
+        if review.queue is None:
+            raise UnavailableError("the queue is being arranged; try again in some seconds")
+        return review, review.queue
+
+    def add(self, decisions: Sequence[Decision]) -> None:
+        """Save decisions; the dataset shows them soon.
+
+        Raises:
+            EdgeloopError: The journal cannot be written.
+        """
+        self.journal.add(decisions)
+        self._start()
+
+    def undo(self) -> list[Decision]:
+        """Take back the last batch; its decisions.
+
+        Raises:
+            EdgeloopError: The journal cannot be written.
+        """
+        undone = self.journal.undo()
+        self._start()
+        return undone
+
+    def states(self, doubts: Sequence[Doubt], review: OpenReview) -> list[str]:
+        """States of doubts, as of `OpenReview.state`."""
+        decisions = by_frame(self.journal.decisions())
+        return [
+            review.state(doubt, own) if (own := decisions.get(doubt.file)) else "open" for doubt in doubts
+        ]
+
+    def flush(self) -> None:
+        """Write decisions into the dataset now, if it does not show them yet.
+
+        Raises:
+            DataError: The dataset is malformed, or was edited in another tool.
+            EdgeloopError: A file cannot be written.
+        """
+        dataset, decisions = self._project.dataset, self.journal.decisions()
+        if _version(dataset) is not None and not is_applied(dataset, decisions):
+            apply_decisions(dataset, decisions)
+            self._project.events.send("review", {"applied": len(decisions)})
+
+    def _start(self) -> None:
+        self._changed.set()
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._work, name="review", daemon=True)
+            self._thread.start()
+
+    def _work(self) -> None:
+        """Arrange the queue, then write what was decided once nothing is decided for a while."""
+        with contextlib.suppress(OSError):  # of this thread alone
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+        while self._changed.wait():
+            self._changed.clear()
+            try:
+                self._arrange()
+                while self._changed.wait(_SETTLE_S):
+                    self._changed.clear()
+                    self._arrange()
+                self.flush()
+                self.problem = None
+            except EdgeloopError as error:
+                self.problem = str(error)
+                log.warning("%s", error)
+                self._project.events.send("review", {"problem": self.problem})
+
+    def _arrange(self) -> None:
+        review = self._open
+        if review is None or review.queue is not None:
+            return
+        send = self._project.events.send
+
+        def advance(done: int, total: int) -> None:
+            review.done, review.total = done, total
+            if done % 50 < 16 or done == total:
+                send("review", {"done": done, "total": total})
+
+        review.queue = build_queue(
+            review.found, self._paths.__getitem__, self._project.work / "review", advance
+        )
+        send("review", {"looks": len(review.queue.looks)})
+
+
+def _version(dataset: Path) -> tuple[int, int] | None:
+    """Identity of a dataset, which decisions do not change; None if there is none."""
+    try:
+        stat = (dataset / "data.yaml").stat()
+    except OSError:
+        return None
+    return stat.st_ino, stat.st_mtime_ns
+
+
+def _state(doubt: Doubt, result: FrameResult, decisions: Sequence[Decision], names: Sequence[str]) -> str:
+    class_id = names.index(doubt.name)
+    group = result.labels if doubt.kind == "label" else result.unsure
+    for label in group:
+        if label.prompt != HUMAN and label.xyxy == doubt.xyxy and label.class_id == class_id:
+            return "open"
+    box = np.array([doubt.xyxy], np.float32)
+    for label in result.labels:
+        overlap = float(iou_matrix(box, np.array([label.xyxy], np.float32))[0, 0])
+        if label.prompt == HUMAN and overlap >= 0.5:
+            same = label.class_id == class_id and overlap >= 0.95
+            return "right" if same else "changed"
+    if doubt.kind != "miss" or any(_rejects(decision, doubt) for decision in decisions):
+        return "wrong"
+    return "open"
+
+
+def _rejects(decision: Decision, doubt: Doubt) -> bool:
+    if isinstance(decision, FrameDecision):
+        return True
+    if not isinstance(decision, WrongDecision) or decision.box.name != doubt.name:
+        return False
+    ours = np.array([decision.box.xyxy, doubt.xyxy], np.float32)
+    return float(iou_matrix(ours[:1], ours[1:])[0, 0]) >= 0.5
+
+
+def is_error(decision: Decision, found: FrameResult | None, names: Sequence[str]) -> bool:
+    """True if a decision corrects what was found."""
+    if isinstance(decision, FrameDecision) or found is None:
+        return False
+    if not isinstance(decision, RightDecision | WrongDecision):
+        return True
+    meant = means(decision.box.xyxy, found.labels)
+    labeled = any(
+        own and names[label.class_id] == decision.box.name
+        for own, label in zip(meant, found.labels, strict=True)
+    )
+    return labeled == isinstance(decision, WrongDecision)
