@@ -50,6 +50,10 @@ class Segmenter(Protocol):
 class InteractiveSegmenter(Segmenter, Protocol):
     """A segmenter for a person's clicks: several points on one object, and several images at a time."""
 
+    @property
+    def crop_side_px(self) -> int | None:
+        """Long side to encode a crop at while a person waits; None if the encoder is too slow for that."""
+
     def alternatives(
         self,
         points: npt.NDArray[np.float32],
@@ -68,8 +72,12 @@ class InteractiveSegmenter(Segmenter, Protocol):
             Masks (M, H, W) bool at the image's size, in the model's order, and predicted IoU (M,) float32.
         """
 
-    def with_image(self, image: npt.NDArray[np.uint8]) -> Self:
+    def with_image(self, image: npt.NDArray[np.uint8], *, long_side_px: int | None = None) -> Self:
         """Encode another image, as `set_image` does; this segmenter keeps its own image.
+
+        Args:
+            image: HxWx3 uint8 BGR in [0, 255].
+            long_side_px: Long side that the model sees; None for the one that it is made for.
 
         Returns:
             A segmenter of that image, which shares the model. Both may be used by different threads.

@@ -83,6 +83,8 @@ def predict_alternatives(
     else:
         coords, kinds = np.concatenate([box.reshape(2, 2), points]), np.concatenate([[2, 3], labels])
     logits, iou = decode(coords[None].astype(np.float32), kinds[None].astype(np.float32))
+    if box is None and len(points) == 1 and iou.shape[1] == _SINGLE_AND_MULTI:
+        logits, iou = logits[:, 1:], iou[:, 1:]  # a single point is ambiguous
     masks = np.zeros((iou.shape[1], size[1], size[0]), dtype=bool)
     for output, mask in zip(logits[0], masks, strict=True):
         _paint(output, step, mask)

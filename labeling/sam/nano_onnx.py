@@ -24,6 +24,8 @@ _PIXEL_MEAN, _PIXEL_STD = 127.0, 128.0
 class OnnxNano:
     """An `InteractiveSegmenter` of two ONNX models, encoder and decoder."""
 
+    crop_side_px = 256
+
     def __init__(self, encoder: Path, decoder: Path, *, device: Device = "cpu") -> None:
         """Open `nano_encoder.onnx` and `nano_decoder.onnx`, beside their weights `nano.safetensors`.
 
@@ -36,18 +38,7 @@ class OnnxNano:
 
     def set_image(self, image: npt.NDArray[np.uint8]) -> None:
         """See `Segmenter.set_image`."""
-        height, width = image.shape[:2]
-        self._size = (width, height)
-        scale = _LONG_SIDE_PX / max(width, height)
-        valid = (max(1, int(width * scale + 0.5)), max(1, int(height * scale + 0.5)))
-        self._scale = np.array([valid[0] / width, valid[1] / height], dtype=np.float32)
-        # `SamPredictor` resizes with Pillow's filter; another one changes fine texture.
-        resized = np.asarray(Image.fromarray(image).resize(valid, Image.Resampling.BILINEAR))
-        columns, rows = (-side % _MULTIPLE_PX for side in valid)
-        # 127 becomes zero below, the value that the convolutions pad with.
-        padded = cv2.copyMakeBorder(resized, 0, rows, 0, columns, cv2.BORDER_CONSTANT, value=(127, 127, 127))
-        blob = cv2.dnn.blobFromImage(padded, 1 / _PIXEL_STD, mean=(_PIXEL_MEAN,) * 3, swapRB=True)
-        (self._embedding,) = self._encoder.run(blob)
+        self._encode(image, _LONG_SIDE_PX)
 
     def masks(
         self,
@@ -68,10 +59,10 @@ class OnnxNano:
         """See `InteractiveSegmenter.alternatives`."""
         return predict_alternatives(self._decode, self._size, self._scale / 4, points, labels, box)
 
-    def with_image(self, image: npt.NDArray[np.uint8]) -> Self:
+    def with_image(self, image: npt.NDArray[np.uint8], *, long_side_px: int | None = None) -> Self:
         """See `InteractiveSegmenter.with_image`."""
         other = copy.copy(self)
-        other.set_image(image)
+        other._encode(image, long_side_px or _LONG_SIDE_PX)
         return other
 
     def _decode(
@@ -79,3 +70,17 @@ class OnnxNano:
     ) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
         logits, iou = self._decoder.run(self._embedding, (coords * self._scale).astype(np.float32), labels)
         return logits, iou
+
+    def _encode(self, image: npt.NDArray[np.uint8], long_side_px: int) -> None:
+        height, width = image.shape[:2]
+        self._size = (width, height)
+        scale = long_side_px / max(width, height)
+        valid = (max(1, int(width * scale + 0.5)), max(1, int(height * scale + 0.5)))
+        self._scale = np.array([valid[0] / width, valid[1] / height], dtype=np.float32)
+        # `SamPredictor` resizes with Pillow's filter; another one changes fine texture.
+        resized = np.asarray(Image.fromarray(image).resize(valid, Image.Resampling.BILINEAR))
+        columns, rows = (-side % _MULTIPLE_PX for side in valid)
+        # 127 becomes zero below, the value that the convolutions pad with.
+        padded = cv2.copyMakeBorder(resized, 0, rows, 0, columns, cv2.BORDER_CONSTANT, value=(127, 127, 127))
+        blob = cv2.dnn.blobFromImage(padded, 1 / _PIXEL_STD, mean=(_PIXEL_MEAN,) * 3, swapRB=True)
+        (self._embedding,) = self._encoder.run(blob)

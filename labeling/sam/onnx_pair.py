@@ -115,6 +115,8 @@ def find_pair(path: Path) -> tuple[Path, Path]:
 class OnnxPair:
     """An `InteractiveSegmenter` of two ONNX files."""
 
+    crop_side_px = None
+
     def __init__(self, path: Path, *, device: Device = "cpu") -> None:
         """Open a pair, named as for `find_pair`.
 
@@ -168,8 +170,8 @@ class OnnxPair:
             self._decode, self._size, self._scale / _LOGIT_STRIDE, points, labels, box
         )
 
-    def with_image(self, image: npt.NDArray[np.uint8]) -> Self:
-        """See `InteractiveSegmenter.with_image`."""
+    def with_image(self, image: npt.NDArray[np.uint8], *, long_side_px: int | None = None) -> Self:  # noqa: ARG002
+        """See `InteractiveSegmenter.with_image`; the model has one size."""
         other = copy.copy(self)
         other.set_image(image)
         return other

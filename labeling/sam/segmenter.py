@@ -18,6 +18,8 @@ _BATCH = 32  # bounds the memory of one decoder call: masks have the size of the
 class SamSegmenter:
     """An `InteractiveSegmenter` on top of segment-anything's own `SamPredictor`."""
 
+    crop_side_px = None
+
     def __init__(self, model: Sam) -> None:
         """Wrap a model in evaluation mode."""
         self.model = model
@@ -61,8 +63,8 @@ class SamSegmenter:
             masks, scores, _ = self._predictor.predict(**prompts, box=box, multimask_output=True)
         return masks > 0, scores.astype(np.float32)
 
-    def with_image(self, image: npt.NDArray[np.uint8]) -> Self:
-        """See `InteractiveSegmenter.with_image`."""
+    def with_image(self, image: npt.NDArray[np.uint8], *, long_side_px: int | None = None) -> Self:  # noqa: ARG002
+        """See `InteractiveSegmenter.with_image`; the model has one size."""
         other = type(self)(self._predictor.model)
         other.set_image(image)
         return other

@@ -14,7 +14,8 @@ from edgeloop.labeling.sam import InteractiveSegmenter
 
 __all__ = ["EncodedFrame", "EncodedFrames"]
 
-_KEPT = 8  # frames; 2 to 3 MB each for nano
+_KEPT = 8  # frames; nano takes 2 to 3 MB for each, and the image
+_KEPT_BYTES = 64 << 20  # of images; the latest two are kept whatever their size
 _WANTED = 3  # latest frames that were asked for ahead; earlier ones are skipped
 
 
@@ -24,13 +25,17 @@ class EncodedFrame:
 
     Attributes:
         segmenter: Answers prompts on it.
-        width: Its width, px.
-        height: Its height, px.
+        image: The frame, HxWx3 uint8 BGR.
     """
 
     segmenter: InteractiveSegmenter
-    width: int
-    height: int
+    image: NDArray[np.uint8]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height, px."""
+        height, width = self.image.shape[:2]
+        return width, height
 
 
 class EncodedFrames:
@@ -105,14 +110,17 @@ class EncodedFrames:
             image = self._image(number)
             if self._model is None:
                 self._model = self._load()
-            height, width = image.shape[:2]
-            encoded = EncodedFrame(self._model.with_image(image), width, height)
+            encoded = EncodedFrame(self._model.with_image(image), image)
             return encoded
         finally:
             with self._changed:
                 self._encoding = False
                 if encoded is not None:
                     self._frames[number] = encoded
-                    if len(self._frames) > _KEPT:
+                    while self._is_full():
                         self._frames.popitem(last=False)
                 self._changed.notify_all()
+
+    def _is_full(self) -> bool:
+        size = sum(frame.image.nbytes for frame in self._frames.values())
+        return len(self._frames) > _KEPT or (len(self._frames) > 2 and size > _KEPT_BYTES)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Outline", "find_outline"]
+__all__ = ["Found", "Outline", "find_outline", "grown"]
 
 _TOLERANCE_PX = 0.5
 _LEAST_SHARE = 0.03  # of the largest part; smaller ones are specks
@@ -31,8 +31,27 @@ class Outline:
     polygons: tuple[tuple[float, ...], ...]
 
 
-def find_outline(mask: NDArray[np.bool_]) -> Outline | None:
-    """Trace a mask (H, W), without its holes and specks.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Object that a segmenter sees.
+
+    Attributes:
+        score: Predicted IoU, 0 to 1.
+        xyxy: Box, in pixels of the frame.
+        polygons: As of `Outline`.
+    """
+
+    score: float
+    xyxy: tuple[float, float, float, float]
+    polygons: tuple[tuple[float, ...], ...]
+
+
+def find_outline(mask: NDArray[np.bool_], corner: NDArray[np.float32] | None = None) -> Outline | None:
+    """Trace a mask, without its holes and specks.
+
+    Args:
+        mask: (H, W).
+        corner: (2,) XY of its upper left corner in the image; None for that of the image.
 
     Returns:
         The outline; None if the mask is empty.
@@ -41,6 +60,7 @@ def find_outline(mask: NDArray[np.bool_]) -> Outline | None:
     if not len(rows):
         return None
     left, top = columns[0], rows[0]
+    at = np.array([left, top]) + (0 if corner is None else corner)
     bits = mask[top : rows[-1] + 1, left : columns[-1] + 1].astype(np.uint8)
     scale = 2 if bits.size <= _UPSCALED_PX else 1
     bits = cv2.copyMakeBorder(
@@ -52,10 +72,21 @@ def find_outline(mask: NDArray[np.bool_]) -> Outline | None:
     kept = [part for area, part in parts[:_MAX_PARTS] if area >= least] or [parts[0][1]]
     corners = np.array([cv2.boundingRect(part) for part in kept]) - (1, 1, 0, 0)
     low, high = corners[:, :2].min(axis=0), (corners[:, :2] + corners[:, 2:]).max(axis=0)
-    x1, y1, x2, y2 = (np.concatenate([low, high]) / scale + (left, top, left, top)).tolist()
+    x1, y1, x2, y2 = (np.concatenate([low, high]) / scale + np.tile(at, 2)).tolist()
     polygons = (_simplify(part, scale) for part in kept)
-    flat = ((part - 0.5) / scale + (left, top) for part in polygons if len(part) >= 3)
+    flat = ((part - 0.5) / scale + at for part in polygons if len(part) >= 3)
     return Outline((x1, y1, x2, y2), tuple(tuple(part.ravel().round(2).tolist()) for part in flat))
+
+
+def grown(
+    xyxy: tuple[float, float, float, float], by_px: float, size: tuple[int, int]
+) -> tuple[float, float, float, float]:
+    """Box whose sides are moved outward, inside an image of a width and height.
+
+    nano's masks end a pixel of its image before the boxes that people draw (median on 17 data sets).
+    """
+    (x1, y1, x2, y2), (width, height) = xyxy, size
+    return max(x1 - by_px, 0.0), max(y1 - by_px, 0.0), min(x2 + by_px, width), min(y2 + by_px, height)
 
 
 def _simplify(part: NDArray[np.int32], scale: int) -> NDArray[np.float64]:

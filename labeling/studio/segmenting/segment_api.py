@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from typing import Annotated
 
 import numpy as np
@@ -12,13 +13,17 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from edgeloop.labeling.sam import InteractiveSegmenter
+from edgeloop.labeling.studio.drawing.exemplar_file import ClassName
 from edgeloop.labeling.studio.project import Project
 from edgeloop.labeling.studio.segmenting.encoded_frames import EncodedFrame, EncodedFrames
-from edgeloop.labeling.studio.segmenting.find_object import find_by_clicks, snap_box
+from edgeloop.labeling.studio.segmenting.find_object import find_by_clicks
+from edgeloop.labeling.studio.segmenting.outline import Found
+from edgeloop.labeling.studio.segmenting.snap_box import snap_box
 from edgeloop.models.errors import DataError
 
 __all__ = ["segment_api"]
 
+_SIZES = 4  # drawn boxes that tell the size of a class
 _Pixel = Annotated[float, Ge(0), Le(1 << 20)]
 _Box = tuple[_Pixel, _Pixel, _Pixel, _Pixel]
 
@@ -30,12 +35,19 @@ class _Encoded(BaseModel):
 
 
 class _Clicks(BaseModel):
-    """Clicks on one object: points in pixels of the frame, and for each 1 (on it) or 0 (beside it)."""
+    """Clicks on one object.
+
+    Attributes:
+        points: Places in pixels of the frame.
+        labels: For each, 1 (on the object) or 0 (beside it).
+        name: Class of the object, whose drawn boxes tell its size; null if unknown.
+    """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     points: Annotated[list[tuple[_Pixel, _Pixel]], Len(1, 100)]
     labels: list[Annotated[int, Ge(0), Le(1)]]
+    name: ClassName | None = None
 
     @model_validator(mode="after")
     def _has_labels(self) -> _Clicks:
@@ -106,30 +118,42 @@ def segment_api(project: Project, load: Callable[[], InteractiveSegmenter]) -> A
         labels = np.array(clicks.labels, dtype=np.float32)
         frame = frames.get(number)
         _check_inside(frame, number, points)
-        found = find_by_clicks(frame.segmenter, points, labels)
-        return _Masks(
-            masks=[
-                _Mask(score=each.score, xyxy=each.outline.xyxy, polygons=each.outline.polygons)
-                for each in found
-            ]
-        )
+        sizes = _sizes(project, number, clicks.name)
+        return _Masks(masks=[_mask(found) for found in find_by_clicks(frame, points, labels, sizes)])
 
     @api.post("/frames/{number}/snap")
     def snap(number: int, dragged: _Dragged) -> _Snapped:
         """Object in a dragged box; the box itself, with a score of null, if none fits it."""
         frame, xyxy = frames.get(number), np.array(dragged.xyxy, dtype=np.float32)
         _check_inside(frame, number, xyxy.reshape(2, 2))
-        found = snap_box(frame.segmenter, xyxy)
+        found = snap_box(frame, xyxy)
         if found is None:
             return _Snapped(score=None, xyxy=dragged.xyxy, polygons=())
-        return _Snapped(score=found.score, xyxy=found.outline.xyxy, polygons=found.outline.polygons)
+        return _Snapped(score=found.score, xyxy=found.xyxy, polygons=found.polygons)
 
     return api
 
 
+def _mask(found: Found) -> _Mask:
+    return _Mask(score=found.score, xyxy=found.xyxy, polygons=found.polygons)
+
+
+def _sizes(project: Project, number: int, name: str | None) -> NDArray[np.float32]:
+    """Width and height of drawn boxes of a class (N, 2), those of this frame first and the latest of them."""
+    if name is None:
+        return np.empty((0, 2), dtype=np.float32)
+    own = project.entry(number).name
+    drawn = project.drawn.drawn()
+    others = (frame for file, frame in drawn.items() if file != own)
+    frames = [*([drawn[own]] if own in drawn else []), *others]
+    boxes = (box.xyxy for frame in frames for box in reversed(frame.boxes) if box.name == name)
+    sizes = [(x2 - x1, y2 - y1) for x1, y1, x2, y2 in islice(boxes, _SIZES)]
+    return np.array(sizes, dtype=np.float32).reshape(-1, 2)
+
+
 def _check_inside(frame: EncodedFrame, number: int, points: NDArray[np.float32]) -> None:
-    if (points > (frame.width, frame.height)).any():
+    if (points > frame.size).any():
         raise DataError(
-            f"frame {number}: expected points inside {frame.width}x{frame.height} px, got "
+            f"frame {number}: expected points inside {frame.size[0]}x{frame.size[1]} px, got "
             f"{', '.join(f'({x:g}, {y:g})' for x, y in points)}"
         )

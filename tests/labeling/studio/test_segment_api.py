@@ -13,8 +13,9 @@ import pytest
 from numpy.typing import NDArray
 
 from edgeloop.edge.synth import open_scene
-from edgeloop.labeling.studio.segmenting.encoded_frames import EncodedFrames
+from edgeloop.labeling.studio.segmenting.encoded_frames import EncodedFrame, EncodedFrames
 from edgeloop.labeling.studio.segmenting.outline import find_outline
+from edgeloop.labeling.studio.segmenting.snap_box import snap_box
 from edgeloop.models.boxes import iou_matrix
 from tests.labeling.studio.serving import Serving
 
@@ -49,12 +50,55 @@ def test_a_rough_box_snaps_to_the_object(studio: Serving, part: NDArray[np.float
     assert iou_matrix(part[None], found)[0, 0] > iou_matrix(part[None], rough[None])[0, 0]
 
 
-def test_a_box_around_nothing_stays(studio: Serving) -> None:
-    assert studio.api("POST", "frames/1/snap", {"xyxy": [0, 0, 320, 4]}) == {
-        "score": None,
-        "xyxy": [0, 0, 320, 4],
-        "polygons": [],
-    }
+class Sees:
+    """A segmenter that gives one mask, whatever it is asked."""
+
+    crop_side_px = None
+
+    def __init__(self, score: float, *xyxy: int) -> None:
+        self.score, (self.x1, self.y1, self.x2, self.y2) = score, xyxy
+
+    def masks(self, **_: object) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+        mask = np.zeros((1, 100, 100), bool)
+        mask[0, self.y1 : self.y2, self.x1 : self.x2] = True
+        return mask, np.array([self.score], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("sees", "moved"),
+    [
+        pytest.param(Sees(0.9, 22, 21, 61, 58), True, id="object in the box"),
+        pytest.param(Sees(0.2, 22, 21, 61, 58), False, id="doubtful"),
+        pytest.param(Sees(0.9, 0, 0, 0, 0), False, id="nothing"),
+        pytest.param(Sees(0.9, 22, 21, 35, 35), False, id="a part"),
+        pytest.param(Sees(0.9, 50, 50, 99, 99), False, id="a neighbor"),
+    ],
+)
+def test_only_a_fitting_mask_moves_a_box(sees: Sees, moved: bool) -> None:
+    frame = EncodedFrame(sees, np.zeros((100, 100, 3), np.uint8))  # type: ignore[arg-type]
+    found = snap_box(frame, np.array([20, 20, 60, 60], np.float32))
+    assert (found is not None) == moved
+    if found:
+        assert found.xyxy == pytest.approx((21.8, 20.8, 61.2, 58.2), abs=0.5)
+
+
+def test_a_side_that_a_mask_misses_stays_almost() -> None:
+    half = EncodedFrame(Sees(0.9, 20, 20, 46, 60), np.zeros((100, 100, 3), np.uint8))  # type: ignore[arg-type]
+    found = snap_box(half, np.array([20, 20, 60, 60], np.float32))
+    assert found is not None
+    assert found.xyxy[2] > 55
+
+
+def test_boxes_of_the_class_help_a_click(studio: Serving) -> None:
+    """Parts are of one size: after two boxes, a click on a third gives a box of that size."""
+    boxes = open_scene("conveyor", seed=3, size=(320, 240)).truth(60).xyxy.tolist()
+    drawn = [{"name": "part", "xyxy": [max(0, x) for x in box]} for box in boxes[:2]]
+    studio.api("PUT", "frames/2/boxes", {"boxes": drawn})
+    x1, y1, x2, y2 = boxes[0]
+    click = {"points": [[(x1 + x2) / 2, (y1 + y2) / 2]], "labels": [1], "name": "part"}
+    masks = studio.api("POST", "frames/2/masks", click)["masks"]
+    found = np.array([mask["xyxy"] for mask in masks], np.float32)
+    assert iou_matrix(np.array([boxes[0]], np.float32), found).max() > 0.6
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ export class Segment extends EventTarget {
 
   async #masks(points, labels, signal) {
     const {frame} = this.#editor;
-    const found = await this.#ask(frame, 'masks', {points: points.map(rounded), labels}, signal);
+    const found = await this.#ask(frame, 'masks', {points: points.map(rounded), labels, name: this.#editor.current}, signal);
     return frame === this.#editor.frame ? found?.masks : undefined;
   }
 
