@@ -72,7 +72,7 @@ export class AuditQuestions extends HTMLElement {
     this.append(
       el('header', {}, part.question = el('h2', {'aria-live': 'polite'}), part.count = el('p', {class: 'count'}),
         part.bar = el('progress', {'aria-label': 'Answered', max: 1, value: 0})),
-      part.view = el('frame-view', {tabindex: 0, 'aria-label': 'Image'}),
+      part.view = el('frame-view', {tabindex: 0, role: 'application', 'aria-label': 'Image: click or Space marks a missed object'}),
       el('footer', {},
         el('div', {}, button('back', 'Back', 'B', null, () => this.#show(this.#place - 1)), button('next', 'Forward', 'F', null, () => this.#show(this.#place + 1))),
         el('div', {}, button('accept', 'Accept', 'A', 'right', () => this.#answerBox(true)), button('reject', 'Reject', 'R', 'wrong', () => this.#answerBox(false)),

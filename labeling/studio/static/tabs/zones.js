@@ -14,7 +14,7 @@ class StudioZones extends HTMLElement {
   #places = new Places();
   #files = [];
   #frame = 0;
-  #view = el('frame-view', {tabindex: 0, 'aria-label': 'Frame'});
+  #view = el('frame-view', {tabindex: 0, role: 'application', 'aria-label': 'Frame: click or Space places a corner'});
   #pen;
   #hint = el('p', {class: 'hint', role: 'status'});
   #buttons = {};
