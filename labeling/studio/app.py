@@ -10,7 +10,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, Field
 from starlette.types import ASGIApp
 
@@ -79,9 +79,7 @@ def build_app(
         return StreamingResponse(_text(events), media_type="text/event-stream")
 
     @app.api_route("/{path:path}", methods=["GET", "HEAD"], include_in_schema=False)
-    def serve_static(path: str, request: Request) -> Response:
-        if not path and not request.url.path.endswith("/"):
-            return RedirectResponse(f"{request.scope['root_path']}/")  # names in the page are relative
+    def serve_static(path: str) -> Response:
         return _static(path or "index.html")
 
     return Guard(app, access)

@@ -89,7 +89,7 @@ export class AuditQuestions extends HTMLElement {
   async #show(place) {
     this.#place = place;
     this.#plain = false;
-    this.#busy = true;
+    this.#wait(true);
     this.#marks = this.#isBox ? [] : structuredClone(this.#saved ?? []);
     this.#crosshair.at = null;
     this.#ask();
@@ -99,10 +99,16 @@ export class AuditQuestions extends HTMLElement {
     await attempt(async () => {
       if (!await view.show(this.#url(place, true))) return;
       view.fit();
-      this.#busy = false; // answers to an image that is not shown yet are ignored
+      this.#wait(false);
       this.#redraw();
       if (place + 1 < this.#total) new Image().src = this.#url(place + 1, true);
     });
+  }
+
+  /** Answers to an image that is not shown yet are ignored. */
+  #wait(busy) {
+    this.#busy = busy;
+    this.#part.view.setAttribute('aria-busy', String(busy));
   }
 
   #ask() {
