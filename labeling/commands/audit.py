@@ -57,26 +57,23 @@ def audit(
     Answers are saved at once in DATASET/audit.json. Give the same command again to go on, or to print the
     figures again. Labels that a person drew are not asked about.
     """
-    from edgeloop.labeling.audit.sample import draw_sample  # loads OpenCV; --help does without
-    from edgeloop.labeling.audit.sheet import check_sheet, write_sheet
+    from edgeloop.labeling.studio import audit_page  # loads OpenCV; --help does without
 
     if sheet is not None:
         if sheet.suffix.lower() != ".png":
             raise click.BadParameter(f"{sheet}: expected a name that ends in .png", param_hint="--sheet")
         if as_json or port is not None:
             raise click.UsageError("--sheet asks nothing; --json and --port belong to the page")
-        check_sheet(sheet)
+        audit_page.check_sheet(sheet)
     with progress_bar(None, "Drawing") as advance:
-        sample = draw_sample(dataset, boxes=boxes, frames=frames, seed=seed, advance=advance)
+        sample = audit_page.draw_sample(dataset, boxes=boxes, frames=frames, seed=seed, advance=advance)
     if sheet is not None:
-        write_sheet(sample, sheet)
+        audit_page.write_sheet(sample, sheet)
         click.echo(
             f"{sheet}: {len(sample.boxes)} boxes and {len(sample.frames)} frames of {dataset}", err=True
         )
         return
-    from edgeloop.labeling.studio.audit_page import audit_sample
-
-    report = audit_sample(sample, port=port, tell=partial(click.echo, err=True))
+    report = audit_page.audit_sample(sample, port=port, tell=partial(click.echo, err=True))
     click.echo(json.dumps(report.json) if as_json else "\n".join(report.lines))
     if report.interrupted:
         click.get_current_context().exit(_INTERRUPTED)

@@ -52,7 +52,7 @@ def studio(
         )
     if key is not None and (len(key) < 16 or not key.isascii() or not key.isalnum()):
         raise click.UsageError("--key: expected at least 16 letters or digits")
-    from edgeloop.labeling.studio.studio import serve_studio  # loads OpenCV; --help does without
+    from edgeloop.labeling.studio.studio_app import serve_studio  # loads OpenCV; --help does without
 
     tell = partial(click.echo, err=True)
     if serve_studio(frames, out, exemplars, host=host, port=port, key=key, tell=tell):

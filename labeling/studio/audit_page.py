@@ -1,4 +1,4 @@
-"""Page of `edgeloop audit`: the audit tab alone, until everything is answered."""
+"""All steps of `edgeloop audit`: draw a sample, ask on the audit tab or write a sheet, estimate."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from edgeloop.labeling.audit.audit_api import audit_api
 from edgeloop.labeling.audit.audit_session import AuditSession
 from edgeloop.labeling.audit.estimate import estimate
 from edgeloop.labeling.audit.report import report_json, report_lines
-from edgeloop.labeling.audit.sample import Sample
-from edgeloop.labeling.studio.app import PageInfo, build_app, page_api
+from edgeloop.labeling.audit.sample import Sample, draw_sample
+from edgeloop.labeling.audit.sheet import check_sheet, write_sheet
 from edgeloop.labeling.studio.events import Events
+from edgeloop.labeling.studio.page_app import PageInfo, build_app, page_api
 from edgeloop.labeling.studio.server import LOOPBACK, Server, open_port
 
-__all__ = ["AuditReport", "audit_app", "audit_sample"]
+__all__ = ["AuditReport", "audit_app", "audit_sample", "check_sheet", "draw_sample", "write_sheet"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 from edgeloop.labeling.studio.events import Events
 from edgeloop.labeling.studio.project import Project, open_project, work_folder
 from edgeloop.labeling.studio.server import LOOPBACK, Server, open_port
-from edgeloop.labeling.studio.studio import studio_app
+from edgeloop.labeling.studio.studio_app import studio_app
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from edgeloop.labeling.audit.audit_api import audit_api
 from edgeloop.labeling.audit.audit_session import AuditSession
 from edgeloop.labeling.sam import load
 from edgeloop.labeling.studio.access import Access
-from edgeloop.labeling.studio.app import PageInfo, build_app, page_api
 from edgeloop.labeling.studio.drawing.frames_api import frames_api
 from edgeloop.labeling.studio.jobs.jobs_api import jobs_api
+from edgeloop.labeling.studio.page_app import PageInfo, build_app, page_api
 from edgeloop.labeling.studio.project import Project, open_project, work_folder
 from edgeloop.labeling.studio.review.review_api import review_api
 from edgeloop.labeling.studio.segmenting.segment_api import segment_api

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Iterable
+from functools import partial
 from http import HTTPStatus
 from importlib.resources import files
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -23,6 +24,7 @@ __all__ = ["PageInfo", "build_app", "page_api"]
 _STATIC = files("edgeloop.labeling.studio") / "static"
 _KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _FILE = re.compile(r"(?:[a-z0-9-]{1,50}/){0,3}[a-z0-9-]{1,50}(\.[a-z]{1,5})")
+_ATTRIBUTE = re.compile(r"^ *(\w+): (.*?)(?=^ *\w+: |\Z)", re.DOTALL | re.MULTILINE)
 _STATUS = {
     UsageError: HTTPStatus.UNPROCESSABLE_ENTITY,
     DataError: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -82,7 +84,22 @@ def build_app(
     def serve_static(path: str) -> Response:
         return _static(path or "index.html")
 
+    app.openapi = partial(_openapi, app)  # type: ignore[method-assign]
     return Guard(app, access)
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """OpenAPI document, in which `Attributes:` of docstrings describe the fields of models."""
+    document = FastAPI.openapi(app)
+    for schema in document.get("components", {}).get("schemas", {}).values():
+        summary, _, attributes = schema.get("description", "").partition("Attributes:\n")
+        if not attributes:
+            continue
+        schema["description"] = summary.strip()
+        for field, text in _ATTRIBUTE.findall(attributes):
+            if field in schema.get("properties", {}):
+                schema["properties"][field].setdefault("description", " ".join(text.split()))
+    return document
 
 
 async def _text(events: Events) -> AsyncIterator[str]:
