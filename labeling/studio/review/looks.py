@@ -20,8 +20,8 @@ _SCREEN_S, _CROP_S, _ODD_S = (
     0.25,
     1.0,
 )  # time of a person: a screen, each crop, each that is unlike the rest
-_ALIKE = 0.75  # minimum cosine similarity of look-alikes
-_NEAR = 0.35  # maximum difference of the probabilities of look-alikes
+_ALIKE = 0.65  # minimum cosine similarity of look-alikes
+_NEAR = 0.25  # maximum difference of the probabilities of look-alikes
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +37,19 @@ class Look:
     gain: float
 
 
-def arrange_looks(doubts: Sequence[Doubt], features: NDArray[np.float32]) -> list[Look]:
+def arrange_looks(
+    doubts: Sequence[Doubt], errors: NDArray[np.float64], features: NDArray[np.float32]
+) -> list[Look]:
     """Group look-alikes and order the groups by their gain.
 
     Args:
-        doubts: Most probable errors first.
+        doubts: The doubts, in any order.
+        errors: float64 (N,), probability that each is an error.
         features: float32 (N, D), each row of length 1.
     """
-    errors = np.array([doubt.error_probability for doubt in doubts], np.float64)
     kinds: dict[tuple[str, bool], list[int]] = {}
-    for place, doubt in enumerate(doubts):
+    for place in np.argsort(-errors, kind="stable").tolist():
+        doubt = doubts[place]
         kinds.setdefault((doubt.name, doubt.kind == "label"), []).append(place)
     looks = []
     for places in kinds.values():

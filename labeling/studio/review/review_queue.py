@@ -11,15 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.labeling.dataset.apply_decisions import read_info, read_originals, read_results
+from edgeloop.labeling.dataset.decisions import HUMAN
 from edgeloop.labeling.dataset.read import Image, read_instances
 from edgeloop.labeling.ledger import FrameResult
 from edgeloop.labeling.studio.review.crops import embed_doubts
 from edgeloop.labeling.studio.review.doubts import Doubt, find_doubts
+from edgeloop.labeling.studio.review.evidence import weigh
 from edgeloop.labeling.studio.review.looks import Look, arrange_looks
 
 __all__ = ["Found", "Queue", "build_queue", "read_found"]
 
-_EMBEDDED = 3000
+_EMBEDDED, _SURE, _DRAWN = 3000, 500, 500  # boxes whose features are computed
 _LEAST_ERROR = 0.01  # of a doubt that is asked about
 
 
@@ -74,31 +76,56 @@ def build_queue(
         found: What was found.
         path_of: Gives the image of a frame by its name.
         cache: Folder of the features; created if it is missing.
-        advance: Called with the number of doubts that are embedded, and of all.
+        advance: Called with the number of boxes that are embedded, and of all.
     """
     asked = [doubt for doubt in found.doubts if doubt.error_probability >= _LEAST_ERROR][:_EMBEDDED]
     if not asked:
         return Queue([], [])
-    key = hashlib.sha256(repr([(doubt.file, doubt.xyxy) for doubt in asked]).encode()).hexdigest()[:16]
+    sure = found.doubts[len(asked) :]
+    sample = sure[:: max(1, len(sure) // _SURE)][:_SURE]
+    drawn = _drawn(found)
+    features = _features([*asked, *sample, *drawn], path_of, cache, advance)
+    of_drawn = len(asked) + len(sample)
+    errors = weigh([*asked, *sample], features[:of_drawn], drawn, features[of_drawn:])[: len(asked)]
+    return Queue(asked, arrange_looks(asked, errors, features[: len(asked)]))
+
+
+def _drawn(found: Found) -> list[Doubt]:
+    """Labels that a person drew."""
+    drawn = [
+        Doubt("label", file, found.names[label.class_id], label.xyxy, 1.0)
+        for file, result in found.results.items()
+        for label in result.labels
+        if label.prompt == HUMAN
+    ]
+    return drawn[:: max(1, len(drawn) // _DRAWN)][:_DRAWN]
+
+
+def _features(
+    boxes: Sequence[Doubt], path_of: Callable[[str], Path], cache: Path, advance: Callable[[int, int], None]
+) -> NDArray[np.float32]:
+    """Features of boxes, float32 (N, D), from the cache if they are there."""
+    key = hashlib.sha256(repr([(own.file, own.xyxy) for own in boxes]).encode()).hexdigest()[:16]
     path = cache / f"features-{key}.npy"
-    features = _cached(path, len(asked))
-    if features is None:
-        done = 0
+    features = _cached(path, len(boxes))
+    if features is not None:
+        return features
+    done = 0
 
-        def add(count: int) -> None:
-            nonlocal done
-            done += count
-            advance(done, len(asked))
+    def add(count: int) -> None:
+        nonlocal done
+        done += count
+        advance(done, len(boxes))
 
-        features = embed_doubts(asked, path_of, add)
-        cache.mkdir(parents=True, exist_ok=True)
-        for old in cache.glob("features-*.npy"):
-            old.unlink()
-        partial = path.with_suffix(".part")
-        with partial.open("wb") as file:
-            np.save(file, features.astype(np.float16))
-        partial.replace(path)
-    return Queue(asked, arrange_looks(asked, np.asarray(features, np.float32)))
+    features = embed_doubts(boxes, path_of, add)
+    cache.mkdir(parents=True, exist_ok=True)
+    for old in cache.glob("features-*.npy"):
+        old.unlink()
+    partial = path.with_suffix(".part")
+    with partial.open("wb") as file:
+        np.save(file, features.astype(np.float16))
+    partial.replace(path)
+    return features
 
 
 def _cached(path: Path, count: int) -> NDArray[np.float32] | None:
