@@ -16,6 +16,7 @@ from edgeloop.labeling.studio.access import Access
 from edgeloop.labeling.studio.drawing.frames_api import frames_api
 from edgeloop.labeling.studio.jobs.jobs_api import jobs_api
 from edgeloop.labeling.studio.page_app import PageInfo, build_app, page_api
+from edgeloop.labeling.studio.preview.try_api import try_api
 from edgeloop.labeling.studio.project import Project, open_project, work_folder
 from edgeloop.labeling.studio.review.review_api import review_api
 from edgeloop.labeling.studio.segmenting.segment_api import segment_api
@@ -24,7 +25,7 @@ from edgeloop.labeling.studio.zones.zones_api import zones_api
 
 __all__ = ["serve_studio", "studio_app"]
 
-_TABS = ("draw", "label", "review", "audit", "zones", "train")
+_TABS = ("draw", "label", "review", "audit", "zones", "train", "try")
 
 
 def serve_studio(
@@ -74,5 +75,6 @@ def studio_app(project: Project, access: Access) -> ASGIApp:
         zones_api(project),
         review_api(project),
         audit_api(AuditSession(project.dataset), on_answer=lambda: project.events.send("audit", {})),
+        try_api(project),
     )
     return build_app("edgeloop studio", version("edgeloop"), access, project.events, routers)

@@ -28,6 +28,7 @@ __all__ = ["Job", "JobStatus", "Runner", "Verb", "command_line"]
 Verb = Literal["label", "train", "export"]
 Status = Literal["idle", "running", "pausing", "paused", "done", "failed"]
 
+_EDGELOOP = (sys.executable, "-m", "edgeloop")
 _NICE = 5
 _STATUS: dict[int, Status] = {0: "done", 130: "paused"}  # by exit code
 _EVENT_PERIOD_S = 0.25
@@ -87,7 +88,9 @@ def command_line(arguments: Sequence[str]) -> str:
 class Job:
     """One run of one verb, in a thread that lives as long as it does."""
 
-    def __init__(self, verb: Verb, arguments: Sequence[str], log: Path, events: Events) -> None:
+    def __init__(
+        self, verb: Verb, arguments: Sequence[str], log: Path, events: Events, program: Sequence[str]
+    ) -> None:
         """Start it; `log` gets its output after that of earlier runs.
 
         Raises:
@@ -108,7 +111,7 @@ class Job:
                 out.write(f"$ {self._command}\n".encode())
                 out.flush()
                 self._child = subprocess.Popen(
-                    [sys.executable, "-m", "edgeloop", *arguments],
+                    [*program, *arguments],
                     stdin=subprocess.DEVNULL,
                     stdout=out,
                     stderr=out,
@@ -202,9 +205,9 @@ class Job:
 class Runner:
     """Starts the jobs of a project."""
 
-    def __init__(self, logs: Path, events: Events) -> None:
-        """Keep logs in a folder, which is made with the first job."""
-        self._logs, self._events = logs, events
+    def __init__(self, logs: Path, events: Events, *, program: Sequence[str] = _EDGELOOP) -> None:
+        """Keep logs in a folder, which is made with the first job; `program` is what gets the arguments."""
+        self._logs, self._events, self._program = logs, events, program
         self._lock = threading.Lock()
         self._jobs: dict[Verb, Job] = {}
 
@@ -218,7 +221,7 @@ class Runner:
         with self._lock:
             if (running := self.running()) is not None:
                 raise DataError(f"{running}: is still running; pause it first")
-            job = self._jobs[verb] = Job(verb, arguments, self.log(verb), self._events)
+            job = self._jobs[verb] = Job(verb, arguments, self.log(verb), self._events, self._program)
         return job.status()
 
     def running(self) -> Verb | None:

@@ -6,7 +6,7 @@ import {on} from '../lib/events.js';
 import {bind} from '../lib/keys.js';
 
 const WORDS = {
-  idle: 'not started', running: 'running', pausing: 'pausing: the step in hand is finished', paused: 'paused; what is done is kept',
+  idle: 'not started', running: 'running', pausing: 'ending after the step in hand', paused: 'paused; what is done is kept',
   done: 'done', failed: 'failed',
 };
 
@@ -29,9 +29,10 @@ export class JobPanel extends HTMLElement {
   #state = el('p', {class: 'state', role: 'status'});
   #error = el('p', {class: 'failure', hidden: true});
   #phases = el('div', {class: 'phases'});
+  #aside = el('p', {class: 'faint', hidden: true});
   #log = el('pre', {tabindex: 0, 'aria-label': 'Output'});
 
-  /** What is told when the state of the verb changes, and the words of the buttons. */
+  /** Words of the buttons; `aside` says what becomes of an earlier result. */
   words = {start: 'Start', again: 'Start again', aside: ''};
   /** Called with the job when it changed. */
   changed = () => {};
@@ -44,12 +45,12 @@ export class JobPanel extends HTMLElement {
   async connectedCallback() {
     style('jobs/jobs.css');
     this.append(
-      this.#command, el('div', {class: 'row'}, this.#start, this.#anew, this.#state), this.#error, this.#phases,
+      this.#command, el('div', {class: 'row'}, this.#start, this.#anew, this.#state), this.#aside, this.#error, this.#phases,
       el('details', {}, el('summary', {}, 'Output'), this.#log),
     );
     on('job', (job) => { if (job.verb === this.verb) this.#happened(job); }, this.#closed.signal);
     on('reload', () => this.load(), this.#closed.signal);
-    if (!this.hasAttribute('quiet')) bind({p: [`Start, pause or go on: ${this.verb}`, () => this.#start.disabled || this.#press()]}, this.#closed.signal);
+    if (!this.hasAttribute('restarts')) bind({p: [`Start, pause or go on: ${this.verb}`, () => this.#start.disabled || this.#press()]}, this.#closed.signal);
     const timer = setInterval(() => { if (!document.hidden && this.#job) this.load(); }, 3000); // a terminal may work on it
     this.#closed.signal.addEventListener('abort', () => clearInterval(timer));
     await this.load();
@@ -71,7 +72,7 @@ export class JobPanel extends HTMLElement {
     const asked = ++this.#asked;
     await attempt(async () => {
       const {command} = await post(`jobs/${this.verb}/command`, settings);
-      if (asked === this.#asked) this.#command.textContent = command;
+      if (asked === this.#asked) this.#command.replaceChildren(...command.split(' ').flatMap((word) => [el('span', {}, word), ' ']).slice(0, -1));
     });
   }
 
@@ -102,8 +103,10 @@ export class JobPanel extends HTMLElement {
     if (!job) return;
     const {status, elsewhere} = job;
     const again = job.exists && status !== 'paused';
-    this.#start.textContent = {running: 'Pause', pausing: 'Pausing', paused: 'Go on'}[status] ?? (again ? this.words.again : this.words.start);
-    this.#start.title = again && this.verb !== 'export' ? this.words.aside : '';
+    const pause = this.hasAttribute('restarts') ? 'Stop' : 'Pause';
+    this.#start.textContent = {running: pause, pausing: 'Ending', paused: 'Go on'}[status] ?? (again ? this.words.again : this.words.start);
+    this.#aside.hidden = !again || !this.words.aside || status === 'running' || status === 'pausing';
+    this.#aside.textContent = this.words.aside;
     this.#start.disabled = status === 'pausing' || elsewhere || (status !== 'running' && Boolean(this.blocked));
     this.#start.classList.toggle('primary', status !== 'done' || !again);
     this.#anew.hidden = !(job.unfinished && ['paused', 'failed'].includes(status)) || elsewhere;
@@ -125,6 +128,7 @@ export class JobPanel extends HTMLElement {
   #phase({description, done, total, rate}, present) {
     const running = present && this.#job.status === 'running';
     const steps = ['Learning', 'Training'].includes(description);
+    if (!present && total) done = total; // a phase that ends early is over, too
     const figures = [
       steps && total ? `${Math.floor(100 * done / total)} %` : total ? `${done} of ${total}` : `${done}`,
       rate && !steps ? `${rate >= 10 ? rate.toFixed(0) : rate.toFixed(1)}/s` : null,

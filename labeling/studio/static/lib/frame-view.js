@@ -100,6 +100,16 @@ export class FrameView extends HTMLElement {
   /** Screen pixels per pixel of the image. */
   get scale() { return this.#scale; }
 
+  /** Zoom and place of the image, for another view that shows the same part; "drawn" tells when it changes. */
+  get view() { return {scale: this.#scale, offset: [...this.#offset], fitted: this.#fitted}; }
+
+  set view({scale, offset, fitted}) {
+    if (scale === this.#scale && offset[0] === this.#offset[0] && offset[1] === this.#offset[1]) return;
+    this.#fitted = fitted;
+    [this.#scale, this.#offset] = [scale, [...offset]];
+    this.redraw();
+  }
+
   /** Place of a pointer event, [x, y] in pixels of the image; clamped to it unless `free`. */
   toImage(event, {free = false} = {}) {
     const [x, y] = this.#at(event);

@@ -27,17 +27,18 @@ class StudioLabel extends HTMLElement {
   #options = el('div');
   #promise = el('div', {class: 'promise'});
   #classes = el('table');
+  #review = el('p', {hidden: true}, el('a', {href: '#review'}, 'Review the labels'));
   #sheet = el('div', {class: 'sheet'});
   #sheetTitle = el('h2');
 
   async connectedCallback() {
     style('label/label.css');
     const panel = this.#panel;
-    panel.words = {start: 'Label', again: 'Label again', aside: 'The dataset of now is renamed to dataset.1, or the next free number'};
+    panel.words = {start: 'Label', again: 'Label again', aside: 'Labeling again renames the dataset of now to dataset.1, 2, …'};
     panel.changed = () => this.#showRest();
     this.append(el('div', {class: 'job-tab'},
       el('aside', {}, el('div', {}, el('h2', {}, 'To be labeled'), this.#facts, this.#hint), this.#options, panel),
-      el('section', {}, this.#promise, this.#classes, el('div', {}, this.#sheetTitle, this.#sheet))));
+      el('section', {}, this.#promise, el('div', {class: 'counts'}, this.#classes, this.#review), el('div', {}, this.#sheetTitle, this.#sheet))));
     on('boxes', () => this.#load(), this.#closed.signal);
     on('job', ({verb, status}) => { if (verb === 'label' && status !== 'running') this.#load(); }, this.#closed.signal);
     const timer = setInterval(() => {
@@ -104,10 +105,10 @@ class StudioLabel extends HTMLElement {
       swatch.style.background = colorOf(classes.map((one) => one.name), name);
       return el('tr', {}, el('td', {}, swatch, name), ...[drawn, labels, frames].map((count) => el('td', {}, String(count))));
     });
-    const done = this.#panel.job?.status === 'done';
+    this.#review.hidden = !labeled || this.#panel.job?.status !== 'done';
     this.#classes.hidden = !classes.length;
     this.#classes.replaceChildren(
-      el('caption', {}, `${labeled} frames labeled${parts ? `: ${parts}` : ''} `, done && labeled ? el('a', {href: '#review'}, 'Review them') : null),
+      el('caption', {}, `${labeled} of ${this.#labels.frames} frames labeled${parts ? `: ${parts}` : ''}`),
       el('thead', {}, el('tr', {}, ...['Class', 'Drawn', 'Labels', 'On frames'].map((name) => el('th', {scope: 'col'}, name)))),
       el('tbody', {}, ...rows));
   }

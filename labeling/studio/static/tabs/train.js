@@ -18,7 +18,7 @@ const OPTIONS = {
     {name: 'device', label: 'Device', kind: 'choice', choices: [['auto', 'automatic'], ['cpu', 'CPU'], ['cuda', 'CUDA']], advanced: true},
   ],
   export: [
-    {name: 'precision', label: 'Precision', kind: 'choice', choices: [[null, 'fp32'], ['auto', 'fastest that passes'], ['fp16', 'fp16'], ['int8', 'int8']]},
+    {name: 'precision', label: 'Precision', kind: 'choice', choices: [[null, 'fp32'], ['auto', 'auto: fastest'], ['fp16', 'fp16'], ['int8', 'int8']]},
     {name: 'target', label: 'Runtime', kind: 'choice', choices: [[null, 'any'], ['cpu', 'CPU'], ['openvino', 'OpenVINO'], ['tensorrt', 'TensorRT'], ['coreml', 'Core ML'], ['qnn', 'QNN'], ['rknn', 'RKNN'], ['hailo', 'Hailo']]},
     {name: 'tolerance_map', label: 'Loss of mAP50-95 at most', kind: 'number', min: 0, max: 1, step: 0.005, placeholder: '0.01', advanced: true},
     {name: 'tolerance_boxes', label: 'Share of boxes lost at most', kind: 'number', min: 0, max: 1, step: 0.005, placeholder: '0.01', advanced: true},
@@ -29,13 +29,13 @@ const REFRESH_MS = 2000;
 
 class StudioTrain extends HTMLElement {
   #closed = new AbortController();
-  #panels = {train: el('job-panel', {verb: 'train'}), export: el('job-panel', {verb: 'export', quiet: true})};
+  #panels = {train: el('job-panel', {verb: 'train'}), export: el('job-panel', {verb: 'export', restarts: true})};
   #curves = el('section');
   #report = el('section');
 
   async connectedCallback() {
     style('train/train.css');
-    this.#panels.train.words = {start: 'Train', again: 'Train again', aside: 'The run of now is renamed to run.1, or the next free number'};
+    this.#panels.train.words = {start: 'Train', again: 'Train again', aside: 'Training again renames the run of now to run.1, 2, …'};
     this.#panels.export.words = {start: 'Export', again: 'Export again', aside: ''};
     const options = {train: el('div'), export: el('div')};
     this.append(el('div', {class: 'job-tab'},

@@ -1,0 +1,1 @@
+"""Preview of the exported bundle: on the project's frames, and on a clip or camera."""

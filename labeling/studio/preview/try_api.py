@@ -1,0 +1,176 @@
+"""API of the exported bundle: its boxes beside the labels, and on a clip or camera."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+from annotated_types import Len
+from anyio import to_thread
+from fastapi import APIRouter, Query
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from edgeloop.edge.source_name import shown_name
+from edgeloop.labeling.studio.jobs.finished_dataset import FinishedDataset, LabeledFrame
+from edgeloop.labeling.studio.jobs.runner import command_line
+from edgeloop.labeling.studio.jobs.verb_options import shown_path
+from edgeloop.labeling.studio.preview.bundle_frames import BundleFrames, rank_frames
+from edgeloop.labeling.studio.preview.live_preview import BOUNDARY, LivePreview, PreviewStatus
+from edgeloop.labeling.studio.project import Project
+
+__all__ = ["try_api"]
+
+_Confidence = Annotated[float, Field(ge=0, le=1)]
+_RANKED = 200
+
+
+class _Bundle(BaseModel):
+    """The exported bundle; `file` is null if there is none. `labels` is true if there is a dataset."""
+
+    file: str | None
+    names: list[str] = []
+    confidence: float = 0.25
+    labels: bool
+
+
+class _Box(BaseModel):
+    xyxy: tuple[float, float, float, float]
+    name: str
+    score: float
+
+
+class _Compared(BaseModel):
+    """Boxes of the bundle and labels of one frame, in its pixels.
+
+    Attributes:
+        found: Boxes of the bundle, from a confidence of 0.05 on.
+        labels: Labels; null if the frame is not in the dataset.
+        split: Part of the dataset, "train" or "val"; null if it is in none.
+    """
+
+    found: list[_Box]
+    labels: list[_Box] | None
+    split: str | None
+
+
+class _Difference(BaseModel):
+    """Frame with the number of boxes that have no label, and of labels that have no box."""
+
+    number: int
+    extra: int
+    missed: int
+
+
+class _Differences(BaseModel):
+    """Frames compared so far, those that differ most first."""
+
+    compared: int
+    total: int
+    frames: list[_Difference]
+
+
+class _Source(BaseModel):
+    """Source as for `edgeloop run`, and the minimum score of boxes that are drawn."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    source: Annotated[str, Len(1, 2000)]
+    confidence: _Confidence = 0.25
+
+
+class _Preview(PreviewStatus):
+    """State of the preview, and the command line that does the same; secrets of an address are stars."""
+
+    command: str = ""
+
+
+def try_api(project: Project) -> APIRouter:
+    """Build the API; a preview ends with the application."""
+    bundle, dataset, live = (
+        BundleFrames(project),
+        FinishedDataset(project.dataset),
+        LivePreview(project.events),
+    )
+
+    @asynccontextmanager
+    async def until_the_end(_: object) -> AsyncIterator[None]:
+        yield
+        bundle.close()
+        await to_thread.run_sync(live.stop)
+
+    api = APIRouter(prefix="/try", tags=["try"], lifespan=until_the_end)
+
+    def labeled() -> dict[int, LabeledFrame]:
+        frames = dataset.frames
+        return {
+            number: frames[entry.name] for number, entry in enumerate(project.entries) if entry.name in frames
+        }
+
+    @api.get("")
+    def describe() -> _Bundle:
+        """Describe the bundle."""
+        labels = (project.dataset / "instances.json").is_file()
+        if not project.bundle.is_file():
+            return _Bundle(file=None, labels=labels)
+        detector = bundle.detector()
+        return _Bundle(file=shown_path(project.bundle), names=list(detector.names), labels=labels)
+
+    @api.get("/frames/{number}")
+    def compare(number: int) -> _Compared:
+        """Boxes of the bundle and labels of a frame."""
+        entry = project.entry(number)
+        found, names = bundle.detect(number), bundle.detector().names
+        own = dataset.frames.get(entry.name)
+        boxes = [
+            _Box(xyxy=xyxy, name=names[class_id], score=round(score, 3))
+            for xyxy, score, class_id in zip(
+                found.xyxy.tolist(), found.confidence.tolist(), found.class_id.tolist(), strict=True
+            )
+        ]
+        labels = None if own is None else [_Box(xyxy=b.xyxy, name=b.name, score=b.score) for b in own.boxes]
+        return _Compared(found=boxes, labels=labels, split=None if own is None else own.split)
+
+    @api.post("/compare")
+    def start_comparison() -> _Differences:
+        """Run the bundle on frames all over the project, 500 at most, in the background."""
+        bundle.compare()
+        return _Differences(compared=bundle.compared, total=bundle.to_compare, frames=[])
+
+    @api.get("/differences")
+    def differences(confidence: Annotated[float, Query(ge=0, le=1)] = 0.25) -> _Differences:
+        """Frames on which boxes and labels differ most, among those compared so far."""
+        names = tuple(bundle.detector().names)
+        ranked = rank_frames(bundle.found(), names, labeled(), confidence)[:_RANKED]
+        frames = [_Difference(number=number, extra=extra, missed=missed) for number, extra, missed in ranked]
+        return _Differences(compared=bundle.compared, total=bundle.to_compare, frames=frames)
+
+    @api.get("/preview")
+    def preview() -> PreviewStatus:
+        """State of the preview."""
+        return live.status()
+
+    @api.post("/preview/start")
+    def start(body: _Source) -> _Preview:
+        """Run the bundle on a clip or camera; the one before is closed."""
+        text = body.source.strip()
+        status = live.start(text, bundle.detector, body.confidence)
+        arguments = ["run", shown_path(project.bundle), shown_name(text)]
+        if body.confidence != 0.25:
+            arguments += ["--confidence", f"{body.confidence:g}"]
+        return _Preview(**dict(status), command=command_line(arguments))
+
+    @api.post("/preview/stop")
+    def stop() -> PreviewStatus:
+        """Close the clip or camera."""
+        live.stop()
+        return live.status()
+
+    @api.get("/preview/video", response_class=StreamingResponse)
+    def video() -> StreamingResponse:
+        """Pictures with boxes while the preview runs, motion JPEG."""
+        kind = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
+        return StreamingResponse(live.pictures(), media_type=kind)
+
+    return api

@@ -1,0 +1,52 @@
+"""Label tab: a real job of what moves, its labels, and labeling again."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from tests.labeling.studio.serving import Serving
+
+
+def test_label_from_the_page(studio: Serving, page: Page) -> None:
+    page.goto(f"{studio.url}#label")
+    expect(page.get_by_text("there is nothing to learn from yet")).to_be_visible()
+    expect(page.get_by_role("button", name="Label", exact=True)).to_be_disabled()
+
+    page.get_by_text("More options").click()
+    page.get_by_label("Everything that moves").check()
+    command = page.get_by_label("Command line")
+    expect(command).to_contain_text("--classes moving")
+    page.get_by_label("Random seed").fill("3")
+    expect(command).to_contain_text("--seed 3")
+
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Label", exact=True).click()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    expect(page.get_by_role("button", name="Label again")).to_be_visible(timeout=40_000)
+    expect(page.get_by_text(re.compile(r"\d of 7 frames labeled: .*train"))).to_be_visible()
+    expect(page.get_by_role("img", name=re.compile(r"Frame \d: \d+ moving")).first).to_be_visible()
+    expect(page.get_by_role("link", name="Review the labels")).to_be_visible()
+    assert (studio.project.dataset / "data.yaml").is_file()
+    assert studio.api("GET", "jobs/label")["settings"]["seed"] == 3
+
+    page.get_by_role("button", name="Label again").click()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    assert (studio.project.work / "dataset.1" / "data.yaml").is_file()
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("status").filter(has_text=re.compile("paused|done"))).to_be_visible(
+        timeout=20_000
+    )
+
+
+def test_options_that_make_no_sense_are_refused(studio: Serving) -> None:
+    for verb, settings in (
+        ("label", {"confidence": 2}),
+        ("label", {"frames": "/etc"}),
+        ("train", {"imgsz": 33}),
+        ("export", {"target": "--help"}),
+    ):
+        status, _, _ = studio.ask("POST", f"api/jobs/{verb}/start", {"settings": settings})
+        assert status == 422, settings
+    assert studio.ask("POST", "api/jobs/collect/start", {})[0] == 422
