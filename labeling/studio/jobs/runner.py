@@ -30,7 +30,7 @@ Status = Literal["idle", "running", "pausing", "paused", "done", "failed"]
 
 _EDGELOOP = (sys.executable, "-m", "edgeloop")
 _NICE = 5
-_STATUS: dict[int, Status] = {0: "done", 130: "paused"}  # by exit code
+_STATUS: dict[int, Status] = {0: "done", 130: "paused", -signal.SIGINT: "paused"}  # by exit code
 _EVENT_PERIOD_S = 0.25
 _GRACE_S = 120.0  # from SIGINT to SIGKILL: a step of a training on a slow machine, and its checkpoint
 _CLOSING_S = 10.0

@@ -35,9 +35,8 @@ def test_label_from_the_page(studio: Serving, page: Page) -> None:
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
     assert (studio.project.work / "dataset.1" / "data.yaml").is_file()
     page.get_by_role("button", name="Pause").click()
-    expect(page.get_by_role("status").filter(has_text=re.compile("paused|done"))).to_be_visible(
-        timeout=20_000
-    )
+    over = page.get_by_role("button", name=re.compile("^(Go on|Label|Label again)$"))
+    expect(over).to_be_visible(timeout=20_000)
 
 
 def test_options_that_make_no_sense_are_refused(studio: Serving) -> None:

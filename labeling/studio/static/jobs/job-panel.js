@@ -118,7 +118,7 @@ export class JobPanel extends HTMLElement {
       : status === 'idle' && this.blocked ? this.blocked : WORDS[status] + time + killed;
     this.#error.hidden = status !== 'failed';
     this.#error.textContent = status === 'failed' ? `${job.message ?? ''} (exit code ${job.exit_code})` : '';
-    this.#phases.replaceChildren(...(elsewhere ? [] : job.phases).map((phase, number, all) => this.#phase(phase, number === all.length - 1)));
+    this.#phases.replaceChildren(...(elsewhere || status === 'done' ? [] : job.phases).map((phase, number, all) => this.#phase(phase, number === all.length - 1)));
     const bottom = this.#log.scrollHeight - this.#log.scrollTop - this.#log.clientHeight < 8;
     if (job.log !== undefined && this.#log.textContent !== job.log) this.#log.textContent = job.log;
     if (bottom) this.#log.scrollTop = this.#log.scrollHeight;

@@ -29,7 +29,7 @@ class StudioLabel extends HTMLElement {
   #classes = el('table');
   #review = el('p', {hidden: true}, el('a', {href: '#review'}, 'Review the labels'));
   #sheet = el('div', {class: 'sheet'});
-  #sheetTitle = el('h2');
+  #sheetTitle = el('h2', {hidden: true});
 
   async connectedCallback() {
     style('label/label.css');
@@ -85,6 +85,7 @@ class StudioLabel extends HTMLElement {
     this.#showClasses(classes, labeled, splits);
     showSheet(this.#sheet, sheet, names);
     const running = ['running', 'pausing', 'paused'].includes(this.#panel.job?.status) || this.#panel.job?.elsewhere;
+    this.#sheetTitle.hidden = !sheet.length;
     this.#sheetTitle.textContent = sheet.length ? (running ? 'Labeled last' : 'Labeled frames') : '';
   }
 

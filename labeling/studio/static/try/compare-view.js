@@ -94,7 +94,7 @@ class CompareView extends HTMLElement {
     });
     this.#views.found.shapes = found.map(shape(extra));
     this.#views.labels.shapes = labels.map(shape(missed));
-    const counts = (many, odd, word) => `${many.length} boxes${odd.size ? `, ${odd.size} ${word}` : ''}`;
+    const counts = (many, odd, word) => `${many.length} ${many.length === 1 ? 'box' : 'boxes'}${odd.size ? `, ${odd.size} ${word}` : ''}`;
     this.#captions.found.replaceChildren(el('b', {}, 'Detector'), ` ${counts(found, extra, 'without a label')}`);
     this.#captions.labels.replaceChildren(el('b', {}, 'Labels'), this.#shown.labels ? ` ${counts(labels, missed, 'not detected')} · ${this.#shown.split}` : ' not in the dataset');
     for (const [side, view] of Object.entries(this.#views)) {

@@ -1,0 +1,72 @@
+"""Try tab: the bundle's boxes beside the labels, and on a clip."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import cv2
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.blocks import draw_block
+from tests.labeling.studio.serving import Serving
+
+
+@pytest.fixture
+def frames(tmp_path: Path) -> Path:
+    """Six frames of a bright block, which the model of the tests finds."""
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for index in range(6):
+        cv2.imwrite(str(folder / f"{index:03d}.png"), draw_block(index))
+    return folder
+
+
+def test_a_bundle_is_tried_on_frames_and_on_a_clip(
+    studio: Serving, page: Page, block_model: Path, clip: Path
+) -> None:
+    page.goto(f"{studio.url}#try")
+    expect(page.get_by_role("link", name="Train and export")).to_be_visible()
+    shutil.copy(block_model, studio.project.bundle)
+    page.reload()
+    expect(page.get_by_text("frame 1 of 6")).to_be_visible()
+    expect(page.get_by_role("img", name="Detector 1 box")).to_be_visible()
+    expect(page.get_by_role("img", name="Labels not in the dataset")).to_be_visible()
+    page.keyboard.press("End")
+    expect(page.get_by_text("frame 6 of 6")).to_be_visible()
+
+    page.get_by_role("button", name="Clip or camera").click()
+    page.get_by_label("Source", exact=True).fill(str(clip))
+    page.get_by_role("button", name="Start").click()
+    expect(page.get_by_label("Command line")).to_contain_text(str(clip))
+    expect(page.get_by_text("ended after")).to_be_visible()
+    expect(page.get_by_alt_text("Live picture")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("rtsp://user:hunter22@127.0.0.1:9/stream", "nobody answers"),
+        ("nowhere.mp4", "no such file"),
+        ("synth:nothing", "nothing"),
+    ],
+    ids=["stream", "file", "scene"],
+)
+def test_a_source_that_fails_says_so_in_one_line_without_its_secrets(
+    studio: Serving, block_model: Path, source: str, said: str
+) -> None:
+    shutil.copy(block_model, studio.project.bundle)
+    reply = studio.api("POST", "try/preview/start", {"source": source})
+    assert "hunter22" not in str(reply)
+    studio.ask("GET", "api/try/preview/video")  # ends with the source
+    status = studio.api("GET", "try/preview")
+    assert status["status"] == "failed"
+    assert said in status["error"]
+    assert "hunter22" not in str(status)
+
+
+def test_the_standard_input_is_no_source_of_the_page(studio: Serving, block_model: Path) -> None:
+    shutil.copy(block_model, studio.project.bundle)
+    for source in ("-", "v4l2src ! appsink", ""):
+        assert studio.ask("POST", "api/try/preview/start", {"source": source})[0] == 422
