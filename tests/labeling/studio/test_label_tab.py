@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
+import cv2
+import pytest
 from playwright.sync_api import Page, expect
 
+from edgeloop.edge.synth import open_scene
 from tests.labeling.studio.serving import Serving
+
+
+@pytest.fixture
+def frames(tmp_path: Path) -> Path:
+    """Ten frames of a conveyor, 240x180: enough for a background model."""
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    scene = open_scene("conveyor", seed=3, size=(240, 180))
+    for number in range(10):
+        cv2.imwrite(str(folder / f"{number:03d}.jpg"), scene.render(30 * number))
+    return folder
 
 
 def test_label_from_the_page(studio: Serving, page: Page) -> None:
@@ -25,7 +40,7 @@ def test_label_from_the_page(studio: Serving, page: Page) -> None:
     page.get_by_role("button", name="Label", exact=True).click()
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
     expect(page.get_by_role("button", name="Label again")).to_be_visible(timeout=40_000)
-    expect(page.get_by_text(re.compile(r"\d of 7 frames labeled: .*train"))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"\d of 10 frames labeled: .*train"))).to_be_visible()
     expect(page.get_by_role("img", name=re.compile(r"Frame \d: \d+ moving")).first).to_be_visible()
     expect(page.get_by_role("link", name="Review the labels")).to_be_visible()
     assert (studio.project.dataset / "data.yaml").is_file()
