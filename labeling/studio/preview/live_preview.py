@@ -113,7 +113,8 @@ class LivePreview:
         seen = 0
         while True:
             with self._changed:
-                self._changed.wait_for(lambda last=seen: self._number != last or self._over(), timeout=1.0)
+                if self._number == seen and not self._over():
+                    self._changed.wait(timeout=1.0)
                 self._watched = time.monotonic()
                 if self._over():
                     return
