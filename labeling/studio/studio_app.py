@@ -60,8 +60,9 @@ def serve_studio(
             lines.append(
                 f"Open to every machine that reaches {host} and knows the key; nothing is encrypted."
             )
+        app = studio_app(project, server.access)
         tell("\n".join([*lines, "Ctrl-C ends it; everything drawn is saved."]))
-        return server.serve_until_signal(studio_app(project, server.access), project.events.close)
+        return server.serve_until_signal(app, project.events.close)
 
 
 def studio_app(project: Project, access: Access) -> ASGIApp:
