@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from functools import partial
 from http import HTTPStatus
 from importlib.resources import files
@@ -24,6 +24,19 @@ __all__ = ["PageInfo", "build_app", "page_api"]
 _STATIC = files("edgeloop.labeling.studio") / "static"
 _KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _FILE = re.compile(r"(?:[a-z0-9-]{1,50}/){0,3}[a-z0-9-]{1,50}(\.[a-z]{1,5})")
+_FIELDS = {  # that mean the same in every model
+    "base": "Revision that is changed; null to replace any.",
+    "boxes": "Boxes with their classes.",
+    "command": "Command line that does the same.",
+    "complete": "True if every object of interest has a box.",
+    "frame": "Number of the frame.",
+    "height": "Height in pixels.",
+    "name": "Class name.",
+    "polygons": "Outlines of the object's parts, each x, y, x, y, ... in pixels of the frame.",
+    "score": "Score, in [0, 1].",
+    "width": "Width in pixels.",
+    "xyxy": "Corners x1, y1, x2, y2 in pixels of the frame.",
+}
 _ATTRIBUTE = re.compile(r"^ *(\w+): (.*?)(?=^ *\w+: |\Z)", re.DOTALL | re.MULTILINE)
 _STATUS = {
     UsageError: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -91,15 +104,29 @@ def build_app(
 def _openapi(app: FastAPI) -> dict[str, Any]:
     """OpenAPI document, in which `Attributes:` of docstrings describe the fields of models."""
     document = FastAPI.openapi(app)
+    inherited: dict[str, dict[str, str]] = {}
+    for model in _models(BaseModel):
+        for base in reversed(model.__mro__[1:]):
+            inherited.setdefault(model.__name__, {}).update(_attributes(base.__doc__ or "")[1])
     for schema in document.get("components", {}).get("schemas", {}).values():
-        summary, _, attributes = schema.get("description", "").partition("Attributes:\n")
-        if not attributes:
-            continue
-        schema["description"] = summary.strip()
-        for field, text in _ATTRIBUTE.findall(attributes):
-            if field in schema.get("properties", {}):
-                schema["properties"][field].setdefault("description", " ".join(text.split()))
+        schema["description"], own = _attributes(schema.get("description", ""))
+        described = _FIELDS | inherited.get(schema.get("title", ""), {}) | own
+        for field, found in schema.get("properties", {}).items():
+            if field in described:
+                found.setdefault("description", described[field])
     return document
+
+
+def _models(base: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    for model in base.__subclasses__():
+        yield model
+        yield from _models(model)
+
+
+def _attributes(text: str) -> tuple[str, dict[str, str]]:
+    """Summary of a docstring, and what it says of each attribute."""
+    summary, _, attributes = text.partition("Attributes:\n")
+    return summary.strip(), {field: " ".join(said.split()) for field, said in _ATTRIBUTE.findall(attributes)}
 
 
 async def _text(events: Events) -> AsyncIterator[str]:

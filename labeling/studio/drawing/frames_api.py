@@ -40,7 +40,13 @@ class _Frames(BaseModel):
 
 
 class _Drawn(BaseModel):
-    """Summary of a frame: number of boxes, in all and by class, and whether it is complete."""
+    """Summary of a frame.
+
+    Attributes:
+        boxes: Number of boxes.
+        complete: True if every object of interest has a box.
+        classes: Number of boxes by class.
+    """
 
     boxes: int
     complete: bool
@@ -48,9 +54,13 @@ class _Drawn(BaseModel):
 
 
 class _Boxes(DrawnFrame):
-    """Boxes of a frame, their revision, and the size of the frame in pixels.
+    """Boxes of a frame, their revision, and its size.
 
-    A frame that cannot be read has size 0, and `unreadable` says in one line why.
+    Attributes:
+        base: Revision of the boxes.
+        width: Width of the frame in pixels; 0 if it cannot be read.
+        height: Height of the frame in pixels; 0 if it cannot be read.
+        unreadable: Reason in one line why it cannot be read; null if it can.
     """
 
     base: str
@@ -66,12 +76,25 @@ class _Change(DrawnFrame):
 
 
 class _Classes(BaseModel):
+    """All classes.
+
+    Attributes:
+        names: Class names, in the order of the number keys.
+    """
+
     model_config = ConfigDict(extra="forbid")
 
     names: Annotated[list[ClassName], Len(0, 1000)]
 
 
 class _Rename(BaseModel):
+    """New name of a class.
+
+    Attributes:
+        name: Class that is renamed.
+        to: New name; if there is such a class, both become one.
+    """
+
     model_config = ConfigDict(extra="forbid")
 
     name: ClassName

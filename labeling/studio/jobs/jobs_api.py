@@ -54,7 +54,12 @@ class _Job(JobStatus):
 
 
 class _Start(BaseModel):
-    """Options of the verb; with `anew`, an earlier result or unfinished work is renamed first."""
+    """Start of a verb.
+
+    Attributes:
+        settings: Options of the verb.
+        anew: True to rename an earlier result or unfinished work first.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -63,6 +68,12 @@ class _Start(BaseModel):
 
 
 class _Command(BaseModel):
+    """Command line of a verb.
+
+    Attributes:
+        command: Command line that does the same.
+    """
+
     command: str
 
 

@@ -26,13 +26,23 @@ _SHOWN = 12  # frames on the sheet
 
 
 class _Box(BaseModel):
+    """Label of a frame.
+
+    Attributes:
+        xyxy: Corners x1, y1, x2, y2 in pixels of the frame.
+    """
+
     xyxy: tuple[float, float, float, float]
     name: str
     score: float
 
 
 class _Frame(BaseModel):
-    """Labeled frame, `number` as of `/frames`."""
+    """Labeled frame.
+
+    Attributes:
+        number: Number of the frame.
+    """
 
     number: int
     width: int
@@ -41,7 +51,13 @@ class _Frame(BaseModel):
 
 
 class _Class(BaseModel):
-    """Class with the number of a person's boxes, of labels, and of frames with a label."""
+    """Counts of a class.
+
+    Attributes:
+        drawn: Number of a person's boxes.
+        labels: Number of labels.
+        frames: Number of frames with a label.
+    """
 
     name: str
     drawn: int

@@ -27,7 +27,14 @@ _RANKED = 200
 
 
 class _Bundle(BaseModel):
-    """The exported bundle; `file` is null if there is none. `labels` is true if there is a dataset."""
+    """The exported bundle.
+
+    Attributes:
+        file: The bundle; null if there is none.
+        names: Its class names.
+        confidence: Minimum score with which it was exported.
+        labels: True if there is a dataset to compare it with.
+    """
 
     file: str | None
     names: list[str] = []
@@ -36,6 +43,12 @@ class _Bundle(BaseModel):
 
 
 class _Box(BaseModel):
+    """Box of the bundle, or label.
+
+    Attributes:
+        xyxy: Corners x1, y1, x2, y2 in pixels of the frame.
+    """
+
     xyxy: tuple[float, float, float, float]
     name: str
     score: float
@@ -56,7 +69,13 @@ class _Compared(BaseModel):
 
 
 class _Difference(BaseModel):
-    """Frame with the number of boxes that have no label, and of labels that have no box."""
+    """Difference between the boxes of a frame and its labels.
+
+    Attributes:
+        number: Number of the frame.
+        extra: Boxes that have no label.
+        missed: Labels that have no box.
+    """
 
     number: int
     extra: int
@@ -64,7 +83,13 @@ class _Difference(BaseModel):
 
 
 class _Differences(BaseModel):
-    """Frames compared so far, those that differ most first."""
+    """Frames compared so far, those that differ most first.
+
+    Attributes:
+        compared: Number of frames compared so far.
+        total: Number of frames with labels.
+        frames: Those that differ.
+    """
 
     compared: int
     total: int
@@ -72,7 +97,12 @@ class _Differences(BaseModel):
 
 
 class _Source(BaseModel):
-    """Source as for `edgeloop run`, and the minimum score of boxes that are drawn."""
+    """Source to try the bundle on.
+
+    Attributes:
+        source: Source as for `edgeloop run`.
+        confidence: Minimum score of boxes that are drawn.
+    """
 
     model_config = ConfigDict(extra="forbid")
 

@@ -59,9 +59,11 @@ class _Review(BaseModel):
 
     Attributes:
         dataset: True if there are labels to review.
-        done, total: Progress of arranging the queue; equal once it is there.
+        done: Progress of arranging the queue.
+        total: What `done` is once the queue is arranged.
         classes: Class names, in the order of the number keys.
         open: Doubts that are open in each look, in the order of the queue.
+        counts: Progress of the review.
         command: Command that keeps the decisions as it labels anew.
         problem: Reason why the dataset does not show the decisions; null if none.
     """
@@ -80,6 +82,7 @@ class _Doubt(BaseModel):
     """A label that may be wrong, or an object that may be missed.
 
     Attributes:
+        id: Number of the doubt.
         kind: "label" of the dataset, "unsure" of review.json, or "miss".
         side: Side of the square that its picture shows, pixels of the frame.
         probability: That it is an object of that class.
@@ -97,14 +100,23 @@ class _Doubt(BaseModel):
 
 
 class _Look(BaseModel):
-    """Doubts of one screen."""
+    """Doubts of one screen.
+
+    Attributes:
+        number: Number of the screen.
+        doubts: What is asked there.
+    """
 
     number: int
     doubts: list[_Doubt]
 
 
 class _Label(BaseModel):
-    """A label of a frame; `state` is human, label or unsure."""
+    """Label of a frame.
+
+    Attributes:
+        state: "human" if a person drew or decided it, "label" of the dataset, or "unsure" of review.json.
+    """
 
     name: str
     xyxy: tuple[float, float, float, float]
@@ -113,7 +125,13 @@ class _Label(BaseModel):
 
 
 class _Frame(BaseModel):
-    """Labels of a frame as decided; `drawn` if they are exemplars, which are changed in the Draw tab."""
+    """Labels of a frame as decided.
+
+    Attributes:
+        file: Name of the frame.
+        drawn: True if its labels are exemplars, which are changed in the Draw tab.
+        labels: Its labels.
+    """
 
     frame: int
     file: str
@@ -128,7 +146,14 @@ class _Box(LabelBox):
 
 
 class _Made(BaseModel):
-    """A decision on a frame, by its number."""
+    """Decision on a frame.
+
+    Attributes:
+        verdict: The decision.
+        box: Label that is decided about.
+        to: Label that replaces it.
+        boxes: All labels of a frame that is right as a whole.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -140,7 +165,11 @@ class _Made(BaseModel):
 
 
 class _Batch(BaseModel):
-    """Decisions that are made, and undone, at once."""
+    """Decisions that are made, and undone, at once.
+
+    Attributes:
+        decisions: The decisions.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -148,14 +177,23 @@ class _Batch(BaseModel):
 
 
 class _Undone(BaseModel):
-    """Frames whose decisions were taken back, and the progress."""
+    """Decisions that were taken back.
+
+    Attributes:
+        frames: Frames whose decisions were taken back.
+        counts: Progress of the review.
+    """
 
     frames: list[int]
     counts: _Counts
 
 
 class _Exemplars(BaseModel):
-    """Number of frames that became exemplars."""
+    """Frames that became exemplars.
+
+    Attributes:
+        frames: Number of frames that became exemplars.
+    """
 
     frames: int
 

@@ -29,7 +29,11 @@ _Box = tuple[_Pixel, _Pixel, _Pixel, _Pixel]
 
 
 class _Encoded(BaseModel):
-    """True if the frame is encoded; false if frames that were asked for later took its place."""
+    """Reply to a request to encode a frame.
+
+    Attributes:
+        encoded: True if the frame is encoded; false if frames that were asked for later took its place.
+    """
 
     encoded: bool
 
@@ -67,7 +71,11 @@ class _Mask(BaseModel):
 
 
 class _Masks(BaseModel):
-    """Masks that the clicks may mean, best first."""
+    """Masks that the clicks may mean, best first.
+
+    Attributes:
+        masks: The masks.
+    """
 
     masks: list[_Mask]
 

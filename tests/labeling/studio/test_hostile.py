@@ -309,6 +309,16 @@ def test_the_api_explains_itself(studio: Serving) -> None:
         for method, found in methods.items()
         if not found.get("description")
     ]
+    schemas = document["components"]["schemas"]
+    missing += [
+        name for name, schema in schemas.items() if not schema.get("description") and "Error" not in name
+    ]
+    missing += [
+        f"{name}.{field}"
+        for name, schema in schemas.items()
+        for field, found in schema.get("properties", {}).items()
+        if not found.get("description") and "Error" not in name
+    ]
     assert missing == []
 
 
