@@ -108,8 +108,9 @@ class ExemplarFile:
         self._lock = threading.Lock()
         self._frames: dict[str, DrawnFrame] = {}
         self._names: list[str] = []
+        self._sizes: dict[str, tuple[int, int]] = {}  # as saved, also of frames that are gone
         if path.exists():
-            self._names, self._frames = _read(path)
+            self._names, self._frames, self._sizes = _read(path)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -146,6 +147,7 @@ class ExemplarFile:
             current = self._frames.get(name, _UNDRAWN)
             if revision is not None and revision != current.revision:
                 raise ConflictError(current)
+            self._sizes[name] = width, height
             frames = {**self._frames, name: drawn}
             if not drawn.boxes and not drawn.complete:
                 del frames[name]
@@ -192,7 +194,8 @@ class ExemplarFile:
             self._save([*dict.fromkeys(names)], frames)
 
     def _save(self, names: list[str], frames: dict[str, DrawnFrame]) -> None:
-        text = json.dumps(_coco(names, frames, self.size_of), ensure_ascii=False, indent=1)
+        sizes = {file: self._sizes.get(file) or self.size_of(file) for file in frames}
+        text = json.dumps(_coco(names, frames, sizes), ensure_ascii=False, indent=1)
         partial = self.path.with_name(self.path.name + ".part")
         try:
             with partial.open("w", encoding="utf-8") as file:
@@ -202,7 +205,7 @@ class ExemplarFile:
             partial.replace(self.path)
         except OSError as error:
             raise EdgeloopError(f"{self.path}: cannot be written ({error.strerror})") from error
-        self._names, self._frames = names, frames
+        self._names, self._frames, self._sizes = names, frames, sizes
 
 
 def _with(names: Sequence[str], more: Iterable[str]) -> list[str]:
@@ -210,12 +213,12 @@ def _with(names: Sequence[str], more: Iterable[str]) -> list[str]:
 
 
 def _coco(
-    names: Sequence[str], frames: Mapping[str, DrawnFrame], size_of: Callable[[str], tuple[int, int]]
+    names: Sequence[str], frames: Mapping[str, DrawnFrame], sizes: Mapping[str, tuple[int, int]]
 ) -> dict[str, Any]:
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for image_id, (file, frame) in enumerate(sorted(frames.items()), start=1):
-        width, height = size_of(file)
+        width, height = sizes[file]
         unfinished = {} if frame.complete else {"complete": False}
         images.append({"id": image_id, "file_name": file, "width": width, "height": height, **unfinished})
         for box in frame.boxes:
@@ -240,7 +243,7 @@ def _coco(
     }
 
 
-def _read(path: Path) -> tuple[list[str], dict[str, DrawnFrame]]:
+def _read(path: Path) -> tuple[list[str], dict[str, DrawnFrame], dict[str, tuple[int, int]]]:
     coco = parse_coco(path)
     names = {category.id: category.name for category in coco.categories}
     boxes: dict[str, list[DrawnBox]] = {image.id: [] for image in coco.images}
@@ -261,4 +264,7 @@ def _read(path: Path) -> tuple[list[str], dict[str, DrawnFrame]]:
         image.file_name: DrawnFrame(boxes=tuple(boxes[image.id]), complete=image.complete)
         for image in coco.images
     }
-    return list(names.values()), frames
+    sizes = {
+        image.file_name: (image.width, image.height) for image in coco.images if image.width and image.height
+    }
+    return list(names.values()), frames, sizes

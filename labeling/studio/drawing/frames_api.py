@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from functools import lru_cache
 from http import HTTPStatus
+from pathlib import Path
 from typing import Annotated
 
 import cv2
 from annotated_types import Len
-from fastapi import APIRouter
+from fastapi import APIRouter, Header
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict
 
@@ -23,6 +24,9 @@ __all__ = ["frames_api"]
 _THUMBNAIL_PX = 240  # longer side
 _THUMBNAILS = 2000  # kept in memory, about 8 kB each
 _BROWSER_KINDS = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
+
+
+_Known = Annotated[str | None, Header(description="ETag of the image that is known")]
 
 
 class _Frames(BaseModel):
@@ -126,25 +130,26 @@ def frames_api(project: Project) -> APIRouter:
         )
 
     @api.get("/frames/{number}/image", response_class=Response)
-    def image(number: int) -> Response:
+    def image(number: int, if_none_match: _Known = None) -> Response:
         """Image of a frame, in a form that every browser shows, upright."""
         path = project.path(number)
+        if (tag := _tag(path)) == if_none_match:
+            return _image_reply(HTTPStatus.NOT_MODIFIED, tag)
         kind = _BROWSER_KINDS.get(path.suffix.lower())
         pixels = require_image(path)  # whatever a browser makes of a damaged file
         if kind is None:
-            return Response(encode_image(".png", pixels), media_type="image/png")
-        return Response(
-            path.read_bytes(), media_type=kind, headers={"Cache-Control": "private, max-age=3600"}
-        )
+            return _image_reply(HTTPStatus.OK, tag, encode_image(".png", pixels), "image/png")
+        return _image_reply(HTTPStatus.OK, tag, path.read_bytes(), kind)
 
     @api.get("/frames/{number}/thumbnail", response_class=Response)
-    def thumbnail(number: int) -> Response:
+    def thumbnail(number: int, if_none_match: _Known = None) -> Response:
         """Small image of a frame, JPEG, its longer side 240 px; 204 without one if it cannot be read."""
+        if (tag := _tag(project.path(number))) == if_none_match:
+            return _image_reply(HTTPStatus.NOT_MODIFIED, tag)
         try:
-            small = thumbnail_of(number)
+            return _image_reply(HTTPStatus.OK, tag, thumbnail_of(number), "image/jpeg")
         except DataError:
             return Response(status_code=HTTPStatus.NO_CONTENT)
-        return Response(small, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
 
     @api.get("/frames/{number}/boxes")
     def boxes(number: int) -> _Boxes:
@@ -193,3 +198,16 @@ def frames_api(project: Project) -> APIRouter:
 def _summary(frame: DrawnFrame) -> _Drawn:
     classes = Counter(box.name for box in frame.boxes)
     return _Drawn(boxes=len(frame.boxes), complete=frame.complete, classes=classes)
+
+
+def _tag(path: Path) -> str:
+    """ETag of an image file: another folder behind the same address must not show the images of this one."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return '"missing"'
+    return f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'
+
+
+def _image_reply(status: HTTPStatus, tag: str, content: bytes = b"", kind: str | None = None) -> Response:
+    return Response(content, status, {"Cache-Control": "private, no-cache", "ETag": tag}, kind)

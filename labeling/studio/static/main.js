@@ -26,7 +26,7 @@ async function open() {
 }
 
 function showKeys() {
-  const rows = keys.listed().flatMap(([own, effect]) => [el('dt', {}, ...own.flatMap((key) => [el('kbd', {}, key === ' ' ? 'Space' : key), ' '])), el('dd', {}, effect)]);
+  const rows = keys.listed().map(([own, effect]) => el('div', {}, el('dt', {}, ...own.flatMap((key) => [el('kbd', {}, key), ' '])), el('dd', {}, effect)));
   document.getElementById('keys-list').replaceChildren(...rows);
   document.getElementById('keys-help').showModal();
 }

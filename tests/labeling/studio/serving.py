@@ -86,10 +86,12 @@ def serve_app(server: Server, app: ASGIApp, events: Events) -> Iterator[threadin
 
 
 @contextmanager
-def serve(frames: Path, exemplars: Path | None = None) -> Iterator[Serving]:
+def serve(
+    frames: Path, exemplars: Path | None = None, *, port: int | None = None, key: str | None = None
+) -> Iterator[Serving]:
     """Serve the studio of a folder of frames."""
     with open_project(frames, work_folder(frames), exemplars) as project:
-        server = Server(open_port(LOOPBACK, None))
+        server = Server(open_port(LOOPBACK, port), key=key)
         app = studio_app(project, server.access)
         with serve_app(server, app, project.events):
             yield Serving(server.access.url, project)

@@ -12,7 +12,7 @@ const STEP = 10; // px of the image, with Shift
 export function bindDrawing(tab, signal) {
   const {editor, segment, view} = tab;
   const told = (effect) => [effect, () => {}];
-  const keys = {
+  const gestures = {
     Drag: told('New box; it snaps to the object in it'),
     Click: told('Mask of the object there, or select the box there'),
     'Shift+Click': told('Add what is there to the mask'),
@@ -20,6 +20,8 @@ export function bindDrawing(tab, signal) {
     'Ctrl+Drag': told('New box on top of the selected one'),
     'Ctrl+Click': told('Mask of an object inside a box'),
     Wheel: told('Zoom; the middle button, Space or Alt with a drag moves the image'),
+  };
+  const keys = {
     m: ['Next of the masks that the clicks may mean', () => segment.cycle()],
     n: ['New box in the middle', () => tab.newBox()],
     Delete: ['Delete the box', () => editor.removeSelected()],
@@ -60,6 +62,7 @@ export function bindDrawing(tab, signal) {
     keys[`Alt+${arrow}`] = ['Move the right or lower side of the selected box', () => editor.stretch([Math.abs(x), Math.abs(y)], x, y)];
     keys[`Alt+Shift+${arrow}`] = ['Move the left or upper side of the selected box', () => editor.stretch([-Math.abs(x), -Math.abs(y)], x, y)];
   }
+  bind(gestures, signal);
   bind(keys, signal);
   const space = (down) => (event) => {
     if (event.key !== ' ' || event.target.closest?.('input, select, textarea, dialog, button, a, [role=option]')) return;

@@ -94,9 +94,8 @@ export class Editor extends EventTarget {
 
   /** Name the first class: that of the box which has none yet. */
   nameFirst(name) {
-    if (!name || name === FIRST_CLASS) return;
-    this.choose(name);
-    this.#store.setClasses(this.#store.names.filter((own) => own !== FIRST_CLASS)).catch(() => {}); // it stays if it has boxes
+    if (name && name !== FIRST_CLASS) this.#store.nameFirst(this.frame, FIRST_CLASS, name);
+    if (name) this.current = name;
   }
 
   /** Move the selected box, px of the image. */

@@ -5,7 +5,7 @@ import {Thumbnails} from './thumbnails.js';
 
 const CAPTION = 24, GAP = 8, NARROW = 150; // px
 const SPARE_ROWS = 1; // above and below what is in sight
-const FILTERS = {all: () => true, drawn: (summary) => Boolean(summary), 'not drawn': (summary) => !summary};
+const FILTERS = {All: () => true, Drawn: (summary) => Boolean(summary), 'Not drawn': (summary) => !summary};
 
 /** Words for the state of a frame, from its summary. */
 export function stateOf(summary, unreadable) {
@@ -22,7 +22,7 @@ export class FrameGrid extends HTMLElement {
   #thumbnails = new Thumbnails();
   #cells = new Map(); // frame: {cell, image, badge}
   #shown = []; // frames that pass the filter
-  #filter = 'all';
+  #filter = 'All';
   #open = null;
   #focused = 0; // place in #shown that Tab reaches
   #list = el('div', {class: 'list', role: 'listbox', 'aria-label': 'Frames'});
@@ -30,6 +30,8 @@ export class FrameGrid extends HTMLElement {
   #filters = el('div', {class: 'filters', role: 'group', 'aria-label': 'Frames shown'});
   #count = el('span', {class: 'count'});
   #layout = {columns: 1, width: 1, height: 1};
+  #ratio = 0.5625; // height to width of the thumbnails
+  #known = false; // the ratio
   #pending = false;
   #size = new ResizeObserver(() => this.#arrange());
 
@@ -44,7 +46,7 @@ export class FrameGrid extends HTMLElement {
     this.#list.addEventListener('scroll', () => this.#later(), {passive: true});
     this.#list.addEventListener('keydown', (event) => this.#key(event));
     this.#size.observe(this.#list);
-    this.#setFilter('all');
+    this.#setFilter('All');
   }
 
   /** Frame that is open; it is kept in sight. */
@@ -90,7 +92,7 @@ export class FrameGrid extends HTMLElement {
     if (!room) return;
     const columns = Math.max(1, Math.floor((room + GAP) / (least + GAP)));
     const width = Math.floor((room - GAP * (columns - 1)) / columns);
-    this.#layout = {columns, width, height: Math.round(width * 0.625) + CAPTION};
+    this.#layout = {columns, width, height: Math.round(width * this.#ratio) + CAPTION};
     for (const frame of [...this.#cells.keys()]) this.#remove(frame);
     this.#room.style.height = `${Math.ceil(this.#shown.length / columns) * (this.#layout.height + GAP)}px`;
     this.reveal();
@@ -131,8 +133,19 @@ export class FrameGrid extends HTMLElement {
     this.#thumbnails.ask(frame, (blob) => {
       if (!blob) { this.#store.markUnreadable(frame, 'cannot be read'); return; }
       image.src = URL.createObjectURL(blob);
-      image.onload = () => URL.revokeObjectURL(image.src);
+      image.onload = () => {
+        URL.revokeObjectURL(image.src);
+        this.#setRatio(image.naturalHeight / image.naturalWidth);
+      };
     });
+  }
+
+  /** Shape of the cells: that of the first thumbnail. */
+  #setRatio(ratio) {
+    if (this.#known) return;
+    this.#known = true;
+    this.#ratio = Math.min(Math.max(ratio, 0.5), 1.2);
+    this.#arrange();
   }
 
   #remove(frame) {

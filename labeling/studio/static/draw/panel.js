@@ -40,7 +40,7 @@ export class Panel {
   #saving = el('p', {class: 'saving', role: 'status'});
   #meaning = el('p', {class: 'meaning'});
   #complete = el('input', {type: 'checkbox'});
-  #next = el('button', {type: 'button', class: 'primary', title: 'Every object has a box: on to the next frame'}, 'Complete, next ', el('kbd', {}, '\u21b5'));
+  #next = el('button', {type: 'button', class: 'primary', title: 'Every object has a box: on to the next frame'}, 'Complete, next frame ', el('kbd', {}, 'Enter'));
   #boxes = el('ol', {class: 'boxes'});
   #boxesTitle = el('h2', {}, 'Boxes');
   #classes = el('ol', {class: 'classes'});
@@ -56,7 +56,7 @@ export class Panel {
     this.#next.addEventListener('click', complete);
     this.#complete.addEventListener('change', () => editor.markComplete(this.#complete.checked));
     this.element.append(
-      el('section', {class: 'state', 'aria-label': 'This frame'}, el('header', {}, el('label', {}, this.#complete, ' Complete'), this.#next), this.#meaning, this.#saving),
+      el('section', {class: 'state', 'aria-label': 'This frame'}, el('header', {}, el('label', {}, this.#complete, ' Complete'), this.#saving), this.#meaning, this.#next),
       this.proposals,
       el('section', {'aria-label': 'Classes'}, el('header', {}, el('h2', {}, 'Classes'), el('button', {type: 'button', class: 'quiet', onclick: (event) => this.#askClass(event.currentTarget)}, 'Type a class ', el('kbd', {}, 'L'))), this.#classes),
       el('section', {class: 'grow', 'aria-label': 'Boxes of this frame'}, el('header', {}, this.#boxesTitle), this.#boxes, this.#said));

@@ -46,13 +46,14 @@ export class Segment extends EventTarget {
   /** Prepare a frame, so that its masks come at once. */
   encode(frame) { return this.#ask(frame, 'encode', undefined); }
 
-  /** Snap a box that was just dragged, unless it was changed meanwhile. */
+  /** Snap a box that was just dragged, unless it was moved meanwhile. */
   async snap(box) {
     const {frame} = this.#editor;
     if (!this.snapping) return;
     const found = await this.#ask(frame, 'snap', {xyxy: box.xyxy});
-    if (!found || found.score === null || frame !== this.#editor.frame || this.#editor.box(box.id) !== box) return;
-    this.#editor.replace({...box, xyxy: rounded(found.xyxy), polygons: found.polygons});
+    if (!found || found.score === null || frame !== this.#editor.frame) return;
+    const now = this.#editor.box(box.id); // it may have got a class
+    if (now?.xyxy === box.xyxy) this.#editor.replace({...now, xyxy: rounded(found.xyxy), polygons: found.polygons});
   }
 
   /** A click: a new object, with the mask of this point. */

@@ -132,6 +132,14 @@ export class Store extends EventTarget {
     await post('classes/rename', {name, to});
   }
 
+  /** Name the boxes of a visited frame that have a stand-in for a class; no step of undo. */
+  nameFirst(frame, name, to) {
+    const now = this.#visited.get(frame);
+    renameIn(now, name, to);
+    this.#set(frame, now);
+    this.setClasses([...new Set(this.names.map((own) => (own === name ? to : own)))]).catch(() => {}); // it stays if it has boxes
+  }
+
   /** Know a class before a box of it is saved. */
   addName(name) { if (!this.names.includes(name)) this.#setNames([...this.names, name]); }
 
@@ -189,10 +197,8 @@ export class Store extends EventTarget {
   async #followClasses({names, renamed}) {
     this.#setNames(names);
     if (!renamed) return;
-    const rename = (boxes) => boxes.map((box) => (box.name === renamed.name ? {...box, name: renamed.to} : box));
     for (const [frame, now] of this.#visited) {
-      now.boxes = rename(now.boxes);
-      for (const state of [...now.past, ...now.future]) state.boxes = rename(state.boxes);
+      renameIn(now, renamed.name, renamed.to);
       this.visit(frame).catch(() => {}); // its revision changed
       this.#emit('changed', {frame});
     }
@@ -206,6 +212,11 @@ export class Store extends EventTarget {
   }
 
   #emit(kind, detail = {}) { this.dispatchEvent(new CustomEvent(kind, {detail})); }
+}
+
+/** Rename a class in all states of a frame. */
+function renameIn(now, name, to) {
+  for (const state of [now, ...now.past, ...now.future]) state.boxes = state.boxes.map((box) => (box.name === name ? {...box, name: to} : box));
 }
 
 /** Boxes of the server with ids; those that were here before keep theirs. */

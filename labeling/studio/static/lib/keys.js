@@ -18,13 +18,26 @@ export function bind(bindings, signal) {
   signal.addEventListener('abort', () => groups.splice(groups.indexOf(bindings), 1));
 }
 
-/** All bindings of now: [key, effect]; keys of the same effect are one row. */
+const SIGNS = {' ': 'Space', ArrowLeft: '\u2190', ArrowRight: '\u2192', ArrowUp: '\u2191', ArrowDown: '\u2193', Escape: 'Esc'};
+const ARROWS = ['\u2190', '\u2192', '\u2191', '\u2193'], DIGITS = [...'123456789'];
+
+/** Keys as people read them: letters upper case, all arrows or digits as one. */
+function read(keys) {
+  let signs = keys.map((key) => key.split(/\+(?=.)/).map((part) => SIGNS[part] ?? (part.length === 1 ? part.toUpperCase() : part)).join('+'));
+  for (const [all, word] of [[ARROWS, 'Arrows'], [DIGITS, '1 \u2013 9']]) {
+    const before = signs[0].slice(0, signs[0].length - 1);
+    if (all.every((sign) => signs.includes(before + sign))) signs = [before + word, ...signs.filter((sign) => !all.some((one) => sign === before + one))];
+  }
+  return signs;
+}
+
+/** All bindings of now: [keys, effect]; keys of the same effect are one row. */
 export function listed() {
   const rows = new Map();
   for (const group of groups) {
     for (const [key, [effect]] of Object.entries(group)) rows.set(effect, [...(rows.get(effect) ?? []), key]);
   }
-  return [...rows].map(([effect, keys]) => [keys, effect]);
+  return [...rows].map(([effect, keys]) => [read(keys), effect]);
 }
 
 document.addEventListener('keydown', (event) => {
