@@ -62,10 +62,16 @@ export class Editor extends EventTarget {
     this.dispatchEvent(new Event('selected'));
   }
 
-  /** Add a box that a person drew, and select it; the frame counts as complete then. */
+  /**
+   * True once more boxes are drawn: a person draws every object. A frame that was left open with boxes, such as
+   * accepted proposals, stays so until it is said to be complete.
+   */
+  get #completed() { return this.state.complete || !this.boxes.length; }
+
+  /** Add a box that a person drew, and select it. */
   add(xyxy, polygons = [], name = this.current ?? FIRST_CLASS) {
     const box = newBox(xyxy, name, polygons), unnamed = this.current === null;
-    this.#change({boxes: [...this.boxes, box], complete: true});
+    this.#change({boxes: [...this.boxes, box], complete: this.#completed});
     this.select(box.id);
     if (unnamed) this.dispatchEvent(new Event('unnamed'));
     return box;
@@ -73,7 +79,7 @@ export class Editor extends EventTarget {
 
   /** Replace a box by another of the same id. */
   replace(box, step) {
-    this.#change({boxes: this.boxes.map((own) => (own.id === box.id ? box : own))}, step);
+    if (this.box(box.id)) this.#change({boxes: this.boxes.map((own) => (own.id === box.id ? box : own))}, step);
   }
 
   /** Delete the selected box; a frame that has none left is no longer complete. */
@@ -133,7 +139,7 @@ export class Editor extends EventTarget {
     const fitting = before.boxes.filter(({xyxy}) => xyxy[2] <= width && xyxy[3] <= height);
     if (fitting.length) {
       const copies = fitting.map(({xyxy, name, polygons}) => newBox(xyxy, name, polygons));
-      this.#change({boxes: [...this.boxes, ...copies], complete: true});
+      this.#change({boxes: [...this.boxes, ...copies], complete: this.#completed});
     }
     return fitting.length;
   }

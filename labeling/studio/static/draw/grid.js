@@ -24,6 +24,8 @@ export class FrameGrid extends HTMLElement {
   #shown = []; // frames that pass the filter
   #filter = 'All';
   #open = null;
+  #last = null; // frame that is open or was
+  #focusing = false;
   #focused = 0; // place in #shown that Tab reaches
   #list = el('div', {class: 'list', role: 'listbox', 'aria-label': 'Frames'});
   #room = el('div', {class: 'room', role: 'presentation'});
@@ -53,13 +55,20 @@ export class FrameGrid extends HTMLElement {
   set open(frame) {
     const before = this.#open;
     this.#open = frame;
+    if (frame !== null) this.#last = frame;
     for (const own of [before, frame]) if (this.#cells.has(own)) this.#paint(own);
     this.reveal();
   }
 
+  /** Put the focus on the frame that was open last, once it is in sight. */
+  focusLast() {
+    this.#focusing = true;
+    this.#later();
+  }
+
   /** Scroll so that the open frame is in sight. */
   reveal() {
-    const place = this.#shown.indexOf(this.#open);
+    const place = this.#shown.indexOf(this.#last);
     if (place < 0) return;
     this.#focused = place;
     this.#scrollTo(place);
@@ -76,7 +85,7 @@ export class FrameGrid extends HTMLElement {
     const passes = FILTERS[this.#filter];
     this.#shown = [];
     for (let frame = 0; frame < this.#store.files.length; frame++) if (passes(this.#store.drawn.get(frame))) this.#shown.push(frame);
-    this.#focused = Math.max(0, this.#shown.indexOf(this.#open));
+    this.#focused = Math.max(0, this.#shown.indexOf(this.#last));
     this.#arrange();
   }
 
@@ -114,6 +123,8 @@ export class FrameGrid extends HTMLElement {
     for (let place = first; place < last; place++) wanted.set(this.#shown[place], place);
     for (const frame of [...this.#cells.keys()]) if (!wanted.has(frame)) this.#remove(frame);
     for (const [frame, place] of wanted) if (!this.#cells.has(frame)) this.#add(frame, place);
+    const cell = this.#cells.get(this.#shown[this.#focused])?.cell;
+    if (this.#focusing && cell && [document.body, this.#list].includes(document.activeElement)) { this.#focusing = false; cell.focus({preventScroll: true}); }
   }
 
   #add(frame, place) {
@@ -126,6 +137,7 @@ export class FrameGrid extends HTMLElement {
     cell.style.width = `${width}px`;
     cell.style.height = `${height}px`;
     cell.addEventListener('click', () => this.#choose(frame));
+    cell.addEventListener('focus', () => { this.#focused = place; });
     this.#cells.set(frame, {cell, image, badge, place});
     this.#paint(frame);
     const before = [...this.#cells.values()].find((other) => other.place > place && other.cell.isConnected);
@@ -151,7 +163,10 @@ export class FrameGrid extends HTMLElement {
   #remove(frame) {
     const {cell} = this.#cells.get(frame);
     this.#thumbnails.drop(frame);
-    if (cell === document.activeElement) this.#list.focus();
+    if (cell === document.activeElement) {
+      this.#list.focus();
+      this.#focusing = true; // once it is in sight again
+    }
     cell.remove();
     this.#cells.delete(frame);
   }

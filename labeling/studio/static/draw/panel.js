@@ -44,6 +44,7 @@ export class Panel {
   #boxes = el('ol', {class: 'boxes'});
   #boxesTitle = el('h2', {}, 'Boxes');
   #classes = el('ol', {class: 'classes'});
+  #focusClass = null; // its row gets the focus once it is there
   #said = el('p', {class: 'unseen', role: 'status'});
 
   /**
@@ -87,6 +88,11 @@ export class Panel {
     const counts = editor.store.counts();
     const rows = [...editor.classes.map((name, at) => ({name, key: at < 9 ? String(at + 1) : ''})), {name: IGNORE, key: '0'}];
     sync(this.#classes, rows, ({name}) => name, ({name}) => this.#classRow(name), (row, item) => this.#updateClass(row, item, counts));
+    const row = [...this.#classes.children].find(({dataset}) => dataset.key === this.#focusClass);
+    if (row && [document.body, this.#classes].includes(document.activeElement)) {
+      row.firstElementChild.focus();
+      this.#focusClass = null;
+    }
   }
 
   #boxRow({id}) {
@@ -119,6 +125,7 @@ export class Panel {
     const rename = () => this.#rename(row, name);
     const button = el('button', {type: 'button', onclick: () => this.#editor.choose(name), ondblclick: rename, onkeydown: (event) => {
       if (event.key === 'F2') rename();
+      else if (event.key === 'Delete') this.#remove(name);
       else if (event.altKey && (event.key === 'ArrowUp' || event.key === 'ArrowDown')) this.#reorder(name, event.key === 'ArrowUp' ? -1 : 1);
       else return;
       event.preventDefault();
@@ -129,7 +136,7 @@ export class Panel {
       button.title = 'Objects that must not be labeled, such as half hidden ones';
       return row;
     }
-    button.title = 'F2 or double click: rename. Alt+arrows or drag: other number key';
+    button.title = 'F2 or double click: rename. Alt+arrows or drag: other number key. Delete: remove, if it has no boxes';
     row.draggable = true;
     row.addEventListener('dragstart', (event) => event.dataTransfer.setData('text/plain', name));
     row.addEventListener('dragover', (event) => event.preventDefault());
@@ -160,7 +167,11 @@ export class Panel {
       over = true;
       field.replaceWith(button);
       button.focus();
-      if (to && to !== name) attempt(() => this.#editor.store.rename(name, to));
+      const merges = to !== name && this.#editor.classes.includes(to);
+      if (merges && !confirm(`${name} and ${to} become one class. This cannot be undone.`)) return;
+      if (!to || to === name) return;
+      this.#focusClass = to;
+      attempt(() => this.#editor.store.rename(name, to));
     };
     const field = el('input', {'aria-label': `New name of ${name}`, maxlength: 100, value: name, onblur: () => finish(null), onkeydown: (event) => {
       if (event.key === 'Enter') finish(field.value.trim());
@@ -168,6 +179,12 @@ export class Panel {
     }});
     button.replaceWith(field);
     field.select();
+  }
+
+  #remove(name) {
+    const {classes} = this.#editor, at = classes.indexOf(name);
+    this.#focusClass = classes[at + 1] ?? classes[at - 1];
+    attempt(() => this.#editor.store.setClasses(this.#editor.store.names.filter((own) => own !== name)));
   }
 
   #reorder(name, by) { this.#put(name, this.#editor.classes.indexOf(name) + by); }

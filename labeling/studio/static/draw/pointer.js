@@ -1,6 +1,7 @@
 // The mouse on the frame: new boxes, clicks, selected boxes moved and resized, guides.
 
 import {el} from '../lib/dom.js';
+import {DRAG} from './store.js';
 import {area, between, inside, moved, partAt, resized} from './geometry.js';
 
 const CLICK_PX = 4; // of the screen; a shorter drag is a click
@@ -36,7 +37,7 @@ export class Pointer extends EventTarget {
   }
 
   #down(event) {
-    if (!this.#editor.ready || this.#view.panning || event.button === 1 || this.#cancel) return;
+    if (!this.#editor.ready || this.#view.panning || event.altKey || event.button === 1 || this.#cancel) return;
     event.preventDefault();
     this.#view.focus({preventScroll: true});
     const at = this.#view.toImage(event);
@@ -52,15 +53,17 @@ export class Pointer extends EventTarget {
   /** Move the selected box, or its sides. */
   #change(event, box, part) {
     const {width, height} = this.#editor.state, from = this.#view.toImage(event, {free: true});
-    const step = `drag ${performance.now()}`;
+    const step = `${DRAG} ${performance.now()}`;
+    let changed = false;
     this.#follow(event, {
       moved: (moving, far) => {
         if (!far) return;
+        changed = true;
         const [x, y] = this.#view.toImage(moving, {free: part === 'inside'});
         this.#editor.replace(part === 'inside' ? moved(box, x - from[0], y - from[1], width, height) : resized(box, part, [x, y]), step);
       },
       ended: () => {},
-      canceled: () => this.#editor.replace(box, step),
+      canceled: () => { if (changed) this.#editor.undo(); },
     });
   }
 

@@ -82,7 +82,7 @@ export class Segment extends EventTarget {
 
   /** The next of the masks that the points may mean. */
   cycle() {
-    if (this.session) this.#take(this.session.masks, (this.session.index + 1) % this.session.masks.length);
+    if (this.session?.masks.length > 1) this.#take(this.session.masks, (this.session.index + 1) % this.session.masks.length);
   }
 
   endSession() {

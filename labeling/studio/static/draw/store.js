@@ -8,6 +8,9 @@ import {Saver} from './saver.js';
 const STEPS = 200; // of undo per frame
 const MERGE_MS = 1000; // steps of the same kind within this time are one
 
+/** First word of steps that are undone together however long they take. */
+export const DRAG = 'drag';
+
 let ids = 0;
 
 /** A box of this page: `id` lasts as long as the page does. */
@@ -70,8 +73,8 @@ export class Store extends EventTarget {
     const had = this.#visited.get(frame);
     if (had && (this.#saver.pending(frame) || this.#saver.baseOf(frame) !== before)) return;
     this.#saver.setBase(frame, base);
-    if (unreadable) this.markUnreadable(frame, unreadable);
-    if (had) { this.#adopt(frame, {boxes, complete}); return; }
+    if (unreadable) this.markUnreadable(frame, unreadable); else this.unreadable.delete(frame);
+    if (had) { Object.assign(had, {width, height}); this.#adopt(frame, {boxes, complete}); return; }
     this.#visited.set(frame, {boxes: own(boxes), complete, width, height, past: [], future: [], step: null});
     this.#emit('changed', {frame});
   }
@@ -94,7 +97,7 @@ export class Store extends EventTarget {
     const now = this.#visited.get(frame);
     const next = {boxes: change.boxes ?? now.boxes, complete: change.complete ?? now.complete};
     if (next.boxes === now.boxes && next.complete === now.complete) return;
-    const merged = step && now.step?.name === step && performance.now() - now.step.at < MERGE_MS;
+    const merged = step && now.step?.name === step && (step.startsWith(DRAG) || performance.now() - now.step.at < MERGE_MS);
     if (!merged) this.#remember(now);
     now.step = {name: step, at: performance.now()};
     this.#set(frame, next);
@@ -219,14 +222,15 @@ function renameIn(now, name, to) {
   for (const state of [now, ...now.past, ...now.future]) state.boxes = state.boxes.map((box) => (box.name === name ? {...box, name: to} : box));
 }
 
-/** Boxes of the server with ids; those that were here before keep theirs. */
+/** Boxes of the server with ids. Those that were here keep theirs: the same box, else the one at the same place of the list. */
 function own(boxes, before = []) {
-  const known = new Map(before.map((box) => [JSON.stringify([box.xyxy, box.name]), box.id]));
-  return boxes.map(({xyxy, name, polygons}) => ({...newBox(xyxy, name, polygons), ...idOf(known, xyxy, name)}));
-}
-
-function idOf(known, xyxy, name) {
-  const key = JSON.stringify([xyxy, name]), id = known.get(key);
-  known.delete(key);
-  return id ? {id} : {};
+  const keyOf = ({xyxy, name}) => JSON.stringify([xyxy, name]);
+  const same = new Map(before.map((box) => [keyOf(box), box.id]));
+  const left = new Set(before.map(({id}) => id));
+  const take = (id) => (left.delete(id) ? id : undefined);
+  const kept = boxes.map((box) => take(same.get(keyOf(box))));
+  return boxes.map(({xyxy, name, polygons}, at) => {
+    const id = kept[at] ?? (boxes.length === before.length ? take(before[at].id) : undefined);
+    return {...newBox(xyxy, name, polygons), ...(id && {id})};
+  });
 }

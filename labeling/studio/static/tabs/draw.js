@@ -85,7 +85,10 @@ class StudioDraw extends HTMLElement {
     this.#editor.addEventListener('unnamed', async () => this.#editor.nameFirst(await this.#pick('class of this box')));
     store.addEventListener('conflict', ({detail}) => notice(`Another page changed frame ${detail.frame}: its boxes are shown. Ctrl+Z brings yours back.`), {signal: this.#signal});
     store.addEventListener('refused', ({detail}) => notice(`frame ${detail.frame} is not saved: ${detail.message}`), {signal: this.#signal});
-    store.addEventListener('reload', () => { if (this.frame !== null) store.visit(this.frame).catch(() => {}); }, {signal: this.#signal});
+    store.addEventListener('reload', () => { if (this.frame !== null) this.#open(this.frame); }, {signal: this.#signal});
+    for (const part of [this.#middle, this.#panel.element]) {
+      part.addEventListener('click', ({detail, target}) => { if (detail === 1 && target.closest('button')) this.#view.focus({preventScroll: true}); }); // keys go on to the frame
+    }
     window.addEventListener('hashchange', () => this.#route(), {signal: this.#signal});
     await attempt(() => store.load());
     await this.#route();
@@ -107,6 +110,10 @@ class StudioDraw extends HTMLElement {
   }
 
   #close() {
+    if (this.#keys) {
+      document.activeElement.blur();
+      this.#grid.focusLast();
+    }
     this.#keys?.abort();
     this.#keys = null;
     this.#editor.open(null);
@@ -118,14 +125,18 @@ class StudioDraw extends HTMLElement {
   async #open(number) {
     this.#pointer.cancel();
     this.#segment.stopPreview();
+    const again = number === this.frame;
     if (!this.#keys) {
       this.#keys = new AbortController();
       bindDrawing(this.#tab(), this.#keys.signal);
     }
     this.toggleAttribute('open', true);
-    this.#layers.clear();
-    this.#editor.open(number);
+    if (!again) {
+      this.#layers.clear();
+      this.#editor.open(number);
+    }
     this.#grid.open = number;
+    if (document.activeElement === document.body || this.#grid.contains(document.activeElement)) this.#view.focus({preventScroll: true});
     await attempt(async () => {
       const shown = store.unreadable.has(number) ? null : this.#view.show(`api/frames/${number}/image`).catch(() => null);
       await store.visit(number);
@@ -133,7 +144,7 @@ class StudioDraw extends HTMLElement {
       const reason = store.unreadable.get(number);
       this.#unreadable.hidden = !reason;
       this.#unreadable.textContent = reason ?? '';
-      if (reason) this.#view.clear(); else await shown;
+      if (reason) this.#view.clear(); else await (shown ?? this.#view.show(`api/frames/${number}/image`));
       if (number !== this.frame) return;
       this.#redraw();
       this.dispatchEvent(new CustomEvent('frame-opened', {detail: {frame: number}}));
