@@ -152,9 +152,10 @@ def test_two_pages_follow_each_other(studio: Serving, open_page: Callable[[str],
     notice = "Another page changed frame 1: its boxes are shown. Ctrl+Z brings yours back."
     expect(other.get_by_text(notice)).to_be_visible()
     expect(other.get_by_role("button", name="nut, from 5, 5 to 9, 9")).to_be_visible()
+    other.console_errors.clear()  # type: ignore[attr-defined]
+    other.unroute_all()
     other.keyboard.press("Control+z")
     until(lambda: saved(studio, 1) == [])
-    other.console_errors.clear()  # type: ignore[attr-defined]
 
 
 def hold(route: Any, studio: Serving, base: str) -> None:
