@@ -1,5 +1,6 @@
 // Events of the server, re-sent as CustomEvents whose `detail` is the JSON object.
 
+const HIDDEN_MS = 20_000;
 const target = new EventTarget();
 const listening = new Set();
 let source = null;
@@ -10,6 +11,7 @@ function listen(kind) {
 }
 
 function connect() {
+  source?.close();
   source = new EventSource('api/events');
   for (const kind of listening) listen(kind);
   source.onopen = () => {
@@ -20,7 +22,7 @@ function connect() {
   source.onerror = () => {
     lost = true;
     target.dispatchEvent(new CustomEvent('connection', {detail: {up: false}}));
-    if (source.readyState === EventSource.CLOSED) setTimeout(connect, 1000); // refused, not only cut off
+    if (source?.readyState === EventSource.CLOSED) setTimeout(connect, 1000); // refused, not only cut off
   };
 }
 
@@ -34,5 +36,20 @@ export function on(kind, handle, signal) {
   listening.add(kind);
   if (source) listen(kind);
 }
+
+// A browser opens at most six connections to a server: pages that nobody looks at leave theirs to others.
+let leaving = 0;
+
+function leave() {
+  source?.close();
+  source = null;
+  lost = true;
+}
+
+document.addEventListener('visibilitychange', () => {
+  clearTimeout(leaving);
+  if (document.hidden) leaving = setTimeout(leave, HIDDEN_MS);
+  else if (!source) connect();
+});
 
 export const start = () => { if (!source) connect(); };
