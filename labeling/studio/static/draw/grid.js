@@ -71,7 +71,7 @@ export class FrameGrid extends HTMLElement {
     const place = this.#shown.indexOf(this.#last);
     if (place < 0) return;
     this.#focused = place;
-    this.#scrollTo(place);
+    this.#scrollTo(place, 0.5);
     this.#later();
   }
 
@@ -185,10 +185,13 @@ export class FrameGrid extends HTMLElement {
 
   #choose(frame) { this.dispatchEvent(new CustomEvent('open', {detail: {frame}})); }
 
-  #scrollTo(place) {
+  /** Scroll until a cell is in sight; if it is not, to this share of the height. */
+  #scrollTo(place, share = null) {
     const row = this.#layout.height + GAP, top = Math.floor(place / this.#layout.columns) * row, {scrollTop, clientHeight} = this.#list;
-    if (top < scrollTop) this.#list.scrollTop = top;
-    else if (top + row > scrollTop + clientHeight) this.#list.scrollTop = top + row - clientHeight;
+    if (top >= scrollTop && top + row <= scrollTop + clientHeight) return;
+    if (share !== null) this.#list.scrollTop = top - share * (clientHeight - row);
+    else if (top < scrollTop) this.#list.scrollTop = top;
+    else this.#list.scrollTop = top + row - clientHeight;
   }
 
   #key(event) {

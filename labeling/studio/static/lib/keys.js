@@ -42,9 +42,9 @@ export function listed() {
 
 document.addEventListener('keydown', (event) => {
   const on = event.composedPath()[0];
-  if (on.closest?.('input, select, textarea, dialog')) return;
+  if (on.closest?.('input:not([type=checkbox]), select, textarea, dialog')) return;
   const key = keyOf(event);
-  if ((key === 'Enter' || key === ' ') && on.closest?.('button, a')) return; // presses what has the focus
+  if ((key === 'Enter' || key === ' ') && on.closest?.('button, a, input')) return; // presses what has the focus
   for (const group of [...groups].reverse()) {
     if (group[key]) {
       event.preventDefault();

@@ -87,7 +87,7 @@ class StudioDraw extends HTMLElement {
     store.addEventListener('refused', ({detail}) => notice(`frame ${detail.frame} is not saved: ${detail.message}`), {signal: this.#signal});
     store.addEventListener('reload', () => { if (this.frame !== null) this.#open(this.frame); }, {signal: this.#signal});
     for (const part of [this.#middle, this.#panel.element]) {
-      part.addEventListener('click', ({detail, target}) => { if (detail === 1 && target.closest('button')) this.#view.focus({preventScroll: true}); }); // keys go on to the frame
+      part.addEventListener('click', ({detail, target}) => { if (detail === 1 && target.closest('button, [type=checkbox]')) this.#view.focus({preventScroll: true}); }); // keys go on to the frame
     }
     window.addEventListener('hashchange', () => this.#route(), {signal: this.#signal});
     await attempt(() => store.load());
