@@ -11,7 +11,7 @@ from edgeloop.labeling.studio.review.doubts import Doubt
 
 __all__ = ["weigh"]
 
-# Errors in the 50 most doubtful of three scenes: 57 by scores, 78 with the exemplars, 81 with both.
+# Errors in the 50 most doubtful of three scenes: 57 by scores, 75 with the exemplars, 82 with both.
 _NEIGHBORS = 8
 _NEIGHBORS_SHARE = 0.3  # of the log odds, against the score's own
 _UNLIKE = 0.3  # log odds for each standard deviation by which a doubt is less like the exemplars than usual

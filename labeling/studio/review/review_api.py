@@ -219,12 +219,7 @@ def review_api(project: Project) -> APIRouter:
         if review is not None:
             found = review.found
             errors = sum(is_error(own, found.results.get(own.file), found.names) for own in decisions)
-            states = session.states(found.doubts, review)
-            expected = sum(
-                doubt.error_probability
-                for doubt, state in zip(found.doubts, states, strict=True)
-                if state == "open"
-            )
+            expected = session.expected_errors(review)
         return _Counts(
             decided=len(decisions),
             errors=errors,

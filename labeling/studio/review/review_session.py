@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +37,7 @@ __all__ = ["OpenReview", "ReviewSession", "is_error"]
 log = logging.getLogger(__name__)
 
 _SETTLE_S = 2.0  # without a decision, before the dataset is written
+_SETTLE_SHARE = 2  # as often as that took, so that writing a large one does not slow the page
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class OpenReview:
         queue: The queue; None while it is being arranged.
         version: Identity of the dataset.
         done, total: Progress of arranging the queue.
+        expected: Number of errors that the scores tell of.
+        of_file: Doubts by name of the frame.
     """
 
     found: Found
@@ -64,7 +68,15 @@ class OpenReview:
     done: int = 0
     total: int = 0
 
+    expected: float = field(init=False)
+    of_file: dict[str, list[Doubt]] = field(init=False)
     _decided: dict[str, _Decided] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.expected = sum(doubt.error_probability for doubt in self.found.doubts)
+        self.of_file = {}
+        for doubt in self.found.doubts:
+            self.of_file.setdefault(doubt.file, []).append(doubt)
 
     def decided(self, file: str, decisions: Sequence[Decision]) -> FrameResult:
         """Labels of a frame as decided."""
@@ -162,6 +174,17 @@ class ReviewSession:
             review.state(doubt, own) if (own := decisions.get(doubt.file)) else "open" for doubt in doubts
         ]
 
+    def expected_errors(self, review: OpenReview) -> float:
+        """Number of errors that the scores tell of, without those that are decided."""
+        decisions = by_frame(self.journal.decisions())
+        settled = (
+            doubt.error_probability
+            for file, own in decisions.items()
+            for doubt in review.of_file.get(file, ())
+            if review.state(doubt, own) != "open"
+        )
+        return max(0.0, review.expected - sum(settled))
+
     def flush(self) -> None:
         """Write decisions into the dataset now, if it does not show them yet.
 
@@ -184,14 +207,17 @@ class ReviewSession:
         """Arrange the queue, then write what was decided once nothing is decided for a while."""
         with contextlib.suppress(OSError):  # of this thread alone
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+        spent = 0.0
         while self._changed.wait():
             self._changed.clear()
             try:
                 self._arrange()
-                while self._changed.wait(_SETTLE_S):
+                while self._changed.wait(max(_SETTLE_S, _SETTLE_SHARE * spent)):
                     self._changed.clear()
                     self._arrange()
+                began = time.monotonic()
                 self.flush()
+                spent = time.monotonic() - began
                 self.problem = None
             except EdgeloopError as error:
                 self.problem = str(error)

@@ -23,10 +23,14 @@ class ReviewSheet extends HTMLElement {
 
   connectedCallback() {
     const {doubts} = this.look, [first] = doubts;
-    this.#grid = el('div', {class: 'crops', role: 'listbox', tabindex: 0, 'aria-multiselectable': 'true', 'aria-label': `${doubts.length} crops; selected ones are unlike the rest`});
+    const question = this.#question(first);
+    this.#grid = el('div', {
+      class: 'crops', role: 'listbox', tabindex: 0, 'aria-multiselectable': 'true',
+      'aria-label': `${question.textContent} ${doubts.length} crops; selected ones are unlike the rest`,
+    });
     this.#crops = doubts.map((doubt, place) => this.#crop(doubt, place));
     this.#grid.append(...this.#crops);
-    this.append(this.#question(first), this.#grid, this.#footer());
+    this.append(question, this.#grid, this.#footer());
     new ResizeObserver(() => this.#fit()).observe(this.#grid);
     this.#at = Math.max(0, doubts.findIndex(({state}) => state === 'open'));
     this.#bind();
@@ -147,7 +151,7 @@ class ReviewSheet extends HTMLElement {
     let side = LARGEST;
     const columns = () => Math.max(1, Math.floor((clientWidth - GAP) / (side + GAP)));
     while (side > SMALLEST && (side + GAP > clientWidth || Math.ceil(count / columns()) * (side + CAPTION + GAP) + GAP > clientHeight)) side -= 4;
-    this.#columns = Math.min(count, columns());
+    this.#columns = Math.ceil(count / Math.ceil(count / columns())); // rows of about the same length
     this.#grid.style.setProperty('--side', `${side}px`);
     this.#grid.style.setProperty('--columns', String(this.#columns));
   }
