@@ -27,7 +27,7 @@ from edgeloop.labeling.studio.drawing.exemplar_file import DrawnBox, DrawnFrame
 from edgeloop.labeling.studio.jobs.runner import command_line
 from edgeloop.labeling.studio.jobs.verb_options import LabelSettings
 from edgeloop.labeling.studio.project import Project
-from edgeloop.labeling.studio.review.crops import crop_picture, picture_side
+from edgeloop.labeling.studio.review.doubt_crops import crop_picture, picture_side
 from edgeloop.labeling.studio.review.review_session import ReviewSession, is_error
 from edgeloop.models.errors import DataError, NoInputError
 
