@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,20 +20,28 @@ from edgeloop.export.data.image_cache import ImageCache
 from edgeloop.export.data.yolo_dataset import LabeledImage
 from edgeloop.export.learn.augment import Sample, resized
 from edgeloop.export.learn.fit import Task, fit
-from edgeloop.export.learn.recipe import FEW_IMAGES, choose_recipe
+from edgeloop.export.learn.recipe import FEW_IMAGES, Recipe, choose_recipe
 from edgeloop.export.network.compact_detector import CompactDetector
 from edgeloop.export.network.detector_weights import read_detector, write_detector
 from edgeloop.export.network.device import choose_device
 from edgeloop.export.network.start_detector import start_detector
 from edgeloop.export.train_options import Device, TrainOptions
-from edgeloop.export.trainer import TrainStep
+from edgeloop.export.trainer import OnStep, TrainStep
 from edgeloop.labeling.engine.copy_paste import Cutout, by_class, cut_objects, paste_objects
 from edgeloop.labeling.inputs.exemplars import ExemplarFrame, Exemplars
 from edgeloop.labeling.sam import Segmenter
 from edgeloop.labeling.step_progress import Progress
 from edgeloop.models.errors import UsageError
 
-__all__ = ["MEMBERS", "held_out_by", "train_members"]
+__all__ = [
+    "MEMBERS",
+    "choose_member_recipe",
+    "held_out_by",
+    "learnable",
+    "limited_threads",
+    "train_member",
+    "train_members",
+]
 
 MEMBERS = 5
 """Members of the ensemble, if there are as many exemplar frames."""
@@ -108,17 +116,8 @@ def train_members(
         )
     keep_freed_memory()
     names, on = exemplars.names, choose_device(device)
-    drawn = [_sample(frame) for frame in exemplars.frames]
-    # The few-shot preset whatever their number: labels need accuracy, not the speed of a device.
-    labeled = [_picture(sample) for sample in drawn if len(sample.class_id)]
-    recipe = choose_recipe(
-        labeled[:: -(-len(labeled) // FEW_IMAGES)],
-        TrainOptions(weights=weights, device=device, seed=seed),
-        largest_side=_LARGEST_SIDE,
-    )
-    steps = (recipe.steps or 0) * (1 if len(drawn) <= FEW_IMAGES else 2)
-    recipe = replace(recipe, steps=min(steps, _MAX_STEPS))
-    batch = min(recipe.batch, _BATCH_OF_LARGE) if recipe.side > _LARGE else recipe.batch
+    drawn = [learnable(frame) for frame in exemplars.frames]
+    recipe = choose_member_recipe(drawn, weights=weights, device=device, seed=seed)
     frames = [resized(sample, recipe.side) for sample in drawn]
     left_out = held_out_by(len(frames))
     count = max(left_out) + 1
@@ -138,24 +137,16 @@ def train_members(
 
     def train(number: int) -> None:
         seen = [row for row, holder in enumerate(left_out) if count == 1 or holder != number]
-        rng = np.random.default_rng((seed, number))
-        pictures = _with_pasted(
-            [frames[row] for row in seen], by_class(chain(*(cutouts[row] for row in seen))), rng, pasted
-        )
-        place = folder / f"member{number}"
-        place.mkdir(parents=True, exist_ok=True)
-        task = Task(
-            train=ImageCache(pictures, recipe.side, None), val=None, names=names,
-            recipe=replace(recipe, batch=min(batch, len(seen))), seed=seed + number,
-            patience=None, seconds=None, folder=place,
+        kept = train_member(
+            detectors[number].to(on), [frames[row] for row in seen], chain(*(cutouts[row] for row in seen)),
+            names, recipe, folder / f"member{number}", seed=(seed, number), pasted=pasted, on_step=step,
         )  # fmt: skip
-        kept, _ = fit(detectors[number].to(on), task, step)
         write_detector(kept.cpu(), names, paths[number])
 
     workers = 1 if on.type == "cuda" else min(count, usable_cores())
     with (
         progress(len(missing) * (recipe.steps or 0), "Learning") as advance,
-        _threads(max(1, usable_cores() // workers)),
+        limited_threads(max(1, usable_cores() // workers)),
         ThreadPoolExecutor(workers, "edgeloop-members") as pool,
     ):
         trainings = [pool.submit(train, number) for number in missing]
@@ -170,6 +161,62 @@ def train_members(
     return [read_detector(path)[0] for path in paths], recipe.side
 
 
+def choose_member_recipe(
+    drawn: Sequence[Sample], *, weights: str | None, device: Device, seed: int
+) -> Recipe:
+    """Choose the settings of a member for exemplar frames, one of which has a box at least.
+
+    It is the few-shot preset whatever their number: labels need accuracy, not the speed of a device.
+    """
+    labeled = [_picture(sample) for sample in drawn if len(sample.class_id)]
+    recipe = choose_recipe(
+        labeled[:: -(-len(labeled) // FEW_IMAGES)],
+        TrainOptions(weights=weights, device=device, seed=seed),
+        largest_side=_LARGEST_SIDE,
+    )
+    steps = (recipe.steps or 0) * (1 if len(drawn) <= FEW_IMAGES else 2)
+    batch = min(recipe.batch, _BATCH_OF_LARGE) if recipe.side > _LARGE else recipe.batch
+    return replace(recipe, steps=min(steps, _MAX_STEPS), batch=batch)
+
+
+def train_member(
+    detector: CompactDetector,
+    frames: Sequence[Sample],
+    cutouts: Iterable[tuple[int, Cutout]],
+    names: Sequence[str],
+    recipe: Recipe,
+    folder: Path,
+    *,
+    seed: tuple[int, int],
+    pasted: int,
+    on_step: OnStep,
+) -> CompactDetector:
+    """Train one member.
+
+    Args:
+        detector: Detector to start from, on its device.
+        frames: Frames that it sees, at most as large as its input.
+        cutouts: Objects of these frames, each with its class.
+        names: Class names.
+        recipe: Settings.
+        folder: Keeps the checkpoint.
+        seed: Random seed of the job, and number of the member.
+        pasted: Frames with pasted objects.
+        on_step: Called after every step.
+
+    Returns:
+        The member, in evaluation mode.
+    """
+    pictures = _with_pasted(frames, by_class(cutouts), np.random.default_rng(seed), pasted)
+    folder.mkdir(parents=True, exist_ok=True)
+    task = Task(
+        train=ImageCache(pictures, recipe.side, None), val=None, names=names,
+        recipe=replace(recipe, batch=min(recipe.batch, len(frames))), seed=sum(seed), patience=None,
+        seconds=None, folder=folder,
+    )  # fmt: skip
+    return fit(detector, task, on_step)[0]
+
+
 def _with_pasted(
     frames: Sequence[Sample], cutouts: Mapping[int, Sequence[Cutout]], rng: np.random.Generator, pasted: int
 ) -> list[LabeledImage]:
@@ -179,8 +226,8 @@ def _with_pasted(
     return [_picture(sample) for sample in (*untouched, *made)]
 
 
-def _sample(frame: ExemplarFrame) -> Sample:
-    """Frame with what is to be labeled; all else is background."""
+def learnable(frame: ExemplarFrame) -> Sample:
+    """Read a frame with what is to be labeled; all else is background."""
     named = frame.class_id >= 0
     return Sample(frame.image(), frame.class_id[named], frame.xyxy[named])
 
@@ -194,8 +241,8 @@ def _picture(sample: Sample) -> LabeledImage:
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Threads of one training: so small a network gains more from trainings side by side."""
+def limited_threads(count: int) -> Iterator[None]:
+    """Limit the threads of one training: so small a network gains more from trainings side by side."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
