@@ -19,7 +19,7 @@ from edgeloop.labeling.inputs.exemplars import read_exemplars
 from edgeloop.labeling.step_progress import Progress, no_progress
 from edgeloop.models.errors import DataError
 
-__all__ = ["Suggestion", "select_frames", "suggest_frames"]
+__all__ = ["Suggestion", "describe_cells", "select_frames", "suggest_frames"]
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def suggest_frames(
     candidates = [entries[position] for position in spread if not is_boxed[position]]
 
     start = time.monotonic()
-    described = [_cells(require_image(path)) for path in boxed]
+    described = [describe_cells(require_image(path)) for path in boxed]
     kept, skipped = [], []
     with progress(len(candidates), "Comparing") as advance:
         for entry in candidates:
@@ -83,7 +83,7 @@ def suggest_frames(
             if image is None:
                 skipped.append(entry.file)
             else:
-                described.append(_cells(image))
+                described.append(describe_cells(image))
                 kept.append(entry)
             advance(1)
     if skipped:
@@ -140,7 +140,7 @@ def select_frames(
     return tuple(chosen)
 
 
-def _cells(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+def describe_cells(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Describe the cells of an image, HxWx3 uint8 BGR: float32 (cells, D), each of length 1."""
     size = working_size(image, _LONGER_SIDE_PX / max(image.shape[:2]))
     pooled = F.adaptive_avg_pool2d(extract_features(preprocess(image, size))[_LEVEL], _GRID)

@@ -6,8 +6,8 @@ import fcntl
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from edgeloop.edge.labels.label_problems import LabelProblems
 from edgeloop.labeling.inputs.exemplars import read_boxes
 from edgeloop.labeling.studio.drawing.exemplar_file import DrawnBox, DrawnFrame, ExemplarFile
 from edgeloop.labeling.studio.events import Events
+from edgeloop.labeling.studio.proposals.proposer import Proposer
 from edgeloop.models.errors import DataError, EdgeloopError, NoInputError
 
 __all__ = ["Project", "open_project", "work_folder"]
@@ -33,6 +34,7 @@ class Project:
         entries: The frames, in the order in which they were taken.
         work: Folder of everything that the studio makes.
         drawn: The person's boxes, WORK/exemplars.json.
+        proposer: Finds boxes like them on the other frames, in the background.
         events: Events for open pages.
     """
 
@@ -40,7 +42,8 @@ class Project:
     entries: tuple[FrameEntry, ...]
     work: Path
     drawn: ExemplarFile
-    events: Events = field(default_factory=Events)
+    proposer: Proposer
+    events: Events
 
     @property
     def exemplars(self) -> Path:
@@ -131,7 +134,9 @@ def open_project(frames: Path, work: Path, exemplars: Path | None) -> Iterator[P
         drawn = ExemplarFile(work / "exemplars.json", sizes)
         if exemplars is not None:
             _import(exemplars, frames, entries, drawn)
-        yield Project(frames, entries, work, drawn)
+        events = Events()
+        with closing(Proposer(frames, entries, work, drawn, events)) as proposer:
+            yield Project(frames, entries, work, drawn, proposer, events)
     finally:
         os.close(lock)
 

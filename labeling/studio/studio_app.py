@@ -18,6 +18,7 @@ from edgeloop.labeling.studio.jobs.jobs_api import jobs_api
 from edgeloop.labeling.studio.page_app import PageInfo, build_app, page_api
 from edgeloop.labeling.studio.preview.try_api import try_api
 from edgeloop.labeling.studio.project import Project, open_project, work_folder
+from edgeloop.labeling.studio.proposals.proposals_api import proposals_api
 from edgeloop.labeling.studio.review.review_api import review_api
 from edgeloop.labeling.studio.segmenting.segment_api import segment_api
 from edgeloop.labeling.studio.server import LOOPBACK, Server, is_loopback, open_port
@@ -62,6 +63,7 @@ def serve_studio(
             )
         app = studio_app(project, server.access)
         tell("\n".join([*lines, "Ctrl-C ends it; everything drawn is saved."]))
+        project.proposer.start()
         return server.serve_until_signal(app, project.events.close)
 
 
@@ -72,6 +74,7 @@ def studio_app(project: Project, access: Access) -> ASGIApp:
         page_api(info),
         frames_api(project),
         segment_api(project, partial(load, "nano")),
+        proposals_api(project),
         jobs_api(project),
         zones_api(project),
         review_api(project),

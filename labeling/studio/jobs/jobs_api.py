@@ -79,7 +79,8 @@ class _Command(BaseModel):
 
 def jobs_api(project: Project) -> APIRouter:
     """Build the API of a project's jobs; they are paused when the application ends."""
-    runner = Runner(project.work / "logs", project.events)
+    proposer = project.proposer  # one heavy job at a time
+    runner = Runner(project.work / "logs", project.events, on_start=proposer.pause, on_end=proposer.resume)
     saved = _SavedSettings(project.work / "jobs.json")
 
     @asynccontextmanager

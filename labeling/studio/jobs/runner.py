@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Literal, get_args
@@ -89,14 +89,20 @@ class Job:
     """One run of one verb, in a thread that lives as long as it does."""
 
     def __init__(
-        self, verb: Verb, arguments: Sequence[str], log: Path, events: Events, program: Sequence[str]
+        self,
+        verb: Verb,
+        arguments: Sequence[str],
+        log: Path,
+        events: Events,
+        program: Sequence[str],
+        on_end: Callable[[], None],
     ) -> None:
         """Start it; `log` gets its output after that of earlier runs.
 
         Raises:
             EdgeloopError: The log cannot be written, or no process can be started.
         """
-        self.verb, self._events, self._log = verb, events, log
+        self.verb, self._events, self._log, self._on_end = verb, events, log, on_end
         self._command = command_line(arguments)
         self._began = time.monotonic()
         self._ended: float | None = None
@@ -178,6 +184,7 @@ class Job:
                         self._send()
         self._child.wait()
         self._ended = time.monotonic()
+        self._on_end()
         self._send()
 
     def _kill_late(self) -> None:
@@ -205,9 +212,26 @@ class Job:
 class Runner:
     """Starts the jobs of a project."""
 
-    def __init__(self, logs: Path, events: Events, *, program: Sequence[str] = _EDGELOOP) -> None:
-        """Keep logs in a folder, which is made with the first job; `program` is what gets the arguments."""
+    def __init__(
+        self,
+        logs: Path,
+        events: Events,
+        *,
+        program: Sequence[str] = _EDGELOOP,
+        on_start: Callable[[], None] = lambda: None,
+        on_end: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Keep logs in a folder, which is made with the first job.
+
+        Args:
+            logs: The folder.
+            events: Events for open pages.
+            program: Gets the arguments.
+            on_start: Called before a job starts.
+            on_end: Called when it ended, in any thread.
+        """
         self._logs, self._events, self._program = logs, events, program
+        self._on_start, self._on_end = on_start, on_end
         self._lock = threading.Lock()
         self._jobs: dict[Verb, Job] = {}
 
@@ -221,7 +245,13 @@ class Runner:
         with self._lock:
             if (running := self.running()) is not None:
                 raise DataError(f"{running}: is still running; pause it first")
-            job = self._jobs[verb] = Job(verb, arguments, self.log(verb), self._events, self._program)
+            self._on_start()
+            try:
+                job = Job(verb, arguments, self.log(verb), self._events, self._program, self._on_end)
+            except EdgeloopError:
+                self._on_end()
+                raise
+            self._jobs[verb] = job
         return job.status()
 
     def running(self) -> Verb | None:

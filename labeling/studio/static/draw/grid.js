@@ -26,6 +26,7 @@ export class FrameGrid extends HTMLElement {
   #open = null;
   #last = null; // frame that is open or was
   #focusing = false;
+  #hints = new Map(); // frame: number of objects proposed on it
   #focused = 0; // place in #shown that Tab reaches
   #list = el('div', {class: 'list', role: 'listbox', 'aria-label': 'Frames'});
   #room = el('div', {class: 'room', role: 'presentation'});
@@ -64,6 +65,12 @@ export class FrameGrid extends HTMLElement {
   focusLast() {
     this.#focusing = true;
     this.#later();
+  }
+
+  /** Number of objects that are proposed on frames. */
+  set hints(hints) {
+    this.#hints = hints;
+    for (const frame of this.#cells.keys()) this.#paint(frame);
   }
 
   /** Scroll so that the open frame is in sight. */
@@ -176,11 +183,13 @@ export class FrameGrid extends HTMLElement {
     const summary = this.#store.drawn.get(frame);
     const {kind, text} = stateOf(summary, this.#store.unreadable.get(frame));
     cell.className = `cell ${kind}`;
-    cell.setAttribute('aria-label', `Frame ${frame}, ${text}`);
+    const proposed = kind === 'none' && this.#hints.has(frame) ? `, ${this.#hints.get(frame)} proposed` : '';
+    cell.setAttribute('aria-label', `Frame ${frame}, ${text}${proposed}`);
     cell.setAttribute('aria-selected', String(frame === this.#open));
     cell.tabIndex = place === this.#focused ? 0 : -1;
     const boxes = `${summary?.boxes}${this.#layout.width > NARROW ? ` box${summary?.boxes === 1 ? '' : 'es'}` : ''}`;
-    badge.textContent = {none: '', unreadable: 'unreadable', complete: `\u2713 ${summary?.boxes ? boxes : 'empty'}`, partial: `${boxes}, open`}[kind];
+    const hint = this.#hints.get(frame);
+    badge.textContent = {none: hint ? `\u2248 ${hint}` : '', unreadable: 'unreadable', complete: `\u2713 ${summary?.boxes ? boxes : 'empty'}`, partial: `${boxes}, open`}[kind];
   }
 
   #choose(frame) { this.dispatchEvent(new CustomEvent('open', {detail: {frame}})); }

@@ -8,6 +8,7 @@ import {Editor} from '../draw/editor.js';
 import {FrameGrid} from '../draw/grid.js';
 import {Panel} from '../draw/panel.js';
 import {Pointer} from '../draw/pointer.js';
+import {attachProposals} from '../draw/proposals.js';
 import {Segment} from '../draw/segment.js';
 import {Store, newBox} from '../draw/store.js';
 import {toolbar} from '../draw/toolbar.js';
@@ -63,6 +64,9 @@ class StudioDraw extends HTMLElement {
     this.#redraw();
   }
 
+  /** Show on frames without boxes how many objects are proposed: frame to number. */
+  showHints(hints) { this.#grid.hints = hints; }
+
   /** Open a frame; resolves once it is shown. */
   async openFrame(number) {
     if (this.frame === null) location.hash = `draw/${number}`;
@@ -91,6 +95,7 @@ class StudioDraw extends HTMLElement {
     }
     window.addEventListener('hashchange', () => this.#route(), {signal: this.#signal});
     await attempt(() => store.load());
+    attachProposals(this, this.#signal);
     await this.#route();
   }
 

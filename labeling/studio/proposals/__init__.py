@@ -1,0 +1,1 @@
+"""Proposals: boxes found by detectors that learn from the drawn frames while a person draws."""

@@ -1,0 +1,269 @@
+"""Background process that finds proposals: started, told of changes, followed, ended with the server."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from edgeloop.edge.frames.folder import FrameEntry
+from edgeloop.labeling.engine.promise import Promise
+from edgeloop.labeling.studio.drawing.exemplar_file import ExemplarFile
+from edgeloop.labeling.studio.events import Events
+from edgeloop.labeling.studio.proposals.messages import (
+    MESSAGES,
+    Found,
+    Learned,
+    Next,
+    Progressed,
+    ProposedBox,
+)
+from edgeloop.labeling.studio.proposals.rejections import RejectedBox, Rejections
+from edgeloop.labeling.studio.proposals.store import FrameRow, choose_next, left_over, row_of, to_look_at
+
+__all__ = ["Proposer", "State"]
+
+State = Literal["off", "waiting", "learning", "searching", "ready", "paused", "failed"]
+
+_WATCH_S = 0.5  # between looks at the boxes, and between events
+_NEXT, _LOOKS = 8, 4  # frames, and proposals of each kind
+_MODULE = "edgeloop.labeling.studio.proposals.propose"
+
+
+class Proposer:
+    """Proposals of one project; nothing happens before `start`."""
+
+    def __init__(
+        self, frames: Path, entries: tuple[FrameEntry, ...], work: Path, drawn: ExemplarFile, events: Events
+    ) -> None:
+        """Prepare the proposals of a project, of which these are the parts."""
+        self._frames, self._entries, self._work, self._drawn, self._events = (
+            frames,
+            entries,
+            work,
+            drawn,
+            events,
+        )
+        self._numbers = {entry.name: number for number, entry in enumerate(entries)}
+        self._rejections = Rejections(work / "rejected.jsonl")
+        self._lock = threading.RLock()
+        self._found: dict[int, tuple[ProposedBox, ...]] = {}
+        self._round_of: dict[int, int] = {}
+        self._state: State = "off"
+        self._detail, self._progress = "", 0.0
+        self._learned = Learned(round=0, learned_from=0, estimate=None)
+        self._learning_from = 0
+        self._first: tuple[int, ...] = ()  # frames to draw first
+        self._touched: set[int] = set()
+        self._dirty = False
+        self._pauses = 0
+        self._process: subprocess.Popen[str] | None = None
+        self._follower: threading.Thread | None = None
+        self._closed = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Learn and search in the background from now on."""
+        if self._thread is None:
+            self._state = "waiting"
+            self._thread = threading.Thread(target=self._watch, name="edgeloop-proposals", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """End the process."""
+        self._closed.set()
+        if self._thread is not None:
+            self._thread.join()
+        with self._lock:
+            process, follower = self._process, self._follower
+        if process is not None:
+            process.kill()
+        if follower is not None:
+            follower.join()
+
+    def pause(self) -> None:
+        """Leave the processor to another job, until as many `resume`."""
+        with self._lock:
+            self._pauses += 1
+            self._tell("pause")
+            self._dirty = True
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        with self._lock:
+            self._pauses = max(0, self._pauses - 1)
+            if not self._pauses:
+                self._tell("resume")
+            self._dirty = True
+
+    def summary(self, *, frames: set[int] | None = None) -> dict[str, Any]:
+        """State, estimate and rows of frames, as of `GET proposals`.
+
+        Args:
+            frames: Frames whose rows are wanted; None for all.
+        """
+        with self._lock:
+            rows = self._rows()
+            complete = [
+                self._numbers[name]
+                for name, frame in self._drawn.drawn().items()
+                if frame.complete and name in self._numbers
+            ]
+            chosen = choose_next(rows, complete, len(self._entries), _NEXT) if rows else []
+            return {
+                "state": "paused" if self._pauses and self._state not in {"off", "failed"} else self._state,
+                "detail": self._detail,
+                "learned_from": self._learned.learned_from,
+                "learning_from": self._learning_from,
+                "round": self._learned.round,
+                "progress": self._progress,
+                "estimate": _plain(self._learned.estimate),
+                "searched": len(self._found),
+                "frames": [
+                    rows.get(number, FrameRow(number, 0, 0.0, 0.0))
+                    for number in sorted(rows if frames is None else frames)
+                ],
+                **{
+                    kind: [{"frame": frame, **box.model_dump()} for frame, box in looks]
+                    for kind, looks in (
+                        ("surest", to_look_at(rows, self._open, _LOOKS, doubtful=False)),
+                        ("doubtful", to_look_at(rows, self._open, _LOOKS, doubtful=True)),
+                    )
+                },
+                "next": chosen or [number for number in self._first if number not in complete],
+            }
+
+    def of(self, number: int) -> list[ProposedBox]:
+        """Proposals of a frame, the surest first."""
+        with self._lock:
+            if self._round_of.get(number, -1) < self._learned.round and self._learned.round:
+                self._tell(f"look {number}")
+            return self._open(number)
+
+    def reject(self, number: int, boxes: tuple[RejectedBox, ...], *, restore: bool = False) -> None:
+        """Reject proposals of a frame for good, or take that back."""
+        name = self._entries[number].name
+        (self._rejections.restore if restore else self._rejections.reject)(name, boxes)
+        with self._lock:
+            self._touched.add(number)
+            self._dirty = True
+
+    def take(self, message: Progressed | Learned | Found | Next) -> None:
+        """Take a message of the process."""
+        with self._lock:
+            self._dirty = True
+            if isinstance(message, Found):
+                if message.frame < len(self._entries):
+                    self._found[message.frame] = message.boxes
+                    self._round_of[message.frame] = message.round
+                    self._touched.add(message.frame)
+            elif isinstance(message, Learned):
+                self._learned = message
+            elif isinstance(message, Next):
+                self._first = message.frames
+            else:
+                self._state, self._detail, self._progress = message.state, message.detail, message.progress
+                self._learning_from = message.learned_from
+                if message.state == "waiting":  # nothing is drawn anymore
+                    self._touched |= self._found.keys()
+                    self._found.clear()
+                    self._round_of.clear()
+                    self._learned = Learned(round=0, learned_from=0, estimate=None)
+
+    def _open(self, number: int) -> list[ProposedBox]:
+        """Proposals of a frame that nobody drew or rejected."""
+        name = self._entries[number].name
+        return left_over(self._found.get(number, ()), self._drawn.frame(name), self._rejections.of(name))
+
+    def _rows(self) -> dict[int, FrameRow]:
+        """Rows of the frames that were searched and are not complete."""
+        return {
+            number: row_of(number, self._open(number))
+            for number in self._found
+            if not self._drawn.frame(self._entries[number].name).complete
+        }
+
+    def _watch(self) -> None:
+        """Start the process, tell it of changes and the pages of its results, until closed."""
+        seen: object = None
+        while not self._closed.wait(_WATCH_S):
+            stamp = _stamp(self._drawn.path)
+            with self._lock:
+                if stamp != seen or (self._process is None and self._state != "failed"):
+                    if self._process is None and not self._pauses:
+                        self._launch()
+                        seen = stamp
+                    elif self._process is not None:
+                        self._tell("changed")
+                        seen = stamp
+                    self._touched |= {
+                        self._numbers[name] for name in self._drawn.drawn() if name in self._numbers
+                    }
+                    self._dirty = True
+                if self._dirty:
+                    self._dirty = False
+                    touched, self._touched = self._touched, set()
+                    self._events.send("proposals", self.summary(frames=touched))
+
+    def _launch(self) -> None:
+        self._state, self._detail = "waiting", ""
+        command = [sys.executable, "-m", _MODULE, str(self._frames), str(self._drawn.path),
+                   str(self._work / "proposals")]  # fmt: skip
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            process_group=0,
+        )  # fmt: skip
+        self._follower = threading.Thread(target=self._follow, args=(self._process,), daemon=True)
+        self._follower.start()
+
+    def _follow(self, process: subprocess.Popen[str]) -> None:
+        """Take the messages of a process until it ends."""
+        said: deque[str] = deque(maxlen=1)
+        errors = threading.Thread(target=_drain, args=(process.stderr or (), said), daemon=True)
+        errors.start()
+        with process:
+            for line in process.stdout or ():
+                with suppress(ValidationError):
+                    self.take(MESSAGES.validate_json(line))
+            code = process.wait()
+            errors.join()
+        with self._lock:
+            if process is not self._process:
+                return
+            self._process = None
+            if not self._closed.is_set():
+                self._state, self._progress = "failed", 0.0
+                why = said[0] if said else f"it ended with status {code}"
+                self._detail = f"{why}; it starts again after the next change"
+                self._dirty = True
+
+    def _tell(self, command: str) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            with suppress(OSError, ValueError):  # it just ended, which `_follow` tells
+                self._process.stdin.write(command + "\n")
+                self._process.stdin.flush()
+
+
+def _drain(lines: Iterable[str], said: deque[str]) -> None:
+    for line in lines:
+        if line.strip():
+            said.append(line.strip())
+
+
+def _stamp(path: Path) -> object:
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_mtime_ns, state.st_size, state.st_ino
+
+
+def _plain(estimate: Promise | None) -> dict[str, Any] | None:
+    return None if estimate is None else estimate.model_dump(mode="json")

@@ -1,0 +1,92 @@
+"""Proposals that a person rejected: final, whatever a later round finds."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import defaultdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+from annotated_types import Len
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from edgeloop.labeling.studio.drawing.exemplar_file import ClassName
+from edgeloop.models.errors import EdgeloopError
+
+__all__ = ["MAX_BOXES", "RejectedBox", "Rejections"]
+
+MAX_BOXES = 2000
+"""Boxes of one request."""
+
+
+class RejectedBox(BaseModel):
+    """Box of a class that is not there."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    xyxy: tuple[float, float, float, float]
+    name: ClassName
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    frame: str
+    does: Literal["reject", "restore"]
+    boxes: Annotated[tuple[RejectedBox, ...], Len(1, MAX_BOXES)]
+
+
+class Rejections:
+    """Rejected boxes of all frames, each change a line of a file that only grows."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the file if it is there; an incomplete last line of a killed process is cut off."""
+        self._path = path
+        self._lock = threading.Lock()
+        self._boxes: dict[str, set[RejectedBox]] = defaultdict(set)
+        if path.is_file():
+            data = path.read_bytes()
+            whole = data[: data.rfind(b"\n") + 1]
+            if len(whole) < len(data):
+                os.truncate(path, len(whole))
+            for line in whole.splitlines():
+                try:
+                    self._apply(_Line.model_validate_json(line))
+                except ValidationError:
+                    continue
+
+    def of(self, frame: str) -> frozenset[RejectedBox]:
+        """Rejected boxes of a frame."""
+        with self._lock:
+            return frozenset(self._boxes.get(frame, ()))
+
+    def reject(self, frame: str, boxes: tuple[RejectedBox, ...]) -> None:
+        """Reject boxes; this is saved when it returns.
+
+        Raises:
+            EdgeloopError: The file cannot be written.
+        """
+        self._write(_Line(frame=frame, does="reject", boxes=boxes))
+
+    def restore(self, frame: str, boxes: tuple[RejectedBox, ...]) -> None:
+        """Take back the rejection of boxes; see `reject`."""
+        self._write(_Line(frame=frame, does="restore", boxes=boxes))
+
+    def _write(self, line: _Line) -> None:
+        with self._lock:
+            try:
+                with self._path.open("a", encoding="utf-8") as file:
+                    file.write(line.model_dump_json() + "\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+            except OSError as error:
+                raise EdgeloopError(f"{self._path}: cannot be written ({error.strerror})") from error
+            self._apply(line)
+
+    def _apply(self, line: _Line) -> None:
+        own = self._boxes[line.frame]
+        if line.does == "reject":
+            own.update(line.boxes)
+        else:
+            own.difference_update(line.boxes)
