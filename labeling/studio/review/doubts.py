@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeloop.labeling.dataset.decisions import HUMAN
 from edgeloop.labeling.ledger import FrameResult, Label
@@ -18,7 +20,7 @@ _SAME_IOU = 0.5
 _CONFLICT_IOU = 0.7  # of labels that may be one object
 _CONFLICT = 0.5  # probability that one of them is wrong
 _LEAST, _MOST = 0.002, 0.9
-_MISS = 0.25  # probability that an object is at a place where both neighbors show one; times their scores
+_MISS = 0.6  # probability that an object is at a place at which a frame beside shows one, if all stay there
 _NEAR_FRAMES = 5  # of the source, as `edgeloop stats` takes them for neighbors
 
 Kind = Literal["label", "unsure", "miss"]
@@ -29,7 +31,7 @@ class Doubt:
     """Label that may be wrong, or object that may be missed.
 
     Attributes:
-        kind: "label" of the dataset; "unsure" of review.json; "miss" if neighbors in time show an object.
+        kind: "label" of the dataset; "unsure" of review.json; "miss" if a frame beside shows an object.
         file: Name of the frame.
         name: Class name.
         xyxy: Box in pixels of the frame.
@@ -89,35 +91,58 @@ def _conflicts(labels: Sequence[Label]) -> list[bool]:
 def _misses(
     recording: Sequence[tuple[str, int]], results: Mapping[str, FrameResult], names: Sequence[str]
 ) -> list[Doubt]:
-    """Places without a label whose frames before and after show an object there."""
-    found = []
-    steps = np.diff([index for _, index in recording])
-    usual = float(np.median(steps)) if len(steps) else 0.0
-    for (before, first), (file, _), (after, last) in zip(
-        recording, recording[1:], recording[2:], strict=False
-    ):
-        if last - first > max(2 * usual, 2 * _NEAR_FRAMES) or results[file].by_person:
+    """Places without a label at which the frame before or after shows an object.
+
+    If objects of a class seldom stay at their place from frame to frame, that says nothing.
+    """
+    pairs = _neighbors(recording)
+    staying = _staying(pairs, results, len(names))
+    found: list[Doubt] = []
+    for file, others in pairs.items():
+        result = results[file]
+        if result.by_person:
             continue
-        own = [*results[file].labels, *results[file].unsure]
-        later = results[after].labels
-        overlap = iou_matrix(_boxes(results[before].labels), _boxes(later))
-        for row, label in zip(overlap, results[before].labels, strict=True):
-            same = [
-                other
-                for iou, other in zip(row.tolist(), later, strict=True)
-                if iou >= _SAME_IOU and other.class_id == label.class_id
-            ]
-            if not same:
+        taken = [*result.labels, *result.unsure]
+        beside = [label for other in others for label in results[other].labels]
+        for label in sorted(beside, key=lambda own: -own.score):
+            likely = _MISS * label.score * staying[label.class_id] ** 2
+            box = np.array([label.xyxy], np.float32)
+            if likely < _LEAST or (iou_matrix(box, _boxes(taken)) >= _SAME_IOU / 2).any():
                 continue
-            other = max(same, key=lambda one: one.score)
-            x1, y1, x2, y2 = (round((a + b) / 2, 2) for a, b in zip(label.xyxy, other.xyxy, strict=True))
-            middle = np.array([[x1, y1, x2, y2]], np.float32)
-            if own and (iou_matrix(middle, _boxes(own)) >= _SAME_IOU / 2).any():
-                continue
-            likely = _MISS * label.score * other.score
-            found.append(Doubt("miss", file, names[label.class_id], (x1, y1, x2, y2), likely))
+            taken.append(label)
+            found.append(Doubt("miss", file, names[label.class_id], label.xyxy, likely))
     return found
 
 
-def _boxes(labels: Sequence[Label]) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+def _neighbors(recording: Sequence[tuple[str, int]]) -> dict[str, list[str]]:
+    """Frames before and after each frame, unless there is a gap in the film."""
+    neighbors: dict[str, list[str]] = {file: [] for file, _ in recording}
+    steps = np.diff([index for _, index in recording])
+    usual = float(np.median(steps)) if len(steps) else 0.0
+    for (before, first), (after, last) in itertools.pairwise(recording):
+        if last - first <= max(2 * usual, _NEAR_FRAMES):
+            neighbors[before].append(after)
+            neighbors[after].append(before)
+    return neighbors
+
+
+def _staying(
+    pairs: Mapping[str, Sequence[str]], results: Mapping[str, FrameResult], classes: int
+) -> NDArray[np.float64]:
+    """Share of the labels of each class that have one at the same place in a frame beside, (classes,)."""
+    stayed, all_of = np.zeros(classes), np.zeros(classes)
+    for file, others in pairs.items():
+        labels = results[file].labels
+        for other in others:
+            beside = results[other].labels
+            overlap = iou_matrix(_boxes(labels), _boxes(beside)) >= _SAME_IOU
+            for row, label in zip(overlap, labels, strict=True):
+                all_of[label.class_id] += 1
+                stayed[label.class_id] += any(
+                    hit and own.class_id == label.class_id for hit, own in zip(row, beside, strict=True)
+                )
+    return stayed / np.maximum(all_of, 1)
+
+
+def _boxes(labels: Sequence[Label]) -> NDArray[np.float32]:
     return np.array([label.xyxy for label in labels], np.float32).reshape(-1, 4)
