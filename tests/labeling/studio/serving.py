@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import cv2
+import numpy as np
 from starlette.types import ASGIApp
 
 from edgeloop.labeling.studio.events import Events
@@ -71,6 +73,14 @@ class Serving(Served):
     """
 
     project: Project
+
+
+def write_gray_frames(folder: Path, count: int = 3) -> Path:
+    """Frames without anything on them, 320x240."""
+    folder.mkdir(parents=True)
+    for number in range(count):
+        cv2.imwrite(str(folder / f"{number}.png"), np.full((240, 320, 3), 90, np.uint8))
+    return folder
 
 
 @contextmanager

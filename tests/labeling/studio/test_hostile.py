@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-import cv2
-import numpy as np
 import pytest
 from fastapi import APIRouter
 from playwright.sync_api import Page, Route, expect
@@ -25,7 +23,7 @@ from edgeloop.labeling.studio.events import Events
 from edgeloop.labeling.studio.page_app import build_app
 from edgeloop.labeling.studio.server import LOOPBACK, Server, open_port
 from edgeloop.models.errors import UnavailableError
-from tests.labeling.studio.serving import Served, Serving, serve, serve_app
+from tests.labeling.studio.serving import Served, Serving, serve, serve_app, write_gray_frames
 
 BOX = {"boxes": [{"xyxy": [1, 2, 30, 40], "name": "bolt"}]}
 
@@ -33,11 +31,7 @@ BOX = {"boxes": [{"xyxy": [1, 2, 30, 40], "name": "bolt"}]}
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """The studio of three gray frames; a test that draws on one takes it back."""
-    folder = tmp_path_factory.mktemp("hostile") / "frames"
-    folder.mkdir()
-    for number in range(3):
-        cv2.imwrite(str(folder / f"{number}.png"), np.full((240, 320, 3), 90, np.uint8))
-    with serve(folder) as serving:
+    with serve(write_gray_frames(tmp_path_factory.mktemp("hostile") / "frames")) as serving:
         yield serving
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,24 @@ from playwright.sync_api import Page, expect
 from edgeloop.edge.tracking.zone_file import read_zones
 from edgeloop.labeling.studio.zones.zone_store import ZoneStore
 from edgeloop.models.errors import DataError
-from tests.labeling.studio.serving import Serving
+from tests.labeling.studio.serving import Serving, serve, write_gray_frames
 
 SQUARE = [[0.1, 0.1], [0.5, 0.1], [0.5, 0.5], [0.1, 0.5]]
 ZONE = {"name": "yard", "points": SQUARE, "classes": ["bolt"], "dwell_s": 30}
 LINE = {"name": "gate", "points": [[0, 0.5], [1, 0.5]]}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    with serve(write_gray_frames(tmp_path_factory.mktemp("zones") / "frames")) as serving:
+        yield serving
+
+
+@pytest.fixture
+def studio(served: Serving) -> Serving:
+    """The studio of three gray frames, without zones."""
+    served.project.zones.unlink(missing_ok=True)
+    return served
 
 
 def test_what_the_page_sends_is_the_file_of_run(studio: Serving) -> None:
