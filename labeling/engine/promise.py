@@ -24,7 +24,13 @@ _FEW_FRAMES = 2  # frames with a class below which nothing about it can be estim
 
 
 class Estimate(BaseModel):
-    """Value with a 90 % interval, in [0, 1]."""
+    """Value with a 90 % interval, in [0, 1].
+
+    Attributes:
+        value: The value.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+    """
 
     model_config = ConfigDict(frozen=True)
 

@@ -65,12 +65,22 @@ class _Summary(BaseModel):
 
 
 class _Proposals(BaseModel):
-    """Proposals of a frame, the surest first."""
+    """Proposals of a frame.
+
+    Attributes:
+        proposals: The boxes, the surest first.
+    """
 
     proposals: list[ProposedBox]
 
 
 class _Boxes(BaseModel):
+    """Proposals that are rejected.
+
+    Attributes:
+        boxes: The boxes.
+    """
+
     model_config = ConfigDict(extra="forbid")
 
     boxes: Annotated[tuple[RejectedBox, ...], Len(1, MAX_BOXES)]

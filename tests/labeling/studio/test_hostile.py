@@ -303,15 +303,17 @@ def test_the_api_explains_itself(studio: Serving) -> None:
         for method, found in methods.items()
         if not found.get("description")
     ]
-    schemas = document["components"]["schemas"]
-    missing += [
-        name for name, schema in schemas.items() if not schema.get("description") and "Error" not in name
-    ]
+    schemas = {
+        name: schema
+        for name, schema in document["components"]["schemas"].items()
+        if schema["type"] == "object" and "Error" not in name  # fastapi's own
+    }
+    missing += [name for name, schema in schemas.items() if not schema["description"]]
     missing += [
         f"{name}.{field}"
         for name, schema in schemas.items()
         for field, found in schema.get("properties", {}).items()
-        if not found.get("description") and "Error" not in name
+        if not found.get("description")
     ]
     assert missing == []
 
