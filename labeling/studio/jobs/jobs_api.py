@@ -113,6 +113,11 @@ def jobs_api(project: Project) -> APIRouter:
         """Status of a verb."""
         return describe(verb)
 
+    @api.get("/jobs/{verb}/options")
+    def options(verb: Verb) -> dict[str, Any]:
+        """JSON schema of the `settings` of a verb."""
+        return _KINDS[verb].model_json_schema()
+
     @api.post("/jobs/{verb}/command")
     def command(verb: Verb, settings: Annotated[dict[str, Any], Body()]) -> _Command:
         """Command line that these options start."""

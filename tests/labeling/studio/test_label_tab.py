@@ -64,3 +64,4 @@ def test_options_that_make_no_sense_are_refused(studio: Serving) -> None:
         status, _, _ = studio.ask("POST", f"api/jobs/{verb}/start", {"settings": settings})
         assert status == 422, settings
     assert studio.ask("POST", "api/jobs/collect/start", {})[0] == 422
+    assert studio.api("GET", "jobs/export/options")["properties"]["precision"]

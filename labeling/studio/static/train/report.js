@@ -34,7 +34,7 @@ export function exportReport(report, {bundle, worst}) {
     el('div', {class: 'tiles'}, ...[
       ['mAP50', map(report.map50)], ['mAP50-95', map(report.map50_95)], ['of torch\'s boxes repeated', share(report.parity.matched)], ['ms per frame here', report.latency_ms.toFixed(1)],
     ].map(([name, value]) => el('div', {class: 'tile'}, el('b', {}, value), el('span', {}, name)))),
-    table('Precisions', ['Precision', 'ms', 'MB', 'mAP50-95', 'Boxes repeated', 'Score drift', ''], [['torch', '', '', map(report.torch.map50_95), '', '', 'what was trained'], ...precisions]),
+    table('Precisions', ['Precision', 'ms', 'MB', 'mAP50-95', 'Boxes repeated', 'Score drift', 'Result'], [['torch', '', '', map(report.torch.map50_95), '', '', 'what was trained'], ...precisions]),
     table(`Classes on ${report.parity.frames} held-out frames`, ['Class', 'Objects', 'mAP50', 'mAP50-95', 'torch', 'Boxes repeated'], classes),
     worst ? el('figure', {}, el('figcaption', {}, el('b', {}, 'Frames that differ most'), el('span', {class: 'faint'}, ' torch on the left, the bundle on the right')),
       el('img', {src: `api/export/worst?${worst}`, alt: 'Frames on which torch, left, and the bundle, right, differ most'})) : '');
