@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,8 +139,7 @@ def read_results(
         for entry in read_entries(folder / INSTANCES, "annotations"):
             if isinstance(entry, dict) and (file := names.get(entry["image_id"])) is not None:
                 labels[file].append(_label(entry, numbers[entry["category_id"]], masks=masks))
-        check_lists(folder / _REVIEW, ("unsure", "set_aside"))
-        for entry in read_entries(folder / _REVIEW, "unsure"):
+        for entry in _read_unsure(folder / _REVIEW):
             if isinstance(entry, dict) and entry["file"] in wanted and entry["maybe"] in places:
                 unsure[entry["file"]].append(_label(entry, places[entry["maybe"]], masks=False))
     except (KeyError, TypeError, ValueError, OSError) as error:
@@ -161,6 +160,13 @@ def read_results(
         for image in (images.get(file),)
         if image is not None or unsure[file]
     }
+
+
+def _read_unsure(path: Path) -> Iterator[object]:
+    """Unsure labels; none if a person removed the file."""
+    if path.exists():
+        check_lists(path, ("unsure", "set_aside"))
+        yield from read_entries(path, "unsure")
 
 
 def _label(entry: Mapping[str, Any], class_id: int, *, masks: bool) -> Label:
@@ -239,6 +245,8 @@ def _replace_text(folder: Path, image: Image, before: FrameResult | None, after:
 
 def _rewrite_review(folder: Path, names: Sequence[str], frames: Mapping[str, DatasetFrame]) -> None:
     path = folder / _REVIEW
+    if not path.exists():
+        return
     splits: dict[str, str] = {}
 
     def write(review: JsonStreamWriter) -> None:

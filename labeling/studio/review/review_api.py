@@ -104,10 +104,12 @@ class _Look(BaseModel):
 
     Attributes:
         number: Number of the screen.
+        version: Identity of the labels, for the addresses of crops.
         doubts: What is asked there.
     """
 
     number: int
+    version: str
     doubts: list[_Doubt]
 
 
@@ -258,6 +260,7 @@ def review_api(project: Project) -> APIRouter:
         states = session.states(doubts, review)
         return _Look(
             number=number,
+            version="-".join(map(str, review.version)),
             doubts=[
                 _Doubt(
                     id=place,

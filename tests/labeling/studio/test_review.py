@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from edgeloop.edge.frames.folder import read_frames
@@ -80,6 +81,12 @@ def decide(studio: Serving, verdict: str, *decided: dict[str, Any], **more: Any)
 
 def boxes_of(studio: Serving, split: str = "train") -> list[int]:
     return [len(image.class_id) for image in getattr(open_dataset(studio.project.dataset), split)]
+
+
+def serious_faults(page: Page) -> list[str]:
+    """Faults that keep somebody from using the page, as axe-core finds them."""
+    found = Axe().run(page).response["violations"]
+    return [fault["id"] for fault in found if fault["impact"] in {"serious", "critical"}]
 
 
 def test_doubtful_labels_come_before_sure_ones(reviewed: Serving) -> None:
@@ -185,6 +192,7 @@ def test_a_group_by_one_key_then_a_class_and_a_reload(
     page = open_page(reviewed.url + "#review")
     crops = page.get_by_role("option")
     expect(crops).to_have_count(count)
+    assert serious_faults(page) == []
     page.keyboard.press("ArrowRight")
     page.keyboard.press("2")  # the second crop is a nut
     expect(crops.nth(1)).to_have_attribute("aria-selected", "true")
@@ -201,6 +209,7 @@ def test_a_group_by_one_key_then_a_class_and_a_reload(
     expect(
         page.get_by_role("button", name="bolt").or_(page.get_by_role("button", name="nut")).first
     ).to_be_visible()
+    assert serious_faults(page) == []
     page.keyboard.press("1")  # the unsure nut is a bolt
     expect(page.get_by_text(f"{count + 1} decided")).to_be_visible()
     page.keyboard.press("n")

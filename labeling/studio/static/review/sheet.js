@@ -79,7 +79,7 @@ class ReviewSheet extends HTMLElement {
       'aria-label': `${place + 1}: ${what || name} in frame ${frame}${state === 'open' ? '' : `, ${state}`}`,
       onclick: () => { this.#at = place; if (this.#open.length > 1) this.#pick(place, null); this.#mark(); },
       ondblclick: () => this.#say('correct', this.look.doubts[place]),
-    }, el('span', {class: 'picture'}, el('img', {src: `api/review/crops/${id}`, alt: '', draggable: 'false'}), box),
+    }, el('span', {class: 'picture'}, el('img', {src: `api/review/crops/${id}?v=${this.look.version}`, alt: '', draggable: 'false'}), box),
     el('span', {class: 'caption'}, el('span', {}, `frame ${frame}`), el('span', {class: 'mark'}, state === 'open' ? what : state)));
   }
 

@@ -21,7 +21,7 @@ class StudioReview extends HTMLElement {
     this.addEventListener('undo', () => this.#undo());
     this.addEventListener('go', ({detail}) => this.#go(detail));
     this.addEventListener('correct', ({detail}) => this.#correct(detail));
-    this.addEventListener('back', () => this.#show(this.#look));
+    this.addEventListener('back', () => this.#back());
     this.#load();
   }
 
@@ -74,7 +74,7 @@ class StudioReview extends HTMLElement {
   #fetch(number) {
     const look = get(`review/looks/${number}`, this.#closed.signal);
     this.#next = {number, look};
-    look.then(({doubts}) => { for (const {id} of doubts) new Image().src = `api/review/crops/${id}`; }, () => { this.#next = null; });
+    look.then(({doubts, version}) => { for (const {id} of doubts) new Image().src = `api/review/crops/${id}?v=${version}`; }, () => { this.#next = null; });
   }
 
   #header() {
@@ -129,6 +129,15 @@ class StudioReview extends HTMLElement {
     if (by < 0) { if (this.#look > 0) this.#show(this.#look - 1); return; }
     const next = this.#following(this.#look);
     if (next >= 0 && next !== this.#look) this.#show(next); else if (this.#look + 1 < length) this.#show(this.#look + 1);
+  }
+
+  /** From a frame to its sheet, or to the next one if nothing of it is open any more. */
+  async #back() {
+    const review = await attempt(() => get('review', this.#closed.signal));
+    if (!review) return;
+    this.#review = review;
+    this.#next = null;
+    await this.#show(review.open[this.#look] ? this.#look : this.#following(this.#look));
   }
 
   async #correct(doubt) {
