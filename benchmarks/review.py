@@ -98,9 +98,8 @@ def main() -> None:
         if not (folder / "dataset").is_dir():
             make_dataset(name, arguments.data, folder)
         errors = find_errors(folder)
-        queue = build_queue(
-            errors.found, lambda file, own=folder: own / "frames" / file, folder / "features", lambda *_: None
-        )
+        image_of = (folder / "frames").joinpath
+        queue = build_queue(errors.found, image_of, folder / "features", lambda *_: None)
         rows.append((name, *measure(errors, queue)))
     header = (
         "scene", "labels", "wrong", "missed", f"{LOOKS} screens of the queue", "their crops",

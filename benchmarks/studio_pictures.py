@@ -27,6 +27,8 @@ from playwright.sync_api import Page, sync_playwright
 from edgeloop.edge.synth import Scene, open_scene
 
 ROOT = Path(__file__).parent.parent
+SCENE = "conveyor"
+SEED = 11
 SIZE = (960, 540)
 NUMBERS = range(0, 60 * 45, 45)
 DRAWN = range(0, 60, 12)
@@ -42,7 +44,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images", help="Folder of the pictures.")
     parser.add_argument("--train-s", type=float, default=180, help="Wall time of the training, s.")
     options = parser.parse_args()
-    scene = open_scene("conveyor", seed=11, size=SIZE)
+    scene = open_scene(SCENE, seed=SEED, size=SIZE)
     frames = options.work / "conveyor"
     write_frames(scene, frames)
     with studio(frames) as url:
@@ -136,10 +138,16 @@ def photograph(url: str, out: Path) -> None:
 
 
 def show_draw(page: Page) -> None:
-    """Open a frame that nobody drew, and outline an object by a click."""
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("Enter")
-    page.wait_for_timeout(2500)
+    """Outline an object of a frame that nobody drew, by a click."""
+    number = 7
+    page.goto(page.url.partition("#")[0] + f"#draw/{number}")
+    page.wait_for_timeout(40_000)  # proposals of the other objects
+    left, top, right, bottom = open_scene(SCENE, seed=SEED, size=SIZE).truth(NUMBERS[number]).xyxy[0].tolist()
+    middle = [(left + right) / 2, (top + bottom) / 2]
+    x, y = page.evaluate("([x, y]) => document.querySelector('frame-view').toPage([x, y])", middle)
+    page.mouse.move(x, y)
+    page.wait_for_timeout(500)
+    page.mouse.click(x, y)
 
 
 def show_zones(page: Page) -> None:
