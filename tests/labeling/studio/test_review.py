@@ -178,6 +178,24 @@ def test_a_decision_that_makes_no_sense_is_refused(
     assert not (reviewed.project.work / "decisions.jsonl").exists()
 
 
+def test_the_end_can_be_undone(reviewed: Serving, open_page: Callable[[str], Page]) -> None:
+    looks = len(queue(reviewed)["open"])
+    box = {"name": "nut", "xyxy": SURE}
+    made = {"verdict": "frame", "frame": 0, "boxes": [box]}
+    page = open_page(reviewed.url + "#review")
+    for left in range(looks, 0, -1):
+        expect(page.get_by_text(f"{left} look")).to_be_visible()
+        page.keyboard.press("y")
+    expect(page.get_by_text("Everything doubtful is decided")).to_be_visible()
+    decided = reviewed.api("POST", "review/decisions", {"decisions": [made]})["decided"]
+    expect(page.get_by_text(f"{decided} decided")).to_be_visible()
+    page.keyboard.press("u")
+    expect(page.get_by_text(f"{decided - 1} decided")).to_be_visible()
+    expect(page.get_by_text("Everything doubtful is decided")).to_be_visible()
+    page.keyboard.press("u")
+    expect(page.get_by_role("option").first).to_be_visible()
+
+
 def test_without_labels_the_page_says_where_to_make_some(studio: Serving, page: Page) -> None:
     page.goto(studio.url + "#review")
     expect(page.get_by_text("No labels yet.")).to_be_visible()

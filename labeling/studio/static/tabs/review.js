@@ -3,6 +3,7 @@
 import {get, post} from '../lib/api.js';
 import {attempt, el, notice, style} from '../lib/dom.js';
 import {on} from '../lib/events.js';
+import {bind} from '../lib/keys.js';
 import '../review/frame-corrector.js';
 import '../review/sheet.js';
 
@@ -10,6 +11,7 @@ class StudioReview extends HTMLElement {
   #closed = new AbortController();
   #review = null;
   #look = -1;
+  #end = () => {}; // unbinds the keys of the last page
   #next = null; // promise of the look that is likely to be next
 
   connectedCallback() {
@@ -25,7 +27,7 @@ class StudioReview extends HTMLElement {
     this.#load();
   }
 
-  disconnectedCallback() { this.#closed.abort(); }
+  disconnectedCallback() { this.#closed.abort(); this.#end(); }
 
   async #load() {
     const review = await attempt(() => get('review', this.#closed.signal));
@@ -61,6 +63,7 @@ class StudioReview extends HTMLElement {
     this.#look = number;
     this.#next = null;
     history.replaceState(null, '', `#review/${number}`);
+    this.#end();
     const sheet = document.createElement('review-sheet');
     Object.assign(sheet, {look, classes: this.#review.classes});
     this.replaceChildren(this.#header(), sheet);
@@ -92,8 +95,8 @@ class StudioReview extends HTMLElement {
     const right = counts.frames_right;
     line.replaceChildren(...[
       figure(counts.decided, 'decided'), figure(counts.errors, 'errors found'),
-      figure(Math.round(counts.expected), 'expected left'), figure(left, left === 1 ? 'look' : 'looks'),
-      right ? el('button', {onclick: () => this.#exemplars()}, `Use ${right} right frame${right > 1 ? 's' : ''} as exemplars`) : '',
+      figure(Math.round(counts.expected), 'expected left'), left ? figure(left, left === 1 ? 'look' : 'looks') : '',
+      right ? el('button', {onclick: () => this.#exemplars()}, right > 1 ? `Use ${right} right frames as exemplars` : 'Use 1 right frame as an exemplar') : '',
     ]);
   }
 
@@ -121,7 +124,7 @@ class StudioReview extends HTMLElement {
     this.#progress();
     if (corrector) { corrector.load(); return; }
     const again = review.open.findIndex((count, number) => count > before[number]);
-    await this.#show(again >= 0 ? again : this.#look);
+    await this.#show(again >= 0 ? again : this.#look < review.open.length ? this.#look : -1);
   }
 
   #go(by) {
@@ -164,12 +167,17 @@ class StudioReview extends HTMLElement {
   #say(text, ...more) { this.replaceChildren(el('section', {class: 'wait'}, el('p', {}, text, ' ', ...more, '.'))); }
 
   #finished() {
+    this.#end();
     history.replaceState(null, '', '#review');
     this.#look = this.#review.open.length;
-    const last = el('button', {onclick: () => this.#undo()}, 'Undo ', el('kbd', {}, 'U'));
-    this.replaceChildren(this.#header(), el('section', {class: 'wait', role: 'status'},
-      el('h2', {}, this.#review.open.length ? 'Everything doubtful is decided' : 'Nothing is doubtful'),
-      this.#review.counts.undoable ? last : null));
+    const again = el('section', {class: 'wait', role: 'status'},
+      el('h2', {}, this.#review.open.length ? 'Everything doubtful is decided.' : 'Nothing is doubtful.'),
+      el('p', {}, el('a', {href: '#train'}, 'Train a detector'), ', or ', el('a', {href: '#label'}, 'label again'), ': decisions hold.'),
+      this.#review.counts.undoable ? el('button', {onclick: () => this.#undo()}, 'Undo ', el('kbd', {}, 'U')) : null);
+    const over = new AbortController();
+    bind({u: ['Undo', () => this.#undo()]}, over.signal);
+    this.replaceChildren(this.#header(), again);
+    this.#end = () => over.abort();
     this.#progress();
   }
 }
