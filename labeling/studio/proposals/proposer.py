@@ -6,16 +6,16 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from edgeloop.edge.frames.folder import FrameEntry
 from edgeloop.labeling.engine.promise import Promise
-from edgeloop.labeling.studio.drawing.exemplar_file import ExemplarFile
+from edgeloop.labeling.studio.drawing.exemplar_file import DrawnFrame, ExemplarFile
 from edgeloop.labeling.studio.events import Events
 from edgeloop.labeling.studio.proposals.messages import (
     MESSAGES,
@@ -34,6 +34,7 @@ State = Literal["off", "waiting", "learning", "searching", "ready", "paused", "f
 
 _WATCH_S = 0.5  # between looks at the boxes, and between events
 _NEXT, _LOOKS = 8, 4  # frames, and proposals of each kind
+_BOXES = TypeAdapter(tuple[ProposedBox, ...])
 _MODULE = "edgeloop.labeling.studio.proposals.propose"
 
 
@@ -54,14 +55,17 @@ class Proposer:
         self._numbers = {entry.name: number for number, entry in enumerate(entries)}
         self._rejections = Rejections(work / "rejected.jsonl")
         self._lock = threading.RLock()
-        self._found: dict[int, tuple[ProposedBox, ...]] = {}
+        self._found: dict[int, bytes] = {}  # boxes as JSON, which takes a tenth of the memory
+        self._cached: dict[int, FrameRow] = {}  # of searched frames that are not complete
+        self._seen: Mapping[str, DrawnFrame] = {}  # what is drawn, as of the cache
         self._round_of: dict[int, int] = {}
         self._state: State = "off"
         self._detail, self._progress = "", 0.0
         self._learned = Learned(round=0, learned_from=0, estimate=None)
         self._learning_from = 0
         self._first: tuple[int, ...] = ()  # frames to draw first
-        self._touched: set[int] = set()
+        self._stale: set[int] = set()  # frames whose rows changed
+        self._touched: set[int] = set()  # those that pages were not told of
         self._dirty = False
         self._pauses = 0
         self._process: subprocess.Popen[str] | None = None
@@ -103,14 +107,17 @@ class Proposer:
                 self._tell("resume")
             self._dirty = True
 
-    def summary(self, *, frames: set[int] | None = None) -> dict[str, Any]:
+    def summary(self, *, changes: bool = False) -> dict[str, Any]:
         """State, estimate and rows of frames, as of `GET proposals`.
 
         Args:
-            frames: Frames whose rows are wanted; None for all.
+            changes: Only give rows that changed since the last call with it.
         """
         with self._lock:
             rows = self._rows()
+            wanted: Collection[int] = rows
+            if changes:
+                wanted, self._touched = self._touched, set()
             complete = [
                 self._numbers[name]
                 for name, frame in self._drawn.drawn().items()
@@ -126,10 +133,7 @@ class Proposer:
                 "progress": self._progress,
                 "estimate": _plain(self._learned.estimate),
                 "searched": len(self._found),
-                "frames": [
-                    rows.get(number, FrameRow(number, 0, 0.0, 0.0))
-                    for number in sorted(rows if frames is None else frames)
-                ],
+                "frames": [rows.get(number, FrameRow(number, 0, 0.0, 0.0)) for number in sorted(wanted)],
                 **{
                     kind: [{"frame": frame, **box.model_dump()} for frame, box in looks]
                     for kind, looks in (
@@ -152,7 +156,7 @@ class Proposer:
         name = self._entries[number].name
         (self._rejections.restore if restore else self._rejections.reject)(name, boxes)
         with self._lock:
-            self._touched.add(number)
+            self._stale.add(number)
             self._dirty = True
 
     def take(self, message: Progressed | Learned | Found | Next) -> None:
@@ -161,9 +165,9 @@ class Proposer:
             self._dirty = True
             if isinstance(message, Found):
                 if message.frame < len(self._entries):
-                    self._found[message.frame] = message.boxes
+                    self._found[message.frame] = _BOXES.dump_json(message.boxes)
                     self._round_of[message.frame] = message.round
-                    self._touched.add(message.frame)
+                    self._stale.add(message.frame)
             elif isinstance(message, Learned):
                 self._learned = message
             elif isinstance(message, Next):
@@ -173,22 +177,31 @@ class Proposer:
                 self._learning_from = message.learned_from
                 if message.state == "waiting":  # nothing is drawn anymore
                     self._touched |= self._found.keys()
-                    self._found.clear()
-                    self._round_of.clear()
+                    for kept in (self._found, self._round_of, self._cached):
+                        kept.clear()
                     self._learned = Learned(round=0, learned_from=0, estimate=None)
 
     def _open(self, number: int) -> list[ProposedBox]:
         """Proposals of a frame that nobody drew or rejected."""
         name = self._entries[number].name
-        return left_over(self._found.get(number, ()), self._drawn.frame(name), self._rejections.of(name))
+        found = _BOXES.validate_json(self._found.get(number, b"[]"))
+        return left_over(found, self._drawn.frame(name), self._rejections.of(name))
 
     def _rows(self) -> dict[int, FrameRow]:
         """Rows of the frames that were searched and are not complete."""
-        return {
-            number: row_of(number, self._open(number))
-            for number in self._found
-            if not self._drawn.frame(self._entries[number].name).complete
+        drawn = self._drawn.drawn()
+        changed = {
+            name for name in drawn.keys() | self._seen.keys() if drawn.get(name) is not self._seen.get(name)
         }
+        self._seen = drawn
+        self._stale |= {self._numbers[name] for name in changed if name in self._numbers}
+        for number in self._stale:
+            self._cached.pop(number, None)
+            if number in self._found and not self._drawn.frame(self._entries[number].name).complete:
+                self._cached[number] = row_of(number, self._open(number))
+        self._touched |= self._stale
+        self._stale = set()
+        return self._cached
 
     def _watch(self) -> None:
         """Start the process, tell it of changes and the pages of its results, until closed."""
@@ -203,14 +216,10 @@ class Proposer:
                     elif self._process is not None:
                         self._tell("changed")
                         seen = stamp
-                    self._touched |= {
-                        self._numbers[name] for name in self._drawn.drawn() if name in self._numbers
-                    }
                     self._dirty = True
                 if self._dirty:
                     self._dirty = False
-                    touched, self._touched = self._touched, set()
-                    self._events.send("proposals", self.summary(frames=touched))
+                    self._events.send("proposals", self.summary(changes=True))
 
     def _launch(self) -> None:
         self._state, self._detail = "waiting", ""

@@ -14,7 +14,7 @@ export class OpenFrame {
   #frame = null;
   #all = []; // {xyxy, name, score}, the surest first
   #current = null;
-  #rejected = []; // [frame, boxes] of this page, the last one at the end
+  #rejected = []; // {frame, boxes, saved} of this page, the last one at the end
 
   /**
    * @param {function(): number} threshold Least score that is shown.
@@ -73,7 +73,8 @@ export class OpenFrame {
     const last = this.#rejected.pop();
     if (!last) return;
     attempt(async () => {
-      const [frame, boxes] = last;
+      const {frame, boxes, saved} = last;
+      await saved;
       const {proposals} = await post(`frames/${frame}/proposals/restore`, {boxes});
       if (frame === this.#tab.frame) this.#take(frame, proposals); else await this.#tab.openFrame(frame);
     });
@@ -105,17 +106,15 @@ export class OpenFrame {
   #reject(boxes) {
     if (!boxes.length) return;
     const frame = this.#frame, sent = boxes.map(({xyxy, name}) => ({xyxy, name}));
+    const saved = post(`frames/${frame}/proposals/reject`, {boxes: sent});
+    const rejected = {frame, boxes: sent, saved};
+    this.#rejected.push(rejected);
     this.#all = this.#all.filter((box) => !boxes.includes(box));
     this.draw();
-    attempt(async () => {
-      try {
-        await post(`frames/${frame}/proposals/reject`, {boxes: sent});
-        this.#rejected.push([frame, sent]);
-        this.#changed();
-      } catch (error) {
-        notice(error);
-        await this.visit(frame);
-      }
+    saved.catch((error) => {
+      notice(error);
+      this.#rejected = this.#rejected.filter((other) => other !== rejected);
+      attempt(() => this.visit(this.#frame));
     });
   }
 
