@@ -29,6 +29,7 @@ from edgeloop.labeling.frames.suggestion import describe_cells, select_frames
 from edgeloop.labeling.inputs.exemplars import Exemplars, read_exemplars
 from edgeloop.labeling.sam import load
 from edgeloop.labeling.studio.proposals.messages import Found, Learned, Next, Progressed, ProposedBox
+from edgeloop.models.boxes import nms
 from edgeloop.models.errors import DataError, EdgeloopError, NoInputError
 
 __all__ = ["CONFIDENCE", "Commands", "ProposalJob", "propose", "spread"]
@@ -40,6 +41,9 @@ _NICE = 10
 _SETTLE_S = 2.5  # without a change before a round begins
 _SEARCH_S, _LEAST_FRAMES = 8.0, 24  # of the search between two rounds
 _LEAST_SCORE, _MAX_BOXES = 0.05, 300  # of a frame
+_SAME_IOU = (
+    0.5  # beyond which the less sure of two boxes of a class is left out: early rounds find some twice
+)
 _COMPARED, _SUGGESTED = 200, 5  # frames, before anything is drawn
 _TELL_S = 0.5
 
@@ -215,7 +219,8 @@ class ProposalJob:
         if image is None or self._engine is None:
             return
         found = self._engine.detect(image)
-        found = found[found.confidence >= _LEAST_SCORE][:_MAX_BOXES]
+        found = found[found.confidence >= _LEAST_SCORE]
+        found = found[nms(found.xyxy, found.confidence, found.class_id, _SAME_IOU)][:_MAX_BOXES]
         rows = zip(found.xyxy.tolist(), found.class_id.tolist(), found.confidence.tolist(), strict=True)
         boxes = tuple(
             ProposedBox(
