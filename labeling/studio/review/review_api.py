@@ -314,19 +314,24 @@ def review_api(project: Project) -> APIRouter:
     @api.post("/review/decisions")
     def decide(batch: _Batch) -> _Counts:
         """Save decisions; they are on disk when this returns, and in the dataset some seconds later."""
-        review, made = session.open(), []
+        review = session.open()
         if review is None:
             raise NoInputError("there are no labels yet; make some in the Label tab")
-        number = session.journal.next_batch()
-        for own in batch.decisions:
-            file = project.entry(own.frame).name
-            result = review.found.results.get(file)
-            if result is None:
-                raise NoInputError(f"{file}: is not in the dataset")
-            if result.by_person:
-                raise DataError(f"{file}: was drawn as an exemplar; change it in the Draw tab")
-            made.append(_decision(own, number, file, review.found.names, (result.width, result.height)))
-        session.add(made)
+        names, results = review.found.names, review.found.results
+
+        def make(number: int) -> list[Decision]:
+            made = []
+            for own in batch.decisions:
+                file = project.entry(own.frame).name
+                result = results.get(file)
+                if result is None:
+                    raise NoInputError(f"{file}: is not in the dataset")
+                if result.by_person:
+                    raise DataError(f"{file}: was drawn as an exemplar; change it in the Draw tab")
+                made.append(_decision(own, number, file, names, (result.width, result.height)))
+            return made
+
+        session.add(make)
         return said()
 
     @api.post("/review/undo")

@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -112,6 +112,7 @@ class ReviewSession:
         self.journal = Journal(project.work / "decisions.jsonl")
         self._open: OpenReview | None = None
         self._lock = threading.Lock()
+        self._deciding = threading.Lock()
         self._changed = threading.Event()
         self._thread: threading.Thread | None = None
         self._paths = {entry.name: project.frames / entry.file for entry in project.entries}
@@ -148,13 +149,14 @@ class ReviewSession:
             raise UnavailableError("the queue is being arranged; try again in some seconds")
         return review, review.queue
 
-    def add(self, decisions: Sequence[Decision]) -> None:
-        """Save decisions; the dataset shows them soon.
+    def add(self, make: Callable[[int], Sequence[Decision]]) -> None:
+        """Save decisions, which are made for the number of a new batch; the dataset shows them soon.
 
         Raises:
             EdgeloopError: The journal cannot be written.
         """
-        self.journal.add(decisions)
+        with self._deciding:
+            self.journal.add(make(self.journal.next_batch()))
         self._start()
 
     def undo(self) -> list[Decision]:
@@ -163,7 +165,8 @@ class ReviewSession:
         Raises:
             EdgeloopError: The journal cannot be written.
         """
-        undone = self.journal.undo()
+        with self._deciding:
+            undone = self.journal.undo()
         self._start()
         return undone
 
