@@ -188,6 +188,7 @@ def frames_api(project: Project) -> APIRouter:
     def rename_class(change: _Rename) -> _Classes:
         """Rename a class, and its boxes with it."""
         drawn.rename(change.name, change.to)
+        project.proposer.rename(change.name, change.to)
         renamed = {"name": change.name, "to": change.to}
         events.send("classes", {"names": list(drawn.names), "renamed": renamed})
         return _Classes(names=list(drawn.names))

@@ -41,9 +41,7 @@ _NICE = 10
 _SETTLE_S = 2.5  # without a change before a round begins
 _SEARCH_S, _LEAST_FRAMES = 8.0, 24  # of the search between two rounds
 _LEAST_SCORE, _MAX_BOXES = 0.05, 300  # of a frame
-_SAME_IOU = (
-    0.5  # beyond which the less sure of two boxes of a class is left out: early rounds find some twice
-)
+_SAME_IOU = 0.5  # above it the less sure of two boxes of a class is left out: early rounds find some twice
 _COMPARED, _SUGGESTED = 200, 5  # frames, before anything is drawn
 _TELL_S = 0.5
 

@@ -159,6 +159,19 @@ class Proposer:
             self._stale.add(number)
             self._dirty = True
 
+    def rename(self, name: str, to: str) -> None:
+        """Follow a class that got another name."""
+        with self._lock:
+            self._rejections.rename(name, to)
+            for number, boxes in self._found.items():
+                renamed = [
+                    box.model_copy(update={"name": to}) if box.name == name else box
+                    for box in _BOXES.validate_json(boxes)
+                ]
+                self._found[number] = _BOXES.dump_json(tuple(renamed))
+            self._stale |= self._found.keys()
+            self._dirty = True
+
     def take(self, message: Progressed | Learned | Found | Next) -> None:
         """Take a message of the process."""
         with self._lock:

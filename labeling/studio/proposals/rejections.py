@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Len
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from edgeloop.labeling.studio.drawing.exemplar_file import ClassName
 from edgeloop.models.errors import EdgeloopError
@@ -37,6 +37,16 @@ class _Line(BaseModel):
     boxes: Annotated[tuple[RejectedBox, ...], Len(1, MAX_BOXES)]
 
 
+class _Rename(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: ClassName
+    to: ClassName
+
+
+_LINES: TypeAdapter[_Line | _Rename] = TypeAdapter(_Line | _Rename)
+
+
 class Rejections:
     """Rejected boxes of all frames, each change a line of a file that only grows."""
 
@@ -52,7 +62,7 @@ class Rejections:
                 os.truncate(path, len(whole))
             for line in whole.splitlines():
                 try:
-                    self._apply(_Line.model_validate_json(line))
+                    self._apply(_LINES.validate_json(line))
                 except ValidationError:
                     continue
 
@@ -73,7 +83,12 @@ class Rejections:
         """Take back the rejection of boxes; see `reject`."""
         self._write(_Line(frame=frame, does="restore", boxes=boxes))
 
-    def _write(self, line: _Line) -> None:
+    def rename(self, name: str, to: str) -> None:
+        """Follow a class that got another name."""
+        if any(box.name == name for boxes in self._boxes.values() for box in boxes):
+            self._write(_Rename(name=name, to=to))
+
+    def _write(self, line: _Line | _Rename) -> None:
         with self._lock:
             try:
                 with self._path.open("a", encoding="utf-8") as file:
@@ -84,7 +99,14 @@ class Rejections:
                 raise EdgeloopError(f"{self._path}: cannot be written ({error.strerror})") from error
             self._apply(line)
 
-    def _apply(self, line: _Line) -> None:
+    def _apply(self, line: _Line | _Rename) -> None:
+        if isinstance(line, _Rename):
+            for frame, boxes in self._boxes.items():
+                self._boxes[frame] = {
+                    box.model_copy(update={"name": line.to}) if box.name == line.name else box
+                    for box in boxes
+                }
+            return
         own = self._boxes[line.frame]
         if line.does == "reject":
             own.update(line.boxes)

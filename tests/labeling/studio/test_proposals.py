@@ -67,6 +67,18 @@ def test_rejections_outlive_the_process(tmp_path: Path) -> None:
     assert Rejections(path).of("b.jpg") == {one}
 
 
+def test_a_renamed_class_stays_rejected(studio: Serving) -> None:
+    box = DrawnBox(xyxy=(200, 200, 220, 220), name="bolt")
+    studio.project.drawn.put("000.jpg", DrawnFrame(boxes=(box,)))
+    take = studio.project.proposer.take
+    take(Found(frame=2, round=1, boxes=(BOLT, NUT)))
+    studio.api("POST", "frames/2/proposals/reject", {"boxes": [{"xyxy": BOLT.xyxy, "name": "bolt"}]})
+    studio.api("POST", "classes/rename", {"name": "bolt", "to": "screw"})
+    take(Found(frame=2, round=2, boxes=(BOLT.model_copy(update={"name": "screw"}), NUT)))
+    assert [each["name"] for each in studio.api("GET", "frames/2/proposals")["proposals"]] == ["nut"]
+    assert len(Rejections(studio.project.work / "rejected.jsonl").of("002.jpg")) == 1
+
+
 def test_api_of_a_frame(studio: Serving) -> None:
     take = studio.project.proposer.take
     take(Learned(round=1, learned_from=2, estimate=None))
