@@ -90,7 +90,7 @@ def label_frames(
         raise DataError(f"{plan.out}: exists already; name another folder with -o, or remove it")
     entries = read_frames(plan.frames)
     corrected = None if plan.corrected is None else read_corrected(plan.corrected, plan.frames)
-    decisions = [] if plan.decisions is None else read_decisions(plan.decisions)
+    _decisions(plan)  # a malformed line is reported now, not after hours
     inputs = read_inputs(plan, entries, corrected)
     job = job_key(plan, entries, inputs)
     unfinished = plan.out.with_name(plan.out.name + ".unfinished")
@@ -110,7 +110,7 @@ def label_frames(
             drawn = {frame.path: frame for frame in inputs.drawn}
             frames_per_s = _label_all(plan.frames, todo, labeler, drawn, ledger, progress)
         promise = _saved_promise(learned / _PROMISE)
-        report = _write(plan, entries, groups, inputs, ledger, unfinished / "dataset", promise, decisions)
+        report = _write(plan, entries, groups, inputs, ledger, unfinished / "dataset", promise)
     if report.set_aside < len(entries):
         (unfinished / "dataset").replace(plan.out)
     shutil.rmtree(unfinished)
@@ -124,6 +124,10 @@ def label_frames(
         frames_per_s,
         time.monotonic() - started,
     )
+
+
+def _decisions(plan: LabelPlan) -> list[Decision]:
+    return [] if plan.decisions is None else read_decisions(plan.decisions)
 
 
 def job_key(plan: LabelPlan, entries: Sequence[FrameEntry], inputs: LabelInputs) -> dict[str, str]:
@@ -219,7 +223,6 @@ def _write(
     ledger: Ledger,
     folder: Path,
     promise: dict[str, Any] | None,
-    decisions: Sequence[Decision],
 ) -> DatasetReport:
     if folder.exists():
         shutil.rmtree(folder)  # an earlier run was interrupted while it wrote
@@ -228,6 +231,7 @@ def _write(
     if inputs.background is not None and plan.exemplars is None:  # what moves is all there is to go by
         results = confirm_moving(zip(groups.numbers, results, strict=True), confidence=inputs.confidence)
     names = inputs.exemplars.names
+    decisions = _decisions(plan)  # with those that a person made meanwhile
     if decisions:
         folder.mkdir(parents=True)
         results = decide(results, by_frame(decisions), names, partial(keep_original, folder))
