@@ -20,6 +20,7 @@ from edgeloop.models.errors import DataError
 __all__ = ["UnfinishedRun", "unfinished_run"]
 
 _SETTINGS = "settings.json"
+_EPOCHS = "epochs.json"  # for programs that draw the curves; nothing continues from it
 _WITHOUT_EFFECT = {"device", "overwrite"}  # options that do not change what is learned
 
 _log = logging.getLogger(__name__)
@@ -90,6 +91,7 @@ def _continues(run: Path, folder: Path, settings: dict[str, Any], *, resumable: 
         return True
     if found and changed:
         _log.warning("%s: starts anew, because %s changed", run, ", ".join(changed))
+    (folder / _EPOCHS).unlink(missing_ok=True)
     for path in found:
         if path.is_dir():
             shutil.rmtree(path)
@@ -99,7 +101,7 @@ def _continues(run: Path, folder: Path, settings: dict[str, Any], *, resumable: 
 
 
 def _contents(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.name != _SETTINGS]
+    return [path for path in folder.iterdir() if path.name not in (_SETTINGS, _EPOCHS)]
 
 
 def _changed(path: Path, settings: dict[str, Any]) -> list[str]:
