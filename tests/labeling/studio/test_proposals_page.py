@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from edgeloop.labeling.engine.promise import Estimate, Promise
@@ -41,6 +42,9 @@ def test_proposals_by_keys(studio: Serving, open_page: Callable[[str], Page]) ->
     expect(panel).to_contain_text("3 here, 1 below")
     expect(page.get_by_role("option", name="Frame 4, not drawn, 3 proposed")).to_be_visible()
     expect(panel.get_by_role("button", name="Frame 4: bolt, 95")).to_be_visible()
+
+    found = Axe().run(page).response["violations"]
+    assert [fault["id"] for fault in found if fault["impact"] in {"serious", "critical"}] == []
 
     def drawn() -> list[float]:
         return [box["xyxy"][0] for box in studio.api("GET", "frames/2/boxes")["boxes"]]
