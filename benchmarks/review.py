@@ -102,10 +102,16 @@ def main() -> None:
         queue = build_queue(errors.found, image_of, folder / "features", lambda *_: None)
         rows.append((name, *measure(errors, queue)))
     header = (
-        "scene", "labels", "wrong", "missed", f"{LOOKS} screens of the queue", "their crops",
-        f"{LOOKS} random labels", "times", f"{LOOKS} random frames", f"first {LOOKS} crops", "times per crop",
+        "scene", "labels", "wrong", "missed", f"{LOOKS} screens", "crops on them",
+        f"{LOOKS} random labels", "times", f"{LOOKS} random frames", f"first {LOOKS} crops", "times",
     )  # fmt: skip
-    note = f"Errors found in {LOOKS} looks; random ones are expected values."
+    note = (
+        "Labels from five frames: wrong ones, and missed objects that no wrong label overlaps. Errors found "
+        f"in {LOOKS} screens of the queue, sheets of at most 24 look-alikes; in {LOOKS} random labels or "
+        "unsure labels, one a screen, and how many times as many the queue finds; on "
+        f"{LOOKS} whole random frames; and in the first {LOOKS} crops of the queue, against as many random "
+        "ones. Random looks are expected values."
+    )
     table = Table("<" + ">" * (len(header) - 1), header, [rows])
     publish(arguments.write, table, note=note, timed=False)
 
