@@ -45,7 +45,6 @@ export class Pointer extends EventTarget {
     if (event.button !== 0) return;
     const {selected} = this.#editor, anew = event.ctrlKey || event.metaKey || event.shiftKey;
     const part = selected && !anew ? this.#part(selected, event) : null;
-    this.#segment.stopPreview();
     if (part) this.#change(event, selected, part);
     else this.#draw(event, at, anew);
   }
@@ -55,6 +54,7 @@ export class Pointer extends EventTarget {
     const {width, height} = this.#editor.state, from = this.#view.toImage(event, {free: true});
     const step = `${DRAG} ${performance.now()}`;
     let changed = false;
+    this.#segment.stopPreview();
     this.#follow(event, {
       moved: (moving, far) => {
         if (!far) return;
@@ -71,6 +71,7 @@ export class Pointer extends EventTarget {
   #draw(event, from, anew) {
     this.#follow(event, {
       moved: (moving, far) => {
+        if (far) this.#segment.stopPreview(); // until then it may be a click, which takes what is shown
         this.drag = far ? between(from, this.#view.toImage(moving)) : null;
         this.#changed();
       },
