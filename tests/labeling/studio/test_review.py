@@ -234,6 +234,10 @@ def test_a_group_by_one_key_then_a_class_and_a_reload(
     expect(page.get_by_text(f"{count + 2} decided")).to_be_visible()
     page.keyboard.press("u")
     expect(page.get_by_text(f"{count + 1} decided")).to_be_visible()
+    title = page.locator("review-frame h2")
+    number = int(title.inner_text().split()[1])
+    page.keyboard.press("a" if number == READABLE - 1 else "d")
+    expect(title).to_have_text(f"Frame {number - 1 if number == READABLE - 1 else number + 1}")
     page.keyboard.press("Escape")
     expect(crops.first).to_be_visible()
     last = read_decisions(reviewed.project.work / "decisions.jsonl")[-1]

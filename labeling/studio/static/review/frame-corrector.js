@@ -13,7 +13,7 @@ const SAVE_MS = 500; // after the last of several keys that move a box
 const same = (one, other) => one && other && one.name === other.name && one.xyxy.every((value, i) => value === other.xyxy[i]);
 const plain = ({name, xyxy}) => ({name, xyxy});
 
-/** Events: `decide` ({decisions, stay, then}), `undo`, `back`. */
+/** Events: `decide` ({decisions, stay, then}), `undo`, `back`, `correct` ({frame}): another frame. */
 class ReviewFrame extends HTMLElement {
   /** Number of the frame, and the box to begin with. */
   number = 0;
@@ -68,6 +68,7 @@ class ReviewFrame extends HTMLElement {
       c: ['The whole frame is right: nothing is wrong or missed', () => this.#wholeFrame()],
       f: ['Whole frame in view', () => this.#view.fit()], z: ['Zoom to the label', () => this.#zoom()],
       '+': ['Zoom in', () => this.#view.zoom(1.4)], '-': ['Zoom out', () => this.#view.zoom(1 / 1.4)],
+      d: ['Next frame', () => this.#go(1)], a: ['Frame before', () => this.#go(-1)],
       Escape: ['Back to the sheet', () => this.#back()],
     };
     this.classes.slice(0, 9).forEach((name, number) => { keys[number + 1] = ['Class of the label', () => this.#change({name})]; });
@@ -204,6 +205,11 @@ class ReviewFrame extends HTMLElement {
   #undo() { clearTimeout(this.#timer); this.#edited = null; this.#say('undo'); }
 
   #back() { this.#flush(); this.#say('back'); }
+
+  #go(by) {
+    this.#flush();
+    if (this.number + by >= 0) this.#say('correct', {frame: this.number + by});
+  }
 
   #part(event) {
     return this.#selected ? partAt(this.#box.xyxy, this.#view.toImage(event, {free: true}), REACH_PX / this.#view.scale) : null;

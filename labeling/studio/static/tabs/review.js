@@ -145,7 +145,7 @@ class StudioReview extends HTMLElement {
 
   async #correct(doubt) {
     const corrector = document.createElement('review-frame');
-    Object.assign(corrector, {number: doubt.frame, wanted: doubt, classes: this.#review.classes});
+    Object.assign(corrector, {number: doubt.frame, wanted: doubt.xyxy ? doubt : null, classes: this.#review.classes});
     this.replaceChildren(this.#header(), corrector);
     this.#progress();
   }
