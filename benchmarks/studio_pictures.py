@@ -31,6 +31,7 @@ SCENE = "conveyor"
 SEED = 11
 SIZE = (960, 540)
 NUMBERS = range(0, 60 * 45, 45)
+CLICKED = 4  # frame of the Draw picture
 DRAWN = range(0, 60, 12)
 WINDOW = {"width": 1280, "height": 800}
 QUALITY = 78  # of JPEG: about 100 kB each
@@ -64,8 +65,8 @@ def write_frames(scene: Scene, folder: Path) -> None:
 @contextmanager
 def studio(frames: Path) -> Iterator[str]:
     """Serve the studio; gives the address of the page."""
-    words = [sys.executable, "-m", "edgeloop", "studio", str(frames), "--key", KEY]
-    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    words = [sys.executable, "-m", "edgeloop", "studio", frames.name, "--key", KEY]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, cwd=frames.parent)
     try:
         first = process.stderr.readline() if process.stderr else ""
         yield first[first.index("http://") :].strip()
@@ -100,6 +101,11 @@ def prepare(url: str, scene: Scene, train_s: float) -> None:
         while (job := api(url, "GET", f"jobs/{verb}"))["status"] in {"running", "pausing"}:
             time.sleep(1)
         print(verb, job["status"], round(job["seconds"]), "s", flush=True)
+    api(url, "PUT", f"frames/{CLICKED}/boxes", {"boxes": [], "complete": False})
+    for _ in range(300):
+        if api(url, "GET", "proposals")["searched"] == len(NUMBERS):
+            break
+        time.sleep(1)
     if not api(url, "GET", "audit")["choice"]:
         api(url, "POST", "audit/start", {"boxes": 100, "frames": 20})
         for place in range(37):
@@ -139,15 +145,22 @@ def photograph(url: str, out: Path) -> None:
 
 def show_draw(page: Page) -> None:
     """Outline an object of a frame that nobody drew, by a click."""
-    number = 7
-    page.goto(page.url.partition("#")[0] + f"#draw/{number}")
-    page.wait_for_timeout(40_000)  # proposals of the other objects
-    left, top, right, bottom = open_scene(SCENE, seed=SEED, size=SIZE).truth(NUMBERS[number]).xyxy[0].tolist()
+    scene = open_scene(SCENE, seed=SEED, size=SIZE)
+    truth = scene.truth(NUMBERS[CLICKED])
+    left, top, right, bottom = truth.xyxy[0].tolist()
     middle = [(left + right) / 2, (top + bottom) / 2]
+    page.goto(page.url.partition("#")[0] + f"#draw/{CLICKED}")
+    page.wait_for_timeout(3000)
+    page.keyboard.press(str(1 + int(truth.class_id[0])))
     x, y = page.evaluate("([x, y]) => document.querySelector('frame-view').toPage([x, y])", middle)
     page.mouse.move(x, y)
     page.wait_for_timeout(500)
     page.mouse.click(x, y)
+
+
+def show_review(page: Page) -> None:
+    """Wait until the queue is arranged."""
+    page.locator("studio-review img").first.wait_for(timeout=300_000)
 
 
 def show_zones(page: Page) -> None:
@@ -158,7 +171,7 @@ def show_zones(page: Page) -> None:
 TABS: dict[str, Callable[[Page], None] | None] = {
     "draw": show_draw,
     "label": None,
-    "review": None,
+    "review": show_review,
     "audit": None,
     "train": None,
     "try": None,

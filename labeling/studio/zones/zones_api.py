@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from edgeloop.edge.tracking.zone_file import MAX_REGIONS, Coordinate, Line, Name, Zone
+from edgeloop.labeling.studio.jobs.verb_options import shown_path
 from edgeloop.labeling.studio.project import Project
 from edgeloop.labeling.studio.zones.zone_store import PlaceError, StaleError, ZoneStore
 from edgeloop.models.errors import DataError
@@ -97,10 +98,10 @@ def zones_api(project: Project) -> APIRouter:
     @api.get("/zones")
     def show_zones() -> _Shown:
         """Show the zones and lines of zones.json; those in pixels are converted by the size of frame 0."""
-        words = ("edgeloop", "run", project.bundle, "SOURCE", "--zones", project.zones)
+        bundle, zones = shown_path(project.bundle), shown_path(project.zones)
         shown = _Shown(
             base="",
-            command=shlex.join(map(str, words)),
+            command=shlex.join(("edgeloop", "run", bundle, "SOURCE", "--zones", zones)),
             classes=[name for name in project.drawn.names if name != "_ignore"],
             problem=None,
         )
