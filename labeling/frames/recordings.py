@@ -11,8 +11,6 @@ from typing import Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from edgeloop.edge.frames.folder import FrameEntry
 from edgeloop.edge.host.opencv import read_image
@@ -204,6 +202,9 @@ def _stands_out(closest: NDArray[np.float64], number: int, typical: float) -> bo
 
 def _near_duplicates(codes: NDArray[np.bool_]) -> list[Sequence[int]]:
     """Group photos whose hashes are close, directly or by way of others."""
+    from scipy.sparse import coo_array  # takes as long to load as OpenCV
+    from scipy.sparse.csgraph import connected_components
+
     numbers = np.arange(len(codes))
     for start in range(0, len(codes), _BLOCK):
         one, other = np.nonzero(bits_apart(codes[start : start + _BLOCK], codes) <= _NEAR_DUPLICATE_BITS)
