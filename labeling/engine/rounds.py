@@ -138,6 +138,8 @@ class Learner:
         drawn = [learnable(frame) for frame in exemplars.frames]
         self._recipe = choose_member_recipe(drawn, weights=None, device="cpu", seed=self._seed)
         self._frames = [resized(sample, self._recipe.side) for sample in drawn]
+        used = {_key(frame) for frame in self._frames}
+        self._cutouts = {key: cutouts for key, cutouts in self._cutouts.items() if key in used}
         for frame in exemplars.frames:
             if frame.path.name not in self._folds:
                 sizes = [list(self._folds.values()).count(fold) for fold in range(MEMBERS)]
@@ -174,13 +176,16 @@ class Learner:
         chosen = sorted(left, key=self._trained)[:_SIDE_BY_SIDE]
         return Round({each: full - self._trained(each) for each in chosen}, False) if chosen else None
 
-    def train(self, plan: Round, on_wait: Callable[[float], bool]) -> None:
+    def train(
+        self, plan: Round, on_wait: Callable[[float], bool], on_step: Callable[[], None] = lambda: None
+    ) -> None:
         """Train the members of a round.
 
         Args:
             plan: The round.
             on_wait: Called several times a second with the share that is done; the round ends if it returns
                 False.
+            on_step: Called before every step, in the thread of its member; it may wait.
 
         Raises:
             Interrupted: The round was ended; its members are as they were.
@@ -192,6 +197,7 @@ class Learner:
 
         def step(_: TrainStep) -> None:
             nonlocal done
+            on_step()
             if stopped.is_set():
                 raise Interrupted
             with lock:
@@ -272,7 +278,7 @@ class Learner:
         return self._folds[frame.path.name]
 
     def _cut(self, frame: Sample) -> list[tuple[int, Cutout]]:
-        key = frame.xyxy.tobytes() + frame.class_id.tobytes() + frame.image[::16, ::16].tobytes()
+        key = _key(frame)
         if key not in self._cutouts:
             self._cutouts[key] = cut_objects(frame, self._segmenter)
         return self._cutouts[key]
@@ -329,6 +335,10 @@ def _await(trainings: Collection[Future[CompactDetector]], on_wait: Callable[[],
             return
         if not on_wait():
             raise Interrupted
+
+
+def _key(frame: Sample) -> bytes:
+    return frame.xyxy.tobytes() + frame.class_id.tobytes() + frame.image[::16, ::16].tobytes()
 
 
 def _digest(frame: ExemplarFrame, names: Sequence[str]) -> tuple[bytes, tuple[str, ...]]:

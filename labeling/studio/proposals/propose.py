@@ -158,7 +158,7 @@ class ProposalJob:
             self._search(for_s=_SEARCH_S)
         while (plan := self._learner.next_round()) is not None:
             self._tell("learning", 0.0, at_once=True)
-            self._learner.train(plan, partial(self._may_go_on, quick=plan.quick))
+            self._learner.train(plan, partial(self._may_go_on, quick=plan.quick), self._commands.go_on)
             self._learned(exemplars.names)
             self._search(for_s=_SEARCH_S)
         self._search(for_s=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -138,6 +139,28 @@ def test_a_new_class_is_added_to_the_members(learner: Learner, draw: Draw) -> No
     plan = learner.next_round()
     assert plan is not None
     assert not plan.quick  # both know it
+
+
+def test_a_round_can_be_held_before_any_step(learner: Learner, draw: Draw) -> None:
+    learner.take(draw(1))
+    plan = learner.next_round()
+    assert plan is not None
+    running, waiting = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        waiting.set()
+        running.wait()
+
+    shares: list[float] = []
+
+    def watch(share: float) -> bool:
+        shares.append(share)
+        if waiting.is_set() and len(shares) > 3:
+            running.set()
+        return True
+
+    learner.train(plan, watch, hold)
+    assert set(shares[:3]) == {0.0}
 
 
 def test_an_interrupted_round_leaves_the_members_as_they_were(learner: Learner, draw: Draw) -> None:
