@@ -47,7 +47,7 @@ class _Summary(BaseModel):
         frames: Rows of number, count of likely proposals, highest probability, and doubt.
         surest: Proposals that are surest, each of another frame.
         doubtful: Proposals in most doubt, each of another frame.
-        next: Frames to draw next, the most useful first.
+        next: Frames to draw next, the one in most doubt first.
     """
 
     state: State

@@ -1,4 +1,4 @@
-"""Proposals of a frame without what a person drew or rejected, and the frames that teach most."""
+"""Proposals of a frame without what a person drew or rejected, and the frames to draw next."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def to_look_at(
 
 
 def choose_next(rows: Mapping[int, FrameRow], complete: Sequence[int], frames: int, count: int) -> list[int]:
-    """Choose the frames that would teach most: in most doubt, and not beside one that is drawn or chosen.
+    """Choose the frames to draw next: in most doubt, and not beside one that is drawn or chosen.
 
     Frames within half of an even spacing of one that counts are left out, as neighbors of a film are alike.
 

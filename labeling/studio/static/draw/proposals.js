@@ -68,7 +68,7 @@ class Proposals {
       'Shift+y': ['Accept all proposals that are shown: the frame is complete', () => this.#acceptAll()],
       'Shift+x': ['Reject all proposals that are shown', () => open.rejectAll()],
       u: ['Take back the last rejection', () => open.restore()],
-      b: ['Best frame to draw next', () => this.#drawNext()],
+      b: ['Open the frame to draw next', () => this.#drawNext()],
     }, signal);
     tab.addEventListener('frame-opened', ({detail}) => this.#visit(detail.frame), {signal});
     tab.addEventListener('boxes-changed', () => open.draw(), {signal});
