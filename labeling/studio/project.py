@@ -6,7 +6,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +17,8 @@ from edgeloop.edge.frames.folder import FrameEntry, read_frames
 from edgeloop.edge.host.opencv import require_image
 from edgeloop.edge.labels.label_problems import LabelProblems
 from edgeloop.labeling.inputs.exemplars import read_boxes
-from edgeloop.labeling.studio.drawing.exemplar_file import DrawnBox, DrawnFrame, ExemplarFile
 from edgeloop.labeling.studio.events import Events
-from edgeloop.labeling.studio.proposals.proposer import Proposer
+from edgeloop.labeling.studio.exemplar_file import DrawnBox, DrawnFrame, ExemplarFile
 from edgeloop.models.errors import DataError, EdgeloopError, NoInputError
 
 __all__ = ["Project", "open_project", "work_folder"]
@@ -34,7 +33,6 @@ class Project:
         entries: The frames, in the order in which they were taken.
         work: Folder of everything that the studio makes.
         drawn: The person's boxes, WORK/exemplars.json.
-        proposer: Finds boxes like them on the other frames, in the background.
         events: Events for open pages.
     """
 
@@ -42,7 +40,6 @@ class Project:
     entries: tuple[FrameEntry, ...]
     work: Path
     drawn: ExemplarFile
-    proposer: Proposer
     events: Events
 
     @property
@@ -134,9 +131,7 @@ def open_project(frames: Path, work: Path, exemplars: Path | None) -> Iterator[P
         drawn = ExemplarFile(work / "exemplars.json", sizes)
         if exemplars is not None:
             _import(exemplars, frames, entries, drawn)
-        events = Events()
-        with closing(Proposer(frames, entries, work, drawn, events)) as proposer:
-            yield Project(frames, entries, work, drawn, proposer, events)
+        yield Project(frames, entries, work, drawn, Events())
     finally:
         os.close(lock)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -13,12 +14,13 @@ from edgeloop.labeling.audit.audit_api import audit_api
 from edgeloop.labeling.audit.audit_session import AuditSession
 from edgeloop.labeling.sam import load
 from edgeloop.labeling.studio.access import Access
-from edgeloop.labeling.studio.drawing.frames_api import frames_api
+from edgeloop.labeling.studio.frames_api import frames_api
 from edgeloop.labeling.studio.jobs.jobs_api import jobs_api
 from edgeloop.labeling.studio.page_app import PageInfo, build_app, page_api
 from edgeloop.labeling.studio.preview.try_api import try_api
 from edgeloop.labeling.studio.project import Project, open_project, work_folder
 from edgeloop.labeling.studio.proposals.proposals_api import proposals_api
+from edgeloop.labeling.studio.proposals.proposer import Proposer
 from edgeloop.labeling.studio.review.review_api import review_api
 from edgeloop.labeling.studio.segmenting.segment_api import segment_api
 from edgeloop.labeling.studio.server import LOOPBACK, Server, is_loopback, open_port
@@ -54,28 +56,28 @@ def serve_studio(
         EdgeloopError: See `open_project` and `open_port`.
     """
     work = work_folder(frames) if out is None else out
-    with open_project(frames, work, exemplars) as project:
+    with open_project(frames, work, exemplars) as project, closing(Proposer(project)) as proposer:
         server = Server(open_port(host, port), key=key)
         lines = [f"{len(project.entries)} frames. Open {server.access.url}"]
         if not is_loopback(server.access.host):
             lines.append(
                 f"Open to every machine that reaches {host} and knows the key; nothing is encrypted."
             )
-        app = studio_app(project, server.access)
+        app = studio_app(project, proposer, server.access)
         tell("\n".join([*lines, "Ctrl-C ends it; everything drawn is saved."]))
-        project.proposer.start()
+        proposer.start()
         return server.serve_until_signal(app, project.events.close)
 
 
-def studio_app(project: Project, access: Access) -> ASGIApp:
+def studio_app(project: Project, proposer: Proposer, access: Access) -> ASGIApp:
     """Build the application of a project."""
     info = PageInfo(frames=str(project.frames), work=str(project.work), tabs=_TABS)
     routers = (
         page_api(info),
-        frames_api(project),
+        frames_api(project, proposer),
         segment_api(project, partial(load, "nano")),
-        proposals_api(project),
-        jobs_api(project),
+        proposals_api(project, proposer),
+        jobs_api(project, proposer),
         zones_api(project),
         review_api(project),
         audit_api(AuditSession(project.dataset), on_answer=lambda: project.events.send("audit", {})),

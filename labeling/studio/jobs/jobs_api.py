@@ -24,6 +24,7 @@ from edgeloop.labeling.studio.jobs.runner import JobStatus, Runner, Verb, comman
 from edgeloop.labeling.studio.jobs.train_api import train_api
 from edgeloop.labeling.studio.jobs.verb_options import ExportSettings, LabelSettings, Settings, TrainSettings
 from edgeloop.labeling.studio.project import Project
+from edgeloop.labeling.studio.proposals.proposer import Proposer
 from edgeloop.models.errors import DataError, EdgeloopError, UsageError, first_validation_error
 
 __all__ = ["jobs_api"]
@@ -77,9 +78,8 @@ class _Command(BaseModel):
     command: str
 
 
-def jobs_api(project: Project) -> APIRouter:
-    """Build the API of a project's jobs; they are paused when the application ends."""
-    proposer = project.proposer  # one heavy job at a time
+def jobs_api(project: Project, proposer: Proposer) -> APIRouter:
+    """Build the API of a project's jobs; proposals pause while one runs."""
     runner = Runner(project.work / "logs", project.events, on_start=proposer.pause, on_end=proposer.resume)
     saved = _SavedSettings(project.work / "jobs.json")
 

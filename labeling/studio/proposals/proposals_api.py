@@ -15,7 +15,7 @@ from edgeloop.edge.host.opencv import encode_image
 from edgeloop.labeling.engine.promise import Promise
 from edgeloop.labeling.studio.project import Project
 from edgeloop.labeling.studio.proposals.messages import ProposedBox
-from edgeloop.labeling.studio.proposals.proposer import State
+from edgeloop.labeling.studio.proposals.proposer import Proposer, State
 from edgeloop.labeling.studio.proposals.rejections import MAX_BOXES, RejectedBox
 from edgeloop.labeling.studio.proposals.store import FrameRow
 from edgeloop.models.errors import DataError
@@ -86,10 +86,9 @@ class _Boxes(BaseModel):
     boxes: Annotated[tuple[RejectedBox, ...], Len(1, MAX_BOXES)]
 
 
-def proposals_api(project: Project) -> APIRouter:
+def proposals_api(project: Project, proposer: Proposer) -> APIRouter:
     """Build the API of a project's proposals."""
     api = APIRouter(tags=["proposals"])
-    proposer = project.proposer
 
     @api.get("/proposals")
     def summarize() -> _Summary:

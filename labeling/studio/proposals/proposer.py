@@ -13,10 +13,9 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from edgeloop.edge.frames.folder import FrameEntry
 from edgeloop.labeling.engine.promise import Promise
-from edgeloop.labeling.studio.drawing.exemplar_file import DrawnFrame, ExemplarFile
-from edgeloop.labeling.studio.events import Events
+from edgeloop.labeling.studio.exemplar_file import DrawnFrame
+from edgeloop.labeling.studio.project import Project
 from edgeloop.labeling.studio.proposals.messages import (
     MESSAGES,
     Found,
@@ -41,19 +40,11 @@ _MODULE = "edgeloop.labeling.studio.proposals.propose"
 class Proposer:
     """Proposals of one project; nothing happens before `start`."""
 
-    def __init__(
-        self, frames: Path, entries: tuple[FrameEntry, ...], work: Path, drawn: ExemplarFile, events: Events
-    ) -> None:
-        """Prepare the proposals of a project, of which these are the parts."""
-        self._frames, self._entries, self._work, self._drawn, self._events = (
-            frames,
-            entries,
-            work,
-            drawn,
-            events,
-        )
-        self._numbers = {entry.name: number for number, entry in enumerate(entries)}
-        self._rejections = Rejections(work / "rejected.jsonl")
+    def __init__(self, project: Project) -> None:
+        """Prepare the proposals of a project."""
+        self._project, self._entries, self._drawn = project, project.entries, project.drawn
+        self._numbers = {entry.name: number for number, entry in enumerate(project.entries)}
+        self._rejections = Rejections(project.work / "rejected.jsonl")
         self._lock = threading.RLock()
         self._found: dict[int, bytes] = {}  # boxes as JSON, which takes a tenth of the memory
         self._cached: dict[int, FrameRow] = {}  # of searched frames that are not complete
@@ -232,12 +223,13 @@ class Proposer:
                     self._dirty = True
                 if self._dirty:
                     self._dirty = False
-                    self._events.send("proposals", self.summary(changes=True))
+                    self._project.events.send("proposals", self.summary(changes=True))
 
     def _launch(self) -> None:
         self._state, self._detail = "waiting", ""
-        command = [sys.executable, "-m", _MODULE, str(self._frames), str(self._drawn.path),
-                   str(self._work / "proposals")]  # fmt: skip
+        project = self._project
+        folders = map(str, (project.frames, project.exemplars, project.work / "proposals"))
+        command = [sys.executable, "-m", _MODULE, *folders]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             process_group=0,

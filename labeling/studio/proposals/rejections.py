@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from annotated_types import Len
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from edgeloop.labeling.studio.drawing.exemplar_file import ClassName
+from edgeloop.labeling.studio.exemplar_file import ClassName
 from edgeloop.models.errors import EdgeloopError
 
 __all__ = ["MAX_BOXES", "RejectedBox", "Rejections"]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgeloop.labeling.studio.drawing.exemplar_file import DrawnFrame
+from edgeloop.labeling.studio.exemplar_file import DrawnFrame
 from edgeloop.labeling.studio.proposals.messages import ProposedBox
 from edgeloop.labeling.studio.proposals.rejections import RejectedBox
 from edgeloop.models.boxes import iou_matrix

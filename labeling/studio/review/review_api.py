@@ -23,7 +23,7 @@ from edgeloop.labeling.dataset.decisions import (
     WrongDecision,
     by_frame,
 )
-from edgeloop.labeling.studio.drawing.exemplar_file import DrawnBox, DrawnFrame
+from edgeloop.labeling.studio.exemplar_file import DrawnBox, DrawnFrame
 from edgeloop.labeling.studio.jobs.runner import command_line
 from edgeloop.labeling.studio.jobs.verb_options import LabelSettings
 from edgeloop.labeling.studio.project import Project

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from edgeloop.labeling.sam import InteractiveSegmenter
-from edgeloop.labeling.studio.drawing.exemplar_file import ClassName
+from edgeloop.labeling.studio.exemplar_file import ClassName
 from edgeloop.labeling.studio.project import Project
 from edgeloop.labeling.studio.segmenting.encoded_frames import EncodedFrame, EncodedFrames
 from edgeloop.labeling.studio.segmenting.find_object import find_by_clicks

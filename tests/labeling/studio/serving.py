@@ -6,7 +6,7 @@ import http.client
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 
 from edgeloop.labeling.studio.events import Events
 from edgeloop.labeling.studio.project import Project, open_project, work_folder
+from edgeloop.labeling.studio.proposals.proposer import Proposer
 from edgeloop.labeling.studio.server import LOOPBACK, Server, open_port
 from edgeloop.labeling.studio.studio_app import studio_app
 
@@ -70,9 +71,11 @@ class Serving(Served):
 
     Attributes:
         project: Its project.
+        proposer: Its proposals; not started.
     """
 
     project: Project
+    proposer: Proposer
 
 
 def write_gray_frames(folder: Path, count: int = 3) -> Path:
@@ -100,8 +103,11 @@ def serve(
     frames: Path, exemplars: Path | None = None, *, port: int | None = None, key: str | None = None
 ) -> Iterator[Serving]:
     """Serve the studio of a folder of frames."""
-    with open_project(frames, work_folder(frames), exemplars) as project:
+    with (
+        open_project(frames, work_folder(frames), exemplars) as project,
+        closing(Proposer(project)) as proposer,
+    ):
         server = Server(open_port(LOOPBACK, port), key=key)
-        app = studio_app(project, server.access)
+        app = studio_app(project, proposer, server.access)
         with serve_app(server, app, project.events):
-            yield Serving(server.access.url, project)
+            yield Serving(server.access.url, project, proposer)

@@ -13,7 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from edgeloop.edge.synth import open_scene
-from edgeloop.labeling.studio.drawing.exemplar_file import DrawnBox, DrawnFrame
+from edgeloop.labeling.studio.exemplar_file import DrawnBox, DrawnFrame
 from edgeloop.labeling.studio.studio_app import _TABS
 from tests.labeling.footage import scene_coco
 from tests.labeling.studio.serving import Serving, serve

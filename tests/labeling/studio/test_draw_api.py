@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeloop.labeling.studio.drawing.exemplar_file import ConflictError, DrawnBox, DrawnFrame, ExemplarFile
+from edgeloop.labeling.studio.exemplar_file import ConflictError, DrawnBox, DrawnFrame, ExemplarFile
 from edgeloop.models.errors import DataError
 from tests.labeling.studio.serving import Serving
 

@@ -18,8 +18,8 @@ from playwright.sync_api import Page, Route, expect
 from edgeloop.labeling.studio import events as events_module
 from edgeloop.labeling.studio import server as server_module
 from edgeloop.labeling.studio.access import Access
-from edgeloop.labeling.studio.drawing.exemplar_file import DrawnFrame
 from edgeloop.labeling.studio.events import Events
+from edgeloop.labeling.studio.exemplar_file import DrawnFrame
 from edgeloop.labeling.studio.page_app import build_app
 from edgeloop.labeling.studio.server import LOOPBACK, Server, open_port
 from edgeloop.models.errors import UnavailableError

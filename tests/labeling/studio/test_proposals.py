@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from edgeloop.labeling.engine.rounds import Steps
-from edgeloop.labeling.studio.drawing.exemplar_file import DrawnBox, DrawnFrame
+from edgeloop.labeling.studio.exemplar_file import DrawnBox, DrawnFrame
 from edgeloop.labeling.studio.project import Project, open_project
 from edgeloop.labeling.studio.proposals import propose
 from edgeloop.labeling.studio.proposals.messages import MESSAGES, Found, Learned, ProposedBox
 from edgeloop.labeling.studio.proposals.propose import Commands, ProposalJob, spread
+from edgeloop.labeling.studio.proposals.proposer import Proposer
 from edgeloop.labeling.studio.proposals.rejections import RejectedBox, Rejections
 from edgeloop.labeling.studio.proposals.store import FrameRow, choose_next, left_over, row_of
 from tests.labeling.studio.serving import Serving
@@ -70,7 +72,7 @@ def test_rejections_outlive_the_process(tmp_path: Path) -> None:
 def test_a_renamed_class_stays_rejected(studio: Serving) -> None:
     box = DrawnBox(xyxy=(200, 200, 220, 220), name="bolt")
     studio.project.drawn.put("000.jpg", DrawnFrame(boxes=(box,)))
-    take = studio.project.proposer.take
+    take = studio.proposer.take
     take(Found(frame=2, round=1, boxes=(BOLT, NUT)))
     studio.api("POST", "frames/2/proposals/reject", {"boxes": [{"xyxy": BOLT.xyxy, "name": "bolt"}]})
     studio.api("POST", "classes/rename", {"name": "bolt", "to": "screw"})
@@ -80,7 +82,7 @@ def test_a_renamed_class_stays_rejected(studio: Serving) -> None:
 
 
 def test_api_of_a_frame(studio: Serving) -> None:
-    take = studio.project.proposer.take
+    take = studio.proposer.take
     take(Learned(round=1, learned_from=2, estimate=None))
     take(Found(frame=2, round=1, boxes=(BOLT, NUT)))
     bolt, nut = studio.api("GET", "frames/2/proposals")["proposals"]
@@ -168,30 +170,30 @@ def test_a_job_learns_searches_and_goes_on(
     assert (found["kind"], found["frame"]) == ("found", 4)
 
 
-def wait_for(project: Project, *states: str) -> str:
+def wait_for(proposer: Proposer, *states: str) -> str:
     until = time.monotonic() + 60
     while time.monotonic() < until:
-        state = project.proposer.summary()["state"]
+        state = proposer.summary()["state"]
         if state in states:
             return str(state)
         time.sleep(0.05)
-    raise AssertionError(project.proposer.summary())
+    raise AssertionError(proposer.summary())
 
 
 def test_a_process_that_ends_is_said_and_started_again_after_a_change(frames: Path, tmp_path: Path) -> None:
-    with open_project(frames, tmp_path / "work", None) as project:
+    with open_project(frames, tmp_path / "work", None) as project, closing(Proposer(project)) as proposer:
         (project.work / "proposals").write_text("in the way")
-        project.proposer.start()
-        wait_for(project, "failed")
-        detail = project.proposer.summary()["detail"]
+        proposer.start()
+        wait_for(proposer, "failed")
+        detail = proposer.summary()["detail"]
         assert detail.endswith("it starts again after the next change")
         (project.work / "proposals").unlink()
         draw_all(project, 0)
-        wait_for(project, "waiting", "learning")
-        process = project.proposer._process
+        wait_for(proposer, "waiting", "learning")
+        process = proposer._process
         assert process is not None
-        project.proposer.pause()
-        assert project.proposer.summary()["state"] == "paused"
-        project.proposer.resume()
-        assert project.proposer.summary()["state"] != "paused"
+        proposer.pause()
+        assert proposer.summary()["state"] == "paused"
+        proposer.resume()
+        assert proposer.summary()["state"] != "paused"
     assert process.poll() is not None

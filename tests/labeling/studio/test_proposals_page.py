@@ -29,7 +29,7 @@ def wait_for(found: Callable[[], Any], expected: object) -> None:
 
 
 def test_proposals_by_keys(studio: Serving, open_page: Callable[[str], Page]) -> None:
-    proposer = studio.project.proposer
+    proposer = studio.proposer
     promise = Promise(map50=HALF, precision=HALF, recall=HALF, too_few=())
     proposer.take(Learned(round=1, learned_from=2, estimate=promise))
     for frame in (2, 4):

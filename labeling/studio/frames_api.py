@@ -15,8 +15,9 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict
 
 from edgeloop.edge.host.opencv import encode_image, require_image
-from edgeloop.labeling.studio.drawing.exemplar_file import ClassName, ConflictError, DrawnFrame
+from edgeloop.labeling.studio.exemplar_file import ClassName, ConflictError, DrawnFrame
 from edgeloop.labeling.studio.project import Project
+from edgeloop.labeling.studio.proposals.proposer import Proposer
 from edgeloop.models.errors import DataError
 
 __all__ = ["frames_api"]
@@ -105,7 +106,7 @@ class _Rename(BaseModel):
     to: ClassName
 
 
-def frames_api(project: Project) -> APIRouter:
+def frames_api(project: Project, proposer: Proposer) -> APIRouter:
     """Build the API of a project's frames and boxes."""
     api = APIRouter(tags=["frames"])
     drawn, events = project.drawn, project.events
@@ -188,7 +189,7 @@ def frames_api(project: Project) -> APIRouter:
     def rename_class(change: _Rename) -> _Classes:
         """Rename a class, and its boxes with it."""
         drawn.rename(change.name, change.to)
-        project.proposer.rename(change.name, change.to)
+        proposer.rename(change.name, change.to)
         renamed = {"name": change.name, "to": change.to}
         events.send("classes", {"names": list(drawn.names), "renamed": renamed})
         return _Classes(names=list(drawn.names))

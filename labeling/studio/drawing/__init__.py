@@ -1,1 +1,0 @@
-"""Drawing of exemplars: frames, boxes, masks."""
