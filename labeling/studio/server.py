@@ -78,7 +78,7 @@ class Server:
             http=_Protocol,
             loop="asyncio",
             ws="none",
-            lifespan="off",
+            lifespan="on",
             log_config=None,
             log_level="critical",
             access_log=False,

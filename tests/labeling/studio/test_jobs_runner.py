@@ -7,14 +7,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from fastapi import APIRouter
 
 from edgeloop.labeling.studio.events import Events
 from edgeloop.labeling.studio.jobs.runner import JobStatus, Runner
+from edgeloop.labeling.studio.page_app import build_app
+from edgeloop.labeling.studio.server import LOOPBACK, Server, open_port
 from edgeloop.models.errors import DataError
+from tests.labeling.studio.serving import serve_app
 
 PROGRAM = (sys.executable, str(Path(__file__).with_name("stand_in_verb.py")))
 ENDLESS = "100000"
@@ -114,3 +119,19 @@ def is_running(pid: int) -> bool:
         return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except FileNotFoundError:
         return False
+
+
+def test_parts_of_the_api_end_with_the_server() -> None:
+    said = []
+
+    @asynccontextmanager
+    async def lifespan(_: object) -> AsyncIterator[None]:
+        said.append("begin")
+        yield
+        said.append("end")
+
+    server, events = Server(open_port(LOOPBACK, None)), Events()
+    app = build_app("edgeloop", "1", server.access, events, [APIRouter(lifespan=lifespan)])
+    with serve_app(server, app, events):
+        until(lambda: said == ["begin"])
+    assert said == ["begin", "end"]
