@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from edgeloop.edge.host.durable_file import replace_file
 from edgeloop.labeling.audit.sample import Sample
 from edgeloop.models.errors import DataError, EdgeloopError
 
@@ -124,15 +125,7 @@ class AnswerBook:
 
     def _save(self, answers: Answers) -> None:
         text = _File(sample=self._key, answers=answers).model_dump_json(indent=1)
-        partial = self._path.with_name(self._path.name + ".part")
-        try:
-            with partial.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(self._path)
-        except OSError as error:
-            raise EdgeloopError(f"{self._path}: cannot be written ({error.strerror})") from error
+        replace_file(self._path, text.encode())
         self._answers = answers
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.edge.draw.annotate import color_of
 from edgeloop.edge.draw.text import put_text, text_size
+from edgeloop.edge.host.durable_file import replace_file
+from edgeloop.edge.host.opencv import encode_image
 from edgeloop.labeling.audit.pictures import render_box, render_frame
 from edgeloop.labeling.audit.sample import Sample
-from edgeloop.models.errors import DataError, EdgeloopError
+from edgeloop.models.errors import DataError
 
 __all__ = ["BOX", "FRAME", "Cells", "check_sheet", "draw_sheet", "write_sheet"]
 
@@ -92,12 +93,7 @@ def write_sheet(sample: Sample, path: Path) -> None:
         EdgeloopError: It cannot be written.
     """
     check_sheet(path)
-    partial = path.with_name(path.name + ".part")
-    try:
-        partial.write_bytes(cv2.imencode(".png", draw_sheet(sample))[1].tobytes())
-        partial.replace(path)
-    except OSError as error:
-        raise EdgeloopError(f"{path}: cannot be written ({error.strerror})") from error
+    replace_file(path, encode_image(".png", draw_sheet(sample)))
 
 
 def _fitting(width: int, height: int) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 import ijson
 from pydantic import ValidationError
 
+from edgeloop.edge.host.durable_file import replace_file
 from edgeloop.labeling.dataset.decisions import Decision, by_frame, decide_frame
 from edgeloop.labeling.dataset.json_stream import (
     JsonStreamWriter,
@@ -224,7 +225,7 @@ def _keep_originals(folder: Path, results: Sequence[FrameResult]) -> None:
     kept = path.read_bytes() if path.exists() else b""
     kept = kept[: kept.rfind(b"\n") + 1]
     lines = b"".join(result.model_dump_json().encode() + b"\n" for result in results)
-    _replace(path, kept + lines)
+    replace_file(path, kept + lines)
 
 
 def _replace_text(folder: Path, image: Image, before: FrameResult | None, after: FrameResult) -> None:
@@ -240,7 +241,7 @@ def _replace_text(folder: Path, image: Image, before: FrameResult | None, after:
             f"{path}: was edited in another tool; give the dataset to edgeloop label --corrected, "
             "or restore its labels to go on with the review"
         )
-    _replace(path, text.encode())
+    replace_file(path, text.encode())
 
 
 def _rewrite_review(folder: Path, names: Sequence[str], frames: Mapping[str, DatasetFrame]) -> None:
@@ -309,14 +310,5 @@ def _rewrite(path: Path, lists: Sequence[str], write: Callable[[JsonStreamWriter
     with open_json_stream(partial, lists) as stream:
         write(stream)
     with partial.open("rb") as file:
-        os.fsync(file.fileno())
-    partial.replace(path)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    partial = path.with_name(path.name + ".part")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
         os.fsync(file.fileno())
     partial.replace(path)

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
+from edgeloop.edge.host.durable_file import replace_file
 from edgeloop.edge.host.hardware import usable_cores
 from edgeloop.export.learn.augment import Sample, resized
 from edgeloop.export.learn.recipe import FEW_IMAGES
@@ -321,9 +322,7 @@ class Learner:
             "round": self._number,
             "digest": self._digest,
         }
-        partial = self._folder / f"{_STATE}.part"
-        partial.write_text(json.dumps(state))
-        partial.replace(self._folder / _STATE)
+        replace_file(self._folder / _STATE, json.dumps(state).encode())
 
 
 def _await(trainings: Collection[Future[CompactDetector]], on_wait: Callable[[], bool]) -> None:

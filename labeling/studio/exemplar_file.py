@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,8 +12,9 @@ from typing import Annotated, Any
 from annotated_types import Ge, Le, Len
 from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 
+from edgeloop.edge.host.durable_file import replace_file
 from edgeloop.edge.labels.coco_json import object_box, parse_coco
-from edgeloop.models.errors import DataError, EdgeloopError
+from edgeloop.models.errors import DataError
 
 __all__ = ["ClassName", "ConflictError", "DrawnBox", "DrawnFrame", "ExemplarFile"]
 
@@ -196,15 +196,7 @@ class ExemplarFile:
     def _save(self, names: list[str], frames: dict[str, DrawnFrame]) -> None:
         sizes = {file: self._sizes.get(file) or self.size_of(file) for file in frames}
         text = json.dumps(_coco(names, frames, sizes), ensure_ascii=False, indent=1)
-        partial = self.path.with_name(self.path.name + ".part")
-        try:
-            with partial.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(self.path)
-        except OSError as error:
-            raise EdgeloopError(f"{self.path}: cannot be written ({error.strerror})") from error
+        replace_file(self.path, text.encode())
         self._names, self._frames, self._sizes = names, frames, sizes
 
 

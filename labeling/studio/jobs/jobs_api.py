@@ -12,6 +12,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Body
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from edgeloop.edge.host.durable_file import replace_file
 from edgeloop.labeling.studio.jobs.job_files import (
     label_is_locked,
     put_aside,
@@ -199,12 +200,7 @@ class _SavedSettings:
 
     def put(self, verb: Verb, settings: Settings) -> None:
         everything = {each: self.of(each).model_dump() for each in _KINDS} | {verb: settings.model_dump()}
-        partial = self._path.with_name(self._path.name + ".part")
-        try:
-            partial.write_text(json.dumps(everything, indent=1) + "\n", encoding="utf-8")
-            partial.replace(self._path)
-        except OSError as error:
-            raise EdgeloopError(f"{self._path}: cannot be written ({error.strerror})") from error
+        replace_file(self._path, json.dumps(everything, indent=1).encode() + b"\n")
 
 
 def _checked(verb: Verb, settings: dict[str, Any]) -> Settings:

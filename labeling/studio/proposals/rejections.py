@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 from annotated_types import Len
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from edgeloop.edge.host.durable_file import append_to_file
 from edgeloop.labeling.studio.exemplar_file import ClassName
-from edgeloop.models.errors import EdgeloopError
 
 __all__ = ["MAX_BOXES", "RejectedBox", "Rejections"]
 
@@ -90,13 +90,7 @@ class Rejections:
 
     def _write(self, line: _Line | _Rename) -> None:
         with self._lock:
-            try:
-                with self._path.open("a", encoding="utf-8") as file:
-                    file.write(line.model_dump_json() + "\n")
-                    file.flush()
-                    os.fsync(file.fileno())
-            except OSError as error:
-                raise EdgeloopError(f"{self._path}: cannot be written ({error.strerror})") from error
+            append_to_file(self._path, line.model_dump_json().encode() + b"\n")
             self._apply(line)
 
     def _apply(self, line: _Line | _Rename) -> None:

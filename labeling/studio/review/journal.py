@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from edgeloop.edge.host.durable_file import append_to_file
 from edgeloop.labeling.dataset.decisions import Decision, UndoLine, active_decisions, parse_journal
 from edgeloop.models.errors import EdgeloopError
 
@@ -50,18 +51,7 @@ class Journal:
         """
         text = b"".join(line.model_dump_json().encode() + b"\n" for line in decisions)
         with self._lock:
-            try:
-                with self.path.open("ab") as file:
-                    whole = file.tell()
-                    try:
-                        file.write(text)
-                        file.flush()
-                        os.fsync(file.fileno())
-                    except OSError:
-                        file.truncate(whole)  # a half line would spoil the next one
-                        raise
-            except OSError as error:
-                raise EdgeloopError(f"{self.path}: cannot be written ({error.strerror})") from error
+            append_to_file(self.path, text)
             self._lines += decisions
 
     def undo(self) -> list[Decision]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeloop.edge.host.durable_file import replace_file
 from edgeloop.labeling.dataset.apply_decisions import read_info, read_originals, read_results
 from edgeloop.labeling.dataset.decisions import HUMAN
 from edgeloop.labeling.dataset.read import Image, read_instances
@@ -121,10 +123,9 @@ def _features(
     cache.mkdir(parents=True, exist_ok=True)
     for old in cache.glob("features-*.npy"):
         old.unlink()
-    partial = path.with_suffix(".part")
-    with partial.open("wb") as file:
-        np.save(file, features.astype(np.float16))
-    partial.replace(path)
+    content = io.BytesIO()
+    np.save(content, features.astype(np.float16))
+    replace_file(path, content.getvalue())
     return features
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from edgeloop.edge.host.durable_file import replace_file
 from edgeloop.edge.tracking.zone_file import MAX_BYTES, ZoneFile, check_places
 from edgeloop.models.errors import DataError, EdgeloopError, first_error_details
 
@@ -94,19 +94,17 @@ class ZoneStore:
             current = self.read()[1]  # refuses to replace a malformed file
             if base is not None and base != current:
                 raise StaleError("another page changed the zones; they were loaded again")
-            partial = self.path.with_name(self.path.name + ".part")
-            try:
-                if text is None:
-                    self.path.unlink(missing_ok=True)
-                    return ""
-                with partial.open("w", encoding="utf-8") as file:
-                    file.write(text)
-                    file.flush()
-                    os.fsync(file.fileno())
-                partial.replace(self.path)
-            except OSError as error:
-                raise EdgeloopError(f"{self.path}: cannot be written ({error.strerror})") from error
+            if text is None:
+                self._delete()
+                return ""
+            replace_file(self.path, text.encode())
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _delete(self) -> None:
+        try:
+            self.path.unlink(missing_ok=True)
+        except OSError as error:
+            raise EdgeloopError(f"{self.path}: cannot be deleted ({error.strerror})") from error
 
 
 def _checked(zones: list[dict[str, Any]], lines: list[dict[str, Any]]) -> str | None:

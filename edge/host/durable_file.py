@@ -1,0 +1,51 @@
+"""Files that are on disk, whole, when a write returns; a process that is killed leaves no half of one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from edgeloop.models.errors import EdgeloopError
+
+__all__ = ["append_to_file", "replace_file"]
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Create or replace a file in one step: readers get the earlier content or this one.
+
+    Raises:
+        EdgeloopError: It cannot be written.
+    """
+    partial = path.with_name(path.name + ".part")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def append_to_file(path: Path, content: bytes) -> None:
+    """Append whole lines to a file, or create it; if that fails, none of them stays.
+
+    Raises:
+        EdgeloopError: It cannot be written.
+    """
+    try:
+        with path.open("ab") as file:
+            size = file.tell()
+            try:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(size)  # half a line would spoil the next one
+                raise
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> EdgeloopError:
+    return EdgeloopError(f"{path}: cannot be written ({error.strerror})")
