@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import cv2
-import numpy as np
 from annotated_types import Len
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict
 
-from edgeloop.edge.host.opencv import encode_image
 from edgeloop.labeling.engine.promise import Promise
+from edgeloop.labeling.studio.box_picture import box_picture
 from edgeloop.labeling.studio.project import Project
 from edgeloop.labeling.studio.proposals.messages import ProposedBox
 from edgeloop.labeling.studio.proposals.proposer import Proposer, State
@@ -22,8 +20,7 @@ from edgeloop.models.errors import DataError
 
 __all__ = ["proposals_api"]
 
-_CROP_PX = 96  # side of the picture
-_CONTEXT = 1.5  # of the longer side of the box
+_PICTURE_PX = 96
 
 
 class _Look(ProposedBox):
@@ -126,16 +123,7 @@ def proposals_api(project: Project, proposer: Proposer) -> APIRouter:
         height, width = image.shape[:2]
         if not (0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height):
             raise DataError(f"xyxy: expected a box inside the frame of {width}x{height}, got {xyxy!r}")
-        scale = _CROP_PX / (_CONTEXT * max(x2 - x1, y2 - y1, 8.0))
-        middle = np.array([(x1 + x2) / 2, (y1 + y2) / 2])
-        offset = _CROP_PX / 2 - scale * middle
-        shift = np.array([[scale, 0, offset[0]], [0, scale, offset[1]]])
-        small = cv2.warpAffine(
-            image, shift, (_CROP_PX, _CROP_PX), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE
-        )
-        return Response(
-            encode_image(".jpg", np.asarray(small, np.uint8), quality=85), media_type="image/jpeg",
-            headers={"Cache-Control": "private, max-age=3600"},
-        )  # fmt: skip
+        picture = box_picture(image, (x1, y1, x2, y2), _PICTURE_PX)
+        return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
 
     return api

@@ -23,16 +23,17 @@ from edgeloop.labeling.dataset.decisions import (
     WrongDecision,
     by_frame,
 )
+from edgeloop.labeling.studio.box_picture import box_picture, picture_side
 from edgeloop.labeling.studio.exemplar_file import DrawnBox, DrawnFrame
 from edgeloop.labeling.studio.jobs.runner import command_line
 from edgeloop.labeling.studio.jobs.verb_options import LabelSettings
 from edgeloop.labeling.studio.project import Project
-from edgeloop.labeling.studio.review.doubt_crops import crop_picture, picture_side
 from edgeloop.labeling.studio.review.review_session import ReviewSession, is_error
 from edgeloop.models.errors import DataError, NoInputError
 
 __all__ = ["review_api"]
 
+_PICTURE_PX = 256
 _IMAGES = 8  # decoded frames kept for the crops of a sheet
 
 
@@ -284,7 +285,7 @@ def review_api(project: Project) -> APIRouter:
         if not 0 <= doubt < len(queue.doubts):
             raise NoInputError(f"crop {doubt}: there are {len(queue.doubts)}, counted from 0")
         own = queue.doubts[doubt]
-        picture = crop_picture(image_of(numbers[own.file]), own.xyxy)
+        picture = box_picture(image_of(numbers[own.file]), own.xyxy, _PICTURE_PX)
         return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
 
     @api.get("/review/frames/{number}")

@@ -16,7 +16,7 @@ from edgeloop.labeling.dataset.apply_decisions import read_info, read_originals,
 from edgeloop.labeling.dataset.decisions import HUMAN
 from edgeloop.labeling.dataset.read import Image, read_instances
 from edgeloop.labeling.ledger import FrameResult
-from edgeloop.labeling.studio.review.doubt_crops import embed_doubts
+from edgeloop.labeling.studio.review.doubt_features import embed_doubts
 from edgeloop.labeling.studio.review.doubts import Doubt, find_doubts
 from edgeloop.labeling.studio.review.evidence import weigh
 from edgeloop.labeling.studio.review.looks import Look, arrange_looks

@@ -1,4 +1,4 @@
-"""Crops of doubts: pictures for the page, and features by which look-alikes are found."""
+"""Features of doubts, by which look-alikes are found."""
 
 from __future__ import annotations
 
@@ -10,47 +10,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.edge.host.opencv import encode_image, read_image
+from edgeloop.edge.host.opencv import read_image
 from edgeloop.edge.runtime.session import Session
+from edgeloop.labeling.studio.box_picture import crop_square
 from edgeloop.labeling.studio.review.doubts import Doubt
 from edgeloop.models.weights.registry import weights_path
 
-__all__ = ["crop_picture", "embed_doubts", "picture_side"]
+__all__ = ["embed_doubts"]
 
-_PICTURE_PX = 256
-_CONTEXT = 1.8  # side of the picture, as a multiple of the longer side of its box
-_LEAST_PX = 24.0  # of the frame, for the side of the picture
 _SIDE_PX = 96
 _MARGIN = 1.3  # side of the square that is embedded, as a multiple of the box's longer side
 _BATCH = 16
 _PIXEL_MEAN, _PIXEL_STD = 127.0, 128.0  # as in TensorFlow's EfficientNet-Lite
-
-
-def crop_picture(image: NDArray[np.uint8], xyxy: Sequence[float]) -> bytes:
-    """Square picture of a box and its surroundings, JPEG.
-
-    Args:
-        image: The frame, HxWx3 uint8 BGR.
-        xyxy: Box in pixels of the frame.
-    """
-    return encode_image(".jpg", _square(image, xyxy, picture_side(xyxy), _PICTURE_PX), quality=85)
-
-
-def picture_side(xyxy: Sequence[float]) -> float:
-    """Side of the square that the picture of a box shows, in pixels of the frame."""
-    x1, y1, x2, y2 = xyxy
-    return max(_CONTEXT * max(x2 - x1, y2 - y1), _LEAST_PX)
-
-
-def _square(image: NDArray[np.uint8], xyxy: Sequence[float], side: float, side_px: int) -> NDArray[np.uint8]:
-    """Scale a square of `side` pixels around a box's middle to `side_px`."""
-    x1, y1, x2, y2 = xyxy
-    scale = side_px / side
-    shift = (side_px / 2 - scale * (x1 + x2) / 2, side_px / 2 - scale * (y1 + y2) / 2)
-    matrix = np.array([[scale, 0.0, shift[0]], [0.0, scale, shift[1]]])
-    flags = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    warped = cv2.warpAffine(image, matrix, (side_px, side_px), flags=flags, borderValue=(40, 40, 40))
-    return np.asarray(warped, np.uint8)
 
 
 def embed_doubts(
@@ -85,7 +56,7 @@ def embed_doubts(
 def _embed(
     session: Session, image: NDArray[np.uint8], boxes: Sequence[Sequence[float]]
 ) -> NDArray[np.float32]:
-    crops = [_square(image, box, _MARGIN * _longer(box), _SIDE_PX) for box in boxes]
+    crops = [crop_square(image, box, _MARGIN * _longer(box), _SIDE_PX) for box in boxes]
     blob = cv2.dnn.blobFromImages(crops, 1 / _PIXEL_STD, mean=(_PIXEL_MEAN,) * 3, swapRB=True)
     pooled = []
     for features in session.run(np.asarray(blob, np.float32))[1:]:  # strides 8, 16 and 32
