@@ -11,12 +11,16 @@ from typing import Any
 
 from edgeloop.labeling.dataset.read import INSTANCES, read_instances
 
-__all__ = ["FinishedDataset", "LabeledBox", "LabeledFrame"]
+__all__ = ["FinishedDataset", "LabeledFrame", "ScoredBox"]
 
 
 @dataclass(frozen=True, slots=True)
-class LabeledBox:
-    """Label of one object: corners in pixels of the frame, class name, label score in [0, 1]."""
+class ScoredBox:
+    """Box with a class name and a score.
+
+    Attributes:
+        xyxy: Corners x1, y1, x2, y2 in pixels of the frame.
+    """
 
     xyxy: tuple[float, float, float, float]
     name: str
@@ -30,7 +34,7 @@ class LabeledFrame:
     width: int
     height: int
     split: str
-    boxes: tuple[LabeledBox, ...]
+    boxes: tuple[ScoredBox, ...]
 
 
 class FinishedDataset:
@@ -80,10 +84,10 @@ class FinishedDataset:
 def _read(dataset: Path) -> tuple[tuple[str, ...], dict[str, LabeledFrame], dict[str, Any] | None]:
     coco = read_instances(dataset)
     names = {category.id: category.name for category in coco.categories}
-    boxes: dict[int, list[LabeledBox]] = {image.id: [] for image in coco.images}
+    boxes: dict[int, list[ScoredBox]] = {image.id: [] for image in coco.images}
     for label in coco.annotations():
         x, y, width, height = label.bbox
-        box = LabeledBox((x, y, x + width, y + height), names[label.category_id], label.score)
+        box = ScoredBox((x, y, x + width, y + height), names[label.category_id], label.score)
         boxes[label.image_id].append(box)
     frames = {
         # images/SPLIT/NAME, as `edgeloop label` names them

@@ -12,29 +12,17 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel
 
+from edgeloop.labeling.inputs.exemplars import IGNORE
 from edgeloop.labeling.inputs.plan import MOVING
 from edgeloop.labeling.ledger import FrameResult
-from edgeloop.labeling.studio.jobs.finished_dataset import FinishedDataset, LabeledBox, LabeledFrame
+from edgeloop.labeling.studio.jobs.finished_dataset import FinishedDataset, LabeledFrame, ScoredBox
 from edgeloop.labeling.studio.jobs.job_files import LedgerCopy, unfinished_label
 from edgeloop.labeling.studio.jobs.verb_options import LabelSettings
 from edgeloop.labeling.studio.project import Project
 
 __all__ = ["label_api"]
 
-_IGNORE = "_ignore"
 _SHOWN = 12  # frames on the sheet
-
-
-class _Box(BaseModel):
-    """Label of a frame.
-
-    Attributes:
-        xyxy: Corners x1, y1, x2, y2 in pixels of the frame.
-    """
-
-    xyxy: tuple[float, float, float, float]
-    name: str
-    score: float
 
 
 class _Frame(BaseModel):
@@ -47,7 +35,7 @@ class _Frame(BaseModel):
     number: int
     width: int
     height: int
-    boxes: list[_Box]
+    boxes: tuple[ScoredBox, ...]
 
 
 class _Class(BaseModel):
@@ -103,7 +91,7 @@ def label_api(project: Project, settings: Callable[[], LabelSettings]) -> APIRou
         counts = Counter(box.name for frame in drawn.values() if frame.complete for box in frame.boxes)
         if unfinished.is_dir():
             names = [MOVING] if settings().moving else [n for n in project.drawn.names if counts[n]]
-            names = [name for name in names if name != _IGNORE]
+            names = [name for name in names if name != IGNORE]
             results = ledger.results()
             found = {name: _labeled(result, names) for name, result in results.items()}
             shown = [name for name in results if found[name].boxes][-_SHOWN:][::-1]
@@ -117,7 +105,7 @@ def label_api(project: Project, settings: Callable[[], LabelSettings]) -> APIRou
         for frame in found.values():
             per_class.update(box.name for box in frame.boxes)
             frames.update({box.name for box in frame.boxes})
-        known = dict.fromkeys([*names, *(n for n in project.drawn.names if n != _IGNORE and counts[n])])
+        known = dict.fromkeys([*names, *(n for n in project.drawn.names if n != IGNORE and counts[n])])
         return _Labels(
             frames=len(project.entries),
             exemplars=sum(frame.complete for frame in drawn.values()),
@@ -137,7 +125,7 @@ def label_api(project: Project, settings: Callable[[], LabelSettings]) -> APIRou
 
 def _labeled(result: FrameResult, names: list[str]) -> LabeledFrame:
     boxes = tuple(
-        LabeledBox(label.xyxy, names[label.class_id], label.score)
+        ScoredBox(label.xyxy, names[label.class_id], label.score)
         for label in result.labels
         if label.class_id < len(names)  # a terminal may label other classes
     )
@@ -151,8 +139,7 @@ def _all_over(found: Mapping[str, LabeledFrame]) -> list[str]:
 
 
 def _shown(number: int, frame: LabeledFrame) -> _Frame:
-    boxes = [_Box(xyxy=box.xyxy, name=box.name, score=box.score) for box in frame.boxes]
-    return _Frame(number=number, width=frame.width, height=frame.height, boxes=boxes)
+    return _Frame(number=number, width=frame.width, height=frame.height, boxes=frame.boxes)
 
 
 def _promise(unfinished: Path) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from edgeloop.edge.source_name import shown_name
-from edgeloop.labeling.studio.jobs.finished_dataset import FinishedDataset, LabeledFrame
+from edgeloop.labeling.studio.jobs.finished_dataset import FinishedDataset, LabeledFrame, ScoredBox
 from edgeloop.labeling.studio.jobs.runner import command_line
 from edgeloop.labeling.studio.jobs.verb_options import shown_path
 from edgeloop.labeling.studio.preview.bundle_frames import BundleFrames, rank_frames
@@ -42,18 +42,6 @@ class _Bundle(BaseModel):
     labels: bool
 
 
-class _Box(BaseModel):
-    """Box of the bundle, or label.
-
-    Attributes:
-        xyxy: Corners x1, y1, x2, y2 in pixels of the frame.
-    """
-
-    xyxy: tuple[float, float, float, float]
-    name: str
-    score: float
-
-
 class _Compared(BaseModel):
     """Boxes of the bundle and labels of one frame, in its pixels.
 
@@ -63,8 +51,8 @@ class _Compared(BaseModel):
         split: Part of the dataset, "train" or "val"; null if it is in none.
     """
 
-    found: list[_Box]
-    labels: list[_Box] | None
+    found: list[ScoredBox]
+    labels: tuple[ScoredBox, ...] | None
     split: str | None
 
 
@@ -154,13 +142,13 @@ def try_api(project: Project) -> APIRouter:
         found, names = bundle.detect(number), bundle.detector().names
         own = dataset.frames.get(entry.name)
         boxes = [
-            _Box(xyxy=xyxy, name=names[class_id], score=round(score, 3))
+            ScoredBox(tuple(xyxy), names[class_id], round(score, 3))
             for xyxy, score, class_id in zip(
                 found.xyxy.tolist(), found.confidence.tolist(), found.class_id.tolist(), strict=True
             )
         ]
-        labels = None if own is None else [_Box(xyxy=b.xyxy, name=b.name, score=b.score) for b in own.boxes]
-        return _Compared(found=boxes, labels=labels, split=None if own is None else own.split)
+        labels, split = (None, None) if own is None else (own.boxes, own.split)
+        return _Compared(found=boxes, labels=labels, split=split)
 
     @api.post("/compare")
     def start_comparison() -> _Differences:

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from edgeloop.edge.tracking.zone_file import MAX_REGIONS, Coordinate, Line, Name, Zone
+from edgeloop.labeling.inputs.exemplars import IGNORE
 from edgeloop.labeling.studio.jobs.verb_options import shown_path
 from edgeloop.labeling.studio.project import Project
 from edgeloop.labeling.studio.zones.zone_store import PlaceError, StaleError, ZoneStore
@@ -102,7 +103,7 @@ def zones_api(project: Project) -> APIRouter:
         shown = _Shown(
             base="",
             command=shlex.join(("edgeloop", "run", bundle, "SOURCE", "--zones", zones)),
-            classes=[name for name in project.drawn.names if name != "_ignore"],
+            classes=[name for name in project.drawn.names if name != IGNORE],
             problem=None,
         )
         try:
