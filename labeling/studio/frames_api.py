@@ -74,7 +74,7 @@ class _Boxes(DrawnFrame):
     unreadable: str | None = None
 
 
-class _Change(DrawnFrame):
+class _ChangedBoxes(DrawnFrame):
     """New boxes of a frame; `base` is the revision that was changed, or null to replace any."""
 
     base: str | None = None
@@ -164,7 +164,7 @@ def frames_api(project: Project, proposer: Proposer) -> APIRouter:
         return _Boxes(**dict(frame), base=frame.revision, width=width, height=height, unreadable=unreadable)
 
     @api.put("/frames/{number}/boxes", response_model=dict[str, str])
-    def put_boxes(number: int, change: _Change) -> dict[str, str] | JSONResponse:
+    def put_boxes(number: int, change: _ChangedBoxes) -> dict[str, str] | JSONResponse:
         """Replace the boxes of a frame; saved when this returns. 409 if another page changed it meanwhile."""
         name, classes = project.entry(number).name, drawn.names
         frame = DrawnFrame(boxes=change.boxes, complete=change.complete)

@@ -25,7 +25,7 @@ __all__ = ["label_api"]
 _SHOWN = 12  # frames on the sheet
 
 
-class _Frame(BaseModel):
+class _LabeledFrame(BaseModel):
     """Labeled frame.
 
     Attributes:
@@ -73,13 +73,13 @@ class _Labels(BaseModel):
     labeled: int
     splits: dict[str, int]
     classes: list[_Class]
-    sheet: list[_Frame]
+    sheet: list[_LabeledFrame]
     promise: dict[str, Any] | None
 
 
 def label_api(project: Project, settings: Callable[[], LabelSettings]) -> APIRouter:
     """Build the API; `settings` gives the options of the last start."""
-    api = APIRouter(tags=["jobs"])
+    api = APIRouter()
     ledger, dataset = LedgerCopy(project.dataset), FinishedDataset(project.dataset)
     numbers = {entry.name: number for number, entry in enumerate(project.entries)}
 
@@ -138,8 +138,8 @@ def _all_over(found: Mapping[str, LabeledFrame]) -> list[str]:
     return [names[int(place * step)] for place in range(min(_SHOWN, len(names)))]
 
 
-def _shown(number: int, frame: LabeledFrame) -> _Frame:
-    return _Frame(number=number, width=frame.width, height=frame.height, boxes=frame.boxes)
+def _shown(number: int, frame: LabeledFrame) -> _LabeledFrame:
+    return _LabeledFrame(number=number, width=frame.width, height=frame.height, boxes=frame.boxes)
 
 
 def _promise(unfinished: Path) -> dict[str, Any] | None:

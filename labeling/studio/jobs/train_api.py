@@ -54,7 +54,7 @@ class _Export(BaseModel):
 
 def train_api(project: Project) -> APIRouter:
     """Build the API."""
-    api = APIRouter(tags=["jobs"])
+    api = APIRouter()
 
     def beside(suffix: str) -> Path:
         return project.bundle.with_name(project.bundle.stem + suffix)

@@ -23,7 +23,7 @@ __all__ = ["proposals_api"]
 _PICTURE_PX = 96
 
 
-class _Look(ProposedBox):
+class _Proposal(ProposedBox):
     """Proposal of a frame."""
 
     frame: int
@@ -56,8 +56,8 @@ class _Summary(BaseModel):
     estimate: Promise | None
     searched: int
     frames: list[FrameRow]
-    surest: list[_Look]
-    doubtful: list[_Look]
+    surest: list[_Proposal]
+    doubtful: list[_Proposal]
     next: list[int]
 
 
@@ -71,7 +71,7 @@ class _Proposals(BaseModel):
     proposals: list[ProposedBox]
 
 
-class _Boxes(BaseModel):
+class _Rejection(BaseModel):
     """Proposals that are rejected.
 
     Attributes:
@@ -99,14 +99,14 @@ def proposals_api(project: Project, proposer: Proposer) -> APIRouter:
         return _Proposals(proposals=proposer.of(number))
 
     @api.post("/frames/{number}/proposals/reject")
-    def reject(number: int, change: _Boxes) -> _Proposals:
+    def reject(number: int, change: _Rejection) -> _Proposals:
         """Reject proposals of a frame: no later round shows them again."""
         project.entry(number)
         proposer.reject(number, change.boxes)
         return _Proposals(proposals=proposer.of(number))
 
     @api.post("/frames/{number}/proposals/restore")
-    def restore(number: int, change: _Boxes) -> _Proposals:
+    def restore(number: int, change: _Rejection) -> _Proposals:
         """Take back the rejection of proposals."""
         project.entry(number)
         proposer.reject(number, change.boxes, restore=True)

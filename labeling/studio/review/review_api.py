@@ -127,7 +127,7 @@ class _Label(BaseModel):
     state: Literal["human", "label", "unsure"]
 
 
-class _Frame(BaseModel):
+class _DecidedFrame(BaseModel):
     """Labels of a frame as decided.
 
     Attributes:
@@ -289,14 +289,14 @@ def review_api(project: Project) -> APIRouter:
         return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
 
     @api.get("/review/frames/{number}")
-    def frame(number: int) -> _Frame:
+    def frame(number: int) -> _DecidedFrame:
         """Labels of a frame as decided, to correct them by hand."""
         file, review = project.entry(number).name, session.open()
         if review is None or file not in review.found.results:
             raise NoInputError(f"{file}: is not in the dataset")
         result = review.decided(file, by_frame(session.journal.decisions()).get(file, ()))
         names = review.found.names
-        return _Frame(
+        return _DecidedFrame(
             frame=number,
             file=file,
             drawn=result.by_person,

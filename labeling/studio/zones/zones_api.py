@@ -57,7 +57,7 @@ class _Places(BaseModel):
     ] = []
 
 
-class _Change(_Places):
+class _ChangedPlaces(_Places):
     """New zones and lines."""
 
     base: Annotated[
@@ -124,7 +124,7 @@ def zones_api(project: Project) -> APIRouter:
         return shown.model_copy(update={**places, "base": base})
 
     @api.put("/zones", response_model=_Reply)
-    def put_zones(change: _Change) -> _Reply | JSONResponse:
+    def put_zones(change: _ChangedPlaces) -> _Reply | JSONResponse:
         """Replace all zones and lines; saved when this returns, unless a place is faulty.
 
         409 if another page changed them meanwhile.

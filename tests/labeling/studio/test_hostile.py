@@ -316,6 +316,7 @@ def test_the_api_explains_itself(studio: Serving) -> None:
         if not found.get("description")
     ]
     assert missing == []
+    assert [name for name in schemas if "__" in name or "-" in name] == []  # two models of one name
 
 
 def test_nobody_but_the_server_is_asked(studio: Serving, open_page: Callable[[str], Page]) -> None:
