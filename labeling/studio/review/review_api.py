@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Len
+from anyio import to_thread
 from fastapi import APIRouter
 from fastapi.responses import Response
 from numpy.typing import NDArray
@@ -203,8 +206,14 @@ class _Exemplars(BaseModel):
 
 def review_api(project: Project) -> APIRouter:
     """Build the API of the review of a project."""
-    api = APIRouter(tags=["review"])
     session = ReviewSession(project)
+
+    @asynccontextmanager
+    async def until_the_end(_: object) -> AsyncIterator[None]:
+        yield
+        await to_thread.run_sync(session.close)
+
+    api = APIRouter(tags=["review"], lifespan=until_the_end)
     numbers = {entry.name: number for number, entry in enumerate(project.entries)}
 
     @lru_cache(maxsize=_IMAGES)

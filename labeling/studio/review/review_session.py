@@ -37,6 +37,7 @@ __all__ = ["OpenReview", "ReviewSession", "is_error"]
 log = logging.getLogger(__name__)
 
 _SETTLE_S = 2.0  # without a decision, before the dataset is written
+_CLOSING_S = 5.0
 _SETTLE_SHARE = 2  # as often as that took, so that writing a large one does not slow the page
 
 
@@ -115,6 +116,7 @@ class ReviewSession:
         self._deciding = threading.Lock()
         self._changed = threading.Event()
         self._thread: threading.Thread | None = None
+        self._closed = threading.Event()
         self._paths = {entry.name: project.frames / entry.file for entry in project.entries}
         self.problem: str | None = None
         if self.journal.decisions():
@@ -200,6 +202,13 @@ class ReviewSession:
             apply_decisions(dataset, decisions)
             self._project.events.send("review", {"applied": len(decisions)})
 
+    def close(self) -> None:
+        """Write decisions into the dataset, and end the thread; wait for that a while."""
+        self._closed.set()
+        self._changed.set()
+        if self._thread is not None:
+            self._thread.join(_CLOSING_S)
+
     def _start(self) -> None:
         self._changed.set()
         if self._thread is None or not self._thread.is_alive():
@@ -211,11 +220,11 @@ class ReviewSession:
         with contextlib.suppress(OSError):  # of this thread alone
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
         spent = 0.0
-        while self._changed.wait():
+        while not self._closed.is_set() and self._changed.wait():
             self._changed.clear()
             try:
                 self._arrange()
-                while self._changed.wait(max(_SETTLE_S, _SETTLE_SHARE * spent)):
+                while not self._closed.is_set() and self._changed.wait(max(_SETTLE_S, _SETTLE_SHARE * spent)):
                     self._changed.clear()
                     self._arrange()
                 began = time.monotonic()
@@ -229,7 +238,7 @@ class ReviewSession:
 
     def _arrange(self) -> None:
         review = self._open
-        if review is None or review.queue is not None:
+        if review is None or review.queue is not None or self._closed.is_set():
             return
         send = self._project.events.send
 
