@@ -2,12 +2,14 @@
 
 The person aims at ground truth and misses by a normal error in screen pixels. A box below an IoU of 0.85 gets
 one corrective drag of the side that helps most. Objects are drawn from nearest to nearest, starting at the
-corner that is nearest to the mouse. Classes are chosen by number key, which costs no mouse.
+corner that is nearest to the mouse. Classes are chosen by number key, and proposals settled by key, which
+costs no mouse.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,6 +23,13 @@ TAKEN_IOU = 0.7  # of the mask under the pointer; below it, the person drags a b
 _SIDES = {0: (-1, 0), 1: (0, -1), 2: (1, 0), 3: (0, 1)}  # place in xyxy: direction outward
 _SETTLED_MS = 30
 _PREVIEW_MS = 120
+_SAVED_MS = 500
+# The proposal that keys act on, or null.
+_PROPOSAL = """(() => {
+  const shapes = document.querySelector('frame-view').shapes;
+  const shape = shapes.find(({dashed, selected, xyxy}) => dashed && selected && xyxy);
+  return shape ? {xyxy: shape.xyxy, name: shape.label.replace(/ [^ ]*$/, '')} : null;
+})()"""
 # Box of the mask that the pointer shows, or null.
 _SHOWN = """(() => {
   const flat = document.querySelector('frame-view').shapes.findLast(({dashed}) => dashed)?.polygons?.flat();
@@ -41,6 +50,7 @@ class Person:
         travel_px: Way of the mouse so far, screen px.
         presses: Presses of a mouse button so far.
         corrections: Corrective drags so far.
+        keys: Keys pressed so far, without modifiers.
     """
 
     page: Page
@@ -49,6 +59,7 @@ class Person:
     travel_px: float = 0.0
     presses: int = 0
     corrections: int = 0
+    keys: int = 0
     _at: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
 
     def start(self) -> None:
@@ -115,12 +126,45 @@ class Person:
         end[side % 2] = box[side]
         self._press(self._on_page(begin), anew=False)
         self._move(self._missed(self._on_page(end), self.error_px))
-        return self._release()
+        self._release()
+        return max(self.boxes(), key=lambda drawn: iou(box, drawn))
 
     def choose(self, number: int) -> None:
         """Choose a class while no box is selected."""
         self.page.keyboard.press("Escape")
         self.page.keyboard.press(str(number))
+        self.keys += 1
+
+    def settle(self, boxes: NDArray[np.float32], names: Sequence[str]) -> dict[int, NDArray[np.float32]]:
+        """Accept proposals that are right, and reject the others, by one key each.
+
+        Args:
+            boxes: Objects of the frame, float32 (N, 4) XYXY in pixels of the image.
+            names: Class names of the objects.
+
+        Returns:
+            Accepted boxes by index of their object.
+        """
+        accepted: dict[int, NDArray[np.float32]] = {}
+        while (proposal := self.page.evaluate(_PROPOSAL)) is not None:
+            box = np.array(proposal["xyxy"], dtype=np.float32)
+            overlaps = [iou(box, truth) if name == proposal["name"] else 0.0
+                        for truth, name in zip(boxes, names, strict=True)]  # fmt: skip
+            best = int(np.argmax(overlaps))
+            right = overlaps[best] >= TAKEN_IOU and best not in accepted
+            if right:
+                accepted[best] = box
+            self.page.keyboard.press("y" if right else "x")
+            self.keys += 1
+            self.page.wait_for_timeout(_SETTLED_MS)
+        return accepted
+
+    def complete(self) -> None:
+        """Say that the frame is complete, and let it be saved."""
+        self.page.keyboard.press("Escape")
+        self.page.keyboard.press("Enter")
+        self.keys += 1
+        self.page.wait_for_timeout(_SAVED_MS)
 
     def boxes(self) -> NDArray[np.float32]:
         """Boxes of the open frame (N, 4)."""

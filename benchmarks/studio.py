@@ -5,7 +5,9 @@ from `pointerdown` until the canvas with its mask is drawn; showing it on a scre
 5,000 frames are opened from the start of the command until all thumbnails in sight are shown.
 
 For effort, a scripted person (scripted_person.py) draws five frames of the street, evenly spaced, with a
-mouse of real pixels on a screen of 1920x1080: plain boxes, boxes that snap after a drag, and clicks.
+mouse of real pixels on a screen of 1920x1080: plain boxes, boxes that snap after a drag, clicks, and
+proposals: then the first frame is drawn, and on each further one the person settles what was learned from
+those before and draws what is missing.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ HURRIED = 0.06  # the same of a hurried hand, in sides of the box
 PLAIN = "plain boxes"
 BOUND = "bound: each click exact and right"
 CLICK = "click if the mask shown fits, else drag"
-GESTURES = (PLAIN, "careful drag, snapped", "hurried drag, snapped", CLICK, BOUND)
+PROPOSALS = "proposals by key, the rest by careful drag, snapped"
+GESTURES = (PLAIN, "careful drag, snapped", "hurried drag, snapped", CLICK, PROPOSALS, BOUND)
+LEARNING_S = 120.0  # waited for proposals after each frame, at most
 PARTS = ("click", "open", "drawing")
 # Requests under way, and clicks timed from the press to the picture that holds their mask.
 _PROBE = """
@@ -226,7 +230,7 @@ def _measure_effort(browser: Browser, arguments: argparse.Namespace, out: Path) 
     truth = _truth(arguments.street)
     names = [sorted(truth)[place] for place in np.linspace(0, len(truth) - 1, 5).astype(int)]
     classes = _classes(arguments.street)
-    rows = []
+    rows, waits = [], []
     for title in GESTURES:
         frames = _link(arguments.street, names, out / str(GESTURES.index(title)))
         with _studio(frames) as (url, _):
@@ -244,9 +248,12 @@ def _measure_effort(browser: Browser, arguments: argparse.Namespace, out: Path) 
                 page.evaluate(f"document.querySelector('studio-draw').openFrame({number})")
                 page.wait_for_timeout(800)
                 person.start()
-                ious += _draw_frame(person, truth[name], _class_ids(arguments.street, name), title)
+                ious += _draw_frame(person, truth[name], _class_ids(arguments.street, name), title, classes)
+                if title == PROPOSALS and number + 1 < len(names):
+                    person.complete()
+                    waits.append(_wait_for_proposals(page, learned_from=number + 1))
             page.context.close()
-        figures = (person.travel_px, person.presses, person.corrections)
+        figures = (person.travel_px, person.presses, person.corrections, person.keys)
         rows.append((title, len(ious), float(np.mean(ious)), *figures))
     plain = rows[0]
     shown = [
@@ -257,20 +264,35 @@ def _measure_effort(browser: Browser, arguments: argparse.Namespace, out: Path) 
             str(presses),
             f"{presses / plain[4]:.0%}",
             str(corrections),
+            str(keys),
             f"{quality:.3f}",
         )
-        for title, _, quality, travel, presses, corrections in rows
+        for title, _, quality, travel, presses, corrections, keys in rows
     ]
-    header = (f"{plain[1]} objects", "travel", "", "presses", "", "corrections", "mean IoU")
-    return Table("<>>>>>>", header, [shown])
+    header = (f"{plain[1]} objects", "travel", "", "presses", "", "corrections", "keys", "mean IoU")
+    waited = f"proposals were waited for {np.median(waits):.0f} s after a frame"
+    return Table("<>>>>>>>", header, [shown, [(waited, *[""] * 7)]])
+
+
+def _wait_for_proposals(page: Page, *, learned_from: int) -> float:
+    """Wait until what was learned from so many frames was looked for in all others; the seconds it took."""
+    began = time.monotonic()
+    while time.monotonic() - began < LEARNING_S:
+        said = page.evaluate("fetch('api/proposals').then((reply) => reply.json())")
+        if said["learned_from"] == learned_from and said["searched"]:
+            break
+        page.wait_for_timeout(250)
+    page.wait_for_timeout(2000)  # the search of four frames
+    return time.monotonic() - began
 
 
 def _draw_frame(
-    person: Person, boxes: NDArray[np.float32], classes: Sequence[int], gesture: str
+    person: Person, boxes: NDArray[np.float32], classes: Sequence[int], gesture: str, names: Sequence[str]
 ) -> list[float]:
-    """Draw all objects of a frame; the IoU of each."""
-    left = list(range(len(boxes)))
-    ious = []
+    """Draw all objects of a frame, whose classes are number keys; the IoU of each."""
+    accepted = person.settle(boxes, [names[each - 1] for each in classes]) if gesture == PROPOSALS else {}
+    ious = [iou(boxes[index], person.correct(boxes[index], box)) for index, box in accepted.items()]
+    left = [index for index in range(len(boxes)) if index not in accepted]
     while left:
         index = left.pop(person.nearest(boxes[left]))
         box = boxes[index]
