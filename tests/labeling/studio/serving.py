@@ -5,7 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +77,18 @@ class Serving(Served):
 
     project: Project
     proposer: Proposer
+
+
+def until(holds: Callable[[], object], seconds: float = 20) -> None:
+    """Wait until something holds.
+
+    Raises:
+        AssertionError: It still does not.
+    """
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def write_gray_frames(folder: Path, count: int = 3) -> Path:

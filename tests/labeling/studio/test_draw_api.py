@@ -20,6 +20,18 @@ def draw(studio: Serving, frame: int, *boxes: object, complete: bool = True) -> 
     studio.api("PUT", f"frames/{frame}/boxes", {"boxes": boxes, "complete": complete})
 
 
+def test_boxes_are_saved_at_once(studio: Serving) -> None:
+    box = {"xyxy": [10, 20, 60, 80], "name": "bolt"}
+    base = studio.api("GET", "frames/1/boxes")["base"]
+    studio.api("PUT", "frames/1/boxes", {"base": base, "boxes": [box], "complete": True})
+    coco = json.loads(studio.project.exemplars.read_text())
+    assert [image["file_name"] for image in coco["images"]] == ["001.jpg"]
+    assert coco["annotations"][0]["bbox"] == [10, 20, 50, 60]
+    status, _, said = studio.ask("PUT", "api/frames/1/boxes", {"base": base, "boxes": [], "complete": True})
+    assert status == 409
+    assert json.loads(said)["current"]["boxes"][0]["name"] == "bolt"
+
+
 def test_the_list_says_what_is_drawn(studio: Serving) -> None:
     draw(studio, 1, BOLT, NUT, BOLT)
     draw(studio, 2)

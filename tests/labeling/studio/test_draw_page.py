@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Page, expect
 
-from tests.labeling.studio.serving import Serving, serve
+from tests.labeling.studio.serving import Serving, serve, until
 
 DRAGGED = [40, 50, 120, 130]
 KEY = "0123456789abcdefghij"
@@ -21,14 +20,6 @@ def show(page: Page, frame: int) -> None:
     expect(page.get_by_text(f"Frame {frame}", exact=True)).to_be_visible()
     until(lambda: page.evaluate("document.querySelector('frame-view').width > 0"))
     expect(page.get_by_role("checkbox", name="Complete")).to_be_enabled()
-
-
-def until(holds: Callable[[], Any]) -> None:
-    """Wait until something holds; the page's policy forbids `wait_for_function`."""
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def places(page: Page, *points: tuple[float, float]) -> list[tuple[float, float]]:

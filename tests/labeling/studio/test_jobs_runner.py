@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from edgeloop.labeling.studio.jobs.runner import JobStatus, Runner
 from edgeloop.labeling.studio.page_app import build_app
 from edgeloop.labeling.studio.server import LOOPBACK, Server, open_port
 from edgeloop.models.errors import DataError
-from tests.labeling.studio.serving import serve_app
+from tests.labeling.studio.serving import serve_app, until
 
 PROGRAM = (sys.executable, str(Path(__file__).with_name("stand_in_verb.py")))
 ENDLESS = "100000"
@@ -30,13 +29,6 @@ def runner(tmp_path: Path) -> Iterator[Runner]:
     runner = Runner(tmp_path / "logs", Events(), program=PROGRAM)
     yield runner
     runner.close()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < give_up
-        time.sleep(0.02)
 
 
 def ended(runner: Runner) -> JobStatus:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from edgeloop.labeling.studio.proposals.propose import Commands, ProposalJob, sp
 from edgeloop.labeling.studio.proposals.proposer import Proposer
 from edgeloop.labeling.studio.proposals.rejections import RejectedBox, Rejections
 from edgeloop.labeling.studio.proposals.store import FrameRow, choose_next, left_over, row_of
-from tests.labeling.studio.serving import Serving
+from tests.labeling.studio.serving import Serving, until
 
 BOLT = ProposedBox(xyxy=(10, 10, 50, 50), name="bolt", score=0.9)
 NUT = ProposedBox(xyxy=(100, 100, 140, 140), name="nut", score=0.4)
@@ -170,26 +169,16 @@ def test_a_job_learns_searches_and_goes_on(
     assert (found["kind"], found["frame"]) == ("found", 4)
 
 
-def wait_for(proposer: Proposer, *states: str) -> str:
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        state = proposer.summary()["state"]
-        if state in states:
-            return str(state)
-        time.sleep(0.05)
-    raise AssertionError(proposer.summary())
-
-
 def test_a_process_that_ends_is_said_and_started_again_after_a_change(frames: Path, tmp_path: Path) -> None:
     with open_project(frames, tmp_path / "work", None) as project, closing(Proposer(project)) as proposer:
         (project.work / "proposals").write_text("in the way")
         proposer.start()
-        wait_for(proposer, "failed")
+        until(lambda: proposer.summary()["state"] == "failed", seconds=60)
         detail = proposer.summary()["detail"]
         assert detail.endswith("it starts again after the next change")
         (project.work / "proposals").unlink()
         draw_all(project, 0)
-        wait_for(proposer, "waiting", "learning")
+        until(lambda: proposer.summary()["state"] in {"waiting", "learning"}, seconds=60)
         process = proposer._process
         assert process is not None
         proposer.pause()

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
-from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from edgeloop.labeling.engine.promise import Estimate, Promise
 from edgeloop.labeling.studio.proposals.messages import Found, Learned, Progressed, ProposedBox
-from tests.labeling.studio.serving import Serving
+from tests.labeling.studio.serving import Serving, until
 
 HALF = Estimate(value=0.8, low=0.5, high=1.0)
 BOXES = tuple(
     ProposedBox(xyxy=(20 + 60 * k, 30, 60 + 60 * k, 80), name="bolt", score=score)
     for k, score in enumerate((0.95, 0.8, 0.6, 0.3))
 )
-
-
-def wait_for(found: Callable[[], Any], expected: object) -> None:
-    until = time.monotonic() + 10
-    while found() != expected and time.monotonic() < until:
-        time.sleep(0.05)
-    assert found() == expected
 
 
 def test_proposals_by_keys(studio: Serving, open_page: Callable[[str], Page]) -> None:
@@ -50,13 +41,13 @@ def test_proposals_by_keys(studio: Serving, open_page: Callable[[str], Page]) ->
         return [box["xyxy"][0] for box in studio.api("GET", "frames/2/boxes")["boxes"]]
 
     page.keyboard.press("y")
-    wait_for(drawn, [20])
+    until(lambda: drawn() == [20])
     expect(panel).to_contain_text("2 here")
     page.keyboard.press("j")
     page.keyboard.press("x")
     expect(panel).to_contain_text("1 here")
     rejected = studio.project.work / "rejected.jsonl"
-    wait_for(lambda: [box["xyxy"][0] for box in json.loads(rejected.read_text())["boxes"]], [140])
+    until(lambda: [box["xyxy"][0] for box in json.loads(rejected.read_text())["boxes"]] == [140])
     page.keyboard.press("u")
     expect(panel).to_contain_text("2 here")
     page.keyboard.press("p")
@@ -68,7 +59,7 @@ def test_proposals_by_keys(studio: Serving, open_page: Callable[[str], Page]) ->
     page.keyboard.press("Control+z")
     expect(panel).to_contain_text("4 here")
     page.keyboard.press("Shift+y")
-    wait_for(drawn, [20, 80, 140, 200])
+    until(lambda: drawn() == [20, 80, 140, 200])
     assert studio.api("GET", "frames/2/boxes")["complete"]
     expect(page.get_by_text("Frame 4", exact=True)).to_be_visible()
     page.keyboard.press("Shift+x")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from edgeloop.labeling.dataset.split import Split
 from edgeloop.labeling.dataset.write import LabeledFrame, write_dataset
 from edgeloop.labeling.ledger import FrameResult, Label
 from edgeloop.labeling.studio.project import work_folder
-from tests.labeling.studio.serving import Serving, serve
+from tests.labeling.studio.serving import Serving, serve, until
 
 NAMES = ["bolt", "nut"]
 WRONG, SURE, UNSURE = (20.0, 30.0, 90.0, 80.0), (150.0, 40.0, 220.0, 120.0), (240.0, 150.0, 300.0, 220.0)
@@ -59,10 +58,13 @@ def reviewed(labeled_frames: Path) -> Iterator[Serving]:
 
 def queue(studio: Serving) -> dict[str, Any]:
     """State of the review, once the queue is arranged."""
-    deadline = time.monotonic() + 20
-    while (review := studio.api("GET", "review"))["done"] < review["total"] or not review["open"]:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    review: dict[str, Any] = {}
+
+    def is_arranged() -> bool:
+        review.update(studio.api("GET", "review"))
+        return bool(review["done"] == review["total"] and review["open"])
+
+    until(is_arranged)
     return review
 
 
@@ -111,10 +113,7 @@ def test_decisions_reach_the_dataset_and_their_undoing_too(reviewed: Serving) ->
 
 def test_the_dataset_shows_decisions_soon_by_itself(reviewed: Serving) -> None:
     decide(reviewed, "wrong", doubts(reviewed, "label")[0])
-    deadline = time.monotonic() + 20
-    while sum(boxes_of(reviewed) + boxes_of(reviewed, "val")) != 2 * READABLE - 1:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    until(lambda: sum(boxes_of(reviewed) + boxes_of(reviewed, "val")) == 2 * READABLE - 1)
 
 
 def test_the_queue_and_the_place_are_the_same_after_a_restart(labeled_frames: Path) -> None:
@@ -133,10 +132,7 @@ def test_a_journal_that_is_ahead_is_made_good_at_the_start(labeled_frames: Path)
     line = json.dumps({"verdict": "wrong", "batch": 1, "file": "000.jpg", "box": box})
     (work / "decisions.jsonl").write_text(line + "\n" + line[:20])  # killed in the middle of the second
     with serve(labeled_frames) as studio:
-        deadline = time.monotonic() + 20
-        while boxes_of(studio)[0] != 1:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        until(lambda: boxes_of(studio)[0] == 1)
         assert studio.api("POST", "review/undo")["frames"] == [0]
 
 
