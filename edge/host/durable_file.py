@@ -34,11 +34,13 @@ def append_to_file(path: Path, content: bytes) -> None:
         EdgeloopError: It cannot be written.
     """
     try:
-        with path.open("ab") as file:
-            size = file.tell()
+        # Unbuffered: what a buffer could not write, it writes when it is closed, after the file was cut.
+        with path.open("ab", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
             try:
-                file.write(content)
-                file.flush()
+                left = memoryview(content)
+                while left:
+                    left = left[file.write(left) :]
                 os.fsync(file.fileno())
             except OSError:
                 file.truncate(size)  # half a line would spoil the next one
