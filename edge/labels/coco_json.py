@@ -57,7 +57,8 @@ class _Entry(BaseModel):
 class CocoImage(_Entry):
     """Image; a size of 0 is unknown.
 
-    `complete` is False in files of `edgeloop studio` if objects may lack a box.
+    In files of `edgeloop studio`, `complete` is False if objects may lack a box, and of frames that are gone:
+    those are `missing`, and `was_complete` is for when they are there again.
     """
 
     id: Id
@@ -65,6 +66,8 @@ class CocoImage(_Entry):
     width: int = 0
     height: int = 0
     complete: bool = True
+    missing: bool = False
+    was_complete: bool = True
 
 
 class CocoAnnotation(_Entry):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 from annotated_types import Ge, Le, Len
-from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, model_validator
 
 from edgeloop.edge.host.durable_file import replace_file
 from edgeloop.edge.labels.coco_json import object_box, parse_coco
@@ -18,7 +18,8 @@ from edgeloop.models.errors import DataError
 
 __all__ = ["ClassName", "ConflictError", "DrawnBox", "DrawnFrame", "ExemplarFile"]
 
-_Pixel = Annotated[float, Ge(0), Le(1 << 20)]
+_DECIMALS = 3  # of a pixel, so that a box is the same after it was saved as x, y, width, height
+_Pixel = Annotated[float, Ge(0), Le(1 << 20), AfterValidator(lambda value: round(value, _DECIMALS))]
 ClassName = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
 """Name of a class, one line."""
 
@@ -44,6 +45,8 @@ class DrawnBox(BaseModel):
         x1, y1, x2, y2 = self.xyxy
         if x2 <= x1 or y2 <= y1:
             raise ValueError(f"xyxy: expected x1 < x2 and y1 < y2, got {self.xyxy}")
+        if any(len(polygon) % 2 for polygon in self.polygons):
+            raise ValueError("polygons: expected pairs of x and y")
         return self
 
 
@@ -86,31 +89,42 @@ class ExemplarFile:
     """Thread-safe store of the drawn frames of one folder.
 
     A frame without boxes that is not complete is not in the file. One with boxes that is not complete is
-    marked `"complete": false`, and `edgeloop label` leaves it out.
+    marked `"complete": false`, and `edgeloop label` leaves it out. So is one that is gone, with
+    `"missing": true`, until it is there again.
 
     Attributes:
         path: The COCO json.
         size_of: Gives width and height of a frame by its name, in pixels; DataError if it cannot be read.
     """
 
-    def __init__(self, path: Path, size_of: Callable[[str], tuple[int, int]]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        size_of: Callable[[str], tuple[int, int]],
+        is_there: Callable[[str], bool] = lambda _: True,
+    ) -> None:
         """Open the file, or begin one with the first change.
 
         Args:
             path: The COCO json.
             size_of: See the attribute.
+            is_there: True if there is a frame of this name.
 
         Raises:
             DataError: The file is not one that this class wrote.
+            EdgeloopError: Frames are gone or came back, and the file cannot be written.
         """
         self.path = path
         self.size_of = size_of
+        self._is_there = is_there
         self._lock = threading.Lock()
         self._frames: dict[str, DrawnFrame] = {}
         self._names: list[str] = []
         self._sizes: dict[str, tuple[int, int]] = {}  # as saved, also of frames that are gone
         if path.exists():
-            self._names, self._frames, self._sizes = _read(path)
+            self._names, self._frames, self._sizes, missing = _read(path)
+            if missing != self._missing(self._frames):
+                self._save(self._names, self._frames)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -139,20 +153,26 @@ class ExemplarFile:
             DataError: A box is outside the frame.
             EdgeloopError: The file cannot be written.
         """
-        width, height = self.size_of(name)
-        for box in drawn.boxes:
-            if box.xyxy[2] > width or box.xyxy[3] > height:
-                raise DataError(f"{name}: box {box.xyxy} is outside the frame of {width}x{height}")
+        self.put_all({name: drawn}, revision=revision)
+        return drawn
+
+    def put_all(self, drawn: Mapping[str, DrawnFrame], *, revision: str | None = None) -> None:
+        """Replace the boxes of frames, all at once; see `put`."""
+        # A frame that cannot be read anymore can be cleared, which needs no size.
+        sizes = {name: self.size_of(name) for name, frame in drawn.items() if frame != _UNDRAWN}
+        for name, (width, height) in sizes.items():
+            for box in drawn[name].boxes:
+                if box.xyxy[2] > width or box.xyxy[3] > height:
+                    raise DataError(f"{name}: box {box.xyxy} is outside the frame of {width}x{height}")
         with self._lock:
-            current = self._frames.get(name, _UNDRAWN)
-            if revision is not None and revision != current.revision:
-                raise ConflictError(current)
-            self._sizes[name] = width, height
-            frames = {**self._frames, name: drawn}
-            if not drawn.boxes and not drawn.complete:
-                del frames[name]
-            self._save(_with(self._names, (box.name for box in drawn.boxes)), frames)
-            return drawn
+            for name in drawn if revision is not None else ():
+                current = self._frames.get(name, _UNDRAWN)
+                if revision != current.revision:
+                    raise ConflictError(current)
+            self._sizes |= sizes
+            frames = {name: frame for name, frame in {**self._frames, **drawn}.items() if frame != _UNDRAWN}
+            used = (box.name for frame in drawn.values() for box in frame.boxes)
+            self._save(_with(self._names, used), frames)
 
     def set_names(self, names: Sequence[str]) -> None:
         """Replace the class names and their order; classes with boxes must stay.
@@ -193,9 +213,12 @@ class ExemplarFile:
             }
             self._save([*dict.fromkeys(names)], frames)
 
+    def _missing(self, frames: Iterable[str]) -> set[str]:
+        return {name for name in frames if not self._is_there(name)}
+
     def _save(self, names: list[str], frames: dict[str, DrawnFrame]) -> None:
         sizes = {file: self._sizes.get(file) or self.size_of(file) for file in frames}
-        text = json.dumps(_coco(names, frames, sizes), ensure_ascii=False, indent=1)
+        text = json.dumps(_coco(names, frames, sizes, self._missing(frames)), ensure_ascii=False, indent=1)
         replace_file(self.path, text.encode())
         self._names, self._frames, self._sizes = names, frames, sizes
 
@@ -205,21 +228,28 @@ def _with(names: Sequence[str], more: Iterable[str]) -> list[str]:
 
 
 def _coco(
-    names: Sequence[str], frames: Mapping[str, DrawnFrame], sizes: Mapping[str, tuple[int, int]]
+    names: Sequence[str],
+    frames: Mapping[str, DrawnFrame],
+    sizes: Mapping[str, tuple[int, int]],
+    missing: Collection[str],
 ) -> dict[str, Any]:
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for image_id, (file, frame) in enumerate(sorted(frames.items()), start=1):
         width, height = sizes[file]
-        unfinished = {} if frame.complete else {"complete": False}
-        images.append({"id": image_id, "file_name": file, "width": width, "height": height, **unfinished})
+        image = {"id": image_id, "file_name": file, "width": width, "height": height}
+        if file in missing:
+            image |= {"complete": False, "missing": True, "was_complete": frame.complete}
+        elif not frame.complete:
+            image["complete"] = False
+        images.append(image)
         for box in frame.boxes:
             x1, y1, x2, y2 = box.xyxy
             annotation: dict[str, Any] = {
                 "id": len(annotations) + 1,
                 "image_id": image_id,
                 "category_id": names.index(box.name) + 1,
-                "bbox": [x1, y1, x2 - x1, y2 - y1],
+                "bbox": [x1, y1, round(x2 - x1, _DECIMALS), round(y2 - y1, _DECIMALS)],
                 "area": (x2 - x1) * (y2 - y1),
                 "iscrowd": 0,
             }
@@ -235,7 +265,8 @@ def _coco(
     }
 
 
-def _read(path: Path) -> tuple[list[str], dict[str, DrawnFrame], dict[str, tuple[int, int]]]:
+def _read(path: Path) -> tuple[list[str], dict[str, DrawnFrame], dict[str, tuple[int, int]], set[str]]:
+    """Read classes, frames, their sizes, and names of those that were gone."""
     coco = parse_coco(path)
     names = {category.id: category.name for category in coco.categories}
     boxes: dict[str, list[DrawnBox]] = {image.id: [] for image in coco.images}
@@ -253,10 +284,13 @@ def _read(path: Path) -> tuple[list[str], dict[str, DrawnFrame], dict[str, tuple
             f"{path}: not a file of edgeloop studio; move it away, and open it with -e"
         ) from error
     frames = {
-        image.file_name: DrawnFrame(boxes=tuple(boxes[image.id]), complete=image.complete)
+        image.file_name: DrawnFrame(
+            boxes=tuple(boxes[image.id]), complete=image.was_complete if image.missing else image.complete
+        )
         for image in coco.images
     }
     sizes = {
         image.file_name: (image.width, image.height) for image in coco.images if image.width and image.height
     }
-    return list(names.values()), frames, sizes
+    missing = {image.file_name for image in coco.images if image.missing}
+    return list(names.values()), frames, sizes, missing

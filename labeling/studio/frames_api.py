@@ -24,7 +24,7 @@ __all__ = ["frames_api"]
 
 _THUMBNAIL_PX = 240  # longer side
 _THUMBNAILS = 2000  # kept in memory, about 8 kB each
-_BROWSER_KINDS = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
+_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n"
 
 
 _Known = Annotated[str | None, Header(description="ETag of the image that is known")]
@@ -113,10 +113,12 @@ def frames_api(project: Project, proposer: Proposer) -> APIRouter:
     numbers = {entry.name: number for number, entry in enumerate(project.entries)}
 
     @lru_cache(maxsize=_THUMBNAILS)
-    def thumbnail_of(number: int) -> bytes:
+    def thumbnail_of(number: int, _tag: str) -> bytes:
         image = project.image(number)
-        scale = _THUMBNAIL_PX / max(image.shape[:2])
-        small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        height, width = image.shape[:2]
+        scale = _THUMBNAIL_PX / max(height, width)
+        size = max(1, round(scale * width)), max(1, round(scale * height))
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         return encode_image(".jpg", small, quality=80)
 
     @api.get("/frames")
@@ -136,11 +138,11 @@ def frames_api(project: Project, proposer: Proposer) -> APIRouter:
         path = project.path(number)
         if (tag := _tag(path)) == if_none_match:
             return _image_reply(HTTPStatus.NOT_MODIFIED, tag)
-        kind = _BROWSER_KINDS.get(path.suffix.lower())
         pixels = require_image(path)  # whatever a browser makes of a damaged file
-        if kind is None:
-            return _image_reply(HTTPStatus.OK, tag, encode_image(".png", pixels), "image/png")
-        return _image_reply(HTTPStatus.OK, tag, path.read_bytes(), kind)
+        data = path.read_bytes()
+        if (kind := _browser_kind(data)) is None:
+            data, kind = encode_image(".png", pixels), "image/png"
+        return _image_reply(HTTPStatus.OK, tag, data, kind)
 
     @api.get("/frames/{number}/thumbnail", response_class=Response)
     def thumbnail(number: int, if_none_match: _Known = None) -> Response:
@@ -148,7 +150,7 @@ def frames_api(project: Project, proposer: Proposer) -> APIRouter:
         if (tag := _tag(project.path(number))) == if_none_match:
             return _image_reply(HTTPStatus.NOT_MODIFIED, tag)
         try:
-            return _image_reply(HTTPStatus.OK, tag, thumbnail_of(number), "image/jpeg")
+            return _image_reply(HTTPStatus.OK, tag, thumbnail_of(number, tag), "image/jpeg")
         except DataError:
             return Response(status_code=HTTPStatus.NO_CONTENT)
 
@@ -200,6 +202,15 @@ def frames_api(project: Project, proposer: Proposer) -> APIRouter:
 def _summary(frame: DrawnFrame) -> _Drawn:
     classes = Counter(box.name for box in frame.boxes)
     return _Drawn(boxes=len(frame.boxes), complete=frame.complete, classes=classes)
+
+
+def _browser_kind(data: bytes) -> str | None:
+    """Media type of an image file, by its content, if every browser shows it, and upright; else None."""
+    if data.startswith(_JPEG):
+        return "image/jpeg"
+    if data[8:12] == b"WEBP" and b"EXIF" not in data:
+        return "image/webp"
+    return "image/png" if data.startswith(_PNG) and b"eXIf" not in data else None
 
 
 def _tag(path: Path) -> str:

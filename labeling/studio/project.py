@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from edgeloop.edge.frames.folder import FrameEntry, read_frames
 from edgeloop.edge.host.opencv import require_image
@@ -19,9 +21,11 @@ from edgeloop.edge.labels.label_problems import LabelProblems
 from edgeloop.labeling.inputs.exemplars import read_boxes
 from edgeloop.labeling.studio.events import Events
 from edgeloop.labeling.studio.exemplar_file import DrawnBox, DrawnFrame, ExemplarFile
-from edgeloop.models.errors import DataError, EdgeloopError, NoInputError
+from edgeloop.models.errors import DataError, EdgeloopError, NoInputError, first_validation_error
 
 __all__ = ["Project", "open_project", "work_folder"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,7 +132,9 @@ def open_project(frames: Path, work: Path, exemplars: Path | None) -> Iterator[P
                 f"{work}: is open in another studio; end it first, or name another with -o"
             ) from error
         sizes = _Sizes(frames, entries)
-        drawn = ExemplarFile(work / "exemplars.json", sizes)
+        drawn = ExemplarFile(work / "exemplars.json", sizes, sizes.is_known)
+        if gone := [name for name in drawn.drawn() if not sizes.is_known(name)]:
+            log.warning("%s: %d drawn frames are gone and are left out, such as %s", work, len(gone), gone[0])
         if exemplars is not None:
             _import(exemplars, frames, entries, drawn)
         yield Project(frames, entries, work, drawn, Events())
@@ -143,6 +149,9 @@ class _Sizes:
         self._paths = {entry.name: frames / entry.file for entry in entries}
         self._known: dict[str, tuple[int, int]] = {}
         self._lock = threading.Lock()
+
+    def is_known(self, name: str) -> bool:
+        return name in self._paths
 
     def __call__(self, name: str) -> tuple[int, int]:
         if name not in self._known:
@@ -166,9 +175,15 @@ def _import(exemplars: Path, frames: Path, entries: tuple[FrameEntry, ...], draw
     for frame in found:
         if frame.path.resolve() not in by_path:
             raise DataError(f"{exemplars}: {frame.path} is not among the frames in {frames}")
+    imported: dict[str, DrawnFrame] = {}
     for frame in found:
-        boxes = tuple(
-            DrawnBox(xyxy=tuple(box), name=names[number])
-            for box, number in zip(frame.xyxy.tolist(), frame.class_id.tolist(), strict=True)
-        )
-        drawn.put(by_path[frame.path.resolve()], DrawnFrame(boxes=boxes))
+        name = by_path[frame.path.resolve()]
+        if name in imported:
+            raise DataError(f"{exemplars}: {name} is given twice; all boxes of a frame belong to one image")
+        rows = zip(frame.xyxy.tolist(), frame.class_id.tolist(), strict=True)
+        try:
+            boxes = tuple(DrawnBox(xyxy=tuple(box), name=names[number]) for box, number in rows)
+            imported[name] = DrawnFrame(boxes=boxes)
+        except ValidationError as error:
+            raise DataError(f"{exemplars}: {name}: {first_validation_error(error, 'boxes')}") from error
+    drawn.put_all(imported)  # all or none: a part of them would be taken for all

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
+from edgeloop.labeling.inputs.exemplars import read_exemplars
 from edgeloop.labeling.studio.exemplar_file import ConflictError, DrawnBox, DrawnFrame, ExemplarFile
+from edgeloop.labeling.studio.project import open_project
 from edgeloop.models.errors import DataError
-from tests.labeling.studio.serving import Serving
+from tests.labeling.studio.serving import Serving, serve, write_gray_frames
 
 BOLT = {"xyxy": [10, 20, 60, 80], "name": "bolt"}
 NUT = {"xyxy": [100, 20, 160.5, 80], "name": "nut", "polygons": [[100, 20, 160.5, 20, 130, 80]]}
@@ -119,3 +123,73 @@ def test_a_change_of_an_older_revision_is_a_conflict(tmp_path: Path) -> None:
     assert conflict.value.current == mine
     assert file.put("a", DrawnFrame(complete=False), revision=mine.revision).revision == base
     assert file.drawn() == {}
+
+
+def test_a_box_of_any_coordinates_is_the_same_after_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "exemplars.json"
+    corners = [(17.123 + n / 7, 3.3 * n, 40 + n / 3, 60 + 3.7 * n) for n in range(40)]
+    frame = DrawnFrame(boxes=tuple(DrawnBox(xyxy=own, name="bolt") for own in corners))
+    saved = ExemplarFile(path, lambda _: (640, 480)).put("a", frame)
+    assert ExemplarFile(path, lambda _: (640, 480)).frame("a").revision == saved.revision
+
+
+def test_label_leaves_out_a_frame_that_is_gone_until_it_is_back(studio: Serving, frames: Path) -> None:
+    draw(studio, 0, BOLT)
+    draw(studio, 1, NUT)
+    path, name = studio.project.exemplars, studio.project.entry(1).name
+    known = studio.project.drawn.frame(name)
+    without = ExemplarFile(path, studio.project.drawn.size_of, lambda other: other != name)
+    assert without.frame(name) == known
+    (frames / name).rename(frames / "away")
+    assert [own.path.name for own in read_exemplars(path, frames).frames] == [studio.project.entry(0).name]
+    (frames / "away").rename(frames / name)
+    assert ExemplarFile(path, studio.project.drawn.size_of).frame(name) == known
+    assert len(read_exemplars(path, frames).frames) == 2
+
+
+def test_a_drawn_frame_that_became_unreadable_can_be_cleared(studio: Serving) -> None:
+    draw(studio, 0, BOLT)
+    broken = ExemplarFile(studio.project.exemplars, size_of_nothing)
+    broken.put(studio.project.entry(0).name, DrawnFrame(complete=False))
+    assert not broken.drawn()
+
+
+def size_of_nothing(name: str) -> tuple[int, int]:
+    raise DataError(f"{name}: cannot be read")
+
+
+def test_boxes_of_another_tool_are_taken_all_or_none(tmp_path: Path) -> None:
+    frames = write_gray_frames(tmp_path / "frames")
+    images = [{"id": n, "file_name": f"{n}.png"} for n in range(2)]
+    boxes = [{"image_id": n, "category_id": n, "bbox": [1, 2, 30, 40]} for n in range(2)]
+    bad = [{"id": 0, "name": "bolt"}, {"id": 1, "name": "two\nlines"}]
+    path = tmp_path / "boxes.json"
+    path.write_text(json.dumps({"images": images, "annotations": boxes, "categories": bad}))
+    with pytest.raises(DataError, match="name"), open_project(frames, tmp_path / "work", path):
+        pass
+    assert not (tmp_path / "work" / "exemplars.json").exists()
+    twice = [*images, {"id": 2, "file_name": "0.png"}]
+    path.write_text(json.dumps({"images": twice, "annotations": boxes[:1], "categories": bad[:1]}))
+    with pytest.raises(DataError, match="given twice"), open_project(frames, tmp_path / "work", path):
+        pass
+
+
+def test_thumbnails_of_narrow_images_and_of_images_that_changed(tmp_path: Path) -> None:
+    frames = write_gray_frames(tmp_path / "frames", 1)
+    cv2.imwrite(str(frames / "line.png"), np.zeros((1, 3000, 3), np.uint8))
+    with serve(frames) as studio:
+        assert studio.ask("GET", "api/frames/1/thumbnail")[0] == 200
+        before = studio.ask("GET", "api/frames/0/thumbnail")
+        cv2.imwrite(str(frames / "0.png"), np.full((240, 320, 3), 200, np.uint8))
+        after = studio.ask("GET", "api/frames/0/thumbnail")
+        assert before[1]["etag"] != after[1]["etag"]
+        assert before[2] != after[2]
+
+
+def test_an_image_that_browsers_do_not_show_upright_is_sent_as_one_that_they_do(tmp_path: Path) -> None:
+    frames = write_gray_frames(tmp_path / "frames", 1)
+    tiff = cv2.imencode(".tiff", np.zeros((24, 32, 3), np.uint8))[1].tobytes()
+    (frames / "tiff.jpg").write_bytes(tiff)
+    with serve(frames) as studio:
+        _, headers, sent = studio.ask("GET", "api/frames/1/image")
+        assert (headers["content-type"], sent[:4]) == ("image/png", b"\x89PNG")
