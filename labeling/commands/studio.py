@@ -33,8 +33,9 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option(
     "--host",
     default=_LOOPBACK[0],
-    help="Address to listen on. On another than 127.0.0.1, whoever knows the key sees the frames and starts "
-    "trainings, over a network without encryption; needs --key.",
+    help="Address to listen on. On another than 127.0.0.1, whoever knows the key sees the frames, starts "
+    "trainings, and opens files, cameras and addresses that this machine can reach, over a network without "
+    "encryption; needs --key.",
 )
 @click.option("--key", metavar="TEXT", help="Secret in the address of the page.  [default: random]")
 def studio(

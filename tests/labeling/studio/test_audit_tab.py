@@ -13,7 +13,7 @@ from tests.labeling.studio.serving import Serving
 
 def test_without_a_dataset_it_says_so(studio: Serving, open_page: Callable[[str], Page]) -> None:
     page = open_page(studio.url + "#audit")
-    expect(page.get_by_text("there is no dataset yet; label the frames first")).to_be_visible()
+    expect(page.get_by_text("No labels yet.")).to_be_visible()
     expect(page.get_by_role("button", name="Draw a sample")).to_be_hidden()
 
 

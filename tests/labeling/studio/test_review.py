@@ -180,7 +180,7 @@ def test_the_end_can_be_undone(reviewed: Serving, open_page: Callable[[str], Pag
     made = {"verdict": "frame", "frame": 0, "boxes": [box]}
     page = open_page(reviewed.url + "#review")
     for left in range(looks, 0, -1):
-        expect(page.get_by_text(f"{left} look")).to_be_visible()
+        expect(page.get_by_text(f"{left} sheet")).to_be_visible()
         page.keyboard.press("y")
     expect(page.get_by_text("Everything doubtful is decided")).to_be_visible()
     decided = reviewed.api("POST", "review/decisions", {"decisions": [made]})["decided"]

@@ -41,10 +41,14 @@ export class ClassPicker extends HTMLElement {
     return new Promise((done) => { this.#done = done; });
   }
 
+  /** Give up. */
+  cancel() { this.#close(null); }
+
   #choices() {
     const typed = this.#field.value.trim(), low = typed.toLowerCase();
     const found = this.#names.filter((name) => name.toLowerCase().includes(low));
-    found.sort((one, other) => other.toLowerCase().startsWith(low) - one.toLowerCase().startsWith(low));
+    const fit = (name) => (name === typed ? 2 : Number(name.toLowerCase().startsWith(low)));
+    found.sort((one, other) => fit(other) - fit(one));
     return typed && !this.#names.includes(typed) ? [...found, typed] : found;
   }
 

@@ -98,7 +98,8 @@ export class FrameGrid extends HTMLElement {
 
   #summary(frame) {
     const drawn = this.#store.drawn.size;
-    this.#count.textContent = `${this.#store.files.length} frames, ${drawn} drawn`;
+    const begin = drawn ? '' : '. Open one and box every object on it; about five frames are enough to begin.';
+    this.#count.textContent = `${this.#store.files.length} frames, ${drawn} drawn${begin}`;
     if (frame === null) this.#pick();
     else if (this.#cells.has(frame)) this.#paint(frame); // a frame stays in sight though it no longer passes the filter
   }
@@ -189,7 +190,7 @@ export class FrameGrid extends HTMLElement {
     cell.tabIndex = place === this.#focused ? 0 : -1;
     const boxes = `${summary?.boxes}${this.#layout.width > NARROW ? ` box${summary?.boxes === 1 ? '' : 'es'}` : ''}`;
     const hint = this.#hints.get(frame);
-    badge.textContent = {none: hint ? `\u2248 ${hint}` : '', unreadable: 'unreadable', complete: `\u2713 ${summary?.boxes ? boxes : 'empty'}`, partial: `${boxes}, open`}[kind];
+    badge.textContent = {none: hint ? (this.#layout.width > NARROW ? `${hint} proposed` : `\u2248 ${hint}`) : '', unreadable: 'unreadable', complete: `\u2713 ${summary?.boxes ? boxes : 'empty'}`, partial: `${boxes}, open`}[kind];
   }
 
   #choose(frame) { this.dispatchEvent(new CustomEvent('open', {detail: {frame}})); }

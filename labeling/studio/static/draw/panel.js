@@ -10,7 +10,7 @@ const SAVING = {
 const MEANING = {
   none: 'Nothing drawn. Labeling leaves this frame out.',
   partial: 'Some objects may have no box yet: labeling leaves this frame out until it is complete.',
-  complete: 'Every object on it has a box: labeling may learn from it.',
+  complete: 'Labeling learns from it: every object must have a box. Untick it if one has none.',
   empty: 'No object on it: labeling learns from it what is background.',
 };
 

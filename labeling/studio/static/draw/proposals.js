@@ -130,10 +130,11 @@ class Proposals {
     this.#crops.replaceChildren(this.#looks('Surest', said.surest), this.#looks('Most doubtful', said.doubtful));
   }
 
-  #drawEstimate({estimate, round, learned_from: from}) {
+  #drawEstimate({estimate, round, learned_from: from, learning_from: coming}) {
     this.#estimate.hidden = !round;
     if (!estimate) {
-      this.#estimate.textContent = from < 2 ? 'With one drawn frame nothing tells how good this is: draw a second one.' : 'Not estimated: no class has boxes on two frames.';
+      this.#estimate.textContent = from >= 2 ? 'Not estimated: no class has boxes on two frames.'
+        : coming >= 2 ? 'Precision and recall are estimated when this is learned.' : 'Draw a second frame: precision and recall can then be estimated.';
       return;
     }
     const {precision, recall, map50, too_few: few} = estimate;
@@ -158,6 +159,7 @@ class Proposals {
     const {count, below, rejected} = this.#open;
     const none = below ? `None from ${percent(threshold)} on, ${below} below.` : 'None here.';
     this.#here.textContent = count ? `${count} here${below ? `, ${below} below ${percent(threshold)}` : ''}` : none;
+    this.#actions.hidden = !count && !rejected;
     for (const [at, button] of [...this.#actions.children].entries()) button.disabled = at === 6 ? !rejected : !count;
   }
 }

@@ -6,8 +6,7 @@ import {on} from '../lib/events.js';
 import {bind} from '../lib/keys.js';
 
 const WORDS = {
-  idle: 'not started', running: 'running', pausing: 'ending after the step in hand', paused: 'paused; what is done is kept',
-  done: 'done', failed: 'failed',
+  idle: 'not started', running: 'running', pausing: 'ends after this step', paused: 'paused', done: 'done', failed: 'failed',
 };
 
 /** Seconds as "8 s", "3 min 5 s", "2 h 10 min". */
@@ -50,7 +49,7 @@ export class JobPanel extends HTMLElement {
     );
     on('job', (job) => { if (job.verb === this.verb) this.#happened(job); }, this.#closed.signal);
     on('reload', () => this.load(), this.#closed.signal);
-    if (!this.hasAttribute('restarts')) bind({p: [`Start, pause or go on: ${this.verb}`, () => this.#start.disabled || this.#press()]}, this.#closed.signal);
+    if (!this.hasAttribute('restarts')) bind({p: [`Start, pause or go on: ${this.verb}`, () => this.#key()]}, this.#closed.signal);
     const timer = setInterval(() => { if (!document.hidden && this.#job) this.load(); }, 3000); // a terminal may work on it
     this.#closed.signal.addEventListener('abort', () => clearInterval(timer));
     await this.load();
@@ -85,6 +84,11 @@ export class JobPanel extends HTMLElement {
     if (ended) this.load();
   }
 
+  /** A key never sets a result aside: that takes the button. */
+  #key() {
+    if (!this.#start.disabled && (this.#job?.status !== 'done' || !this.#job.exists)) this.#press();
+  }
+
   #press() {
     const {status, exists} = this.#job;
     if (status === 'running') attempt(async () => { this.#job = await post(`jobs/${this.verb}/pause`); this.#show(); });
@@ -113,7 +117,7 @@ export class JobPanel extends HTMLElement {
     this.#anew.textContent = 'Start anew';
     this.#anew.title = 'What is unfinished is renamed, not deleted';
     const killed = job.kill_in_s === null || job.kill_in_s > 90 ? '' : `; killed in ${job.kill_in_s} s if it does not end`;
-    const time = job.seconds && status !== 'idle' ? `, ${duration(job.seconds)}` : '';
+    const time = (job.seconds && status !== 'idle' ? `, ${duration(job.seconds)}` : '') + (status === 'paused' ? '; what is done is kept' : '');
     this.#state.textContent = elsewhere ? 'another process, such as a terminal, is doing this now'
       : status === 'idle' && this.blocked ? this.blocked : WORDS[status] + time + killed;
     this.#error.hidden = status !== 'failed';

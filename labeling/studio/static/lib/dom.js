@@ -34,6 +34,6 @@ export function style(href) {
   if (!document.querySelector(`link[href="${href}"]`)) document.head.append(el('link', {rel: 'stylesheet', href}));
 }
 
-/** Colors of the classes by number, as edgeloop draws them in videos; "_ignore" is gray. */
-const COLORS = ['#3ecf7a', '#5aa9ff', '#ffb13e', '#ff6b9d', '#b78cff', '#3ed6cf', '#ffd23e', '#ff7b52', '#8ee04e', '#e07bff'];
+/** Colors of the classes by number: PALETTE of edge/draw/annotate.py. "_ignore" is gray. */
+const COLORS = ['#1e90ff', '#e74c3c', '#2ecc71', '#f1c412', '#b05cd4', '#17bcbe', '#f07e22', '#ff69b4', '#167f50', '#89cff0'];
 export const colorOf = (names, name) => (name === '_ignore' ? '#9aa3ad' : COLORS[Math.max(0, names.indexOf(name)) % COLORS.length]);

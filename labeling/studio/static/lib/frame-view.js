@@ -2,6 +2,12 @@
 
 const MAX_ZOOM = 40;
 
+/** Black or white, for text on a color "#rrggbb". */
+function inkOn(color) {
+  const [red, green, blue] = [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
+  return 0.3 * red + 0.59 * green + 0.11 * blue < 100 ? '#ffffff' : '#101214';
+}
+
 export class FrameView extends HTMLElement {
   #canvas = document.createElement('canvas');
   #image = null;
@@ -201,7 +207,7 @@ export class FrameView extends HTMLElement {
       const {width} = pen.measureText(label);
       const top = Math.max(0, y - 18);
       pen.fillRect(x - 1, top, width + 8, 17);
-      pen.fillStyle = '#101214';
+      pen.fillStyle = inkOn(color);
       pen.fillText(label, x + 3, top + 13);
     }
   }

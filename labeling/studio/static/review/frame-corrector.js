@@ -115,7 +115,16 @@ class ReviewFrame extends HTMLElement {
   #select(label) {
     this.#flush();
     this.#selected = label;
+    this.#reveal();
     this.#redraw();
+  }
+
+  /** Show the whole frame if the selected label is out of sight. */
+  #reveal() {
+    if (!this.#selected) return;
+    const {left, top, right, bottom} = this.#view.getBoundingClientRect(), [x1, y1, x2, y2] = this.#selected.xyxy;
+    const [x, y] = this.#view.toPage([(x1 + x2) / 2, (y1 + y2) / 2]);
+    if (x < left || x > right || y < top || y > bottom) this.#view.fit();
   }
 
   #step(by) {
@@ -130,7 +139,7 @@ class ReviewFrame extends HTMLElement {
   #decide(made, selected) {
     this.#say('decide', {
       decisions: [{frame: this.number, ...made}], stay: true,
-      then: () => { this.#selected = selected; this.load(); },
+      then: () => { this.#selected = selected; this.#reveal(); this.load(); },
     });
   }
 

@@ -48,7 +48,7 @@ class ReviewSheet extends HTMLElement {
     const keys = {
       y: ['Right: objects of this class', () => this.#settle(true)], Enter: ['Right: objects of this class', () => this.#settle(true)],
       x: ['Wrong: no objects of this class', () => this.#settle(false)],
-      ' ': ['Pick the crop out: it is unlike the rest', () => this.#pick(this.#at, null)],
+      ' ': ['Pick the crop out: it is unlike the rest', () => { if (this.#open.length > 1) this.#pick(this.#at, null); }],
       ArrowLeft: ['Crop before', () => this.#move(-1)], ArrowRight: ['Next crop', () => this.#move(1)],
       ArrowUp: ['Crop above', () => this.#move(-this.#columns)], ArrowDown: ['Crop below', () => this.#move(this.#columns)],
       u: ['Undo', say('undo')], s: ['Skip', say('go', 1)], b: ['Look before', say('go', -1)],
@@ -62,8 +62,8 @@ class ReviewSheet extends HTMLElement {
 
   #question({name, kind}) {
     const many = this.look.doubts.length > 1;
-    const noun = el('b', {}, name);
-    noun.style.color = colorOf(this.classes, name);
+    const dot = el('i', {class: 'dot'}), noun = el('b', {}, dot, name);
+    dot.style.background = colorOf(this.classes, name);
     const asked = kind === 'label' ? ['Labeled ', noun, '. Right?'] : [`Not labeled. ${many ? 'Are these' : 'Is this'} `, noun, '?'];
     return el('h2', {}, ...asked);
   }

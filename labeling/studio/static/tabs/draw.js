@@ -115,6 +115,7 @@ class StudioDraw extends HTMLElement {
   }
 
   #close() {
+    this.#picker.cancel();
     if (this.#keys) {
       document.activeElement.blur();
       this.#grid.focusLast();
@@ -128,6 +129,7 @@ class StudioDraw extends HTMLElement {
   }
 
   async #open(number) {
+    if (number !== this.frame) this.#picker.cancel();
     this.#pointer.cancel();
     this.#segment.stopPreview();
     const again = number === this.frame;

@@ -100,16 +100,18 @@ class StudioLabel extends HTMLElement {
   }
 
   #showClasses(classes, labeled, splits) {
-    const parts = Object.entries(splits).map(([name, count]) => `${count} ${name}`).join(', ');
+    const parts = Object.entries(splits).map(([name, count]) => `${count} ${name}`);
     const rows = classes.map(({name, drawn, labels, frames}) => {
       const swatch = el('span', {class: 'swatch'});
       swatch.style.background = colorOf(classes.map((one) => one.name), name);
       return el('tr', {}, el('td', {}, swatch, name), ...[drawn, labels, frames].map((count) => el('td', {}, String(count))));
     });
-    this.#review.hidden = !labeled || this.#panel.job?.status !== 'done';
+    const done = this.#panel.job?.status === 'done', missing = done && labeled ? this.#labels.frames - labeled : 0;
+    if (missing > 0) parts.push(`${missing} left out or unsure`);
+    this.#review.hidden = !labeled || !done;
     this.#classes.hidden = !classes.length;
     this.#classes.replaceChildren(
-      el('caption', {}, `${labeled} of ${this.#labels.frames} frames labeled${parts ? `: ${parts}` : ''}`),
+      el('caption', {}, `${labeled} of ${this.#labels.frames} frames labeled${parts.length ? `: ${parts.join(', ')}` : ''}`),
       el('thead', {}, el('tr', {}, ...['Class', 'Drawn', 'Labels', 'On frames'].map((name) => el('th', {scope: 'col'}, name)))),
       el('tbody', {}, ...rows));
   }

@@ -94,8 +94,8 @@ class StudioReview extends HTMLElement {
     const figure = (value, text) => el('span', {}, el('b', {}, String(value)), ` ${text}`);
     const right = counts.frames_right;
     line.replaceChildren(...[
-      figure(counts.decided, 'decided'), figure(counts.errors, 'errors found'),
-      figure(Math.round(counts.expected), 'expected left'), left ? figure(left, left === 1 ? 'look' : 'looks') : '',
+      figure(counts.decided, 'decided'), figure(counts.errors, counts.errors === 1 ? 'error found' : 'errors found'),
+      figure(Math.round(counts.expected), 'expected left'), left ? figure(left, left === 1 ? 'sheet left' : 'sheets left') : '',
       right ? el('button', {onclick: () => this.#exemplars()}, right > 1 ? `Use ${right} right frames as exemplars` : 'Use 1 right frame as an exemplar') : '',
     ]);
   }
