@@ -21,7 +21,7 @@ export function exportReport(report, {bundle, worst}) {
   const head = refused
     ? el('div', {class: 'verdict refused'}, el('b', {}, `Refused: ${bundle} was not written`), el('ul', {}, ...report.refused.map((reason) => el('li', {}, reason))))
     : el('div', {class: 'verdict'}, el('b', {}, `${bundle} repeats what was trained`),
-      el('span', {class: 'faint'}, `${report.precision}, ${report.input_size.join('x')} px, ${(report.bytes / 1e6).toFixed(1)} MB`));
+      el('span', {class: 'faint'}, `${report.precision}, ${report.input_size.join('x')} px, ${(report.bytes / 1e6).toFixed(1)} MB. `, el('a', {href: '#try'}, 'Try it')));
   const precisions = report.precisions.map((one) => [
     one.precision, one.latency_ms.toFixed(1), (one.bytes / 1e6).toFixed(1), map(one.map50_95), `${one.parity.repeated} of ${one.parity.boxes}`,
     one.parity.confidence_drift?.toFixed(3) ?? '', one.refused.length ? 'refused' : one.precision === report.precision && !refused ? 'this bundle' : 'passes',

@@ -28,6 +28,7 @@ class CompareView extends HTMLElement {
   #bundle = null;
   #frames = [];
   #number = 0;
+  #begin = false; // D goes to the frame that differs most
   #shown = null;
   #views = {found: el('frame-view', {role: 'img'}), labels: el('frame-view', {role: 'img'})};
   #captions = {found: el('p'), labels: el('p')};
@@ -73,7 +74,7 @@ class CompareView extends HTMLElement {
   async #go(number) {
     const wanted = Math.min(Math.max(number, 0), this.#frames - 1);
     this.#number = wanted;
-    this.#place.textContent = `frame ${wanted + 1} of ${this.#frames}`;
+    this.#place.textContent = `Frame ${wanted}`;
     await attempt(async () => {
       const [shown] = await Promise.all([get(`try/frames/${wanted}`, this.#closed.signal), ...Object.values(this.#views).map((view) => view.show(`api/frames/${wanted}/image`))]);
       if (wanted !== this.#number) return;
@@ -111,6 +112,7 @@ class CompareView extends HTMLElement {
   #startComparison() {
     attempt(async () => {
       await post('try/compare');
+      this.#begin = true;
       await this.#rank();
     });
   }
@@ -121,7 +123,7 @@ class CompareView extends HTMLElement {
       const odd = frames.filter(({extra, missed}) => extra + missed > 0);
       this.#compared.textContent = compared < total ? `${compared} of ${total} frames` : `${odd.length} of ${frames.length} frames differ`;
       this.#ranking.replaceChildren(...odd.slice(0, 50).map(({number, extra, missed}) => el('li', {},
-        el('button', {type: 'button', 'data-number': number, onclick: () => this.#go(number)}, `frame ${number + 1}`),
+        el('button', {type: 'button', 'data-number': number, onclick: () => { this.#begin = false; this.#go(number); }}, `frame ${number}`),
         el('span', {class: 'faint'}, [extra ? `${extra} extra` : '', missed ? `${missed} missed` : ''].filter(Boolean).join(', ')))));
       if (compared < total && !this.#closed.signal.aborted) setTimeout(() => this.#rank(), 1000);
     });
@@ -130,7 +132,8 @@ class CompareView extends HTMLElement {
   #next() {
     const numbers = [...this.#ranking.querySelectorAll('button')].map((button) => Number(button.dataset.number));
     if (!numbers.length) { this.#startComparison(); return; }
-    this.#go(numbers[(numbers.indexOf(this.#number) + 1) % numbers.length]);
+    this.#go(numbers[this.#begin ? 0 : (numbers.indexOf(this.#number) + 1) % numbers.length]);
+    this.#begin = false;
   }
 }
 

@@ -7,6 +7,7 @@ import {on} from '../lib/events.js';
 class LiveView extends HTMLElement {
   #closed = new AbortController();
   #file = '';
+  #heard = 0; // events
   #source = el('input', {type: 'text', name: 'source', required: true, spellcheck: 'false', autocomplete: 'off', placeholder: '0, clip.mp4, rtsp://…, synth:conveyor?fps=30'});
   #confidence = el('input', {type: 'number', min: 0, max: 1, step: 0.05, value: 0.25});
   #start = el('button', {class: 'primary'}, 'Start');
@@ -21,7 +22,7 @@ class LiveView extends HTMLElement {
       el('form', {class: 'bar', onsubmit: (event) => { event.preventDefault(); this.#begin(); }},
         el('label', {class: 'source'}, 'Source', this.#source), el('label', {}, 'Minimum score', this.#confidence), this.#start, this.#stop, this.#state),
       this.#command, this.#error, this.#video);
-    on('preview', (status) => this.#show(status), this.#closed.signal);
+    on('preview', (status) => { this.#heard++; this.#show(status); }, this.#closed.signal);
     await attempt(async () => this.#show(await get('try/preview', this.#closed.signal)));
   }
 
@@ -38,10 +39,11 @@ class LiveView extends HTMLElement {
 
   #begin() {
     attempt(async () => {
+      const before = this.#heard;
       const status = await post('try/preview/start', {source: this.#source.value, confidence: Number(this.#confidence.value)});
       this.#command.textContent = status.command;
       this.#video.src = `api/try/preview/video?${Date.now()}`;
-      this.#show(status);
+      if (this.#heard === before) this.#show(status); // else the events told more already
     });
   }
 
