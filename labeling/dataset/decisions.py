@@ -248,6 +248,8 @@ def decide_frame(result: FrameResult, decisions: Sequence[Decision], names: Sequ
 
     for decision in decisions:
         if isinstance(decision, FrameDecision):
+            if decision.boxes and not any(box.name in names for box in decision.boxes):
+                continue
             found = [*labels]
             labels.clear()
             unsure.clear()
@@ -258,7 +260,8 @@ def decide_frame(result: FrameResult, decisions: Sequence[Decision], names: Sequ
         found = [] if box is None else drop(box)
         if isinstance(decision, ChangeDecision):
             to = _inside(decision.to, result)
-            put(to, found + ([] if to is None else drop(to, any_class=True)))
+            replaced = [] if to is None or to.name not in names else drop(to, any_class=True)
+            put(to, found + replaced)
         elif not isinstance(decision, WrongDecision):
             put(box, found)
     return result.model_copy(update={"labels": tuple(labels), "unsure": tuple(unsure)})

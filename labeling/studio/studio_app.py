@@ -22,6 +22,7 @@ from edgeloop.labeling.studio.project import Project, open_project, work_folder
 from edgeloop.labeling.studio.proposals.proposals_api import proposals_api
 from edgeloop.labeling.studio.proposals.proposer import Proposer
 from edgeloop.labeling.studio.review.review_api import review_api
+from edgeloop.labeling.studio.review.review_session import ReviewSession
 from edgeloop.labeling.studio.segmenting.segment_api import segment_api
 from edgeloop.labeling.studio.server import LOOPBACK, Server, is_loopback, open_port
 from edgeloop.labeling.studio.zones.zones_api import zones_api
@@ -71,15 +72,16 @@ def serve_studio(
 
 def studio_app(project: Project, proposer: Proposer, access: Access) -> ASGIApp:
     """Build the application of a project."""
+    review = ReviewSession(project)
     info = PageInfo(frames=str(project.frames), work=str(project.work), tabs=_TABS)
     routers = (
         page_api(info),
         frames_api(project, proposer),
         segment_api(project, partial(load, "nano")),
         proposals_api(project, proposer),
-        jobs_api(project, proposer),
+        jobs_api(project, proposer, before_dataset_is_read=review.flush),
         zones_api(project),
-        review_api(project),
+        review_api(project, review),
         audit_api(AuditSession(project.dataset), on_answer=lambda: project.events.send("audit", {})),
         try_api(project),
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -79,10 +80,19 @@ class _Command(BaseModel):
     command: str
 
 
-def jobs_api(project: Project, proposer: Proposer) -> APIRouter:
-    """Build the API of a project's jobs; proposals pause while one runs."""
+def jobs_api(
+    project: Project, proposer: Proposer, *, before_dataset_is_read: Callable[[], None]
+) -> APIRouter:
+    """Build the API of a project's jobs; proposals pause while one runs.
+
+    Args:
+        project: The project.
+        proposer: Its proposals.
+        before_dataset_is_read: Called before a job reads the dataset.
+    """
     runner = Runner(project.work / "logs", project.events, on_start=proposer.pause, on_end=proposer.resume)
     saved = _SavedSettings(project.work / "jobs.json")
+    starting = threading.Lock()
 
     @asynccontextmanager
     async def until_the_end(_: object) -> AsyncIterator[None]:
@@ -128,16 +138,21 @@ def jobs_api(project: Project, proposer: Proposer) -> APIRouter:
     def start(verb: Verb, body: _Start) -> _Job:
         """Start a verb, or go on with what an earlier start left unfinished."""
         settings = _checked(verb, body.settings)
-        if (running := runner.running()) is not None:
-            raise DataError(f"{running}: is still running; pause it first")
-        if files.locked(verb):
-            raise DataError(f"{verb}: another process, such as a terminal, is doing this; end it there first")
-        if body.anew:
-            files.put_aside(verb)
-        elif files.exists(verb) and verb != "export":
-            raise DataError(f"{files.result(verb)}: exists already; start anew to rename it first")
-        saved.put(verb, settings)
-        runner.start(verb, settings.arguments(project))
+        with starting:  # two pages may ask at once, and the second must not put the work of the first aside
+            if (running := runner.running()) is not None:
+                raise DataError(f"{running}: is still running; pause it first")
+            if files.locked(verb):
+                raise DataError(
+                    f"{verb}: another process, such as a terminal, is doing this; end it there first"
+                )
+            if body.anew:
+                files.put_aside(verb)
+            elif files.exists(verb) and verb != "export":
+                raise DataError(f"{files.result(verb)}: exists already; start anew to rename it first")
+            if verb != "label":
+                before_dataset_is_read()
+            saved.put(verb, settings)
+            runner.start(verb, settings.arguments(project))
         return describe(verb)
 
     @api.post("/jobs/{verb}/pause")

@@ -28,7 +28,7 @@ __all__ = ["Job", "JobStatus", "Runner", "Verb", "command_line"]
 Verb = Literal["label", "train", "export"]
 Status = Literal["idle", "running", "pausing", "paused", "done", "failed"]
 
-_EDGELOOP = (sys.executable, "-m", "edgeloop")
+_EDGELOOP = (sys.executable, "-P", "-m", "edgeloop")  # a torch.py in the present folder is not meant
 _NICE = 5
 _STATUS: dict[int, Status] = {0: "done", 130: "paused", -signal.SIGINT: "paused"}  # by exit code
 _EVENT_PERIOD_S = 0.25

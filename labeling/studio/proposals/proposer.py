@@ -229,7 +229,7 @@ class Proposer:
         self._state, self._detail = "waiting", ""
         project = self._project
         folders = map(str, (project.frames, project.exemplars, project.work / "proposals"))
-        command = [sys.executable, "-m", _MODULE, *folders]
+        command = [sys.executable, "-P", "-m", _MODULE, *folders]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             process_group=0,

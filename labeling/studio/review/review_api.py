@@ -204,9 +204,8 @@ class _Exemplars(BaseModel):
     frames: int
 
 
-def review_api(project: Project) -> APIRouter:
-    """Build the API of the review of a project."""
-    session = ReviewSession(project)
+def review_api(project: Project, session: ReviewSession) -> APIRouter:
+    """Build the API of the review of a project; the session is closed when the application ends."""
 
     @asynccontextmanager
     async def until_the_end(_: object) -> AsyncIterator[None]:
@@ -294,6 +293,8 @@ def review_api(project: Project) -> APIRouter:
         if not 0 <= doubt < len(queue.doubts):
             raise NoInputError(f"crop {doubt}: there are {len(queue.doubts)}, counted from 0")
         own = queue.doubts[doubt]
+        if own.file not in numbers:
+            raise NoInputError(f"{own.file}: is not among the frames anymore")
         picture = box_picture(image_of(numbers[own.file]), own.xyxy, _PICTURE_PX)
         return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from edgeloop.labeling.studio.review.doubt_features import embed_doubts
 from edgeloop.labeling.studio.review.doubts import Doubt, find_doubts
 from edgeloop.labeling.studio.review.evidence import weigh
 from edgeloop.labeling.studio.review.looks import Look, arrange_looks
+from edgeloop.models.errors import EdgeloopError
 
 __all__ = ["Found", "Queue", "build_queue", "read_found"]
 
@@ -120,12 +122,13 @@ def _features(
         advance(done, len(boxes))
 
     features = embed_doubts(boxes, path_of, add)
-    cache.mkdir(parents=True, exist_ok=True)
-    for old in cache.glob("features-*.npy"):
-        old.unlink()
     content = io.BytesIO()
     np.save(content, features.astype(np.float16))
-    replace_file(path, content.getvalue())
+    with suppress(OSError, EdgeloopError):  # a cache that cannot be written costs seconds alone
+        cache.mkdir(parents=True, exist_ok=True)
+        for old in cache.glob("features-*.npy"):
+            old.unlink()
+        replace_file(path, content.getvalue())
     return features
 
 

@@ -114,6 +114,7 @@ class ReviewSession:
         self._open: OpenReview | None = None
         self._lock = threading.Lock()
         self._deciding = threading.Lock()
+        self._writing = threading.Lock()  # of the dataset
         self._changed = threading.Event()
         self._thread: threading.Thread | None = None
         self._closed = threading.Event()
@@ -197,10 +198,11 @@ class ReviewSession:
             DataError: The dataset is malformed, or was edited in another tool.
             EdgeloopError: A file cannot be written.
         """
-        dataset, decisions = self._project.dataset, self.journal.decisions()
-        if _version(dataset) is not None and not is_applied(dataset, decisions):
-            apply_decisions(dataset, decisions)
-            self._project.events.send("review", {"applied": len(decisions)})
+        with self._writing:
+            dataset, decisions = self._project.dataset, self.journal.decisions()
+            if _version(dataset) is not None and not is_applied(dataset, decisions):
+                apply_decisions(dataset, decisions)
+                self._project.events.send("review", {"applied": len(decisions)})
 
     def close(self) -> None:
         """Write decisions into the dataset, and end the thread; wait for that a while."""
@@ -236,6 +238,9 @@ class ReviewSession:
                 log.warning("%s", error)
                 self._project.events.send("review", {"problem": self.problem})
 
+    def _path(self, file: str) -> Path:
+        return self._paths.get(file) or self._project.frames / file  # a frame that is gone
+
     def _arrange(self) -> None:
         review = self._open
         if review is None or review.queue is not None or self._closed.is_set():
@@ -247,9 +252,7 @@ class ReviewSession:
             if done % 50 < 16 or done == total:
                 send("review", {"done": done, "total": total})
 
-        review.queue = build_queue(
-            review.found, self._paths.__getitem__, self._project.work / "review", advance
-        )
+        review.queue = build_queue(review.found, self._path, self._project.work / "review", advance)
         send("review", {"looks": len(review.queue.looks)})
 
 

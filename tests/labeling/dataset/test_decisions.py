@@ -116,6 +116,16 @@ def test_a_frame_that_is_right_shows_nothing_else() -> None:
     assert decided.unsure == ()
 
 
+def test_decisions_for_other_classes_change_nothing() -> None:
+    """Such as those of bolts, for a dataset of whatever moves."""
+    frame = FrameDecision(batch=1, file="0.png", boxes=(box(LEFT, "gear"),))
+    change = ChangeDecision(batch=1, file="0.png", box=box(LEFT, "gear"), to=box(RIGHT, "washer"))
+    labels = found(LEFT, RIGHT, unsure=(RIGHT,))
+    assert decide_frame(labels, [frame, change], NAMES) == labels
+    empty = FrameDecision(batch=1, file="0.png", boxes=())
+    assert shown(decide_frame(labels, [empty], NAMES)) == []
+
+
 def test_what_a_person_drew_before_is_not_changed(tmp_path: Path) -> None:
     dataset = _dataset(tmp_path, found(LEFT).model_copy(update={"by_person": True}))
     apply_decisions(dataset, [WrongDecision(batch=1, file="0.png", box=box(LEFT))])

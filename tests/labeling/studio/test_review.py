@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,30 @@ def test_decisions_reach_the_dataset_and_their_undoing_too(reviewed: Serving) ->
     assert reviewed.api("POST", "review/undo")["counts"]["decided"] == 0
     reviewed.api("POST", "review/apply")
     assert boxes_of(reviewed) == [2] * (READABLE - 1)
+
+
+def test_decisions_are_written_by_one_at_a_time(reviewed: Serving) -> None:
+    for verdict in ("wrong", "right"):
+        decide(reviewed, verdict, *doubts(reviewed, "label"))
+        with ThreadPoolExecutor(6) as pool:
+            said = [*pool.map(lambda _: reviewed.ask("POST", "api/review/apply")[0], range(6))]
+        assert said == [200] * 6
+    assert boxes_of(reviewed) == [2] * (READABLE - 1)
+
+
+def test_the_review_goes_on_without_frames_that_are_gone(labeled_frames: Path) -> None:
+    (labeled_frames / "001.jpg").unlink()
+    (work_folder(labeled_frames) / "review").write_text("in the way of the cache")
+    with serve(labeled_frames) as studio:
+        assert queue(studio)["problem"] is None
+        count = sum(queue(studio)["open"])
+        assert {studio.ask("GET", f"api/review/crops/{number}")[0] for number in range(count)} == {200, 404}
+
+
+def test_a_training_reads_what_was_just_decided(reviewed: Serving) -> None:
+    decide(reviewed, "wrong", *doubts(reviewed, "label"))
+    reviewed.api("POST", "jobs/train/start", {"settings": {"epochs": 1}})
+    assert boxes_of(reviewed) == [1] * (READABLE - 1)
 
 
 def test_the_dataset_shows_decisions_soon_by_itself(reviewed: Serving) -> None:
