@@ -1,9 +1,7 @@
 // Keys and gestures of the Draw tab.
 
-import {bind} from '../lib/keys.js';
+import {bind, boxBindings} from '../lib/keys.js';
 import {IGNORE} from './editor.js';
-
-const STEP = 10; // px of the image, with Shift
 
 /**
  * Bind the keys while a frame is open.
@@ -53,17 +51,13 @@ export function bindDrawing(tab, signal) {
       if (name) editor.choose(name);
     }];
   }
-  const arrows = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
-  for (const [arrow, [x, y]] of Object.entries(arrows)) {
-    keys[arrow] = ['Move the selected box; else left and right: other frame', () => {
-      if (editor.selected) editor.nudge(x, y); else if (x) tab.go(x);
-    }];
-    keys[`Shift+${arrow}`] = ['Move the selected box by 10 px', () => editor.nudge(STEP * x, STEP * y)];
-    keys[`Alt+${arrow}`] = ['Move the right or lower side of the selected box', () => editor.stretch([Math.abs(x), Math.abs(y)], x, y)];
-    keys[`Alt+Shift+${arrow}`] = ['Move the left or upper side of the selected box', () => editor.stretch([-Math.abs(x), -Math.abs(y)], x, y)];
-  }
   bind(gestures, signal);
-  bind(keys, signal);
+  const boxKeys = boxBindings('the selected box', (x, y) => editor.nudge(x, y), (sides, x, y) => editor.stretch(sides, x, y));
+  for (const [key, by] of [['ArrowLeft', -1], ['ArrowRight', 1]]) {
+    const [effect, move] = boxKeys[key];
+    boxKeys[key] = [`${effect}; else other frame`, () => { if (editor.selected) move(); else tab.go(by); }];
+  }
+  bind({...keys, ...boxKeys}, signal);
   const space = (down) => (event) => {
     if (event.key !== ' ' || event.target.closest?.('input, select, textarea, dialog, button, a, [role=option]')) return;
     event.preventDefault();

@@ -1,7 +1,7 @@
 // Editing of the open frame: its boxes, the selected one, and the class of the next one.
 
 import {colorOf} from '../lib/dom.js';
-import {moved, resized} from './geometry.js';
+import {moved, stretched} from '../lib/geometry.js';
 import {newBox} from './store.js';
 
 export const IGNORE = '_ignore';
@@ -79,7 +79,8 @@ export class Editor extends EventTarget {
 
   /** Replace a box by another of the same id. */
   replace(box, step) {
-    if (this.box(box.id)) this.#change({boxes: this.boxes.map((own) => (own.id === box.id ? box : own))}, step);
+    const own = this.box(box.id);
+    if (own && own !== box) this.#change({boxes: this.boxes.map((each) => (each === own ? box : each))}, step);
   }
 
   /** Delete the selected box; a frame that has none left is no longer complete. */
@@ -111,14 +112,9 @@ export class Editor extends EventTarget {
   }
 
   /** Move one side of the selected box, px of the image. */
-  stretch([sx, sy], dx, dy) {
+  stretch(sides, dx, dy) {
     const box = this.selected;
-    if (!box) return;
-    const {width, height} = this.state, [x1, y1, x2, y2] = box.xyxy;
-    const x = Math.min(Math.max((sx < 0 ? x1 : x2) + dx, 0), width), y = Math.min(Math.max((sy < 0 ? y1 : y2) + dy, 0), height);
-    if (sx < 0 ? x >= x2 : sx > 0 && x <= x1) return;
-    if (sy < 0 ? y >= y2 : sy > 0 && y <= y1) return;
-    this.replace(resized(box, [sx, sy], [x, y]), `stretch ${box.id}`);
+    if (box) this.replace(stretched(box, sides, dx, dy, this.state.width, this.state.height), `stretch ${box.id}`);
   }
 
   /** Select the next box in the order of the list, or the one before. */

@@ -2,11 +2,10 @@
 
 import {el} from '../lib/dom.js';
 import {DRAG} from './store.js';
-import {area, between, inside, moved, partAt, resized} from './geometry.js';
+import {area, between, cursorOf, inside, moved, partAt, resized} from '../lib/geometry.js';
 
 const CLICK_PX = 4; // of the screen; a shorter drag is a click
 const REACH_PX = 8; // of the screen, on either side of a side
-const CURSORS = {'-1,-1': 'nwse', '1,1': 'nwse', '-1,1': 'nesw', '1,-1': 'nesw', '-1,0': 'ew', '1,0': 'ew', '0,-1': 'ns', '0,1': 'ns'};
 
 /** Event `changed`: `drag` is another. */
 export class Pointer extends EventTarget {
@@ -120,7 +119,7 @@ export class Pointer extends EventTarget {
     down.style.transform = `translateX(${event.clientX - left}px)`;
     across.style.transform = `translateY(${event.clientY - top}px)`;
     for (const guide of this.#guides) guide.hidden = !this.#editor.ready || Boolean(part) || this.#view.panning;
-    if (!this.#cancel) this.#view.style.cursor = this.#view.panning ? 'grab' : part === 'inside' ? 'move' : part ? `${CURSORS[part]}-resize` : 'crosshair';
+    if (!this.#cancel) this.#view.style.cursor = this.#view.panning ? 'grab' : cursorOf(part);
     if (this.#cancel || part || event.buttons || this.#view.panning) return;
     const at = this.#view.toImage(event, {free: true}), {width, height} = this.#view;
     const click = event.ctrlKey || !this.#editor.boxes.some(({xyxy}) => inside(xyxy, at));

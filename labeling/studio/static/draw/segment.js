@@ -2,7 +2,7 @@
 
 import {ApiError, post} from '../lib/api.js';
 import {notice} from '../lib/dom.js';
-import {rounded} from './geometry.js';
+import {rounded} from '../lib/geometry.js';
 
 const EVERY_MS = 50; // 20 Hz
 const NEAR_PX = 2; // of the screen, within which a click takes what was shown

@@ -2,7 +2,7 @@
 
 import {get, post, put} from '../lib/api.js';
 import * as events from '../lib/events.js';
-import {same} from './geometry.js';
+import {same} from '../lib/geometry.js';
 import {Saver} from './saver.js';
 
 const STEPS = 200; // of undo per frame

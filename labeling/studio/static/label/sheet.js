@@ -1,15 +1,7 @@
 // Sheet of labeled frames: thumbnails with the boxes as vectors.
 
 import {colorOf} from '../lib/dom.js';
-
-const SVG = 'http://www.w3.org/2000/svg';
-
-function svg(name, attributes, ...children) {
-  const made = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
-}
+import {svg} from '../lib/svg.js';
 
 function picture({number, width, height, boxes}, classes) {
   const counts = new Map();

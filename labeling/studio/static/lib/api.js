@@ -33,4 +33,3 @@ async function request(method, path, body, signal) {
 export const get = (path, signal) => request('GET', path, undefined, signal);
 export const post = (path, body, signal) => request('POST', path, body, signal);
 export const put = (path, body, signal) => request('PUT', path, body, signal);
-export const remove = (path) => request('DELETE', path);

@@ -1,5 +1,7 @@
 // <frame-view>: one image with zoom and pan, and shapes drawn over it. Coordinates are pixels of the image.
 
+import {between} from './geometry.js';
+
 const MAX_ZOOM = 40;
 
 /** Black or white, for text on a color "#rrggbb". */
@@ -127,6 +129,13 @@ export class FrameView extends HTMLElement {
   toPage([x, y]) {
     const {left, top} = this.getBoundingClientRect();
     return [left + this.#offset[0] + x * this.#scale, top + this.#offset[1] + y * this.#scale];
+  }
+
+  /** Box in the middle of the view, xyxy, whose sides are a share of those of the view; null if it has no area. */
+  middle(share) {
+    const {left, top, width, height} = this.getBoundingClientRect();
+    const at = (part) => this.toImage({clientX: left + part * width, clientY: top + part * height});
+    return between(at(0.5 - share / 2), at(0.5 + share / 2));
   }
 
   /** Draw again before the next picture of the screen. */

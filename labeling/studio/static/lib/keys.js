@@ -18,6 +18,23 @@ export function bind(bindings, signal) {
   signal.addEventListener('abort', () => groups.splice(groups.indexOf(bindings), 1));
 }
 
+/**
+ * Bindings of the arrows that move a box, px of the image: the box, with Shift by ten, with Alt one of its sides.
+ * @param {string} noun The box in words.
+ * @param {function(number, number): void} move
+ * @param {function([number, number], number, number): void} stretch Gets the side first, as of `resized`.
+ */
+export function boxBindings(noun, move, stretch) {
+  const bindings = {};
+  for (const [arrow, [x, y]] of Object.entries({ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]})) {
+    bindings[arrow] = [`Move ${noun}`, () => move(x, y)];
+    bindings[`Shift+${arrow}`] = [`Move ${noun} by 10 px`, () => move(10 * x, 10 * y)];
+    bindings[`Alt+${arrow}`] = [`Move the right or lower side of ${noun}`, () => stretch([Math.abs(x), Math.abs(y)], x, y)];
+    bindings[`Alt+Shift+${arrow}`] = [`Move the left or upper side of ${noun}`, () => stretch([-Math.abs(x), -Math.abs(y)], x, y)];
+  }
+  return bindings;
+}
+
 const SIGNS = {' ': 'Space', ArrowLeft: '\u2190', ArrowRight: '\u2192', ArrowUp: '\u2191', ArrowDown: '\u2193', Escape: 'Esc'};
 const ARROWS = ['\u2190', '\u2192', '\u2191', '\u2193'], DIGITS = [...'123456789'];
 

@@ -1,10 +1,10 @@
 // <review-frame>: one frame with all its labels. Fix the class or the box of one, add what is missed.
 
-import {clamp, inside, area, between, moved, partAt, resized} from '../draw/geometry.js';
 import {get} from '../lib/api.js';
 import {attempt, colorOf, el} from '../lib/dom.js';
 import '../lib/frame-view.js';
-import {bind} from '../lib/keys.js';
+import {area, between, cursorOf, inside, moved, partAt, resized, stretched} from '../lib/geometry.js';
+import {bind, boxBindings} from '../lib/keys.js';
 
 const CLICK_PX = 4, REACH_PX = 8; // of the screen
 const NEW_BOX = 0.2; // of the view, of a box made by key
@@ -72,14 +72,8 @@ class ReviewFrame extends HTMLElement {
       Escape: ['Back to the sheet', () => this.#back()],
     };
     this.classes.slice(0, 9).forEach((name, number) => { keys[number + 1] = ['Class of the label', () => this.#change({name})]; });
-    const arrows = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
-    for (const [arrow, [x, y]] of Object.entries(arrows)) {
-      keys[arrow] = ['Move the label', () => this.#nudge(x, y)];
-      keys[`Shift+${arrow}`] = ['Move the label by 10 px', () => this.#nudge(10 * x, 10 * y)];
-      keys[`Alt+${arrow}`] = ['Move its right or lower side', () => this.#stretch([Math.abs(x), Math.abs(y)], x, y)];
-      keys[`Alt+Shift+${arrow}`] = ['Move its left or upper side', () => this.#stretch([-Math.abs(x), -Math.abs(y)], x, y)];
-    }
-    bind(keys, this.#closed.signal);
+    const change = (edit) => (...by) => this.#shift(edit, ...by);
+    bind({...keys, ...boxBindings('the label', change(moved), change(stretched))}, this.#closed.signal);
   }
 
   #nearest({xyxy}) {
@@ -172,37 +166,21 @@ class ReviewFrame extends HTMLElement {
     this.#redraw();
   }
 
-  #later() {
+  get #box() { return {...(this.#edited ?? this.#selected), polygons: []}; }
+
+  /** Move the label or a side of it by key. */
+  #shift(edit, ...by) {
+    if (!this.#selected) return;
+    this.#edit(edit(this.#box, ...by, this.#view.width, this.#view.height));
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#flush(), SAVE_MS);
   }
 
-  get #box() { return {...(this.#edited ?? this.#selected), polygons: []}; }
-
-  #nudge(x, y) {
-    if (!this.#selected) return;
-    this.#edit(moved(this.#box, x, y, this.#view.width, this.#view.height));
-    this.#later();
-  }
-
-  #stretch([sx, sy], x, y) {
-    if (!this.#selected) return;
-    const [x1, y1, x2, y2] = this.#box.xyxy;
-    const at = [clamp((sx < 0 ? x1 : x2) + x, 0, this.#view.width), clamp((sy < 0 ? y1 : y2) + y, 0, this.#view.height)];
-    this.#edit(resized(this.#box, [sx, sy], at));
-    this.#later();
-  }
-
-  #add(xyxy = this.#middle()) {
+  #add(xyxy = this.#view.middle(NEW_BOX)) {
     this.#flush();
+    if (!xyxy) return;
     const box = {name: this.#name, xyxy};
     this.#decide({verdict: 'add', box}, box);
-  }
-
-  #middle() {
-    const {left, top, width, height} = this.#view.getBoundingClientRect();
-    const at = (x, y) => this.#view.toImage({clientX: left + x * width, clientY: top + y * height});
-    return between(at(0.5 - NEW_BOX / 2, 0.5 - NEW_BOX / 2), at(0.5 + NEW_BOX / 2, 0.5 + NEW_BOX / 2));
   }
 
   #wholeFrame() {
@@ -226,8 +204,7 @@ class ReviewFrame extends HTMLElement {
 
   #hover(event) {
     if (event.buttons) return;
-    const part = this.#part(event);
-    this.#view.style.cursor = part === 'inside' ? 'move' : part ? (part[0] && part[1] ? (part[0] === part[1] ? 'nwse' : 'nesw') : part[0] ? 'ew' : 'ns') + '-resize' : 'crosshair';
+    this.#view.style.cursor = cursorOf(this.#part(event));
   }
 
   #down(event) {

@@ -212,10 +212,8 @@ class StudioDraw extends HTMLElement {
 
   #newBox() {
     if (!this.#editor.ready) return;
-    const {left, top, width, height} = this.#view.getBoundingClientRect();
-    const at = (x, y) => this.#view.toImage({clientX: left + width * x, clientY: top + height * y});
-    const [x1, y1] = at(0.5 - NEW_BOX / 2, 0.5 - NEW_BOX / 2), [x2, y2] = at(0.5 + NEW_BOX / 2, 0.5 + NEW_BOX / 2);
-    if (x2 - x1 >= 1 && y2 - y1 >= 1) this.#editor.add([x1, y1, x2, y2].map(Math.round));
+    const xyxy = this.#view.middle(NEW_BOX);
+    if (xyxy) this.#editor.add(xyxy);
   }
 
   async #askClass(beside) {

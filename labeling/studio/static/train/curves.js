@@ -1,17 +1,10 @@
 // Curves as an <svg> with axes, and the same figures as a table.
 
 import {el} from '../lib/dom.js';
+import {svg} from '../lib/svg.js';
 
-const SVG = 'http://www.w3.org/2000/svg';
 const COLORS = ['#3ecf7a', '#5aa9ff', '#ffb13e', '#ff6b9d', '#b78cff'];
 const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [520, 240, 44, 12, 12, 26];
-
-function svg(name, attributes, ...children) {
-  const made = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
-}
 
 /** About `count` round values from `low` to `high`. */
 function ticks(low, high, count) {

@@ -38,6 +38,15 @@ export function resized(box, [sx, sy], [x, y]) {
   return xyxy ? {...box, xyxy, polygons: []} : box;
 }
 
+/** The box with one side moved by so many pixels, as of `resized`; it keeps an area and stays inside the image. */
+export function stretched(box, [sx, sy], dx, dy, width, height) {
+  const [x1, y1, x2, y2] = box.xyxy;
+  const x = clamp((sx < 0 ? x1 : x2) + dx, 0, width), y = clamp((sy < 0 ? y1 : y2) + dy, 0, height);
+  if (sx < 0 ? x >= x2 : sx > 0 && x <= x1) return box;
+  if (sy < 0 ? y >= y2 : sy > 0 && y <= y1) return box;
+  return resized(box, [sx, sy], [x, y]);
+}
+
 export const inside = ([x1, y1, x2, y2], [x, y]) => x >= x1 && x <= x2 && y >= y1 && y <= y2;
 
 export const area = ([x1, y1, x2, y2]) => (x2 - x1) * (y2 - y1);
@@ -56,6 +65,14 @@ export function partAt(xyxy, [x, y], reach) {
   };
   const sides = [side(x, x1, x2), side(y, y1, y2)];
   return sides[0] || sides[1] ? sides : 'inside';
+}
+
+/** Cursor over a part of a box, as of `partAt`. */
+export function cursorOf(part) {
+  if (!part) return 'crosshair';
+  if (part === 'inside') return 'move';
+  const [sx, sy] = part;
+  return `${!sy ? 'ew' : !sx ? 'ns' : sx === sy ? 'nwse' : 'nesw'}-resize`;
 }
 
 /** Equal content of two frames, whatever the ids. */
