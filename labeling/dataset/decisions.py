@@ -41,6 +41,7 @@ __all__ = [
     "means",
     "parse_journal",
     "read_decisions",
+    "renamed",
 ]
 
 log = logging.getLogger(__name__)
@@ -189,6 +190,20 @@ def active_decisions(lines: Iterable[Decision | UndoLine]) -> list[Decision]:
         else:
             decisions.append(line)
     return [decision for decision in decisions if decision.batch not in undone]
+
+
+def renamed(decision: Decision, name: str, to: str) -> Decision:
+    """Copy a decision with another name of a class."""
+
+    def copy(box: LabelBox) -> LabelBox:
+        return box.model_copy(update={"name": to}) if box.name == name else box
+
+    if isinstance(decision, FrameDecision):
+        return decision.model_copy(update={"boxes": tuple(map(copy, decision.boxes))})
+    update = {"box": copy(decision.box)}
+    if isinstance(decision, ChangeDecision):
+        update["to"] = copy(decision.to)
+    return decision.model_copy(update=update)
 
 
 def by_frame(decisions: Iterable[Decision]) -> dict[str, list[Decision]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
@@ -17,7 +18,6 @@ from pydantic import BaseModel, ConfigDict
 from edgeloop.edge.host.opencv import encode_image, require_image
 from edgeloop.labeling.studio.exemplar_file import ClassName, ConflictError, DrawnFrame
 from edgeloop.labeling.studio.project import Project
-from edgeloop.labeling.studio.proposals.proposer import Proposer
 from edgeloop.models.errors import DataError
 
 __all__ = ["frames_api"]
@@ -106,8 +106,13 @@ class _Rename(BaseModel):
     to: ClassName
 
 
-def frames_api(project: Project, proposer: Proposer) -> APIRouter:
-    """Build the API of a project's frames and boxes."""
+def frames_api(project: Project, *, on_rename: Callable[[str, str], None]) -> APIRouter:
+    """Build the API of a project's frames and boxes.
+
+    Args:
+        project: The project.
+        on_rename: Called with the old and the new name of a class.
+    """
     api = APIRouter(tags=["frames"])
     drawn, events = project.drawn, project.events
     numbers = {entry.name: number for number, entry in enumerate(project.entries)}
@@ -191,7 +196,7 @@ def frames_api(project: Project, proposer: Proposer) -> APIRouter:
     def rename_class(change: _Rename) -> _Classes:
         """Rename a class, and its boxes with it."""
         drawn.rename(change.name, change.to)
-        proposer.rename(change.name, change.to)
+        on_rename(change.name, change.to)
         renamed = {"name": change.name, "to": change.to}
         events.send("classes", {"names": list(drawn.names), "renamed": renamed})
         return _Classes(names=list(drawn.names))

@@ -73,10 +73,15 @@ def serve_studio(
 def studio_app(project: Project, proposer: Proposer, access: Access) -> ASGIApp:
     """Build the application of a project."""
     review = ReviewSession(project)
+
+    def rename(name: str, to: str) -> None:
+        proposer.rename(name, to)
+        review.rename(name, to)
+
     info = PageInfo(frames=str(project.frames), work=str(project.work), tabs=_TABS)
     routers = (
         page_api(info),
-        frames_api(project, proposer),
+        frames_api(project, on_rename=rename),
         segment_api(project, partial(load, "nano")),
         proposals_api(project, proposer),
         jobs_api(project, proposer, before_dataset_is_read=review.flush),

@@ -23,7 +23,7 @@ from edgeloop.edge.source_name import STDIN, hide_secrets, is_pipeline, shown_na
 from edgeloop.edge.sources import open_source
 from edgeloop.labeling.studio.events import Events
 from edgeloop.models.detections import Detections
-from edgeloop.models.errors import DataError, EdgeloopError, UsageError
+from edgeloop.models.errors import DataError, EdgeloopError, UnavailableError, UsageError
 
 __all__ = ["LivePreview", "PreviewStatus"]
 
@@ -31,6 +31,7 @@ _MAX_SIDE_PX = 1280
 _UNWATCHED_S = 10.0  # without anybody who looks, the source is closed
 _EVENT_PERIOD_S = 0.5
 _RATE_FRAMES = 30
+_MAX_WATCHING = 8  # pages; each takes one of the 40 threads that answer requests while it waits
 _CLOSING_S = 5.0
 BOUNDARY = "frame"
 
@@ -61,6 +62,8 @@ class LivePreview:
     def __init__(self, events: Events) -> None:
         """Wait for a source."""
         self._events = events
+        self._starting = threading.Lock()
+        self._watching = 0
         self._changed = threading.Condition()
         self._status = PreviewStatus()
         self._thread: threading.Thread | None = None
@@ -90,15 +93,16 @@ class LivePreview:
         if STDIN.fullmatch(text) or is_pipeline(text):
             raise UsageError("the page takes files, cameras, addresses and synth: scenes; use `edgeloop run`")
         detector = open_detector()
-        self.stop()
-        if self._thread is not None and self._thread.is_alive():
-            raise DataError("the source before is still being closed; try again in some seconds")
-        self._stopping.clear()
-        self._picture, self._watched = b"", time.monotonic()
-        self._tell(PreviewStatus(status="opening", source=shown_name(text)))
-        self._thread = threading.Thread(target=self._run, args=(text, detector, confidence), daemon=True)
-        self._thread.start()
-        return self._status
+        with self._starting:  # of two pages, the one that comes last
+            self.stop()
+            if self._thread is not None and self._thread.is_alive():
+                raise DataError("the source before is still being closed; try again in some seconds")
+            self._stopping.clear()
+            self._picture, self._watched = b"", time.monotonic()
+            self._tell(PreviewStatus(status="opening", source=shown_name(text)))
+            self._thread = threading.Thread(target=self._run, args=(text, detector, confidence), daemon=True)
+            self._thread.start()
+            return self._status
 
     def stop(self) -> None:
         """Close the source, and wait a while for its end."""
@@ -108,8 +112,26 @@ class LivePreview:
         if self._thread is not None:
             self._thread.join(_CLOSING_S)
 
+    def check_room(self) -> None:
+        """Refuse one more page than can be served.
+
+        Raises:
+            UnavailableError: Too many pages show the pictures.
+        """
+        if self._watching >= _MAX_WATCHING:
+            raise UnavailableError(f"{_MAX_WATCHING} pages show the clip or camera; close some")
+
     def pictures(self) -> Iterator[bytes]:
         """Yield pictures as parts of multipart/x-mixed-replace, the newest first, until the source ends."""
+        with self._changed:
+            self._watching += 1
+        try:
+            yield from self._pictures()
+        finally:
+            with self._changed:
+                self._watching -= 1
+
+    def _pictures(self) -> Iterator[bytes]:
         seen = 0
         while True:
             with self._changed:

@@ -188,6 +188,7 @@ def try_api(project: Project) -> APIRouter:
     @api.get("/preview/video", response_class=StreamingResponse)
     def video() -> StreamingResponse:
         """Pictures with boxes while the preview runs, motion JPEG."""
+        live.check_room()
         kind = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
         return StreamingResponse(live.pictures(), media_type=kind)
 

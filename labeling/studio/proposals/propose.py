@@ -23,10 +23,11 @@ from pydantic import BaseModel
 from edgeloop.edge.frames.folder import read_frames
 from edgeloop.edge.host.malloc import keep_freed_memory
 from edgeloop.edge.host.opencv import read_image
+from edgeloop.edge.labels.label_problems import LabelProblems
 from edgeloop.labeling.engine.engine import Engine
 from edgeloop.labeling.engine.rounds import Interrupted, Learner, Steps
 from edgeloop.labeling.frames.suggestion import describe_cells, select_frames
-from edgeloop.labeling.inputs.exemplars import Exemplars, read_exemplars
+from edgeloop.labeling.inputs.exemplars import Exemplars, read_boxes, read_exemplars
 from edgeloop.labeling.sam import load
 from edgeloop.labeling.studio.proposals.messages import Found, Learned, Next, Progressed, ProposedBox
 from edgeloop.models.boxes import nms
@@ -135,6 +136,7 @@ class ProposalJob:
         self._names: tuple[str, ...] = ()  # classes of the engine
         self._drawn: frozenset[str] = frozenset()
         self._told = 0.0
+        self._problem = ""  # with what is drawn
         self._suggested = False
 
     def run(self) -> None:
@@ -147,7 +149,7 @@ class ProposalJob:
         exemplars = self._read()
         if exemplars is None:
             self._engine = None
-            say(Progressed(state="waiting"))
+            say(Progressed(state="waiting", detail=self._problem))
             if not self._suggested:
                 self._suggest()
             return
@@ -167,8 +169,19 @@ class ProposalJob:
     def _read(self) -> Exemplars | None:
         try:
             return read_exemplars(self._file, self._folder)
-        except (NoInputError, DataError):  # nothing is complete, or there is no box yet
+        except (NoInputError, DataError):
+            self._problem = self._fault()
             return None
+
+    def _fault(self) -> str:
+        """Reason why what is drawn cannot be read; empty if only no box is there yet."""
+        try:
+            read_boxes(self._file, self._folder, LabelProblems())
+        except NoInputError:
+            return ""
+        except DataError as error:
+            return str(error)
+        return ""
 
     def _may_go_on(self, share: float, *, quick: bool) -> bool:
         """False if a round is to end because something changed; a quick one is worth its second half."""
@@ -202,7 +215,7 @@ class ProposalJob:
                 self._find(number)
 
     def _is_open(self, number: int) -> bool:
-        return self._entries[number].name not in self._drawn
+        return self._entries[number].file not in self._drawn
 
     def _look(self) -> None:
         """Search the frames that the person opened."""

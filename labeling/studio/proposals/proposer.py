@@ -50,6 +50,7 @@ class Proposer:
         self._cached: dict[int, FrameRow] = {}  # of searched frames that are not complete
         self._seen: Mapping[str, DrawnFrame] = {}  # what is drawn, as of the cache
         self._round_of: dict[int, int] = {}
+        self._renamed: dict[str, str] = {}
         self._state: State = "off"
         self._detail, self._progress = "", 0.0
         self._learned = Learned(round=0, learned_from=0, estimate=None)
@@ -154,6 +155,7 @@ class Proposer:
         """Follow a class that got another name."""
         with self._lock:
             self._rejections.rename(name, to)
+            self._renamed[name] = to
             for number, boxes in self._found.items():
                 renamed = [
                     box.model_copy(update={"name": to}) if box.name == name else box
@@ -169,7 +171,10 @@ class Proposer:
             self._dirty = True
             if isinstance(message, Found):
                 if message.frame < len(self._entries):
-                    self._found[message.frame] = _BOXES.dump_json(message.boxes)
+                    boxes = tuple(
+                        box.model_copy(update={"name": self._now(box.name)}) for box in message.boxes
+                    )
+                    self._found[message.frame] = _BOXES.dump_json(boxes)
                     self._round_of[message.frame] = message.round
                     self._stale.add(message.frame)
             elif isinstance(message, Learned):
@@ -184,6 +189,14 @@ class Proposer:
                     for kept in (self._found, self._round_of, self._cached):
                         kept.clear()
                     self._learned = Learned(round=0, learned_from=0, estimate=None)
+
+    def _now(self, name: str) -> str:
+        """Name of a class of the process, which may not know yet that it has another."""
+        for _ in self._renamed:
+            if name in self._drawn.names or name not in self._renamed:
+                break
+            name = self._renamed[name]
+        return name
 
     def _open(self, number: int) -> list[ProposedBox]:
         """Proposals of a frame that nobody drew or rejected."""
@@ -230,10 +243,14 @@ class Proposer:
         project = self._project
         folders = map(str, (project.frames, project.exemplars, project.work / "proposals"))
         command = [sys.executable, "-P", "-m", _MODULE, *folders]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            process_group=0,
-        )  # fmt: skip
+        try:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                process_group=0,
+            )  # fmt: skip
+        except OSError as error:  # no memory, or too many processes or open files
+            self._state, self._detail = "failed", f"it cannot be started ({error.strerror})"
+            return
         self._follower = threading.Thread(target=self._follow, args=(self._process,), daemon=True)
         self._follower.start()
 

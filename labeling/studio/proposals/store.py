@@ -75,9 +75,9 @@ def to_look_at(
     ranked = sorted(rows.values(), key=lambda row: -(row.doubt if doubtful else row.surest))
     chosen = []
     for row in [row for row in ranked if row.surest > 0][:count]:
-        own = boxes(row.frame)
-        best = min(own, key=lambda box: abs(box.score - LIKELY) if doubtful else -box.score)
-        chosen.append((row.frame, best))
+        if own := boxes(row.frame):  # a person may have drawn or rejected the last one since
+            best = min(own, key=lambda box: abs(box.score - LIKELY) if doubtful else -box.score)
+            chosen.append((row.frame, best))
     return chosen
 
 

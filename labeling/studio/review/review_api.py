@@ -31,7 +31,7 @@ from edgeloop.labeling.studio.exemplar_file import DrawnBox, DrawnFrame
 from edgeloop.labeling.studio.jobs.runner import command_line
 from edgeloop.labeling.studio.jobs.verb_options import LabelSettings
 from edgeloop.labeling.studio.project import Project
-from edgeloop.labeling.studio.review.review_session import ReviewSession, is_error
+from edgeloop.labeling.studio.review.review_session import ReviewSession, is_error, is_of
 from edgeloop.models.errors import DataError, NoInputError
 
 __all__ = ["review_api"]
@@ -226,16 +226,17 @@ def review_api(project: Project, session: ReviewSession) -> APIRouter:
 
     def count() -> _Counts:
         decisions, review = session.journal.decisions(), session.open()
-        errors, expected = 0, 0.0
+        errors, expected, undoable = 0, 0.0, bool(decisions)
         if review is not None:
             found = review.found
+            decisions = [own for own in decisions if is_of(own, found.names)]
             errors = sum(is_error(own, found.results.get(own.file), found.names) for own in decisions)
             expected = session.expected_errors(review)
         return _Counts(
             decided=len(decisions),
             errors=errors,
             expected=round(expected, 1),
-            undoable=bool(decisions),
+            undoable=undoable,
             frames_right=len(frames_right()),
         )
 

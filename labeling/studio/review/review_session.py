@@ -23,6 +23,7 @@ from edgeloop.labeling.dataset.decisions import (
     by_frame,
     decide_frame,
     means,
+    renamed,
 )
 from edgeloop.labeling.ledger import FrameResult
 from edgeloop.labeling.studio.project import Project
@@ -32,7 +33,7 @@ from edgeloop.labeling.studio.review.review_queue import Found, Queue, build_que
 from edgeloop.models.boxes import iou_matrix
 from edgeloop.models.errors import EdgeloopError, UnavailableError
 
-__all__ = ["OpenReview", "ReviewSession", "is_error"]
+__all__ = ["OpenReview", "ReviewSession", "is_error", "is_of"]
 
 log = logging.getLogger(__name__)
 
@@ -173,6 +174,30 @@ class ReviewSession:
         self._start()
         return undone
 
+    def rename(self, name: str, to: str) -> None:
+        """Make decisions on a class hold for its new name too, which the next labels have.
+
+        All decisions on the frames concerned are repeated in their order: twice is no more than once. If both
+        classes become one, what is none of the one may still be one of the other.
+
+        Raises:
+            DataError: The dataset is malformed.
+            EdgeloopError: The journal cannot be written.
+        """
+        review = self.open()
+        both = review is not None and to in review.found.names
+        with self._deciding:
+            made = self.journal.decisions()
+            files = {own.file for own in made if renamed(own, name, to) != own}
+            copies = [
+                renamed(own, name, to)
+                for own in made
+                if own.file in files
+                and not (both and isinstance(own, WrongDecision) and own.box.name == name)
+            ]
+            self.journal.add([*dict.fromkeys(copies)])
+        self._start()
+
     def states(self, doubts: Sequence[Doubt], review: OpenReview) -> list[str]:
         """States of doubts, as of `OpenReview.state`."""
         decisions = by_frame(self.journal.decisions())
@@ -303,3 +328,10 @@ def is_error(decision: Decision, found: FrameResult | None, names: Sequence[str]
         for own, label in zip(meant, found.labels, strict=True)
     )
     return labeled == isinstance(decision, WrongDecision)
+
+
+def is_of(decision: Decision, names: Sequence[str]) -> bool:
+    """True if a decision is on classes of a dataset, rather than on a class that has another name there."""
+    if isinstance(decision, FrameDecision):
+        return all(box.name in names for box in decision.boxes)
+    return decision.box.name in names

@@ -16,7 +16,7 @@ from edgeloop.labeling.studio.proposals.messages import MESSAGES, Found, Learned
 from edgeloop.labeling.studio.proposals.propose import Commands, ProposalJob, spread
 from edgeloop.labeling.studio.proposals.proposer import Proposer
 from edgeloop.labeling.studio.proposals.rejections import RejectedBox, Rejections
-from edgeloop.labeling.studio.proposals.store import FrameRow, choose_next, left_over, row_of
+from edgeloop.labeling.studio.proposals.store import FrameRow, choose_next, left_over, row_of, to_look_at
 from tests.labeling.studio.serving import Serving, until
 
 BOLT = ProposedBox(xyxy=(10, 10, 50, 50), name="bolt", score=0.9)
@@ -46,6 +46,30 @@ def test_a_frame_in_short() -> None:
 def test_frames_in_doubt_are_next_but_not_neighbors() -> None:
     rows = {n: FrameRow(n, 1, 0.9, doubt) for n, doubt in {10: 3.0, 11: 2.9, 50: 2.0, 90: 2.8}.items()}
     assert choose_next(rows, [91], 100, 2) == [10, 50]
+
+
+def test_a_frame_whose_proposals_were_just_settled_is_not_shown() -> None:
+    rows = {n: FrameRow(n, 1, 0.9, 0.5) for n in (1, 2)}
+    assert to_look_at(rows, lambda number: [BOLT] if number == 2 else [], 4, doubtful=True) == [(2, BOLT)]
+
+
+def test_a_process_that_does_not_know_a_new_name_yet_proposes_by_it(frames: Path, tmp_path: Path) -> None:
+    with open_project(frames, tmp_path / "work", None) as project:
+        draw_all(project, 0)
+        proposer = Proposer(project)
+        project.drawn.rename("bolt", "screw")
+        proposer.rename("bolt", "screw")
+        proposer.take(Found(frame=1, round=1, boxes=(BOLT,)))
+        assert [box.name for box in proposer.of(1)] == ["screw"]
+
+
+def test_boxes_that_cannot_be_learned_from_are_said(frames: Path, tmp_path: Path) -> None:
+    with open_project(frames, tmp_path / "work", None) as project:
+        draw_all(project, 0)
+        (frames / project.entry(0).file).write_bytes(b"not an image")
+        commands = Commands()
+        commands.settle = commands.changed.clear  # type: ignore[method-assign]
+        ProposalJob(frames, project.exemplars, tmp_path / "proposals", commands, None).run()
 
 
 def test_a_spread_order_covers_everything_early() -> None:

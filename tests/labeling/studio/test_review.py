@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 
 from edgeloop.edge.frames.folder import read_frames
 from edgeloop.export.data.yolo_dataset import open_dataset
-from edgeloop.labeling.dataset.decisions import ChangeDecision, read_decisions
+from edgeloop.labeling.dataset.decisions import ChangeDecision, by_frame, decide_frame, read_decisions
 from edgeloop.labeling.dataset.split import Split
 from edgeloop.labeling.dataset.write import LabeledFrame, write_dataset
 from edgeloop.labeling.ledger import FrameResult, Label
@@ -134,6 +134,29 @@ def test_a_training_reads_what_was_just_decided(reviewed: Serving) -> None:
     decide(reviewed, "wrong", *doubts(reviewed, "label"))
     reviewed.api("POST", "jobs/train/start", {"settings": {"epochs": 1}})
     assert boxes_of(reviewed) == [1] * (READABLE - 1)
+
+
+def test_decisions_follow_a_class_that_gets_another_name(reviewed: Serving) -> None:
+    drawn = {"boxes": [{"xyxy": WRONG, "name": "bolt"}], "complete": False}
+    reviewed.api("PUT", "frames/0/boxes", drawn)
+    counts = decide(reviewed, "wrong", *doubts(reviewed, "label"))
+    reviewed.api("POST", "classes/rename", {"name": "bolt", "to": "screw"})
+    assert reviewed.api("GET", "review")["counts"] == counts
+    made = by_frame(read_decisions(reviewed.project.work / "decisions.jsonl"))["001.jpg"]
+    later = FrameResult(file="001.jpg", width=320, height=240, labels=(label(WRONG, 0.9),))
+    assert decide_frame(later, made, ["screw"]).labels == ()
+    reviewed.api("POST", "review/undo")
+    assert read_decisions(reviewed.project.work / "decisions.jsonl") == []
+
+
+def test_of_two_classes_that_become_one_no_label_is_lost(reviewed: Serving) -> None:
+    reviewed.api("PUT", "classes", {"names": ["bolt", "nut"]})
+    decide(reviewed, "wrong", *doubts(reviewed, "label"))
+    nut = {"verdict": "add", "frame": 1, "box": {"name": "nut", "xyxy": WRONG}}
+    reviewed.api("POST", "review/decisions", {"decisions": [nut]})
+    reviewed.api("POST", "classes/rename", {"name": "bolt", "to": "nut"})
+    reviewed.api("POST", "review/apply")
+    assert sorted(boxes_of(reviewed)) == [1] * (READABLE - 2) + [2]
 
 
 def test_the_dataset_shows_decisions_soon_by_itself(reviewed: Serving) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import cv2
 import pytest
@@ -70,3 +74,29 @@ def test_the_standard_input_is_no_source_of_the_page(studio: Serving, block_mode
     shutil.copy(block_model, studio.project.bundle)
     for source in ("-", "v4l2src ! appsink", ""):
         assert studio.ask("POST", "api/try/preview/start", {"source": source})[0] == 422
+
+
+def test_of_two_pages_that_open_a_source_the_last_one_shows(studio: Serving, block_model: Path) -> None:
+    shutil.copy(block_model, studio.project.bundle)
+    sources = [f"synth:conveyor?seed={number}&fps=20" for number in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        said = [
+            *pool.map(lambda own: studio.ask("POST", "api/try/preview/start", {"source": own})[0], sources)
+        ]
+    assert said == [200] * 4
+    assert sum("_run" in str(thread) and thread.is_alive() for thread in threading.enumerate()) == 1
+    studio.api("POST", "try/preview/stop")
+
+
+def test_pages_that_watch_leave_threads_for_the_others(studio: Serving, block_model: Path) -> None:
+    shutil.copy(block_model, studio.project.bundle)
+    studio.api("POST", "try/preview/start", {"source": "synth:conveyor?fps=5"})
+    parts = urlsplit(studio.url)
+    links = [http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=20) for _ in range(9)]
+    try:
+        for link in links:
+            link.request("GET", f"{parts.path}api/try/preview/video")
+        assert [link.getresponse().status for link in links] == [200] * 8 + [503]
+    finally:
+        for link in links:
+            link.close()
