@@ -132,6 +132,8 @@ class Job:
             raise EdgeloopError(f"{log}: the command cannot be started ({error.strerror})") from error
         finally:
             os.close(writer)
+        self._killer = threading.Timer(_GRACE_S, self._signal, (signal.SIGKILL,))
+        self._killer.daemon = True
         self._thread = threading.Thread(target=self._follow, args=(os.fdopen(reader),), daemon=True)
         self._thread.start()
 
@@ -164,6 +166,7 @@ class Job:
         if self.running and self._asked is None:
             self._asked = time.monotonic()
             self._signal(signal.SIGINT)
+            self._killer.start()
             self._send()
 
     def wait(self, seconds: float) -> None:
@@ -171,8 +174,6 @@ class Job:
         self._thread.join(seconds)
 
     def _follow(self, lines: IO[str]) -> None:
-        killer = threading.Thread(target=self._kill_late, daemon=True)
-        killer.start()
         with lines:
             for line in lines:
                 with suppress(ValidationError, ValueError):
@@ -183,16 +184,10 @@ class Job:
                     if new or time.monotonic() - self._told >= _EVENT_PERIOD_S:
                         self._send()
         self._child.wait()
+        self._killer.cancel()
         self._ended = time.monotonic()
         self._on_end()
         self._send()
-
-    def _kill_late(self) -> None:
-        while self._child.poll() is None:
-            if self._asked is not None and time.monotonic() - self._asked > _GRACE_S:
-                self._signal(signal.SIGKILL)
-                return
-            time.sleep(0.5)
 
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
@@ -260,8 +255,9 @@ class Runner:
 
     def pause(self, verb: Verb) -> JobStatus:
         """Ask a job to pause, if it runs."""
-        if verb in self._jobs:
-            self._jobs[verb].pause()
+        with self._lock:
+            if verb in self._jobs:
+                self._jobs[verb].pause()
         return self.status(verb)
 
     def status(self, verb: Verb) -> JobStatus:
