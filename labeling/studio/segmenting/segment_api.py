@@ -62,14 +62,6 @@ class _Clicks(BaseModel):
         return self
 
 
-class _Mask(BaseModel):
-    """Mask: predicted IoU, box around it, and its parts, each x, y, x, y, ... in pixels of the frame."""
-
-    score: float
-    xyxy: _Box
-    polygons: tuple[tuple[float, ...], ...]
-
-
 class _Masks(BaseModel):
     """Masks that the clicks may mean, best first.
 
@@ -77,7 +69,7 @@ class _Masks(BaseModel):
         masks: The masks.
     """
 
-    masks: list[_Mask]
+    masks: list[Found]
 
 
 class _Dragged(BaseModel):
@@ -127,7 +119,7 @@ def segment_api(project: Project, load: Callable[[], InteractiveSegmenter]) -> A
         frame = frames.get(number)
         _check_inside(frame, number, points)
         sizes = _sizes(project, number, clicks.name)
-        return _Masks(masks=[_mask(found) for found in find_by_clicks(frame, points, labels, sizes)])
+        return _Masks(masks=find_by_clicks(frame, points, labels, sizes))
 
     @api.post("/frames/{number}/snap")
     def snap(number: int, dragged: _Dragged) -> _Snapped:
@@ -140,10 +132,6 @@ def segment_api(project: Project, load: Callable[[], InteractiveSegmenter]) -> A
         return _Snapped(score=found.score, xyxy=found.xyxy, polygons=found.polygons)
 
     return api
-
-
-def _mask(found: Found) -> _Mask:
-    return _Mask(score=found.score, xyxy=found.xyxy, polygons=found.polygons)
 
 
 def _sizes(project: Project, number: int, name: str | None) -> NDArray[np.float32]:
