@@ -19,7 +19,7 @@ from edgeloop.labeling.dataset.read import Image, read_instances
 from edgeloop.labeling.ledger import FrameResult
 from edgeloop.labeling.studio.review.doubt_features import embed_doubts
 from edgeloop.labeling.studio.review.doubts import Doubt, find_doubts
-from edgeloop.labeling.studio.review.evidence import weigh
+from edgeloop.labeling.studio.review.error_probability import estimate_errors
 from edgeloop.labeling.studio.review.looks import Look, arrange_looks
 from edgeloop.models.errors import EdgeloopError
 
@@ -90,7 +90,7 @@ def build_queue(
     drawn = _drawn(found)
     features = _features([*asked, *sample, *drawn], path_of, cache, advance)
     of_drawn = len(asked) + len(sample)
-    errors = weigh([*asked, *sample], features[:of_drawn], drawn, features[of_drawn:])[: len(asked)]
+    errors = estimate_errors([*asked, *sample], features[:of_drawn], drawn, features[of_drawn:])[: len(asked)]
     return Queue(asked, arrange_looks(asked, errors, features[: len(asked)]))
 
 

@@ -1,4 +1,4 @@
-"""What is doubtful, in which order it is asked about, and with what on one screen."""
+"""Doubts, the order in which they are asked about, and look-alikes on one screen."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from edgeloop.labeling.ledger import FrameResult, Label
 from edgeloop.labeling.studio.review.doubts import Doubt, find_doubts
-from edgeloop.labeling.studio.review.evidence import weigh
+from edgeloop.labeling.studio.review.error_probability import estimate_errors
 from edgeloop.labeling.studio.review.looks import GROUP, arrange_looks
 
 NAMES = ["bolt", "nut"]
@@ -59,7 +59,7 @@ def test_a_label_unlike_the_exemplars_is_more_doubtful() -> None:
     same, unlike = np.array([1.0, 0, 0]), np.array([0, 1.0, 0])
     doubts = [doubt(0.95, number) for number in range(30)]
     features = np.stack([same] * 29 + [unlike]).astype(np.float32)
-    errors = weigh(doubts, features, [doubt(1.0)], same[None].astype(np.float32))
+    errors = estimate_errors(doubts, features, [doubt(1.0)], same[None].astype(np.float32))
     assert errors.argmax() == 29
     assert errors[29] > errors[0]
 

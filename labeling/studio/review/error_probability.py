@@ -1,4 +1,4 @@
-"""Evidence beside scores: doubts that look alike, and the exemplars."""
+"""Error probabilities of doubts from their scores, look-alikes and the exemplars."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edgeloop.labeling.studio.review.doubts import Doubt
 
-__all__ = ["weigh"]
+__all__ = ["estimate_errors"]
 
 # Errors in the 50 most doubtful of three scenes: 57 by scores, 75 with the exemplars, 82 with both.
 _NEIGHBORS = 8
@@ -21,13 +21,13 @@ _LEAST_SURE = 5  # labels of a class by which its usual likeness is known
 _CLOSE_TO_CERTAIN = 0.02
 
 
-def weigh(
+def estimate_errors(
     doubts: Sequence[Doubt],
     features: NDArray[np.float32],
     drawn: Sequence[Doubt],
     drawn_features: NDArray[np.float32],
 ) -> NDArray[np.float64]:
-    """Estimate error probabilities from scores, look-alikes on other frames and the exemplars.
+    """Estimate the probability that each doubt is an error.
 
     Args:
         doubts: The doubts; sure labels among them tell how like the exemplars an object usually is.
