@@ -14,8 +14,8 @@ from edgeloop.labeling.studio.box_picture import box_picture
 from edgeloop.labeling.studio.project import Project
 from edgeloop.labeling.studio.proposals.messages import ProposedBox
 from edgeloop.labeling.studio.proposals.proposer import Proposer, State
+from edgeloop.labeling.studio.proposals.ranking import FrameRow
 from edgeloop.labeling.studio.proposals.rejections import MAX_BOXES, RejectedBox
-from edgeloop.labeling.studio.proposals.store import FrameRow
 from edgeloop.models.errors import DataError
 
 __all__ = ["proposals_api"]

@@ -24,8 +24,8 @@ from edgeloop.labeling.studio.proposals.messages import (
     Progressed,
     ProposedBox,
 )
+from edgeloop.labeling.studio.proposals.ranking import FrameRow, choose_next, left_over, row_of, to_look_at
 from edgeloop.labeling.studio.proposals.rejections import RejectedBox, Rejections
-from edgeloop.labeling.studio.proposals.store import FrameRow, choose_next, left_over, row_of, to_look_at
 
 __all__ = ["Proposer", "State"]
 

@@ -15,8 +15,8 @@ from edgeloop.labeling.studio.proposals import propose
 from edgeloop.labeling.studio.proposals.messages import MESSAGES, Found, Learned, ProposedBox
 from edgeloop.labeling.studio.proposals.propose import Commands, ProposalJob, spread
 from edgeloop.labeling.studio.proposals.proposer import Proposer
+from edgeloop.labeling.studio.proposals.ranking import FrameRow, choose_next, left_over, row_of, to_look_at
 from edgeloop.labeling.studio.proposals.rejections import RejectedBox, Rejections
-from edgeloop.labeling.studio.proposals.store import FrameRow, choose_next, left_over, row_of, to_look_at
 from tests.labeling.studio.serving import Serving, until
 
 BOLT = ProposedBox(xyxy=(10, 10, 50, 50), name="bolt", score=0.9)
