@@ -127,3 +127,13 @@ def test_parts_of_the_api_end_with_the_server() -> None:
     with serve_app(server, app, events):
         until(lambda: said == ["begin"])
     assert said == ["begin", "end"]
+
+
+def test_a_job_imports_nothing_from_the_folder_of_the_person(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit(99)")
+    monkeypatch.chdir(tmp_path)
+    runner = Runner(tmp_path / "logs", Events())
+    runner.start("label", ["--help"])
+    assert ended(runner).exit_code == 0

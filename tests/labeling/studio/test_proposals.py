@@ -63,13 +63,18 @@ def test_a_process_that_does_not_know_a_new_name_yet_proposes_by_it(frames: Path
         assert [box.name for box in proposer.of(1)] == ["screw"]
 
 
-def test_boxes_that_cannot_be_learned_from_are_said(frames: Path, tmp_path: Path) -> None:
+def test_boxes_that_cannot_be_learned_from_are_said(
+    frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with open_project(frames, tmp_path / "work", None) as project:
         draw_all(project, 0)
         (frames / project.entry(0).file).write_bytes(b"not an image")
         commands = Commands()
         commands.settle = commands.changed.clear  # type: ignore[method-assign]
         ProposalJob(frames, project.exemplars, tmp_path / "proposals", commands, None).run()
+    said = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert said["state"] == "waiting"
+    assert project.entry(0).name in said["detail"]
 
 
 def test_a_spread_order_covers_everything_early() -> None:
