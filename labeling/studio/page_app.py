@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from http import HTTPStatus
 from importlib.resources import files
 from typing import Annotated, Any
 
+from anyio import to_thread
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
@@ -19,7 +21,7 @@ from edgeloop.labeling.studio.access import Access, Guard
 from edgeloop.labeling.studio.events import Events
 from edgeloop.models.errors import DataError, EdgeloopError, NoInputError, UnavailableError, UsageError
 
-__all__ = ["PageInfo", "build_app", "page_api"]
+__all__ = ["PageInfo", "build_app", "ends_with", "page_api"]
 
 _STATIC = files("edgeloop.labeling.studio") / "static"
 _KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
@@ -99,6 +101,17 @@ def build_app(
 
     app.openapi = partial(_openapi, app)  # type: ignore[method-assign]
     return Guard(app, access)
+
+
+def ends_with(close: Callable[[], None]) -> Callable[[object], AbstractAsyncContextManager[None]]:
+    """Lifespan of a part of the API: `close` is called, in a thread, when the server ends."""
+
+    @asynccontextmanager
+    async def lifespan(_: object) -> AsyncIterator[None]:
+        yield
+        await to_thread.run_sync(close)
+
+    return lifespan
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

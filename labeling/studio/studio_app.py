@@ -14,6 +14,7 @@ from edgeloop.labeling.audit.audit_api import audit_api
 from edgeloop.labeling.audit.audit_session import AuditSession
 from edgeloop.labeling.sam import load
 from edgeloop.labeling.studio.access import Access
+from edgeloop.labeling.studio.finished_dataset import FinishedDataset
 from edgeloop.labeling.studio.frames_api import frames_api
 from edgeloop.labeling.studio.jobs.jobs_api import jobs_api
 from edgeloop.labeling.studio.page_app import PageInfo, build_app, page_api
@@ -72,7 +73,7 @@ def serve_studio(
 
 def studio_app(project: Project, proposer: Proposer, access: Access) -> ASGIApp:
     """Build the application of a project."""
-    review = ReviewSession(project)
+    review, dataset = ReviewSession(project), FinishedDataset(project.dataset)
 
     def rename(name: str, to: str) -> None:
         proposer.rename(name, to)
@@ -84,10 +85,10 @@ def studio_app(project: Project, proposer: Proposer, access: Access) -> ASGIApp:
         frames_api(project, on_rename=rename),
         segment_api(project, partial(load, "nano")),
         proposals_api(project, proposer),
-        jobs_api(project, proposer, before_dataset_is_read=review.flush),
+        jobs_api(project, proposer, dataset, before_dataset_is_read=review.flush),
         zones_api(project),
         review_api(project, review),
         audit_api(AuditSession(project.dataset), on_answer=lambda: project.events.send("audit", {})),
-        try_api(project),
+        try_api(project, dataset),
     )
     return build_app("edgeloop studio", version("edgeloop"), access, project.events, routers)

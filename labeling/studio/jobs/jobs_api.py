@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
-from anyio import to_thread
 from fastapi import APIRouter, Body
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgeloop.edge.host.durable_file import replace_file
+from edgeloop.labeling.studio.finished_dataset import FinishedDataset
 from edgeloop.labeling.studio.jobs.job_files import (
     label_is_locked,
     put_aside,
@@ -25,6 +25,7 @@ from edgeloop.labeling.studio.jobs.label_api import label_api
 from edgeloop.labeling.studio.jobs.runner import JobStatus, Runner, Verb, command_line, read_tail
 from edgeloop.labeling.studio.jobs.train_api import train_api
 from edgeloop.labeling.studio.jobs.verb_options import ExportSettings, LabelSettings, Settings, TrainSettings
+from edgeloop.labeling.studio.page_app import ends_with
 from edgeloop.labeling.studio.project import Project
 from edgeloop.labeling.studio.proposals.proposer import Proposer
 from edgeloop.models.errors import DataError, EdgeloopError, UsageError, first_validation_error
@@ -81,25 +82,25 @@ class _Command(BaseModel):
 
 
 def jobs_api(
-    project: Project, proposer: Proposer, *, before_dataset_is_read: Callable[[], None]
+    project: Project,
+    proposer: Proposer,
+    dataset: FinishedDataset,
+    *,
+    before_dataset_is_read: Callable[[], None],
 ) -> APIRouter:
     """Build the API of a project's jobs; proposals pause while one runs.
 
     Args:
         project: The project.
         proposer: Its proposals.
+        dataset: Its dataset.
         before_dataset_is_read: Called before a job reads the dataset.
     """
     runner = Runner(project.work / "logs", project.events, on_start=proposer.pause, on_end=proposer.resume)
     saved = _SavedSettings(project.work / "jobs.json")
     starting = threading.Lock()
 
-    @asynccontextmanager
-    async def until_the_end(_: object) -> AsyncIterator[None]:
-        yield
-        await to_thread.run_sync(runner.close)
-
-    api = APIRouter(tags=["jobs"], lifespan=until_the_end)
+    api = APIRouter(tags=["jobs"], lifespan=ends_with(runner.close))
     files = _JobFiles(project)
 
     def describe(verb: Verb) -> _Job:
@@ -161,7 +162,7 @@ def jobs_api(
         runner.pause(verb)
         return describe(verb)
 
-    api.include_router(label_api(project, lambda: saved.of("label")))
+    api.include_router(label_api(project, dataset, lambda: saved.of("label")))
     api.include_router(train_api(project))
     return api
 

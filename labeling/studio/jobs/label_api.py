@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from edgeloop.labeling.inputs.exemplars import IGNORE
 from edgeloop.labeling.inputs.plan import MOVING
 from edgeloop.labeling.ledger import FrameResult
-from edgeloop.labeling.studio.jobs.finished_dataset import FinishedDataset, LabeledFrame, ScoredBox
+from edgeloop.labeling.studio.finished_dataset import FinishedDataset, LabeledFrame, ScoredBox
 from edgeloop.labeling.studio.jobs.job_files import LedgerCopy, unfinished_label
 from edgeloop.labeling.studio.jobs.verb_options import LabelSettings
 from edgeloop.labeling.studio.project import Project
@@ -77,10 +77,16 @@ class _Labels(BaseModel):
     promise: dict[str, Any] | None
 
 
-def label_api(project: Project, settings: Callable[[], LabelSettings]) -> APIRouter:
-    """Build the API; `settings` gives the options of the last start."""
+def label_api(project: Project, dataset: FinishedDataset, settings: Callable[[], LabelSettings]) -> APIRouter:
+    """Build the API of the labels of a project.
+
+    Args:
+        project: The project.
+        dataset: Its dataset.
+        settings: Gives the options of the last start.
+    """
     api = APIRouter()
-    ledger, dataset = LedgerCopy(project.dataset), FinishedDataset(project.dataset)
+    ledger = LedgerCopy(project.dataset)
     numbers = {entry.name: number for number, entry in enumerate(project.entries)}
 
     @api.get("/labels")

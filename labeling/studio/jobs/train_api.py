@@ -53,7 +53,7 @@ class _Export(BaseModel):
 
 
 def train_api(project: Project) -> APIRouter:
-    """Build the API."""
+    """Build the API of a project's run and bundle."""
     api = APIRouter()
 
     def beside(suffix: str) -> Path:

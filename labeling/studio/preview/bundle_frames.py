@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from edgeloop.edge.runtime.detector import Detector
-from edgeloop.labeling.studio.jobs.finished_dataset import LabeledFrame
+from edgeloop.labeling.studio.finished_dataset import LabeledFrame
 from edgeloop.labeling.studio.project import Project
 from edgeloop.models.boxes import iou_matrix
 from edgeloop.models.detections import Detections

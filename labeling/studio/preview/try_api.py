@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Annotated
 
 from annotated_types import Len
-from anyio import to_thread
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from edgeloop.edge.source_name import shown_name
-from edgeloop.labeling.studio.jobs.finished_dataset import FinishedDataset, LabeledFrame, ScoredBox
+from edgeloop.labeling.studio.finished_dataset import FinishedDataset, LabeledFrame, ScoredBox
 from edgeloop.labeling.studio.jobs.runner import command_line
 from edgeloop.labeling.studio.jobs.verb_options import shown_path
+from edgeloop.labeling.studio.page_app import ends_with
 from edgeloop.labeling.studio.preview.bundle_frames import BundleFrames, rank_frames
 from edgeloop.labeling.studio.preview.live_preview import BOUNDARY, LivePreview, PreviewStatus
 from edgeloop.labeling.studio.project import Project
@@ -104,21 +102,15 @@ class _Preview(PreviewStatus):
     command: str = ""
 
 
-def try_api(project: Project) -> APIRouter:
-    """Build the API; a preview ends with the application."""
-    bundle, dataset, live = (
-        BundleFrames(project),
-        FinishedDataset(project.dataset),
-        LivePreview(project.events),
-    )
+def try_api(project: Project, dataset: FinishedDataset) -> APIRouter:
+    """Build the API of a project's bundle, which is compared with the labels of `dataset`."""
+    bundle, live = BundleFrames(project), LivePreview(project.events)
 
-    @asynccontextmanager
-    async def until_the_end(_: object) -> AsyncIterator[None]:
-        yield
+    def close() -> None:
         bundle.close()
-        await to_thread.run_sync(live.stop)
+        live.stop()
 
-    api = APIRouter(prefix="/try", tags=["try"], lifespan=until_the_end)
+    api = APIRouter(prefix="/try", tags=["try"], lifespan=ends_with(close))
 
     def labeled() -> dict[int, LabeledFrame]:
         frames = dataset.frames

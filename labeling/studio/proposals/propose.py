@@ -89,9 +89,9 @@ class Commands:
 
     def settle(self) -> None:
         """Wait until nothing has changed for a moment."""
-        while self.changed.is_set():
+        self.changed.clear()
+        while self.changed.wait(_SETTLE_S):
             self.changed.clear()
-            time.sleep(_SETTLE_S)
 
 
 def say(message: BaseModel) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from functools import lru_cache
 
 import numpy as np
-from anyio import to_thread
 from fastapi import APIRouter
 from fastapi.responses import Response
 from numpy.typing import NDArray
@@ -17,6 +14,7 @@ from edgeloop.labeling.studio.box_picture import box_picture, picture_side
 from edgeloop.labeling.studio.exemplar_file import DrawnBox, DrawnFrame
 from edgeloop.labeling.studio.jobs.runner import command_line
 from edgeloop.labeling.studio.jobs.verb_options import LabelSettings
+from edgeloop.labeling.studio.page_app import ends_with
 from edgeloop.labeling.studio.project import Project
 from edgeloop.labeling.studio.review.open_review import is_error, is_of
 from edgeloop.labeling.studio.review.review_models import (
@@ -42,13 +40,7 @@ _IMAGES = 8  # decoded frames kept for the crops of a sheet
 
 def review_api(project: Project, session: ReviewSession) -> APIRouter:
     """Build the API of the review of a project; the session is closed when the application ends."""
-
-    @asynccontextmanager
-    async def until_the_end(_: object) -> AsyncIterator[None]:
-        yield
-        await to_thread.run_sync(session.close)
-
-    api = APIRouter(tags=["review"], lifespan=until_the_end)
+    api = APIRouter(tags=["review"], lifespan=ends_with(session.close))
     numbers = {entry.name: number for number, entry in enumerate(project.entries)}
 
     @lru_cache(maxsize=_IMAGES)
