@@ -146,6 +146,10 @@ def jobs_api(
                 raise DataError(
                     f"{verb}: another process, such as a terminal, is doing this; end it there first"
                 )
+            if verb == "label" and body.anew and files.locked("train"):
+                raise DataError(
+                    "train: another process, such as a terminal, reads these labels; end it first"
+                )
             if body.anew:
                 files.put_aside(verb)
             elif files.exists(verb) and verb != "export":

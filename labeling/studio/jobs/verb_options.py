@@ -149,4 +149,4 @@ def shown_path(path: Path) -> str:
 
 
 def _option(name: str, value: float | str | None) -> list[str]:
-    return [] if value is None else [name, f"{value:g}" if isinstance(value, float) else str(value)]
+    return [] if value is None else [name, f"{value:.12g}" if isinstance(value, float) else str(value)]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edgeloop.edge.host.durable_file import append_to_file
 from edgeloop.labeling.dataset.decisions import Decision, UndoLine, active_decisions, parse_journal
-from edgeloop.models.errors import EdgeloopError
+from edgeloop.models.errors import DataError
 
 __all__ = ["Journal"]
 
@@ -21,8 +21,7 @@ class Journal:
         """Open the journal, or begin one with the first decision.
 
         Raises:
-            DataError: A line is malformed.
-            EdgeloopError: The file cannot be read or written.
+            DataError: It cannot be read, or a line is malformed.
         """
         self.path = path
         self._lock = threading.Lock()
@@ -32,7 +31,7 @@ class Journal:
             if length < len(content):
                 os.truncate(path, length)
         except OSError as error:
-            raise EdgeloopError(f"{path}: cannot be read ({error.strerror})") from error
+            raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 
     def decisions(self) -> list[Decision]:
         """Decisions that hold, in the order in which they were made."""
