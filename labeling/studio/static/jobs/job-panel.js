@@ -2,9 +2,10 @@
 
 import {get, post} from '../lib/api.js';
 import {attempt, el, style} from '../lib/dom.js';
-import {on} from '../lib/events.js';
+import {every, on} from '../lib/events.js';
 import {bind} from '../lib/keys.js';
 
+const REFRESH_MS = 3000;
 const WORDS = {
   idle: 'not started', running: 'running', pausing: 'ends after this step', paused: 'paused', done: 'done', failed: 'failed',
 };
@@ -50,8 +51,7 @@ export class JobPanel extends HTMLElement {
     on('job', (job) => { if (job.verb === this.verb) this.#happened(job); }, this.#closed.signal);
     on('reload', () => this.load(), this.#closed.signal);
     if (!this.hasAttribute('restarts')) bind({p: [`Start, pause or go on: ${this.verb}`, () => this.#key()]}, this.#closed.signal);
-    const timer = setInterval(() => { if (!document.hidden && this.#job) this.load(); }, 3000); // a terminal may work on it
-    this.#closed.signal.addEventListener('abort', () => clearInterval(timer));
+    every(REFRESH_MS, () => { if (this.#job) this.load(); }, this.#closed.signal); // a terminal may work on it
     await this.load();
   }
 

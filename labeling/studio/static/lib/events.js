@@ -37,6 +37,12 @@ export function on(kind, handle, signal) {
   if (source) listen(kind);
 }
 
+/** Call `act` every so many milliseconds while the page is in sight, until `signal` is aborted. */
+export function every(ms, act, signal) {
+  const timer = setInterval(() => { if (!document.hidden) act(); }, ms);
+  signal.addEventListener('abort', () => clearInterval(timer));
+}
+
 // A browser opens at most six connections to a server: pages that nobody looks at leave theirs to others.
 let leaving = 0;
 

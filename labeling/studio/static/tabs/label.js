@@ -2,7 +2,7 @@
 
 import {get} from '../lib/api.js';
 import {attempt, colorOf, el, style} from '../lib/dom.js';
-import {on} from '../lib/events.js';
+import {every, on} from '../lib/events.js';
 import '../jobs/job-panel.js';
 import {optionsForm} from '../jobs/options.js';
 import {showSheet} from '../label/sheet.js';
@@ -41,10 +41,7 @@ class StudioLabel extends HTMLElement {
       el('section', {}, this.#promise, el('div', {class: 'counts'}, this.#classes, this.#review), el('div', {}, this.#sheetTitle, this.#sheet))));
     on('boxes', () => this.#load(), this.#closed.signal);
     on('job', ({verb, status}) => { if (verb === 'label' && status !== 'running') this.#load(); }, this.#closed.signal);
-    const timer = setInterval(() => {
-      if (!document.hidden && (panel.job?.status === 'running' || panel.job?.elsewhere)) this.#load();
-    }, REFRESH_MS);
-    this.#closed.signal.addEventListener('abort', () => clearInterval(timer));
+    every(REFRESH_MS, () => { if (panel.job?.status === 'running' || panel.job?.elsewhere) this.#load(); }, this.#closed.signal);
     await attempt(async () => {
       const {settings} = await get('jobs/label');
       this.#options.append(optionsForm(OPTIONS, settings, (changed) => this.#set(changed)));

@@ -2,7 +2,7 @@
 
 import {get} from '../lib/api.js';
 import {attempt, el, style} from '../lib/dom.js';
-import {on} from '../lib/events.js';
+import {every, on} from '../lib/events.js';
 import '../jobs/job-panel.js';
 import {optionsForm} from '../jobs/options.js';
 import {chart, epochsTable} from '../train/curves.js';
@@ -42,11 +42,10 @@ class StudioTrain extends HTMLElement {
       el('aside', {}, ...Object.entries(this.#panels).map(([verb, panel]) => el('section', {}, el('h2', {}, verb === 'train' ? 'Train' : 'Export'), options[verb], panel))),
       el('section', {}, this.#curves, this.#report)));
     on('job', ({verb, status}) => { if (verb !== 'label' && status !== 'running') this.#load(); }, this.#closed.signal);
-    const timer = setInterval(() => {
+    every(REFRESH_MS, () => {
       const {job} = this.#panels.train;
-      if (!document.hidden && (job?.status === 'running' || job?.elsewhere)) this.#load();
-    }, REFRESH_MS);
-    this.#closed.signal.addEventListener('abort', () => clearInterval(timer));
+      if (job?.status === 'running' || job?.elsewhere) this.#load();
+    }, this.#closed.signal);
     await attempt(async () => {
       for (const [verb, panel] of Object.entries(this.#panels)) {
         const {settings} = await get(`jobs/${verb}`);
