@@ -148,7 +148,7 @@ def jobs_api(
                 )
             if verb == "label" and body.anew and files.locked("train"):
                 raise DataError(
-                    "train: another process, such as a terminal, reads these labels; end it first"
+                    "train: another process, such as a terminal, reads the labels; end it"
                 )
             if body.anew:
                 files.put_aside(verb)
