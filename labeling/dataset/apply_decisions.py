@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -287,19 +288,25 @@ def _rewrite_instances(
         for image in read_entries(path, "images"):
             coco.add("images", image)  # type: ignore[arg-type]
             files[image["id"]] = image["file_name"]  # type: ignore[index]
+        left = sorted(changed)  # added where they were, so that undoing gives the file that was there
+
+        def add_changed(before: float) -> None:
+            while left and left[0] < before:
+                image_id = left.pop(0)
+                for label in changed[image_id].labels:
+                    own = annotation_of(label, changed[image_id])
+                    number = number_of[names[label.class_id]]
+                    add({"id": 0, "image_id": image_id, **own, "category_id": number})
+
         for entry in read_entries(path, "annotations"):
             if isinstance(entry, dict) and entry["image_id"] not in changed:
+                add_changed(entry["image_id"])
                 add(entry)
-        for image_id, result in changed.items():
-            for label in result.labels:
-                own = annotation_of(label, result)
-                add({"id": 0, "image_id": image_id, **own, "category_id": number_of[names[label.class_id]]})
-        info = {
-            **read_info(folder),
-            "digest": digest,
-            "boxes_digest": boxes.hexdigest(),
-            "decisions": decisions,
-        }
+        add_changed(math.inf)
+        info = {**read_info(folder), "digest": digest, "boxes_digest": boxes.hexdigest()}
+        info.pop("decisions", None)
+        if decisions:
+            info["decisions"] = decisions
         coco.write(info=info, categories=categories)
 
     _rewrite(path, ("images", "annotations"), write)

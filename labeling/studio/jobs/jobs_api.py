@@ -147,9 +147,7 @@ def jobs_api(
                     f"{verb}: another process, such as a terminal, is doing this; end it there first"
                 )
             if verb == "label" and body.anew and files.locked("train"):
-                raise DataError(
-                    "train: another process, such as a terminal, reads the labels; end it"
-                )
+                raise DataError("train: another process, such as a terminal, reads the labels; end it")
             if body.anew:
                 files.put_aside(verb)
             elif files.exists(verb) and verb != "export":

@@ -271,7 +271,10 @@ class Proposer:
             self._process = None
             if not self._closed.is_set():
                 self._state, self._progress = "failed", 0.0
-                why = said[0] if said else f"it ended with status {code}"
+                if code < 0:
+                    why = f"it was ended by signal {-code}"
+                else:
+                    why = said[0] if said else f"it ended with status {code}"
                 self._detail = f"{why}; it starts again after the next change"
                 self._dirty = True
 

@@ -210,6 +210,11 @@ def _dataset(folder: Path, *results: FrameResult) -> Path:
     return folder / "dataset"
 
 
+def _files(dataset: Path) -> dict[str, bytes]:
+    files = [path for path in dataset.rglob("*") if path.is_file() and path.name != ORIGINALS]
+    return {str(path.relative_to(dataset)): path.read_bytes() for path in files}
+
+
 def _boxes(dataset: Path, number: int = 0) -> list[tuple[str, Box]]:
     """Boxes of a frame in instances.json, checked against its text file and the digests."""
     coco = json.loads((dataset / "instances.json").read_text())
@@ -229,6 +234,7 @@ def _boxes(dataset: Path, number: int = 0) -> list[tuple[str, Box]]:
 def test_a_dataset_shows_its_decisions_and_their_undoing(tmp_path: Path) -> None:
     dataset = _dataset(tmp_path, found(LEFT, RIGHT), found(LEFT, unsure=(RIGHT,)), found(LEFT))
     before = (dataset / "labels/train/0.txt").read_bytes()
+    untouched = _files(dataset)
     wrong = WrongDecision(batch=1, file="0.png", box=box(LEFT))
     accepted = RightDecision(batch=2, file="1.png", box=box(RIGHT))
     apply_decisions(dataset, [wrong, accepted])
@@ -242,6 +248,7 @@ def test_a_dataset_shows_its_decisions_and_their_undoing(tmp_path: Path) -> None
     apply_decisions(dataset, [])
     assert len(json.loads((dataset / "review.json").read_text())["unsure"]) == 1
     assert is_applied(dataset, [])
+    assert _files(dataset) == untouched
 
 
 @pytest.mark.parametrize("step", ["_replace_text", "_rewrite_review", "_rewrite_instances"])

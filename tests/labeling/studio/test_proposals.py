@@ -210,6 +210,13 @@ def test_a_process_that_ends_is_said_and_started_again_after_a_change(frames: Pa
         until(lambda: proposer.summary()["state"] in {"waiting", "learning"}, seconds=60)
         process = proposer._process
         assert process is not None
+        process.kill()
+        until(lambda: proposer.summary()["state"] == "failed", seconds=60)
+        assert "ended by signal 9" in proposer.summary()["detail"]
+        draw_all(project, 1)
+        until(lambda: proposer.summary()["state"] in {"waiting", "learning"}, seconds=60)
+        process = proposer._process
+        assert process is not None
         proposer.pause()
         assert proposer.summary()["state"] == "paused"
         proposer.resume()
