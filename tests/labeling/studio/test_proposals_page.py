@@ -62,6 +62,10 @@ def test_proposals_by_keys(studio: Serving, open_page: Callable[[str], Page]) ->
     until(lambda: drawn() == [20, 80, 140, 200])
     assert studio.api("GET", "frames/2/boxes")["complete"]
     expect(page.get_by_text("Frame 4", exact=True)).to_be_visible()
+    page.keyboard.press("n")  # beside open proposals
+    expect(page.get_by_text("Some objects may have no box yet")).to_be_visible()
+    until(lambda: len(studio.api("GET", "frames/4/boxes")["boxes"]) == 1)
+    assert not studio.api("GET", "frames/4/boxes")["complete"]
     page.keyboard.press("Shift+x")
     expect(panel).to_contain_text("None here")
 

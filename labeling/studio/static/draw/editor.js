@@ -10,6 +10,8 @@ const FIRST_CLASS = 'object'; // of a box whose class nobody named
 /** Events: `changed` (boxes, frame or classes), `selected`, `unnamed` (the first box has no class yet). */
 export class Editor extends EventTarget {
   frame = null;
+  /** True while proposals are shown on the frame. */
+  proposed = false;
   #store;
   #selected = null;
   #current = null;
@@ -63,10 +65,10 @@ export class Editor extends EventTarget {
   }
 
   /**
-   * True once more boxes are drawn: a person draws every object. A frame that was left open with boxes, such as
-   * accepted proposals, stays so until it is said to be complete.
+   * True once more boxes are drawn: a person draws every object. A frame with open proposals, or one that was left
+   * open with boxes, stays so until it is said to be complete.
    */
-  get #completed() { return this.state.complete || !this.boxes.length; }
+  get #completed() { return this.state.complete || (!this.boxes.length && !this.proposed); }
 
   /** Add a box that a person drew, and select it. */
   add(xyxy, polygons = [], name = this.current ?? FIRST_CLASS) {

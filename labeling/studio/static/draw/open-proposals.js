@@ -84,6 +84,7 @@ export class OpenFrame {
   draw() {
     const shown = this.#shown();
     if (!shown.includes(this.#current)) this.#current = shown[0] ?? null;
+    this.#tab.proposed = shown.length > 0;
     this.#tab.setLayer('proposals', shown.map((box) => ({
       xyxy: box.xyxy, label: `${box.name} ${percent(box.score)}`, color: this.#tab.colorOf(box.name), dashed: true, selected: box === this.#current,
     })));

@@ -8,7 +8,7 @@ import {OpenFrame, percent} from './open-proposals.js';
 
 const SAYS = {
   off: () => 'Not running.',
-  waiting: () => 'Draw the boxes of one frame: the same is then looked for on all others.',
+  waiting: (_, drawn) => (drawn ? 'Begins when nothing is drawn for a moment.' : 'Draw the boxes of one frame: the same is then looked for on all others.'),
   learning: ({learning_from: from, progress}) => `Learning from ${frames(from)}\u2026 ${percent(progress)}`,
   searching: ({learned_from: from, searched}) => `Learned from ${frames(from)}, ${searched} searched\u2026`,
   ready: ({learned_from: from, searched}) => `Learned from ${frames(from)}, all ${searched} others searched.`,
@@ -71,7 +71,7 @@ class Proposals {
       b: ['Open the frame to draw next', () => this.#drawNext()],
     }, signal);
     tab.addEventListener('frame-opened', ({detail}) => this.#visit(detail.frame), {signal});
-    tab.addEventListener('boxes-changed', () => open.draw(), {signal});
+    tab.addEventListener('boxes-changed', () => { open.draw(); if (this.#summary?.state === 'waiting') this.#draw(); }, {signal});
     on('boxes', ({frame}) => { if (frame === tab.frame) this.#visit(frame); }, signal); // saved, so the server knows
     on('proposals', (said) => this.#follow(said), signal);
     on('reload', () => this.#load(), signal);
@@ -116,7 +116,7 @@ class Proposals {
   #draw() {
     const said = this.#summary;
     if (!said) return;
-    this.#state.textContent = [SAYS[said.state](said), said.detail].filter(Boolean).join(' ');
+    this.#state.textContent = [SAYS[said.state](said, this.#tab.hasExemplars), said.detail].filter(Boolean).join(' ');
     this.#state.classList.toggle('failed', said.state === 'failed');
     this.#bar.hidden = !['learning', 'searching'].includes(said.state);
     this.#bar.value = said.progress;

@@ -45,6 +45,9 @@ class StudioDraw extends HTMLElement {
   /** Class names, in the order of the number keys. */
   get classes() { return this.#editor.classes; }
 
+  /** True if there is a complete frame with a box. */
+  get hasExemplars() { return [...store.drawn.values()].some(({boxes, complete}) => boxes && complete); }
+
   /** Color of a class. */
   colorOf(name) { return this.#editor.colorOf(name); }
 
@@ -57,6 +60,9 @@ class StudioDraw extends HTMLElement {
     const added = boxes.map(({xyxy, name, polygons}) => newBox(xyxy, name, polygons ?? []));
     store.change(this.frame, {boxes: [...this.boxes, ...added], complete});
   }
+
+  /** While proposals are shown on the open frame, drawing a box does not complete it. */
+  set proposed(some) { this.#editor.proposed = some; }
 
   /** Shapes of <frame-view> that are drawn under the boxes, by a name of the layer. */
   setLayer(name, shapes) {
