@@ -51,7 +51,10 @@ def _see_points(frame: EncodedFrame, points: NDArray[np.float32], labels: NDArra
     masks, scores = frame.segmenter.alternatives(points, labels)
     columns, rows = np.minimum(points.astype(int), np.array(frame.size) - 1).T
     agreeing = (masks[:, rows, columns] == (labels == 1)).sum(axis=1)
-    outlines = [(index, find_outline(masks[index])) for index in np.lexsort((-scores, -agreeing))]
+    clicked = points[labels == 1] if labels.any() else None
+    outlines = [
+        (index, find_outline(masks[index], points=clicked)) for index in np.lexsort((-scores, -agreeing))
+    ]
     return [
         Found(_clip(scores[index]), outline.xyxy, outline.polygons)
         for index, outline in outlines
@@ -65,7 +68,9 @@ def _see_boxes(frame: EncodedFrame, point: NDArray[np.float32], sizes: NDArray[n
     boxes = np.clip(boxes, 0, np.tile(frame.size, 2)).astype(np.float32)
     view = view_of(frame, np.concatenate([point - sizes.mean(axis=0) / 2, point + sizes.mean(axis=0) / 2]))
     masks, scores = view.segmenter.masks(boxes=boxes - np.tile(view.corner, 2))
-    outlines = [(index, find_outline(masks[index], view.corner)) for index in np.argsort(-scores)]
+    outlines = [
+        (index, find_outline(masks[index], view.corner, point[None])) for index in np.argsort(-scores)
+    ]
     return [
         Found(_clip(scores[index]), grown(outline.xyxy, view.pixel, frame.size), outline.polygons)
         for index, outline in outlines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -14,6 +15,9 @@ _TOLERANCE_PX = 0.5
 _LEAST_SHARE = 0.03  # of the largest part; smaller ones are specks
 _LEAST_AREA_PX = 4.0
 _MAX_PARTS = 50
+# Of the longer side of the clicked part: other parts within it are of the object. Mean box IoU of a click on
+# the conveyor 0.68 with all parts and 0.86 with near ones, on people 0.48 and 0.53, on cows 0.64 and 0.63.
+_NEAR_SHARE = 0.1
 _MAX_NUMBERS = 4000  # of a part
 _UPSCALED_PX = 1 << 20  # masks up to this size are traced at twice their size, between pixel centers
 
@@ -46,12 +50,17 @@ class Found:
     polygons: tuple[tuple[float, ...], ...]
 
 
-def find_outline(mask: NDArray[np.bool_], corner: NDArray[np.float32] | None = None) -> Outline | None:
+def find_outline(
+    mask: NDArray[np.bool_],
+    corner: NDArray[np.float32] | None = None,
+    points: NDArray[np.float32] | None = None,
+) -> Outline | None:
     """Trace a mask, without its holes and specks.
 
     Args:
         mask: (H, W).
         corner: (2,) XY of its upper left corner in the image; None for that of the image.
+        points: (P, 2) XY in the image. Parts far from those at these points are left out; None keeps all.
 
     Returns:
         The outline; None if the mask is empty.
@@ -70,6 +79,8 @@ def find_outline(mask: NDArray[np.bool_], corner: NDArray[np.float32] | None = N
     parts = sorted(((cv2.contourArea(part) / scale**2, part) for part in contours), key=lambda p: -p[0])
     least = max(_LEAST_AREA_PX, _LEAST_SHARE * parts[0][0])
     kept = [part for area, part in parts[:_MAX_PARTS] if area >= least] or [parts[0][1]]
+    if points is not None and len(kept) > 1:
+        kept = _near(kept, (points - at) * scale + 1, reach=2.0 * scale)
     corners = np.array([cv2.boundingRect(part) for part in kept]) - (1, 1, 0, 0)
     low, high = corners[:, :2].min(axis=0), (corners[:, :2] + corners[:, 2:]).max(axis=0)
     x1, y1, x2, y2 = (np.concatenate([low, high]) / scale + np.tile(at, 2)).tolist()
@@ -87,6 +98,29 @@ def grown(
     """
     (x1, y1, x2, y2), (width, height) = xyxy, size
     return max(x1 - by_px, 0.0), max(y1 - by_px, 0.0), min(x2 + by_px, width), min(y2 + by_px, height)
+
+
+def _near(
+    parts: list[NDArray[np.int32]], points: NDArray[np.float64], reach: float
+) -> list[NDArray[np.int32]]:
+    """Parts at the points, and those near them; all if no part is at a point."""
+    at = [
+        part
+        for part in parts
+        if any(cv2.pointPolygonTest(part, (x, y), True) >= -reach for x, y in points.tolist())
+    ]
+    if not at:
+        return parts
+    boxes = np.array([cv2.boundingRect(part) for part in at])
+    low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
+    far = _NEAR_SHARE * boxes[:, 2:].max(axis=1)
+    return [part for part in parts if (_gaps(cv2.boundingRect(part), low, high) <= far).any()]
+
+
+def _gaps(box: Sequence[int], low: NDArray[np.int32], high: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Distance of a box (x, y, width, height) from others along x or y, whichever is larger; (N,)."""
+    first, last = np.array(box[:2]), np.array(box[:2]) + box[2:]
+    return np.asarray(np.maximum(low - last, first - high).max(axis=1).clip(0), np.int32)
 
 
 def _simplify(part: NDArray[np.int32], scale: int) -> NDArray[np.float64]:

@@ -183,6 +183,11 @@ def test_outlines_keep_parts_and_leave_specks_out() -> None:
     assert outline.xyxy == (5, 10, 60, 30)
     assert len(outline.polygons) == 2
     assert all(len(part) <= 16 for part in outline.polygons)
+    clicked = find_outline(mask, points=np.array([[15, 20]], np.float32))
+    assert clicked is not None
+    assert clicked.xyxy == (5, 10, 25, 30)
+    both = find_outline(mask, points=np.array([[15, 20], [50, 20]], np.float32))
+    assert both == outline
     noise = find_outline(np.random.default_rng(0).random((700, 900)) > 0.3)
     assert noise is not None
     assert len(noise.polygons) <= 50
