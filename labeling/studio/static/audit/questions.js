@@ -188,7 +188,7 @@ export class AuditQuestions extends HTMLElement {
     this.#busy = false;
     if (!saved) return;
     keep();
-    if (saved.complete && (!before || this.#audit.fixed)) this.dispatchEvent(new CustomEvent('finished', {detail: saved.figures}));
+    if (saved.complete && (!before || this.#audit.fixed || this.#place + 1 >= this.#total)) this.dispatchEvent(new CustomEvent('finished', {detail: saved.figures}));
     else this.#show(this.#place + 1 < this.#total ? this.#place + 1 : Math.min(this.#firstOpen(), this.#total - 1));
   }
 
