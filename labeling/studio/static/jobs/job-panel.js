@@ -1,7 +1,7 @@
 // <job-panel verb="label">: command line, start / pause / go on, and the progress of one verb.
 
 import {get, post} from '../lib/api.js';
-import {attempt, el, style} from '../lib/dom.js';
+import {attempt, el, style, words} from '../lib/dom.js';
 import {every, on} from '../lib/events.js';
 import {bind} from '../lib/keys.js';
 
@@ -71,7 +71,7 @@ export class JobPanel extends HTMLElement {
     const asked = ++this.#asked;
     await attempt(async () => {
       const {command} = await post(`jobs/${this.verb}/command`, settings);
-      if (asked === this.#asked) this.#command.replaceChildren(...command.split(' ').flatMap((word) => [el('span', {}, word), ' ']).slice(0, -1));
+      if (asked === this.#asked) this.#command.replaceChildren(...words(command));
     });
   }
 

@@ -29,6 +29,9 @@ export async function attempt(action) {
   }
 }
 
+/** Words of a command line, for <code class="command">: lines break between them only. */
+export const words = (command) => command.split(' ').flatMap((word) => [el('span', {}, word), ' ']).slice(0, -1);
+
 /** Load the style sheet of a tab once. */
 export function style(href) {
   if (!document.querySelector(`link[href="${href}"]`)) document.head.append(el('link', {rel: 'stylesheet', href}));

@@ -1,7 +1,7 @@
 // Audit tab: precision and recall of the dataset's labels, from a person's answers about a random sample.
 
 import {get, post} from '../lib/api.js';
-import {attempt, el, style} from '../lib/dom.js';
+import {attempt, el, style, words} from '../lib/dom.js';
 import {on} from '../lib/events.js';
 import '../audit/questions.js';
 
@@ -58,7 +58,7 @@ class StudioAudit extends HTMLElement {
       el('p', {}, problem ?? 'How good are the labels that nobody drew? Accept or reject a random sample of boxes, then mark what was missed on a few frames. About ten minutes.'),
       none || fixed ? null : form,
       sample || (problem && !none) ? el('p', {class: 'faint'}, 'A new sample keeps the earlier answers in audit-1.json.') : null,
-      none ? null : el('code', {class: 'command'}, `edgeloop audit ${dataset}`)));
+      none ? null : el('code', {class: 'command'}, ...words(`edgeloop audit ${dataset}`))));
   }
 
   async #start(event) {
@@ -79,7 +79,7 @@ class StudioAudit extends HTMLElement {
     [this.#shown, this.#finished] = ['', this.#shown];
     this.replaceChildren(el('section', {class: 'sheet'},
       el('h2', {tabindex: -1}, 'The answers are saved in audit.json'), el('pre', {tabindex: 0}, figures.lines.join('\n')), more,
-      el('code', {class: 'command'}, audit.command)));
+      el('code', {class: 'command'}, ...words(audit.command))));
     this.querySelector('h2').focus();
   }
 }

@@ -11,7 +11,7 @@ const OPTIONS = [
   {name: 'confidence', label: 'Minimum score', kind: 'number', min: 0, max: 1, step: 0.05, placeholder: '0.5', hint: 'Higher values give fewer wrong labels but miss more; labels just below it go to review'},
   {name: 'seed', label: 'Random seed', kind: 'number', min: 0, step: 1, placeholder: '0', zero: 0},
   {name: 'moving', label: 'Everything that moves (fixed camera, no exemplars)', kind: 'check', advanced: true},
-  {name: 'footage', label: 'Frames are', kind: 'choice', choices: [['auto', 'found out'], ['film', 'film'], ['photos', 'photos']], advanced: true},
+  {name: 'footage', label: 'Frames are', kind: 'choice', choices: [['auto', 'automatic'], ['film', 'film'], ['photos', 'photos']], advanced: true},
   {name: 'val_share', label: 'Share for validation', kind: 'number', min: 0, max: 0.9, step: 0.05, placeholder: '0.2', advanced: true},
   {name: 'device', label: 'Device', kind: 'choice', choices: [['cpu', 'CPU'], ['cuda', 'CUDA']], advanced: true},
 ];

@@ -1,7 +1,7 @@
 // Review tab: the most doubtful labels first, look-alikes on one sheet, or one frame to correct by hand.
 
 import {get, post} from '../lib/api.js';
-import {attempt, el, notice, style} from '../lib/dom.js';
+import {attempt, el, notice, style, words} from '../lib/dom.js';
 import {on} from '../lib/events.js';
 import {bind} from '../lib/keys.js';
 import '../review/frame-corrector.js';
@@ -84,7 +84,7 @@ class StudioReview extends HTMLElement {
     const {command} = this.#review;
     return el('header', {},
       el('p', {class: 'counts', role: 'status'}),
-      el('details', {}, el('summary', {}, 'Label again'), el('p', {}, 'Decisions hold in every later run:'), el('code', {class: 'command'}, command)));
+      el('details', {}, el('summary', {}, 'Label again'), el('p', {}, 'Decisions hold in every later run:'), el('code', {class: 'command'}, ...words(command))));
   }
 
   #progress() {

@@ -1,6 +1,6 @@
 // List of zones and lines, and the fields of the selected one. Every value can be typed.
 
-import {colorOf, el} from '../lib/dom.js';
+import {colorOf, el, words} from '../lib/dom.js';
 
 const PERCENT = 100;
 
@@ -35,7 +35,7 @@ export class ZonePanel {
       problem ? el('p', {class: 'error', role: 'alert'}, problem) : '',
       el('section', {class: 'grow'},
         list.length ? el('ul', {}, ...list.map((place, number) => this.#row(place, number))) : el('p', {class: 'faint'}, 'Press P and click the corners of a zone, or L and the ends of a line.')),
-      el('section', {}, el('p', {class: 'state', role: 'status'}), el('code', {class: 'command', tabindex: 0}, command)));
+      el('section', {}, el('p', {class: 'state', role: 'status'}), el('code', {class: 'command', tabindex: 0}, ...words(command))));
   }
 
   #row(place, number) {
