@@ -130,11 +130,11 @@ class Proposals {
     this.#crops.replaceChildren(this.#looks('Surest', said.surest), this.#looks('Most doubtful', said.doubtful));
   }
 
-  #drawEstimate({estimate, round, learned_from: from, learning_from: coming}) {
+  #drawEstimate({estimate, round, state, learned_from: from, learning_from: coming}) {
     this.#estimate.hidden = !round;
     if (!estimate) {
-      this.#estimate.textContent = from >= 2 ? 'Not estimated: no class has boxes on two frames.'
-        : coming >= 2 ? 'Precision and recall are estimated when this is learned.' : 'Draw a second frame: precision and recall can then be estimated.';
+      this.#estimate.textContent = from >= 2 && state === 'ready' ? 'Not estimated: no class has boxes on two frames.'
+        : Math.max(from, coming) >= 2 ? 'Precision and recall are estimated once more is learned.' : 'Draw a second frame: precision and recall can then be estimated.';
       return;
     }
     const {precision, recall, map50, too_few: few} = estimate;
