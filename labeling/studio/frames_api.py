@@ -215,7 +215,9 @@ def _browser_kind(data: bytes) -> str | None:
         return "image/jpeg"
     if data[8:12] == b"WEBP" and b"EXIF" not in data:
         return "image/webp"
-    return "image/png" if data.startswith(_PNG) and b"eXIf" not in data else None
+    if not data.startswith(_PNG) or b"eXIf" in data or data[24:25] == b"\x10":  # 12 of 16 bits: black
+        return None
+    return "image/png"
 
 
 def _tag(path: Path) -> str:

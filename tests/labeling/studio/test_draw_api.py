@@ -193,3 +193,7 @@ def test_an_image_that_browsers_do_not_show_upright_is_sent_as_one_that_they_do(
     with serve(frames) as studio:
         _, headers, sent = studio.ask("GET", "api/frames/1/image")
         assert (headers["content-type"], sent[:4]) == ("image/png", b"\x89PNG")
+        deep = np.random.default_rng(0).integers(0, 4096, (24, 32), np.uint16)
+        cv2.imwrite(str(frames / "0.png"), deep)
+        shown = cv2.imdecode(np.frombuffer(studio.ask("GET", "api/frames/0/image")[2], np.uint8), -1)
+        assert (shown.dtype, int(shown.max())) == (np.uint8, 255)
