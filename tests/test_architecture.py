@@ -44,7 +44,7 @@ def test_import_contracts_hold() -> None:
 @pytest.mark.parametrize(
     "verb",
     [
-        *("demo", "collect", "suggest", "label", "stats", "audit", "train", "export"),
+        *("demo", "collect", "suggest", "studio", "label", "stats", "audit", "train", "export"),
         *("run", "bench", "inspect", "doctor"),
     ],
 )

@@ -15,6 +15,7 @@ export class Editor extends EventTarget {
   #store;
   #selected = null;
   #current = null;
+  #drawn = null; // frame whose first box was drawn since it was opened
 
   constructor(store, signal) {
     super();
@@ -47,8 +48,20 @@ export class Editor extends EventTarget {
 
   colorOf(name) { return colorOf(this.classes, name ?? this.classes[0]); }
 
+  /** True if the frame becomes complete when it is left: a person drew all its boxes, and no proposals are open. */
+  get completesWhenLeft() {
+    return this.#drawn === this.frame && this.ready && this.boxes.length > 0 && !this.state.complete && !this.proposed;
+  }
+
+  /** Say that the open frame is complete if it is left by a person who drew on it. */
+  leave() {
+    if (this.completesWhenLeft) this.markComplete(true);
+  }
+
   open(frame) {
+    if (frame !== this.frame) this.leave();
     this.frame = frame;
+    this.#drawn = null;
     this.select(null);
     this.#changed();
   }
@@ -64,16 +77,10 @@ export class Editor extends EventTarget {
     this.dispatchEvent(new Event('selected'));
   }
 
-  /**
-   * True once more boxes are drawn: a person draws every object. A frame with open proposals, or one that was left
-   * open with boxes, stays so until it is said to be complete.
-   */
-  get #completed() { return this.state.complete || (!this.boxes.length && !this.proposed); }
-
   /** Add a box that a person drew, and select it. */
   add(xyxy, polygons = [], name = this.current ?? FIRST_CLASS) {
     const box = newBox(xyxy, name, polygons), unnamed = this.current === null;
-    this.#change({boxes: [...this.boxes, box], complete: this.#completed});
+    this.#append([box]);
     this.select(box.id);
     if (unnamed) this.dispatchEvent(new Event('unnamed'));
     return box;
@@ -136,13 +143,16 @@ export class Editor extends EventTarget {
     if (frame !== this.frame) return 0;
     const fitting = before.boxes.filter(({xyxy}) => xyxy[2] <= width && xyxy[3] <= height);
     if (fitting.length) {
-      const copies = fitting.map(({xyxy, name, polygons}) => newBox(xyxy, name, polygons));
-      this.#change({boxes: [...this.boxes, ...copies], complete: this.#completed});
+      this.#append(fitting.map(({xyxy, name, polygons}) => newBox(xyxy, name, polygons)));
     }
     return fitting.length;
   }
 
-  markComplete(complete) { if (this.ready) this.#change({complete}); }
+  markComplete(complete) {
+    if (!this.ready) return;
+    this.#drawn = null;
+    this.#change({complete});
+  }
 
   /** Complete without any box. */
   markEmpty() {
@@ -153,6 +163,11 @@ export class Editor extends EventTarget {
 
   undo() { if (this.state) this.#store.undo(this.frame); }
   redo() { if (this.state) this.#store.redo(this.frame); }
+
+  #append(boxes) {
+    if (!this.boxes.length) this.#drawn = this.frame;
+    this.#change({boxes: [...this.boxes, ...boxes]});
+  }
 
   #change(change, step) { this.#store.change(this.frame, change, step); }
 

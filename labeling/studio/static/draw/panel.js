@@ -10,6 +10,7 @@ const SAVING = {
 const MEANING = {
   none: 'Nothing drawn. Labeling leaves this frame out.',
   partial: 'Some objects may have no box yet: labeling leaves this frame out until it is complete.',
+  drawing: 'Draw every object: when you go on, the frame is complete, and labeling learns from it.',
   complete: 'Labeling learns from it: every object must have a box. Untick it if one has none.',
   empty: 'No object on it: labeling learns from it what is background.',
 };
@@ -77,7 +78,7 @@ export class Panel {
 
   #update() {
     const editor = this.#editor, {state, selected} = editor, {saving} = editor.store;
-    const kind = !state ? 'none' : state.complete ? (state.boxes.length ? 'complete' : 'empty') : state.boxes.length ? 'partial' : 'none';
+    const kind = editor.completesWhenLeft ? 'drawing' : !state ? 'none' : state.complete ? (state.boxes.length ? 'complete' : 'empty') : state.boxes.length ? 'partial' : 'none';
     this.#complete.checked = Boolean(state?.complete);
     this.#complete.disabled = this.#next.disabled = !editor.ready;
     this.#meaning.textContent = state && !state.width ? 'This frame cannot be read; it is left out.' : MEANING[kind];

@@ -61,7 +61,7 @@ class StudioDraw extends HTMLElement {
     store.change(this.frame, {boxes: [...this.boxes, ...added], complete});
   }
 
-  /** While proposals are shown on the open frame, drawing a box does not complete it. */
+  /** While proposals are shown on the open frame, leaving it does not complete it. */
   set proposed(some) { this.#editor.proposed = some; }
 
   /** Shapes of <frame-view> that are drawn under the boxes, by a name of the layer. */
@@ -99,6 +99,7 @@ class StudioDraw extends HTMLElement {
     for (const part of [this.#middle, this.#panel.element]) {
       part.addEventListener('click', ({detail, target}) => { if (detail === 1 && target.closest('button, [type=checkbox]')) this.#view.focus({preventScroll: true}); }); // keys go on to the frame
     }
+    window.addEventListener('beforeunload', () => this.#editor.leave(), {signal: this.#signal, capture: true}); // before all is sent
     window.addEventListener('hashchange', () => this.#route(), {signal: this.#signal});
     await attempt(() => store.load());
     attachProposals(this, this.#signal);
@@ -106,6 +107,7 @@ class StudioDraw extends HTMLElement {
   }
 
   disconnectedCallback() {
+    this.#editor.leave();
     this.#keys?.abort();
     this.#closed.abort();
   }
