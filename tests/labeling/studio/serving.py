@@ -1,9 +1,12 @@
-"""A studio in a thread of this process, and requests to it."""
+"""A studio in a thread of this process or in a process of its own, and requests to it."""
 
 from __future__ import annotations
 
 import http.client
 import json
+import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -124,3 +127,18 @@ def serve(
         app = studio_app(project, proposer, server.access)
         with serve_app(server, app, project.events):
             yield Serving(server.access.url, project, proposer)
+
+
+@contextmanager
+def started(*words: object) -> Iterator[tuple[subprocess.Popen[str], Served]]:
+    """Start `edgeloop studio` or `edgeloop audit` in a new process: the process, and the page it serves."""
+    command = [sys.executable, "-c", "from edgeloop.edge.cli.app import main; main()", *map(str, words)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        lines = iter(process.stderr.readline, "")
+        url = next(found[0] for line in lines if (found := re.search(r"http://\S+", line)))
+        yield process, Served(url)
+    finally:
+        process.kill()
+        process.communicate(timeout=20)

@@ -2,58 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import re
 import signal
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from edgeloop.labeling.studio.server import LOOPBACK, open_port
 from tests.calls import Outcome
+from tests.labeling.studio.serving import started
 
-COMMAND = "from edgeloop.edge.cli.app import main; main()"
 KEY = "0123456789abcdef"
-
-
-@contextmanager
-def started(*arguments: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The command and the address that it prints."""
-    words = [sys.executable, "-c", COMMAND, "studio", *map(str, arguments)]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        assert process.stderr is not None
-        lines = iter(process.stderr.readline, "")
-        yield process, next(found[0] for line in lines if (found := re.search(r"http://\S+", line)))
-    finally:
-        process.kill()
-        process.communicate(timeout=20)
-
-
-def put(url: str, number: int, body: dict[str, Any]) -> None:
-    request = urllib.request.Request(
-        f"{url}api/frames/{number}/boxes",
-        json.dumps(body).encode(),
-        {"Content-Type": "application/json"},
-        method="PUT",
-    )
-    with urllib.request.urlopen(request, timeout=20) as reply:
-        assert reply.status == 200
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_though_a_page_is_open(frames: Path, number: signal.Signals) -> None:
     with (
-        started(frames) as (process, url),
-        urllib.request.urlopen(f"{url}api/events", timeout=20) as stream,
+        started("studio", frames) as (process, served),
+        urllib.request.urlopen(f"{served.url}api/events", timeout=20) as stream,
     ):
         assert stream.readline() == b"retry: 1000\n"
         sent = time.monotonic()
@@ -69,16 +40,14 @@ def test_killed_it_goes_on_with_what_was_drawn(frames: Path) -> None:
     with open_port(LOOPBACK, None) as opened:
         port = opened.getsockname()[1]
     box = {"xyxy": [10, 20, 60, 80], "name": "bolt"}
-    with started(frames, "--port", port, "--key", KEY) as (process, url):
-        assert url == f"http://127.0.0.1:{port}/{KEY}/"
-        put(url, 1, {"boxes": [box]})
+    words = ("studio", frames, "--port", port, "--key", KEY)
+    with started(*words) as (process, served):
+        assert served.url == f"http://127.0.0.1:{port}/{KEY}/"
+        served.api("PUT", "frames/1/boxes", {"boxes": [box]})
         process.kill()
         process.wait(timeout=20)
-    with (
-        started(frames, "--port", port, "--key", KEY) as (_, url),
-        urllib.request.urlopen(f"{url}api/frames/1/boxes", timeout=20) as reply,
-    ):
-        assert json.load(reply)["boxes"][0]["xyxy"] == box["xyxy"]
+    with started(*words) as (_, served):
+        assert served.api("GET", "frames/1/boxes")["boxes"][0]["xyxy"] == box["xyxy"]
 
 
 @pytest.mark.parametrize(
