@@ -95,7 +95,7 @@ def label_frames(
     job = job_key(plan, entries, inputs)
     unfinished = plan.out.with_name(plan.out.name + ".unfinished")
     unfinished.mkdir(parents=True, exist_ok=True)
-    # Of this job alone: before the first frame is labeled, another job may take over the folder.
+    # Named by the job: before the first frame is labeled, another job may take over `unfinished`.
     learned = unfinished / f"engine-{hashlib.sha256(repr(job).encode()).hexdigest()[:12]}"
     with progress(len(entries), "Comparing frames") as advance:
         groups = group_frames(entries, plan.frames, plan.footage, advance=advance)

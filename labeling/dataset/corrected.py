@@ -26,7 +26,8 @@ __all__ = ["read_corrected"]
 log = logging.getLogger(__name__)
 
 _MOVED_PX = 0.5  # a shift below this is rounding
-# Of 256. Recompressed or brightened copies are up to 40 from their frame, mirrored or rotated ones over 100.
+# A hash has 256 bits. Recompressed or brightened copies differ from their frame in up to 40, mirrored or
+# rotated ones in over 100.
 _OTHER_PICTURE_BITS = 64
 
 

@@ -12,8 +12,8 @@ from edgeloop.labeling.candidates.candidate import Candidate
 
 __all__ = ["crop_candidates"]
 
-# Of the longer side, on each side: the ground says something about an object, and if a box is too small the
-# margin shows the rest of the object.
+# Share of the longer side that is added on each side: the ground says something about an object, and if a
+# box is too small the margin shows the rest of the object.
 _MARGIN = 0.15
 _MIN_SIDE_PX = 2
 

@@ -27,7 +27,7 @@ REFERENCE = Reference((), {}, (), scores(TORCH))
 def measured(
     by_class: Mapping[str, float], disk: int = 50, bar: int = 50, precision: BundlePrecision = "int8"
 ) -> Measurement:
-    """Of 50 boxes of each class, so many are repeated."""
+    """Measurement of a bundle that repeats so many of 50 boxes of each class."""
     return Measurement(
         precision=precision,
         parity=Parity(8, 100, disk + bar, 0.1),

@@ -15,7 +15,7 @@ _TOLERANCE_PX = 0.5
 _LEAST_SHARE = 0.03  # of the largest part; smaller ones are specks
 _LEAST_AREA_PX = 4.0
 _MAX_PARTS = 50
-# Of the longer side of the clicked part: other parts within it are of the object. Mean box IoU of a click on
+# Parts within this share of the clicked part's longer side belong to the object. Mean box IoU of a click on
 # the conveyor 0.68 with all parts and 0.86 with near ones, on people 0.48 and 0.53, on cows 0.64 and 0.63.
 _NEAR_SHARE = 0.1
 _MAX_NUMBERS = 4000  # of a part

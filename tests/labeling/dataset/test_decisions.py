@@ -117,7 +117,7 @@ def test_a_frame_that_is_right_shows_nothing_else() -> None:
 
 
 def test_decisions_for_other_classes_change_nothing() -> None:
-    """Such as those of bolts, for a dataset of whatever moves."""
+    """Decisions about bolts, for instance, in a dataset whose one class is what moves."""
     frame = FrameDecision(batch=1, file="0.png", boxes=(box(LEFT, "gear"),))
     change = ChangeDecision(batch=1, file="0.png", box=box(LEFT, "gear"), to=box(RIGHT, "washer"))
     labels = found(LEFT, RIGHT, unsure=(RIGHT,))
