@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from edgeloop.edge.host.file_version import file_version
 from edgeloop.labeling.audit.answers import (
     AnswerBook,
     Answers,
@@ -125,9 +126,8 @@ class AuditSession:
         with self._open_book(sample):  # refuses answers about other labels
             self._sample, self._version = sample, self._version_now()
 
-    def _version_now(self) -> tuple[int, int]:
-        try:
-            found = (self.dataset / INSTANCES).stat()
-        except OSError as error:
-            raise NoInputError(f"{self.dataset}: there is no dataset yet; label the frames first") from error
-        return found.st_mtime_ns, found.st_size
+    def _version_now(self) -> tuple[int, int, int]:
+        version = file_version(self.dataset / INSTANCES)
+        if version is None:
+            raise NoInputError(f"{self.dataset}: there is no dataset yet; label the frames first")
+        return version

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from edgeloop.edge.host.file_version import file_version
 from edgeloop.labeling.dataset.read import INSTANCES, read_instances
 
 __all__ = ["FinishedDataset", "LabeledFrame", "ScoredBox"]
@@ -44,7 +45,7 @@ class FinishedDataset:
         """Read from a folder, which need not exist yet."""
         self._dataset = dataset
         self._lock = threading.Lock()
-        self._stamp: object = None
+        self._version: object = None
         self._names: tuple[str, ...] = ()
         self._frames: dict[str, LabeledFrame] = {}
         self._promise: dict[str, Any] | None = None
@@ -74,11 +75,11 @@ class FinishedDataset:
     def _load(self) -> None:
         path = self._dataset / INSTANCES
         with self._lock:
-            stamp = (path.stat().st_mtime_ns, path.stat().st_ino) if path.is_file() else None
-            if stamp == self._stamp:
+            version = file_version(path)
+            if version == self._version:
                 return
-            names, frames, promise = ((), {}, None) if stamp is None else _read(self._dataset)
-            self._names, self._frames, self._promise, self._stamp = names, frames, promise, stamp
+            names, frames, promise = ((), {}, None) if version is None else _read(self._dataset)
+            self._names, self._frames, self._promise, self._version = names, frames, promise, version
 
 
 def _read(dataset: Path) -> tuple[tuple[str, ...], dict[str, LabeledFrame], dict[str, Any] | None]:

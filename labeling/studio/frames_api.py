@@ -15,6 +15,7 @@ from fastapi import APIRouter, Header
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict
 
+from edgeloop.edge.host.file_version import file_version
 from edgeloop.edge.host.opencv import encode_image, require_image
 from edgeloop.labeling.studio.exemplar_file import ClassName, ConflictError, DrawnFrame
 from edgeloop.labeling.studio.project import Project
@@ -222,11 +223,8 @@ def _browser_kind(data: bytes) -> str | None:
 
 def _tag(path: Path) -> str:
     """ETag of an image file: another folder behind the same address must not show the images of this one."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return '"missing"'
-    return f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'
+    version = file_version(path)
+    return '"missing"' if version is None else '"' + "-".join(f"{part:x}" for part in version) + '"'
 
 
 def _image_reply(status: HTTPStatus, tag: str, content: bytes = b"", kind: str | None = None) -> Response:

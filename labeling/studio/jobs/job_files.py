@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 from pydantic import ValidationError
 
+from edgeloop.edge.host.file_version import file_version
 from edgeloop.labeling.ledger import FrameResult
 
 __all__ = [
@@ -82,16 +83,16 @@ class LedgerCopy:
     def __init__(self, dataset: Path) -> None:
         """Read the ledger of the job that makes a dataset."""
         self._ledger = unfinished_label(dataset) / _LEDGER
-        self._stamp: tuple[tuple[int, int], ...] = ()
+        self._versions: object = None
         self._results: dict[str, FrameResult] = {}
 
     def results(self) -> dict[str, FrameResult]:
         """Frames that are labeled so far, by name, in the order in which they were."""
-        stamp = tuple(_stamp(path) for path in self._files())
-        if stamp != self._stamp:
+        versions = [file_version(path) for path in self._files()]
+        if versions != self._versions:
             with suppress(OSError, sqlite3.Error, ValidationError):
                 self._results = self._read()
-                self._stamp = stamp
+                self._versions = versions
         return self._results
 
     def _files(self) -> tuple[Path, Path]:
@@ -113,11 +114,3 @@ class LedgerCopy:
             if file not in kept:
                 kept[file] = FrameResult.model_validate_json(text)
         return kept
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        found = path.stat()
-    except OSError:
-        return 0, 0
-    return found.st_mtime_ns, found.st_size

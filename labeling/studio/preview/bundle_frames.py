@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edgeloop.edge.host.file_version import file_version
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.labeling.studio.finished_dataset import LabeledFrame
 from edgeloop.labeling.studio.project import Project
@@ -29,7 +30,7 @@ class BundleFrames:
         """Wait for the bundle of a project, which need not exist yet."""
         self._project = project
         self._lock = threading.Lock()
-        self._stamp: object = None
+        self._version: object = None
         self._detector: Detector | None = None
         self._found: dict[int, Detections] = {}
         self._comparing: threading.Thread | None = None
@@ -104,12 +105,12 @@ class BundleFrames:
 
     def _open(self) -> Detector:
         path: Path = self._project.bundle
-        if not path.is_file():
+        version = file_version(path)
+        if version is None:
             raise NoInputError(f"{path}: no such bundle; export one first")
-        stamp = (path.stat().st_mtime_ns, path.stat().st_ino)
-        if self._detector is None or stamp != self._stamp:
+        if self._detector is None or version != self._version:
             self._detector = Detector(path, provider="cpu", confidence=LOWEST_CONFIDENCE)
-            self._stamp, self._found = stamp, {}
+            self._version, self._found = version, {}
         return self._detector
 
 

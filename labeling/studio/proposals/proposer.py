@@ -8,11 +8,11 @@ import threading
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
+from edgeloop.edge.host.file_version import file_version
 from edgeloop.labeling.engine.promise import Promise
 from edgeloop.labeling.studio.exemplar_file import DrawnFrame
 from edgeloop.labeling.studio.project import Project
@@ -224,15 +224,15 @@ class Proposer:
         """Start the process, tell it of changes and the pages of its results, until closed."""
         seen: object = None
         while not self._closed.wait(_WATCH_S):
-            stamp = _stamp(self._drawn.path)
+            version = file_version(self._drawn.path)
             with self._lock:
-                if stamp != seen or (self._process is None and self._state != "failed"):
+                if version != seen or (self._process is None and self._state != "failed"):
                     if self._process is None and not self._pauses:
                         self._launch()
-                        seen = stamp
+                        seen = version
                     elif self._process is not None:
                         self._tell("changed")
-                        seen = stamp
+                        seen = version
                     self._dirty = True
                 if self._dirty:
                     self._dirty = False
@@ -289,14 +289,6 @@ def _drain(lines: Iterable[str], said: deque[str]) -> None:
     for line in lines:
         if line.strip():
             said.append(line.strip())
-
-
-def _stamp(path: Path) -> object:
-    try:
-        state = path.stat()
-    except OSError:
-        return None
-    return state.st_mtime_ns, state.st_size, state.st_ino
 
 
 def _plain(estimate: Promise | None) -> dict[str, Any] | None:

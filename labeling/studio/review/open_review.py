@@ -50,7 +50,7 @@ class OpenReview:
     """
 
     found: Found
-    version: tuple[int, int]
+    version: tuple[int, int, int]
     queue: Queue | None = None
     done: int = 0
     total: int = 0

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from edgeloop.edge.host.file_version import file_version
 from edgeloop.labeling.dataset.apply_decisions import apply_decisions, is_applied
 from edgeloop.labeling.dataset.decisions import Decision, WrongDecision, by_frame, renamed
 from edgeloop.labeling.studio.project import Project
@@ -208,10 +209,6 @@ class ReviewSession:
         send("review", {"looks": len(review.queue.looks)})
 
 
-def _version(dataset: Path) -> tuple[int, int] | None:
+def _version(dataset: Path) -> tuple[int, int, int] | None:
     """Identity of a dataset, which decisions do not change; None if there is none."""
-    try:
-        stat = (dataset / "data.yaml").stat()
-    except OSError:
-        return None
-    return stat.st_ino, stat.st_mtime_ns
+    return file_version(dataset / "data.yaml")
