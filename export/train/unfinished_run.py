@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from edgeloop.edge.host.folder_lock import locked_folder
 from edgeloop.export.train_options import TrainOptions
-from edgeloop.models.errors import DataError
 
 __all__ = ["UnfinishedRun", "unfinished_run"]
 
@@ -64,12 +62,7 @@ def unfinished_run(
     folder.mkdir(exist_ok=True)
     settings = {key: value for key, value in asdict(options).items() if key not in _WITHOUT_EFFECT}
     settings |= {"dataset": digest, "edgeloop": version("edgeloop")}
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DataError(f"{run}: another training of this run is going on; end it first") from error
+    with locked_folder(folder, f"{run}: another training of this run is going on; end it first"):
         unfinished = UnfinishedRun(folder, keep=_continues(run, folder, settings, resumable=resumable))
         if not unfinished.keep:
             (folder / _SETTINGS).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
@@ -78,8 +71,6 @@ def unfinished_run(
         finally:
             if not (unfinished.keep and _contents(folder)):
                 shutil.rmtree(folder, ignore_errors=True)
-    finally:
-        os.close(descriptor)
 
 
 def _continues(run: Path, folder: Path, settings: dict[str, Any], *, resumable: bool) -> bool:

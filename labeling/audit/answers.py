@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +12,7 @@ from annotated_types import Ge
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgeloop.edge.host.durable_file import replace_file
+from edgeloop.edge.host.folder_lock import locked_folder
 from edgeloop.labeling.audit.sample import Sample
 from edgeloop.models.errors import DataError, EdgeloopError
 
@@ -136,17 +135,9 @@ def open_answers(sample: Sample) -> Iterator[AnswerBook]:
     Raises:
         DataError: audit.json holds answers to another sample, or another audit of this dataset is running.
     """
-    folder = os.open(sample.dataset, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DataError(
-                f"{sample.dataset}: another audit of this dataset is running; end it first"
-            ) from error
+    refusal = f"{sample.dataset}: another audit of this dataset is running; end it first"
+    with locked_folder(sample.dataset, refusal):
         yield AnswerBook(sample.dataset / _NAME, sample)
-    finally:
-        os.close(folder)
 
 
 def read_sample_size(dataset: Path) -> tuple[int, int, int] | None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from edgeloop.edge.frames.folder import FrameEntry, read_frames
+from edgeloop.edge.host.folder_lock import locked_folder
 from edgeloop.edge.host.opencv import require_image
 from edgeloop.edge.labels.label_problems import LabelProblems
 from edgeloop.labeling.inputs.exemplars import read_boxes
@@ -117,19 +116,14 @@ def open_project(frames: Path, work: Path, exemplars: Path | None) -> Iterator[P
         EdgeloopError: The folder cannot be written.
     """
     entries = read_frames(frames)
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-        lock = os.open(work, os.O_RDONLY)
-    except OSError as error:
-        raise EdgeloopError(
-            f"{work}: cannot be opened ({error.strerror}); name another folder with -o"
-        ) from error
-    try:
+    refusal = f"{work}: is open in another studio; end it first, or name another with -o"
+    with ExitStack() as held:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DataError(
-                f"{work}: is open in another studio; end it first, or name another with -o"
+            work.mkdir(parents=True, exist_ok=True)
+            held.enter_context(locked_folder(work, refusal))
+        except OSError as error:
+            raise EdgeloopError(
+                f"{work}: cannot be opened ({error.strerror}); name another folder with -o"
             ) from error
         sizes = _Sizes(frames, entries)
         drawn = ExemplarFile(work / "exemplars.json", sizes, sizes.is_known)
@@ -138,8 +132,6 @@ def open_project(frames: Path, work: Path, exemplars: Path | None) -> Iterator[P
         if exemplars is not None:
             _import(exemplars, frames, entries, drawn)
         yield Project(frames, entries, work, drawn, Events())
-    finally:
-        os.close(lock)
 
 
 class _Sizes:
