@@ -2,6 +2,7 @@
 
 import {get, post} from '../lib/api.js';
 import {attempt, notice} from '../lib/dom.js';
+import {iou} from '../lib/geometry.js';
 
 const SAME_IOU = 0.5;
 
@@ -126,11 +127,4 @@ export class OpenFrame {
     const least = this.#threshold();
     return this.#open().filter(({score}) => score >= least);
   }
-}
-
-function iou(a, b) {
-  const width = Math.min(a[2], b[2]) - Math.max(a[0], b[0]), height = Math.min(a[3], b[3]) - Math.max(a[1], b[1]);
-  if (width <= 0 || height <= 0) return 0;
-  const area = ([x1, y1, x2, y2]) => (x2 - x1) * (y2 - y1), shared = width * height;
-  return shared / (area(a) + area(b) - shared);
 }

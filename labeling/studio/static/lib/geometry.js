@@ -51,6 +51,14 @@ export const inside = ([x1, y1, x2, y2], [x, y]) => x >= x1 && x <= x2 && y >= y
 
 export const area = ([x1, y1, x2, y2]) => (x2 - x1) * (y2 - y1);
 
+/** Intersection over union of two boxes, xyxy. */
+export function iou(one, other) {
+  const width = Math.min(one[2], other[2]) - Math.max(one[0], other[0]), height = Math.min(one[3], other[3]) - Math.max(one[1], other[1]);
+  if (width <= 0 || height <= 0) return 0;
+  const shared = width * height;
+  return shared / (area(one) + area(other) - shared);
+}
+
 /**
  * Part of a box under a point: 'inside', its sides as of `resized`, or null.
  * @param {number} reach How near to a side still counts, px of the image.

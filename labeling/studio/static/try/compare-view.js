@@ -2,23 +2,19 @@
 
 import {get, post} from '../lib/api.js';
 import {attempt, colorOf, el} from '../lib/dom.js';
+import {iou} from '../lib/geometry.js';
 import {bind} from '../lib/keys.js';
 import '../lib/frame-view.js';
 
-const IOU = 0.5;
-
-function overlap([a, b, c, d], [e, f, g, h]) {
-  const shared = Math.max(0, Math.min(c, g) - Math.max(a, e)) * Math.max(0, Math.min(d, h) - Math.max(b, f));
-  return shared / ((c - a) * (d - b) + (g - e) * (h - f) - shared);
-}
+const LEAST_IOU = 0.5;
 
 /** Split boxes into those with a partner of their class in the other list and those without, surest first. */
-export function matched(found, labels) {
+function matched(found, labels) {
   const free = new Set(labels);
   const extra = new Set();
   for (const box of [...found].sort((one, other) => other.score - one.score)) {
-    const partner = [...free].filter(({name}) => name === box.name).map((label) => [overlap(box.xyxy, label.xyxy), label]).sort(([one], [other]) => other - one)[0];
-    if (partner && partner[0] >= IOU) free.delete(partner[1]); else extra.add(box);
+    const partner = [...free].filter(({name}) => name === box.name).map((label) => [iou(box.xyxy, label.xyxy), label]).sort(([one], [other]) => other - one)[0];
+    if (partner && partner[0] >= LEAST_IOU) free.delete(partner[1]); else extra.add(box);
   }
   return {extra, missed: free};
 }
