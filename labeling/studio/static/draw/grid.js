@@ -1,6 +1,7 @@
 // <frame-grid>: all frames as thumbnails. Only those in sight are elements.
 
 import {el} from '../lib/dom.js';
+import {clamp} from '../lib/geometry.js';
 import {Thumbnails} from './thumbnails.js';
 
 const CAPTION = 24, GAP = 8, NARROW = 150; // px
@@ -164,7 +165,7 @@ export class FrameGrid extends HTMLElement {
   #setRatio(ratio) {
     if (this.#known) return;
     this.#known = true;
-    this.#ratio = Math.min(Math.max(ratio, 0.5), 1.2);
+    this.#ratio = clamp(ratio, 0.5, 1.2);
     this.#arrange();
   }
 
@@ -209,7 +210,7 @@ export class FrameGrid extends HTMLElement {
     const {columns} = this.#layout, page = columns * Math.max(1, Math.floor(this.#list.clientHeight / (this.#layout.height + GAP)));
     const by = {ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity}[event.key];
     if (by !== undefined) {
-      this.#focus(Math.min(Math.max(this.#focused + by, 0), this.#shown.length - 1));
+      this.#focus(clamp(this.#focused + by, 0, this.#shown.length - 1));
     } else if (event.key === 'Enter' || event.key === ' ') {
       this.#choose(this.#shown[this.#focused]);
     } else {

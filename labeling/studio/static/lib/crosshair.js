@@ -1,5 +1,7 @@
 // Crosshair that the arrow keys move over a <frame-view>: places points without a mouse.
 
+import {clamp} from './geometry.js';
+
 const STEP = 12; // screen pixels; Shift moves by one
 const DIRECTIONS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
 
@@ -29,7 +31,7 @@ export class Crosshair {
   #move(dx, dy, moved) {
     const {width, height, scale} = this.#view;
     const [x, y] = this.at ?? [width / 2, height / 2];
-    this.at = [Math.min(Math.max(x + dx / scale, 0), width), Math.min(Math.max(y + dy / scale, 0), height)];
+    this.at = [clamp(x + dx / scale, 0, width), clamp(y + dy / scale, 0, height)];
     moved(this.at);
   }
 }

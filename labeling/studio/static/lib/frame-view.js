@@ -1,6 +1,6 @@
 // <frame-view>: one image with zoom and pan, and shapes drawn over it. Coordinates are pixels of the image.
 
-import {between} from './geometry.js';
+import {between, clamp} from './geometry.js';
 
 const MAX_ZOOM = 40;
 
@@ -122,7 +122,7 @@ export class FrameView extends HTMLElement {
   toImage(event, {free = false} = {}) {
     const [x, y] = this.#at(event);
     const at = [(x - this.#offset[0]) / this.#scale, (y - this.#offset[1]) / this.#scale];
-    return free ? at : [Math.min(Math.max(at[0], 0), this.width), Math.min(Math.max(at[1], 0), this.height)];
+    return free ? at : [clamp(at[0], 0, this.width), clamp(at[1], 0, this.height)];
   }
 
   /** Place of an image point on the page, [x, y] in CSS pixels of the viewport. */

@@ -4,6 +4,7 @@ import {get} from '../lib/api.js';
 import {attempt, el, style} from '../lib/dom.js';
 import {on} from '../lib/events.js';
 import '../lib/frame-view.js';
+import {clamp} from '../lib/geometry.js';
 import {bind} from '../lib/keys.js';
 import {ZonePanel} from '../zones/panel.js';
 import {Pen} from '../zones/pen.js';
@@ -67,7 +68,7 @@ class StudioZones extends HTMLElement {
   }
 
   async #show(number) {
-    this.#frame = Math.min(Math.max(number, 0), Math.max(this.#files.length - 1, 0));
+    this.#frame = clamp(number, 0, Math.max(this.#files.length - 1, 0));
     this.#number.value = this.#frame;
     await attempt(() => this.#view.show(`api/frames/${this.#frame}/image`));
     this.#pen.redraw();

@@ -2,7 +2,7 @@
 
 import {get, post} from '../lib/api.js';
 import {attempt, colorOf, el} from '../lib/dom.js';
-import {iou} from '../lib/geometry.js';
+import {clamp, iou} from '../lib/geometry.js';
 import {bind} from '../lib/keys.js';
 import '../lib/frame-view.js';
 
@@ -68,7 +68,7 @@ class CompareView extends HTMLElement {
   }
 
   async #go(number) {
-    const wanted = Math.min(Math.max(number, 0), this.#frames - 1);
+    const wanted = clamp(number, 0, this.#frames - 1);
     this.#number = wanted;
     this.#place.textContent = `Frame ${wanted}`;
     await attempt(async () => {

@@ -1,6 +1,7 @@
 // List of zones and lines, and the fields of the selected one. Every value can be typed.
 
 import {colorOf, el, words} from '../lib/dom.js';
+import {clamp} from '../lib/geometry.js';
 
 const PERCENT = 100;
 
@@ -72,7 +73,7 @@ export class ZonePanel {
   #corners(place, number) {
     const move = (corner, axis, value) => {
       const points = structuredClone(this.#places.list[number].points);
-      points[corner][axis] = Math.min(Math.max(Number(value) / PERCENT, 0), 1);
+      points[corner][axis] = clamp(Number(value) / PERCENT, 0, 1);
       this.#places.set(number, {points}, `corner ${number} ${corner} ${axis}`);
     };
     const named = (corner) => (place.kind === 'zone' ? `Corner ${corner + 1}` : ['Start', 'End'][corner]);
