@@ -10,6 +10,8 @@ const CLICK_PX = 4, REACH_PX = 8; // of the screen
 const NEW_BOX = 0.2; // of the view, of a box made by key
 const SAVE_MS = 500; // after the last of several keys that move a box
 
+const STATES = {human: 'by you', unsure: 'unsure'};
+
 const same = (one, other) => one && other && one.name === other.name && one.xyxy.every((value, i) => value === other.xyxy[i]);
 const plain = ({name, xyxy}) => ({name, xyxy});
 
@@ -83,6 +85,18 @@ class ReviewFrame extends HTMLElement {
 
   #redraw() {
     if (!this.#frame) return;
+    this.#drawShapes();
+    this.#list.replaceChildren(...this.#frame.labels.map((label) => {
+      const dot = el('i', {class: 'dot'});
+      dot.style.background = colorOf(this.classes, label.name);
+      return el('li', {}, el('button', {type: 'button', 'aria-pressed': String(label === this.#selected), onclick: () => this.#select(label)},
+        dot, label.name, el('small', {}, STATES[label.state] ?? label.score.toFixed(2))));
+    }));
+    this.#list.querySelector('[aria-pressed=true]')?.scrollIntoView({block: 'nearest'});
+  }
+
+  /** Show the boxes on the frame: all that changes while one is moved or drawn. */
+  #drawShapes() {
     const shown = this.#frame.labels.filter((label) => label !== this.#selected);
     const shape = (label, selected) => ({
       xyxy: label.xyxy, label: selected || label.state === 'unsure' ? `${label.name}${label.state === 'unsure' ? '?' : ''}` : null,
@@ -94,14 +108,6 @@ class ReviewFrame extends HTMLElement {
     if (this.#selected) this.#view.shapes.push(shape(this.#edited ?? this.#selected, true));
     if (this.#drag) this.#view.shapes.push({xyxy: this.#drag, color: colorOf(this.classes, this.#name), dashed: true});
     this.#view.redraw();
-    const states = {human: 'by you', unsure: 'unsure'};
-    this.#list.replaceChildren(...this.#frame.labels.map((label) => {
-      const dot = el('i', {class: 'dot'});
-      dot.style.background = colorOf(this.classes, label.name);
-      return el('li', {}, el('button', {type: 'button', 'aria-pressed': String(label === this.#selected), onclick: () => this.#select(label)},
-        dot, label.name, el('small', {}, states[label.state] ?? label.score.toFixed(2))));
-    }));
-    this.#list.querySelector('[aria-pressed=true]')?.scrollIntoView({block: 'nearest'});
   }
 
   get #name() { return this.#selected?.name ?? this.wanted?.name ?? this.classes[0]; }
@@ -163,7 +169,7 @@ class ReviewFrame extends HTMLElement {
 
   #edit(box) {
     this.#edited = {...this.#selected, xyxy: box.xyxy};
-    this.#redraw();
+    this.#drawShapes();
   }
 
   get #box() { return {...(this.#edited ?? this.#selected), polygons: []}; }
@@ -217,10 +223,9 @@ class ReviewFrame extends HTMLElement {
       far ||= Math.hypot(moving.clientX - event.clientX, moving.clientY - event.clientY) >= CLICK_PX;
       if (!far) return;
       const at = this.#view.toImage(moving);
-      if (!part) this.#drag = between(from, at);
+      if (!part) { this.#drag = between(from, at); this.#drawShapes(); }
       else if (part === 'inside') this.#edit(moved(start, at[0] - from[0], at[1] - from[1], this.#view.width, this.#view.height));
       else this.#edit(resized(start, part, at));
-      this.#redraw();
     }, {signal});
     this.#view.addEventListener('pointerup', () => {
       over.abort();
