@@ -1,6 +1,6 @@
 // <class-picker>: a field to type the class of a box, known or new.
 
-import {el} from '../lib/dom.js';
+import {el, swatch} from '../lib/dom.js';
 
 /** Opened with `ask`; closes by itself. */
 export class ClassPicker extends HTMLElement {
@@ -56,10 +56,9 @@ export class ClassPicker extends HTMLElement {
     const choices = this.#choices();
     this.#at = Math.min(this.#at, Math.max(0, choices.length - 1));
     this.#list.replaceChildren(...choices.map((name, at) => {
-      const swatch = el('i', {class: 'swatch'}), known = this.#names.includes(name);
-      swatch.style.background = known ? this.colorOf(name) : 'transparent';
+      const known = this.#names.includes(name);
       return el('li', {id: `class-choice-${at}`, role: 'option', 'aria-selected': String(at === this.#at), onpointerdown: (event) => { event.preventDefault(); this.#close(name); }},
-        swatch, name, known ? null : el('small', {}, 'new'));
+        swatch(known ? this.colorOf(name) : 'transparent'), name, known ? null : el('small', {}, 'new'));
     }));
     if (choices.length) this.#field.setAttribute('aria-activedescendant', `class-choice-${this.#at}`);
     else this.#field.removeAttribute('aria-activedescendant');

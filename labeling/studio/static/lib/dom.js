@@ -40,3 +40,10 @@ export function style(href) {
 /** Colors of the classes by number: PALETTE of edge/draw/annotate.py. "_ignore" is gray. */
 const COLORS = ['#1e90ff', '#e74c3c', '#2ecc71', '#f1c412', '#b05cd4', '#17bcbe', '#f07e22', '#ff69b4', '#167f50', '#89cff0'];
 export const colorOf = (names, name) => (name === '_ignore' ? '#9aa3ad' : COLORS[Math.max(0, names.indexOf(name)) % COLORS.length]);
+
+/** Spot of a color, beside what has it. */
+export function swatch(color) {
+  const made = el('i', {class: 'swatch'});
+  made.style.background = color;
+  return made;
+}

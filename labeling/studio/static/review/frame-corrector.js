@@ -1,7 +1,7 @@
 // <review-frame>: one frame with all its labels. Fix the class or the box of one, add what is missed.
 
 import {get} from '../lib/api.js';
-import {attempt, colorOf, el} from '../lib/dom.js';
+import {attempt, colorOf, el, swatch} from '../lib/dom.js';
 import '../lib/frame-view.js';
 import {area, between, cursorOf, inside, moved, partAt, resized, stretched} from '../lib/geometry.js';
 import {bind, boxBindings} from '../lib/keys.js';
@@ -86,12 +86,9 @@ class ReviewFrame extends HTMLElement {
   #redraw() {
     if (!this.#frame) return;
     this.#drawShapes();
-    this.#list.replaceChildren(...this.#frame.labels.map((label) => {
-      const dot = el('i', {class: 'dot'});
-      dot.style.background = colorOf(this.classes, label.name);
-      return el('li', {}, el('button', {type: 'button', 'aria-pressed': String(label === this.#selected), onclick: () => this.#select(label)},
-        dot, label.name, el('small', {}, STATES[label.state] ?? label.score.toFixed(2))));
-    }));
+    this.#list.replaceChildren(...this.#frame.labels.map((label) => el('li', {},
+      el('button', {type: 'button', 'aria-pressed': String(label === this.#selected), onclick: () => this.#select(label)},
+        swatch(colorOf(this.classes, label.name)), label.name, el('small', {}, STATES[label.state] ?? label.score.toFixed(2))))));
     this.#list.querySelector('[aria-pressed=true]')?.scrollIntoView({block: 'nearest'});
   }
 

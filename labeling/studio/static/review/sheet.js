@@ -1,6 +1,6 @@
 // <review-sheet>: the crops of one look. One key settles all; what is unlike the rest is picked out first.
 
-import {colorOf, el} from '../lib/dom.js';
+import {colorOf, el, swatch} from '../lib/dom.js';
 import {bind} from '../lib/keys.js';
 
 const GAP = 8, CAPTION = 22, LARGEST = 420, SMALLEST = 72; // px
@@ -62,8 +62,7 @@ class ReviewSheet extends HTMLElement {
 
   #question({name, kind}) {
     const many = this.look.doubts.length > 1;
-    const dot = el('i', {class: 'dot'}), noun = el('b', {}, dot, name);
-    dot.style.background = colorOf(this.classes, name);
+    const noun = el('b', {}, swatch(colorOf(this.classes, name)), name);
     const asked = kind === 'label' ? ['Labeled ', noun, '. Right?'] : [`Not labeled. ${many ? 'Are these' : 'Is this'} `, noun, '?'];
     return el('h2', {}, ...asked);
   }
@@ -85,11 +84,8 @@ class ReviewSheet extends HTMLElement {
 
   #footer() {
     const button = (text, key, kind, act) => el('button', {type: 'button', class: kind, onclick: act}, text, ' ', el('kbd', {}, key));
-    const classes = this.classes.slice(0, 9).map((name, number) => {
-      const dot = el('i', {class: 'dot'});
-      dot.style.background = colorOf(this.classes, name);
-      return el('button', {type: 'button', class: 'class', onclick: () => this.#classify(name)}, dot, name, ' ', el('kbd', {}, String(number + 1)));
-    });
+    const classes = this.classes.slice(0, 9).map((name, number) => el('button', {type: 'button', class: 'class', onclick: () => this.#classify(name)},
+      swatch(colorOf(this.classes, name)), name, ' ', el('kbd', {}, String(number + 1))));
     return el('footer', {},
       el('div', {}, button('Back', 'B', '', () => this.#say('go', -1)), button('Undo', 'U', '', () => this.#say('undo'))),
       el('div', {class: 'verdicts'}, button('Right', 'Y', 'right', () => this.#settle(true)), button('Wrong', 'X', 'wrong', () => this.#settle(false))),

@@ -1,7 +1,7 @@
 // Label tab: what will be labeled, the job, and what it has labeled so far.
 
 import {get} from '../lib/api.js';
-import {attempt, colorOf, el, style} from '../lib/dom.js';
+import {attempt, colorOf, el, style, swatch} from '../lib/dom.js';
 import {every, on} from '../lib/events.js';
 import '../jobs/job-panel.js';
 import {optionsForm} from '../jobs/options.js';
@@ -98,11 +98,9 @@ class StudioLabel extends HTMLElement {
 
   #showClasses(classes, labeled, splits) {
     const parts = Object.entries(splits).map(([name, count]) => `${count} ${name}`);
-    const rows = classes.map(({name, drawn, labels, frames}) => {
-      const swatch = el('span', {class: 'swatch'});
-      swatch.style.background = colorOf(classes.map((one) => one.name), name);
-      return el('tr', {}, el('td', {}, swatch, name), ...[drawn, labels, frames].map((count) => el('td', {}, String(count))));
-    });
+    const names = classes.map(({name}) => name);
+    const rows = classes.map(({name, drawn, labels, frames}) => el('tr', {},
+      el('td', {}, swatch(colorOf(names, name)), name), ...[drawn, labels, frames].map((count) => el('td', {}, String(count)))));
     const done = this.#panel.job?.status === 'done', missing = done && labeled ? this.#labels.frames - labeled : 0;
     if (missing > 0) parts.push(`${missing} left out or unsure`);
     this.#review.hidden = !labeled || !done;

@@ -1,6 +1,6 @@
 // Curves as an <svg> with axes, and the same figures as a table.
 
-import {el} from '../lib/dom.js';
+import {el, swatch} from '../lib/dom.js';
 import {svg} from '../lib/svg.js';
 
 const COLORS = ['#3ecf7a', '#5aa9ff', '#ffb13e', '#ff6b9d', '#b78cff'];
@@ -42,11 +42,8 @@ export function chart(title, curves, {high} = {}) {
     const dots = curve.length > 12 ? [] : curve.map(([at, value]) => svg('circle', {cx: x(at), cy: y(value), r: 3, fill: color}));
     return [svg('polyline', {points: curve.map(([at, value]) => `${x(at).toFixed(1)},${y(value).toFixed(1)}`).join(' '), fill: 'none', stroke: color, 'stroke-width': 2}), ...dots];
   });
-  const legend = Object.entries(curves).map(([name, curve], number) => {
-    const swatch = el('span', {class: 'swatch'});
-    swatch.style.background = COLORS[number % COLORS.length];
-    return el('span', {}, swatch, name, curve.length ? ` ${short(curve.at(-1)[1])}` : '');
-  });
+  const legend = Object.entries(curves).map(([name, curve], number) => el('span', {},
+    swatch(COLORS[number % COLORS.length]), name, curve.length ? ` ${short(curve.at(-1)[1])}` : ''));
   const said = Object.entries(curves).map(([name, curve]) => `${name} ${curve.length ? `${short(curve[0][1])} to ${short(curve.at(-1)[1])}` : 'unknown'}`).join(', ');
   return el('figure', {class: 'chart'}, el('figcaption', {}, el('b', {}, title), ...legend),
     svg('svg', {viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: 'img', 'aria-label': `${title} over time: ${said}`}, ...axes, ...lines));
