@@ -4,6 +4,7 @@ import {colorOf, el, swatch} from '../lib/dom.js';
 import {bind} from '../lib/keys.js';
 
 const GAP = 8, CAPTION = 22, LARGEST = 420, SMALLEST = 72; // px
+const MARKS = {label: '', unsure: 'unsure', miss: 'missed?'}; // of an open crop, by its kind
 
 /**
  * Events: `decide` ({decisions}), `undo`, `go` (by), `correct` (doubt).
@@ -72,7 +73,7 @@ class ReviewSheet extends HTMLElement {
     Object.assign(box.style, {
       width: `${100 * (x2 - x1) / side}%`, height: `${100 * (y2 - y1) / side}%`, borderColor: colorOf(this.classes, name),
     });
-    const what = {label: '', unsure: 'unsure', miss: 'missed?'}[kind];
+    const what = MARKS[kind];
     return el('div', {
       id: `crop-${id}`, class: 'crop', role: 'option', 'aria-selected': 'false', 'data-state': state,
       'aria-label': `${place + 1}: ${what || name} in frame ${frame}${state === 'open' ? '' : `, ${state}`}`,
@@ -132,8 +133,7 @@ class ReviewSheet extends HTMLElement {
       crop.classList.toggle('at', place === this.#at);
       crop.setAttribute('aria-selected', String(this.#picked.has(place)));
       if (doubt.state === 'open') {
-        const what = {label: '', unsure: 'unsure', miss: 'missed?'}[doubt.kind];
-        crop.querySelector('.mark').textContent = this.#picked.has(place) ? this.#picked.get(place) ?? 'unlike the rest' : what;
+        crop.querySelector('.mark').textContent = this.#picked.has(place) ? this.#picked.get(place) ?? 'unlike the rest' : MARKS[doubt.kind];
       }
     });
     const current = this.#crops[this.#at];

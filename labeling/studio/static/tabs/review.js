@@ -159,8 +159,9 @@ class StudioReview extends HTMLElement {
   }
 
   #wait(done, total) {
+    const shown = this.querySelector('.wait progress');
+    if (shown) { Object.assign(shown, {max: total, value: done}); return; }
     const bar = el('progress', {max: total, value: done, 'aria-label': 'Arranging the queue'});
-    if (this.querySelector('.wait progress')) { this.querySelector('.wait progress').value = done; this.querySelector('.wait progress').max = total; return; }
     this.replaceChildren(el('section', {class: 'wait', role: 'status'}, el('p', {}, 'Looking for labels that are alike'), bar));
   }
 
