@@ -9,7 +9,7 @@ import {bind} from '../lib/keys.js';
 const MARK = '#ffd23e';
 const REACH = 15; // screen pixels around a mark in which a click means it
 
-export class AuditQuestions extends HTMLElement {
+class AuditQuestions extends HTMLElement {
   #closed = new AbortController();
   #audit;
   #place = 0; // in boxes, then frames

@@ -9,7 +9,7 @@ const SPARE_ROWS = 1; // above and below what is in sight
 const FILTERS = {All: () => true, Drawn: (summary) => Boolean(summary), 'Not drawn': (summary) => !summary};
 
 /** Words for the state of a frame, from its summary. */
-export function stateOf(summary, unreadable) {
+function stateOf(summary, unreadable) {
   if (unreadable) return {kind: 'unreadable', text: 'cannot be read'};
   if (!summary) return {kind: 'none', text: 'not drawn'};
   const boxes = summary.boxes === 1 ? '1 box' : `${summary.boxes} boxes`;

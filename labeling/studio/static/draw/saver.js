@@ -6,7 +6,7 @@ const DEBOUNCE_MS = 100;
 const RETRY_MS = 1000;
 
 /**
- * Events: `state` (see `state`), `conflict` ({frame, mine, current}) if another page was faster,
+ * Events: `state` (see `state`), `conflict` ({frame, current}) if another page was faster,
  * `refused` ({frame, message}) if the server does not take it.
  */
 export class Saver extends EventTarget {

@@ -11,14 +11,14 @@ const WORDS = {
 };
 
 /** Seconds as "8 s", "3 min 5 s", "2 h 10 min". */
-export function duration(seconds) {
+function duration(seconds) {
   const whole = Math.max(0, Math.round(seconds));
   if (whole < 60) return `${whole} s`;
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
   return `${Math.floor(whole / 3600)} h ${Math.floor(whole % 3600 / 60)} min`;
 }
 
-export class JobPanel extends HTMLElement {
+class JobPanel extends HTMLElement {
   #closed = new AbortController();
   #settings = {};
   #job = null;

@@ -10,7 +10,7 @@ function inkOn(color) {
   return 0.3 * red + 0.59 * green + 0.11 * blue < 100 ? '#ffffff' : '#101214';
 }
 
-export class FrameView extends HTMLElement {
+class FrameView extends HTMLElement {
   #canvas = document.createElement('canvas');
   #image = null;
   #scale = 1;

@@ -17,7 +17,7 @@ const store = new Store();
 const NEW_BOX = 0.2; // of the view, of a box made by key
 
 /**
- * For other parts of the tab: `frame`, `boxes`, `classes`, `colorOf`, `panel`, `openFrame`, `addBoxes`,
+ * For other parts of the tab: `frame`, `boxes`, `colorOf`, `panel`, `openFrame`, `addBoxes`,
  * `setLayer`, and the events `frame-opened` (detail {frame}; null if the grid fills the tab) and `boxes-changed`.
  */
 class StudioDraw extends HTMLElement {
@@ -41,9 +41,6 @@ class StudioDraw extends HTMLElement {
 
   /** Boxes of the open frame: [{id, xyxy, name, polygons}], not to be changed in place. */
   get boxes() { return this.#editor.boxes; }
-
-  /** Class names, in the order of the number keys. */
-  get classes() { return this.#editor.classes; }
 
   /** True if there is a complete frame with a box. */
   get hasExemplars() { return [...store.drawn.values()].some(({boxes, complete}) => boxes && complete); }

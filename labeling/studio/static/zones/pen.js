@@ -37,12 +37,11 @@ export class Pen {
     this.redraw();
   }
 
-  /** Take back the last corner; false if none is being drawn. */
+  /** Take back the last corner, or stop drawing if there is none. */
   back() {
-    if (!this.kind) return false;
+    if (!this.kind) return;
     if (this.#points.length) this.#points.pop(); else this.cancel();
     this.redraw();
-    return true;
   }
 
   /** Close the polygon. */

@@ -28,8 +28,6 @@ export class Places extends EventTarget {
   #saving = false;
   #again = false;
 
-  get current() { return this.list[this.selected] ?? null; }
-
   /** Load what the file has. */
   async load() {
     const shown = await attempt(() => get('zones'));
