@@ -16,18 +16,16 @@ import argparse
 import itertools
 import json
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, Page, sync_playwright
 from scripted_person import Person, iou, wait_until
+from served_studio import open_chromium, serve_studio
 
 from report import Table, add_write_option, publish
 
@@ -83,9 +81,7 @@ def main() -> None:
     arguments = parser.parse_args()
     tables = []
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        path = shutil.which("chromium") or shutil.which("google-chrome")
-        flags = ["--no-sandbox", "--disable-gpu", "--enable-precise-memory-info"]
-        browser = playwright.chromium.launch(executable_path=path, args=flags)
+        browser = open_chromium(playwright, "--enable-precise-memory-info")
         out = Path(folder)
         if "click" in arguments.only:
             tables.append(_time_clicks(browser, arguments, out / "click"))
@@ -110,7 +106,7 @@ def _time_clicks(browser: Browser, arguments: argparse.Namespace, out: Path) -> 
     frames = _link(arguments.street, names, out / "frames")
     rng = np.random.default_rng(arguments.seed)
     rows: list[tuple[str, ...]] = []
-    with _studio(frames) as (url, _):
+    with serve_studio(frames) as (url, _):
         # The first frame encodes ever others in the background: their number counts up.
         ahead = itertools.count(3)
         for title, preview, busy in (
@@ -194,7 +190,7 @@ def _time_opening(browser: Browser, arguments: argparse.Namespace, out: Path) ->
     for number, name in zip(range(arguments.frames), itertools.cycle(names)):
         shutil.copyfile(arguments.street / "images" / name, frames / f"{number:06d}{Path(name).suffix}")
     began = time.monotonic()
-    with _studio(frames) as (url, process):
+    with serve_studio(frames) as (url, process):
         served = time.monotonic() - began
         page = browser.new_page(viewport={"width": 1920, "height": 1080})
         opened = time.monotonic()
@@ -233,7 +229,7 @@ def _measure_effort(browser: Browser, arguments: argparse.Namespace, out: Path) 
     rows, waits = [], []
     for title in GESTURES:
         frames = _link(arguments.street, names, out / str(GESTURES.index(title)))
-        with _studio(frames) as (url, _):
+        with serve_studio(frames) as (url, _):
             page = _open(
                 browser,
                 url,
@@ -306,22 +302,6 @@ def _draw_frame(
             made = person.drag(box, error=HURRIED if gesture.startswith("hurried") else 0)
         ious.append(iou(box, person.correct(box, made)))
     return ious
-
-
-@contextmanager
-def _studio(frames: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """`edgeloop studio` in a process of its own: address and process."""
-    command = [sys.executable, "-c", "from edgeloop.edge.cli.app import main; main()", "studio", str(frames)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    try:
-        said = ""
-        for said in process.stderr or ():
-            if " Open " in said:
-                break
-        yield said.split(" Open ")[1].strip(), process
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
 
 
 def _open(

@@ -11,18 +11,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
-import subprocess
-import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cv2
 from playwright.sync_api import Page, sync_playwright
+from served_studio import open_chromium, serve_studio
 
 from edgeloop.edge.synth import Scene, open_scene
 
@@ -48,7 +45,7 @@ def main() -> None:
     scene = open_scene(SCENE, seed=SEED, size=SIZE)
     frames = options.work / "conveyor"
     write_frames(scene, frames)
-    with studio(frames) as url:
+    with serve_studio(frames.name, "--key", KEY, cwd=frames.parent) as (url, _):
         prepare(url, scene, options.train_s)
         photograph(url, options.out)
 
@@ -60,19 +57,6 @@ def write_frames(scene: Scene, folder: Path) -> None:
         path = folder / f"belt_{number:05d}.jpg"
         if not path.exists():
             cv2.imwrite(str(path), scene.render(number))
-
-
-@contextmanager
-def studio(frames: Path) -> Iterator[str]:
-    """Serve the studio; gives the address of the page."""
-    words = [sys.executable, "-m", "edgeloop", "studio", frames.name, "--key", KEY]
-    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, cwd=frames.parent)
-    try:
-        first = process.stderr.readline() if process.stderr else ""
-        yield first[first.index("http://") :].strip()
-    finally:
-        process.terminate()
-        process.communicate(timeout=30)
 
 
 def api(url: str, method: str, path: str, body: Any = None) -> Any:
@@ -125,10 +109,8 @@ def prepare(url: str, scene: Scene, train_s: float) -> None:
 
 def photograph(url: str, out: Path) -> None:
     """Take a picture of every tab."""
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
+        browser = open_chromium(playwright, "--disable-background-networking")
         for name, steps in TABS.items():
             page = browser.new_page(viewport=WINDOW)  # type: ignore[arg-type]
             page.goto(f"{url}#{name}")
