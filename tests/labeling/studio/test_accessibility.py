@@ -9,13 +9,13 @@ from typing import Any
 
 import cv2
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from edgeloop.edge.synth import open_scene
 from edgeloop.labeling.studio.exemplar_file import DrawnBox, DrawnFrame
 from edgeloop.labeling.studio.studio_app import _TABS
 from tests.labeling.footage import scene_coco
+from tests.labeling.studio.serious_faults import serious_faults
 from tests.labeling.studio.serving import Serving, serve
 
 SIZE = (320, 240)
@@ -59,11 +59,4 @@ def test_no_tab_has_a_serious_fault(studio: Serving, open_page: Callable[[str], 
     page = open_page(f"{studio.url}#{tab}")
     expect(page.locator(f"studio-{tab} > *").first).to_be_visible()
     page.wait_for_timeout(400)  # requests of the tab
-    found = Axe().run(page).response["violations"]
-    faults = [
-        f"{fault['id']}: {node['html']:.200}"
-        for fault in found
-        if fault["impact"] in {"serious", "critical"}
-        for node in fault["nodes"]
-    ]
-    assert faults == []
+    assert serious_faults(page) == []

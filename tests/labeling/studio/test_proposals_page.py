@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from edgeloop.labeling.engine.promise import Estimate, Promise
 from edgeloop.labeling.studio.proposals.messages import Found, Learned, Progressed, ProposedBox
+from tests.labeling.studio.serious_faults import serious_faults
 from tests.labeling.studio.serving import Serving, until
 
 HALF = Estimate(value=0.8, low=0.5, high=1.0)
@@ -34,8 +34,7 @@ def test_proposals_by_keys(studio: Serving, open_page: Callable[[str], Page]) ->
     expect(page.get_by_role("option", name="Frame 4, not drawn, 3 proposed")).to_be_visible()
     expect(panel.get_by_role("button", name="Frame 4: bolt, 95")).to_be_visible()
 
-    found = Axe().run(page).response["violations"]
-    assert [fault["id"] for fault in found if fault["impact"] in {"serious", "critical"}] == []
+    assert serious_faults(page) == []
 
     def drawn() -> list[float]:
         return [box["xyxy"][0] for box in studio.api("GET", "frames/2/boxes")["boxes"]]

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from edgeloop.edge.frames.folder import read_frames
@@ -19,6 +18,7 @@ from edgeloop.labeling.dataset.split import Split
 from edgeloop.labeling.dataset.write import LabeledFrame, write_dataset
 from edgeloop.labeling.ledger import FrameResult, Label
 from edgeloop.labeling.studio.project import work_folder
+from tests.labeling.studio.serious_faults import serious_faults
 from tests.labeling.studio.serving import Serving, serve, until
 
 NAMES = ["bolt", "nut"]
@@ -84,12 +84,6 @@ def decide(studio: Serving, verdict: str, *decided: dict[str, Any], **more: Any)
 
 def boxes_of(studio: Serving, split: str = "train") -> list[int]:
     return [len(image.class_id) for image in getattr(open_dataset(studio.project.dataset), split)]
-
-
-def serious_faults(page: Page) -> list[str]:
-    """Faults that keep somebody from using the page, as axe-core finds them."""
-    found = Axe().run(page).response["violations"]
-    return [fault["id"] for fault in found if fault["impact"] in {"serious", "critical"}]
 
 
 def test_doubtful_labels_come_before_sure_ones(reviewed: Serving) -> None:
