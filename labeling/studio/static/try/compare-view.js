@@ -34,6 +34,7 @@ class CompareView extends HTMLElement {
   #ranking = el('ol', {class: 'ranking'});
   #compare = el('button', {type: 'button', onclick: () => this.#startComparison()}, 'Find frames that differ');
   #compared = el('p', {class: 'faint', role: 'status'});
+  #again = 0; // timer of the next look at the comparison
 
   connectedCallback() {
     const step = (title, by) => el('button', {type: 'button', title, 'aria-label': title, onclick: () => this.#go(this.#number + by)}, by < 0 ? '◀' : '▶');
@@ -121,7 +122,8 @@ class CompareView extends HTMLElement {
       this.#ranking.replaceChildren(...odd.slice(0, 50).map(({number, extra, missed}) => el('li', {},
         el('button', {type: 'button', 'data-number': number, onclick: () => { this.#begin = false; this.#go(number); }}, `frame ${number}`),
         el('span', {class: 'faint'}, [extra ? `${extra} extra` : '', missed ? `${missed} missed` : ''].filter(Boolean).join(', ')))));
-      if (compared < total && !this.#closed.signal.aborted) setTimeout(() => this.#rank(), 1000);
+      clearTimeout(this.#again);
+      if (compared < total && !this.#closed.signal.aborted) this.#again = setTimeout(() => this.#rank(), 1000);
     });
   }
 
