@@ -36,7 +36,12 @@ export class OpenFrame {
     if (frame !== this.#frame) this.#take(frame, []);
     if (frame === null) return;
     const {proposals} = await get(`frames/${frame}/proposals`);
-    if (frame === this.#frame) this.#take(frame, proposals);
+    if (frame === this.#frame) this.#take(frame, proposals.filter((box) => !this.#isRejected(frame, box)));
+  }
+
+  /** True if this page rejected it: a reply may be older than that. */
+  #isRejected(frame, {xyxy, name}) {
+    return this.#rejected.some((last) => last.frame === frame && last.boxes.some((box) => box.name === name && iou(xyxy, box.xyxy) >= SAME_IOU));
   }
 
   /** Go to another proposal. */
