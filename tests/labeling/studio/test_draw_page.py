@@ -61,6 +61,7 @@ def test_boxes_drawn_with_the_mouse_survive_a_reload(
     drag(page, (120, 90), (140, 90))  # its right side
     drag(page, (60, 60), (65, 58))  # its inside
     until(lambda: corners(studio, 1) == [[45, 48, 145, 128]])
+    expect(page.get_by_role("status").filter(has_text="Saved")).to_be_visible()  # nothing is under way
     page.reload()
     show(page, 1)
     expect(page.get_by_role("button", name="bolt, from 45, 48 to 145, 128")).to_be_visible()
