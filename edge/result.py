@@ -38,12 +38,14 @@ class Result:
         detections: Boxes in pixels of `frame.image`.
         timings: From the arrival of the frame on.
         events: Events in zones and at lines; None without zones.
+        unchanged: True if the detections are those of an earlier frame, as nothing had changed since.
     """
 
     frame: Frame
     detections: Detections
     timings: Timings
     events: tuple[Event, ...] | None = None
+    unchanged: bool = False
 
 
 class Sink(Protocol):

@@ -17,7 +17,7 @@ from edgeloop.edge.cli.run_report import raise_failure, report_run
 from edgeloop.edge.cli.signals import stopped_by_signals
 from edgeloop.edge.frame import Source
 from edgeloop.edge.frames.folder import FrameWriter
-from edgeloop.edge.loop.meter import Meter
+from edgeloop.edge.loop.open_stream import open_stream
 from edgeloop.edge.loop.pipeline import run_streams
 from edgeloop.edge.loop.stream import Stream
 from edgeloop.edge.plugins import call_plugin, load_plugin
@@ -26,7 +26,7 @@ from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.sinks import JsonLines, StatusLine, UncertainFrames, VideoFile, Window
 from edgeloop.edge.source_name import shown_name
 from edgeloop.edge.sources import LivePolicy, open_source, open_source_or_unavailable
-from edgeloop.edge.tracking import IgnoreMask, ZoneCounter, open_tracker, read_zones
+from edgeloop.edge.tracking import IgnoreMask, ZoneCounter, read_zones
 from edgeloop.models.errors import UsageError
 
 __all__ = ["KeepPolicy", "RunJob", "run_job"]
@@ -106,7 +106,8 @@ def run_job(job: RunJob, detector: Detector) -> bool:
         sources = [opened.enter_context(open_each(text, job.policy)) for text in job.sources]
         _tell_apart(job.sources, sources)
         streams = [
-            _make_stream(detector, *each, job.track) for each in zip(sources, zones, masks, strict=True)
+            open_stream(source, detector, track=job.track, zones=counter, ignore=mask)
+            for source, counter, mask in zip(sources, zones, masks, strict=True)
         ]
         stop = partial(_stop, sources)
         signals = opened.enter_context(stopped_by_signals(stop))
@@ -166,15 +167,6 @@ def _load_sink(text: str) -> Callable[[Sequence[str], Source], Sink]:
         known = ", ".join(sorted(entry_points(group="edgeloop.sinks").names)) or "none"
         raise UsageError(f"--sink {name}: no installed package provides it; installed sinks: {known}")
     return partial(call_plugin, name, factory, argument)
-
-
-def _make_stream(
-    detector: Detector, source: Source, zones: ZoneCounter | None, ignore: IgnoreMask | None, track: bool
-) -> Stream:
-    tracker = None
-    if track or zones is not None:
-        tracker = open_tracker(fps=source.fps, confidence=detector.spec.lowest_confidence)
-    return Stream(source, Meter(detector.names), tracker=tracker, zones=zones, ignore=ignore)
 
 
 def _tell_apart(texts: Sequence[str], sources: Sequence[Source]) -> None:

@@ -33,6 +33,7 @@ SUMMARIES = {
     "train": "Train a compact detector on a dataset.",
     "export": "Export a trained detector as one ONNX bundle.",
     "run": "Run a detector on cameras, streams, videos or folders.",
+    "serve": "Run cameras and models by themselves, from a configuration file.",
     "bench": "Measure the loop against the bare model.",
     "inspect": "Show what a model file is and how it would be run.",
     "verify": "Check that a bundle computes the same here as where it was made.",
@@ -40,8 +41,8 @@ SUMMARIES = {
 }
 """Our own verbs in the order of the work, with the line that `--help` shows without importing them."""
 
-EXTRAS = {"edgeloop.labeling": "label", "edgeloop.export": "export"}
-"""Optional extra that installs the requirements of a package of ours."""
+EXTRAS = {"serve": "serve", "check": "serve", "edgeloop.labeling": "label", "edgeloop.export": "export"}
+"""Optional extra that installs the requirements of a verb, or of a package of ours."""
 
 LIBRARIES = {"cv2": "on Debian: apt install libgl1 libglib2.0-0"}
 """Remedy for the system libraries that a package needs and pip does not install."""
@@ -159,7 +160,7 @@ def _missing_package(verb: EntryPoint, error: ImportError) -> UnavailableError:
     """Build the error that names what to install so that a verb can run."""
     package = _package(error)
     if isinstance(error, ModuleNotFoundError):
-        extra = EXTRAS.get(".".join(verb.module.split(".")[:2]))
+        extra = EXTRAS.get(verb.name) or EXTRAS.get(".".join(verb.module.split(".")[:2]))
         wanted = f"edgeloop[{extra}]" if extra else "edgeloop"
         return UnavailableError(
             f"edgeloop {verb.name}: the package {package} is not installed; pip install '{wanted}'"

@@ -29,7 +29,7 @@ from edgeloop.edge.loop.scheduler import SourceEnded, round_robin
 from edgeloop.edge.loop.stream import Stream
 from edgeloop.edge.loop.summary import RunSummary
 from edgeloop.edge.result import Result, Sink, Timings
-from edgeloop.edge.runtime.detector import Detector
+from edgeloop.edge.runtime.frame_detector import FrameDetector
 from edgeloop.edge.sources import as_source
 from edgeloop.models.detections import Detections
 from edgeloop.models.errors import UsageError
@@ -47,7 +47,7 @@ Footage = str | Path | Source | Iterable[NDArray[np.uint8] | Frame]
 
 def results(
     source: Footage,
-    detector: Detector,
+    detector: FrameDetector,
     *,
     tracker: Tracker | None = None,
     zones: ZoneCounter | None = None,
@@ -80,7 +80,7 @@ def results(
 
 def run(
     source: Footage,
-    detector: Detector,
+    detector: FrameDetector,
     *,
     sinks: Sequence[Sink] = (),
     on_result: Callable[[Result], object] | None = None,
@@ -128,7 +128,7 @@ def run(
 
 def run_streams(
     streams: Sequence[Stream],
-    detector: Detector,
+    detector: FrameDetector,
     sinks: Sequence[Sink] = (),
     *,
     max_frames: int | None = None,
@@ -137,7 +137,8 @@ def run_streams(
     """Run the loop on several sources in turn, until all end, are told to stop, or a limit is reached.
 
     A failure of any kind (the source, one of its frames, its tracker or one of its own sinks) ends its stream
-    alone: `Stream.error` says why, and the others go on.
+    alone: `Stream.error` says why, and the others go on. A stream with `on_failure` may go on with its next
+    frame.
 
     Args:
         streams: The sources, each with its own meter, tracker, zones and sinks. Its sinks are closed when it
@@ -177,22 +178,29 @@ def _check_limits(max_frames: int | None, duration_s: float | None) -> None:
         raise UsageError(f"duration_s: expected more than 0 seconds, got {duration_s}")
 
 
-def _act(item: _Found | SourceEnded, stream: Stream, sinks: Sequence[Sink]) -> SourceEnded | None:
+def _act(item: _Found | _Failed | SourceEnded, stream: Stream, sinks: Sequence[Sink]) -> SourceEnded | None:
     """Track and hand on what was found. Returns the end of the stream, also if one of its own parts fails."""
     if isinstance(item, SourceEnded):
         return item
+    if isinstance(item, _Failed):
+        return _fail(stream, item.error)
     try:
         result = _track(item, stream)
     except Exception as error:  # whatever it is, it ends this stream and no other
-        return SourceEnded(error)
+        return _fail(stream, error)
     for sink in sinks:
         sink.write(result)
     try:
         stream.write(result)
     except Exception as error:  # the same
-        return SourceEnded(error)
+        return _fail(stream, error)
     stream.meter.add(result)
     return None
+
+
+def _fail(stream: Stream, error: Exception) -> SourceEnded | None:
+    """End a stream one of whose frames failed, unless it goes on with the next."""
+    return None if stream.survives(error) else SourceEnded(error)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -205,14 +213,21 @@ class _Found:
     ready_at: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Failed:
+    """Frame in which nothing could be detected."""
+
+    error: Exception
+
+
 def _detect_frames(
     sources: Sequence[Source],
-    detector: Detector,
+    detector: FrameDetector,
     *,
     max_frames: int | None = None,
     duration_s: float | None = None,
     ended: AbstractSet[int] = frozenset(),
-) -> Generator[tuple[int, _Found | SourceEnded], None, None]:
+) -> Generator[tuple[int, _Found | _Failed | SourceEnded], None, None]:
     """Detect in frames as they arrive, and give them back in the same order."""
     ahead = _frames_ahead(sources, detector)
     arrivals = round_robin(sources, max_frames=max_frames, duration_s=duration_s, ended=ended)
@@ -222,7 +237,7 @@ def _detect_frames(
                 yield number, _detect(arrival, detector)
             return
         with one_thread(), ThreadPoolExecutor(detector.parallel, "detect") as pool:
-            taken: deque[tuple[int, Future[_Found | SourceEnded]]] = deque()
+            taken: deque[tuple[int, Future[_Found | _Failed | SourceEnded]]] = deque()
             for number, arrival in arrivals:
                 taken.append((number, pool.submit(_detect, arrival, detector)))
                 if len(taken) == ahead:
@@ -233,22 +248,22 @@ def _detect_frames(
                 yield first, future.result()
 
 
-def _frames_ahead(sources: Sequence[Source], detector: Detector) -> int:
+def _frames_ahead(sources: Sequence[Source], detector: FrameDetector) -> int:
     """Number of frames to take before the first is acted upon, so that the model has its next meanwhile."""
     if detector.parallel == 1 or any(source.live for source in sources):
         return 1
     return detector.parallel + 1
 
 
-def _detect(arrival: Frame | SourceEnded, detector: Detector) -> _Found | SourceEnded:
-    """Detect in one frame; a frame that fails ends its source. The end of a source stays as it is."""
+def _detect(arrival: Frame | SourceEnded, detector: FrameDetector) -> _Found | _Failed | SourceEnded:
+    """Detect in one frame. The end of a source stays as it is."""
     if isinstance(arrival, SourceEnded):
         return arrival
     taken_at = time.monotonic()
     try:
         detections, steps_ms = detector.detect_timed(arrival.image)
-    except Exception as error:  # whatever it is, it ends this source and no other
-        return SourceEnded(error)
+    except Exception as error:  # whatever it is, it belongs to this source and no other
+        return _Failed(error)
     ready_at = time.monotonic()
     stages_ms = {"wait": (taken_at - arrival.captured_at) * 1000, **steps_ms}
     # What no step counts belongs to the last, so that the times add up to the latency.
@@ -262,6 +277,8 @@ def _track(found: _Found, stream: Stream) -> Result:
     height, width = frame.image.shape[:2]
     if stream.ignore is not None:
         detections = stream.ignore.drop(detections, (width, height))
+    if stream.select is not None:
+        detections = stream.select(detections)
     turn_at = done_at = time.monotonic()
     stages_ms = dict(found.stages_ms)
     stages_ms["wait"] += (turn_at - found.ready_at) * 1000

@@ -14,8 +14,9 @@ from edgeloop.edge.result import Result, Sink
 from edgeloop.models.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgeloop.edge.runtime.detector import Detector
+    from edgeloop.edge.runtime.frame_detector import FrameDetector
     from edgeloop.edge.tracking import IgnoreMask, Tracker, ZoneCounter
+    from edgeloop.models.detections import Detections
 
 __all__ = ["Stream"]
 
@@ -32,6 +33,11 @@ class Stream:
         tracker: Gives its objects ids; None for no tracking.
         zones: Counts its objects, which needs a tracker; None for no counting.
         ignore: Drops what is in regions to ignore, before tracking; None for no such regions.
+        select: Keeps the detections that count, before tracking; None for all.
+        on_failure: Called with the error of a frame in which nothing could be detected, or that tracking or a
+            sink failed on. True to go on with the next frame; None to end the stream.
+        failed: Frames so far in which one of its parts failed.
+        unchanged: Results so far that are those of an earlier frame, as nothing had changed since.
         error: The failure that ended it; None if there was none.
     """
 
@@ -42,6 +48,10 @@ class Stream:
     tracker: Tracker | None = None
     zones: ZoneCounter | None = None
     ignore: IgnoreMask | None = None
+    select: Callable[[Detections], Detections] | None = None
+    on_failure: Callable[[Exception], bool] | None = None
+    failed: int = 0
+    unchanged: int = 0
     error: Exception | None = None
 
     def __post_init__(self) -> None:
@@ -64,7 +74,12 @@ class Stream:
         if self.on_result is not None:
             self.on_result(result)
 
-    def summary(self, detector: Detector) -> RunSummary:
+    def survives(self, error: Exception) -> bool:
+        """Count a frame that failed; True if the stream goes on with its next frame."""
+        self.failed += 1
+        return self.on_failure is not None and self.on_failure(error)
+
+    def summary(self, detector: FrameDetector) -> RunSummary:
         """Summarize the run of a detector on this source so far."""
         meter, source, zones = self.meter, self.source, self.zones
         return RunSummary(

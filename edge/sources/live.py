@@ -9,14 +9,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.edge.frame import Frame, Source
 
-__all__ = ["LivePolicy", "LiveSource"]
+__all__ = ["LinkState", "LinkStatus", "LivePolicy", "LiveSource"]
 
 WAKE_S = 0.1
 """Seconds between two looks of a waiting consumer at the stop flag; a signal handler must not take locks."""
@@ -40,8 +41,39 @@ class LivePolicy:
     reconnect_s: float = 0.0
 
 
+LinkStatus = Literal["waiting", "open", "silent", "frozen", "lost", "ended"]
+"""Waiting for the first frame; open; open without new frames; open with the same picture; lost; ended."""
+
+
+@dataclass(slots=True)
+class LinkState:
+    """Connection of a live source to its camera; written by its capture, read by any thread.
+
+    Attributes:
+        status: State of the connection.
+        since: Monotonic clock in seconds of the last change of `status`.
+        newest_at: Monotonic clock in seconds when the newest frame arrived; None before the first.
+        arrived: Number of frames that arrived.
+        reconnects: Number of connections after the first.
+        stalled_s: Time in seconds without frames, or with a frozen picture, in stalls that are over.
+        size: (width, height) of the newest frame in pixels; None before the first.
+    """
+
+    status: LinkStatus = "waiting"
+    since: float = field(default_factory=time.monotonic)
+    newest_at: float | None = None
+    arrived: int = 0
+    reconnects: int = 0
+    stalled_s: float = 0.0
+    size: tuple[int, int] | None = None
+
+
 class LiveSource(Source):
-    """Source of the newest frame of a camera, read by a thread."""
+    """Source of the newest frame of a camera, read by a thread.
+
+    Attributes:
+        link: State of its connection.
+    """
 
     live = True
     length = None
@@ -70,6 +102,7 @@ class LiveSource(Source):
         self.fps = fps
         self._max_age_s = (policy or LivePolicy()).max_age_s
         self.dropped = self.stale = 0
+        self.link = LinkState()
         self._images = images
         self._first_index = first_index
         self._lock = threading.Condition()
@@ -153,6 +186,7 @@ class LiveSource(Source):
             for index, image in enumerate(self._images, self._first_index):
                 now = time.monotonic()
                 began_at = now if began_at is None else began_at
+                self._note(image, now)
                 self._put(Frame(image, index, now, time.time(), self.name, now - began_at))
                 if self._stopped:
                     break
@@ -160,9 +194,17 @@ class LiveSource(Source):
             self._error = error
         finally:
             self._images.close()
+            self.link.status, self.link.since = "ended", time.monotonic()
             with self._lock:
                 self._ended = True
             self._bell.set()
+
+    def _note(self, image: NDArray[np.uint8], now: float) -> None:
+        link = self.link
+        link.newest_at, link.size = now, (image.shape[1], image.shape[0])
+        link.arrived += 1
+        if link.status == "waiting":
+            link.status, link.since = "open", now
 
     def _put(self, frame: Frame) -> None:
         with self._lock:

@@ -1,0 +1,1 @@
+"""Pictures and clips of events, within a budget of the disk."""

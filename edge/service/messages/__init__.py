@@ -1,0 +1,1 @@
+"""Messages of the service: a spool on disk, MQTT with Home Assistant discovery, webhooks."""

@@ -1,0 +1,1 @@
+"""Page of the service: health, metrics, preview, state."""

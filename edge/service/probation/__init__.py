@@ -1,0 +1,1 @@
+"""Candidates in shadow, swaps of models, and probation, in a running service."""

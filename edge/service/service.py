@@ -1,0 +1,176 @@
+"""The service: cameras, models and parts put together, run until a signal ends it."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
+
+import numpy as np
+
+from edgeloop.edge.cli.signals import stopped_by_signals
+from edgeloop.edge.loop.open_stream import open_stream
+from edgeloop.edge.loop.pipeline import run_streams
+from edgeloop.edge.loop.stream import Stream
+from edgeloop.edge.result import Result, Sink
+from edgeloop.edge.runtime.detector import Detector
+from edgeloop.edge.runtime.frame_detector import FrameDetector
+from edgeloop.edge.service.board import Board, CameraState, ModelState
+from edgeloop.edge.service.service_config import CameraConfig, ModelConfig, ServiceConfig
+from edgeloop.edge.service.service_part import EventListener, ServicePart, make_event
+from edgeloop.edge.sources import LivePolicy, open_source
+from edgeloop.edge.tracking import IgnoreMask, ZoneCounter, read_zones
+from edgeloop.models.detections import Detections
+from edgeloop.models.errors import DataError
+
+__all__ = ["run_service"]
+
+log = logging.getLogger(__name__)
+
+PartFactory = Callable[[ServiceConfig, Board], ServicePart]
+
+
+def run_service(config: ServiceConfig, parts: Sequence[PartFactory] = ()) -> None:
+    """Run the service until a signal ends it.
+
+    Args:
+        config: Cameras, models and parts.
+        parts: Further parts, made with the configuration and the board.
+
+    Raises:
+        EdgeloopError: A model cannot be loaded, a file of the configuration does not fit, or a part cannot
+            start.
+    """
+    board, stopping = Board(config.name), threading.Event()
+    with ExitStack() as running:
+        detectors = {name: _open_model(name, each, board) for name, each in config.models.items()}
+        for name, camera in config.cameras.items():
+            model = config.model_of(name)
+            stream = _open_camera(name, camera, detectors[model])
+            running.callback(stream.source.close)
+            board.cameras[name] = CameraState(name, model, stream)
+        opened = [make(config, board) for make in (*_parts(config), *parts)]
+        listeners = [listener for part in opened if (listener := part.listener()) is not None]
+        for state in board.cameras.values():
+            state.stream.on_failure = partial(_note_failure, state)
+            state.stream.sinks += [sink for part in opened for sink in part.sinks(state)]
+            state.stream.sinks.append(_EventSource(state, detectors[state.model].names, listeners))
+        running.enter_context(stopped_by_signals(stopping.set))
+        for part in opened:
+            running.callback(part.close)
+            part.start()
+        loops = list(_start_loops(board, detectors))
+        try:
+            while not stopping.wait(0.2) and any(loop.is_alive() for loop in loops):
+                pass
+        finally:
+            for state in board.cameras.values():
+                state.stream.source.stop()
+            for loop in loops:
+                loop.join(timeout=5.0)
+
+
+def _parts(_config: ServiceConfig) -> list[PartFactory]:
+    """List the parts that the configuration asks for. Each is imported only if it is wanted."""
+    parts: list[PartFactory] = []
+    return parts
+
+
+def _open_model(name: str, config: ModelConfig, board: Board) -> FrameDetector:
+    state = board.models[name] = ModelState(name)
+    if config.file is None:
+        raise DataError(f"models.{name}: no file")
+    detector = Detector(
+        config.file,
+        provider=config.provider,
+        allow_cpu=config.allow_cpu,
+        threads=config.threads,
+        confidence=config.confidence,
+        live=True,
+    )
+    state.status, state.file = "ok", str(config.file)
+    state.provider, state.provider_share = detector.provider, detector.placement.share
+    return detector
+
+
+def _open_camera(name: str, config: CameraConfig, detector: FrameDetector) -> Stream:
+    names = detector.names
+    zones = None
+    if config.zones is not None:
+        zones = ZoneCounter(read_zones(config.zones, names), names, str(config.zones))
+    ignore = None if config.ignore is None else IgnoreMask(config.ignore, names)
+    policy = LivePolicy(max_age_s=config.max_age_s, reconnect_s=math.inf)
+    source = open_source(config.source, policy)
+    source.name = name
+    stream = open_stream(source, detector, track=config.track, zones=zones, ignore=ignore)
+    stream.select = _selection(name, config, names)
+    return stream
+
+
+def _selection(
+    camera: str, config: CameraConfig, names: Sequence[str]
+) -> Callable[[Detections], Detections] | None:
+    """Make the function that keeps the classes and scores of a camera; None if it keeps all."""
+    if config.classes is None and config.confidence is None:
+        return None
+    unknown = sorted(set(config.classes or ()) - set(names))
+    if unknown:
+        raise DataError(
+            f"cameras.{camera}.classes: the model has no class {unknown[0]!r}; it has {', '.join(names)}"
+        )
+    wanted = [number for number, name in enumerate(names) if config.classes is None or name in config.classes]
+    lowest = config.confidence or 0.0
+
+    def select(found: Detections) -> Detections:
+        return found[np.isin(found.class_id, wanted) & (found.confidence >= lowest)]
+
+    return select
+
+
+def _note_failure(state: CameraState, error: Exception) -> bool:
+    """Say a failure once until a frame goes through again; the camera goes on with its next frame."""
+    reason = f"{type(error).__name__}: {error}" if not str(error) else str(error)
+    if not state.reason:
+        log.warning("camera %s: %s", state.name, reason)
+    state.reason = reason
+    return True
+
+
+class _EventSource(Sink):
+    """Last sink of a camera: notes that a frame went through, and hands on its events."""
+
+    def __init__(self, state: CameraState, names: Sequence[str], listeners: Sequence[EventListener]) -> None:
+        self._state, self._names, self._listeners = state, names, listeners
+
+    def write(self, result: Result) -> None:
+        state = self._state
+        for found in result.events or ():
+            event = make_event(state.name, result, found, self._names)
+            state.events[event.kind] = state.events.get(event.kind, 0) + 1
+            for listen in self._listeners:
+                listen(event)
+        if state.reason:
+            log.warning("camera %s: frames go through again", state.name)
+            state.reason = ""
+        state.captured_at, state.result_at = result.frame.captured_at, time.monotonic()
+
+    def close(self) -> None:
+        pass
+
+
+def _start_loops(board: Board, detectors: dict[str, FrameDetector]) -> Iterator[threading.Thread]:
+    """Start one loop for each model, in a thread of its own."""
+    streams: defaultdict[str, list[Stream]] = defaultdict(list)
+    for state in board.cameras.values():
+        streams[state.model].append(state.stream)
+    for model, its_streams in streams.items():
+        loop = threading.Thread(
+            target=run_streams, args=(its_streams, detectors[model]), name=f"loop {model}", daemon=True
+        )
+        loop.start()
+        yield loop

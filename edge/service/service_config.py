@@ -1,0 +1,224 @@
+"""Configuration of the service: cameras, models, and everything around them."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+
+__all__ = [
+    "CameraConfig",
+    "ClipsConfig",
+    "EventKind",
+    "HealthConfig",
+    "LogConfig",
+    "ModelConfig",
+    "MqttConfig",
+    "ProbationConfig",
+    "ServiceConfig",
+    "WebConfig",
+    "WebhookConfig",
+]
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
+"""Name that is safe in topics, addresses, labels and file names."""
+
+Seconds = Annotated[float, Field(gt=0, le=86400)]
+EventKind = Literal["enter", "leave", "dwell", "cross"]
+ALL_KINDS: tuple[EventKind, ...] = ("enter", "leave", "dwell", "cross")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+class CameraConfig(_Section):
+    """One camera, and what to look for in its frames."""
+
+    source: str
+    """Source as for `edgeloop run`: 0, rtsp://..., http://..., synth:conveyor?fps=10."""
+    model: Name | None = None
+    """Name of its model; needed if there are several."""
+    zones: Path | None = None
+    """Zone file: objects are tracked and counted in it."""
+    ignore: Path | None = None
+    """Ignore mask: objects of which more than half is in it are dropped."""
+    track: bool = False
+    """Give objects ids; zones imply it."""
+    classes: tuple[str, ...] | None = None
+    """Classes that count; without it all of the model."""
+    confidence: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Minimum score; without it that of the model."""
+    max_age_s: Seconds = 1.0
+    """Drop frames older than this many seconds."""
+    silent_s: Seconds = 5.0
+    """Connect again after this many seconds without a frame."""
+    frozen_s: Annotated[float, Field(ge=0, le=86400)] = 60.0
+    """Connect again after this many seconds of exactly the same picture; 0 never."""
+    skip_unchanged: bool = False
+    """Do not detect again in frames in which nothing changed. For fixed cameras."""
+    clips: bool = True
+    """Save pictures and clips of its events, if there is a [clips] section."""
+
+
+class ModelConfig(_Section):
+    """One model; cameras share it."""
+
+    file: Path | None = None
+    """ONNX file; without it the one that `edgeloop install` put into the store under this name."""
+    provider: str = "auto"
+    """Execution provider; a fixed one refuses a model that it does not run whole."""
+    allow_cpu: bool = False
+    """Let the CPU run the operators that the provider does not support."""
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """CPU threads of one inference; without it as many as serve it best."""
+    confidence: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Minimum score; without it the model's own."""
+    hang_s: Seconds = 10.0
+    """Restart the model if one frame takes longer than this many seconds."""
+
+
+class ProbationConfig(_Section):
+    """Rules for a new model: when it may replace the current one, and when the previous one comes back."""
+
+    shadow_every: Annotated[int, Field(ge=1)] = 10
+    """A candidate in shadow sees every k-th frame."""
+    min_frames: Annotated[int, Field(ge=1)] = 200
+    """Frames that a candidate must have seen before it is promoted."""
+    min_agreement: Annotated[float, Field(ge=0, le=1)] = 0.7
+    """Minimum share of boxes on which the candidate and the current model agree."""
+    minutes: Annotated[float, Field(gt=0, le=10080)] = 15.0
+    """Time on probation after a model was swapped."""
+    latency_ms: Annotated[float, Field(gt=0)] | None = None
+    """Maximum median latency of a frame; without it 1.5 times that of the previous model."""
+    min_rate: Annotated[float, Field(ge=0, le=1)] = 0.2
+    """Minimum detections per frame, as a share of those of the previous model."""
+
+
+class WebConfig(_Section):
+    """Page, API, health, metrics and preview."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; one that others reach needs a token."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 8555
+    """Port to listen on; 0 for any that is free."""
+    token: SecretStr | None = None
+    """Secret that every request must carry, at least 16 characters; /healthz needs none."""
+
+    @model_validator(mode="after")
+    def _is_safe(self) -> Self:
+        if self.token is not None and len(self.token.get_secret_value()) < 16:
+            raise ValueError("token: expected at least 16 characters")
+        if self.token is None and self.host not in ("127.0.0.1", "::1", "localhost"):
+            raise ValueError(f"host {self.host} is open to others, so a token is needed")
+        return self
+
+
+class MqttConfig(_Section):
+    """MQTT broker."""
+
+    host: str
+    """Name or address of the broker."""
+    port: Annotated[int, Field(ge=1, le=65535)] = 1883
+    """Port of the broker."""
+    username: str | None = None
+    """User name."""
+    password: SecretStr | None = None
+    """Password."""
+    tls: bool = False
+    """Connect with TLS."""
+    ca: Path | None = None
+    """Certificates that the broker's is checked against; without it those of the system."""
+    topic: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_/-]{1,100}$")] = "edgeloop"
+    """First part of every topic."""
+    discovery: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_/-]{0,100}$")] = "homeassistant"
+    """Discovery prefix of Home Assistant; empty to announce nothing."""
+    snapshots: bool = True
+    """Publish a JPEG of each event."""
+    spool_mb: Annotated[float, Field(gt=0)] = 64.0
+    """Maximum size in MB of the events that wait on disk while the broker is away."""
+
+
+class WebhookConfig(_Section):
+    """Address that each event is posted to."""
+
+    url: SecretStr
+    """http:// or https:// address; may hold a secret."""
+    events: tuple[EventKind, ...] = ALL_KINDS
+    """Kinds of events to post."""
+    headers: dict[str, SecretStr] = {}
+    """Further headers, such as Authorization."""
+    timeout_s: Seconds = 10.0
+    """Time for one request."""
+    spool_mb: Annotated[float, Field(gt=0)] = 64.0
+    """Maximum size in MB of the events that wait on disk while nobody answers."""
+
+
+class ClipsConfig(_Section):
+    """Pictures and clips of events."""
+
+    folder: Path | None = None
+    """Folder of the clips; without it `clips` in the state folder."""
+    events: tuple[EventKind, ...] = ("enter", "dwell", "cross")
+    """Kinds of events to save."""
+    before_s: Annotated[float, Field(ge=0, le=60)] = 5.0
+    """Seconds before the event."""
+    after_s: Annotated[float, Field(ge=0, le=300)] = 5.0
+    """Seconds after the event."""
+    budget_mb: Annotated[float, Field(gt=0)] = 2000.0
+    """Maximum size of the folder in MB; the oldest clips are deleted."""
+
+
+class HealthConfig(_Section):
+    """Limits of /readyz."""
+
+    ready_s: Seconds = 10.0
+    """Maximum age of the newest result of each camera."""
+    free_mb: Annotated[float, Field(ge=0)] = 1000.0
+    """Free disk space in MB, which clips and the spool leave alone."""
+
+
+class LogConfig(_Section):
+    """Log on stderr."""
+
+    format: Literal["json", "text"] = "json"
+    """One JSON object or one line of text for each message."""
+    level: Literal["debug", "info", "warning"] = "info"
+    """Lowest level that is written."""
+
+
+class ServiceConfig(_Section):
+    """Configuration of `edgeloop serve`."""
+
+    name: Name = Field(default_factory=lambda: socket.gethostname().partition(".")[0][:40] or "edgeloop")
+    """Name of this device in topics, metrics and on the page."""
+    state: Path
+    """Folder of everything that the service keeps: models, spool, clips."""
+    cameras: Annotated[dict[Name, CameraConfig], Field(min_length=1, max_length=64)]
+    """Cameras by name."""
+    models: Annotated[dict[Name, ModelConfig], Field(min_length=1, max_length=16)]
+    """Models by name."""
+    web: WebConfig = WebConfig()
+    mqtt: MqttConfig | None = None
+    webhooks: Annotated[tuple[WebhookConfig, ...], Field(max_length=16)] = ()
+    clips: ClipsConfig | None = None
+    health: HealthConfig = HealthConfig()
+    probation: ProbationConfig = ProbationConfig()
+    log: LogConfig = LogConfig()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        for name, camera in self.cameras.items():
+            if camera.model is None and len(self.models) > 1:
+                raise ValueError(f"cameras.{name}.model: name one of {', '.join(self.models)}")
+            if camera.model is not None and camera.model not in self.models:
+                raise ValueError(
+                    f"cameras.{name}.model: expected one of {', '.join(self.models)}, got {camera.model}"
+                )
+        return self
+
+    def model_of(self, camera: str) -> str:
+        """Name of the model of a camera."""
+        return self.cameras[camera].model or next(iter(self.models))

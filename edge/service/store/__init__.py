@@ -1,0 +1,1 @@
+"""Models of a device: installed, current and previous, candidates in shadow, probation."""

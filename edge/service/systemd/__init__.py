@@ -1,0 +1,1 @@
+"""Notifications of systemd, and its watchdog."""

@@ -1,0 +1,1 @@
+"""Detector in a process of its own, which is started again if it hangs or dies."""

@@ -1,0 +1,1 @@
+"""HTTP server of a page of this machine: port, access control, headers."""
