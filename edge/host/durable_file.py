@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from edgeloop.models.errors import EdgeloopError
 
-__all__ = ["append_to_file", "replace_file"]
+__all__ = ["append_to_file", "make_folder", "replace_file"]
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -23,6 +24,24 @@ def replace_file(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)  # it may be what fills the disk
+        raise _unwritable(path, error) from error
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder and those above it, if they are missing.
+
+    Raises:
+        EdgeloopError: It cannot be created.
+    """
+    try:
+        missing = [folder for folder in (path, *path.parents) if not folder.is_dir()]
+        for folder in reversed(missing):
+            folder.mkdir(exist_ok=True)
+            _sync_folder(folder.parent)
     except OSError as error:
         raise _unwritable(path, error) from error
 
@@ -47,6 +66,15 @@ def append_to_file(path: Path, content: bytes) -> None:
                 raise
     except OSError as error:
         raise _unwritable(path, error) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Write the names in a folder to disk: a rename outlives a power cut only then."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _unwritable(path: Path, error: OSError) -> EdgeloopError:
