@@ -1,0 +1,295 @@
+"""Store of the models of one name: files by digest, and the state that says which is on duty.
+
+STATE/models/NAME/state.json is the only authority and is replaced in one step: a process that is killed at
+any moment leaves the state before or after it. Files that it does not name are removed later.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from edgeloop.edge.host.durable_file import make_folder, replace_file
+from edgeloop.edge.host.file_version import file_version
+from edgeloop.edge.host.folder_lock import locked_folder
+from edgeloop.edge.service.store.store_state import (
+    InstalledModel,
+    ProbationState,
+    StoreState,
+    read_state,
+)
+from edgeloop.models.errors import DataError
+
+__all__ = ["ModelStore", "current_file", "held_file"]
+
+log = logging.getLogger(__name__)
+
+MAX_STARTS = 3
+"""Starts of the service that did not end in order before a model on probation is given up."""
+
+_LOCK_S = 10.0
+_CHUNK = 1 << 20
+
+
+class ModelStore:
+    """Models of one name on this device.
+
+    Every change is one step under a lock, so that commands and the running service can make them at the same
+    time.
+
+    Attributes:
+        name: Name of the model.
+        folder: Folder of the store.
+    """
+
+    def __init__(self, state_folder: Path, name: str) -> None:
+        """Name a store; it need not exist.
+
+        Args:
+            state_folder: Folder of everything that the service keeps.
+            name: Name of the model in the configuration.
+        """
+        self.name = name
+        self.folder = state_folder / "models" / name
+        self._file = self.folder / "state.json"
+
+    @property
+    def version(self) -> tuple[int, int, int] | None:
+        """Version of the state, which every change changes; None if nothing is installed."""
+        return file_version(self._file)
+
+    def read(self) -> StoreState:
+        """Read the state.
+
+        Raises:
+            DataError: It is damaged.
+        """
+        return read_state(self._file)
+
+    def path(self, digest: str) -> Path:
+        """Path of the file with a digest."""
+        return self.folder / "files" / f"{digest}.onnx"
+
+    def current(self) -> Path:
+        """Path of the current model, whose content was checked.
+
+        If it is damaged, the previous model returns.
+
+        Raises:
+            DataError: No model is installed, or no whole one is left.
+        """
+        state = self.read()
+        if state.current is None:
+            raise DataError(
+                f"models.{self.name}: no model is installed; edgeloop install x.onnx --name {self.name}"
+            )
+        if not self.is_whole(state.current.digest):
+            if state.previous is None or not self.is_whole(state.previous.digest):
+                raise DataError(f"{self.path(state.current.digest)}: is damaged or missing; install it again")
+            state = self.roll_back("its file was damaged", only=state.current.digest)
+        digest = "" if state.current is None else state.current.digest
+        return self.path(digest)
+
+    def is_whole(self, digest: str) -> bool:
+        """True if the file with a digest is there and has it."""
+        found = hashlib.sha256()
+        try:
+            with self.path(digest).open("rb") as file:
+                while chunk := file.read(_CHUNK):
+                    found.update(chunk)
+        except OSError:
+            return False
+        return found.hexdigest() == digest
+
+    def install(self, model: InstalledModel, content: bytes) -> StoreState:
+        """Store a model and put it on duty, on probation if there was one before.
+
+        Raises:
+            DataError: The store is in use or damaged.
+            EdgeloopError: It cannot be written.
+        """
+        return self._change(lambda state: state.with_current(model, "installed"), model, content)
+
+    def shadow(self, model: InstalledModel, content: bytes) -> StoreState:
+        """Store a model as candidate.
+
+        Raises:
+            DataError: There is no current model, it is this one, or the store is in use or damaged.
+            EdgeloopError: It cannot be written.
+        """
+        return self._change(lambda state: state.with_candidate(model), model, content)
+
+    def promote(self, digest: str, *, forced: bool = False) -> StoreState:
+        """Put the candidate on duty, on probation.
+
+        Args:
+            digest: Digest of the candidate whose figures were judged.
+            forced: True if rules were overridden.
+
+        Raises:
+            DataError: The candidate is another one or damaged, or the store is in use or damaged.
+            EdgeloopError: It cannot be written.
+        """
+
+        def step(state: StoreState) -> StoreState:
+            if state.candidate is None or state.candidate.digest != digest:
+                raise DataError("the candidate was replaced meanwhile; look at its figures again")
+            if not self.is_whole(digest):
+                raise DataError("the file of the candidate is damaged; edgeloop shadow puts it there again")
+            return state.with_current(state.candidate, "promoted", forced=forced)
+
+        return self._change(step)
+
+    def roll_back(self, reason: str = "", *, only: str | None = None) -> StoreState:
+        """Put the previous model on duty again.
+
+        Args:
+            reason: Why; "" if somebody asked for it.
+            only: Digest of the current model that is given up; nothing happens if it is another one
+                meanwhile. None for any.
+
+        Raises:
+            DataError: There is no whole previous model, or the store is in use or damaged.
+            EdgeloopError: It cannot be written.
+        """
+
+        def step(state: StoreState) -> StoreState:
+            if only is not None and (state.current is None or state.current.digest != only):
+                return state
+            if state.previous is not None and not self.is_whole(state.previous.digest):
+                raise DataError("the file of the previous model is damaged")
+            return state.rolled_back(reason)
+
+        return self._change(step)
+
+    def confirm(self, digest: str, reason: str) -> StoreState:
+        """End the probation of the current model, if it is still the one with this digest.
+
+        Raises:
+            DataError: The store is in use or damaged.
+            EdgeloopError: It cannot be written.
+        """
+        return self._change(lambda state: state.confirmed(reason) if _is_current(state, digest) else state)
+
+    def save_probation(self, digest: str, probation: ProbationState) -> StoreState:
+        """Save how far the probation of a model is, if it is still on probation.
+
+        Raises:
+            DataError: The store is in use or damaged.
+            EdgeloopError: It cannot be written.
+        """
+
+        def step(state: StoreState) -> StoreState:
+            if state.probation is None or not _is_current(state, digest):
+                return state
+            return state.model_copy(update={"probation": probation})
+
+        return self._change(step)
+
+    def begin_service(self) -> Path:
+        """Count a start of the service if the current model is on probation, and return its file.
+
+        The previous model returns if too many starts did not end in order.
+
+        Raises:
+            DataError: No model is installed, or no whole one is left.
+            EdgeloopError: It cannot be written.
+        """
+        state = self.read()
+        if state.current is not None and state.probation is not None:
+            starts = state.probation.starts + 1
+            if starts > MAX_STARTS:
+                reason = f"the service was started {starts} times within its probation"
+                log.warning("model %s: rolled back: %s", self.name, reason)
+                self.roll_back(reason, only=state.current.digest)
+            else:
+                counted = state.probation.model_copy(update={"starts": starts})
+                self.save_probation(state.current.digest, counted)
+        return self.current()
+
+    def clean(self) -> None:
+        """Remove the files that the state does not name and nobody holds."""
+        with self._locked():
+            self._clean(self.read())
+
+    def _change(
+        self,
+        step: Callable[[StoreState], StoreState],
+        model: InstalledModel | None = None,
+        content: bytes = b"",
+    ) -> StoreState:
+        """Make one change, with a new file before it if there is one."""
+        make_folder(self.folder / "files")
+        with self._locked():
+            state = self.read()
+            try:
+                changed = step(state)
+                if model is not None and not self.is_whole(model.digest):
+                    replace_file(self.path(model.digest), content)
+                if changed != state:
+                    replace_file(self._file, changed.model_dump_json(indent=1).encode())
+                    state = changed
+            except DataError as error:
+                raise DataError(f"models.{self.name}: {error}") from error
+            self._clean(state)
+            return state
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        refusal = f"models.{self.name}: the store is in use by another command; try again"
+        with locked_folder(self.folder, refusal, wait_s=_LOCK_S):
+            yield
+
+    def _clean(self, state: StoreState) -> None:
+        kept = {self.path(digest) for digest in state.digests}
+        with suppress(OSError):  # what stays costs space and nothing else
+            for path in (self.folder / "files").iterdir():
+                if path not in kept:
+                    _remove_unheld(path)
+
+
+def current_file(state_folder: Path, name: str) -> Path:
+    """Path of the current model of a name, whose content was checked.
+
+    Args:
+        state_folder: Folder of everything that the service keeps.
+        name: Name of the model in the configuration.
+
+    Raises:
+        DataError: No model is installed, or no whole one is left.
+    """
+    return ModelStore(state_folder, name).current()
+
+
+@contextmanager
+def held_file(path: Path) -> Iterator[None]:
+    """Keep a file of a store on disk while it is in use, also if the state names it no longer.
+
+    Raises:
+        OSError: There is no such file.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _remove_unheld(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+    finally:
+        os.close(descriptor)
+
+
+def _is_current(state: StoreState, digest: str) -> bool:
+    return state.current is not None and state.current.digest == digest
