@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import deque
 from contextlib import suppress
@@ -37,11 +38,12 @@ class BudgetedFolder:
         deleted: Number of files deleted so far.
     """
 
-    def __init__(self, folder: Path, *, budget: int, keep_free_mb: float) -> None:
+    def __init__(self, folder: Path, pattern: re.Pattern[str], *, budget: int, keep_free_mb: float) -> None:
         """List the files of the folder.
 
         Args:
-            folder: The folder; only files in it count, not those in folders of it.
+            folder: The folder.
+            pattern: Names of the files that count and may be deleted; any other file is left alone.
             budget: Maximum size in bytes.
             keep_free_mb: Free space in MB that is left on its disk.
 
@@ -51,7 +53,11 @@ class BudgetedFolder:
         self.folder, self.budget, self._keep_free = folder, budget, keep_free_mb * MB
         self.deleted = 0
         folder.mkdir(parents=True, exist_ok=True)
-        files = sorted(path for path in folder.iterdir() if path.is_file() and not path.is_symlink())
+        files = sorted(
+            path
+            for path in folder.iterdir()
+            if pattern.fullmatch(path.name) and path.is_file() and not path.is_symlink()
+        )
         self._files = deque((path, path.stat().st_size) for path in files)
         self.used = sum(size for _, size in self._files)
 
