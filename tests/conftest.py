@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import onnx
@@ -14,6 +16,9 @@ import pytest
 from edgeloop.edge.cli.app import main
 from tests.blocks import block_finder, draw_block
 from tests.calls import Outcome
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -88,3 +93,41 @@ def edgeloop(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
         return Outcome(left.value.code, *capsys.readouterr())
 
     return call
+
+
+@pytest.fixture(scope="session")
+def browser(_slow: None) -> Iterator[Browser]:
+    """Chromium of the system, without a screen."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no browser: apt install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Callable[[str], Page]]:
+    """Opens a page, 1280x800; the test fails if its console shows an error that is not expected.
+
+    A test that provokes an error clears `page.console_errors`.
+    """
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(10_000)
+    errors: list[str] = []
+
+    def show(url: str) -> Page:
+        page = context.new_page()
+        page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.console_errors = errors  # type: ignore[attr-defined]
+        page.goto(url)
+        return page
+
+    yield show
+    context.close()
+    assert errors == []

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from importlib.metadata import version
 
 from starlette.types import ASGIApp
 
+from edgeloop.edge.web.page_events import Events
+from edgeloop.edge.web.server import LOOPBACK, Server, open_port
 from edgeloop.labeling.audit.answers import AnswerBook, open_answers
 from edgeloop.labeling.audit.audit_api import audit_api
 from edgeloop.labeling.audit.audit_session import AuditSession
@@ -16,9 +17,7 @@ from edgeloop.labeling.audit.estimate import estimate
 from edgeloop.labeling.audit.report import report_json, report_lines
 from edgeloop.labeling.audit.sample import Sample, draw_sample
 from edgeloop.labeling.audit.sheet import check_sheet, write_sheet
-from edgeloop.labeling.studio.events import Events
 from edgeloop.labeling.studio.page_app import PageInfo, build_app, page_api
-from edgeloop.labeling.studio.server import LOOPBACK, Server, open_port
 
 __all__ = ["AuditReport", "audit_app", "audit_sample", "check_sheet", "draw_sample", "write_sheet"]
 
@@ -60,7 +59,7 @@ def audit_app(sample: Sample, book: AnswerBook, server: Server, events: Events) 
     session = AuditSession(sample.dataset, sample=sample, open_book=lambda _: nullcontext(book))
     info = PageInfo(frames=str(sample.dataset), work=str(sample.dataset), tabs=("audit",))
     audit = audit_api(session, on_answer=lambda: events.send("audit", {}), on_done=server.stop)
-    return build_app("edgeloop audit", version("edgeloop"), server.access, events, (page_api(info), audit))
+    return build_app("edgeloop audit", server.access, events, (page_api(info), audit))
 
 
 def _serve(sample: Sample, book: AnswerBook, port: int | None, tell: Callable[[str], None]) -> bool:

@@ -17,8 +17,8 @@ from edgeloop.edge.frames.folder import FrameEntry, read_frames
 from edgeloop.edge.host.folder_lock import locked_folder
 from edgeloop.edge.host.opencv import require_image
 from edgeloop.edge.labels.label_problems import LabelProblems
+from edgeloop.edge.web.page_events import Events
 from edgeloop.labeling.inputs.exemplars import read_boxes
-from edgeloop.labeling.studio.events import Events
 from edgeloop.labeling.studio.exemplar_file import DrawnBox, DrawnFrame, ExemplarFile
 from edgeloop.models.errors import DataError, EdgeloopError, NoInputError, first_validation_error
 

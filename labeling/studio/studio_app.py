@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 from starlette.types import ASGIApp
 
+from edgeloop.edge.web.access import Access, KeyAccess, new_key
+from edgeloop.edge.web.server import LOOPBACK, Server, is_loopback, open_port
 from edgeloop.labeling.audit.audit_api import audit_api
 from edgeloop.labeling.audit.audit_session import AuditSession
 from edgeloop.labeling.sam import load
-from edgeloop.labeling.studio.access import Access
 from edgeloop.labeling.studio.finished_dataset import FinishedDataset
 from edgeloop.labeling.studio.frames_api import frames_api
 from edgeloop.labeling.studio.jobs.jobs_api import jobs_api
@@ -25,7 +25,6 @@ from edgeloop.labeling.studio.proposals.proposer import Proposer
 from edgeloop.labeling.studio.review.review_api import review_api
 from edgeloop.labeling.studio.review.review_session import ReviewSession
 from edgeloop.labeling.studio.segmenting.segment_api import segment_api
-from edgeloop.labeling.studio.server import LOOPBACK, Server, is_loopback, open_port
 from edgeloop.labeling.studio.zones.zones_api import zones_api
 
 __all__ = ["serve_studio", "studio_app"]
@@ -59,7 +58,7 @@ def serve_studio(
     """
     work = work_folder(frames) if out is None else out
     with open_project(frames, work, exemplars) as project, closing(Proposer(project)) as proposer:
-        server = Server(open_port(host, port), key=key)
+        server = Server(open_port(host, port), partial(KeyAccess, key=key or new_key()))
         lines = [f"{len(project.entries)} frames. Open {server.access.url}"]
         if not is_loopback(server.access.host):
             lines.append(
@@ -91,4 +90,4 @@ def studio_app(project: Project, proposer: Proposer, access: Access) -> ASGIApp:
         audit_api(AuditSession(project.dataset), on_answer=lambda: project.events.send("audit", {})),
         try_api(project, dataset),
     )
-    return build_app("edgeloop studio", version("edgeloop"), access, project.events, routers)
+    return build_app("edgeloop studio", access, project.events, routers)

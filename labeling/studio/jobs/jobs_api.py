@@ -13,6 +13,7 @@ from fastapi import APIRouter, Body
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgeloop.edge.host.durable_file import replace_file
+from edgeloop.edge.web.web_app import ends_with
 from edgeloop.labeling.studio.finished_dataset import FinishedDataset
 from edgeloop.labeling.studio.jobs.job_files import (
     label_is_locked,
@@ -25,7 +26,6 @@ from edgeloop.labeling.studio.jobs.label_api import label_api
 from edgeloop.labeling.studio.jobs.runner import JobStatus, Runner, Verb, command_line, read_tail
 from edgeloop.labeling.studio.jobs.train_api import train_api
 from edgeloop.labeling.studio.jobs.verb_options import ExportSettings, LabelSettings, Settings, TrainSettings
-from edgeloop.labeling.studio.page_app import ends_with
 from edgeloop.labeling.studio.project import Project
 from edgeloop.labeling.studio.proposals.proposer import Proposer
 from edgeloop.models.errors import DataError, EdgeloopError, UsageError, first_validation_error

@@ -20,7 +20,7 @@ from typing import IO, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from edgeloop.labeling.studio.events import Events
+from edgeloop.edge.web.page_events import Events
 from edgeloop.models.errors import DataError, EdgeloopError
 
 __all__ = ["Job", "JobStatus", "Runner", "Verb", "command_line"]

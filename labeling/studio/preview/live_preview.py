@@ -21,7 +21,7 @@ from edgeloop.edge.loop.pipeline import results
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.source_name import STDIN, hide_secrets, is_pipeline, shown_name
 from edgeloop.edge.sources import open_source
-from edgeloop.labeling.studio.events import Events
+from edgeloop.edge.web.page_events import Events
 from edgeloop.models.detections import Detections
 from edgeloop.models.errors import DataError, EdgeloopError, UnavailableError, UsageError
 

@@ -10,10 +10,10 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from edgeloop.edge.source_name import shown_name
+from edgeloop.edge.web.web_app import ends_with
 from edgeloop.labeling.studio.finished_dataset import FinishedDataset, LabeledFrame, ScoredBox
 from edgeloop.labeling.studio.jobs.runner import command_line
 from edgeloop.labeling.studio.jobs.verb_options import shown_path
-from edgeloop.labeling.studio.page_app import ends_with
 from edgeloop.labeling.studio.preview.bundle_frames import BundleFrames, rank_frames
 from edgeloop.labeling.studio.preview.live_preview import BOUNDARY, LivePreview, PreviewStatus
 from edgeloop.labeling.studio.project import Project

@@ -9,12 +9,12 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from numpy.typing import NDArray
 
+from edgeloop.edge.web.web_app import ends_with
 from edgeloop.labeling.dataset.decisions import HUMAN, Decision, FrameDecision, by_frame
 from edgeloop.labeling.studio.box_picture import box_picture, picture_side
 from edgeloop.labeling.studio.exemplar_file import DrawnBox, DrawnFrame
 from edgeloop.labeling.studio.jobs.runner import command_line
 from edgeloop.labeling.studio.jobs.verb_options import LabelSettings
-from edgeloop.labeling.studio.page_app import ends_with
 from edgeloop.labeling.studio.project import Project
 from edgeloop.labeling.studio.review.open_review import is_error, is_of
 from edgeloop.labeling.studio.review.review_models import (

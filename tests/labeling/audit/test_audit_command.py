@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.labeling.audits import write_audited
-from tests.labeling.studio.serving import Served, started
+from tests.served import Served, started
 
 
 def started_audit(dataset: Path) -> AbstractContextManager[tuple[subprocess.Popen[str], Served]]:

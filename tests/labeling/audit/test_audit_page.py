@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 
 from edgeloop.edge.host.opencv import read_image
+from edgeloop.edge.web.page_events import Events
+from edgeloop.edge.web.server import LOOPBACK, Server, open_port
 from edgeloop.labeling.audit.answers import AnswerBook, open_answers
 from edgeloop.labeling.audit.audit_session import AuditSession
 from edgeloop.labeling.audit.pictures import render_box, render_frame
 from edgeloop.labeling.audit.sheet import BOX, draw_sheet, write_sheet
 from edgeloop.labeling.studio.audit_page import audit_app
-from edgeloop.labeling.studio.events import Events
-from edgeloop.labeling.studio.server import LOOPBACK, Server, open_port
 from edgeloop.models.errors import DataError, NoInputError
 from tests.labeling.audits import drawn, write_audited
-from tests.labeling.studio.serving import Served, serve_app
+from tests.served import Served, serve_app
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from edgeloop.edge.synth import open_scene
 from edgeloop.labeling.studio.exemplar_file import DrawnBox, DrawnFrame
 from edgeloop.labeling.studio.studio_app import _TABS
 from tests.labeling.footage import scene_coco
-from tests.labeling.studio.serious_faults import serious_faults
 from tests.labeling.studio.serving import Serving, serve
+from tests.serious_faults import serious_faults
 
 SIZE = (320, 240)
 NUMBERS = range(0, 120, 30)

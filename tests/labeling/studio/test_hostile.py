@@ -15,15 +15,16 @@ import pytest
 from fastapi import APIRouter
 from playwright.sync_api import Page, Route, expect
 
-from edgeloop.labeling.studio import events as events_module
-from edgeloop.labeling.studio import server as server_module
-from edgeloop.labeling.studio.access import Access
-from edgeloop.labeling.studio.events import Events
+from edgeloop.edge.web import page_events as events_module
+from edgeloop.edge.web import server as server_module
+from edgeloop.edge.web.access import KeyAccess
+from edgeloop.edge.web.page_events import Events
+from edgeloop.edge.web.server import LOOPBACK, Server, open_port
 from edgeloop.labeling.studio.exemplar_file import DrawnFrame
 from edgeloop.labeling.studio.page_app import build_app
-from edgeloop.labeling.studio.server import LOOPBACK, Server, open_port
 from edgeloop.models.errors import UnavailableError
-from tests.labeling.studio.serving import Served, Serving, serve, serve_app, write_gray_frames
+from tests.labeling.studio.serving import Serving, serve, write_gray_frames
+from tests.served import Served, serve_app
 
 BOX = {"boxes": [{"xyxy": [1, 2, 30, 40], "name": "bolt"}]}
 
@@ -247,7 +248,7 @@ def failing_app() -> Iterator[Served]:
         raise ZeroDivisionError(f"secret\n{body}")
 
     server = Server(open_port(LOOPBACK, None))
-    with serve_app(server, build_app("fault", "1", server.access, events, [api]), events):
+    with serve_app(server, build_app("fault", server.access, events, [api]), events):
         yield Served(server.access.url)
 
 
@@ -277,13 +278,13 @@ def test_a_fault_of_ours_is_one_line_and_shows_nothing(caplog: pytest.LogCapture
     ],
 )
 def test_hosts_of_an_address(host: str, allowed: list[str], refused: list[str]) -> None:
-    access = Access(host, 80, "k")
+    access = KeyAccess(host, 80, "k")
     assert [one for one in (*allowed, *refused) if access.allows_host(one)] == allowed
 
 
 def test_addresses_that_mean_all_are_shown_as_one_that_can_be_opened() -> None:
-    assert Access("0.0.0.0", 80, "k").url == "http://127.0.0.1:80/k/"
-    assert Access("::", 80, "k").url == "http://[::1]:80/k/"
+    assert KeyAccess("0.0.0.0", 80, "k").url == "http://127.0.0.1:80/k/"
+    assert KeyAccess("::", 80, "k").url == "http://[::1]:80/k/"
 
 
 def test_a_taken_port_is_named() -> None:

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from fastapi import APIRouter
 
-from edgeloop.labeling.studio.events import Events
+from edgeloop.edge.web.page_events import Events
+from edgeloop.edge.web.server import LOOPBACK, Server, open_port
 from edgeloop.labeling.studio.jobs.runner import JobStatus, Runner
 from edgeloop.labeling.studio.page_app import build_app
-from edgeloop.labeling.studio.server import LOOPBACK, Server, open_port
 from edgeloop.models.errors import DataError
-from tests.labeling.studio.serving import serve_app, until
+from tests.served import serve_app, until
 
 PROGRAM = (sys.executable, str(Path(__file__).with_name("stand_in_verb.py")))
 ENDLESS = "100000"
@@ -80,7 +80,7 @@ def test_a_killed_job_is_told_from_a_paused_one(runner: Runner, tmp_path: Path) 
 STUDIO = """
 import sys, time
 from pathlib import Path
-from edgeloop.labeling.studio.events import Events
+from edgeloop.edge.web.page_events import Events
 from edgeloop.labeling.studio.jobs.runner import Runner
 folder, *program = sys.argv[1:]
 runner = Runner(Path(folder) / "logs", Events(), program=program)
@@ -123,7 +123,7 @@ def test_parts_of_the_api_end_with_the_server() -> None:
         said.append("end")
 
     server, events = Server(open_port(LOOPBACK, None)), Events()
-    app = build_app("edgeloop", "1", server.access, events, [APIRouter(lifespan=lifespan)])
+    app = build_app("edgeloop", server.access, events, [APIRouter(lifespan=lifespan)])
     with serve_app(server, app, events):
         until(lambda: said == ["begin"])
     assert said == ["begin", "end"]

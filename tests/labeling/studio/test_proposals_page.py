@@ -9,8 +9,9 @@ from playwright.sync_api import Page, expect
 
 from edgeloop.labeling.engine.promise import Estimate, Promise
 from edgeloop.labeling.studio.proposals.messages import Found, Learned, Progressed, ProposedBox
-from tests.labeling.studio.serious_faults import serious_faults
-from tests.labeling.studio.serving import Serving, until
+from tests.labeling.studio.serving import Serving
+from tests.serious_faults import serious_faults
+from tests.served import until
 
 HALF = Estimate(value=0.8, low=0.5, high=1.0)
 BOXES = tuple(

@@ -18,8 +18,9 @@ from edgeloop.labeling.dataset.split import Split
 from edgeloop.labeling.dataset.write import LabeledFrame, write_dataset
 from edgeloop.labeling.ledger import FrameResult, Label
 from edgeloop.labeling.studio.project import work_folder
-from tests.labeling.studio.serious_faults import serious_faults
-from tests.labeling.studio.serving import Serving, serve, until
+from tests.labeling.studio.serving import Serving, serve
+from tests.serious_faults import serious_faults
+from tests.served import until
 
 NAMES = ["bolt", "nut"]
 WRONG, SURE, UNSURE = (20.0, 30.0, 90.0, 80.0), (150.0, 40.0, 220.0, 120.0), (240.0, 150.0, 300.0, 220.0)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from edgeloop.labeling.studio.server import LOOPBACK, open_port
+from edgeloop.edge.web.server import LOOPBACK, open_port
 from tests.calls import Outcome
-from tests.labeling.studio.serving import started
+from tests.served import started
 
 KEY = "0123456789abcdef"
 

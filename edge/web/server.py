@@ -1,10 +1,9 @@
-"""Server of the page: one process, one port, until a signal ends it."""
+"""Server of a page: one process, one port, until a signal ends it."""
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
-import secrets
 import socket
 from collections.abc import Callable
 
@@ -12,7 +11,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from edgeloop.edge.cli.signals import stopped_by_signals
-from edgeloop.labeling.studio.access import Access
+from edgeloop.edge.web.access import Access, KeyAccess
 from edgeloop.models.errors import UnavailableError
 
 __all__ = ["Server", "is_loopback", "open_port"]
@@ -60,10 +59,9 @@ def open_port(host: str, port: int | None) -> socket.socket:
 class Server:
     """uvicorn on an open port."""
 
-    def __init__(self, opened: socket.socket, *, key: str | None = None) -> None:
-        """Take an open port; the key is random unless given."""
-        host, port = opened.getsockname()[:2]
-        self.access = Access(host, port, key or secrets.token_urlsafe(16))
+    def __init__(self, opened: socket.socket, access: Callable[[str, int], Access] = KeyAccess) -> None:
+        """Take an open port, and make the access control of its address; with a random key unless given."""
+        self.access = access(*opened.getsockname()[:2])
         self._socket = opened
         self._uvicorn: _Uvicorn | None = None
         self._stopped = False
