@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import logging
+import os
+from contextlib import ExitStack
+from importlib.metadata import version
 from pathlib import Path
 
 import click
 
+from edgeloop.edge.host.folder_lock import locked_folder
 from edgeloop.edge.service.config_file import read_config
 from edgeloop.edge.service.logs import start_log
 from edgeloop.edge.service.service import run_service
+from edgeloop.edge.service.service_config import ServiceConfig
+from edgeloop.models.errors import DataError, EdgeloopError, UnavailableError
 
 __all__ = ["serve"]
+
+log = logging.getLogger(__name__)
 
 
 @click.command()
@@ -18,8 +27,46 @@ __all__ = ["serve"]
 def serve(config: Path) -> None:
     """Run cameras and models by themselves, until a signal ends it.
 
-    CONFIG is a TOML file; `edgeloop check CONFIG` tries all that it names.
+    CONFIG is a TOML file; `edgeloop check CONFIG` tries all that it names. SIGTERM, SIGINT or SIGHUP ends the
+    service in good order. A camera or broker that is away is waited for. Exit code 65: the file or a model is
+    wrong. Exit code 69: the state folder or the port is in use.
     """
     settings = read_config(config)
-    start_log(settings.log)
-    run_service(settings)
+    start_log(settings)
+    try:
+        with ExitStack() as held:
+            _take_state(settings.state, held)
+            _say_start(config, settings)
+            run_service(settings)
+            log.info("the service has ended", extra={"event": "ended"})
+    except EdgeloopError as error:
+        log.error("%s", error, exc_info=bool(os.environ.get("EDGELOOP_DEBUG")), extra={"event": "failed"})
+        raise click.exceptions.Exit(error.exit_code) from error
+
+
+def _take_state(state: Path, held: ExitStack) -> None:
+    """Create the state folder if it is missing, and lock it."""
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        held.enter_context(locked_folder(state, f"state {state}: another `edgeloop serve` uses it"))
+    except OSError as error:
+        raise UnavailableError(
+            f"state {state}: cannot be used ({error.strerror}); name a folder that this user may write"
+        ) from error
+    except DataError as error:  # no fault of the file, so that systemd tries again
+        raise UnavailableError(str(error)) from error
+
+
+def _say_start(config: Path, settings: ServiceConfig) -> None:
+    web = settings.web
+    host = f"[{web.host}]" if ":" in web.host else web.host
+    log.info(
+        "edgeloop %s: %s, cameras %s, models %s, http://%s:%d",
+        version("edgeloop"),
+        config,
+        ", ".join(settings.cameras),
+        ", ".join(settings.models),
+        host,
+        web.port,
+        extra={"event": "started"},
+    )

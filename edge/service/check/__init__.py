@@ -1,0 +1,1 @@
+"""Checks of a configuration: everything that it names is tried."""
