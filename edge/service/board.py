@@ -34,6 +34,10 @@ class ModelState:
         restarts: Number of restarts.
         errors: Number of frames without an answer by kind: "hang", "crash", "non-finite", "failed".
         answered_at: Monotonic clock in seconds of its last answer; None before the first.
+        previous: SHA-256 of the model in the store that returns if this one fails; "" if there is none.
+        candidate: SHA-256 of the model in the store that is in shadow; "" if there is none.
+        probation_left_s: Seconds of probation left; None if it is not on probation.
+        extra: Further figures of the store by name: `rollbacks`, `shadow_frames`, `shadow_agreement`.
     """
 
     name: str
@@ -46,6 +50,10 @@ class ModelState:
     restarts: int = 0
     errors: dict[str, int] = field(default_factory=dict)
     answered_at: float | None = None
+    previous: str = ""
+    candidate: str = ""
+    probation_left_s: float | None = None
+    extra: dict[str, float] = field(default_factory=dict)
 
     def count_error(self, kind: str) -> None:
         """Count one frame without an answer."""
