@@ -45,7 +45,7 @@ def test_import_contracts_hold() -> None:
     "verb",
     [
         *("demo", "collect", "suggest", "studio", "label", "stats", "audit", "train", "export"),
-        *("run", "bench", "inspect", "doctor"),
+        *("run", "install", "shadow", "promote", "rollback", "bench", "inspect", "doctor"),
     ],
 )
 def test_help_of_a_verb_leaves_heavy_packages_out(verb: str) -> None:

@@ -1,4 +1,4 @@
-"""Store of the models of one name: files by digest, and the state that says which is on duty.
+"""Store of the models of one name: files by digest, and the state that names the current one.
 
 STATE/models/NAME/state.json is the only authority and is replaced in one step: a process that is killed at
 any moment leaves the state before or after it. Files that it does not name are removed later.
@@ -45,6 +45,7 @@ class ModelStore:
     Attributes:
         name: Name of the model.
         folder: Folder of the store.
+        figures_file: File of the figures of the model in shadow.
     """
 
     def __init__(self, state_folder: Path, name: str) -> None:
@@ -56,6 +57,7 @@ class ModelStore:
         """
         self.name = name
         self.folder = state_folder / "models" / name
+        self.figures_file = self.folder / "shadow.json"
         self._file = self.folder / "state.json"
 
     @property
@@ -85,9 +87,7 @@ class ModelStore:
         """
         state = self.read()
         if state.current is None:
-            raise DataError(
-                f"models.{self.name}: no model is installed; edgeloop install x.onnx --name {self.name}"
-            )
+            raise DataError(self._nothing())
         if not self.is_whole(state.current.digest):
             if state.previous is None or not self.is_whole(state.previous.digest):
                 raise DataError(f"{self.path(state.current.digest)}: is damaged or missing; install it again")
@@ -107,7 +107,7 @@ class ModelStore:
         return found.hexdigest() == digest
 
     def install(self, model: InstalledModel, content: bytes) -> StoreState:
-        """Store a model and put it on duty, on probation if there was one before.
+        """Store a model and make it the current one, on probation if there was one before.
 
         Raises:
             DataError: The store is in use or damaged.
@@ -125,7 +125,7 @@ class ModelStore:
         return self._change(lambda state: state.with_candidate(model), model, content)
 
     def promote(self, digest: str, *, forced: bool = False) -> StoreState:
-        """Put the candidate on duty, on probation.
+        """Make the candidate the current model, on probation.
 
         Args:
             digest: Digest of the candidate whose figures were judged.
@@ -146,7 +146,7 @@ class ModelStore:
         return self._change(step)
 
     def roll_back(self, reason: str = "", *, only: str | None = None) -> StoreState:
-        """Put the previous model on duty again.
+        """Make the previous model the current one again.
 
         Args:
             reason: Why; "" if somebody asked for it.
@@ -224,6 +224,8 @@ class ModelStore:
         content: bytes = b"",
     ) -> StoreState:
         """Make one change, with a new file before it if there is one."""
+        if model is None and self.version is None:
+            raise DataError(self._nothing())
         make_folder(self.folder / "files")
         with self._locked():
             state = self.read()
@@ -238,6 +240,9 @@ class ModelStore:
                 raise DataError(f"models.{self.name}: {error}") from error
             self._clean(state)
             return state
+
+    def _nothing(self) -> str:
+        return f"models.{self.name}: no model is installed; edgeloop install x.onnx --name {self.name}"
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

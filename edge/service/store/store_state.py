@@ -49,7 +49,7 @@ class ProbationState(_Data):
     """Probation of the current model.
 
     Attributes:
-        elapsed_s: Time on duty since it became current, in seconds; no clock that can jump is in it.
+        elapsed_s: Seconds of service since it became current, by a clock that does not jump.
         starts: Number of starts of the service that have not ended in order since then.
     """
 
@@ -76,13 +76,13 @@ class Change(_Data):
 
 
 class StoreState(_Data):
-    """Models of one name, and who is on duty.
+    """Models of one name.
 
     Attributes:
         version: Version of this format.
-        current: Model on duty.
+        current: Model that the cameras use.
         previous: Model that returns if the current one fails; the last one that was confirmed.
-        candidate: Model that looks on in shadow.
+        candidate: Model that is compared with the current one.
         probation: Probation of the current model; None if it is confirmed.
         history: Changes, the newest last.
     """
@@ -100,7 +100,7 @@ class StoreState(_Data):
         return {model.digest for model in (self.current, self.previous, self.candidate) if model}
 
     def with_current(self, model: InstalledModel, action: Action, *, forced: bool = False) -> StoreState:
-        """Put a model on duty: on probation if there is one to return to.
+        """Make a model the current one: on probation if there is one to return to.
 
         The model that it replaces is the previous one, unless that is on probation itself.
         """
@@ -117,9 +117,9 @@ class StoreState(_Data):
         return self.model_copy(update=changed)._noted(action, model, forced=forced)
 
     def with_candidate(self, model: InstalledModel) -> StoreState:
-        """Let a model look on in shadow."""
+        """Make a model the candidate."""
         if self.current is None:
-            raise DataError("there is no current model to compare it with; edgeloop install puts it on duty")
+            raise DataError("there is no current model to compare it with; edgeloop install brings one")
         if self.current.digest == model.digest:
             raise DataError("it is the current model already")
         if self.candidate is not None and self.candidate.digest == model.digest:
@@ -127,7 +127,7 @@ class StoreState(_Data):
         return self.model_copy(update={"candidate": model})._noted("shadowed", model)
 
     def rolled_back(self, reason: str = "") -> StoreState:
-        """Put the previous model on duty again; the current one leaves the store."""
+        """Make the previous model the current one again; the one that it replaces leaves the store."""
         if self.previous is None:
             raise DataError("there is no previous model to return to")
         changed = {"current": self.previous, "previous": None, "probation": None}

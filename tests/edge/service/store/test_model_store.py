@@ -24,7 +24,7 @@ def model(name: str) -> InstalledModel:
 
 @pytest.fixture
 def store(tmp_path: Path) -> ModelStore:
-    """Store with the model `old` on duty."""
+    """Store with the current model `old`."""
     made = ModelStore(tmp_path, "parts")
     made.install(model("old"), content("old"))
     return made
@@ -49,7 +49,7 @@ def test_killed_at_every_step_of_every_change_leaves_old_or_new(tmp_path: Path) 
     assert steps["install"] >= 8  # the same for the file of the model
 
 
-def test_the_first_model_is_on_duty_at_once(store: ModelStore, tmp_path: Path) -> None:
+def test_the_first_model_is_current_at_once(store: ModelStore, tmp_path: Path) -> None:
     state = store.read()
     assert (state.current, state.previous, state.probation) == (model("old"), None, None)
     assert current_file(tmp_path, "parts").read_bytes() == content("old")
@@ -58,6 +58,8 @@ def test_the_first_model_is_on_duty_at_once(store: ModelStore, tmp_path: Path) -
 def test_nothing_installed(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"models.parts: no model is installed; edgeloop install"):
         current_file(tmp_path, "parts")
+    with pytest.raises(DataError, match="no model is installed"):
+        ModelStore(tmp_path, "parts").roll_back()
     assert not list(tmp_path.iterdir())
 
 

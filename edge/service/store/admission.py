@@ -1,0 +1,82 @@
+"""Check of a model file before it enters the store."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from edgeloop.edge.host.file_names import printable_name
+from edgeloop.edge.runtime.verification import verify
+from edgeloop.edge.service.store.store_state import InstalledModel
+from edgeloop.models.bundle.document import WeightPrecision
+from edgeloop.models.errors import ModelError, NoInputError
+
+__all__ = ["Admitted", "admit_model"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Admitted:
+    """Model file that was checked.
+
+    Attributes:
+        model: Its entry in the store.
+        content: Content of the file.
+        names: Class names.
+    """
+
+    model: InstalledModel
+    content: bytes
+    names: Sequence[str]
+
+
+def admit_model(
+    path: Path,
+    *,
+    provider: str = "auto",
+    allow_cpu: bool = False,
+    tolerance: WeightPrecision | None = None,
+    unproven: bool = False,
+) -> Admitted:
+    """Check that a model is whole, runs on this device, and computes what it did where it was exported.
+
+    Args:
+        path: ONNX file.
+        provider: As for `Detector`.
+        allow_cpu: As for `Detector`.
+        tolerance: Precision whose rounding errors are accepted; None for the bundle's own.
+        unproven: Accept a file without a checksum or a golden sample.
+
+    Returns:
+        The model.
+
+    Raises:
+        NoInputError: The file does not exist.
+        ModelError: The file is damaged, no supported detector, computes something else, or is not proven.
+        UnavailableError: The provider does not work here, or does not support the whole model.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise NoInputError(f"{path}: cannot be read ({error.strerror})") from error
+    found = verify(path, provider=provider, allow_cpu=allow_cpu, tolerance=tolerance)
+    if path.read_bytes() != content:
+        raise ModelError(f"{path}: was changed while it was read; install it again")
+    golden = found.golden
+    if golden.verdict == "different":
+        raise ModelError(f"{path}: computes something else on {found.placement.provider}: {golden.reason}")
+    proven = found.sealed and golden.passed
+    if not proven and not unproven:
+        reason = golden.reason if found.sealed else "the file carries no digest; export it with edgeloop"
+        raise ModelError(f"{path}: not proven: {reason}; --unproven installs it all the same")
+    model = InstalledModel(
+        digest=hashlib.sha256(content).hexdigest(),
+        origin=printable_name(path.name)[:255],
+        installed=datetime.now(UTC).isoformat(timespec="seconds"),
+        proven=proven,
+        provider=found.placement.provider,
+        latency_ms=round(found.latency_ms, 3),
+    )
+    return Admitted(model, content, found.spec.names)
