@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgeloop.models.errors import EdgeloopError
 
-__all__ = ["append_to_file", "make_folder", "replace_file"]
+__all__ = ["append_to_file", "make_folder", "replace_file", "sync_folder"]
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -24,7 +24,7 @@ def replace_file(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         with suppress(OSError):
             partial.unlink(missing_ok=True)  # it may be what fills the disk
@@ -41,7 +41,7 @@ def make_folder(path: Path) -> None:
         missing = [folder for folder in (path, *path.parents) if not folder.is_dir()]
         for folder in reversed(missing):
             folder.mkdir(exist_ok=True)
-            _sync_folder(folder.parent)
+            sync_folder(folder.parent)
     except OSError as error:
         raise _unwritable(path, error) from error
 
@@ -68,7 +68,7 @@ def append_to_file(path: Path, content: bytes) -> None:
         raise _unwritable(path, error) from error
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Write the names in a folder to disk: a rename outlives a power cut only then."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
