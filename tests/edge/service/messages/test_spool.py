@@ -190,7 +190,7 @@ def test_kill_9_loses_nothing_that_was_written(tmp_path: Path) -> None:
     for _ in range(8):
         written = int(writer.stdout.readline())
     os.kill(writer.pid, signal.SIGKILL)
-    written = max(written, *map(int, writer.stdout.read().split()))
+    written = max([written, *map(int, writer.stdout.read().split())])
     writer.wait()
     writer.stdout.close()
     with opened(tmp_path / "mqtt") as spool:
