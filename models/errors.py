@@ -4,6 +4,7 @@
     ├── UsageError           2  contradictory or invalid arguments
     ├── DataError           65  unusable data
     │   └── ModelError      65  unusable model file
+    │       └── OutputError 65  output of a model that is not finite, or absurd
     ├── NoInputError        66  missing or empty file or folder
     └── UnavailableError    69  unavailable camera, stream, provider or package
 
@@ -20,10 +21,13 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 __all__ = [
+    "AbsurdOutputError",
     "DataError",
     "EdgeloopError",
     "ModelError",
     "NoInputError",
+    "NonFiniteOutputError",
+    "OutputError",
     "UnavailableError",
     "UsageError",
     "first_error_details",
@@ -51,6 +55,18 @@ class DataError(EdgeloopError):
 
 class ModelError(DataError):
     """Damaged, malformed or unsupported model file."""
+
+
+class OutputError(ModelError):
+    """Output of a model that is no answer."""
+
+
+class NonFiniteOutputError(OutputError):
+    """Output with values that are no finite numbers."""
+
+
+class AbsurdOutputError(OutputError):
+    """Output with scores beyond 1, boxes far beyond the image, or classes without a name."""
 
 
 class NoInputError(EdgeloopError):

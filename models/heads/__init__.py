@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgeloop.models.boxes import nms
 from edgeloop.models.detections import Detections
-from edgeloop.models.errors import ModelError
+from edgeloop.models.errors import AbsurdOutputError
 from edgeloop.models.heads import classic, detr, end2end, fastestdet, nanodet, yolov5, yolox
 from edgeloop.models.heads.yolox import cell_count
 
@@ -60,7 +60,7 @@ def decode(
     found = _decode(head, outputs, input_size, confidence, output_names)
     if len(found) and class_confidence is not None:
         if not 0 <= found.class_id.min() <= found.class_id.max() < len(class_confidence):
-            raise ModelError(
+            raise AbsurdOutputError(
                 f"returned the classes {found.class_id.min()} to {found.class_id.max()}, but has names for "
                 f"{len(class_confidence)}"
             )

@@ -76,7 +76,7 @@ def test_the_model_gets_the_color_and_scale_it_wants(
 def test_bytes_go_in_as_they_are(write_model: ModelWriter) -> None:
     path = write_model(shape=[1, SIDE, SIDE, 3], dtype="uint8")
     detector = Detector(path, overrides=SpecOverrides(color="BGR"))
-    assert detector.detect(flat(BLUE)).confidence.tolist() == [255.0]
+    assert detector.detect(flat((1, 0, 0))).confidence.tolist() == [1.0]
 
 
 def test_three_steps_are_one(block_model: Path) -> None:
