@@ -6,8 +6,9 @@ a line, only when it is further from the edge than a margin.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -23,6 +24,8 @@ __all__ = ["Event", "Side", "ZoneCounter", "ZoneTotals"]
 
 Side = Literal["in", "out"]
 T = TypeVar("T")
+
+_ALL = range(sys.maxsize)
 
 MARGIN = 0.05
 """Hysteresis at an edge, as a share of the height of the box."""
@@ -278,8 +281,9 @@ def _objects(detections: Detections) -> Iterator[_Object]:
             yield _Object(tracker_id, class_id, (x1 + x2) / 2, y2, max(1.0, MARGIN * (y2 - y1)))
 
 
-def _class_ids(classes: Sequence[str] | None, names: Sequence[str]) -> frozenset[int]:
-    return frozenset(number for number, name in enumerate(names) if classes is None or name in classes)
+def _class_ids(classes: Sequence[str] | None, names: Sequence[str]) -> Container[int]:
+    """Numbers of the classes that count; all if there are none, also those that a later model adds."""
+    return _ALL if classes is None else {number for number, name in enumerate(names) if name in classes}
 
 
 def _right_px(start: tuple[float, float], end: tuple[float, float], point: tuple[float, float]) -> float:
