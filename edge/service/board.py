@@ -26,13 +26,14 @@ class ModelState:
     Attributes:
         name: Name in the configuration.
         status: Whether it answers.
-        reason: Last failure in one line; "" if there was none.
+        reason: What is wrong with it, in one line; "" if nothing is.
         digest: SHA-256 of the file, hexadecimal; "" before it is loaded.
         file: Path of the file; "" before it is loaded.
         provider: Short name of the execution provider; "" before it is loaded.
         provider_share: Share of the nodes that run there, 0 to 1; None if unknown.
         restarts: Number of restarts.
-        errors: Number of frames without an answer by kind: "hang", "crash", "non-finite", "failed".
+        errors: Number of frames without an answer by kind: "hang", "crash", "away" (while it is started),
+            "non-finite", "absurd", "failed".
         answered_at: Monotonic clock in seconds of its last answer; None before the first.
         previous: SHA-256 of the model in the store that returns if this one fails; "" if there is none.
         candidate: SHA-256 of the model in the store that is in shadow; "" if there is none.
@@ -57,7 +58,7 @@ class ModelState:
 
     def count_error(self, kind: str) -> None:
         """Count one frame without an answer."""
-        self.errors[kind] = self.errors.get(kind, 0) + 1
+        self.errors = {**self.errors, kind: self.errors.get(kind, 0) + 1}  # others may be reading it
 
 
 @dataclass(slots=True, eq=False)

@@ -7,8 +7,8 @@ import math
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from functools import partial
 
 import numpy as np
@@ -18,11 +18,12 @@ from edgeloop.edge.loop.open_stream import open_stream
 from edgeloop.edge.loop.pipeline import run_streams
 from edgeloop.edge.loop.stream import Stream
 from edgeloop.edge.result import Result, Sink
-from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.frame_detector import FrameDetector
 from edgeloop.edge.service.board import Board, CameraState, ModelState
-from edgeloop.edge.service.service_config import CameraConfig, ModelConfig, ServiceConfig
+from edgeloop.edge.service.service_config import CameraConfig, ServiceConfig
 from edgeloop.edge.service.service_part import EventListener, ServicePart, make_event
+from edgeloop.edge.service.store.model_store import current_file
+from edgeloop.edge.service.worker.model_worker import ModelWorker
 from edgeloop.edge.sources import LivePolicy, open_source
 from edgeloop.edge.tracking import IgnoreMask, ZoneCounter, read_zones
 from edgeloop.models.detections import Detections
@@ -48,7 +49,7 @@ def run_service(config: ServiceConfig, parts: Sequence[PartFactory] = ()) -> Non
     """
     board, stopping = Board(config.name), threading.Event()
     with ExitStack() as running:
-        detectors = {name: _open_model(name, each, board) for name, each in config.models.items()}
+        detectors = {name: running.enter_context(_open_model(name, config, board)) for name in config.models}
         for name, camera in config.cameras.items():
             model = config.model_of(name)
             stream = _open_camera(name, camera, detectors[model])
@@ -81,21 +82,11 @@ def _parts(_config: ServiceConfig) -> list[PartFactory]:
     return parts
 
 
-def _open_model(name: str, config: ModelConfig, board: Board) -> FrameDetector:
-    state = board.models[name] = ModelState(name)
-    if config.file is None:
-        raise DataError(f"models.{name}: no file")
-    detector = Detector(
-        config.file,
-        provider=config.provider,
-        allow_cpu=config.allow_cpu,
-        threads=config.threads,
-        confidence=config.confidence,
-        live=True,
-    )
-    state.status, state.file = "ok", str(config.file)
-    state.provider, state.provider_share = detector.provider, detector.placement.share
-    return detector
+def _open_model(name: str, config: ServiceConfig, board: Board) -> closing[ModelWorker]:
+    state, model = board.models.setdefault(name, ModelState(name)), config.models[name]
+    worker = ModelWorker(model, model.file or current_file(config.state, name), state)
+    worker.start()
+    return closing(worker)
 
 
 def _open_camera(name: str, config: CameraConfig, detector: FrameDetector) -> Stream:
@@ -123,11 +114,13 @@ def _selection(
         raise DataError(
             f"cameras.{camera}.classes: the model has no class {unknown[0]!r}; it has {', '.join(names)}"
         )
-    wanted = [number for number, name in enumerate(names) if config.classes is None or name in config.classes]
+    # None is for all, also those that a later model adds.
+    wanted = config.classes and [number for number, name in enumerate(names) if name in config.classes]
     lowest = config.confidence or 0.0
 
     def select(found: Detections) -> Detections:
-        return found[np.isin(found.class_id, wanted) & (found.confidence >= lowest)]
+        kept = found.confidence >= lowest
+        return found[kept if wanted is None else kept & np.isin(found.class_id, wanted)]
 
     return select
 
@@ -163,7 +156,7 @@ class _EventSource(Sink):
         pass
 
 
-def _start_loops(board: Board, detectors: dict[str, FrameDetector]) -> Iterator[threading.Thread]:
+def _start_loops(board: Board, detectors: Mapping[str, FrameDetector]) -> Iterator[threading.Thread]:
     """Start one loop for each model, in a thread of its own."""
     streams: defaultdict[str, list[Stream]] = defaultdict(list)
     for state in board.cameras.values():

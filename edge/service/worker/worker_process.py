@@ -1,0 +1,141 @@
+"""One child process with a loaded model, from the side of the parent."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import subprocess
+import sys
+import time
+from multiprocessing.connection import Connection
+from typing import Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeloop.edge.service.worker.frame_memory import FrameMemory
+from edgeloop.edge.service.worker.worker_messages import Answer, LoadedModel, LoadRequest, LogLine
+from edgeloop.models.errors import EdgeloopError, UnavailableError
+
+__all__ = ["WorkerLostError", "WorkerProcess"]
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_MODULE = "edgeloop.edge.service.worker.worker_main"
+_LEAVE_S = 0.5
+
+
+class WorkerLostError(UnavailableError):
+    """The child process hangs or has died.
+
+    Attributes:
+        kind: "hang" or "crash".
+    """
+
+    def __init__(self, kind: Literal["hang", "crash"], message: str) -> None:
+        """Name the kind and the failure in one line."""
+        super().__init__(message)
+        self.kind = kind
+
+
+class WorkerProcess:
+    """Child process for one model.
+
+    Attributes:
+        pid: Its process id.
+        loaded: Facts of the model, once it is loaded.
+    """
+
+    loaded: LoadedModel
+
+    def __init__(self) -> None:
+        """Start a child.
+
+        Raises:
+            OSError: This machine has no room for another process.
+        """
+        ours, theirs = socket.socketpair()
+        self._memory = FrameMemory()
+        fds = theirs.fileno(), self._memory.fd
+        with ours, theirs:
+            # In a process group of its own: the interrupt of a terminal is for the parent alone.
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", _MODULE, *map(str, fds)],
+                pass_fds=fds,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                process_group=0,
+            )
+            self._connection = Connection(ours.detach())
+        self.pid = self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """True unless the process has ended."""
+        return self._process.poll() is None
+
+    def load(self, request: LoadRequest, limit_s: float) -> None:
+        """Load the model, and wait until it has answered a blank frame.
+
+        Args:
+            request: The model.
+            limit_s: Maximum time in seconds.
+
+        Raises:
+            WorkerLostError: The process died, or takes longer.
+            EdgeloopError: The model cannot be loaded, or gives no answer.
+        """
+        self.loaded = self._ask(request, LoadedModel, limit_s)
+
+    def detect(self, image: NDArray[np.uint8], limit_s: float) -> Answer:
+        """Detect in one image (HxWx3 uint8 BGR).
+
+        Raises:
+            WorkerLostError: The process died, or takes longer than `limit_s` seconds.
+            EdgeloopError: The detector failed on this image.
+        """
+        self._memory.put(image)
+        return self._ask(image.shape, Answer, limit_s)
+
+    def kill(self) -> None:
+        """End the process at once. Safe from any thread, also while another one waits for an answer."""
+        self._process.kill()
+
+    def close(self) -> None:
+        """End the process at once, and release its memory."""
+        self.kill()
+        try:
+            self._process.wait(_LEAVE_S)
+        except subprocess.TimeoutExpired:  # in a driver that does not let go; it is reaped later
+            log.warning("process %d of a model does not end", self.pid)
+        self._connection.close()
+        self._memory.close()
+
+    def _ask(self, message: object, expected: type[T], limit_s: float) -> T:
+        ends_at = time.monotonic() + limit_s
+        try:
+            self._connection.send(message)
+            while self._connection.poll(max(ends_at - time.monotonic(), 0.0)):
+                answer = self._connection.recv()
+                if isinstance(answer, expected):
+                    return answer
+                if isinstance(answer, EdgeloopError):
+                    raise answer
+                if isinstance(answer, LogLine):
+                    log.log(answer.level, "%s", answer.text)
+        except EdgeloopError:
+            raise
+        except Exception as error:  # a process that dies may leave half a message
+            raise WorkerLostError("crash", self._end()) from error
+        raise WorkerLostError("hang", f"no answer within {limit_s:g} s")
+
+    def _end(self) -> str:
+        """Say how the process ended."""
+        try:
+            code = self._process.wait(_LEAVE_S)
+        except subprocess.TimeoutExpired:
+            return "its process gives answers that cannot be read"
+        return f"its process ended: {signal.strsignal(-code) if code < 0 else f'exit code {code}'}"

@@ -1,0 +1,279 @@
+"""The model in a child process: faults, restarts, swaps."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from edgeloop.edge.runtime.detector import Detector
+from edgeloop.edge.service.board import ModelState
+from edgeloop.edge.service.service_config import ModelConfig
+from edgeloop.edge.service.worker.model_worker import ModelWorker
+from edgeloop.edge.service.worker.restart_pacer import RestartPacer
+from edgeloop.models.errors import (
+    AbsurdOutputError,
+    DataError,
+    EdgeloopError,
+    NoInputError,
+    NonFiniteOutputError,
+    UnavailableError,
+)
+from tests.blocks import block_box, draw_block
+from tests.edge.service.worker.fault_model import WHITE, write_fault_model
+
+Start = Callable[..., ModelWorker]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts workers, which are closed after the test."""
+    workers: list[ModelWorker] = []
+
+    def start(file: Path, *, hang_s: float = 5.0, pacer: RestartPacer | None = None) -> ModelWorker:
+        worker = ModelWorker(ModelConfig(hang_s=hang_s, threads=1), file, ModelState("parts"), pacer)
+        workers.append(worker)
+        worker.start()
+        return worker
+
+    yield start
+    for worker in workers:
+        worker.close()
+
+
+def state_of(worker: ModelWorker) -> ModelState:
+    return worker._state
+
+
+def wait_for(condition: Callable[[], bool], limit_s: float = 5.0) -> float:
+    began_at = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began_at < limit_s
+        time.sleep(0.01)
+    return time.monotonic() - began_at
+
+
+def answers(worker: ModelWorker) -> bool:
+    try:
+        return len(worker.detect_timed(draw_block(3))[0]) == 1
+    except UnavailableError:
+        return False
+
+
+def test_it_finds_the_same_as_a_detector_in_this_process(block_model: Path, start: Start) -> None:
+    worker, detector = start(block_model), Detector(block_model, threads=1)
+    for image in (draw_block(3), draw_block(5)[:, ::-1], np.tile(draw_block(7), (3, 3, 1)), draw_block(9)):
+        found, steps_ms = worker.detect_timed(image)
+        expected, expected_steps = detector.detect_timed(np.ascontiguousarray(image))
+        assert np.array_equal(found.xyxy, expected.xyxy)
+        assert steps_ms.keys() == expected_steps.keys()
+    state = state_of(worker)
+    assert (worker.names, worker.provider, worker.threads.count) == (["block"], "cpu", 1)
+    assert (state.status, state.reason, state.file, len(state.digest)) == ("ok", "", str(block_model), 64)
+    assert state.answered_at is not None
+    with pytest.raises(DataError, match="expected an image"):
+        worker.detect_timed(draw_block(0)[0])
+
+
+@pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSEGV])
+def test_a_dead_child_costs_the_frames_until_the_next_one(
+    fault: signal.Signals, block_model: Path, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker = start(block_model)
+    assert worker.pid is not None
+    os.kill(worker.pid, fault)
+    with pytest.raises(UnavailableError, match="model parts: its process ended"):
+        worker.detect_timed(draw_block(3))
+    began_at = time.monotonic()
+    with pytest.raises(UnavailableError, match="model parts: its process ended"):
+        worker.detect_timed(draw_block(3))
+    assert time.monotonic() - began_at < 0.1
+    assert state_of(worker).status == "restarting"
+    assert wait_for(lambda: answers(worker)) < 2.0
+    state = state_of(worker)
+    assert (state.restarts, state.status, state.reason) == (1, "ok", "")
+    assert state.errors["crash"] == 1
+    assert state.errors["away"] >= 1
+    assert len(caplog.messages) == 2, caplog.messages
+
+
+def test_a_child_that_dies_without_a_frame_is_noticed(block_model: Path, start: Start) -> None:
+    worker = start(block_model)
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGKILL)
+    wait_for(lambda: state_of(worker).restarts == 1 and worker.pid is not None)
+    assert answers(worker)
+    assert state_of(worker).errors == {}
+
+
+def test_a_frame_that_hangs_is_given_up(tmp_path: Path, start: Start) -> None:
+    worker = start(write_fault_model(tmp_path / "hang.onnx", "hang"), hang_s=0.3)
+    assert answers(worker)
+    child = psutil.Process(worker.pid)
+    with pytest.raises(UnavailableError, match=r"model parts: no answer within 0\.3 s"):
+        worker.detect_timed(WHITE)
+    assert wait_for(lambda: answers(worker)) < 2.0
+    assert not child.is_running()
+    assert state_of(worker).errors["hang"] == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "kind"),
+    [
+        ("nan", NonFiniteOutputError, "non-finite"),
+        ("infinite", NonFiniteOutputError, "non-finite"),
+        ("negative", NonFiniteOutputError, "non-finite"),
+        ("far", AbsurdOutputError, "absurd"),
+        ("sure", AbsurdOutputError, "absurd"),
+        ("nameless", AbsurdOutputError, "absurd"),
+    ],
+)
+def test_no_answer_is_better_than_nonsense(
+    fault: str, error: type[EdgeloopError], kind: str, tmp_path: Path, start: Start
+) -> None:
+    worker = start(write_fault_model(tmp_path / "bad.onnx", fault))
+    with pytest.raises(error):
+        worker.detect_timed(WHITE)
+    assert state_of(worker).errors == {kind: 1}
+    assert state_of(worker).reason
+    assert answers(worker)
+    assert (state_of(worker).restarts, state_of(worker).reason) == (0, "")
+
+
+def test_a_model_that_only_gives_nonsense_is_loaded_again(tmp_path: Path, start: Start) -> None:
+    worker = start(write_fault_model(tmp_path / "nan.onnx", "nan"), hang_s=0.2)
+
+    def is_restarted() -> bool:
+        with pytest.raises(EdgeloopError):
+            worker.detect_timed(WHITE)
+        return state_of(worker).restarts == 1
+
+    wait_for(is_restarted)
+    assert wait_for(lambda: answers(worker)) < 2.0
+
+
+def test_one_that_dies_too_often_is_degraded_and_tried_again(
+    block_model: Path, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker = start(block_model, pacer=RestartPacer(2, 3.0, (0.2,)))
+    state = state_of(worker)
+    while state.status != "degraded":
+        if worker.pid is not None:
+            os.kill(worker.pid, signal.SIGKILL)
+            assert not answers(worker)
+        time.sleep(0.01)
+    assert state.restarts == 2
+    wait_for(lambda: answers(worker))
+    assert state.status == "ok"
+    assert sum("fails too often" in text for text in caplog.messages) == 1
+
+
+def test_the_pace_of_restarts() -> None:
+    pacer = RestartPacer()
+    pauses = []
+    now = 100.0
+    for _ in range(8):
+        pauses.append(pacer.pause_s(now, held_s=1.0))
+        now += pauses[-1]
+        pacer.count(now)
+        now += 1.0
+    assert pauses == [0, 0, 0, 0, 0, 55.0, 30.0, 60.0]
+    assert pacer.pause_s(now, held_s=60.0) == 0.0
+
+
+@pytest.mark.parametrize("hangs", [False, True], ids=["idle", "in a frame"])
+def test_the_child_ends_with_its_parent(hangs: bool, tmp_path: Path) -> None:
+    write_fault_model(tmp_path / "hang.onnx", "hang")
+    code = (
+        "from pathlib import Path\n"
+        "from edgeloop.edge.service.board import ModelState\n"
+        "from edgeloop.edge.service.service_config import ModelConfig\n"
+        "from edgeloop.edge.service.worker.model_worker import ModelWorker\n"
+        "from tests.edge.service.worker.fault_model import WHITE\n"
+        "worker = ModelWorker(ModelConfig(), Path('hang.onnx'), ModelState('m'))\n"
+        "worker.start()\nprint(worker.pid, flush=True)\n"
+        f"worker.detect_timed(WHITE) if {hangs} else __import__('time').sleep(60)\n"
+    )
+    path = os.pathsep.join(map(str, [Path(__file__).parents[4], *sys.path]))
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as parent:
+        assert parent.stdout is not None
+        child = psutil.Process(int(parent.stdout.readline()))
+        time.sleep(0.1)
+        child.send_signal(signal.SIGINT)  # of the terminal
+        child.send_signal(signal.SIGTERM)  # of systemd, to all processes of a unit
+        time.sleep(0.1)
+        assert child.is_running()
+        parent.kill()
+    wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, 2.0)
+
+
+def test_a_swap_loses_no_frame(block_model: Path, tmp_path: Path, start: Start) -> None:
+    worker = start(block_model)
+    names = worker.names
+    other = write_fault_model(tmp_path / "other.onnx", "nan", "{0: 'box', 1: 'block'}")
+    seen: list[tuple[int, int]] = []
+    done = threading.Event()
+
+    def detect() -> None:
+        index = 0
+        while not done.is_set() or index < 2:
+            found, _ = worker.detect_timed(draw_block(index % 40))
+            assert found.xyxy[0, 0] == pytest.approx(block_box(index % 40)[0], abs=2)
+            seen.append((index, int(found.class_id[0])))
+            index += 1
+
+    looking = threading.Thread(target=detect)
+    looking.start()
+    old = psutil.Process(worker.pid)
+    worker.swap(other, frozenset({"block"}))
+    after = len(seen)
+    wait_for(lambda: len(seen) > after + 3)
+    done.set()
+    looking.join()
+    assert [index for index, _ in seen] == list(range(len(seen)))
+    # Its class 0 is new, and was appended to the list that others hold.
+    assert [worker.names[number] for _, number in seen] == sorted(worker.names[number] for _, number in seen)
+    assert worker.names is names
+    assert names == ["block", "box"]
+    assert worker.path == other
+    assert state_of(worker).file == str(other)
+    assert not old.is_running()
+    assert state_of(worker).errors == {}
+
+
+def test_a_swap_that_fails_changes_nothing(block_model: Path, tmp_path: Path, start: Start) -> None:
+    worker = start(block_model)
+    pid, digest = worker.pid, state_of(worker).digest
+    (tmp_path / "broken.onnx").write_bytes(b"no model")
+    with pytest.raises(DataError, match="expected an ONNX model"):
+        worker.swap(tmp_path / "broken.onnx")
+    with pytest.raises(NoInputError):
+        worker.swap(tmp_path / "missing.onnx")
+    other = write_fault_model(tmp_path / "other.onnx", "nan", "{0: 'box'}")
+    with pytest.raises(DataError, match=r"has no class block, which zones or cameras use; it has box"):
+        worker.swap(other, frozenset({"block"}))
+    assert (worker.pid, state_of(worker).digest, worker.names) == (pid, digest, ["block"])
+    assert answers(worker)
+    assert len(psutil.Process().children()) == 1
+
+
+def test_a_file_that_is_no_model_is_refused_at_the_start(tmp_path: Path, start: Start) -> None:
+    (tmp_path / "broken.onnx").write_bytes(b"no model")
+    with pytest.raises(DataError, match="expected an ONNX model"):
+        start(tmp_path / "broken.onnx")
+    assert psutil.Process().children() == []
