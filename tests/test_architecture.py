@@ -26,6 +26,7 @@ HEAVY = {
     "sklearn",
     "pycocotools",
     "trackers",
+    "av",
 }
 
 

@@ -22,6 +22,7 @@ from edgeloop.edge.frame import Source
 from edgeloop.edge.host.opencv import has_gstreamer, next_image, open_capture, open_pipeline
 from edgeloop.edge.source_name import CAMERA, shown_name
 from edgeloop.edge.sources.live import LivePolicy, LiveSource
+from edgeloop.edge.sources.packets.packet_ring import PacketRing
 from edgeloop.edge.sources.query import RATE, SIZE, Known, read_options
 from edgeloop.edge.sources.reconnect import Connection, Images, open_live
 from edgeloop.edge.sources.recording import Recording, frame_count, nominal_fps
@@ -94,15 +95,30 @@ def open_address(address: str, policy: LivePolicy) -> Source:
     _check_address(address)
     address = urldefrag(address).url  # FFmpeg would ask the server for it
     recording: list[Recording] = []
+    source: LiveSource
+    ring = PacketRing(policy.packets_s) if policy.packets_s else None
 
     def connect() -> Connection:
+        if policy.connect_stream is not None:
+            count = lambda: source.count_unreadable()  # noqa: E731  there is no source yet
+            connection = policy.connect_stream(
+                name,
+                address,
+                read_s=TIMEOUT_S,
+                ring=ring,
+                on_unreadable=count,
+                silence=partial(_silence, address),
+            )
+            if connection is not None:
+                return connection
         capture = _capture_address(name, address)
         if frame_count(capture) is not None:
             recording.append(Recording(name, capture, remote=True))
         return Connection(_stream_images(name, address, capture), nominal_fps(capture))
 
-    live = open_live(name, connect, policy)
-    return recording[0] if recording else live
+    source = open_live(name, connect, policy)
+    source.packets = ring
+    return recording[0] if recording else source
 
 
 def open_gstreamer(pipeline: str, policy: LivePolicy) -> LiveSource:

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.edge.frame import Frame, Source
+
+if TYPE_CHECKING:
+    from edgeloop.edge.sources.packets.packet_ring import PacketRing
+    from edgeloop.edge.sources.reconnect import Connection
 
 __all__ = ["LinkState", "LinkStatus", "LivePolicy", "LiveSource"]
 
@@ -35,10 +39,15 @@ class LivePolicy:
             keep results current but may lose frames.
         reconnect_s: Time in seconds for which to retry a camera or stream that is not there, from the start
             or after its last frame; 0 to fail at once, infinity to retry without end.
+        connect_stream: Reader of network streams that gives pictures in their true size and packets, such as
+            that of `edgeloop.edge.sources.packets`; None for OpenCV.
+        packets_s: Time in seconds for which such a reader keeps compressed packets; 0 for none.
     """
 
     max_age_s: float = 1.0
     reconnect_s: float = 0.0
+    connect_stream: Callable[..., Connection | None] | None = None
+    packets_s: float = 0.0
 
 
 LinkStatus = Literal["waiting", "open", "silent", "frozen", "lost", "ended"]
@@ -73,8 +82,10 @@ class LiveSource(Source):
 
     Attributes:
         link: State of its connection.
+        packets: Compressed packets of the last seconds; None if it keeps none.
     """
 
+    packets: PacketRing | None = None
     live = True
     length = None
     skipped = 0
@@ -158,6 +169,12 @@ class LiveSource(Source):
             self.stale += 1
             return None
         return frame
+
+    def count_unreadable(self) -> None:
+        """Count a picture that arrived and could not be decoded."""
+        with self._lock:
+            self.skipped += 1
+            self.link.arrived += 1
 
     @property
     def over(self) -> bool:

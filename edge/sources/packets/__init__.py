@@ -1,0 +1,1 @@
+"""Network streams with their compressed packets: a reader, and a ring of the last seconds."""
