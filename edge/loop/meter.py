@@ -19,6 +19,7 @@ class Meter:
     """Counts and times the results of one source in bounded memory.
 
     Attributes:
+        names: Class names of the model.
         frames: Results so far.
         started_at: Monotonic clock in seconds when the first frame arrived; 0 before it.
         ended_at: Monotonic clock in seconds when the last result had been acted upon; 0 before it.
@@ -27,7 +28,7 @@ class Meter:
     def __init__(self, names: Sequence[str]) -> None:
         """Start at zero, with the model's class names."""
         self.frames = 0
-        self._names = names
+        self.names = names
         self._found: Counter[int] = Counter()
         self._latencies_ms: deque[float] = deque(maxlen=WINDOW)
         self._stages_ms: dict[str, deque[float]] = {}
@@ -53,7 +54,7 @@ class Meter:
     @property
     def detections(self) -> Mapping[str, int]:
         """Number of detections of each class, the most frequent first."""
-        return {self._names[class_id]: count for class_id, count in self._found.most_common()}
+        return {self.names[class_id]: count for class_id, count in self._found.most_common()}
 
     @property
     def latency_ms(self) -> Percentiles | None:

@@ -122,6 +122,7 @@ class Board:
     Attributes:
         name: Name of the device.
         started_at: Monotonic clock in seconds at the start of the service.
+        supervised_at: Monotonic clock in seconds when the supervisor last looked at its loops.
         cameras: States by name of the camera, complete before any part starts.
         models: States by name of the model, complete before any part starts.
         parts: Figures of the parts of the service by name: {"mqtt": {"connected": 1, "spool": 3}}.
@@ -130,7 +131,7 @@ class Board:
     def __init__(self, name: str) -> None:
         """Start without cameras and models."""
         self.name = name
-        self.started_at = time.monotonic()
+        self.started_at = self.supervised_at = time.monotonic()
         self.cameras: dict[str, CameraState] = {}
         self.models: dict[str, ModelState] = {}
         self.parts: dict[str, dict[str, float]] = {}

@@ -68,7 +68,7 @@ def run_service(config: ServiceConfig, parts: Sequence[PartFactory] = ()) -> Non
         loops = list(_start_loops(board, detectors))
         try:
             while not stopping.wait(0.2) and any(loop.is_alive() for loop in loops):
-                pass
+                board.supervised_at = time.monotonic()
         finally:
             for state in board.cameras.values():
                 state.stream.source.stop()
@@ -78,8 +78,9 @@ def run_service(config: ServiceConfig, parts: Sequence[PartFactory] = ()) -> Non
 
 def _parts(_config: ServiceConfig) -> list[PartFactory]:
     """List the parts that the configuration asks for. Each is imported only if it is wanted."""
-    parts: list[PartFactory] = []
-    return parts
+    from edgeloop.edge.service.page.page_part import Page  # loads fastapi and uvicorn
+
+    return [Page]
 
 
 def _open_model(name: str, config: ServiceConfig, board: Board) -> closing[ModelWorker]:

@@ -47,6 +47,11 @@ class Events:
                 queue.put_nowait("event: reload\ndata: {}\n\n")
             queue.put_nowait(text)
 
+    @property
+    def watched(self) -> bool:
+        """True if a page is open."""
+        return bool(self._queues)
+
     def check_room(self) -> None:
         """Refuse one more page than can be served.
 

@@ -30,12 +30,13 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def open_port(host: str, port: int | None) -> socket.socket:
+def open_port(host: str, port: int | None, setting: str = "--port") -> socket.socket:
     """Listen on a port of an address.
 
     Args:
         host: IP address, or a name of this machine.
         port: Port; None for any that is free.
+        setting: Option or key that names it, for the error.
 
     Raises:
         UnavailableError: The port is taken or may not be used, or there is no such address.
@@ -52,7 +53,9 @@ def open_port(host: str, port: int | None) -> socket.socket:
             opened.close()
         at = f"port {port}" if host == LOOPBACK else f"{host} port {port or 0}"
         reason = error.strerror if isinstance(error, OSError) else "no name of a machine"
-        raise UnavailableError(f"{at}: cannot be listened on ({reason}); name another with --port") from error
+        raise UnavailableError(
+            f"{at}: cannot be listened on ({reason}); name another with {setting}"
+        ) from error
     return opened
 
 
@@ -130,7 +133,8 @@ class _Protocol(H11Protocol):
     def _check(self, last: object) -> None:
         cycle = self.cycle
         waiting = cycle is None or cycle.response_complete or cycle.more_body
-        if waiting and cycle is last:
+        # One that is closing for so long has a peer that does not take the rest of its reply.
+        if (waiting and cycle is last) or self.transport.is_closing():
             self.transport.abort()
-        elif not self.transport.is_closing():
+        else:
             self._check_later(cycle if waiting else None)
