@@ -96,7 +96,9 @@ def _open_camera(name: str, config: CameraConfig, detector: FrameDetector) -> St
     if config.zones is not None:
         zones = ZoneCounter(read_zones(config.zones, names), names, str(config.zones))
     ignore = None if config.ignore is None else IgnoreMask(config.ignore, names)
-    policy = LivePolicy(max_age_s=config.max_age_s, reconnect_s=math.inf)
+    policy = LivePolicy(
+        config.max_age_s, reconnect_s=math.inf, silent_s=config.silent_s, frozen_s=config.frozen_s
+    )
     source = open_source(config.source, policy)
     source.name = name
     stream = open_stream(source, detector, track=config.track, zones=zones, ignore=ignore)
