@@ -8,6 +8,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from functools import partial
 
@@ -50,11 +51,9 @@ def run_service(config: ServiceConfig, parts: Sequence[PartFactory] = ()) -> Non
     board, stopping = Board(config.name), threading.Event()
     with ExitStack() as running:
         detectors = {name: running.enter_context(_open_model(name, config, board)) for name in config.models}
-        for name, camera in config.cameras.items():
-            model = config.model_of(name)
-            stream = _open_camera(name, camera, detectors[model])
+        for name, stream in _open_cameras(config, detectors).items():
             running.callback(stream.source.close)
-            board.cameras[name] = CameraState(name, model, stream)
+            board.cameras[name] = CameraState(name, config.model_of(name), stream)
         opened = [make(config, board) for make in (*_parts(config), *parts)]
         listeners = [listener for part in opened if (listener := part.listener()) is not None]
         for state in board.cameras.values():
@@ -88,6 +87,16 @@ def _open_model(name: str, config: ServiceConfig, board: Board) -> closing[Model
     worker = ModelWorker(model, model.file or current_file(config.state, name), state)
     worker.start()
     return closing(worker)
+
+
+def _open_cameras(config: ServiceConfig, detectors: Mapping[str, FrameDetector]) -> dict[str, Stream]:
+    """Open all cameras at the same time: each that is away or hangs takes seconds."""
+    with ThreadPoolExecutor(len(config.cameras), "open") as pool:
+        opening = {
+            name: pool.submit(_open_camera, name, camera, detectors[config.model_of(name)])
+            for name, camera in config.cameras.items()
+        }
+    return {name: future.result() for name, future in opening.items()}
 
 
 def _open_camera(name: str, config: CameraConfig, detector: FrameDetector) -> Stream:

@@ -155,7 +155,8 @@ def test_a_camera_that_sends_nothing_while_nothing_moves_keeps_its_connection(ca
         camera.sends = set()
         wait_for(lambda: source.link.status == "silent" and camera.opened == 2)
         time.sleep(0.3)
-        assert (camera.opened, camera.closed) == (reconnect.MOST_LISTENING, []), "neither torn down nor more"
+        assert camera.opened <= reconnect.MOST_LISTENING
+        assert camera.closed == [], "nothing torn down"
         camera.sends = {1}
         next(frames)
         assert (source.link.status, source.link.reconnects) == ("open", 0)
