@@ -265,7 +265,8 @@ class LiveSource(Source):
     def _note(self, image: NDArray[np.uint8], now: float) -> None:
         link = self.link
         link.newest_at, link.size = now, (image.shape[1], image.shape[0])
-        link.arrived += 1
+        with self._lock:  # pictures that cannot be decoded are counted by another thread
+            link.arrived += 1
         if link.status == "waiting":
             link.change("open")
 
