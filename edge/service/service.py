@@ -8,7 +8,6 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from functools import partial
 
@@ -21,9 +20,10 @@ from edgeloop.edge.loop.stream import Stream
 from edgeloop.edge.result import Result, Sink
 from edgeloop.edge.runtime.frame_detector import FrameDetector
 from edgeloop.edge.service.board import Board, CameraState, ModelState
+from edgeloop.edge.service.probation.probation_part import ProbationPart
+from edgeloop.edge.service.probation.stored_model import start_stored_model
 from edgeloop.edge.service.service_config import CameraConfig, ServiceConfig
 from edgeloop.edge.service.service_part import EventListener, ServicePart, make_event
-from edgeloop.edge.service.store.model_store import current_file
 from edgeloop.edge.service.worker.model_worker import ModelWorker
 from edgeloop.edge.sources import LivePolicy, open_source
 from edgeloop.edge.tracking import IgnoreMask, ZoneCounter, read_zones
@@ -51,10 +51,12 @@ def run_service(config: ServiceConfig, parts: Sequence[PartFactory] = ()) -> Non
     board, stopping = Board(config.name), threading.Event()
     with ExitStack() as running:
         detectors = {name: running.enter_context(_open_model(name, config, board)) for name in config.models}
-        for name, stream in _open_cameras(config, detectors).items():
+        for name, camera in config.cameras.items():
+            model = config.model_of(name)
+            stream = _open_camera(name, camera, detectors[model])
             running.callback(stream.source.close)
-            board.cameras[name] = CameraState(name, config.model_of(name), stream)
-        opened = [make(config, board) for make in (*_parts(config), *parts)]
+            board.cameras[name] = CameraState(name, model, stream)
+        opened = [make(config, board) for make in (*_parts(config, detectors), *parts)]
         listeners = [listener for part in opened if (listener := part.listener()) is not None]
         for state in board.cameras.values():
             state.stream.on_failure = partial(_note_failure, state)
@@ -75,28 +77,23 @@ def run_service(config: ServiceConfig, parts: Sequence[PartFactory] = ()) -> Non
                 loop.join(timeout=5.0)
 
 
-def _parts(_config: ServiceConfig) -> list[PartFactory]:
+def _parts(config: ServiceConfig, workers: Mapping[str, ModelWorker]) -> list[PartFactory]:
     """List the parts that the configuration asks for. Each is imported only if it is wanted."""
     from edgeloop.edge.service.page.page_part import Page  # loads fastapi and uvicorn
 
-    return [Page]
+    parts: list[PartFactory] = [Page]
+    if any(model.file is None for model in config.models.values()):
+        parts.append(partial(ProbationPart, workers))
+    return parts
 
 
 def _open_model(name: str, config: ServiceConfig, board: Board) -> closing[ModelWorker]:
     state, model = board.models.setdefault(name, ModelState(name)), config.models[name]
-    worker = ModelWorker(model, model.file or current_file(config.state, name), state)
+    if model.file is None:
+        return closing(start_stored_model(config, state))
+    worker = ModelWorker(model, model.file, state)
     worker.start()
     return closing(worker)
-
-
-def _open_cameras(config: ServiceConfig, detectors: Mapping[str, FrameDetector]) -> dict[str, Stream]:
-    """Open all cameras at the same time: each that is away or hangs takes seconds."""
-    with ThreadPoolExecutor(len(config.cameras), "open") as pool:
-        opening = {
-            name: pool.submit(_open_camera, name, camera, detectors[config.model_of(name)])
-            for name, camera in config.cameras.items()
-        }
-    return {name: future.result() for name, future in opening.items()}
 
 
 def _open_camera(name: str, config: CameraConfig, detector: FrameDetector) -> Stream:
@@ -105,9 +102,7 @@ def _open_camera(name: str, config: CameraConfig, detector: FrameDetector) -> St
     if config.zones is not None:
         zones = ZoneCounter(read_zones(config.zones, names), names, str(config.zones))
     ignore = None if config.ignore is None else IgnoreMask(config.ignore, names)
-    policy = LivePolicy(
-        config.max_age_s, reconnect_s=math.inf, silent_s=config.silent_s, frozen_s=config.frozen_s
-    )
+    policy = LivePolicy(max_age_s=config.max_age_s, reconnect_s=math.inf)
     source = open_source(config.source, policy)
     source.name = name
     stream = open_stream(source, detector, track=config.track, zones=zones, ignore=ignore)

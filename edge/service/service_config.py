@@ -92,7 +92,7 @@ class ProbationConfig(_Section):
     minutes: Annotated[float, Field(gt=0, le=10080)] = 15.0
     """Time on probation after a model was swapped."""
     latency_ms: Annotated[float, Field(gt=0)] | None = None
-    """Maximum median latency of a frame; without it 1.5 times that of the previous model."""
+    """Maximum median latency of a frame; without it 1.5 times that of the previous model, or 5 ms more."""
     min_rate: Annotated[float, Field(ge=0, le=1)] = 0.2
     """Minimum detections per frame, as a share of those of the previous model."""
 

@@ -209,12 +209,12 @@ def _side(
     return np.asarray(np.sign(along[..., 0] * to[..., 1] - along[..., 1] * to[..., 0]), np.float64)
 
 
-def read_zones(path: Path, names: Sequence[str]) -> ZoneFile:
+def read_zones(path: Path, names: Sequence[str] | None) -> ZoneFile:
     """Read and check a zone file.
 
     Args:
         path: JSON file.
-        names: The model's class names.
+        names: The model's class names; None to accept any.
 
     Returns:
         Its content.
@@ -240,8 +240,8 @@ def read_zones(path: Path, names: Sequence[str]) -> ZoneFile:
             path,
         )
     for place in found.places:
-        unknown = sorted(set(place.classes or ()) - set(names))
-        if unknown:
+        unknown = sorted(set(place.classes or ()) - set(names or ()))
+        if unknown and names is not None:
             raise DataError(
                 f"zones {path}: {place.name!r} counts the class {unknown[0]!r}, which the model does not "
                 f"have; it has {_shorten(names)}"

@@ -12,11 +12,20 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from edgeloop.edge.service.service_config import ProbationConfig
 from edgeloop.models.errors import DataError, first_validation_error
 
-__all__ = ["MAX_CLASSES", "Rule", "ShadowFigures", "promotion_rules", "read_figures"]
+__all__ = [
+    "MAX_CLASSES",
+    "Rule",
+    "ShadowFigures",
+    "falls_back",
+    "latency_limit",
+    "promotion_rules",
+    "read_figures",
+]
 
 MAX_CLASSES = 1000
-LATENCY_RATIO = 1.5
-"""Maximum median latency beside that of the previous model, unless the configuration has another limit."""
+LATENCY_RATIO, LATENCY_MORE_MS = 1.5, 5.0
+"""Maximum median latency as a multiple of that of the previous model, or so many milliseconds more, by which
+models of a millisecond vary anyway."""
 
 MAX_FAILED = 0.01
 """Maximum share of frames without an answer."""
@@ -157,7 +166,9 @@ def latency_limit(reference_ms: float | None, config: ProbationConfig) -> float 
     """Maximum median latency beside a reference; None if there is neither a limit nor a reference."""
     if config.latency_ms is not None:
         return config.latency_ms
-    return None if reference_ms is None else LATENCY_RATIO * reference_ms
+    if reference_ms is None:
+        return None
+    return max(LATENCY_RATIO * reference_ms, reference_ms + LATENCY_MORE_MS)
 
 
 def falls_back(provider: str, reference: str) -> bool:

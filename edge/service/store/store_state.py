@@ -51,10 +51,14 @@ class ProbationState(_Data):
     Attributes:
         elapsed_s: Seconds of service since it became current, by a clock that does not jump.
         starts: Number of starts of the service that have not ended in order since then.
+        reference_ms: Median latency of the model before it, when it was the current one; None if unknown.
+        reference_provider: Execution provider of that model; "" if unknown.
     """
 
     elapsed_s: Annotated[float, Field(ge=0)] = 0.0
     starts: Count = 0
+    reference_ms: Annotated[float, Field(ge=0)] | None = None
+    reference_provider: str = ""
 
 
 class Change(_Data):

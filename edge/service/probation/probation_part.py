@@ -1,0 +1,51 @@
+"""Part of the service that follows the stores of its models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from edgeloop.edge.result import Sink
+from edgeloop.edge.service.board import Board, CameraState
+from edgeloop.edge.service.probation.model_watch import ModelWatch
+from edgeloop.edge.service.service_config import ServiceConfig
+from edgeloop.edge.service.service_part import EventListener
+from edgeloop.edge.service.worker.model_worker import ModelWorker
+
+__all__ = ["ProbationPart"]
+
+
+class ProbationPart:
+    """Swaps models when their stores change, compares candidates, and judges new models."""
+
+    def __init__(self, workers: Mapping[str, ModelWorker], config: ServiceConfig, board: Board) -> None:
+        """Watch the models that come from a store.
+
+        Args:
+            workers: Started workers by name of the model.
+            config: Configuration of the service.
+            board: State of the service.
+        """
+        self._watches = {
+            name: ModelWatch(config, board.models[name], workers[name])
+            for name, model in config.models.items()
+            if model.file is None
+        }
+
+    def sinks(self, camera: CameraState) -> Sequence[Sink]:
+        """See `ServicePart`."""
+        watch = self._watches.get(camera.model)
+        return [] if watch is None else [watch.sink(camera.name)]
+
+    def listener(self) -> EventListener | None:
+        """See `ServicePart`."""
+        return None
+
+    def start(self) -> None:
+        """See `ServicePart`."""
+        for watch in self._watches.values():
+            watch.start()
+
+    def close(self) -> None:
+        """See `ServicePart`."""
+        for watch in self._watches.values():
+            watch.close()

@@ -1,0 +1,53 @@
+"""Start of a model from its store."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from edgeloop.edge.service.board import ModelState
+from edgeloop.edge.service.service_config import ServiceConfig
+from edgeloop.edge.service.store.class_check import check_classes
+from edgeloop.edge.service.store.model_store import ModelStore
+from edgeloop.edge.service.worker.model_worker import ModelWorker
+from edgeloop.models.errors import EdgeloopError
+
+__all__ = ["start_stored_model"]
+
+log = logging.getLogger(__name__)
+
+
+def start_stored_model(config: ServiceConfig, state: ModelState) -> ModelWorker:
+    """Start the current model of a store; if it is on probation and cannot start, the previous one.
+
+    Args:
+        config: Configuration of the service.
+        state: State of the model on the board.
+
+    Returns:
+        The worker, started.
+
+    Raises:
+        EdgeloopError: No model is installed, or none can be started.
+    """
+    store = ModelStore(config.state, state.name)
+    path = store.begin_service()
+    try:
+        return _start(config, state, path)
+    except EdgeloopError as error:
+        if store.read().probation is None:
+            raise
+        log.error("model %s: %s is given up: %s", state.name, path.stem[:12], error)
+        store.roll_back(f"cannot be started: {error}", only=path.stem)
+        return _start(config, state, store.current())
+
+
+def _start(config: ServiceConfig, state: ModelState, path: Path) -> ModelWorker:
+    worker = ModelWorker(config.models[state.name], path, state)
+    try:
+        worker.start()
+        check_classes(config, state.name, worker.names)
+    except BaseException:
+        worker.close()
+        raise
+    return worker
