@@ -192,9 +192,9 @@ def _act(item: _Found | _Failed | SourceEnded, stream: Stream, sinks: Sequence[S
         sink.write(result)
     try:
         stream.write(result)
+        stream.meter.add(result)
     except Exception as error:  # the same
         return _fail(stream, error)
-    stream.meter.add(result)
     return None
 
 

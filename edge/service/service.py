@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import threading
 import time
 from collections import defaultdict
@@ -15,7 +16,6 @@ import numpy as np
 
 from edgeloop.edge.cli.signals import stopped_by_signals
 from edgeloop.edge.loop.open_stream import open_stream
-from edgeloop.edge.loop.pipeline import run_streams
 from edgeloop.edge.loop.stream import Stream
 from edgeloop.edge.result import Result, Sink
 from edgeloop.edge.runtime.frame_detector import FrameDetector
@@ -24,6 +24,8 @@ from edgeloop.edge.service.probation.probation_part import ProbationPart
 from edgeloop.edge.service.probation.stored_model import start_stored_model
 from edgeloop.edge.service.service_config import CameraConfig, ServiceConfig
 from edgeloop.edge.service.service_part import EventListener, ServicePart, make_event
+from edgeloop.edge.service.systemd.systemd_part import SystemdPart
+from edgeloop.edge.service.worker.model_loop import ModelLoop
 from edgeloop.edge.service.worker.model_worker import ModelWorker
 from edgeloop.edge.sources import LivePolicy, open_source
 from edgeloop.edge.tracking import IgnoreMask, ZoneCounter, read_zones
@@ -45,8 +47,8 @@ def run_service(config: ServiceConfig, parts: Sequence[PartFactory] = ()) -> Non
         parts: Further parts, made with the configuration and the board.
 
     Raises:
-        EdgeloopError: A model cannot be loaded, a file of the configuration does not fit, or a part cannot
-            start.
+        EdgeloopError: A model cannot be loaded, a file of the configuration does not fit, a part cannot
+            start, or a loop failed.
     """
     board, stopping = Board(config.name), threading.Event()
     with ExitStack() as running:
@@ -60,21 +62,25 @@ def run_service(config: ServiceConfig, parts: Sequence[PartFactory] = ()) -> Non
         listeners = [listener for part in opened if (listener := part.listener()) is not None]
         for state in board.cameras.values():
             state.stream.on_failure = partial(_note_failure, state)
-            state.stream.sinks += [sink for part in opened for sink in part.sinks(state)]
+            # Events first, so that no sink that fails keeps them back.
             state.stream.sinks.append(_EventSource(state, detectors[state.model].names, listeners))
+            state.stream.sinks += [sink for part in opened for sink in part.sinks(state)]
+            state.stream.on_result = partial(_note_result, state)
         running.enter_context(stopped_by_signals(stopping.set))
         for part in opened:
             running.callback(part.close)
             part.start()
         loops = list(_start_loops(board, detectors))
         try:
-            while not stopping.wait(0.2) and any(loop.is_alive() for loop in loops):
+            while not stopping.wait(0.2) and not _ended(loops):
                 board.supervised_at = time.monotonic()
         finally:
             for state in board.cameras.values():
                 state.stream.source.stop()
             for loop in loops:
                 loop.join(timeout=5.0)
+    if not stopping.is_set() and (failures := [loop.failure for loop in loops if loop.failure]):
+        raise failures[0]
 
 
 def _parts(config: ServiceConfig, workers: Mapping[str, ModelWorker]) -> list[PartFactory]:
@@ -84,7 +90,14 @@ def _parts(config: ServiceConfig, workers: Mapping[str, ModelWorker]) -> list[Pa
     parts: list[PartFactory] = [Page]
     if any(model.file is None for model in config.models.values()):
         parts.append(partial(ProbationPart, workers))
+    if "NOTIFY_SOCKET" in os.environ:
+        parts.append(SystemdPart)
     return parts
+
+
+def _ended(loops: Sequence[ModelLoop]) -> bool:
+    """True if one loop failed, or all have ended: only a new start of the service brings them back."""
+    return any(loop.failure for loop in loops) or not any(loop.is_alive() for loop in loops)
 
 
 def _open_model(name: str, config: ServiceConfig, board: Board) -> closing[ModelWorker]:
@@ -141,36 +154,42 @@ def _note_failure(state: CameraState, error: Exception) -> bool:
     return True
 
 
+def _note_result(state: CameraState, result: Result) -> None:
+    if state.reason:
+        log.warning("camera %s: frames go through again", state.name)
+        state.reason = ""
+    state.captured_at, state.result_at = result.frame.captured_at, time.monotonic()
+
+
 class _EventSource(Sink):
-    """Last sink of a camera: notes that a frame went through, and hands on its events."""
+    """First sink of a camera: hands on its events."""
 
     def __init__(self, state: CameraState, names: Sequence[str], listeners: Sequence[EventListener]) -> None:
         self._state, self._names, self._listeners = state, names, listeners
 
     def write(self, result: Result) -> None:
-        state = self._state
+        state, error = self._state, None
         for found in result.events or ():
             event = make_event(state.name, result, found, self._names)
-            state.events[event.kind] = state.events.get(event.kind, 0) + 1
+            state.events = {**state.events, event.kind: state.events.get(event.kind, 0) + 1}
             for listen in self._listeners:
-                listen(event)
-        if state.reason:
-            log.warning("camera %s: frames go through again", state.name)
-            state.reason = ""
-        state.captured_at, state.result_at = result.frame.captured_at, time.monotonic()
+                try:
+                    listen(event)
+                except Exception as failed:  # the other parts get it all the same
+                    error = failed
+        if error is not None:
+            raise error
 
     def close(self) -> None:
         pass
 
 
-def _start_loops(board: Board, detectors: Mapping[str, FrameDetector]) -> Iterator[threading.Thread]:
+def _start_loops(board: Board, detectors: Mapping[str, FrameDetector]) -> Iterator[ModelLoop]:
     """Start one loop for each model, in a thread of its own."""
     streams: defaultdict[str, list[Stream]] = defaultdict(list)
     for state in board.cameras.values():
         streams[state.model].append(state.stream)
     for model, its_streams in streams.items():
-        loop = threading.Thread(
-            target=run_streams, args=(its_streams, detectors[model]), name=f"loop {model}", daemon=True
-        )
+        loop = ModelLoop(model, its_streams, detectors[model])
         loop.start()
         yield loop

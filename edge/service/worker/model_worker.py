@@ -225,7 +225,7 @@ class ModelWorker:
         """Let a loaded process answer from now on."""
         loaded, state = process.loaded, self._state
         if file == self._file and state.digest not in ("", loaded.digest):
-            log.warning("model %s: %s is another file than before", state.name, file)
+            self._log(logging.WARNING, "replaced", f"{file} is another file now, and was loaded")
         self._process, self._loaded, self._file = process, loaded, file
         self._class_ids = self._number_classes(loaded.spec.names)
         self._up_at, self._failing_since = time.monotonic(), None
@@ -254,7 +254,7 @@ class ModelWorker:
         if placement.provider != wanted.provider or (placement.share or 1.0) < (wanted.share or 0.0):
             notice = f"ran on {wanted}, now on {placement}"
         if notice != self._notice:
-            log.warning("model %s: %s", self._state.name, notice or f"runs on {placement} again")
+            self._log(logging.WARNING, "provider", notice or f"runs on {placement} again")
         self._notice = notice
 
     def _renumber(self, found: Detections) -> Detections:
@@ -266,7 +266,7 @@ class ModelWorker:
         state = self._state
         state.answered_at, self._failing_since = time.monotonic(), None
         if state.status != "ok":
-            log.warning("model %s: answers again", state.name)
+            self._log(logging.WARNING, "back", "answers again")
             state.status = "ok"
         state.reason = self._notice
 
@@ -295,13 +295,16 @@ class ModelWorker:
         self._retry_at = now + pause_s
         if not self._closed.is_set():
             if pause_s and state.status != "degraded":
-                log.error(
-                    "model %s: %s; fails too often, tried again with growing pauses", state.name, reason
-                )
+                text = f"{reason}; fails too often, so that it is tried again with growing pauses"
+                self._log(logging.ERROR, "degraded", text)
             elif state.status == "ok":
-                log.warning("model %s: %s; it is started again", state.name, reason)
+                self._log(logging.WARNING, "lost", f"{reason}; it is started again")
         state.reason, state.status = reason, "degraded" if pause_s else "restarting"
         self._wake.set()
+
+    def _log(self, level: int, event: str, text: str) -> None:
+        name = self._state.name
+        log.log(level, "model %s: %s", name, text, extra={"event": f"model-{event}", "model": name})
 
     def _supervise(self) -> None:
         """Start the model again whenever its process is lost."""
