@@ -20,6 +20,7 @@ from edgeloop.edge.loop.stream import Stream
 from edgeloop.edge.result import Result, Sink
 from edgeloop.edge.runtime.frame_detector import FrameDetector
 from edgeloop.edge.service.board import Board, CameraState, ModelState
+from edgeloop.edge.service.messages.mqtt_part import MqttPart
 from edgeloop.edge.service.probation.probation_part import ProbationPart
 from edgeloop.edge.service.probation.stored_model import start_stored_model
 from edgeloop.edge.service.service_config import CameraConfig, ServiceConfig
@@ -84,7 +85,7 @@ def run_service(config: ServiceConfig, parts: Sequence[PartFactory] = ()) -> Non
 
 
 def _parts(config: ServiceConfig, workers: Mapping[str, ModelWorker]) -> list[PartFactory]:
-    """List the parts that the configuration asks for. Each is imported only if it is wanted."""
+    """List the parts that the configuration asks for."""
     from edgeloop.edge.service.page.page_part import Page  # loads fastapi and uvicorn
 
     parts: list[PartFactory] = [Page]
@@ -92,6 +93,8 @@ def _parts(config: ServiceConfig, workers: Mapping[str, ModelWorker]) -> list[Pa
         parts.append(partial(ProbationPart, workers))
     if "NOTIFY_SOCKET" in os.environ:
         parts.append(SystemdPart)
+    if config.mqtt is not None:
+        parts.append(MqttPart)
     return parts
 
 

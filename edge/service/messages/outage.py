@@ -1,0 +1,56 @@
+"""Time without a destination: what is said of it, once, and how long to wait before the next attempt."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+__all__ = ["Outage"]
+
+log = logging.getLogger(__name__)
+
+MAX_PAUSE_S = 30.0
+MIN_PAUSE_S = 0.5
+
+STEADY_S = 10.0
+"""Seconds after which a return counts: before, the outage goes on, and the pauses with it."""
+
+
+class Outage:
+    """Outages of one destination.
+
+    Attributes:
+        name: Name of the destination, as it is logged.
+    """
+
+    def __init__(self, name: str) -> None:
+        """Start with a destination of which nothing is known."""
+        self.name = name
+        self._since = time.monotonic()
+        self._ended_at: float | None = None
+        self._told: set[str] = set()
+        self._away = False
+
+    def begin(self, reason: str) -> None:
+        """Note that an attempt failed; each reason is logged once."""
+        now = time.monotonic()
+        if self._ended_at is not None and now - self._ended_at > STEADY_S:
+            self._since = now
+            self._told.clear()
+        self._ended_at = None
+        if reason not in self._told:
+            self._told.add(reason)
+            self._away = True
+            log.warning("%s: %s; events wait on disk", self.name, reason)
+
+    def end(self) -> None:
+        """Note that the destination is there; it is logged if its absence was."""
+        if self._ended_at is None:
+            self._ended_at = time.monotonic()
+        if self._away:
+            self._away = False
+            log.warning("%s: there again", self.name)
+
+    def pause_s(self) -> float:
+        """Seconds to wait before the next attempt: a quarter of the outage so far, at most half a minute."""
+        return min(MAX_PAUSE_S, max(MIN_PAUSE_S, (time.monotonic() - self._since) / 4))
