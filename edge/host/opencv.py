@@ -61,13 +61,18 @@ def one_thread() -> Iterator[None]:
 
 
 def open_capture(
-    target: int | str | Path, *, timeout_s: float, settings: Mapping[int, float] | None = None
+    target: int | str | Path,
+    *,
+    timeout_s: float,
+    read_s: float | None = None,
+    settings: Mapping[int, float] | None = None,
 ) -> cv2.VideoCapture | None:
     """Open a camera, a video file or a stream.
 
     Args:
         target: Camera index, address, or path of any name.
         timeout_s: Seconds that a stream may take to open, and later to deliver a frame; 0 for no limit.
+        read_s: Seconds that a stream may take to deliver a frame; None for `timeout_s`.
         settings: Properties of a camera (cv2.CAP_PROP_...) to ask for, in this order; it may refuse each.
 
     Returns:
@@ -75,7 +80,8 @@ def open_capture(
     """
     if not isinstance(target, int):
         # FFmpeg takes what is before a colon for a protocol.
-        return _open_decoder(f"file:{target}" if isinstance(target, Path) else target, timeout_s)
+        address = f"file:{target}" if isinstance(target, Path) else target
+        return _open_decoder(address, timeout_s, timeout_s if read_s is None else read_s)
     capture = _construct(target)
     if capture is not None:
         # A device that queues frames returns old ones; not every backend has the property.
@@ -86,7 +92,7 @@ def open_capture(
 
 def open_pipe() -> cv2.VideoCapture | None:
     """Open the video on the standard input, in any container; None if OpenCV cannot."""
-    return _open_ffmpeg("pipe:0", 0, threads=usable_cores())
+    return _open_ffmpeg("pipe:0", 0, 0, threads=usable_cores())
 
 
 def open_pipeline(pipeline: str) -> cv2.VideoCapture | None:
@@ -108,26 +114,25 @@ def next_image(capture: cv2.VideoCapture) -> NDArray[np.uint8] | None:
     return cast("NDArray[np.uint8]", image) if read else None
 
 
-def _open_decoder(target: str, timeout_s: float) -> cv2.VideoCapture | None:
+def _open_decoder(target: str, open_s: float, read_s: float) -> cv2.VideoCapture | None:
     """Open a file or stream with FFmpeg, on no more threads than its frames need."""
-    capture = _open_ffmpeg(target, timeout_s, threads=1)
+    capture = _open_ffmpeg(target, open_s, read_s, threads=1)
     if capture is None:
         return None
     pixels = capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
     threads = min(math.ceil(pixels / _PIXELS_A_THREAD), usable_cores())
     if threads > 1:
         capture.release()
-        capture = _open_ffmpeg(target, timeout_s, threads=threads)
+        capture = _open_ffmpeg(target, open_s, read_s, threads=threads)
     return capture
 
 
-def _open_ffmpeg(target: str, timeout_s: float, *, threads: int) -> cv2.VideoCapture | None:
+def _open_ffmpeg(target: str, open_s: float, read_s: float, *, threads: int) -> cv2.VideoCapture | None:
     # FFmpeg would print parts of addresses, and secrets with them. OpenCV reads this when it opens the first.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    timeout_ms = int(timeout_s * 1000)
     settings = {
-        cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: timeout_ms,
-        cv2.CAP_PROP_READ_TIMEOUT_MSEC: timeout_ms,
+        cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: int(open_s * 1000),
+        cv2.CAP_PROP_READ_TIMEOUT_MSEC: int(read_s * 1000),
         cv2.CAP_PROP_N_THREADS: threads,
     }
     return _construct(_native(target), cv2.CAP_FFMPEG, [*chain.from_iterable(settings.items())])

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from functools import partial
 
@@ -54,11 +55,9 @@ def run_service(config: ServiceConfig, parts: Sequence[PartFactory] = ()) -> Non
     board, stopping = Board(config.name), threading.Event()
     with ExitStack() as running:
         detectors = {name: running.enter_context(_open_model(name, config, board)) for name in config.models}
-        for name, camera in config.cameras.items():
-            model = config.model_of(name)
-            stream = _open_camera(name, camera, detectors[model])
+        for name, stream in _open_cameras(config, detectors).items():
             running.callback(stream.source.close)
-            board.cameras[name] = CameraState(name, model, stream)
+            board.cameras[name] = CameraState(name, config.model_of(name), stream)
         opened = [make(config, board) for make in (*_parts(config, detectors), *parts)]
         listeners = [listener for part in opened if (listener := part.listener()) is not None]
         for state in board.cameras.values():
@@ -112,13 +111,25 @@ def _open_model(name: str, config: ServiceConfig, board: Board) -> closing[Model
     return closing(worker)
 
 
+def _open_cameras(config: ServiceConfig, detectors: Mapping[str, FrameDetector]) -> dict[str, Stream]:
+    """Open all cameras at the same time: each that is away or hangs takes seconds."""
+    with ThreadPoolExecutor(len(config.cameras), "open") as pool:
+        opening = {
+            name: pool.submit(_open_camera, name, camera, detectors[config.model_of(name)])
+            for name, camera in config.cameras.items()
+        }
+    return {name: future.result() for name, future in opening.items()}
+
+
 def _open_camera(name: str, config: CameraConfig, detector: FrameDetector) -> Stream:
     names = detector.names
     zones = None
     if config.zones is not None:
         zones = ZoneCounter(read_zones(config.zones, names), names, str(config.zones))
     ignore = None if config.ignore is None else IgnoreMask(config.ignore, names)
-    policy = LivePolicy(max_age_s=config.max_age_s, reconnect_s=math.inf)
+    policy = LivePolicy(
+        config.max_age_s, reconnect_s=math.inf, silent_s=config.silent_s, frozen_s=config.frozen_s
+    )
     source = open_source(config.source, policy)
     source.name = name
     stream = open_stream(source, detector, track=config.track, zones=zones, ignore=ignore)

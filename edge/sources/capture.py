@@ -24,7 +24,7 @@ from edgeloop.edge.source_name import CAMERA, shown_name
 from edgeloop.edge.sources.live import LivePolicy, LiveSource
 from edgeloop.edge.sources.packets.packet_ring import PacketRing
 from edgeloop.edge.sources.query import RATE, SIZE, Known, read_options
-from edgeloop.edge.sources.reconnect import Connection, Images, open_live
+from edgeloop.edge.sources.reconnect import LISTEN_S, Connection, Images, open_live
 from edgeloop.edge.sources.recording import Recording, frame_count, nominal_fps
 from edgeloop.models.errors import UnavailableError, UsageError
 
@@ -32,6 +32,10 @@ __all__ = ["SCHEMES", "camera_name", "open_address", "open_camera", "open_gstrea
 
 TIMEOUT_S = 10.0
 """Longest wait in seconds for a stream to open, and then for each frame."""
+
+PROBE_S = 1.0
+"""Longest wait in seconds for the host of a lost stream to answer: FFmpeg would wait for one that is away,
+and not notice for seconds that it is back."""
 
 SETTLE_S = 0.5
 """Seconds to wait before testing whether a server still answers: a dying one closes its port last."""
@@ -97,28 +101,34 @@ def open_address(address: str, policy: LivePolicy) -> Source:
     recording: list[Recording] = []
     source: LiveSource
     ring = PacketRing(policy.packets_s) if policy.packets_s else None
+    read_s = LISTEN_S if policy.reconnect_s else TIMEOUT_S
 
     def connect() -> Connection:
+        if policy.reconnect_s and (silence := _silence(address, PROBE_S)):
+            raise UnavailableError(f"stream {name}: cannot be opened: {silence}")
         if policy.connect_stream is not None:
             count = lambda: source.count_unreadable()  # noqa: E731  there is no source yet
             connection = policy.connect_stream(
                 name,
                 address,
-                read_s=TIMEOUT_S,
+                read_s=read_s,
                 ring=ring,
                 on_unreadable=count,
                 silence=partial(_silence, address),
             )
             if connection is not None:
                 return connection
-        capture = _capture_address(name, address)
+        capture = _capture_address(name, address, read_s)
         if frame_count(capture) is not None:
             recording.append(Recording(name, capture, remote=True))
-        return Connection(_stream_images(name, address, capture), nominal_fps(capture))
+        return Connection(_stream_images(name, address, capture, read_s), nominal_fps(capture))
 
     source = open_live(name, connect, policy)
     source.packets = ring
-    return recording[0] if recording else source
+    if recording:
+        source.close()
+        return recording[0]
+    return source
 
 
 def open_gstreamer(pipeline: str, policy: LivePolicy) -> LiveSource:
@@ -168,8 +178,8 @@ def _connect_camera(name: str, index: str | None, path: str | None, asked: Mappi
     return Connection(_camera_images(name, capture), nominal_fps(capture))
 
 
-def _capture_address(name: str, address: str) -> cv2.VideoCapture:
-    capture = open_capture(address, timeout_s=TIMEOUT_S)
+def _capture_address(name: str, address: str, read_s: float) -> cv2.VideoCapture:
+    capture = open_capture(address, timeout_s=TIMEOUT_S, read_s=read_s)
     if capture is None:
         reason = _silence(address)
         if reason is None and urlsplit(address).scheme in _RECEIVED:
@@ -190,7 +200,7 @@ def _camera_images(name: str, capture: cv2.VideoCapture) -> Images:
         capture.release()
 
 
-def _stream_images(name: str, address: str, capture: cv2.VideoCapture) -> Images:
+def _stream_images(name: str, address: str, capture: cv2.VideoCapture, read_s: float) -> Images:
     try:
         count = 0
         asked_at = time.monotonic()
@@ -199,8 +209,8 @@ def _stream_images(name: str, address: str, capture: cv2.VideoCapture) -> Images
             count += 1
             asked_at = time.monotonic()
         # FFmpeg looks at its clock only now and then, so a time limit can come a little early.
-        if time.monotonic() - asked_at >= 0.9 * TIMEOUT_S:
-            raise UnavailableError(f"stream {name}: no frame for {TIMEOUT_S:.0f} s; the connection is lost")
+        if time.monotonic() - asked_at >= 0.9 * read_s:
+            raise UnavailableError(f"stream {name}: no frame for {read_s:.0f} s; the connection is lost")
         time.sleep(SETTLE_S)
         if silence := _silence(address):
             raise UnavailableError(f"stream {name}: broke off after {count} frames: {silence}")
@@ -210,14 +220,14 @@ def _stream_images(name: str, address: str, capture: cv2.VideoCapture) -> Images
         capture.release()
 
 
-def _silence(address: str) -> str | None:
+def _silence(address: str, timeout_s: float | None = None) -> str | None:
     """Reason for which an address does not answer; None if it does."""
     parts = urlsplit(address)
     host, port = parts.hostname or "", parts.port or _SERVED.get(parts.scheme)
     if port is None or parts.scheme in ("srt", "udp"):  # these do not speak TCP
         return None
     try:
-        socket.create_connection((host, port), timeout=TIMEOUT_S).close()
+        socket.create_connection((host, port), timeout=timeout_s or TIMEOUT_S).close()
     except OSError as error:
         return f"nobody answers at {host}:{port} ({error.strerror or error})"
     return None

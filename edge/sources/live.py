@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edgeloop.edge.sources.packets.packet_ring import PacketRing
     from edgeloop.edge.sources.reconnect import Connection
 
-__all__ = ["LinkState", "LinkStatus", "LivePolicy", "LiveSource"]
+__all__ = ["ImageStream", "LinkState", "LinkStatus", "LivePolicy", "LiveSource"]
 
 WAKE_S = 0.1
 """Seconds between two looks of a waiting consumer at the stop flag; a signal handler must not take locks."""
@@ -38,7 +38,10 @@ class LivePolicy:
         max_age_s: Age in seconds beyond which a waiting frame is dropped and counted as stale. Lower values
             keep results current but may lose frames.
         reconnect_s: Time in seconds for which to retry a camera or stream that is not there, from the start
-            or after its last frame; 0 to fail at once, infinity to retry without end.
+            or after its last frame; 0 to fail at once, infinity to retry without end. The next two apply
+            unless it is 0.
+        silent_s: Time in seconds without a frame after which to open another connection beside the first.
+        frozen_s: Time in seconds of exactly the same picture after which to do so; 0 for never.
         connect_stream: Reader of network streams that gives pictures in their true size and packets, such as
             that of `edgeloop.edge.sources.packets`; None for OpenCV.
         packets_s: Time in seconds for which such a reader keeps compressed packets; 0 for none.
@@ -46,6 +49,8 @@ class LivePolicy:
 
     max_age_s: float = 1.0
     reconnect_s: float = 0.0
+    silent_s: float = 5.0
+    frozen_s: float = 60.0
     connect_stream: Callable[..., Connection | None] | None = None
     packets_s: float = 0.0
 
@@ -63,8 +68,7 @@ class LinkState:
         since: Monotonic clock in seconds of the last change of `status`.
         newest_at: Monotonic clock in seconds when the newest frame arrived; None before the first.
         arrived: Number of frames that arrived.
-        reconnects: Number of connections after the first.
-        stalled_s: Time in seconds without frames, or with a frozen picture, in stalls that are over.
+        reconnects: Number of connections after the first that delivered frames.
         size: (width, height) of the newest frame in pixels; None before the first.
     """
 
@@ -73,8 +77,47 @@ class LinkState:
     newest_at: float | None = None
     arrived: int = 0
     reconnects: int = 0
-    stalled_s: float = 0.0
     size: tuple[int, int] | None = None
+    _stalls: tuple[float, float | None] = field(default=(0.0, None), init=False, repr=False)
+
+    @property
+    def stalled_s(self) -> float:
+        """Time in seconds without frames, or with a frozen picture, in all stalls up to now."""
+        over_s, began_at = self._stalls
+        return over_s if began_at is None else over_s + time.monotonic() - began_at
+
+    def change(self, status: LinkStatus, stalled_at: float | None = None) -> float:
+        """Change the status.
+
+        Args:
+            status: The new status.
+            stalled_at: Monotonic clock in seconds when the stall began; None if there is none now. A stall
+                that goes on keeps its beginning.
+
+        Returns:
+            Seconds of the stall that is over; 0 if there was none, or if it goes on.
+        """
+        now = time.monotonic()
+        over_s, began_at = self._stalls
+        self.status, self.since = status, now
+        if began_at is None:
+            self._stalls = (over_s, stalled_at)
+        elif stalled_at is None:
+            self._stalls = (over_s + now - began_at, None)
+            return now - began_at
+        return 0.0
+
+
+class ImageStream(Protocol):
+    """Images (HxWx3 uint8, BGR), each given when it arrives: a generator is one."""
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        """Give the images; ends at the regular end of the stream, raises if the source fails."""
+        ...
+
+    def close(self) -> None:
+        """Release the device."""
+        ...
 
 
 class LiveSource(Source):
@@ -93,27 +136,28 @@ class LiveSource(Source):
     def __init__(
         self,
         name: str,
-        images: Generator[NDArray[np.uint8], None, None],
+        images: ImageStream,
         *,
         fps: float | None,
         first_index: int = 0,
         policy: LivePolicy | None = None,
+        link: LinkState | None = None,
     ) -> None:
         """Prepare to capture; the thread starts with the iteration, so that no frame is dropped before it.
 
         Args:
             name: Name of the source.
-            images: Images (HxWx3 uint8, BGR), each yielded when it arrives. Returns at the regular end of the
-                stream, raises if the source fails; run and closed by the capture thread alone.
+            images: Images as they arrive; iterated and closed by the capture thread.
             fps: Nominal frames per second; None if unknown.
             first_index: Index of the first frame.
             policy: How to treat late frames; None for the defaults.
+            link: State of the connection, if `images` keeps it; None for a new one.
         """
         self.name = name
         self.fps = fps
         self._max_age_s = (policy or LivePolicy()).max_age_s
         self.dropped = self.stale = 0
-        self.link = LinkState()
+        self.link = link or LinkState()
         self._images = images
         self._first_index = first_index
         self._lock = threading.Condition()
@@ -196,6 +240,8 @@ class LiveSource(Source):
         self.stop()
         if self._thread.is_alive():
             self._thread.join(JOIN_S)
+        else:
+            self._images.close()
 
     def _capture(self) -> None:
         began_at: float | None = None
@@ -211,7 +257,7 @@ class LiveSource(Source):
             self._error = error
         finally:
             self._images.close()
-            self.link.status, self.link.since = "ended", time.monotonic()
+            self.link.change("ended")
             with self._lock:
                 self._ended = True
             self._bell.set()
@@ -219,9 +265,10 @@ class LiveSource(Source):
     def _note(self, image: NDArray[np.uint8], now: float) -> None:
         link = self.link
         link.newest_at, link.size = now, (image.shape[1], image.shape[0])
-        link.arrived += 1
+        with self._lock:  # pictures that cannot be decoded are counted by another thread
+            link.arrived += 1
         if link.status == "waiting":
-            link.status, link.since = "open", now
+            link.change("open")
 
     def _put(self, frame: Frame) -> None:
         with self._lock:

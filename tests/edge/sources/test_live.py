@@ -210,7 +210,7 @@ def test_a_stream_whose_server_dies_is_a_lost_connection() -> None:
 
 @pytest.mark.slow
 def test_a_stream_that_broke_off_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconnect, "RETRY_S", 0.05)
+    monkeypatch.setattr(reconnect, "PAUSES", ((math.inf, 0.05),))
     served = []
 
     def serve(handler: BaseHTTPRequestHandler) -> None:
@@ -234,7 +234,7 @@ def test_a_stream_that_broke_off_is_opened_again(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.slow
 def test_a_stream_that_stays_away_fails_once_patience_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconnect, "RETRY_S", 0.05)
+    monkeypatch.setattr(reconnect, "PAUSES", ((math.inf, 0.05),))
     with (
         http_server(lambda handler: send_mjpeg(handler, 150)) as server,
         open_source(address(server), LivePolicy(reconnect_s=2)) as source,
@@ -249,7 +249,7 @@ def test_a_stream_that_stays_away_fails_once_patience_is_over(monkeypatch: pytes
 
 @pytest.mark.slow
 def test_a_stream_that_is_not_there_yet_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconnect, "RETRY_S", 0.05)
+    monkeypatch.setattr(reconnect, "PAUSES", ((math.inf, 0.05),))
     asked = []
 
     def serve(handler: BaseHTTPRequestHandler) -> None:
@@ -267,7 +267,7 @@ def test_a_stream_that_is_not_there_yet_is_waited_for(monkeypatch: pytest.Monkey
 
 
 def test_a_stream_that_never_comes_fails_once_patience_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconnect, "RETRY_S", 0.05)
+    monkeypatch.setattr(reconnect, "PAUSES", ((math.inf, 0.05),))
     source = open_source("rtsp://127.0.0.1:9/1", LivePolicy(reconnect_s=0.3))
     started_at = time.monotonic()
     with source, pytest.raises(UnavailableError, match=r"nobody answers at .*; not there within 0.3 s"):
@@ -276,7 +276,7 @@ def test_a_stream_that_never_comes_fails_once_patience_is_over(monkeypatch: pyte
 
 
 def test_closing_ends_the_wait_for_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconnect, "RETRY_S", 0.05)
+    monkeypatch.setattr(reconnect, "PAUSES", ((math.inf, 0.05),))
     before = threading.active_count()
     with open_source("rtsp://127.0.0.1:9/1", LivePolicy(reconnect_s=math.inf)) as source:
         threading.Timer(0.2, source.stop).start()

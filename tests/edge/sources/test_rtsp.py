@@ -6,6 +6,7 @@ Needs Debian's gir1.2-gst-rtsp-server-1.0, python3-gi and gstreamer1.0-plugins-g
 from __future__ import annotations
 
 import json
+import math
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -76,7 +77,7 @@ def test_the_whole_loop_on_a_camera(port: int, block_model: Path) -> None:
 
 
 def test_a_camera_that_restarts_is_opened_again(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconnect, "RETRY_S", 0.2)
+    monkeypatch.setattr(reconnect, "PAUSES", ((math.inf, 0.2),))
     with camera(port) as address:
         source = open_source(address, LivePolicy(reconnect_s=30))
         frames = iter(source)
