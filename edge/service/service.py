@@ -21,6 +21,7 @@ from edgeloop.edge.loop.stream import Stream
 from edgeloop.edge.result import Result, Sink
 from edgeloop.edge.runtime.frame_detector import FrameDetector
 from edgeloop.edge.service.board import Board, CameraState, ModelState
+from edgeloop.edge.service.clips.clips_part import Clips, packet_seconds
 from edgeloop.edge.service.messages.mqtt_part import MqttPart
 from edgeloop.edge.service.probation.probation_part import ProbationPart
 from edgeloop.edge.service.probation.stored_model import start_stored_model
@@ -30,6 +31,7 @@ from edgeloop.edge.service.systemd.systemd_part import SystemdPart
 from edgeloop.edge.service.worker.model_loop import ModelLoop
 from edgeloop.edge.service.worker.model_worker import ModelWorker
 from edgeloop.edge.sources import LivePolicy, open_source
+from edgeloop.edge.sources.packets.stream_reader import connect_stream
 from edgeloop.edge.tracking import IgnoreMask, ZoneCounter, read_zones
 from edgeloop.models.detections import Detections
 from edgeloop.models.errors import DataError
@@ -94,6 +96,8 @@ def _parts(config: ServiceConfig, workers: Mapping[str, ModelWorker]) -> list[Pa
         parts.append(SystemdPart)
     if config.mqtt is not None:
         parts.append(MqttPart)
+    if config.clips is not None:
+        parts.append(Clips)
     return parts
 
 
@@ -115,20 +119,27 @@ def _open_cameras(config: ServiceConfig, detectors: Mapping[str, FrameDetector])
     """Open all cameras at the same time: each that is away or hangs takes seconds."""
     with ThreadPoolExecutor(len(config.cameras), "open") as pool:
         opening = {
-            name: pool.submit(_open_camera, name, camera, detectors[config.model_of(name)])
+            name: pool.submit(
+                _open_camera, name, camera, detectors[config.model_of(name)], packet_seconds(config, name)
+            )
             for name, camera in config.cameras.items()
         }
     return {name: future.result() for name, future in opening.items()}
 
 
-def _open_camera(name: str, config: CameraConfig, detector: FrameDetector) -> Stream:
+def _open_camera(name: str, config: CameraConfig, detector: FrameDetector, packets_s: float) -> Stream:
     names = detector.names
     zones = None
     if config.zones is not None:
         zones = ZoneCounter(read_zones(config.zones, names), names, str(config.zones))
     ignore = None if config.ignore is None else IgnoreMask(config.ignore, names)
     policy = LivePolicy(
-        config.max_age_s, reconnect_s=math.inf, silent_s=config.silent_s, frozen_s=config.frozen_s
+        config.max_age_s,
+        reconnect_s=math.inf,
+        silent_s=config.silent_s,
+        frozen_s=config.frozen_s,
+        connect_stream=connect_stream,
+        packets_s=packets_s,
     )
     source = open_source(config.source, policy)
     source.name = name
