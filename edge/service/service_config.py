@@ -6,7 +6,19 @@ import socket
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationInfo,
+    model_validator,
+)
+
+from edgeloop.edge.source_name import STDIN, is_footage
 
 __all__ = [
     "CameraConfig",
@@ -25,6 +37,35 @@ __all__ = [
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
 """Name that is safe in topics, addresses, labels and file names."""
 
+
+def _number_as_text(value: object) -> object:
+    """Take a camera's number for its name, so that `source = 0` is one."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _path_from_folder(path: Path, info: ValidationInfo) -> Path:
+    """Take a relative path from the folder of the file."""
+    return path if info.context is None else Path(info.context) / path
+
+
+def _source_from_folder(source: str, info: ValidationInfo) -> str:
+    """Take the path of footage from the folder of the file; refuse the standard input."""
+    if STDIN.fullmatch(source):
+        raise ValueError("expected a camera, an address or a path, got the standard input")
+    if info.context is None or not is_footage(source) or source.startswith("synth:"):
+        return source
+    return str(Path(info.context) / source)
+
+
+LocalPath = Annotated[Path, AfterValidator(_path_from_folder)]
+"""Path; a relative one is from the folder of the file, which is the context of the validation."""
+
+SourceName = Annotated[
+    str,
+    StringConstraints(min_length=1),
+    BeforeValidator(_number_as_text),
+    AfterValidator(_source_from_folder),
+]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
 EventKind = Literal["enter", "leave", "dwell", "cross"]
 ALL_KINDS: tuple[EventKind, ...] = ("enter", "leave", "dwell", "cross")
@@ -37,13 +78,13 @@ class _Section(BaseModel):
 class CameraConfig(_Section):
     """One camera, and what to look for in its frames."""
 
-    source: str
+    source: SourceName
     """Source as for `edgeloop run`: 0, rtsp://..., http://..., synth:conveyor?fps=10."""
     model: Name | None = None
     """Name of its model; needed if there are several."""
-    zones: Path | None = None
+    zones: LocalPath | None = None
     """Zone file: objects are tracked and counted in it."""
-    ignore: Path | None = None
+    ignore: LocalPath | None = None
     """Ignore mask: objects of which more than half is in it are dropped."""
     track: bool = False
     """Give objects ids; zones imply it."""
@@ -66,7 +107,7 @@ class CameraConfig(_Section):
 class ModelConfig(_Section):
     """One model; cameras share it."""
 
-    file: Path | None = None
+    file: LocalPath | None = None
     """ONNX file; without it the one that `edgeloop install` put into the store under this name."""
     provider: str = "auto"
     """Execution provider; a fixed one refuses a model that it does not run whole."""
@@ -110,7 +151,7 @@ class WebConfig(_Section):
     @model_validator(mode="after")
     def _is_safe(self) -> Self:
         if self.token is not None and len(self.token.get_secret_value()) < 16:
-            raise ValueError("token: expected at least 16 characters")
+            raise ValueError("token: expected at least 16 characters; `openssl rand -hex 16` makes one")
         if self.token is None and self.host not in ("127.0.0.1", "::1", "localhost"):
             raise ValueError(f"host {self.host} is open to others, so a token is needed")
         return self
@@ -129,7 +170,7 @@ class MqttConfig(_Section):
     """Password."""
     tls: bool = False
     """Connect with TLS."""
-    ca: Path | None = None
+    ca: LocalPath | None = None
     """Certificates that the broker's is checked against; without it those of the system."""
     topic: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_/-]{1,100}$")] = "edgeloop"
     """First part of every topic."""
@@ -159,7 +200,7 @@ class WebhookConfig(_Section):
 class ClipsConfig(_Section):
     """Pictures and clips of events."""
 
-    folder: Path | None = None
+    folder: LocalPath | None = None
     """Folder of the clips; without it `clips` in the state folder."""
     events: tuple[EventKind, ...] = ("enter", "dwell", "cross")
     """Kinds of events to save."""
@@ -194,7 +235,7 @@ class ServiceConfig(_Section):
 
     name: Name = Field(default_factory=lambda: socket.gethostname().partition(".")[0][:40] or "edgeloop")
     """Name of this device in topics, metrics and on the page."""
-    state: Path
+    state: LocalPath
     """Folder of everything that the service keeps: models, spool, clips."""
     cameras: Annotated[dict[Name, CameraConfig], Field(min_length=1, max_length=64)]
     """Cameras by name."""
@@ -207,17 +248,6 @@ class ServiceConfig(_Section):
     health: HealthConfig = HealthConfig()
     probation: ProbationConfig = ProbationConfig()
     log: LogConfig = LogConfig()
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        for name, camera in self.cameras.items():
-            if camera.model is None and len(self.models) > 1:
-                raise ValueError(f"cameras.{name}.model: name one of {', '.join(self.models)}")
-            if camera.model is not None and camera.model not in self.models:
-                raise ValueError(
-                    f"cameras.{name}.model: expected one of {', '.join(self.models)}, got {camera.model}"
-                )
-        return self
 
     def model_of(self, camera: str) -> str:
         """Name of the model of a camera."""
