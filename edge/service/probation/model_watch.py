@@ -128,7 +128,7 @@ class ModelWatch:
         if wanted is not None and wanted.digest != self._running and now >= self._swap_at:
             self._swap(wanted, now)
         self._keep_shadow()
-        if self._probation is not None:
+        if self._probation is not None and self._running not in self._given_up:
             self._continue_probation(self._probation, passed_s, now)
         if now >= self._save_at:
             self._save_at = now + _SAVE_S
@@ -144,7 +144,11 @@ class ModelWatch:
             return current
         if now >= self._write_at:
             self._write_at = now + _SAVE_S
-            self._stored = self._store.roll_back(self._given_up[current.digest], only=current.digest)
+            try:
+                self._stored = self._store.roll_back(self._given_up[current.digest], only=current.digest)
+            except EdgeloopError as error:  # the previous model returns all the same
+                self._say(str(error))
+                return previous
             del self._given_up[current.digest]
             self._state.extra["rollbacks"] = self._state.extra.get("rollbacks", 0) + 1
             return self._stored.current

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections import deque
+from collections import Counter, deque
 
 from edgeloop.edge.service.board import ModelState
 from edgeloop.edge.service.probation.shadow_model import ShadowModel
@@ -25,7 +25,7 @@ class Trial:
         self._state = state
         self._latencies_ms: deque[float] = deque(maxlen=_WINDOW)
         self._answered = 0
-        self._restarts_before, self._failed_before = state.restarts, _failed(state)
+        self._restarts_before, self._errors_before = state.restarts, Counter(state.errors)
 
     def note(self, latency_ms: float) -> None:
         """Count a frame that the model answered in so many milliseconds."""
@@ -44,6 +44,8 @@ class Trial:
         both. Only if the previous model cannot run, its latency from before counts.
         """
         state = self._state
+        failures = Counter(state.errors) - self._errors_before
+        del failures["away"]  # while the model was started
         compared, boxes, reference_boxes = 0, 0, 0
         compared_ms, reference_ms = self.median_ms(), probation.reference_ms
         provider = probation.reference_provider
@@ -60,7 +62,7 @@ class Trial:
             provider=state.provider,
             reference_provider=provider,
             answered=self._answered,
-            failed=_failed(state) - self._failed_before,
+            failures=failures,
             latency_ms=self.median_ms(),
             compared_ms=compared_ms,
             reference_ms=reference_ms,
@@ -68,8 +70,3 @@ class Trial:
             boxes=boxes,
             reference_boxes=reference_boxes,
         )
-
-
-def _failed(state: ModelState) -> int:
-    """Count the frames without an answer, but for those that came while the model was started."""
-    return sum(count for kind, count in state.errors.items() if kind != "away")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from edgeloop.edge.service.board import ModelStatus
 from edgeloop.edge.service.service_config import ProbationConfig
@@ -28,7 +29,7 @@ class Evidence:
         provider: Its execution provider.
         reference_provider: Execution provider of the previous model; "" if unknown.
         answered: Number of frames with an answer.
-        failed: Number of frames without one.
+        failures: Number of frames without one by kind.
         latency_ms: Median latency over the last frames; None if there are too few.
         compared_ms: Median latency over frames that are comparable; None if there are too few.
         reference_ms: Median latency of the previous model; None if unknown.
@@ -43,13 +44,18 @@ class Evidence:
     provider: str = ""
     reference_provider: str = ""
     answered: int = 0
-    failed: int = 0
+    failures: Mapping[str, int] = field(default_factory=dict)
     latency_ms: float | None = None
     compared_ms: float | None = None
     reference_ms: float | None = None
     compared: int = 0
     boxes: int = 0
     reference_boxes: int = 0
+
+    @property
+    def failed(self) -> int:
+        """Number of frames without an answer."""
+        return sum(self.failures.values())
 
 
 def judge(evidence: Evidence, config: ProbationConfig) -> str | None:
@@ -64,7 +70,8 @@ def judge(evidence: Evidence, config: ProbationConfig) -> str | None:
         return f"runs on the {evidence.provider}, the previous model on {evidence.reference_provider}"
     asked = evidence.answered + evidence.failed
     if evidence.failed >= MIN_FAILED and evidence.failed > MAX_FAILED_SHARE * asked:
-        return f"gave no answer to {evidence.failed} of {asked} frames: {evidence.reason or 'unknown'}"
+        kinds = ", ".join(f"{count} {kind}" for kind, count in evidence.failures.items())
+        return f"gave no answer to {evidence.failed} of {asked} frames: {kinds}"
     limit = latency_limit(evidence.reference_ms, config)
     latency = evidence.compared_ms if config.latency_ms is None else evidence.latency_ms
     if limit is not None and latency is not None and latency > limit:

@@ -32,8 +32,8 @@ def test_a_good_model_stays() -> None:
         ({"restarts": 1, "reason": "no answer within 10 s"}, "its process was lost: no answer within 10 s"),
         ({"status": "degraded", "reason": "died"}, "its process was lost: died"),
         ({"provider": "cpu", "reference_provider": "cuda"}, "runs on the cpu, the previous model on cuda"),
-        ({"failed": 60, "reason": "not finite"}, "gave no answer to 60 of 1060 frames: not finite"),
-        ({"answered": 0, "failed": 5}, "gave no answer to 5 of 5 frames"),
+        ({"failures": {"hang": 1, "absurd": 59}}, "gave no answer to 60 of 1060 frames: 1 hang, 59 absurd"),
+        ({"answered": 0, "failures": {"absurd": 5}}, "gave no answer to 5 of 5 frames"),
         ({"compared_ms": 30.1}, "median latency 30.1 ms, expected at most 30.0 ms"),
         (
             {"boxes": 59},
@@ -54,8 +54,8 @@ def test_a_bad_model_is_given_up(bad: dict[str, object], reason: str) -> None:
         {"boxes": 0, "reference_boxes": 300, "compared": 9},
         {"boxes": 60},
         {"boxes": 3000},
-        {"failed": 4, "answered": 4},
-        {"failed": 52},
+        {"failures": {"absurd": 4}, "answered": 4},
+        {"failures": {"absurd": 52}},
         {"compared_ms": 30.0},
         {"compared_ms": 6.0, "reference_ms": 1.0},  # 5 ms more than a model of 1 ms
         {"latency_ms": 90.0},  # the whole machine is slower
