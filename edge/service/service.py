@@ -23,6 +23,7 @@ from edgeloop.edge.runtime.frame_detector import FrameDetector
 from edgeloop.edge.service.board import Board, CameraState, ModelState
 from edgeloop.edge.service.clips.clips_part import Clips, packet_seconds
 from edgeloop.edge.service.messages.mqtt_part import MqttPart
+from edgeloop.edge.service.messages.webhook_part import WebhookPart
 from edgeloop.edge.service.probation.probation_part import ProbationPart
 from edgeloop.edge.service.probation.stored_model import start_stored_model
 from edgeloop.edge.service.service_config import CameraConfig, ServiceConfig
@@ -98,6 +99,7 @@ def _parts(config: ServiceConfig, workers: Mapping[str, ModelWorker]) -> list[Pa
         parts.append(MqttPart)
     if config.clips is not None:
         parts.append(Clips)
+    parts += [partial(WebhookPart, number) for number in range(len(config.webhooks))]
     return parts
 
 

@@ -31,6 +31,8 @@ __all__ = ["MqttPart"]
 
 log = logging.getLogger(__name__)
 
+MAX_PAUSE_S = 30.0
+
 FIGURES_S = 0.5
 """Seconds between two updates of the figures on the board."""
 
@@ -92,7 +94,7 @@ class MqttPart:
             self._snapshots.drop(1)
 
     def _run(self) -> None:
-        outage = Outage(f"mqtt: broker {self._mqtt.host}:{self._mqtt.port}")
+        outage = Outage(f"mqtt: broker {self._mqtt.host}:{self._mqtt.port}", MAX_PAUSE_S)
         while not self._stop.is_set():
             reason = self._connect(outage)
             if self._stop.is_set():

@@ -9,7 +9,6 @@ __all__ = ["Outage"]
 
 log = logging.getLogger(__name__)
 
-MAX_PAUSE_S = 30.0
 MIN_PAUSE_S = 0.5
 
 STEADY_S = 10.0
@@ -23,9 +22,9 @@ class Outage:
         name: Name of the destination, as it is logged.
     """
 
-    def __init__(self, name: str) -> None:
-        """Start with a destination of which nothing is known."""
-        self.name = name
+    def __init__(self, name: str, max_pause_s: float) -> None:
+        """Start with a destination of which nothing is known, and the longest pause in seconds."""
+        self.name, self._max_pause_s = name, max_pause_s
         self._since = time.monotonic()
         self._ended_at: float | None = None
         self._told: set[str] = set()
@@ -41,7 +40,7 @@ class Outage:
         if reason not in self._told:
             self._told.add(reason)
             self._away = True
-            log.warning("%s: %s; events wait on disk", self.name, reason)
+            log.warning("%s: %s (events wait on disk)", self.name, reason)
 
     def end(self) -> None:
         """Note that the destination is there; it is logged if its absence was."""
@@ -52,5 +51,5 @@ class Outage:
             log.warning("%s: there again", self.name)
 
     def pause_s(self) -> float:
-        """Seconds to wait before the next attempt: a quarter of the outage so far, at most half a minute."""
-        return min(MAX_PAUSE_S, max(MIN_PAUSE_S, (time.monotonic() - self._since) / 4))
+        """Seconds to wait before the next attempt: a quarter of the outage so far."""
+        return min(self._max_pause_s, max(MIN_PAUSE_S, (time.monotonic() - self._since) / 4))
