@@ -1,0 +1,148 @@
+"""Soak of `edgeloop serve` with injected faults: `python benchmarks/soak.py --minutes 60`.
+
+The service runs as a user would start it, with four cameras of 10 fps, two of JPEG and two of H.264 over
+HTTP, a real mosquitto, a receiver of webhooks, and its state on a small disk of its own (mounting it needs
+root). Twelve faults happen in turn, each with quiet time after it. All is watched from outside: /metrics and
+/readyz once a second, the receivers, the log and the processes. Each pass of a block through a scene must
+give the same three events, so that what ought to be reported is known.
+
+The exit code is 1 if a limit was missed. `--latency` compares latencies with and without viewers instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from soak_checks import Check, check_all, lines_about
+from soak_faults import FAULTS, Fault, Injection
+from soak_samples import Sampler, recovered
+from soak_world import CAMERAS, World, open_world
+
+from report import Table, add_write_option, publish
+
+WARM_UP_S = 12.0
+PATIENCE_S = 30.0
+"""Longest wait for a recovery; the limit is far below."""
+
+LAST_EVENTS_S = 5.0
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Times in seconds: of a fault, of quiet after it, and of rest after a round."""
+
+    fault_s: float
+    quiet_s: float
+    rest_s: float
+
+
+LONG, SHORT = Schedule(8.0, 10.0, 60.0), Schedule(6.0, 2.5, 0.0)
+LONG_MINUTES = 10.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--minutes", type=float, default=60.0, help="Duration. Below 10, pauses are short.")
+    parser.add_argument("--hours", type=float, help="Duration, in place of --minutes.")
+    parser.add_argument("--samples", type=Path, metavar="FILE", help="Write each sample as a line of JSON.")
+    parser.add_argument("--log", type=Path, metavar="FILE", help="Write the log of the service.")
+    parser.add_argument("--latency", action="store_true", help="Compare latencies instead.")
+    add_write_option(parser, "soak")
+    arguments = parser.parse_args()
+    minutes = arguments.minutes if arguments.hours is None else 60 * arguments.hours
+    with tempfile.TemporaryDirectory() as folder, open_world(Path(folder)) as world:
+        sampler = Sampler(world, arguments.samples)
+        with sampler.running():
+            injections = _inject(world, sampler, LONG if minutes >= LONG_MINUTES else SHORT, minutes)
+            time.sleep(LAST_EVENTS_S)
+        exit_code = world.service.stop()
+        checks = check_all(world, sampler.samples, injections, sampler.missed, exit_code)
+        if arguments.log is not None:
+            lines = (
+                f"{line.at - world.clock.began_at:9.2f} {line.level} {line.message}"
+                for line in world.service.log
+            )
+            arguments.log.write_text("\n".join(lines) + "\n")
+        publish(arguments.write, _fault_table(world, injections), _check_table(checks))
+    for check in checks:
+        if not check.held:
+            print(f"\nmissed: {check.name}: expected {check.expected}, got {check.got}", file=sys.stderr)
+            print("\n".join(f"  {detail}" for detail in check.details[:20]), file=sys.stderr)
+    sys.exit(not all(check.held for check in checks))
+
+
+def _inject(world: World, sampler: Sampler, schedule: Schedule, minutes: float) -> list[Injection]:
+    """Let faults happen in turn until the time is up."""
+    ends_s = world.now() + 60 * minutes
+    injections = []
+    time.sleep(WARM_UP_S)
+    for turn in itertools.count():
+        number, fault_number = divmod(turn, len(FAULTS))
+        if world.now() + schedule.fault_s + schedule.quiet_s > ends_s:
+            break
+        injections.append(
+            _inject_one(world, sampler, FAULTS[fault_number], turn + number, number, schedule.fault_s)
+        )
+        time.sleep(schedule.quiet_s + (schedule.rest_s if fault_number == len(FAULTS) - 1 else 0.0))
+    time.sleep(max(0.0, ends_s - world.now()))
+    return injections
+
+
+def _inject_one(
+    world: World, sampler: Sampler, fault: Fault, camera_number: int, round_number: int, duration_s: float
+) -> Injection:
+    camera = list(CAMERAS)[camera_number % len(CAMERAS)]
+    variant = fault.variants[round_number % len(fault.variants)]
+    began_s = world.now()
+    sampler.fault = fault.name
+    variant.begin(world, camera)
+    time.sleep(duration_s if variant.lasts_s is None else variant.lasts_s)
+    said = world.service.ready()
+    variant.end(world, camera)
+    ended_s = world.now()
+    sampler.fault = f"after {fault.name}"
+    is_back = recovered(world, fault, camera)
+    while not is_back() and world.now() - ended_s < PATIENCE_S:
+        time.sleep(0.05)
+    over_s = world.now()
+    sampler.fault = ""
+    return Injection(fault, camera, began_s, ended_s, over_s, str(said[1]) if said[0] == 503 else "")
+
+
+def _fault_table(world: World, injections: Sequence[Injection]) -> Table:
+    """Worst of each kind of fault."""
+    by_kind: defaultdict[str, list[Injection]] = defaultdict(list)
+    for each in injections:
+        by_kind[each.fault.name].append(each)
+    rows = [
+        (
+            name,
+            str(len(found)),
+            f"{sum(bool(each.said) for each in found)}",
+            f"{max(each.recovery_s for each in found):.2f} s",
+            f"{max(len(lines_about(world, each)) for each in found)}",
+        )
+        for name, found in by_kind.items()
+    ]
+    return Table(
+        "<>>>>", ("fault", "times", "/readyz 503", "slowest recovery", "most lines in the log"), [rows]
+    )
+
+
+def _check_table(checks: Sequence[Check]) -> Table:
+    rows = [(check.name, check.got, check.expected, "yes" if check.held else "NO") for check in checks]
+    return Table("<<<<", ("figure", "got", "limit", "held"), [rows])
+
+
+if __name__ == "__main__":
+    main()
