@@ -21,18 +21,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from soak_checks import Check, check_all, lines_about
 from soak_faults import FAULTS, Fault, Injection
+from soak_latency import compare_latency
 from soak_samples import Sampler, recovered
 from soak_world import CAMERAS, World, open_world
 
-from report import Table, add_write_option, publish
+from report import Section, Table, add_write_option, publish
 
 WARM_UP_S = 12.0
 PATIENCE_S = 30.0
 """Longest wait for a recovery; the limit is far below."""
 
 LAST_EVENTS_S = 5.0
+LATENCY_RATIO = 1.05
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,11 @@ def main() -> None:
     parser.add_argument("--samples", type=Path, metavar="FILE", help="Write each sample as a line of JSON.")
     parser.add_argument("--log", type=Path, metavar="FILE", help="Write the log of the service.")
     parser.add_argument("--latency", action="store_true", help="Compare latencies instead.")
+    parser.add_argument("--pairs", type=int, default=8, help="Pairs of periods of 24 s for --latency.")
     add_write_option(parser, "soak")
     arguments = parser.parse_args()
+    if arguments.latency:
+        sys.exit(_compare(arguments.pairs, arguments.write))
     minutes = arguments.minutes if arguments.hours is None else 60 * arguments.hours
     with tempfile.TemporaryDirectory() as folder, open_world(Path(folder)) as world:
         sampler = Sampler(world, arguments.samples)
@@ -79,6 +85,24 @@ def main() -> None:
             print(f"\nmissed: {check.name}: expected {check.expected}, got {check.got}", file=sys.stderr)
             print("\n".join(f"  {detail}" for detail in check.details[:20]), file=sys.stderr)
     sys.exit(not all(check.held for check in checks))
+
+
+def _compare(pairs: int, section: Section | None) -> int:
+    """Compare latencies; 1 if the limit was missed."""
+    full, bare = (np.percentile(each, (50, 95, 99)) for each in compare_latency(pairs))
+    ratio = full[2] / bare[2]
+    rows = [
+        (name, *(f"{time_ms:.2f}" for time_ms in found))
+        for name, found in (
+            ("preview, MQTT and metrics", full),
+            ("none of them", bare),
+            ("ratio", full / bare),
+        )
+    ]
+    publish(section, Table("<>>>", ("service with", "p50 ms", "p95 ms", "p99 ms"), [rows]))
+    if ratio > LATENCY_RATIO:
+        print(f"\nmissed: ratio of p99: expected at most {LATENCY_RATIO}, got {ratio:.3f}", file=sys.stderr)
+    return int(ratio > LATENCY_RATIO)
 
 
 def _inject(world: World, sampler: Sampler, schedule: Schedule, minutes: float) -> list[Injection]:
@@ -107,7 +131,7 @@ def _inject_one(
     sampler.fault = fault.name
     variant.begin(world, camera)
     time.sleep(duration_s if variant.lasts_s is None else variant.lasts_s)
-    said = world.service.ready()
+    _, said = world.service.ready()
     variant.end(world, camera)
     ended_s = world.now()
     sampler.fault = f"after {fault.name}"
@@ -116,7 +140,7 @@ def _inject_one(
         time.sleep(0.05)
     over_s = world.now()
     sampler.fault = ""
-    return Injection(fault, camera, began_s, ended_s, over_s, str(said[1]) if said[0] == 503 else "")
+    return Injection(fault, camera, began_s, ended_s, over_s, said)
 
 
 def _fault_table(world: World, injections: Sequence[Injection]) -> Table:

@@ -22,7 +22,7 @@ __all__ = ["Sample", "Sampler", "recovered"]
 FATES = ("processed", "unchanged", "failed", "dropped", "stale", "unreadable")
 
 CONNECTED, SPOOLED, WAITING = "edgeloop_mqtt_connected", "edgeloop_mqtt_spooled", "edgeloop_webhook_spooled"
-FRAMES, ARRIVED = "edgeloop_frames_total", "edgeloop_frames_arrived_total"
+FRAMES, ARRIVED = "edgeloop_camera_frames_total", "edgeloop_camera_arrived_frames_total"
 EVENTS, RECONNECTS, RESTARTS = (
     "edgeloop_events_total",
     "edgeloop_camera_reconnects_total",
@@ -119,7 +119,7 @@ class Sampler:
     def _take(self) -> Sample:
         world, fault = self._world, self.fault
         metrics = world.service.metrics()
-        ready, report = world.service.ready()
+        ready, unready = world.service.ready()
         arrived, fates = camera_figures(metrics)
         main = psutil.Process(world.service.process.pid)
         resident = []
@@ -130,7 +130,7 @@ class Sampler:
             at_s=round(world.now(), 3),
             fault=fault,
             ready=ready,
-            unready=json.dumps(report) if ready != 200 else "",
+            unready=unready,
             arrived=arrived,
             fates=fates,
             events=metrics.total(EVENTS),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +14,15 @@ import onnx
 
 sys.path.append(str(Path(__file__).parent.parent))  # the servers are those of the tests
 
-from tests.cameras import CameraServer, SceneClock, encode_all, write_zones
+from tests.cameras import CameraServer, Kind, SceneClock, encode_all, write_zones
 from tests.faulty_model import faulty_block_finder
 from tests.receivers import Broker, Subscriber, WebhookReceiver, free_port
 from tests.service_process import ServiceProcess
 
-__all__ = ["CAMERAS", "DEVICE", "HANG_S", "READY_S", "World", "open_world"]
+__all__ = ["CAMERAS", "DEVICE", "HANG_S", "READY_S", "World", "camera_lines", "open_world"]
 
 DEVICE = "soak"
-CAMERAS = {"jpeg-1": "mjpeg", "jpeg-2": "mjpeg", "h264-1": "h264", "h264-2": "h264"}
+CAMERAS: Mapping[str, Kind] = {"jpeg-1": "mjpeg", "jpeg-2": "mjpeg", "h264-1": "h264", "h264-2": "h264"}
 READY_S, SILENT_S, FROZEN_S, HANG_S = 2.0, 2.0, 3.0, 2.0
 DISK_MB, FREE_MB = 96, 16.0
 
@@ -49,13 +49,6 @@ budget_mb = 16
 [health]
 ready_s = {ready_s}
 free_mb = {free_mb}
-"""
-_CAMERA = """
-[cameras.{name}]
-source = "{url}"
-zones = "{zones}"
-silent_s = {silent_s}
-frozen_s = {frozen_s}
 """
 
 
@@ -117,10 +110,7 @@ def open_world(folder: Path) -> Iterator[World]:
     with ExitStack() as opened:
         state = opened.enter_context(_small_disk(folder / "state"))
         clock = SceneClock()
-        cameras = {
-            name: opened.enter_context(CameraServer("mjpeg" if kind == "mjpeg" else "h264", clock))
-            for name, kind in CAMERAS.items()
-        }
+        cameras = {name: opened.enter_context(CameraServer(kind, clock)) for name, kind in CAMERAS.items()}
         broker = opened.enter_context(Broker(_made(folder / "broker")))
         subscriber = opened.enter_context(Subscriber(broker.port, "edgeloop/+/+/event"))
         webhook = opened.enter_context(WebhookReceiver())
@@ -138,16 +128,21 @@ def open_world(folder: Path) -> Iterator[World]:
                 ready_s=READY_S,
                 free_mb=FREE_MB,
             )
-            + "".join(
-                _CAMERA.format(name=name, url=camera.url, zones=zones, silent_s=SILENT_S, frozen_s=FROZEN_S)
-                for name, camera in cameras.items()
-            )
+            + camera_lines(cameras, zones, f"silent_s = {SILENT_S}\nfrozen_s = {FROZEN_S}\n")
         )
         service = opened.enter_context(ServiceProcess(config, port=web_port))
         wall_zero = time.time() - (time.monotonic() - clock.began_at)
         world = World(clock, cameras, broker, subscriber, webhook, Disk(state), service, wall_zero)
         service.wait(lambda: service.ready()[0] == 200, timeout_s=60)
         yield world
+
+
+def camera_lines(cameras: Mapping[str, CameraServer], zones: Path, more: str = "") -> str:
+    """Write the part of a configuration that names the cameras."""
+    return "".join(
+        f'[cameras.{name}]\nsource = "{camera.url}"\nzones = "{zones}"\n{more}'
+        for name, camera in cameras.items()
+    )
 
 
 def _made(folder: Path) -> Path:

@@ -15,7 +15,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import psutil
 
@@ -107,10 +107,11 @@ class ServiceProcess:
         except OSError as error:
             return 0, str(error)
 
-    def ready(self) -> tuple[int, dict[str, Any]]:
-        """Status and report of /readyz; status 0 if nobody answers."""
+    def ready(self) -> tuple[int, str]:
+        """Status of /readyz, 0 if nobody answers, and what it says is not ready: kind, name and reason."""
         status, body = self.get("/readyz")
-        return status, json.loads(body) if status in (200, 503) else {}
+        failing = json.loads(body)["failing"] if status in (200, 503) else []
+        return status, "; ".join(f"{each['kind']} {each['name']}: {each['reason']}" for each in failing)
 
     def metrics(self) -> Metrics:
         """Read /metrics; empty if nobody answers."""

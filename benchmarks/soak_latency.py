@@ -1,0 +1,136 @@
+"""Latency of the service's loop with everything on (preview viewed, MQTT, metrics scraped) against nothing on.
+
+Periods of both take turns, each in a process of its own on the same cameras, so that whatever else the machine
+does meanwhile disturbs both alike.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+import onnx
+from soak_world import CAMERAS, camera_lines
+
+from edgeloop.edge.result import Result, Sink
+from edgeloop.edge.service.board import Board, CameraState
+from edgeloop.edge.service.config_file import read_config
+from edgeloop.edge.service.service import run_service
+from edgeloop.edge.service.service_config import ServiceConfig
+from edgeloop.edge.service.service_part import EventListener
+from tests.blocks import block_finder
+from tests.cameras import CameraServer, SceneClock, encode_all, write_zones
+from tests.receivers import Broker, free_port
+
+__all__ = ["PERIOD_S", "compare_latency"]
+
+PERIOD_S, LEAVE_OUT_S = 24.0, 8.0
+
+
+class LatencyRecord:
+    """Part of the service that keeps the latency of each frame, and writes all of them at the end."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._rows: list[tuple[float, float]] = []
+
+    def sinks(self, _camera: CameraState) -> Sequence[Sink]:
+        return [self]
+
+    def listener(self) -> EventListener | None:
+        return None
+
+    def start(self) -> None:
+        pass
+
+    def write(self, result: Result) -> None:
+        self._rows.append((time.monotonic(), result.timings.latency_ms))
+
+    def close(self) -> None:
+        np.save(self._file, np.array(self._rows).reshape(-1, 2))
+
+
+def compare_latency(pairs: int) -> tuple[list[float], list[float]]:
+    """Measure latencies in milliseconds, with everything on and with nothing on, in so many pairs of periods."""
+    encode_all()
+    latencies: dict[bool, list[float]] = {True: [], False: []}
+    with tempfile.TemporaryDirectory() as name, ExitStack() as opened:
+        folder = Path(name)
+        onnx.save(block_finder(), str(folder / "block.onnx"))
+        clock = SceneClock()
+        cameras = {
+            camera: opened.enter_context(CameraServer(kind, clock)) for camera, kind in CAMERAS.items()
+        }
+        broker = opened.enter_context(Broker(folder))
+        zones = write_zones(folder / "zones.json")
+        for pair in range(pairs):
+            for full in (True, False) if pair % 2 else (False, True):
+                port = free_port()
+                text = (
+                    f'state = "{folder}/state"\n[models.block]\nfile = "{folder}/block.onnx"\nthreads = 1\n'
+                )
+                text += f"[web]\nport = {port}\n" + camera_lines(cameras, zones)
+                if full:
+                    text += f'[mqtt]\nhost = "127.0.0.1"\nport = {broker.port}\n'
+                config = folder / "edgeloop.toml"
+                config.write_text(text)
+                latencies[full] += _measure(config, port if full else None)
+    return latencies[True], latencies[False]
+
+
+def _measure(config: Path, port: int | None) -> list[float]:
+    """Run the service for a period, with viewers and a scraper at its port if one is given."""
+    file = config.with_suffix(".npy")
+    began_at = time.monotonic()
+    with ExitStack() as opened:
+        process = subprocess.Popen(
+            [sys.executable, __file__, str(config), str(file)], stderr=subprocess.DEVNULL
+        )
+        opened.callback(process.wait, 20)
+        opened.callback(process.terminate)
+        if port is not None:
+            opened.enter_context(_watched(port))
+        time.sleep(PERIOD_S)
+    rows = np.load(file)
+    return rows[rows[:, 0] >= began_at + LEAVE_OUT_S, 1].tolist()
+
+
+@contextmanager
+def _watched(port: int) -> Iterator[None]:
+    """View every camera, and scrape the metrics once a second."""
+    ended = threading.Event()
+
+    def view(path: str) -> None:
+        while not ended.wait(0.5):
+            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}{path}") as reply:
+                while not ended.is_set() and reply.read(4096):
+                    pass
+
+    def scrape() -> None:
+        while not ended.wait(1.0):
+            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as reply:
+                reply.read()
+
+    for target, arguments in [(scrape, ()), *((view, (f"/cameras/{each}.mjpg",)) for each in CAMERAS)]:
+        threading.Thread(target=target, args=arguments, daemon=True).start()
+    yield
+    ended.set()
+
+
+def _serve(config: Path, file: Path) -> None:
+    def record(_config: ServiceConfig, _board: Board) -> LatencyRecord:
+        return LatencyRecord(file)
+
+    run_service(read_config(config), [record])
+
+
+if __name__ == "__main__":
+    _serve(Path(sys.argv[1]), Path(sys.argv[2]))
