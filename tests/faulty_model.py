@@ -12,8 +12,13 @@ MANY = 1 << 40
 """Turns of a loop that never ends in practice."""
 
 
-def faulty_block_finder(side: int = 128) -> onnx.ModelProto:
-    """Make a `block_finder` whose score is NaN at a red patch, and which hangs at a blue one."""
+def faulty_block_finder(side: int = 128, turns: int = 0) -> onnx.ModelProto:
+    """Make a `block_finder` whose score is NaN at a red patch, and which hangs at a blue one.
+
+    Args:
+        side: Width and height of its input in pixels.
+        turns: Work for each frame, to take longer.
+    """
     model = block_finder(side)
     graph = model.graph
     after = next(i for i, node in enumerate(graph.node) if "confidence" in node.output)
@@ -27,7 +32,7 @@ def faulty_block_finder(side: int = 128) -> onnx.ModelProto:
         "many": np.int64(MANY),
         "true": np.bool_(True),
         "work": np.ones(1 << 14, np.float32),
-        "start": np.int64(0),
+        "turns": np.int64(turns),
     }
     graph.initializer.extend(numpy_helper.from_array(np.asarray(v), name) for name, v in constants.items())
     nodes = [
@@ -45,8 +50,8 @@ def faulty_block_finder(side: int = 128) -> onnx.ModelProto:
         ]
     nodes += [
         helper.make_node("Where", ["red_seen", "nan", "confidence_0"], ["confidence_1"]),
-        helper.make_node("Where", ["blue_seen", "many", "start"], ["turns"]),
-        helper.make_node("Loop", ["turns", "true", "work"], ["worked"], body=_body()),
+        helper.make_node("Where", ["blue_seen", "many", "turns"], ["count"]),
+        helper.make_node("Loop", ["count", "true", "work"], ["worked"], body=_body()),
         helper.make_node("ReduceMax", ["worked"], ["confidence_2"], keepdims=0),
         helper.make_node("Mul", ["confidence_1", "confidence_2"], ["confidence_3"]),
     ]
