@@ -173,7 +173,8 @@ class CameraServer:
 
     def _send_packets(self, connection: socket.socket) -> None:
         stream_like = _encode(SIZES["ok"], "none").stream
-        with av.open(_Writer(connection), "w", "mpegts", options={"flush_packets": "1"}) as container:
+        written = _Written()
+        with av.open(written, "w", "mpegts", options={"flush_packets": "1"}) as container:
             stream = container.add_stream_from_template(stream_like)
             first = self.clock.now() // KEY_FRAMES * KEY_FRAMES  # begins at the newest key frame
             for number, shown in self._pictures(connection, first):
@@ -187,6 +188,8 @@ class CameraServer:
                 packet.stream, packet.time_base, packet.is_keyframe = stream, TIME_BASE, is_key
                 packet.pts = packet.dts = round((number - first) / self.clock.fps / TIME_BASE)
                 container.mux(packet)
+                connection.sendall(written)
+                written.clear()
 
     def _size(self) -> tuple[int, int]:
         return SIZES["resized" if self.mode == "resized" else "ok"]
@@ -246,14 +249,11 @@ def _encode(size: tuple[int, int], marker: Marker) -> _Encoded:
     return _Encoded(read.streams.video[0], packets)
 
 
-class _Writer:
-    """File that a container is written to, and a connection gets."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
+class _Written(bytearray):
+    """File that a container is written to, emptied by whoever sends it on."""
 
     def write(self, data: bytes) -> int:
-        self._connection.sendall(data)
+        self.extend(data)
         return len(data)
 
 
