@@ -112,7 +112,7 @@ def open_world(folder: Path) -> Iterator[World]:
         clock = SceneClock()
         cameras = {name: opened.enter_context(CameraServer(kind, clock)) for name, kind in CAMERAS.items()}
         broker = opened.enter_context(Broker(_made(folder / "broker")))
-        subscriber = opened.enter_context(Subscriber(broker.port, "edgeloop/+/+/event"))
+        subscriber = opened.enter_context(Subscriber(broker.port, f"edgeloop/{DEVICE}/+/events"))
         webhook = opened.enter_context(WebhookReceiver())
         config, web_port = folder / "edgeloop.toml", free_port()
         zones = write_zones(folder / "zones.json")
