@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -125,6 +126,12 @@ def _signal_worker(number: int) -> Action:
     return act
 
 
+def _show_hang(world: World, camera: str) -> None:
+    """Show what the model hangs at until a frame with it has arrived; it hangs until it is ended."""
+    _marker("hang")(world, camera)
+    threading.Timer(HANG_S / 2, _marker("none"), (world, camera)).start()
+
+
 def _nothing(_world: World, _camera: str) -> None:
     """End what ends by itself."""
 
@@ -144,7 +151,7 @@ FAULTS = (
         "model",
         (
             Variant(_signal_worker(signal.SIGSTOP), _nothing, HANG_S),
-            Variant(_marker("hang"), _marker("none"), 0.5),
+            Variant(_show_hang, _nothing, HANG_S + 0.1),
         ),
         None,
     ),
