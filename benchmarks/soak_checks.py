@@ -67,7 +67,7 @@ def check_all(
         _none("seconds without an answer of the service", missed, len(samples)),
         *_accounting(samples),
         *_events(world, samples),
-        _truth(world, injections, samples[0].at_s, samples[-1].at_s),
+        _truth(world, injections, samples[0].at_s + SETTLE_S, samples[-1].at_s),
         *_memory(samples),
         _slowest(injections),
         _said_unready(injections),

@@ -93,7 +93,6 @@ class CameraServer:
     """Camera on a port of its own.
 
     Attributes:
-        mode: What it does to whoever is connected.
         marker: Patch of color that its pictures show.
         port: Its port.
         connections: Number of connections so far.
@@ -102,13 +101,23 @@ class CameraServer:
     def __init__(self, kind: Kind, clock: SceneClock | None = None) -> None:
         self.kind = kind
         self.clock = clock or SceneClock()
-        self.mode: Mode = "ok"
+        self._mode: Mode = "ok"
+        self._frozen = 0
         self.marker: Marker = "none"
         self.connections = 0
         self.port = 0
         self._open: set[socket.socket] = set()
         self._listener: socket.socket | None = None
         self.listen()
+
+    @property
+    def mode(self) -> Mode:
+        """What it does to whoever is connected."""
+        return self._mode
+
+    @mode.setter
+    def mode(self, mode: Mode) -> None:
+        self._frozen, self._mode = self.clock.now(), mode
 
     @property
     def url(self) -> str:
@@ -196,15 +205,13 @@ class CameraServer:
 
     def _pictures(self, connection: socket.socket, number: int) -> Iterator[tuple[int, int]]:
         """Number of each picture when it is due, and that of the picture to show in its place."""
-        shown = number
         while True:
             time.sleep(max(0.0, self.clock.due(number) - time.monotonic()))
             mode = self.mode
-            shown = shown if mode == "frozen" else number
             if mode == "silent":
                 _raise_if_closed(connection)
             elif mode != "slow" or number % 5 == 0:
-                yield number, shown
+                yield number, self._frozen if mode == "frozen" else number
             number += 1
 
 
