@@ -64,11 +64,11 @@ def run_service(config: ServiceConfig, parts: Sequence[PartFactory] = ()) -> Non
         opened = [make(config, board) for make in (*_parts(config, detectors), *parts)]
         listeners = [listener for part in opened if (listener := part.listener()) is not None]
         for state in board.cameras.values():
-            state.stream.on_failure = partial(_note_failure, state)
+            notes = _FrameNotes(state, board.models[state.model])
+            state.stream.on_failure, state.stream.on_result = notes.note_failure, notes.note_result
             # Events first, so that no sink that fails keeps them back.
             state.stream.sinks.append(_EventSource(state, detectors[state.model].names, listeners))
             state.stream.sinks += [sink for part in opened for sink in part.sinks(state)]
-            state.stream.on_result = partial(_note_result, state)
         running.enter_context(stopped_by_signals(stopping.set))
         for part in opened:
             running.callback(part.close)
@@ -172,20 +172,28 @@ def _selection(
     return select
 
 
-def _note_failure(state: CameraState, error: Exception) -> bool:
-    """Say a failure once until a frame goes through again; the camera goes on with its next frame."""
-    reason = f"{type(error).__name__}: {error}" if not str(error) else str(error)
-    if not state.reason:
-        log.warning("camera %s: %s", state.name, reason)
-    state.reason = reason
-    return True
+class _FrameNotes:
+    """Notes of the frames of one camera. A loss and a return are said once, those of a model by the model."""
 
+    def __init__(self, state: CameraState, model: ModelState) -> None:
+        self._state, self._model, self._said = state, model, False
 
-def _note_result(state: CameraState, result: Result) -> None:
-    if state.reason:
-        log.warning("camera %s: frames go through again", state.name)
-        state.reason = ""
-    state.captured_at, state.result_at = result.frame.captured_at, time.monotonic()
+    def note_failure(self, error: Exception) -> bool:
+        """Note a failure; the camera goes on with its next frame."""
+        state = self._state
+        state.reason = f"{type(error).__name__}: {error}" if not str(error) else str(error)
+        if not self._said and self._model.status == "ok":
+            log.warning("camera %s: %s", state.name, state.reason)
+            self._said = True
+        return True
+
+    def note_result(self, result: Result) -> None:
+        """Note that a frame went through."""
+        state = self._state
+        if self._said:
+            log.warning("camera %s: frames go through again", state.name)
+        self._said, state.reason = False, ""
+        state.captured_at, state.result_at = result.frame.captured_at, time.monotonic()
 
 
 class _EventSource(Sink):
