@@ -31,7 +31,7 @@ class Outage:
         self._away = False
 
     def begin(self, reason: str) -> None:
-        """Note that an attempt failed; each reason is logged once."""
+        """Note that an attempt failed; the loss is a warning once, each further reason of it is told once."""
         now = time.monotonic()
         if self._ended_at is not None and now - self._ended_at > STEADY_S:
             self._since = now
@@ -39,8 +39,9 @@ class Outage:
         self._ended_at = None
         if reason not in self._told:
             self._told.add(reason)
+            level = logging.INFO if self._away else logging.WARNING
+            log.log(level, "%s: %s (events wait on disk)", self.name, reason)
             self._away = True
-            log.warning("%s: %s (events wait on disk)", self.name, reason)
 
     def end(self) -> None:
         """Note that the destination is there; it is logged if its absence was."""
@@ -51,5 +52,5 @@ class Outage:
             log.warning("%s: there again", self.name)
 
     def pause_s(self) -> float:
-        """Seconds to wait before the next attempt: a quarter of the outage so far."""
-        return min(self._max_pause_s, max(MIN_PAUSE_S, (time.monotonic() - self._since) / 4))
+        """Seconds to wait before the next attempt: a fifteenth of the outage so far."""
+        return min(self._max_pause_s, max(MIN_PAUSE_S, (time.monotonic() - self._since) / 15))
