@@ -21,7 +21,7 @@ __all__ = ["Sample", "Sampler", "recovered"]
 
 FATES = ("processed", "unchanged", "failed", "dropped", "stale", "unreadable")
 
-CONNECTED, SPOOLED, WAITING = "edgeloop_mqtt_connected", "edgeloop_mqtt_spooled", "edgeloop_webhook_spooled"
+CONNECTED, SPOOLED, WAITING = "edgeloop_mqtt_connected", "edgeloop_mqtt_spooled", "edgeloop_webhook_1_spooled"
 FRAMES, ARRIVED = "edgeloop_camera_frames_total", "edgeloop_camera_arrived_frames_total"
 EVENTS, RECONNECTS, RESTARTS = (
     "edgeloop_events_total",
