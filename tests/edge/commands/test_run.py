@@ -17,6 +17,7 @@ import pytest
 
 from tests.blocks import block_box, draw_block
 from tests.calls import Outcome, edgeloop
+from tests.fault_model import WHITE, write_fault_model
 
 RUN = [sys.executable, "-P", "-m", "edgeloop", "run"]
 
@@ -293,6 +294,18 @@ def test_bad_input_is_one_line_and_the_right_code(
     elif code != 2 or done.err.startswith("edgeloop:"):
         assert done.err.count("\n") == 1, done.err
     assert taken.read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize(("fault", "says"), [("nan", "no finite numbers"), ("sure", "a score of 7")])
+def test_a_model_that_gives_nonsense_is_an_error_and_no_empty_picture(
+    edgeloop: Callable[..., Outcome], tmp_path: Path, fault: str, says: str
+) -> None:
+    model = write_fault_model(tmp_path / "model.onnx", fault)
+    cv2.imwrite(str(tmp_path / "white.png"), WHITE)
+    done = edgeloop("run", model, tmp_path / "white.png", "--json")
+    assert (done.code, done.out) == (65, "")
+    assert says in done.err
+    assert "model.onnx" in done.err
 
 
 def test_an_unreadable_frame_among_good_ones_is_named_and_counted(

@@ -357,6 +357,72 @@ def test_any_failure_of_a_stream_ends_it_alone(
     assert streams[1].meter.frames + whole.dropped == 8
 
 
+class Sometimes:
+    """A tracker that fails on every third frame."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def update(self, detections: Detections, _at_s: float) -> Detections:
+        self.calls += 1
+        if self.calls % 3 == 0:
+            raise RuntimeError("lost track")
+        return replace(detections, tracker_id=np.zeros(len(detections), np.int64))
+
+
+class SometimesRefusing(Notes):
+    """A sink that fails on every other frame."""
+
+    def write(self, result: Result) -> None:
+        super().write(result)
+        if len(self.results) % 2:
+            raise OSError("disk full")
+
+
+FAR_ZONES = ZoneFile.model_validate(
+    {"zones": [{"name": "yard", "polygon": [[0, 0], [900, 0], [900, 900]]}], "lines": []}
+)
+
+
+@pytest.mark.parametrize(
+    ("parts", "failed"),
+    [
+        pytest.param({"tracker": Sometimes}, range(2, 12, 3), id="its tracker"),
+        pytest.param({"sinks": lambda: [SometimesRefusing()]}, range(0, 12, 2), id="its own sink"),
+        pytest.param(
+            {"tracker": Sometimes, "zones": lambda: ZoneCounter(FAR_ZONES, ["block"], "far.json")},
+            range(12),
+            id="its zones",
+        ),
+        pytest.param({"images": lambda: [np.zeros((8, 8), np.uint8)] * 12}, range(12), id="its frames"),
+    ],
+)
+def test_a_stream_that_survives_loses_the_frames_that_failed_and_no_other(
+    detector: Detector, parts: dict[str, Callable[[], Any]], failed: range
+) -> None:
+    made = {name: make() for name, make in parts.items()}
+    images = made.pop("images", [draw_block(index) for index in range(12)])
+    errors: list[str] = []
+    seen: list[int] = []
+
+    def go_on(error: Exception) -> bool:
+        errors.append(str(error))
+        return True
+
+    def see(result: Result) -> None:
+        seen.append(result.frame.index)
+
+    names = detector.names
+    unsteady = Stream(as_source(images), Meter(names), on_failure=go_on, on_result=see, **made)
+    whole = Stream(as_source([draw_block(0)] * 15), Meter(names))
+    pipeline.run_streams([unsteady, whole], detector, max_frames=12)
+    assert (unsteady.error, whole.error) == (None, None)
+    assert unsteady.failed == len(errors) == len(failed)
+    assert seen == [index for index in range(12) if index not in failed]
+    # Frames that failed count for the limit, too: those that went through are fewer.
+    assert (unsteady.meter.frames, whole.meter.frames) == (12 - len(failed), 12)
+
+
 def test_a_stream_that_failed_is_not_waited_for(detector: Detector) -> None:
     """Its source may be in the middle of a read that takes long."""
     rings = threading.Event()

@@ -14,7 +14,7 @@ import pytest
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.session import Session
 from edgeloop.models.boxes import iou_matrix
-from edgeloop.models.errors import DataError, ModelError, NoInputError, UsageError
+from edgeloop.models.errors import DataError, ModelError, NoInputError, NonFiniteOutputError, UsageError
 from edgeloop.models.facts.metadata_text import read_names
 from edgeloop.models.facts.overrides import SpecOverrides
 from tests.dense import write_bundle
@@ -88,6 +88,18 @@ def test_three_steps_are_one(block_model: Path) -> None:
     whole = detector.detect(image)
     assert np.array_equal(found.xyxy, whole.xyxy)
     assert np.array_equal(found.confidence, whole.confidence)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_one_value_that_is_no_number_makes_no_answer(block_model: Path, dtype: type, value: float) -> None:
+    detector = Detector(block_model)
+    prepared = detector.preprocess(flat((0, 0, 0), (160, 120)))
+    output = np.zeros((1, 300, 6), dtype)
+    assert len(detector.postprocess([output], prepared.letterbox)) == 0
+    output[0, 299, 4] = value
+    with pytest.raises(NonFiniteOutputError, match="the output has values that are no finite"):
+        detector.postprocess([output], prepared.letterbox)
 
 
 def test_threads_detect_at_the_same_time_each_in_its_own_image(write_model: ModelWriter) -> None:

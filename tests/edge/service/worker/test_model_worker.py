@@ -29,7 +29,7 @@ from edgeloop.models.errors import (
     UnavailableError,
 )
 from tests.blocks import block_box, draw_block
-from tests.edge.service.worker.fault_model import WHITE, write_fault_model
+from tests.fault_model import WHITE, write_fault_model
 
 Start = Callable[..., ModelWorker]
 
@@ -198,7 +198,7 @@ def test_the_child_ends_with_its_parent(hangs: bool, tmp_path: Path) -> None:
         "from edgeloop.edge.service.board import ModelState\n"
         "from edgeloop.edge.service.service_config import ModelConfig\n"
         "from edgeloop.edge.service.worker.model_worker import ModelWorker\n"
-        "from tests.edge.service.worker.fault_model import WHITE\n"
+        "from tests.fault_model import WHITE\n"
         "worker = ModelWorker(ModelConfig(), Path('hang.onnx'), ModelState('m'))\n"
         "worker.start()\nprint(worker.pid, flush=True)\n"
         f"worker.detect_timed(WHITE) if {hangs} else __import__('time').sleep(60)\n"
