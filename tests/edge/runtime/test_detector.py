@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.session import Session
@@ -95,7 +96,7 @@ def test_three_steps_are_one(block_model: Path) -> None:
 def test_one_value_that_is_no_number_makes_no_answer(block_model: Path, dtype: type, value: float) -> None:
     detector = Detector(block_model)
     prepared = detector.preprocess(flat((0, 0, 0), (160, 120)))
-    output = np.zeros((1, 300, 6), dtype)
+    output: NDArray[np.floating] = np.zeros((1, 300, 6), dtype)
     assert len(detector.postprocess([output], prepared.letterbox)) == 0
     output[0, 299, 4] = value
     with pytest.raises(NonFiniteOutputError, match="the output has values that are no finite"):

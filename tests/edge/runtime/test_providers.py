@@ -17,7 +17,8 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
-from edgeloop.edge.runtime.providers import PROVIDERS, Placement
+from edgeloop.edge.runtime.placement import Placement
+from edgeloop.edge.runtime.providers import PROVIDERS
 from edgeloop.edge.runtime.session import Session
 from edgeloop.models.errors import ModelError, UnavailableError, UsageError
 from tests.calls import Outcome

@@ -14,9 +14,9 @@ import pytest
 
 from edgeloop.edge.bench.benchmark import bench
 from edgeloop.edge.runtime.detector import Detector
+from edgeloop.edge.runtime.placement import ThreadCount
 from edgeloop.edge.runtime.session import Session
 from edgeloop.edge.runtime.thread_count import (
-    ThreadCount,
     clear_thread_count,
     measure_thread_count,
     read_thread_count,

@@ -32,7 +32,7 @@ from edgeloop.edge.service.store.shadow_figures import read_figures
 from edgeloop.edge.service.store.store_state import Change, InstalledModel, ProbationState
 from edgeloop.models.errors import EdgeloopError, ModelError
 from tests.blocks import block_finder, draw_block
-from tests.edge.service.worker.fault_model import WHITE, write_fault_model
+from tests.fault_model import WHITE, write_fault_model
 
 LIMIT_S = 8.0
 

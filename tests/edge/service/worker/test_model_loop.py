@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -101,3 +103,11 @@ def test_a_loop_that_ends_ends_the_service_with_an_error(
     with pytest.raises(EdgeloopError, match="the loop of model parts ended: SystemExit: 0"):
         run(block_model, tmp_path, leave)
     assert "the loop of model parts ended: SystemExit: 0" in caplog.messages
+
+
+def test_the_process_of_the_service_leaves_onnxruntime_to_the_children() -> None:
+    code = (
+        "import sys\nimport edgeloop.edge.service.service, edgeloop.edge.service.page.page_part\n"
+        "assert 'onnxruntime' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
