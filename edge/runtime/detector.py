@@ -17,14 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.edge.host.hardware import physical_cores
+from edgeloop.edge.runtime.frame_detector import check_image
+from edgeloop.edge.runtime.placement import ThreadCount
 from edgeloop.edge.runtime.session import Session
-from edgeloop.edge.runtime.thread_count import ThreadCount, measure_thread_count, read_thread_count
+from edgeloop.edge.runtime.thread_count import measure_thread_count, read_thread_count
 from edgeloop.edge.runtime.tiling import find_regions, merge_regions
 from edgeloop.models.boxes import clip_boxes
 from edgeloop.models.detections import Detections
 from edgeloop.models.errors import (
     AbsurdOutputError,
-    DataError,
     ModelError,
     NonFiniteOutputError,
     UsageError,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from edgeloop.models.letterbox import Letterbox
     from edgeloop.models.spec import SpecOverrides
 
-__all__ = ["Detector", "Prepared", "check_image"]
+__all__ = ["Detector", "Prepared"]
 
 log = logging.getLogger(__name__)
 
@@ -304,12 +305,6 @@ class Detector:
         if not told:
             way = "the model gives no more" if count == rows else "--max-detections sets another limit"
             log.warning("%s: an image has %d detections, the maximum; %s", self.path, count, way)
-
-
-def check_image(image: NDArray[np.uint8]) -> None:
-    """Raise DataError unless the image is HxWx3 uint8."""
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-        raise DataError(f"expected an image (H, W, 3) uint8, got {image.shape} {image.dtype}")
 
 
 def _is_finite(output: NDArray[np.generic]) -> bool:

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.models.detections import Detections
+from edgeloop.models.errors import DataError
 
 if TYPE_CHECKING:
-    from edgeloop.edge.runtime.providers import Placement
-    from edgeloop.edge.runtime.thread_count import ThreadCount
+    from edgeloop.edge.runtime.placement import Placement, ThreadCount
     from edgeloop.models.spec import ModelSpec
 
-__all__ = ["FrameDetector"]
+__all__ = ["FrameDetector", "check_image"]
 
 
 class FrameDetector(Protocol):
@@ -60,3 +60,9 @@ class FrameDetector(Protocol):
     def detect_timed(self, image: NDArray[np.uint8]) -> tuple[Detections, dict[str, float]]:
         """Find the objects in an image (HxWx3 uint8 BGR), and time the three steps in milliseconds."""
         ...
+
+
+def check_image(image: NDArray[np.uint8]) -> None:
+    """Raise DataError unless the image is HxWx3 uint8."""
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+        raise DataError(f"expected an image (H, W, 3) uint8, got {image.shape} {image.dtype}")

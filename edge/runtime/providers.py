@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import onnxruntime as ort
 
+from edgeloop.edge.runtime.placement import Placement, percent
 from edgeloop.models.errors import ModelError, UnavailableError, UsageError
 from edgeloop.models.facts.metadata_text import shorten
 
-__all__ = ["PROVIDERS", "Placement", "first_line", "open_session"]
+__all__ = ["PROVIDERS", "first_line", "open_session"]
 
 PROVIDERS: Mapping[str, str] = {
     "cpu": "CPUExecutionProvider",
@@ -44,31 +44,6 @@ _AUTO_SHARE = 0.5
 _REPORT = "session.record_ep_graph_assignment_info"
 _NO_CPU = "session.disable_cpu_ep_fallback"
 _NEEDS_CPU = "fallback to CPU EP"
-_OPERATORS_SHOWN = 4
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Execution provider of a graph.
-
-    Attributes:
-        provider: Short name of the execution provider.
-        share: Share of the nodes that run on it, 0 to 1, the others on the CPU; None if unknown
-            (onnxruntime before 1.24).
-        operators: Operators that run on the CPU instead.
-        refused: Reason why a preferred provider was not used; "" if none was skipped.
-    """
-
-    provider: str
-    share: float | None = 1.0
-    operators: tuple[str, ...] = ()
-    refused: str = ""
-
-    def __str__(self) -> str:
-        rest = f", the CPU the others ({_some(self.operators)})" if self.operators else ""
-        share = "an unknown share" if self.share is None else _percent(self.share)
-        nodes = "" if self.provider == "cpu" else f", {share} of nodes{rest}"
-        return f"{self.provider}{nodes}{f'; {self.refused}' if self.refused else ''}"
 
 
 def open_session(
@@ -109,7 +84,7 @@ def open_session(
             continue
         if placement.share is None or placement.share > enough:
             return session, placement
-        refused = refused or f"provider '{name}': takes {_percent(placement.share)} of this model's nodes"
+        refused = refused or f"provider '{name}': takes {percent(placement.share)} of this model's nodes"
     session, _ = _open(model, path, options, "cpu", partly=True)
     return session, Placement("cpu", refused=refused)
 
@@ -144,7 +119,9 @@ def _open(
         )
     placement = _placement(session, name)
     if not partly and placement.share != 1:
-        raise UnavailableError(_in_part(name, placement))
+        raise UnavailableError(
+            f"provider '{name}': {placement.shortfall}; --allow-cpu lets the CPU run the rest"
+        )
     return session, placement
 
 
@@ -182,24 +159,6 @@ def _placement(session: ort.InferenceSession, name: str) -> Placement:
     others = Counter(operator for ours, operator in nodes if not ours)
     share = 1 - others.total() / len(nodes) if nodes else 1.0
     return Placement(name, share, tuple(operator for operator, _ in others.most_common()))
-
-
-def _in_part(name: str, placement: Placement) -> str:
-    if placement.share is None:
-        taken = "does not take all of this model"
-    else:
-        taken = f"takes {_percent(placement.share)} of this model's nodes, not {_some(placement.operators)}"
-    return f"provider '{name}': {taken}; --allow-cpu lets the CPU run the rest"
-
-
-def _some(operators: tuple[str, ...]) -> str:
-    more = len(operators) - _OPERATORS_SHOWN
-    return ", ".join(operators[:_OPERATORS_SHOWN]) + (f" and {more} more" if more > 0 else "")
-
-
-def _percent(share: float) -> str:
-    """Format a share, rounded towards 0, so that 100 % means all."""
-    return f"{int(share * 100)} %"
 
 
 def _cause(error: Exception) -> str:

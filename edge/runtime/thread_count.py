@@ -13,7 +13,6 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,34 +20,18 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from edgeloop.edge.host.hardware import physical_cores, processor_name, usable_cores
+from edgeloop.edge.runtime.placement import ThreadCount
 from edgeloop.edge.runtime.session import Session
 from edgeloop.models.weights.cache import cache_folder
 from edgeloop.models.weights.digest import file_sha256
 
-__all__ = ["ThreadCount", "clear_thread_count", "measure_thread_count", "read_thread_count"]
+__all__ = ["clear_thread_count", "measure_thread_count", "read_thread_count"]
 
 _PAUSE_S = 0.025  # between two frames at 30 fps with a small model; after a shorter one threads wake sooner
 _LONG_S = 0.02  # of a longer inference the waking is a small part, and a camera leaves it no such pauses
 _REPEATS = 7
 _LIMIT_S = 1.0
 _CLEARLY_LESS = 0.95  # fewer threads are preferred if they take at most this share of the time
-
-
-@dataclass(frozen=True)
-class ThreadCount:
-    """CPU threads of one inference.
-
-    Attributes:
-        count: Number of threads.
-        reason: Measured times or origin of the number; "" if nothing was measured.
-    """
-
-    count: int
-    reason: str = ""
-
-    def __str__(self) -> str:
-        threads = f"{self.count} CPU thread{'' if self.count == 1 else 's'}"
-        return f"{threads}: {self.reason}" if self.reason else threads
 
 
 def read_thread_count(model: Path) -> ThreadCount | None:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.edge.runtime.detector import Detector, Prepared
-from edgeloop.edge.runtime.providers import Placement
+from edgeloop.edge.runtime.placement import Placement
 from edgeloop.models.bundle.document import Golden, Record, WeightPrecision, read_document
 from edgeloop.models.bundle.golden import (
     TOLERANCES,

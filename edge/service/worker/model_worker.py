@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.edge.runtime.detector import check_image
+from edgeloop.edge.runtime.frame_detector import check_image
 from edgeloop.edge.service.board import ModelState
 from edgeloop.edge.service.service_config import ModelConfig
 from edgeloop.edge.service.worker.restart_pacer import RestartPacer
@@ -31,8 +31,7 @@ from edgeloop.models.errors import (
 )
 
 if TYPE_CHECKING:
-    from edgeloop.edge.runtime.providers import Placement
-    from edgeloop.edge.runtime.thread_count import ThreadCount
+    from edgeloop.edge.runtime.placement import Placement, ThreadCount
     from edgeloop.models.spec import ModelSpec
 
 __all__ = ["ModelWorker"]

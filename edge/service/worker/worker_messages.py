@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 from edgeloop.models.detections import Detections
 
 if TYPE_CHECKING:
-    from edgeloop.edge.runtime.providers import Placement
-    from edgeloop.edge.runtime.thread_count import ThreadCount
+    from edgeloop.edge.runtime.placement import Placement, ThreadCount
     from edgeloop.models.spec import ModelSpec
 
 __all__ = ["Answer", "LoadRequest", "LoadedModel", "LogLine"]
