@@ -10,7 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from functools import partial
 
 import numpy as np
@@ -25,7 +25,7 @@ from edgeloop.edge.service.clips.clips_part import Clips, packet_seconds
 from edgeloop.edge.service.messages.mqtt_part import MqttPart
 from edgeloop.edge.service.messages.webhook_part import WebhookPart
 from edgeloop.edge.service.probation.probation_part import ProbationPart
-from edgeloop.edge.service.probation.stored_model import start_stored_model
+from edgeloop.edge.service.probation.stored_model import stored_model
 from edgeloop.edge.service.service_config import CameraConfig, ServiceConfig
 from edgeloop.edge.service.service_part import EventListener, ServicePart, make_event
 from edgeloop.edge.service.systemd.systemd_part import SystemdPart
@@ -108,10 +108,10 @@ def _ended(loops: Sequence[ModelLoop]) -> bool:
     return any(loop.failure for loop in loops) or not any(loop.is_alive() for loop in loops)
 
 
-def _open_model(name: str, config: ServiceConfig, board: Board) -> closing[ModelWorker]:
+def _open_model(name: str, config: ServiceConfig, board: Board) -> AbstractContextManager[ModelWorker]:
     state, model = board.models.setdefault(name, ModelState(name)), config.models[name]
     if model.file is None:
-        return closing(start_stored_model(config, state))
+        return stored_model(config, state)
     worker = ModelWorker(model, model.file, state)
     worker.start()
     return closing(worker)

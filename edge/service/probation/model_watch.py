@@ -75,7 +75,7 @@ class ModelWatch:
         self._thread.start()
 
     def close(self) -> None:
-        """End in order: what is known of the probation is saved."""
+        """End, and save what is known of the probation."""
         self._closed.set()
         if self._thread.is_alive():
             self._thread.join(1.0)
@@ -83,7 +83,7 @@ class ModelWatch:
         self._end_shadow()
         probation = self._probation
         if probation is not None:
-            self._save_probation(probation.model_copy(update={"starts": max(probation.starts - 1, 0)}))
+            self._save_probation(probation)
         self._held.close()
 
     def note(self, camera: str, result: Result, *, compared: bool) -> None:

@@ -131,11 +131,12 @@ class ShadowModel:
         self.comparison.add(result.detections, names, found, self._worker.names, latencies_ms)
 
     def _yield_processor(self) -> None:
-        """Give every thread of the process the lowest priority, once after each start of it."""
+        """Give its process the lowest priority, and make it the first to end if the memory is used up."""
         pid = self._worker.pid
         if pid is None or pid == self._pid:
             return
         self._pid = pid
         with suppress(OSError):  # it has ended, or this system has no such folder
+            Path(f"/proc/{pid}/oom_score_adj").write_text("1000")
             for thread in Path(f"/proc/{pid}/task").iterdir():
                 os.setpriority(os.PRIO_PROCESS, int(thread.name), _NICEST)

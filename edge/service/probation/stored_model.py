@@ -1,8 +1,10 @@
-"""Start of a model from its store."""
+"""Model of the service that comes from its store."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from edgeloop.edge.service.board import ModelState
@@ -12,19 +14,20 @@ from edgeloop.edge.service.store.model_store import ModelStore
 from edgeloop.edge.service.worker.model_worker import ModelWorker
 from edgeloop.models.errors import EdgeloopError
 
-__all__ = ["start_stored_model"]
+__all__ = ["stored_model"]
 
 log = logging.getLogger(__name__)
 
 
-def start_stored_model(config: ServiceConfig, state: ModelState) -> ModelWorker:
-    """Start the current model of a store; if it is on probation and cannot start, the previous one.
+@contextmanager
+def stored_model(config: ServiceConfig, state: ModelState) -> Iterator[ModelWorker]:
+    """Run the current model of a store; if it is on probation and cannot start, the previous one.
 
     Args:
         config: Configuration of the service.
         state: State of the model on the board.
 
-    Returns:
+    Yields:
         The worker, started.
 
     Raises:
@@ -33,13 +36,21 @@ def start_stored_model(config: ServiceConfig, state: ModelState) -> ModelWorker:
     store = ModelStore(config.state, state.name)
     path = store.begin_service()
     try:
-        return _start(config, state, path)
+        worker = _start(config, state, path)
     except EdgeloopError as error:
         if store.read().probation is None:
             raise
         log.error("model %s: %s is given up: %s", state.name, path.stem[:12], error)
         store.roll_back(f"cannot be started: {error}", only=path.stem)
-        return _start(config, state, store.current())
+        worker = _start(config, state, store.current())
+    try:
+        yield worker
+    finally:
+        worker.close()
+        try:
+            store.end_service()
+        except EdgeloopError as error:
+            log.warning("model %s: %s", state.name, error)
 
 
 def _start(config: ServiceConfig, state: ModelState, path: Path) -> ModelWorker:

@@ -212,6 +212,22 @@ class ModelStore:
                 self.save_probation(state.current.digest, counted)
         return self.current()
 
+    def end_service(self) -> None:
+        """Take back the start that was counted: the service ends in order, for whatever reason.
+
+        Raises:
+            DataError: The store is in use or damaged.
+            EdgeloopError: It cannot be written.
+        """
+
+        def step(state: StoreState) -> StoreState:
+            if state.probation is None or not state.probation.starts:
+                return state
+            counted = state.probation.model_copy(update={"starts": state.probation.starts - 1})
+            return state.model_copy(update={"probation": counted})
+
+        self._change(step)
+
     def clean(self) -> None:
         """Remove the files that the state does not name and nobody holds."""
         with self._locked():

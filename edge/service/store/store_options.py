@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -128,9 +129,19 @@ def _place(name: str | None, config: Path | None, state: Path | None) -> StorePl
     if not _NAME.fullmatch(name):
         raise UsageError(f"name {name!r}: expected up to 40 letters, digits, _ and -")
     if settings is None:
-        return StorePlace(ModelStore(state or Path(), name), None)
+        return StorePlace(_open_store(state or Path(), name), None)
     if name not in settings.models:
         raise DataError(f"{config}: has no model {name!r}; it has {', '.join(settings.models)}")
     if settings.models[name].file is not None:
         raise DataError(f"{config}: models.{name}.file names a file of its own; remove it to use the store")
-    return StorePlace(ModelStore(settings.state, name), settings)
+    return StorePlace(_open_store(settings.state, name), settings)
+
+
+def _open_store(state: Path, name: str) -> ModelStore:
+    """Name a store, unless the service could not write what this user leaves in it."""
+    if os.geteuid() == 0 and state.is_dir() and (owner := state.stat().st_uid):
+        raise DataError(
+            f"{state}: belongs to user {owner}, whom files of root would keep out; "
+            f"run this as that user: sudo -u '#{owner}' edgeloop ..."
+        )
+    return ModelStore(state, name)

@@ -25,7 +25,7 @@ from edgeloop.edge.result import Result, Timings
 from edgeloop.edge.service.board import ModelState
 from edgeloop.edge.service.probation import model_watch
 from edgeloop.edge.service.probation.model_watch import ModelWatch
-from edgeloop.edge.service.probation.stored_model import start_stored_model
+from edgeloop.edge.service.probation.stored_model import stored_model
 from edgeloop.edge.service.service_config import ServiceConfig
 from edgeloop.edge.service.store.model_store import MAX_STARTS, ModelStore
 from edgeloop.edge.service.store.shadow_figures import read_figures
@@ -77,7 +77,8 @@ class Device:
     def start(self, **probation: Any) -> None:
         rules = self.config.probation.model_copy(update=probation)
         self.config = self.config.model_copy(update={"probation": rules})
-        self.worker = start_stored_model(self.config, self.state)
+        self._model = stored_model(self.config, self.state)
+        self.worker = self._model.__enter__()
         self.watch = ModelWatch(self.config, self.state, self.worker)
         self._sink = self.watch.sink("belt")
         self.watch.start()
@@ -90,13 +91,14 @@ class Device:
         self._ended.set()
         if self._loop.is_alive():
             self._loop.join()
-        if not in_order:
-            self.watch._closed.set()  # as if the power was cut: nothing more is written
+        if in_order:
+            self.watch.close()
+            self._model.__exit__(None, None, None)
+        else:  # as if the power was cut: nothing more is written
+            self.watch._closed.set()
             self.watch._thread.join()
             self.watch._end_shadow()
-        else:
-            self.watch.close()
-        self.worker.close()
+            self.worker.close()
 
     def last(self) -> Change:
         return self.store.read().history[-1]
@@ -218,6 +220,10 @@ def test_a_candidate_is_compared_and_promoted(device: Device, tmp_path: Path) ->
     device.start()
     wait_for(lambda: device.state.extra.get("shadow_frames", 0) >= 10)
     assert device.state.candidate == entry(blind).digest
+    assert device.watch._shadow is not None
+    pid = device.watch._shadow._worker.pid
+    assert pid is not None
+    assert os.getpriority(os.PRIO_PROCESS, pid) == 19
     device.close()
     figures = read_figures(device.store.figures_file)
     assert figures is not None
@@ -262,7 +268,7 @@ def test_a_model_on_probation_that_cannot_start_gives_way_at_once(device: Device
     alone = Device(tmp_path / "alone")
     alone.install(b"no model")
     with pytest.raises(ModelError):
-        start_stored_model(alone.config, alone.state)
+        alone.start()
 
 
 def test_a_service_that_is_killed_again_and_again_returns_to_the_previous_model(tmp_path: Path) -> None:

@@ -62,6 +62,10 @@ CHANGES: dict[str, tuple[Callable[[ModelStore], object], Callable[[ModelStore], 
         lambda store: (install(store, "old"), install(store, "new")),
         lambda store: store.begin_service(),
     ),
+    "end": (
+        lambda store: (install(store, "old"), install(store, "new"), store.begin_service()),
+        lambda store: store.end_service(),
+    ),
 }
 """State to begin with, and the change, by its name."""
 

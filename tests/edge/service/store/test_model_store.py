@@ -44,7 +44,7 @@ def test_killed_at_every_step_of_every_change_leaves_old_or_new(tmp_path: Path) 
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=Path(__file__).parents[4])
     assert done.returncode == 0, done.stderr
     steps = {name: int(count) for name, count in (line.split(": ") for line in done.stdout.splitlines())}
-    assert len(steps) == 10
+    assert len(steps) == 11
     assert min(steps.values()) >= 4  # write, fsync, rename, fsync of the folder
     assert steps["install"] >= 8  # the same for the file of the model
 
@@ -161,6 +161,15 @@ def test_starts_that_do_not_end_in_order_bring_the_previous_model_back(store: Mo
     assert store.begin_service() == store.path(model("old").digest)
     assert "started 4 times within its probation" in store.read().history[-1].reason
     assert store.read().probation is None
+
+
+def test_a_start_that_ends_in_order_does_not_count(store: ModelStore) -> None:
+    install(store, "new")
+    for _ in range(MAX_STARTS + 2):
+        store.begin_service()
+        store.end_service()
+    store.end_service()
+    assert store.read().probation == ProbationState()
 
 
 @pytest.mark.parametrize(

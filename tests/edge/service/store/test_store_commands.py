@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -136,6 +137,17 @@ def test_a_configuration_that_does_not_use_the_store(edgeloop: Call, tmp_path: P
     config = write_config(tmp_path, "", 'file = "parts.onnx"')
     refused(edgeloop("install", bundle, "--config", config), "models.parts.file", "remove it")
     refused(edgeloop("rollback", "other", "--config", config), "no model 'other'")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can leave files of another user")
+def test_root_leaves_no_files_in_a_folder_of_another_user(
+    edgeloop: Call, tmp_path: Path, bundle: Path
+) -> None:
+    (tmp_path / "state").mkdir()
+    os.chown(tmp_path / "state", 1234, 1234)
+    done = edgeloop("install", bundle, "--name", "parts", "--state", tmp_path / "state")
+    refused(done, "belongs to user 1234", "sudo -u '#1234'")
+    assert not list((tmp_path / "state").iterdir())
 
 
 def test_shadow_and_promote(edgeloop: Call, tmp_path: Path, bundle: Path, other: Path, config: Path) -> None:
