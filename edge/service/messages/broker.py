@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import socket
 import ssl
@@ -16,7 +17,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from edgeloop.edge.service.service_config import MqttConfig
 from edgeloop.models.errors import DataError, UnavailableError
 
-__all__ = ["check_broker", "connect", "hang_up", "make_client"]
+__all__ = ["broker_name", "check_broker", "connect", "hang_up", "make_client"]
 
 TIMEOUT_S = 5.0
 """Longest wait in seconds for a connection, and then for the answer of the broker."""
@@ -28,6 +29,12 @@ HINTS = {
     "Bad user name or password": "is mqtt.password right?",
     "Not authorized": "are mqtt.username and mqtt.password right?",
 }
+
+
+def broker_name(config: MqttConfig) -> str:
+    """Name a broker for the log; a host that is no name, but may be an address with a password, is hidden."""
+    host = config.host if re.fullmatch(r"[\w.:%-]+", config.host) else "***"
+    return f"broker {host}:{config.port}"
 
 
 def make_client(config: MqttConfig, client_id: str) -> Client:
@@ -68,7 +75,7 @@ def connect(client: Client, config: MqttConfig) -> None:
         answers.append(reason)
 
     client.on_connect = take_answer
-    broker = f"mqtt: broker {config.host}:{config.port}"
+    broker = f"mqtt: {broker_name(config)}"
     try:
         client.connect(config.host, config.port, KEEPALIVE_S)
         until = time.monotonic() + TIMEOUT_S

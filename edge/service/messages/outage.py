@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import time
 
 __all__ = ["Outage"]
@@ -10,6 +11,7 @@ __all__ = ["Outage"]
 log = logging.getLogger(__name__)
 
 MIN_PAUSE_S = 0.5
+"""Length of the first pauses in seconds."""
 
 STEADY_S = 10.0
 """Seconds after which a return counts: before, the outage goes on, and the pauses with it."""
@@ -22,9 +24,16 @@ class Outage:
         name: Name of the destination, as it is logged.
     """
 
-    def __init__(self, name: str, max_pause_s: float) -> None:
-        """Start with a destination of which nothing is known, and the longest pause in seconds."""
-        self.name, self._max_pause_s = name, max_pause_s
+    def __init__(self, name: str, *, share: float, max_pause_s: float) -> None:
+        """Start with a destination of which nothing is known.
+
+        Args:
+            name: Name of the destination, as it is logged.
+            share: Length of a pause as a share of the outage so far. Higher values spare the destination but
+                may notice its return later.
+            max_pause_s: Maximum length of a pause in seconds.
+        """
+        self.name, self._share, self._max_pause_s = name, share, max_pause_s
         self._since = time.monotonic()
         self._ended_at: float | None = None
         self._told: set[str] = set()
@@ -52,5 +61,6 @@ class Outage:
             log.warning("%s: there again", self.name)
 
     def pause_s(self) -> float:
-        """Seconds to wait before the next attempt: a fifteenth of the outage so far."""
-        return min(self._max_pause_s, max(MIN_PAUSE_S, (time.monotonic() - self._since) / 15))
+        """Seconds to wait before the next attempt, a little at random: not all devices come at once."""
+        pause_s = max(MIN_PAUSE_S, (time.monotonic() - self._since) * self._share)
+        return min(self._max_pause_s, pause_s) * random.uniform(0.8, 1.2)

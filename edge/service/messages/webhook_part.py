@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import random
 import threading
 import time
 from collections.abc import Sequence
@@ -31,6 +30,9 @@ FIGURES_S = 0.5
 """Seconds between two updates of the figures on the board."""
 
 MAX_PAUSE_S = 60.0
+
+PAUSE_SHARE = 1 / 15
+"""Pause as a share of the outage: more than for a broker, as each attempt is a whole request."""
 
 TEMPORARY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
 """Client errors after which the same request may succeed later."""
@@ -61,7 +63,8 @@ class WebhookPart:
         self._part = f"webhook_{number + 1}"
         folder = config.state / "spool" / f"webhook_{_key(config, number)}"
         self._spool = Spool(folder, max_mb=webhook.spool_mb, keep_free_mb=config.health.free_mb)
-        self._outage = Outage(f"webhook {number + 1} ({shown_name(url)})", MAX_PAUSE_S)
+        name = f"webhook {number + 1} ({shown_name(url)})"
+        self._outage = Outage(name, share=PAUSE_SHARE, max_pause_s=MAX_PAUSE_S)
         self._sent = self._refused = self._retries = 0
         self._failing = False
         self._told: set[int] = set()
@@ -127,7 +130,7 @@ class WebhookPart:
             self._failing = True
             self._retries += 1
             self._outage.begin(reason)
-            self._pause(max(wait_s, self._outage.pause_s() * random.uniform(0.8, 1.2)))
+            self._pause(max(wait_s, self._outage.pause_s()))
         return False
 
     def _is_final(self, status: int) -> bool:

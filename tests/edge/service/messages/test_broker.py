@@ -35,6 +35,12 @@ def test_a_name_that_nobody_knows(name: str) -> None:
         check(1883, host=name)
 
 
+def test_an_address_in_place_of_a_name_does_not_show_its_password() -> None:
+    with pytest.raises(UnavailableError, match=r"broker \*\*\*:1883: no machine of that name") as caught:
+        check(1883, host="mqtt://belt:right-horse@broker")
+    assert "horse" not in str(caught.value)
+
+
 def test_a_port_that_accepts_and_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgeloop.edge.service.messages.broker.TIMEOUT_S", 0.3)
     with socket.socket() as mute:
