@@ -145,6 +145,7 @@ def main(folder: Path) -> None:
             state = store.read()
             kept = {path.stem for path in (store.folder / "files").glob("*")}
             expect(kept == state.digests, name, steps, f"keeps {kept}, names {state.digests}")
+            expect(all(map(store.is_whole, kept)), name, steps, "keeps a file that is not whole")
             if code == 0:
                 break
             steps += 1
