@@ -24,6 +24,7 @@ from edgeloop.edge.service.board import Board, CameraState, ModelState
 from edgeloop.edge.service.clips.clips_part import Clips, packet_seconds
 from edgeloop.edge.service.messages.mqtt_part import MqttPart
 from edgeloop.edge.service.messages.webhook_part import WebhookPart
+from edgeloop.edge.service.page.page_part import Page
 from edgeloop.edge.service.probation.probation_part import ProbationPart
 from edgeloop.edge.service.probation.stored_model import stored_model
 from edgeloop.edge.service.service_config import CameraConfig, ServiceConfig
@@ -88,8 +89,6 @@ def run_service(config: ServiceConfig, parts: Sequence[PartFactory] = ()) -> Non
 
 def _parts(config: ServiceConfig, workers: Mapping[str, ModelWorker]) -> list[PartFactory]:
     """List the parts that the configuration asks for."""
-    from edgeloop.edge.service.page.page_part import Page  # loads fastapi and uvicorn
-
     parts: list[PartFactory] = [Page]
     if any(model.file is None for model in config.models.values()):
         parts.append(partial(ProbationPart, workers))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from typing import get_args
 
@@ -13,6 +13,7 @@ from prometheus_client import (
     Histogram,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
     generate_latest,
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
@@ -26,6 +27,25 @@ from edgeloop.edge.sources.live import LinkStatus
 __all__ = ["Metrics"]
 
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+COUNTS = frozenset(
+    [
+        "deleted",
+        "dropped",
+        "encoded",
+        "failed",
+        "frames",
+        "lost",
+        "overflowed",
+        "refused",
+        "rollbacks",
+        "saved",
+        "sent",
+        "skipped",
+        "written",
+    ]
+)
+"""Last words of the figures that only grow: `sent` of `mqtt` is the counter edgeloop_mqtt_sent_total."""
+
 STAGES = ("wait", "preprocess", "infer", "postprocess", "track", "act")
 
 
@@ -34,6 +54,7 @@ class Metrics:
 
     def __init__(self, board: Board, health: Health) -> None:
         """Describe a board."""
+        disable_created_metrics()  # the time of a label's first use is nobody's question
         self._registry = CollectorRegistry()
         self._seconds = Histogram(
             "edgeloop_frame_seconds",
@@ -86,7 +107,8 @@ class _BoardCollector(Collector):
         yield from self._cameras()
         yield from self._events()
         yield from self._models()
-        yield from self._parts()
+        for part, figures in self._board.figures().items():
+            yield from _figures(part, {None: figures})
 
     def _checks(self) -> Iterator[Metric]:
         found = self._health.readiness()
@@ -100,7 +122,7 @@ class _BoardCollector(Collector):
 
     def _cameras(self) -> Iterator[Metric]:
         camera = ("camera",)
-        arrived = CounterMetricFamily("edgeloop_camera_arrived_frames", "Frames that arrived.", labels=camera)
+        arrived = CounterMetricFamily("edgeloop_camera_frames_arrived", "Frames that arrived.", labels=camera)
         frames = CounterMetricFamily(
             "edgeloop_camera_frames", "Frames by fate; every frame has one.", labels=("camera", "fate")
         )
@@ -108,7 +130,7 @@ class _BoardCollector(Collector):
             "edgeloop_camera_reconnects", "Connections after the first.", labels=camera
         )
         stalled = CounterMetricFamily(
-            "edgeloop_camera_stalled_seconds", "Time in stalls that are over.", labels=camera
+            "edgeloop_camera_stalled_seconds", "Time without frames, or with a frozen picture.", labels=camera
         )
         age = GaugeMetricFamily(
             "edgeloop_camera_frame_age_seconds", "Age of the newest frame.", labels=camera
@@ -130,6 +152,7 @@ class _BoardCollector(Collector):
             for each in get_args(LinkStatus):
                 status.add_metric((name, each), float(link.status == each))
         yield from (arrived, frames, reconnects, stalled, age, status)
+        yield from _figures("camera", {name: state.extra for name, state in self._board.cameras.items()})
 
     def _events(self) -> Iterator[Metric]:
         events = CounterMetricFamily(
@@ -156,6 +179,9 @@ class _BoardCollector(Collector):
         errors = CounterMetricFamily(
             "edgeloop_model_errors", "Frames without an answer.", labels=("model", "kind")
         )
+        probation = GaugeMetricFamily(
+            "edgeloop_model_probation_seconds", "Time of probation left; 0 if there is none.", labels=model
+        )
         for name, state in self._board.models.items():
             info.add_metric((name,), {"digest": state.digest, "provider": state.provider})
             for each in get_args(ModelStatus):
@@ -163,17 +189,23 @@ class _BoardCollector(Collector):
             if state.provider_share is not None:
                 share.add_metric((name,), state.provider_share)
             restarts.add_metric((name,), state.restarts)
+            probation.add_metric((name,), state.probation_left_s or 0.0)
             for kind, count in tuple(state.errors.items()):
                 errors.add_metric((name, kind), count)
-        yield from (info, status, share, restarts, errors)
+        yield from (info, status, share, restarts, errors, probation)
+        yield from _figures("model", {name: state.extra for name, state in self._board.models.items()})
 
-    def _parts(self) -> Iterator[Metric]:
-        """Figures of the parts: `mqtt` with `dropped_total` is the counter edgeloop_mqtt_dropped_total."""
-        for part, figures in self._board.figures().items():
-            for figure, value in figures.items():
-                name = re.sub(r"[^a-z0-9_]", "_", f"edgeloop_{part}_{figure}".lower())
-                said = f"Figure {figure} of {part}."
-                if name.endswith("_total"):
-                    yield CounterMetricFamily(name, said, value=value)
-                else:
-                    yield GaugeMetricFamily(name, said, value=value)
+
+def _figures(of: str, figures: Mapping[str | None, Mapping[str, float]]) -> Iterator[Metric]:
+    """Metrics of the figures of a part, or of all cameras or models by name."""
+    names = dict.fromkeys(figure for each in figures.values() for figure in each)
+    for figure in names:
+        name = re.sub(r"[^a-z0-9_]", "_", f"edgeloop_{of}_{figure}".lower())
+        grows = figure.rpartition("_")[2] in COUNTS
+        family = (CounterMetricFamily if grows else GaugeMetricFamily)(
+            name, f"{figure.replace('_', ' ').capitalize()} ({of}).", labels=() if None in figures else (of,)
+        )
+        for owner, values in figures.items():
+            if figure in values:
+                family.add_metric(() if owner is None else (owner,), values[figure])
+        yield family

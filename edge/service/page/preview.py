@@ -162,7 +162,7 @@ class Preview:
                 yield picture
 
     def _note(self) -> None:
-        self._board.set_figures("preview", viewers=self._viewers, encoded_total=self._encoded)
+        self._board.set_figures("preview", viewers=self._viewers, encoded=self._encoded)
 
     def _encode_all(self) -> None:
         rested_at = 0.0

@@ -78,6 +78,10 @@ class ModelFacts(BaseModel):
         provider_share: Share of its nodes that run there, in [0, 1]; null if unknown.
         restarts: Number of restarts.
         errors: Number of frames without an answer by kind.
+        previous: SHA-256 of the model that returns if this one fails; "" if there is none.
+        candidate: SHA-256 of the model that is in shadow; "" if there is none.
+        probation_left_s: Seconds of probation left; null if it is not on probation.
+        extra: Further figures, such as `shadow_agreement`.
     """
 
     name: str
@@ -89,6 +93,10 @@ class ModelFacts(BaseModel):
     provider_share: float | None
     restarts: int
     errors: dict[str, int]
+    previous: str
+    candidate: str
+    probation_left_s: float | None
+    extra: dict[str, float]
 
 
 class ServiceStatus(BaseModel):
@@ -272,6 +280,10 @@ def _model(state: ModelState) -> ModelFacts:
         provider_share=state.provider_share,
         restarts=state.restarts,
         errors=dict(state.errors),
+        previous=state.previous,
+        candidate=state.candidate,
+        probation_left_s=state.probation_left_s,
+        extra=dict(state.extra),
     )
 
 

@@ -36,6 +36,9 @@ function facts(model) {
     model.file,
     model.provider && `${model.provider}${share}`,
     model.restarts && `${figure(model.restarts)} restarts`,
+    model.probation_left_s !== null && `on probation for another ${duration(model.probation_left_s)}`,
+    model.candidate && `${model.candidate.slice(0, 12)} in shadow`,
+    ...Object.entries(model.extra).map(([name, value]) => `${figure(value)} ${name.replaceAll('_', ' ')}`),
     ...Object.entries(model.errors).map(([kind, count]) => `${figure(count)} frames without an answer: ${kind}`),
   ].filter(Boolean);
 }
@@ -44,7 +47,7 @@ function facts(model) {
 export function showParts(parts) {
   replace(document.getElementById('parts'), Object.entries(parts).map(([part, figures]) => el('div', {},
     el('h3', {}, part.replaceAll('_', ' ')),
-    el('dl', {}, ...Object.entries(figures).flatMap(([name, value]) => [el('dt', {}, name.replace(/_total$/, '').replaceAll('_', ' ')), el('dd', {}, figure(value))])))));
+    el('dl', {}, ...Object.entries(figures).flatMap(([name, value]) => [el('dt', {}, name.replaceAll('_', ' ')), el('dd', {}, figure(value))])))));
 }
 
 /** Replace children only if they changed. */

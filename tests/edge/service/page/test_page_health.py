@@ -1,0 +1,106 @@
+"""Health: each fault is named with its reason, and gone once it is over."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeloop.edge.service.board import Board, ModelState
+from edgeloop.edge.service.page.health import Health
+from tests.edge.service.page.page_service import Running, config_of
+from tests.served import until
+
+
+def readiness(service: Running) -> tuple[int, dict[str, Any]]:
+    status, _, said = service.ask("GET", "readyz")
+    return status, json.loads(said)
+
+
+def is_ready(service: Running) -> bool:
+    return readiness(service)[0] == 200
+
+
+def test_all_is_well(service: Running) -> None:
+    assert service.ask("GET", "healthz")[::2] == (200, b"ok\n")
+    until(lambda: is_ready(service))
+    found = readiness(service)[1]
+    assert (found["ready"], found["failing"]) == (True, [])
+    assert [(check["kind"], check["name"]) for check in found["checks"]][:3] == [
+        ("camera", "belt"),
+        ("camera", "door"),
+        ("model", "block"),
+    ]
+
+
+def test_a_camera_without_frames_is_named_until_they_come_again(service: Running) -> None:
+    service.cameras["door"].on.clear()
+    until(lambda: not is_ready(service))
+    status, found = readiness(service)
+    (fault,) = found["failing"]
+    assert (status, fault["kind"], fault["name"], fault["ok"]) == (503, "camera", "door", False)
+    assert "no frame" in fault["reason"]
+    assert fault["for_s"] >= 1.0
+    assert fault["since"].endswith("+00:00")
+    assert service.ask("GET", "healthz")[0] == 200
+    service.cameras["door"].on.set()
+    until(lambda: is_ready(service))
+
+
+def test_frames_without_a_result_are_a_fault(service: Running) -> None:
+    state = service.board.cameras["belt"]
+    sinks = state.stream.sinks
+
+    class Broken:
+        def write(self, _result: object) -> None:
+            raise RuntimeError("the disk is on fire")
+
+        def close(self) -> None:
+            pass
+
+    sinks.insert(0, Broken())
+    until(lambda: not is_ready(service))
+    (fault,) = readiness(service)[1]["failing"]
+    assert fault["reason"] == "frames arrive, but no result (the disk is on fire)"
+    del sinks[0]
+    until(lambda: is_ready(service))
+
+
+@pytest.mark.parametrize("status", ["starting", "restarting", "degraded"])
+def test_a_model_that_does_not_answer_is_a_fault(service: Running, status: Any) -> None:
+    model = service.board.models["block"]
+    model.status, model.reason = status, "no answer for 10 s"
+    (fault,) = readiness(service)[1]["failing"]
+    model.status, model.reason = "ok", ""
+    assert (fault["kind"], fault["reason"]) == ("model", f"{status}: no answer for 10 s")
+    assert is_ready(service)
+
+
+def test_a_full_disk_is_a_fault(block_model: Path, tmp_path: Path) -> None:
+    config = config_of(block_model, tmp_path / "state", "belt", health={"free_mb": 1e9})
+    board = Board("device")
+    (fault,) = Health(config, board).readiness().failing
+    assert (fault.kind, fault.name) == ("disk", str(tmp_path / "state"))
+    assert fault.reason.endswith("MB free, expected at least 1000000000")
+
+
+def test_a_fault_lasts_since_it_was_first_seen(block_model: Path, tmp_path: Path) -> None:
+    board = Board("device")
+    board.models["block"] = ModelState("block", "degraded")
+    health = Health(config_of(block_model, tmp_path, "belt", health={"free_mb": 0}), board)
+    first = health.readiness().failing[0].for_s
+    time.sleep(0.15)
+    assert (first, health.readiness().failing[0].for_s) == (0.0, pytest.approx(0.15, abs=0.1))
+    board.models["block"].status = "ok"
+    assert health.readiness().ready
+
+
+def test_a_supervisor_that_hangs_is_no_healthy_process(block_model: Path, tmp_path: Path) -> None:
+    board = Board("device")
+    health = Health(config_of(block_model, tmp_path, "belt"), board)
+    assert health.alive()
+    board.supervised_at -= 6.0
+    assert not health.alive()
