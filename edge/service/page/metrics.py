@@ -27,25 +27,13 @@ from edgeloop.edge.sources.live import LinkStatus
 __all__ = ["Metrics"]
 
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-COUNTS = frozenset(
-    [
-        "deleted",
-        "dropped",
-        "encoded",
-        "failed",
-        "frames",
-        "lost",
-        "overflowed",
-        "refused",
-        "rollbacks",
-        "saved",
-        "sent",
-        "skipped",
-        "written",
-    ]
+COUNTS = re.compile(
+    r".*(deleted|dropped|encoded|failed|frames|lost|overflowed|reconnects|refused|retries|rollbacks|saved|sent"
+    r"|skipped|written)"
 )
-"""Last words of the figures that only grow: `sent` of `mqtt` is the counter edgeloop_mqtt_sent_total."""
+"""Ends of the figures that only grow: `sent` of `mqtt` is the counter edgeloop_mqtt_sent_total."""
 
+_NUMBERED = re.compile(r"(.+)_([0-9]+)")  # `webhook_2` is webhook="2"
 STAGES = ("wait", "preprocess", "infer", "postprocess", "track", "act")
 
 
@@ -68,7 +56,7 @@ class Metrics:
         PlatformCollector(registry=self._registry)
 
     def watch(self, camera: CameraState) -> None:
-        """Time each frame of a camera once all its sinks have acted on it."""
+        """Time each frame of a camera once all else has acted on it."""
         observe = {stage: self._seconds.labels(camera.name, stage).observe for stage in (*STAGES, "total")}
         following = camera.stream.on_result
 
@@ -107,8 +95,13 @@ class _BoardCollector(Collector):
         yield from self._cameras()
         yield from self._events()
         yield from self._models()
+        parts: dict[str, dict[str | None, Mapping[str, float]]] = {}
         for part, figures in self._board.figures().items():
-            yield from _figures(part, {None: figures})
+            numbered = _NUMBERED.fullmatch(part)
+            name, number = (numbered[1], numbered[2]) if numbered else (part, None)
+            parts.setdefault(name, {})[number] = figures
+        for name, found in parts.items():
+            yield from _figures(name, found)
 
     def _checks(self) -> Iterator[Metric]:
         found = self._health.readiness()
@@ -201,7 +194,7 @@ def _figures(of: str, figures: Mapping[str | None, Mapping[str, float]]) -> Iter
     names = dict.fromkeys(figure for each in figures.values() for figure in each)
     for figure in names:
         name = re.sub(r"[^a-z0-9_]", "_", f"edgeloop_{of}_{figure}".lower())
-        grows = figure.rpartition("_")[2] in COUNTS
+        grows = COUNTS.fullmatch(figure)
         family = (CounterMetricFamily if grows else GaugeMetricFamily)(
             name, f"{figure.replace('_', ' ').capitalize()} ({of}).", labels=() if None in figures else (of,)
         )

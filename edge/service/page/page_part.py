@@ -52,7 +52,6 @@ class Page(ServicePart):
 
     def sinks(self, camera: CameraState) -> Sequence[Sink]:
         """Make the sink that keeps the newest result of a camera."""
-        self._metrics.watch(camera)
         return [self._preview.sink(camera)]
 
     def listener(self) -> EventListener:
@@ -77,6 +76,8 @@ class Page(ServicePart):
         routers = (status_api(self._reader, self._health, self._metrics), preview_api(self._preview))
         static = files("edgeloop.edge.service.page") / "static"
         app = web_app("edgeloop serve", access, self._events, routers, static=static)
+        for camera in self._board.cameras.values():
+            self._metrics.watch(camera)
         self._preview.start()
         serve = partial(self._server.serve, app, self._end_streams)
         self._threads = [

@@ -17,7 +17,7 @@ from edgeloop.edge.loop.open_stream import open_stream
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.service.board import Board, CameraState, ModelState
 from edgeloop.edge.service.page.page_part import Page
-from edgeloop.edge.service.service import _EventSource, _note_failure, _start_loops
+from edgeloop.edge.service.service import _EventSource, _note_failure, _note_result, _start_loops
 from edgeloop.edge.service.service_config import ServiceConfig
 from edgeloop.edge.sources.live import LiveSource
 from edgeloop.edge.tracking import ZoneCounter
@@ -80,7 +80,8 @@ def page_of(config: ServiceConfig) -> Iterator[Running]:
     page = Page(config, board)
     for state in board.cameras.values():
         state.stream.on_failure = partial(_note_failure, state)
-        state.stream.sinks += [*page.sinks(state), _EventSource(state, detector.names, [page._listen])]
+        state.stream.sinks += [_EventSource(state, detector.names, [page._listen]), *page.sinks(state)]
+        state.stream.on_result = partial(_note_result, state)
     stopped = threading.Event()
     beat = threading.Thread(target=_supervise, args=(board, stopped), daemon=True)
     page.start()
