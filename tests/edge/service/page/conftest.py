@@ -1,4 +1,4 @@
-"""Page of a running service."""
+"""Service that runs with its page."""
 
 from __future__ import annotations
 
@@ -7,16 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.edge.service.page.page_service import Running, config_of, page_of
-from tests.served import until
+from tests.edge.service.page.page_service import Running, config_of, running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def service(block_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Two cameras, `belt` and `door`, that have given results."""
-    state = tmp_path_factory.mktemp("page") / "state"
-    with page_of(
-        config_of(block_model, state, "belt", "door", health={"ready_s": 1.0, "free_mb": 0})
-    ) as running:
-        until(lambda: all(each.result_at for each in running.board.cameras.values()))
-        yield running
+    with running(config_of(block_model, tmp_path_factory.mktemp("page"), "belt", "door")) as started:
+        yield started

@@ -1,118 +1,133 @@
-"""Page of cameras and a model in this process, whose cameras are under the control of a test."""
+"""Service in this process whose cameras are under the control of a test."""
 
 from __future__ import annotations
 
+import json
 import threading
 import time
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
-from edgeloop.edge.loop.open_stream import open_stream
-from edgeloop.edge.runtime.detector import Detector
-from edgeloop.edge.service.board import Board, CameraState, ModelState
-from edgeloop.edge.service.page.page_part import Page
-from edgeloop.edge.service.service import _EventSource, _note_failure, _note_result, _start_loops
+from edgeloop.edge.result import Sink
+from edgeloop.edge.service import service as service_module
+from edgeloop.edge.service.board import Board, CameraState
+from edgeloop.edge.service.service import run_service
 from edgeloop.edge.service.service_config import ServiceConfig
 from edgeloop.edge.sources.live import LiveSource
-from edgeloop.edge.tracking import ZoneCounter
-from edgeloop.edge.tracking.zone_file import Zone, ZoneFile
+from edgeloop.edge.web.server import LOOPBACK, open_port
 from tests.blocks import draw_block
-from tests.served import Served
+from tests.served import Served, until
 
 FPS = 20.0
-ZONES = ZoneFile(
-    zones=[Zone(name="yard", polygon=[(40.0, 20.0), (110.0, 20.0), (110.0, 110.0), (40.0, 110.0)])]
-)
+ZONES = {"zones": [{"name": "yard", "polygon": [[40, 20], [110, 20], [110, 110], [40, 110]]}]}
 
 
 class BlockCamera(LiveSource):
-    """Camera that shows the block move to the right and begin anew, while `on` is set."""
+    """Camera that shows the block move to the right and begin anew, while `on` is set.
 
-    def __init__(self, name: str, fps: float = FPS) -> None:
-        self.on = threading.Event()
+    With `noise` set it shows noise of 1280x960, whose pictures are large.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.on, self.noise = threading.Event(), threading.Event()
         self.on.set()
-        super().__init__(name, self._images(), fps=fps)
+        super().__init__(name, self._show(), fps=FPS)
 
-    def _images(self) -> Generator[NDArray[np.uint8], None, None]:
+    def _show(self) -> Generator[NDArray[np.uint8], None, None]:
+        random = np.random.default_rng(1)
         index = 0
         while True:
             while not self.on.wait(0.05):
                 if self.stopped:
                     return
-            yield draw_block(index % 50)
+            noise = self.noise.is_set()
+            yield random.integers(0, 255, (960, 1280, 3), np.uint8) if noise else draw_block(index % 50)
             index += 1
             time.sleep(1 / FPS)
 
 
+class Control:
+    """Part of the service that puts cameras under the control of a test in place of those it opened."""
+
+    def __init__(self, _config: ServiceConfig, board: Board) -> None:
+        self.board = board
+        self.cameras = {name: BlockCamera(name) for name in board.cameras}
+        self.started = threading.Event()
+        for name, state in board.cameras.items():
+            state.stream.source = self.cameras[name]
+
+    def sinks(self, _camera: CameraState) -> Sequence[Sink]:
+        return ()
+
+    def listener(self) -> None:
+        return None
+
+    def start(self) -> None:
+        self.started.set()
+
+    def close(self) -> None:
+        pass
+
+
 @dataclass(frozen=True)
 class Running(Served):
-    """Page that is being served.
+    """Service that runs.
 
     Attributes:
-        board: State that it shows.
+        board: Its state.
         cameras: Its cameras by name.
-        page: The part of the service.
     """
 
     board: Board
     cameras: dict[str, BlockCamera]
-    page: Page
 
 
 @contextmanager
-def page_of(config: ServiceConfig) -> Iterator[Running]:
-    """Serve the page of the cameras of a configuration, all with block detectors and one zone."""
-    board = Board(config.name)
-    file = next(iter(config.models.values())).file
-    assert file is not None
-    detector = Detector(file, live=True)
-    board.models["block"] = ModelState("block", status="ok", digest="ab" * 32, file=str(file), provider="cpu")
-    cameras = {name: BlockCamera(name) for name in config.cameras}
-    for name, camera in cameras.items():
-        zones = ZoneCounter(ZONES, detector.names, "zones")
-        board.cameras[name] = CameraState(name, "block", open_stream(camera, detector, zones=zones))
-    page = Page(config, board)
-    for state in board.cameras.values():
-        state.stream.on_failure = partial(_note_failure, state)
-        state.stream.sinks += [_EventSource(state, detector.names, [page._listen]), *page.sinks(state)]
-        state.stream.on_result = partial(_note_result, state)
-    stopped = threading.Event()
-    beat = threading.Thread(target=_supervise, args=(board, stopped), daemon=True)
-    page.start()
-    loops = list(_start_loops(board, {"block": detector}))
-    beat.start()
-    try:
-        yield Running(page.url, board, cameras, page)
-    finally:
-        stopped.set()
-        for camera in cameras.values():
-            camera.stop()
-        for thread in (*loops, beat):
-            thread.join(timeout=5)
-        page.close()
-        for camera in cameras.values():
-            camera.close()
+def running(config: ServiceConfig) -> Iterator[Running]:
+    """Run a service in a thread until each camera gave a result."""
+    made: list[Control] = []
+
+    def control(settings: ServiceConfig, board: Board) -> Control:
+        made.append(Control(settings, board))
+        return made[0]
+
+    with pytest.MonkeyPatch.context() as patched:
+        # Signals can be handled in the main thread only.
+        patched.setattr(service_module, "stopped_by_signals", lambda _: nullcontext())
+        thread = threading.Thread(target=run_service, args=(config, [control]), daemon=True)
+        thread.start()
+        until(lambda: made and made[0].started.is_set())
+        try:
+            until(lambda: all(state.result_at for state in made[0].board.cameras.values()))
+            url = f"http://{LOOPBACK}:{config.web.port}/"
+            yield Running(url, made[0].board, made[0].cameras)
+        finally:
+            for camera in made[0].cameras.values():
+                camera.stop()
+            thread.join(timeout=10)
 
 
-def config_of(model: Path, state: Path, *cameras: str, **sections: object) -> ServiceConfig:
-    """Configuration of cameras that share a model, on any free port."""
+def config_of(model: Path, folder: Path, *cameras: str, **sections: Any) -> ServiceConfig:
+    """Configuration of cameras with one zone that share a model, on a port that is free."""
+    folder.mkdir(parents=True, exist_ok=True)
+    zones = folder / "zones.json"
+    zones.write_text(json.dumps(ZONES))
+    with open_port(LOOPBACK, None) as opened:
+        port = opened.getsockname()[1]
+    camera = {"source": "synth:conveyor?fps=5&size=160x120", "zones": zones}
     values = {
         "name": "device",
-        "state": state,
-        "models": {"block": {"file": model}},
-        "cameras": {name: {"source": "0"} for name in cameras},
-        "web": {"port": 0},
-        **sections,
+        "state": folder / "state",
+        "models": {"block": {"file": model, "threads": 1}},
+        "cameras": dict.fromkeys(cameras, camera),
+        "web": {"port": port},
+        "health": {"ready_s": 1.0, "free_mb": 0},
     }
-    return ServiceConfig.model_validate(values)
-
-
-def _supervise(board: Board, stopped: threading.Event) -> None:
-    while not stopped.wait(0.1):
-        board.supervised_at = time.monotonic()
+    return ServiceConfig.model_validate(values | sections)

@@ -80,17 +80,17 @@ def test_a_model_that_does_not_answer_is_a_fault(service: Running, status: Any) 
 
 
 def test_a_full_disk_is_a_fault(block_model: Path, tmp_path: Path) -> None:
-    config = config_of(block_model, tmp_path / "state", "belt", health={"free_mb": 1e9})
+    config = config_of(block_model, tmp_path / "page", "belt", health={"free_mb": 1e9})
     board = Board("device")
     (fault,) = Health(config, board).readiness().failing
-    assert (fault.kind, fault.name) == ("disk", str(tmp_path / "state"))
+    assert (fault.kind, fault.name) == ("disk", str(tmp_path / "page" / "state"))
     assert fault.reason.endswith("MB free, expected at least 1000000000")
 
 
 def test_a_fault_lasts_since_it_was_first_seen(block_model: Path, tmp_path: Path) -> None:
     board = Board("device")
     board.models["block"] = ModelState("block", "degraded")
-    health = Health(config_of(block_model, tmp_path, "belt", health={"free_mb": 0}), board)
+    health = Health(config_of(block_model, tmp_path, "belt"), board)
     first = health.readiness().failing[0].for_s
     time.sleep(0.15)
     assert (first, health.readiness().failing[0].for_s) == (0.0, pytest.approx(0.15, abs=0.1))
