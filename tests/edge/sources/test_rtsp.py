@@ -18,6 +18,8 @@ import numpy as np
 import pytest
 
 from edgeloop.edge.sources import LivePolicy, capture, open_source, reconnect
+from edgeloop.edge.sources.live import LiveSource
+from edgeloop.edge.sources.packets.stream_reader import connect_stream
 from edgeloop.models.errors import UnavailableError
 from tests.calls import edgeloop
 
@@ -42,11 +44,13 @@ pytestmark = [
 
 
 @contextmanager
-def camera(port: int) -> Iterator[str]:
-    with subprocess.Popen([DEBIAN_PYTHON, SERVER, str(port)], stdout=subprocess.PIPE, text=True) as server:
+def camera(port: int, codec: str = "mjpeg") -> Iterator[str]:
+    command = [DEBIAN_PYTHON, SERVER, str(port), codec]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
-            assert server.stdout.readline() == "ready\n"
+            if server.stdout.readline() != "ready\n" and codec == "h264":
+                pytest.skip("no encoder of H.264: apt install gstreamer1.0-plugins-bad")
             yield f"rtsp://127.0.0.1:{port}/cam"
         finally:
             server.kill()
@@ -97,3 +101,22 @@ def test_a_camera_that_dies_is_a_lost_connection(port: int, monkeypatch: pytest.
         next(frames)
     with source, pytest.raises(UnavailableError, match=f"stream rtsp://127.0.0.1:{port}/cam: "):
         list(frames)
+
+
+@pytest.mark.parametrize("codec", ["mjpeg", "h264"])
+def test_a_camera_gives_its_packets(port: int, codec: str) -> None:
+    policy = LivePolicy(connect_stream=connect_stream, packets_s=10)
+    with camera(port, codec) as address, open_source(address, policy) as source:
+        assert isinstance(source, LiveSource)
+        frames = list(islice(source, 10))
+        assert source.packets is not None
+        packets = source.packets.since(0)[1]
+    assert frames[0].image.shape == (120, 160, 3)
+    assert source.skipped == 0
+    assert len(packets) >= 10
+    assert {packet.format.codec for packet in packets} == {codec}
+    parameter_set = packets[0].data.startswith(b"\x00\x00\x00\x01\x67")
+    assert parameter_set == (codec == "h264"), "from the description"
+    assert packets[-1].dts_s is not None
+    assert packets[0].dts_s is not None
+    assert packets[-1].dts_s - packets[0].dts_s == pytest.approx((len(packets) - 1) / 30, abs=0.01)

@@ -15,7 +15,7 @@ import numpy as np
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-FPS = 20
+FPS = 40
 _BITS, _SIDE = 10, 16
 
 
@@ -57,13 +57,14 @@ def mpeg_ts(
     size: tuple[int, int] = (320, 240),
     codec: str = "libx264",
     group: int = 10,
+    container: str = "mpegts",
     options: dict[str, str] | None = None,
 ) -> Iterator[bytes]:
-    """Encode pictures into an MPEG transport stream, one piece for each."""
+    """Encode pictures into an MPEG transport stream or another live container, one piece for each."""
     pieces = _Pieces()
     quiet = {"x265-params": "log-level=none"} if codec == "libx265" else {}
-    with av.open(pieces, "w", format="mpegts", options={"flush_packets": "1"}) as container:
-        stream = container.add_stream(codec, rate=FPS)
+    with av.open(pieces, "w", format=container, options={"flush_packets": "1"}) as muxer:
+        stream = muxer.add_stream(codec, rate=FPS)
         assert isinstance(stream, VideoStream)
         stream.width, stream.height = size
         stream.pix_fmt, stream.gop_size = "yuv420p", group
@@ -71,7 +72,7 @@ def mpeg_ts(
         for number in numbers:
             image = av.VideoFrame.from_ndarray(picture(number, size), format="bgr24")
             for packet in stream.encode(image):
-                container.mux(packet)
+                muxer.mux(packet)
             yield pieces.take()
 
 

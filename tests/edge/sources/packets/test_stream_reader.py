@@ -46,9 +46,15 @@ def kept(source: LiveSource) -> list[Packet]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("encoder", "codec"), [("libx264", "h264"), ("libx265", "hevc")])
-def test_pictures_and_packets_come_from_one_connection(encoder: str, codec: str) -> None:
-    with served(lambda: mpeg_ts(count(), codec=encoder)) as address, opened(address) as source:
+@pytest.mark.parametrize(
+    ("encoder", "codec", "container"),
+    [("libx264", "h264", "mpegts"), ("libx265", "hevc", "mpegts"), ("libx264", "h264", "flv")],
+)
+def test_pictures_and_packets_come_from_one_connection(encoder: str, codec: str, container: str) -> None:
+    def pieces() -> Iterator[bytes]:
+        return mpeg_ts(count(), codec=encoder, container=container)
+
+    with served(pieces) as address, opened(address) as source:
         assert source.live
         frames = until(source, 40)
         packets = kept(source)
