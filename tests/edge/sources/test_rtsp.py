@@ -45,7 +45,7 @@ pytestmark = [
 
 @contextmanager
 def camera(port: int, codec: str = "mjpeg") -> Iterator[str]:
-    command = [DEBIAN_PYTHON, SERVER, str(port), codec]
+    command = [str(DEBIAN_PYTHON), str(SERVER), str(port), codec]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count, pairwise
@@ -218,7 +218,7 @@ def test_events_that_follow_each_other_share_a_clip(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_camera_without_packets_has_a_small_clip_of_its_frames(tmp_path: Path) -> None:
-    def frames() -> Iterator[NDArray[np.uint8]]:
+    def frames() -> Generator[NDArray[np.uint8]]:
         for number in count():
             yield picture(number, (1280, 720))
             time.sleep(1 / FPS)
