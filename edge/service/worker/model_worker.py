@@ -44,6 +44,9 @@ _LOAD_S = 600.0
 _RELOAD_S = 30.0
 """Maximum time to load it again, or five times that of the first time."""
 
+_FIRST_S = 30.0
+"""Maximum time of the first frame, in which accelerators choose their kernels."""
+
 _LOOK_S = 0.5
 """Seconds between two looks at a child that no frame is asked of."""
 
@@ -185,9 +188,11 @@ class ModelWorker:
                 f"it has {', '.join(process.loaded.spec.names)}"
             )
         with self._lock:
-            old, self._placement_wanted = self._process, None
-            self._pacer = RestartPacer()
-            self._adopt(process, file)
+            if self._closed.is_set():
+                old: WorkerProcess | None = process
+            else:
+                old, self._placement_wanted, self._pacer = self._process, None, RestartPacer()
+                self._adopt(process, file)
         if old is not None:
             self._discard(old)
 
@@ -210,7 +215,7 @@ class ModelWorker:
         self._children.add(process)
         try:
             request = LoadRequest(file, config.provider, config.allow_cpu, threads, config.confidence)
-            process.load(request, limit_s)
+            process.load(request, limit_s, max(_FIRST_S, config.hang_s))
         except BaseException:
             self._discard(process)
             raise

@@ -12,7 +12,9 @@ import select
 import signal
 import sys
 import threading
+from contextlib import suppress
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +32,8 @@ def main() -> None:
     """Load the model that the parent asks for, then answer each frame that it puts into the memory."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # they are for the parent, which ends this process
+    with suppress(OSError):  # if memory runs out, this process goes rather than the parent
+        Path("/proc/self/oom_score_adj").write_text("500")
     connection, memory = Connection(int(sys.argv[1])), FrameMemory(int(sys.argv[2]))
     threading.Thread(target=_end_with_parent, args=(connection.fileno(),), daemon=True).start()
     logger = logging.getLogger("edgeloop")
@@ -58,8 +62,6 @@ def _load(request: LoadRequest) -> tuple[Detector, LoadedModel]:
         threads=request.threads,
         live=True,
     )
-    width, height = detector.spec.input_size
-    detector.detect(np.zeros((height, width, 3), np.uint8))  # the first one also allocates the memory
     return detector, LoadedModel(digest, detector.spec, detector.placement, detector.threads)
 
 

@@ -33,7 +33,7 @@ class LoadRequest:
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """The model is loaded, and has answered a blank frame.
+    """Facts of the model that was loaded.
 
     Attributes:
         digest: SHA-256 of the file, hexadecimal.

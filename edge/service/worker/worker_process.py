@@ -77,18 +77,21 @@ class WorkerProcess:
         """True unless the process has ended."""
         return self._process.poll() is None
 
-    def load(self, request: LoadRequest, limit_s: float) -> None:
+    def load(self, request: LoadRequest, limit_s: float, first_s: float) -> None:
         """Load the model, and wait until it has answered a blank frame.
 
         Args:
             request: The model.
-            limit_s: Maximum time in seconds.
+            limit_s: Maximum time in seconds to load it.
+            first_s: Maximum time in seconds of the blank frame.
 
         Raises:
             WorkerLostError: The process died, or takes longer.
             EdgeloopError: The model cannot be loaded, or gives no answer.
         """
         self.loaded = self._ask(request, LoadedModel, limit_s)
+        width, height = self.loaded.spec.input_size
+        self.detect(np.zeros((height, width, 3), np.uint8), first_s)
 
     def detect(self, image: NDArray[np.uint8], limit_s: float) -> Answer:
         """Detect in one image (HxWx3 uint8 BGR).

@@ -15,10 +15,19 @@ from numpy.typing import NDArray
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.session import Session
 from edgeloop.models.boxes import iou_matrix
-from edgeloop.models.errors import DataError, ModelError, NoInputError, NonFiniteOutputError, UsageError
+from edgeloop.models.errors import (
+    DataError,
+    ModelError,
+    NoInputError,
+    NonFiniteOutputError,
+    OutputError,
+    UsageError,
+)
 from edgeloop.models.facts.metadata_text import read_names
 from edgeloop.models.facts.overrides import SpecOverrides
+from tests.blocks import draw_block
 from tests.dense import write_bundle
+from tests.fault_model import BAD_ROWS, WHITE, write_fault_model
 from tests.meter import SIDE, ModelWriter
 
 BLUE, RED = (255, 0, 0), (0, 0, 255)
@@ -89,6 +98,14 @@ def test_three_steps_are_one(block_model: Path) -> None:
     whole = detector.detect(image)
     assert np.array_equal(found.xyxy, whole.xyxy)
     assert np.array_equal(found.confidence, whole.confidence)
+
+
+@pytest.mark.parametrize("fault", BAD_ROWS)
+def test_nonsense_is_no_answer(fault: str, tmp_path: Path) -> None:
+    detector = Detector(write_fault_model(tmp_path / "bad.onnx", fault))
+    assert len(detector.detect(draw_block(3))) == 1
+    with pytest.raises(OutputError, match=r"bad\.onnx: "):
+        detector.detect(WHITE)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import psutil
 import pytest
 
 from edgeloop.edge.runtime.detector import Detector
+from edgeloop.edge.runtime.placement import Placement
 from edgeloop.edge.service.board import ModelState
 from edgeloop.edge.service.service_config import ModelConfig
 from edgeloop.edge.service.worker.model_worker import ModelWorker
@@ -84,13 +86,12 @@ def test_it_finds_the_same_as_a_detector_in_this_process(block_model: Path, star
         worker.detect_timed(draw_block(0)[0])
 
 
-@pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSEGV])
 def test_a_dead_child_costs_the_frames_until_the_next_one(
-    fault: signal.Signals, block_model: Path, start: Start, caplog: pytest.LogCaptureFixture
+    block_model: Path, start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
     worker = start(block_model)
     assert worker.pid is not None
-    os.kill(worker.pid, fault)
+    os.kill(worker.pid, signal.SIGSEGV)
     with pytest.raises(UnavailableError, match="model parts: its process ended"):
         worker.detect_timed(draw_block(3))
     began_at = time.monotonic()
@@ -128,14 +129,7 @@ def test_a_frame_that_hangs_is_given_up(tmp_path: Path, start: Start) -> None:
 
 @pytest.mark.parametrize(
     ("fault", "error", "kind"),
-    [
-        ("nan", NonFiniteOutputError, "non-finite"),
-        ("infinite", NonFiniteOutputError, "non-finite"),
-        ("negative", NonFiniteOutputError, "non-finite"),
-        ("far", AbsurdOutputError, "absurd"),
-        ("sure", AbsurdOutputError, "absurd"),
-        ("nameless", AbsurdOutputError, "absurd"),
-    ],
+    [("nan", NonFiniteOutputError, "non-finite"), ("far", AbsurdOutputError, "absurd")],
 )
 def test_no_answer_is_better_than_nonsense(
     fault: str, error: type[EdgeloopError], kind: str, tmp_path: Path, start: Start
@@ -190,8 +184,7 @@ def test_the_pace_of_restarts() -> None:
     assert pacer.pause_s(now, held_s=60.0) == 0.0
 
 
-@pytest.mark.parametrize("hangs", [False, True], ids=["idle", "in a frame"])
-def test_the_child_ends_with_its_parent(hangs: bool, tmp_path: Path) -> None:
+def test_the_child_ends_with_its_parent_also_in_a_frame_that_hangs(tmp_path: Path) -> None:
     write_fault_model(tmp_path / "hang.onnx", "hang")
     code = (
         "from pathlib import Path\n"
@@ -201,7 +194,7 @@ def test_the_child_ends_with_its_parent(hangs: bool, tmp_path: Path) -> None:
         "from tests.fault_model import WHITE\n"
         "worker = ModelWorker(ModelConfig(), Path('hang.onnx'), ModelState('m'))\n"
         "worker.start()\nprint(worker.pid, flush=True)\n"
-        f"worker.detect_timed(WHITE) if {hangs} else __import__('time').sleep(60)\n"
+        "worker.detect_timed(WHITE)\n"
     )
     path = os.pathsep.join(map(str, [Path(__file__).parents[4], *sys.path]))
     with subprocess.Popen(
@@ -254,6 +247,39 @@ def test_a_swap_loses_no_frame(block_model: Path, tmp_path: Path, start: Start) 
     assert state_of(worker).file == str(other)
     assert not old.is_running()
     assert state_of(worker).errors == {}
+
+
+def test_a_swap_takes_over_from_a_model_that_cannot_be_started(
+    block_model: Path, tmp_path: Path, start: Start
+) -> None:
+    file = tmp_path / "model.onnx"
+    shutil.copy(block_model, file)
+    worker = start(file, pacer=RestartPacer(1, 60.0))
+    file.unlink()
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGKILL)
+    wait_for(lambda: state_of(worker).status == "degraded")
+    assert "there is no such model file" in state_of(worker).reason
+    with pytest.raises(UnavailableError, match="there is no such model file"):
+        worker.detect_timed(draw_block(3))
+    worker.swap(block_model)
+    assert answers(worker)
+    assert (state_of(worker).status, state_of(worker).reason) == ("ok", "")
+
+
+def test_another_provider_than_at_first_is_said_once(
+    block_model: Path, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker = start(block_model)
+    worker._placement_wanted = Placement("cuda", 1.0)
+    for _ in range(2):
+        assert worker.pid is not None
+        os.kill(worker.pid, signal.SIGKILL)
+        assert not answers(worker)
+        wait_for(lambda: answers(worker))
+        assert state_of(worker).reason == "ran on cuda, 100 % of nodes, now on cpu"
+        assert (state_of(worker).status, state_of(worker).provider) == ("ok", "cpu")
+    assert sum("ran on cuda" in text for text in caplog.messages) == 1
 
 
 def test_a_swap_that_fails_changes_nothing(block_model: Path, tmp_path: Path, start: Start) -> None:
