@@ -34,7 +34,7 @@ class Outage:
             max_pause_s: Maximum length of a pause in seconds.
         """
         self.name, self._share, self._max_pause_s = name, share, max_pause_s
-        self._since = time.monotonic()
+        self._since: float | None = None
         self._ended_at: float | None = None
         self._told: set[str] = set()
         self._away = False
@@ -42,7 +42,7 @@ class Outage:
     def begin(self, reason: str) -> None:
         """Note that an attempt failed; the loss is a warning once, each further reason of it is told once."""
         now = time.monotonic()
-        if self._ended_at is not None and now - self._ended_at > STEADY_S:
+        if self._since is None or (self._ended_at is not None and now - self._ended_at > STEADY_S):
             self._since = now
             self._told.clear()
         self._ended_at = None
@@ -62,5 +62,6 @@ class Outage:
 
     def pause_s(self) -> float:
         """Seconds to wait before the next attempt, a little at random: not all devices come at once."""
-        pause_s = max(MIN_PAUSE_S, (time.monotonic() - self._since) * self._share)
+        now = time.monotonic()
+        pause_s = max(MIN_PAUSE_S, (now - (self._since or now)) * self._share)
         return min(self._max_pause_s, pause_s) * random.uniform(0.8, 1.2)
