@@ -96,7 +96,8 @@ class MqttPart:
             self._snapshots.drop(1)
 
     def _run(self) -> None:
-        outage = Outage(f"mqtt: {broker_name(self._mqtt)}", share=PAUSE_SHARE, max_pause_s=MAX_PAUSE_S)
+        name = f"mqtt: {broker_name(self._mqtt)}"
+        outage = Outage(name, "mqtt", share=PAUSE_SHARE, max_pause_s=MAX_PAUSE_S)
         while not self._stop.is_set():
             reason = self._connect(outage)
             if self._stop.is_set():

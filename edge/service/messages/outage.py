@@ -24,16 +24,17 @@ class Outage:
         name: Name of the destination, as it is logged.
     """
 
-    def __init__(self, name: str, *, share: float, max_pause_s: float) -> None:
+    def __init__(self, name: str, part: str, *, share: float, max_pause_s: float) -> None:
         """Start with a destination of which nothing is known.
 
         Args:
             name: Name of the destination, as it is logged.
+            part: Name of its figures on the board, as it is logged for machines.
             share: Length of a pause as a share of the outage so far. Higher values spare the destination but
                 may notice its return later.
             max_pause_s: Maximum length of a pause in seconds.
         """
-        self.name, self._share, self._max_pause_s = name, share, max_pause_s
+        self.name, self._part, self._share, self._max_pause_s = name, part, share, max_pause_s
         self._since: float | None = None
         self._ended_at: float | None = None
         self._told: set[str] = set()
@@ -49,7 +50,8 @@ class Outage:
         if reason not in self._told:
             self._told.add(reason)
             level = logging.INFO if self._away else logging.WARNING
-            log.log(level, "%s: %s (events wait on disk)", self.name, reason)
+            extra = {"event": "destination-lost", "part": self._part}
+            log.log(level, "%s: %s (events wait on disk)", self.name, reason, extra=extra)
             self._away = True
 
     def end(self) -> None:
@@ -58,7 +60,8 @@ class Outage:
             self._ended_at = time.monotonic()
         if self._away:
             self._away = False
-            log.warning("%s: there again", self.name)
+            extra = {"event": "destination-back", "part": self._part}
+            log.warning("%s: there again", self.name, extra=extra)
 
     def pause_s(self) -> float:
         """Seconds to wait before the next attempt, a little at random: not all devices come at once."""

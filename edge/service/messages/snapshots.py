@@ -70,17 +70,21 @@ class Snapshots:
             self._thread.join(0.5)
 
     def _run(self) -> None:
+        fails = False
         while (event := self._events.get()) is not None and not self._stopped:
             try:
                 picture = encode_event(event, self._cameras[event.camera].stream.meter.names)
             except Exception as error:  # whatever it is, the next event may have a picture
-                log.warning("camera %s: no picture of an event (%s)", event.camera, error)
+                if not fails:
+                    log.warning("camera %s: no picture of an event (%s)", event.camera, error)
+                fails = True
                 self.drop(1)
                 continue
-            if len(self.done) >= WAITING:
-                self.drop(1)
-            else:
+            fails = False
+            if len(self.done) < WAITING:
                 self.done.append((event.camera, picture))
+            else:
+                self.drop(1)
 
 
 def encode_event(event: ServiceEvent, names: Sequence[str]) -> bytes:

@@ -219,7 +219,7 @@ class Spool:
             try:
                 found = [record for record in _read(segment.path) if record[0] >= self._cursor]
             except OSError as error:
-                log.warning("%s: %s is lost (%s)", self._name, segment.path.name, error.strerror)
+                self._say("spool-damaged", f"{segment.path.name} is lost ({error.strerror})")
                 self._drop(segment)
                 continue
             self._window.extend(record for record in found if record[0] <= segment.last)
@@ -238,7 +238,7 @@ class Spool:
             self._saved = self._done
         if self._overflows and not self._segments and not self._tail:
             self._overflows = False
-            log.warning("%s: empty again; %d messages were lost so far", self._name, self.overflowed)
+            self._say("spool-empty", f"empty again; {self.overflowed} messages were lost so far")
 
     def _write(self) -> None:
         """Write the messages that are in memory only, file by file."""
@@ -261,7 +261,7 @@ class Spool:
                 self._tail.popleft()
             if self._trouble:
                 self._trouble = ""
-                log.warning("%s: messages are written to disk again", self._name)
+                self._say("spool-writes", "messages are written to disk again")
 
     def _open_file(self) -> BinaryIO:
         first = self._tail[0][0]
@@ -314,17 +314,20 @@ class Spool:
             self.overflowed += count
         if count and not self._overflows:
             self._overflows = True
-            log.warning("%s: full; the oldest messages are lost", self._name)
+            self._say("spool-full", "full; the oldest messages are lost")
 
     def _hold(self, reason: str) -> None:
         """Keep messages in memory, as far as it reaches."""
         if not self._trouble:
-            log.warning("%s: %s; up to %d messages are kept in memory only", self._name, reason, self._memory)
+            self._say("spool-held", f"{reason}; up to {self._memory} messages are kept in memory only")
         self._trouble = reason
         over = max(0, len(self._tail) - self._memory)
         for _ in range(over):
             self._tail.popleft()
         self._lose(over)
+
+    def _say(self, event: str, text: str) -> None:
+        log.warning("%s: %s", self._name, text, extra={"event": event, "part": self._name})
 
     def _recover(self) -> int:
         """Find the files of an earlier run. Returns the number up to which everything is acknowledged."""
@@ -341,7 +344,7 @@ class Spool:
                 numbers = [number for number, _ in _read(path)]
                 size = path.stat().st_size
             except OSError as error:
-                log.warning("%s: %s is lost (%s)", self._name, path.name, error.strerror)
+                self._say("spool-damaged", f"{path.name} is lost ({error.strerror})")
                 continue
             if not numbers or numbers[-1] <= last:
                 with suppress(OSError):

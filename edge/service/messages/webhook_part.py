@@ -64,7 +64,7 @@ class WebhookPart:
         folder = config.state / "spool" / f"webhook_{_key(config, number)}"
         self._spool = Spool(folder, max_mb=webhook.spool_mb, keep_free_mb=config.health.free_mb)
         name = f"webhook {number + 1} ({shown_name(url)})"
-        self._outage = Outage(name, share=PAUSE_SHARE, max_pause_s=MAX_PAUSE_S)
+        self._outage = Outage(name, self._part, share=PAUSE_SHARE, max_pause_s=MAX_PAUSE_S)
         self._sent = self._refused = self._retries = 0
         self._failing = False
         self._told: set[int] = set()
@@ -146,6 +146,7 @@ class WebhookPart:
                     "%s: answers %s: the event is dropped, and others that it refuses, too",
                     self._outage.name,
                     _phrase(status),
+                    extra={"event": "webhook-refused", "part": self._part},
                 )
         else:
             return False

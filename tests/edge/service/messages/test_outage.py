@@ -33,7 +33,7 @@ def pause(clock: Clock, broker: Outage, after_s: float) -> float:
 
 
 def test_pauses_grow_with_the_outage_and_not_with_the_time_before(clock: Clock) -> None:
-    broker = Outage("broker", share=0.1, max_pause_s=20.0)
+    broker = Outage("broker", "mqtt", share=0.1, max_pause_s=20.0)
     assert pause(clock, broker, 86400.0) <= 1.2 * outage.MIN_PAUSE_S
     assert 0.8 * 6 <= pause(clock, broker, 60.0) <= 1.2 * 6
     assert 0.8 * 20 <= pause(clock, broker, 3600.0) <= 1.2 * 20
@@ -43,7 +43,7 @@ def test_pauses_grow_with_the_outage_and_not_with_the_time_before(clock: Clock) 
 
 def test_a_return_of_a_moment_ends_no_outage(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    broker = Outage("broker", share=0.1, max_pause_s=20.0)
+    broker = Outage("broker", "mqtt", share=0.1, max_pause_s=20.0)
     broker.begin("refused")
     broker.begin("no answer")
     for _ in range(100):
