@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -132,6 +133,21 @@ def test_a_full_disk_is_left_alone_and_said_once(
         "messages are written t",
         "empty again; 10 messag",
     ]
+
+
+def test_a_write_that_fails_half_way_leaves_no_half_of_it(tmp_path: Path) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with opened(tmp_path / "mqtt") as spool:
+        fill(spool, texts(0, 5))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
+        try:
+            fill(spool, texts(5, 10))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, hard))
+        assert [path.read_bytes().count(b"\n") for path in (tmp_path / "mqtt").glob("*.spool")] == [5]
+        fill(spool, texts(10, 12))
+    with opened(tmp_path / "mqtt") as spool:
+        assert drain(spool) == texts(0, 12)
 
 
 def test_a_folder_that_cannot_be_written_costs_nothing_but_safety(tmp_path: Path) -> None:
