@@ -95,7 +95,7 @@ class Spool:
         self._out: dict[int, None] = {}  # handed out, not acknowledged yet, in order
         self._segments: deque[_Segment] = deque()
         self._file: BinaryIO | None = None
-        self._trouble = ""
+        self._trouble, self._is_short = "", False
         self._overflows = False
         self._wake, self._stop = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._keep, name=self._name, daemon=True)
@@ -242,8 +242,11 @@ class Spool:
 
     def _write(self) -> None:
         """Write the messages that are in memory only, file by file."""
+        if self._is_short and free_mb(self._folder) >= self._keep_free_mb:
+            self._end_trouble()  # also if all that came was acknowledged meanwhile
         while self._tail:
             if free_mb(self._folder) < self._keep_free_mb:
+                self._is_short = True
                 raise OSError(f"the disk has less than {self._keep_free_mb:g} MB free")
             if self._file is None or self._segments[-1].size >= self._segment_bytes:
                 self._close_file()
@@ -259,9 +262,7 @@ class Spool:
             segment.last, segment.count = number, segment.count + len(lines)
             for _ in lines:
                 self._tail.popleft()
-            if self._trouble:
-                self._trouble = ""
-                self._say("spool-writes", "messages are written to disk again")
+            self._end_trouble()
 
     def _open_file(self) -> BinaryIO:
         first = self._tail[0][0]
@@ -315,6 +316,11 @@ class Spool:
         if count and not self._overflows:
             self._overflows = True
             self._say("spool-full", "full; the oldest messages are lost")
+
+    def _end_trouble(self) -> None:
+        if self._trouble:
+            self._say("spool-writes", "messages are written to disk again")
+        self._trouble, self._is_short = "", False
 
     def _hold(self, reason: str) -> None:
         """Keep messages in memory, as far as it reaches."""

@@ -150,6 +150,19 @@ def test_a_write_that_fails_half_way_leaves_no_half_of_it(tmp_path: Path) -> Non
         assert drain(spool) == texts(0, 12)
 
 
+def test_the_return_of_the_disk_is_said_also_if_nothing_waits_for_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path / "mqtt", max_mb=1, keep_free_mb=free_mb(tmp_path) + 1e6)
+    fill(spool, texts(0, 3))
+    assert drain(spool) == texts(0, 3)
+    spool.flush()
+    monkeypatch.setattr(spool, "_keep_free_mb", 0.0)
+    spool.flush()
+    told = [record.message for record in caplog.records if record.levelno == logging.WARNING]
+    assert told[1:] == ["spool mqtt: messages are written to disk again"]
+
+
 def test_a_folder_that_cannot_be_written_costs_nothing_but_safety(tmp_path: Path) -> None:
     (tmp_path / "mqtt").write_text("in the way")
     with opened(tmp_path / "mqtt") as spool:
