@@ -38,11 +38,11 @@ _HIDDEN = "***"
 
 _WORDS = """
     av avi axis back backdoor bridge cam camera cameras cams cgi ch channel channels clip dash door east
-    entrance feed flv front frontdoor garage garden gate h hall hevc hls image images img index isapi
-    jpeg jpg kitchen left line live lobby m main mainstream media mjpeg mjpg mkv mov mp mpd mpeg mpg
-    multicast north office onvif parking playlist porch profile realmonitor recording right rtsp sdp
-    snapshot south stream streaming streams street sub substream subtype test track ts u ucast unicast
-    video videos webcam webm west yard
+    entrance event events feed flv front frontdoor garage garden gate h hall hevc hls hook image images
+    img index isapi jpeg jpg kitchen left line live lobby m main mainstream media mjpeg mjpg mkv mov mp
+    mpd mpeg mpg multicast north office onvif parking playlist porch profile realmonitor recording right
+    rtsp sdp snapshot south stream streaming streams street sub substream subtype test track ts u ucast
+    unicast video videos webcam webhook webm west yard
 """
 _COMMON = frozenset(_WORDS.split())
 """Words that paths and queries of streams are made of, and no secret is."""
