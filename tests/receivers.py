@@ -141,6 +141,7 @@ class WebhookReceiver:
         self.copies = self.refused = 0
         self.headers: Mapping[str, str] = {}
         self._server: ThreadingHTTPServer | None = None
+        self._open: set[socket.socket] = set()
         self.port = 0
         self.listen()
 
@@ -155,6 +156,14 @@ class WebhookReceiver:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                super().setup()
+                receiver._open.add(self.connection)
+
+            def finish(self) -> None:
+                receiver._open.discard(self.connection)
+                super().finish()
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -172,11 +181,14 @@ class WebhookReceiver:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def refuse(self) -> None:
-        """Refuse connections."""
+        """Close all connections, and refuse new ones."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
             self._server = None
+        for connection in list(self._open):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def __enter__(self) -> WebhookReceiver:
         return self
