@@ -119,9 +119,13 @@ class Clips(ServicePart):
             return
         try:
             self._queue.put_nowait(event)
-        except queue.Full:
+        except queue.Full:  # the thread hangs in a disk that does not answer
             with self._refused_lock:
                 self._refused += 1
+            self._board.set_figures("clips", dropped=self._dropped + self._refused)
+            if not self._trouble:
+                self._trouble = "the disk does not keep up"
+                log.warning("clips: not written: %s", self._trouble)
 
     def _run(self) -> None:
         while not (self._stopping.is_set() and self._queue.empty()):
@@ -209,7 +213,10 @@ class Clips(ServicePart):
         """Say a failure once until a clip is whole again."""
         reason = str(error)
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            reason = f"no room on the disk of {self._folder} (it keeps {self._keep_free_mb:g} MB free)"
+            reason = (
+                f"no room in {self._folder} (at most {self._config.budget_mb:g} MB, "
+                f"and {self._keep_free_mb:g} MB of the disk stay free)"
+            )
         if not self._trouble:
             log.warning("clips: not written: %s", reason)
         self._trouble = reason

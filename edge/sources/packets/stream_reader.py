@@ -70,15 +70,18 @@ def connect_stream(
         silence: Asks whether the server answers: the reason if it does not, else None.
 
     Returns:
-        The connection; None if it is a recording, of known length.
+        The connection; None if OpenCV has to read it: a recording of known length, or a protocol that this
+        FFmpeg does not speak.
 
     Raises:
         UnavailableError: It cannot be opened, or has no video.
     """
     try:
         container = av.open(address, options=_OPTIONS, timeout=(OPEN_S, read_s))
+    except av.error.ProtocolNotFoundError:
+        return None
     except (av.FFmpegError, ValueError, OSError) as error:  # whose texts quote the address
-        reason = silence() or f"the server answers, but not with a video ({_reason(error)})"
+        reason = silence() or f"no video arrives ({_reason(error)})"
         raise UnavailableError(f"stream {name}: cannot be opened: {reason}") from None
     if not container.streams.video or container.streams.video[0].codec_context is None:
         container.close()
@@ -247,4 +250,6 @@ def _is_sequence_set(header: int, codec: str) -> bool:
 
 def _reason(error: Exception) -> str:
     """Describe a failure by FFmpeg's own words, which hold no address."""
+    if isinstance(error, av.error.ExitError):
+        return f"none within {OPEN_S:g} s"
     return getattr(error, "strerror", None) or type(error).__name__

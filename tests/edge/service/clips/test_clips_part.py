@@ -294,7 +294,7 @@ def test_a_full_disk_is_said_once_and_once_when_there_is_room_again(
             assert (camera.figures["dropped"], camera.figures["written"]) == (3, 1)
     messages = [record.getMessage() for record in caplog.records]
     assert len(messages) == 2
-    assert "no room on the disk" in messages[0]
+    assert "no room in" in messages[0]
     assert "written again" in messages[1]
 
 

@@ -74,6 +74,30 @@ def test_pictures_and_packets_come_from_one_connection(encoder: str, codec: str,
 
 
 @pytest.mark.slow
+def test_pictures_are_those_of_opencv() -> None:
+    def pictures(policy: LivePolicy) -> dict[int, Frame]:
+        with opened(address, policy) as source:
+            return {number_of(frame.image): frame for frame in until(source, 8)}
+
+    with served(lambda: mpeg_ts(count())) as address:
+        ours, theirs = pictures(PACKETS), pictures(LivePolicy())
+    both = ours.keys() & theirs.keys()
+    assert both
+    assert all(np.array_equal(ours[number].image, theirs[number].image) for number in both)
+
+
+@pytest.mark.slow
+def test_a_stream_that_is_joined_in_the_middle_begins_with_its_next_key_frame() -> None:
+    with (
+        served(lambda: islice(mpeg_ts(count(), group=30), 15, None)) as address,
+        opened(address) as source,
+    ):
+        frames = until(source, 40)
+    assert number_of(frames[0].image) == 30
+    assert source.skipped == 0, "nothing was wrong with what came before"
+
+
+@pytest.mark.slow
 def test_a_picture_is_there_as_soon_as_it_arrives() -> None:
     sent: dict[int, float] = {}
 
@@ -188,7 +212,7 @@ def test_errors_show_no_secret(capfd: pytest.CaptureFixture[str]) -> None:
         assert "hunter2" not in str(caught.value)
     with served(lambda: iter([b"no video at all" * 100])) as address:
         secret = address.replace("//", "//admin:hunter2@")
-        with pytest.raises(UnavailableError, match="but not with a video") as caught:
+        with pytest.raises(UnavailableError, match="no video arrives") as caught:
             open_source(secret, PACKETS)
     assert "hunter2" not in str(caught.value)
     assert "hunter2" not in "".join(capfd.readouterr())
