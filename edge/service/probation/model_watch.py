@@ -79,11 +79,11 @@ class ModelWatch:
         self._closed.set()
         if self._thread.is_alive():
             self._thread.join(1.0)
-        self._save_figures()
+        try:
+            self._save()
+        except EdgeloopError as error:
+            log.warning("model %s: %s", self._name, error)
         self._end_shadow()
-        probation = self._probation
-        if probation is not None:
-            self._save_probation(probation)
         self._held.close()
 
     def note(self, camera: str, result: Result, *, compared: bool) -> None:
@@ -113,8 +113,8 @@ class ModelWatch:
                 self._say(f"{type(error).__name__}: {error}")
 
     def _say(self, problem: str) -> None:
-        """Say a problem of the store once, until another one happens."""
-        if problem != self._said and not self._closed.is_set():
+        """Say a problem of the store once, until it is over."""
+        if not self._said and not self._closed.is_set():
             log.warning("model %s: %s", self._name, problem)
         self._said = problem
 
@@ -132,9 +132,7 @@ class ModelWatch:
             self._continue_probation(self._probation, passed_s, now)
         if now >= self._save_at:
             self._save_at = now + _SAVE_S
-            self._save_figures()
-            if self._probation is not None:
-                self._save_probation(self._probation)
+            self._save()
         self._show()
 
     def _wanted(self, now: float) -> InstalledModel | None:
@@ -163,6 +161,8 @@ class ModelWatch:
         """Let another model take over between two frames. The current one stays if it fails."""
         path = self._store.path(model.digest)
         before, provider = self._running, self._state.provider
+        self._swap_at = now + _PAUSES_S[min(self._swap_failures, len(_PAUSES_S) - 1)]
+        self._swap_failures += 1
         with ExitStack() as held:
             try:
                 held.enter_context(held_file(path))
@@ -172,23 +172,21 @@ class ModelWatch:
                 self._end_shadow()
                 self._worker.swap(path, needed)
             except (EdgeloopError, OSError) as error:
-                self._swap_at = now + _PAUSES_S[min(self._swap_failures, len(_PAUSES_S) - 1)]
-                self._swap_failures += 1
                 current = self._stored.current
                 if current is not None and current.digest == model.digest and self._stored.previous:
                     self._give_up(model.digest, f"cannot take over: {error}")
-                else:
-                    self._say(f"{model.digest[:12]} cannot take over: {error}")
+                elif self._swap_failures == 1:
+                    log.error("model %s: %s cannot take over: %s", self._name, model.digest[:12], error)
                 return
             self._held.close()
             self._held = held.pop_all()
-        self._running, self._swap_failures, self._swap_at = model.digest, 0, 0.0
+        self._running, self._swap_at, self._swap_failures = model.digest, 0.0, 0
         log.info("model %s: %s (%s) took over", self._name, model.digest[:12], model.origin)
         reference_ms, self._trial = self._trial.median_ms(), Trial(self._state)
         probation = self._probation
         if probation is not None and before == self._previous_digest:
             reference = {"reference_ms": reference_ms, "reference_provider": provider}
-            self._save_probation(probation.model_copy(update=reference))
+            self._stored = self._store.save_probation(model.digest, probation.model_copy(update=reference))
         self._store.clean()
 
     def _continue_probation(self, probation: ProbationState, passed_s: float, now: float) -> None:
@@ -210,11 +208,19 @@ class ModelWatch:
             self._stored = self._store.confirm(digest, summary)
             log.info("model %s: %s is confirmed: %s", self._name, digest[:12], summary)
 
-    def _save_probation(self, probation: ProbationState) -> None:
-        try:
-            self._stored = self._store.save_probation(self._running, probation)
-        except EdgeloopError as error:
-            self._say(str(error))
+    def _save(self) -> None:
+        """Write down how far the probation is, and the figures of the candidate."""
+        if self._probation is not None:
+            self._stored = self._store.save_probation(self._running, self._probation)
+        shadow, candidate = self._shadow, self._stored.candidate
+        if shadow is not None and candidate is not None and shadow.digest == candidate.digest:
+            figures = shadow.comparison.figures()
+            if figures != self._saved:
+                replace_file(self._store.figures_file, figures.model_dump_json(indent=1).encode())
+                self._saved = figures
+        if self._said and not self._given_up and not self._closed.is_set():
+            log.info("model %s: the store works again", self._name)
+            self._said = ""
 
     def _keep_shadow(self) -> None:
         """Have the right model in shadow: the previous one in probation, otherwise the candidate."""
@@ -254,19 +260,6 @@ class ModelWatch:
         shadow, self._shadow = self._shadow, None
         if shadow is not None:
             shadow.close()
-
-    def _save_figures(self) -> None:
-        """Write the figures of the candidate down."""
-        shadow, candidate = self._shadow, self._stored.candidate
-        if shadow is None or candidate is None or shadow.digest != candidate.digest:
-            return
-        figures = shadow.comparison.figures()
-        if figures != self._saved:
-            try:
-                replace_file(self._store.figures_file, figures.model_dump_json(indent=1).encode())
-                self._saved = figures
-            except EdgeloopError as error:
-                self._say(str(error))
 
     def _show(self) -> None:
         """Show the store on the board."""

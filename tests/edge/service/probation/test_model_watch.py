@@ -200,7 +200,10 @@ def test_a_model_that_cannot_be_loaded_or_lacks_a_class_never_takes_over(tmp_pat
         device.close()
 
 
-def test_a_model_that_finds_nothing_gives_way_also_while_the_disk_is_full(device: Device) -> None:
+def test_a_model_that_finds_nothing_gives_way_also_while_the_disk_is_full(
+    device: Device, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     device.start(minutes=5.0)
     digest = device.install(model_bytes("blind", score=0.0))
     obstacle = device.store.folder / "state.json.part"
@@ -212,6 +215,8 @@ def test_a_model_that_finds_nothing_gives_way_also_while_the_disk_is_full(device
     assert device.wait_for_rollback().startswith("found 0 objects in")
     wait_for(lambda: device.state.extra.get("rollbacks") == 1)
     assert (device.store.read().probation, device.failed) == (None, 0)
+    wait_for(lambda: "the store works again" in caplog.text)
+    assert caplog.text.count("cannot be written") == 1
 
 
 def test_a_candidate_is_compared_and_promoted(device: Device, tmp_path: Path) -> None:
