@@ -37,12 +37,12 @@ _SEPARATORS = re.compile(r"[:/?&=#@;,!\s]+")
 _HIDDEN = "***"
 
 _WORDS = """
-    av avi axis back backdoor bridge cam camera cameras cams cgi ch channel channels clip dash door east
-    entrance event events feed flv front frontdoor garage garden gate h hall hevc hls hook image images
-    img index isapi jpeg jpg kitchen left line live lobby m main mainstream media mjpeg mjpg mkv mov mp
-    mpd mpeg mpg multicast north office onvif parking playlist porch profile realmonitor recording right
-    rtsp sdp snapshot south stream streaming streams street sub substream subtype test track ts u ucast
-    unicast video videos webcam webhook webm west yard
+    api av avi axis back backdoor bridge cam camera cameras cams cgi ch channel channels clip dash door
+    east entrance event events feed flv front frontdoor garage garden gate h hall hevc hls hook hooks
+    image images img index isapi jpeg jpg kitchen left line live lobby m main mainstream media mjpeg mjpg
+    mkv mov mp mpd mpeg mpg multicast north notify office onvif parking playlist porch profile realmonitor
+    recording right rtsp sdp snapshot south stream streaming streams street sub substream subtype test
+    track ts u ucast unicast video videos webcam webhook webhooks webm west yard
 """
 _COMMON = frozenset(_WORDS.split())
 """Words that paths and queries of streams are made of, and no secret is."""

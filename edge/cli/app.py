@@ -34,6 +34,7 @@ SUMMARIES = {
     "export": "Export a trained detector as one ONNX bundle.",
     "run": "Run a detector on cameras, streams, videos or folders.",
     "serve": "Run cameras and models by themselves, from a configuration file.",
+    "check": "Try everything that the configuration of a service names.",
     "install": "Verify a model and make it the current one of the service.",
     "shadow": "Let the service compare a model with the current one.",
     "promote": "Make the compared model the current one, if the rules hold.",

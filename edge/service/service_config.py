@@ -67,6 +67,7 @@ SourceName = Annotated[
     AfterValidator(_source_from_folder),
 ]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
+Megabytes = Annotated[float, Field(gt=0, le=100_000_000)]
 EventKind = Literal["enter", "leave", "dwell", "cross"]
 ALL_KINDS: tuple[EventKind, ...] = ("enter", "leave", "dwell", "cross")
 
@@ -124,15 +125,15 @@ class ModelConfig(_Section):
 class ProbationConfig(_Section):
     """Rules for a new model: when it may replace the current one, and when the previous one comes back."""
 
-    shadow_every: Annotated[int, Field(ge=1)] = 10
+    shadow_every: Annotated[int, Field(ge=1, le=100_000)] = 10
     """A candidate in shadow sees every k-th frame."""
-    min_frames: Annotated[int, Field(ge=1)] = 200
+    min_frames: Annotated[int, Field(ge=1, le=100_000_000)] = 200
     """Frames that a candidate must have seen before it is promoted."""
     min_agreement: Annotated[float, Field(ge=0, le=1)] = 0.7
     """Minimum share of boxes on which the candidate and the current model agree."""
     minutes: Annotated[float, Field(gt=0, le=10080)] = 15.0
     """Time on probation after a model was swapped."""
-    latency_ms: Annotated[float, Field(gt=0)] | None = None
+    latency_ms: Annotated[float, Field(gt=0, le=60_000)] | None = None
     """Maximum median latency of a frame; without it 1.5 times that of the previous model, or 5 ms more."""
     min_rate: Annotated[float, Field(ge=0, le=1)] = 0.2
     """Minimum detections per frame, as a share of those of the previous model."""
@@ -178,7 +179,7 @@ class MqttConfig(_Section):
     """Discovery prefix of Home Assistant; empty to announce nothing."""
     snapshots: bool = True
     """Publish a JPEG of each event."""
-    spool_mb: Annotated[float, Field(gt=0)] = 64.0
+    spool_mb: Megabytes = 64.0
     """Maximum size in MB of the events that wait on disk while the broker is away."""
 
 
@@ -193,7 +194,7 @@ class WebhookConfig(_Section):
     """Further headers, such as Authorization."""
     timeout_s: Seconds = 10.0
     """Time for one request."""
-    spool_mb: Annotated[float, Field(gt=0)] = 64.0
+    spool_mb: Megabytes = 64.0
     """Maximum size in MB of the events that wait on disk while nobody answers."""
 
 
@@ -208,7 +209,7 @@ class ClipsConfig(_Section):
     """Seconds before the event."""
     after_s: Annotated[float, Field(ge=0, le=300)] = 5.0
     """Seconds after the event."""
-    budget_mb: Annotated[float, Field(gt=0)] = 2000.0
+    budget_mb: Megabytes = 2000.0
     """Maximum size of the folder in MB; the oldest clips are deleted."""
 
 
@@ -217,7 +218,7 @@ class HealthConfig(_Section):
 
     ready_s: Seconds = 10.0
     """Maximum age of the newest result of each camera."""
-    free_mb: Annotated[float, Field(ge=0)] = 1000.0
+    free_mb: Annotated[float, Field(ge=0, le=100_000_000)] = 1000.0
     """Free disk space in MB, which clips and the spool leave alone."""
 
 

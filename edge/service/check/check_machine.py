@@ -1,0 +1,125 @@
+"""Checks of the machine: state folder, port, clock, and the hosts of webhooks."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import ssl
+import tempfile
+import time
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from edgeloop.edge.host.disk_space import free_mb
+from edgeloop.edge.host.folder_lock import locked_folder
+from edgeloop.edge.service.service_config import ServiceConfig, WebConfig, WebhookConfig
+from edgeloop.edge.source_name import shown_name
+from edgeloop.models.errors import DataError, UnavailableError
+
+__all__ = ["check_clock", "check_port", "check_state", "check_webhook"]
+
+TIMEOUT_S = 5.0
+
+OLDEST = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
+"""A clock that shows an earlier time was not set since the machine lost power."""
+
+
+def check_state(config: ServiceConfig) -> str:
+    """Write into the state folder, and look at the free space of its disk; it is not created.
+
+    Raises:
+        UnavailableError: It cannot be written, or its disk is too full.
+    """
+    state, needed = config.state, config.health.free_mb
+    there = next(folder for folder in (state, *state.absolute().parents) if folder.exists())
+    try:
+        if there == state:
+            tempfile.TemporaryFile(dir=state).close()
+        elif not os.access(there, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        free = free_mb(state)
+    except OSError as error:
+        raise UnavailableError(
+            f"{state}: cannot be written ({error.strerror}); name a folder that this user may write"
+        ) from error
+    if free < needed:
+        raise UnavailableError(f"{state}: {free:.0f} MB are free, health.free_mb asks for {needed:g}")
+    text = f"{state}: {free:.0f} MB are free"
+    budget = 0 if config.clips is None else config.clips.budget_mb
+    return f"{text}; clips may take {budget:g} MB" if budget else text
+
+
+def check_port(web: WebConfig, state: Path) -> str:
+    """Listen on the port of the page for a moment.
+
+    Raises:
+        DataError: The address is none of this machine.
+        UnavailableError: The port is taken, or this user may not listen on it.
+    """
+    place = f"{web.host}:{web.port}"
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(web.host, web.port, type=socket.SOCK_STREAM)[
+            0
+        ]
+        with socket.socket(family, kind, protocol) as listening:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+            listening.listen(1)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE and _is_in_use(state):
+            return f"{place} is in use by the running service"
+        message = f"{place}: cannot listen ({error.strerror}); set web.host and web.port"
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            raise DataError(message) from error
+        raise UnavailableError(message) from error
+    return f"{place} is free"
+
+
+def check_clock() -> str:
+    """Compare the clock of this machine with the age of this program.
+
+    Raises:
+        UnavailableError: It was never set.
+    """
+    now = time.time()
+    shown = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    if now < OLDEST:
+        raise UnavailableError(f"{shown}: was not set; timedatectl set-ntp true")
+    return shown
+
+
+def check_webhook(hook: WebhookConfig) -> str:
+    """Connect to the host of a webhook. Nothing is posted.
+
+    Raises:
+        UnavailableError: Nobody answers, or its certificate is not trusted.
+    """
+    url = hook.url.get_secret_value()
+    parts, shown = urlsplit(url), shown_name(url)
+    host, is_tls = parts.hostname or "", parts.scheme == "https"
+    try:
+        with ExitStack() as opened:
+            link = socket.create_connection((host, parts.port or (443 if is_tls else 80)), TIMEOUT_S)
+            opened.enter_context(link)
+            if is_tls:
+                opened.enter_context(ssl.create_default_context().wrap_socket(link, server_hostname=host))
+    except ssl.SSLCertVerificationError as error:
+        raise UnavailableError(f"{shown}: its certificate is not trusted ({error.verify_message})") from error
+    except (OSError, ValueError) as error:  # ValueError: a name that cannot be one
+        reason = getattr(error, "strerror", None) or error
+        raise UnavailableError(f"{shown}: nobody answers ({reason}); is the address right?") from error
+    return f"{shown} answers"
+
+
+def _is_in_use(state: Path) -> bool:
+    """True if a service runs on a state folder."""
+    try:
+        with locked_folder(state, ""):
+            return False
+    except DataError:
+        return True
+    except OSError:
+        return False
