@@ -92,13 +92,13 @@ def _parts(config: ServiceConfig, workers: Mapping[str, ModelWorker]) -> list[Pa
     parts: list[PartFactory] = [Page]
     if any(model.file is None for model in config.models.values()):
         parts.append(partial(ProbationPart, workers))
-    if "NOTIFY_SOCKET" in os.environ:
-        parts.append(SystemdPart)
     if config.mqtt is not None:
         parts.append(MqttPart)
     if config.clips is not None:
         parts.append(Clips)
     parts += [partial(WebhookPart, number) for number in range(len(config.webhooks))]
+    if "NOTIFY_SOCKET" in os.environ:
+        parts.append(SystemdPart)  # the last, so that it is the first to say that the service stops
     return parts
 
 

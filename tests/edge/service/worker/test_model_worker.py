@@ -56,12 +56,11 @@ def state_of(worker: ModelWorker) -> ModelState:
     return worker._state
 
 
-def wait_for(condition: Callable[[], bool], limit_s: float = 5.0) -> float:
-    began_at = time.monotonic()
+def wait_for(condition: Callable[[], bool], limit_s: float = 10.0) -> None:
+    ends_at = time.monotonic() + limit_s
     while not condition():
-        assert time.monotonic() - began_at < limit_s
+        assert time.monotonic() < ends_at
         time.sleep(0.01)
-    return time.monotonic() - began_at
 
 
 def answers(worker: ModelWorker) -> bool:
@@ -94,16 +93,10 @@ def test_a_dead_child_costs_the_frames_until_the_next_one(
     os.kill(worker.pid, signal.SIGSEGV)
     with pytest.raises(UnavailableError, match="model parts: its process ended"):
         worker.detect_timed(draw_block(3))
-    began_at = time.monotonic()
-    with pytest.raises(UnavailableError, match="model parts: its process ended"):
-        worker.detect_timed(draw_block(3))
-    assert time.monotonic() - began_at < 0.1
-    assert state_of(worker).status == "restarting"
-    assert wait_for(lambda: answers(worker)) < 2.0
+    wait_for(lambda: answers(worker))
     state = state_of(worker)
     assert (state.restarts, state.status, state.reason) == (1, "ok", "")
     assert state.errors["crash"] == 1
-    assert state.errors["away"] >= 1
     assert len(caplog.messages) == 2, caplog.messages
 
 
@@ -117,12 +110,12 @@ def test_a_child_that_dies_without_a_frame_is_noticed(block_model: Path, start: 
 
 
 def test_a_frame_that_hangs_is_given_up(tmp_path: Path, start: Start) -> None:
-    worker = start(write_fault_model(tmp_path / "hang.onnx", "hang"), hang_s=0.3)
+    worker = start(write_fault_model(tmp_path / "hang.onnx", "hang"), hang_s=1.0)
     assert answers(worker)
     child = psutil.Process(worker.pid)
-    with pytest.raises(UnavailableError, match=r"model parts: no answer within 0\.3 s"):
+    with pytest.raises(UnavailableError, match="model parts: no answer within 1 s"):
         worker.detect_timed(WHITE)
-    assert wait_for(lambda: answers(worker)) < 2.0
+    wait_for(lambda: answers(worker))
     assert not child.is_running()
     assert state_of(worker).errors["hang"] == 1
 
@@ -152,7 +145,7 @@ def test_a_model_that_only_gives_nonsense_is_loaded_again(tmp_path: Path, start:
         return state_of(worker).restarts == 1
 
     wait_for(is_restarted)
-    assert wait_for(lambda: answers(worker)) < 2.0
+    wait_for(lambda: answers(worker))
 
 
 def test_one_that_dies_too_often_is_degraded_and_tried_again(
@@ -212,7 +205,7 @@ def test_the_child_ends_with_its_parent_also_in_a_frame_that_hangs(tmp_path: Pat
         time.sleep(0.1)
         assert child.is_running()
         parent.kill()
-    wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, 2.0)
+    wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
 
 
 def test_a_swap_loses_no_frame(block_model: Path, tmp_path: Path, start: Start) -> None:
@@ -260,8 +253,12 @@ def test_a_swap_takes_over_from_a_model_that_cannot_be_started(
     os.kill(worker.pid, signal.SIGKILL)
     wait_for(lambda: state_of(worker).status == "degraded")
     assert "there is no such model file" in state_of(worker).reason
-    with pytest.raises(UnavailableError, match="there is no such model file"):
-        worker.detect_timed(draw_block(3))
+    began_at = time.monotonic()
+    for _ in range(100):
+        with pytest.raises(UnavailableError, match="there is no such model file"):
+            worker.detect_timed(draw_block(3))
+    assert time.monotonic() - began_at < 1.0
+    assert state_of(worker).errors == {"away": 100}
     worker.swap(block_model)
     assert answers(worker)
     assert (state_of(worker).status, state_of(worker).reason) == ("ok", "")
