@@ -58,15 +58,11 @@ def _take_state(state: Path, held: ExitStack) -> None:
 
 
 def _say_start(config: Path, settings: ServiceConfig) -> None:
-    web = settings.web
-    host = f"[{web.host}]" if ":" in web.host else web.host
     log.info(
-        "edgeloop %s: %s, cameras %s, models %s, http://%s:%d",
+        "edgeloop %s: %s, cameras %s, models %s",
         version("edgeloop"),
         config,
         ", ".join(settings.cameras),
         ", ".join(settings.models),
-        host,
-        web.port,
         extra={"event": "started"},
     )

@@ -42,7 +42,7 @@ class Metrics:
 
     def __init__(self, board: Board, health: Health) -> None:
         """Describe a board."""
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # the time of a label's first use is nobody's question
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         self._seconds = Histogram(
             "edgeloop_frame_seconds",

@@ -88,7 +88,13 @@ class Page(ServicePart):
             thread.start()
         self.url = access.url
         others = "" if is_loopback(access.host) else f", and the other addresses of {access.host}"
-        log.info("page at %s%s%s", self.url, others, " (asks for the token)" if token else "")
+        log.info(
+            "page at %s%s%s",
+            self.url,
+            others,
+            " (asks for the token)" if token else "",
+            extra={"event": "page-open", "part": "page"},
+        )
 
     def close(self) -> None:
         """End the server, its streams and its threads."""

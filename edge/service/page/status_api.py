@@ -176,16 +176,16 @@ class StatusReader:
         )
 
     def newest_events(self, limit: int) -> list[PastEvent]:
-        """Newest events, the newest first: those on disk, or of this run if none are kept."""
-        if self._clips is None:
-            return [
-                PastEvent(values=each, picture=None, clip=None)
-                for each in list(self._past)[: -limit - 1 : -1]
-            ]
-        return [
+        """Newest events, the newest first: those on disk, and those of this run that are not."""
+        saved = [] if self._clips is None else list_events(self._clips, limit)
+        events = [
             PastEvent(values=each.values, picture=_address(each.picture), clip=_address(each.clip))
-            for each in list_events(self._clips, limit)
+            for each in saved
         ]
+        known = {each.values.get("id") for each in events}
+        rest = [each for each in list(self._past) if each["id"] not in known]
+        events += [PastEvent(values=each, picture=None, clip=None) for each in rest]
+        return sorted(events, key=_wall_time, reverse=True)[:limit]
 
     def file(self, name: str) -> Path | None:
         """File of an event; None if there is none of that name."""
@@ -264,7 +264,8 @@ def status_api(reader: StatusReader, health: Health, metrics: Metrics) -> APIRou
         path = reader.file(name)
         if path is None:
             return JSONResponse({"detail": "no such file; the oldest are deleted"}, HTTPStatus.NOT_FOUND)
-        return FileResponse(path, media_type=_KINDS[path.suffix])
+        kept = {"Cache-Control": "private, max-age=86400, immutable"}  # a name is never used again
+        return FileResponse(path, media_type=_KINDS[path.suffix], headers=kept)
 
     return api
 
@@ -285,6 +286,11 @@ def _model(state: ModelState) -> ModelFacts:
         probation_left_s=state.probation_left_s,
         extra=dict(state.extra),
     )
+
+
+def _wall_time(event: PastEvent) -> float:
+    found = event.values.get("wall_time")
+    return found if isinstance(found, float | int) else 0.0
 
 
 def _address(path: Path | None) -> str | None:

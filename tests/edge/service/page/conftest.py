@@ -10,8 +10,15 @@ import pytest
 from tests.edge.service.page.page_service import Running, config_of, running
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def service(block_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """Two cameras, `belt` and `door`, that have given results."""
-    with running(config_of(block_model, tmp_path_factory.mktemp("page"), "belt", "door")) as started:
+    """Two cameras, `belt` and `door`, that have given results; nobody answers at the broker and webhook."""
+    sections = {
+        "mqtt": {"host": "127.0.0.1", "port": 1},
+        "webhooks": [{"url": "http://127.0.0.1:1/"}],
+        "clips": {"before_s": 0.5, "after_s": 0.5},
+    }
+    with running(
+        config_of(block_model, tmp_path_factory.mktemp("page"), "belt", "door", **sections)
+    ) as started:
         yield started

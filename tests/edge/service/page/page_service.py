@@ -32,7 +32,7 @@ ZONES = {"zones": [{"name": "yard", "polygon": [[40, 20], [110, 20], [110, 110],
 class BlockCamera(LiveSource):
     """Camera that shows the block move to the right and begin anew, while `on` is set.
 
-    With `noise` set it shows noise of 1280x960, whose pictures are large.
+    With `noise` set it shows noise of 640x480, whose pictures are large.
     """
 
     def __init__(self, name: str) -> None:
@@ -48,7 +48,7 @@ class BlockCamera(LiveSource):
                 if self.stopped:
                     return
             noise = self.noise.is_set()
-            yield random.integers(0, 255, (960, 1280, 3), np.uint8) if noise else draw_block(index % 50)
+            yield random.integers(0, 255, (480, 640, 3), np.uint8) if noise else draw_block(index % 50)
             index += 1
             time.sleep(1 / FPS)
 
@@ -83,10 +83,12 @@ class Running(Served):
     Attributes:
         board: Its state.
         cameras: Its cameras by name.
+        folder: Folder of its state folder.
     """
 
     board: Board
     cameras: dict[str, BlockCamera]
+    folder: Path
 
 
 @contextmanager
@@ -107,7 +109,7 @@ def running(config: ServiceConfig) -> Iterator[Running]:
         try:
             until(lambda: all(state.result_at for state in made[0].board.cameras.values()))
             url = f"http://{LOOPBACK}:{config.web.port}/"
-            yield Running(url, made[0].board, made[0].cameras)
+            yield Running(url, made[0].board, made[0].cameras, config.state.parent)
         finally:
             for camera in made[0].cameras.values():
                 camera.stop()
