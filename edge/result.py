@@ -21,8 +21,9 @@ class Timings:
 
     Attributes:
         latency_ms: From the arrival of the frame to its detections; the sum of the stages.
-        stages_ms: `wait` (for the model, and then for the frames before it), `preprocess`, `infer`,
-            `postprocess` and, if objects are tracked, `track`.
+        stages_ms: `wait` (for the model, and then for the frames before it), `compare` (if unchanged frames
+            are skipped), `preprocess`, `infer` and `postprocess` (unless it was), and `track` (if objects are
+            tracked).
     """
 
     latency_ms: float

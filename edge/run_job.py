@@ -57,6 +57,7 @@ class RunJob:
         track: Give objects ids.
         zones: Zone file of each source; empty for no counting.
         ignore: Ignore mask of each source; empty for none.
+        skip_unchanged: Do not detect again in frames in which nothing changed.
         as_json: Print one JSON object per frame on stdout.
         video: Annotated video to write; None for none. With several sources a number is added to its name.
         keep: Which uncertain frames to keep; None for none.
@@ -73,6 +74,7 @@ class RunJob:
     track: bool = False
     zones: Sequence[Path] = ()
     ignore: Sequence[Path] = ()
+    skip_unchanged: bool = False
     as_json: bool = False
     video: Path | None = None
     keep: KeepPolicy | None = None
@@ -106,7 +108,14 @@ def run_job(job: RunJob, detector: Detector) -> bool:
         sources = [opened.enter_context(open_each(text, job.policy)) for text in job.sources]
         _tell_apart(job.sources, sources)
         streams = [
-            open_stream(source, detector, track=job.track, zones=counter, ignore=mask)
+            open_stream(
+                source,
+                detector,
+                track=job.track,
+                zones=counter,
+                ignore=mask,
+                skip_unchanged=job.skip_unchanged,
+            )
             for source, counter, mask in zip(sources, zones, masks, strict=True)
         ]
         stop = partial(_stop, sources)

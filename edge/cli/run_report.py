@@ -96,6 +96,8 @@ def _source(figures: RunSummary) -> Iterator[str]:
         stages = "  ".join(f"{stage} {spent:.1f}" for stage, spent in figures.stages_ms.items())
         yield f"  stages    {stages} ms"
     yield f"  lost      {figures.dropped} dropped, {figures.stale} stale, {figures.skipped} unreadable"
+    if figures.unchanged is not None:
+        yield f"  unchanged {figures.unchanged} frames, not detected again"
     found = ", ".join(f"{count} {name}" for name, count in figures.detections.items())
     yield f"  found     {found or 'nothing'}"
     for zone, classes in (figures.zones or {}).items():

@@ -37,6 +37,12 @@ INTERRUPTED = 130
     help="Drop objects of which more than half is in the white of a picture, or in the zones of a JSON file. "
     "Once per SOURCE, in order.",
 )
+@click.option(
+    "--skip-unchanged",
+    is_flag=True,
+    help="For fixed cameras: do not detect again in frames in which nothing changed, but at least every 2 "
+    "seconds.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per frame on stdout.")
 @click.option(
     "--video",
@@ -104,6 +110,7 @@ def run(
     track: bool,
     zones: tuple[Path, ...],
     ignore: tuple[Path, ...],
+    skip_unchanged: bool,
     as_json: bool,
     video: Path | None,
     keep_uncertain: Path | None,
@@ -142,7 +149,8 @@ def run(
     """  # noqa: D301 (click reads the control character)
     if summary is not None:
         check_output_path("summary", summary, overwrite=overwrite)
-    footage = all(map(is_footage, sources))
+    # Frames that are compared with each other go through the model one by one.
+    footage = all(map(is_footage, sources)) and not skip_unchanged
     with gc_paused():
         detector = Detector(model, throughput=footage, live=not footage, **model_settings)
         # These bring OpenCV and pydantic, which load while onnxruntime opens the model.
@@ -156,6 +164,7 @@ def run(
             track=track,
             zones=zones,
             ignore=ignore,
+            skip_unchanged=skip_unchanged,
             as_json=as_json,
             video=video,
             keep=None if keep_uncertain is None else KeepPolicy(keep_uncertain, keep_every, keep_count),

@@ -70,7 +70,7 @@ def results(
     """
     with as_source(source) as opened:
         stream = Stream(opened, Meter(detector.names), tracker=tracker, zones=zones)
-        with closing(_detect_frames([opened], detector)) as found:
+        with closing(_detect_frames([stream], detector)) as found:
             for _, item in found:
                 if isinstance(item, _Found):
                     yield _track(item, stream)
@@ -152,9 +152,8 @@ def run_streams(
     Raises:
         UsageError: A limit is not positive.
     """
-    sources = [stream.source for stream in streams]
     ended: set[int] = set()
-    found = _detect_frames(sources, detector, max_frames=max_frames, duration_s=duration_s, ended=ended)
+    found = _detect_frames(streams, detector, max_frames=max_frames, duration_s=duration_s, ended=ended)
     with ExitStack() as at_end:
         for stream in reversed(streams):
             at_end.callback(stream.end)
@@ -193,6 +192,7 @@ def _act(item: _Found | _Failed | SourceEnded, stream: Stream, sinks: Sequence[S
     try:
         stream.write(result)
         stream.meter.add(result)
+        stream.unchanged += result.unchanged
     except Exception as error:  # the same
         return _fail(stream, error)
     return None
@@ -211,6 +211,7 @@ class _Found:
     detections: Detections
     stages_ms: Mapping[str, float]
     ready_at: float
+    unchanged: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -221,7 +222,7 @@ class _Failed:
 
 
 def _detect_frames(
-    sources: Sequence[Source],
+    streams: Sequence[Stream],
     detector: FrameDetector,
     *,
     max_frames: int | None = None,
@@ -229,17 +230,18 @@ def _detect_frames(
     ended: AbstractSet[int] = frozenset(),
 ) -> Generator[tuple[int, _Found | _Failed | SourceEnded], None, None]:
     """Detect in frames as they arrive, and give them back in the same order."""
-    ahead = _frames_ahead(sources, detector)
+    sources = [stream.source for stream in streams]
+    ahead = _frames_ahead(streams, detector)
     arrivals = round_robin(sources, max_frames=max_frames, duration_s=duration_s, ended=ended)
     with closing(arrivals):
         if ahead == 1:  # in this thread: another one would have to be woken, and this one again
             for number, arrival in arrivals:
-                yield number, _detect(arrival, detector)
+                yield number, _detect(arrival, detector, streams[number])
             return
         with one_thread(), ThreadPoolExecutor(detector.parallel, "detect") as pool:
             taken: deque[tuple[int, Future[_Found | _Failed | SourceEnded]]] = deque()
             for number, arrival in arrivals:
-                taken.append((number, pool.submit(_detect, arrival, detector)))
+                taken.append((number, pool.submit(_detect, arrival, detector, streams[number])))
                 if len(taken) == ahead:
                     first, future = taken.popleft()
                     yield first, future.result()
@@ -248,26 +250,39 @@ def _detect_frames(
                 yield first, future.result()
 
 
-def _frames_ahead(sources: Sequence[Source], detector: FrameDetector) -> int:
+def _frames_ahead(streams: Sequence[Stream], detector: FrameDetector) -> int:
     """Number of frames to take before the first is acted upon, so that the model has its next meanwhile."""
-    if detector.parallel == 1 or any(source.live for source in sources):
+    in_turn = any(stream.source.live or stream.gate is not None for stream in streams)
+    if detector.parallel == 1 or in_turn:
         return 1
     return detector.parallel + 1
 
 
-def _detect(arrival: Frame | SourceEnded, detector: FrameDetector) -> _Found | _Failed | SourceEnded:
-    """Detect in one frame. The end of a source stays as it is."""
+def _detect(
+    arrival: Frame | SourceEnded, detector: FrameDetector, stream: Stream
+) -> _Found | _Failed | SourceEnded:
+    """Detect in one frame, unless nothing changed in it. The end of a source stays as it is."""
     if isinstance(arrival, SourceEnded):
         return arrival
-    taken_at = time.monotonic()
+    gate = stream.gate
+    taken_at = compared_at = time.monotonic()
+    stages_ms = {"wait": (taken_at - arrival.captured_at) * 1000}
     try:
+        if gate is not None:
+            earlier = gate.earlier(arrival.image, stream.seconds(arrival))
+            compared_at = time.monotonic()
+            stages_ms["compare"] = (compared_at - taken_at) * 1000
+            if earlier is not None:
+                return _Found(arrival, earlier, stages_ms, compared_at, unchanged=True)
         detections, steps_ms = detector.detect_timed(arrival.image)
+        if gate is not None:
+            gate.look(detections)
     except Exception as error:  # whatever it is, it belongs to this source and no other
         return _Failed(error)
     ready_at = time.monotonic()
-    stages_ms = {"wait": (taken_at - arrival.captured_at) * 1000, **steps_ms}
+    stages_ms |= steps_ms
     # What no step counts belongs to the last, so that the times add up to the latency.
-    stages_ms["postprocess"] += (ready_at - taken_at) * 1000 - sum(steps_ms.values())
+    stages_ms["postprocess"] += (ready_at - compared_at) * 1000 - sum(steps_ms.values())
     return _Found(arrival, detections, stages_ms, ready_at)
 
 
@@ -289,4 +304,5 @@ def _track(found: _Found, stream: Stream) -> Result:
             events = stream.zones.update(detections, (width, height), at_s)
         done_at = time.monotonic()
         stages_ms["track"] = (done_at - turn_at) * 1000
-    return Result(frame, detections, Timings((done_at - frame.captured_at) * 1000, stages_ms), events)
+    timings = Timings((done_at - frame.captured_at) * 1000, stages_ms)
+    return Result(frame, detections, timings, events, found.unchanged)

@@ -14,6 +14,7 @@ from edgeloop.edge.result import Result, Sink
 from edgeloop.models.errors import UsageError
 
 if TYPE_CHECKING:
+    from edgeloop.edge.loop.change_gate import ChangeGate
     from edgeloop.edge.runtime.frame_detector import FrameDetector
     from edgeloop.edge.tracking import IgnoreMask, Tracker, ZoneCounter
     from edgeloop.models.detections import Detections
@@ -34,6 +35,7 @@ class Stream:
         zones: Counts its objects, which needs a tracker; None for no counting.
         ignore: Drops what is in regions to ignore, before tracking; None for no such regions.
         select: Keeps the detections that count, before tracking; None for all.
+        gate: Finds the frames in which nothing changed, which are not detected again; None to detect in all.
         on_failure: Called with the error of a frame in which nothing could be detected, or that tracking or a
             sink failed on. True to go on with the next frame; None to end the stream.
         failed: Frames so far in which one of its parts failed.
@@ -49,6 +51,7 @@ class Stream:
     zones: ZoneCounter | None = None
     ignore: IgnoreMask | None = None
     select: Callable[[Detections], Detections] | None = None
+    gate: ChangeGate | None = None
     on_failure: Callable[[Exception], bool] | None = None
     failed: int = 0
     unchanged: int = 0
@@ -100,6 +103,7 @@ class Stream:
             peak_memory_mb=peak_memory_mb(),
             zones=None if zones is None else zones.zone_totals(),
             lines=None if zones is None else zones.line_totals(),
+            unchanged=None if self.gate is None else self.unchanged,
         )
 
     def end(self, error: Exception | None = None) -> None:

@@ -44,7 +44,7 @@ class RunSummary:
         provider: Execution provider that ran the model.
         provider_share: Share of its nodes that ran there, 0 to 1, the others on the CPU; None if unknown.
         threads: CPU threads per inference.
-        frames: Frames that went through the model.
+        frames: Frames with a result.
         dropped: Frames of a live source that a newer one replaced.
         stale: Frames of a live source that were too old when their turn came.
         skipped: Frames that could not be read.
@@ -56,6 +56,7 @@ class RunSummary:
         peak_memory_mb: Largest resident memory of the process so far, in MB (10^6 bytes).
         zones: Totals by zone and class; None without zones.
         lines: Crossings by line, class and direction; None without zones.
+        unchanged: Those of `frames` that were not detected again, as nothing had changed; None if all were.
         error: Failure that ended the source early; None if there was none.
     """
 
@@ -76,11 +77,12 @@ class RunSummary:
     peak_memory_mb: float
     zones: Mapping[str, Mapping[str, ZoneTotals]] | None = None
     lines: Mapping[str, Mapping[str, Mapping[Side, int]]] | None = None
+    unchanged: int | None = None
     error: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Build the JSON of `--summary`, without zones, lines and error if they are None."""
-        optional = ("zones", "lines", "error")
+        """Build the JSON of `--summary`, without zones, lines, unchanged and error if they are None."""
+        optional = ("zones", "lines", "unchanged", "error")
         return {key: value for key, value in asdict(self).items() if value is not None or key not in optional}
 
 

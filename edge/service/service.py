@@ -144,7 +144,9 @@ def _open_camera(name: str, config: CameraConfig, detector: FrameDetector, packe
     )
     source = open_source(config.source, policy)
     source.name = name
-    stream = open_stream(source, detector, track=config.track, zones=zones, ignore=ignore)
+    stream = open_stream(
+        source, detector, track=config.track, zones=zones, ignore=ignore, skip_unchanged=config.skip_unchanged
+    )
     stream.select = _selection(name, config, names)
     return stream
 

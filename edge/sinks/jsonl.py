@@ -22,6 +22,7 @@ class JsonLines(Sink):
     `captured_at` (monotonic seconds), `wall_time` (Unix seconds), `latency_ms` and `detections`, each with
     `class`, `class_id`, `confidence`, `xyxy` in source pixels and, if objects are tracked, `tracker_id`, null
     if the object has none yet.
+    `unchanged`, true, is there if nothing had changed, and the detections are those of an earlier frame.
     With zones, `events` follows: each `event` (enter, leave, dwell, cross) with its `zone` or `line`,
     `tracker_id`, `class`, and `dwell_s` (seconds) or `direction` (in, out).
     """
@@ -42,6 +43,8 @@ class JsonLines(Sink):
             "latency_ms": round(result.timings.latency_ms, 3),
             "detections": [self._detection(result, row) for row in range(len(result.detections))],
         }
+        if result.unchanged:
+            line["unchanged"] = True
         if result.events is not None:
             line["events"] = [self._event(event) for event in result.events]
         try:
