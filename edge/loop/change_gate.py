@@ -134,7 +134,7 @@ def _shrink(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     size = [max(round(side * scale), 1) * CELL_PX for side in (width, height)]
     sampled = cv2.resize(image, [2 * side for side in size], interpolation=cv2.INTER_LINEAR)
     small = cv2.resize(cv2.cvtColor(sampled, cv2.COLOR_BGR2GRAY), size, interpolation=cv2.INTER_AREA)
-    return small.astype(np.float32)
+    return np.asarray(small, np.float32)
 
 
 def _energy(difference: NDArray[np.float32]) -> NDArray[np.float32]:
