@@ -25,7 +25,7 @@ from edgeloop.edge.service.store.store_state import (
 )
 from edgeloop.models.errors import DataError
 
-__all__ = ["ModelStore", "current_file", "held_file"]
+__all__ = ["MAX_STARTS", "ModelStore", "held_file"]
 
 log = logging.getLogger(__name__)
 
@@ -272,19 +272,6 @@ class ModelStore:
             for path in (self.folder / "files").iterdir():
                 if path not in kept:
                     _remove_unheld(path)
-
-
-def current_file(state_folder: Path, name: str) -> Path:
-    """Path of the current model of a name, whose content was checked.
-
-    Args:
-        state_folder: Folder of everything that the service keeps.
-        name: Name of the model in the configuration.
-
-    Raises:
-        DataError: No model is installed, or no whole one is left.
-    """
-    return ModelStore(state_folder, name).current()
 
 
 @contextmanager

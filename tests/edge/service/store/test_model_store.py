@@ -9,7 +9,7 @@ import pytest
 
 from edgeloop.edge.host.folder_lock import locked_folder
 from edgeloop.edge.service.store import model_store
-from edgeloop.edge.service.store.model_store import MAX_STARTS, ModelStore, current_file, held_file
+from edgeloop.edge.service.store.model_store import MAX_STARTS, ModelStore, held_file
 from edgeloop.edge.service.store.store_state import MAX_CHANGES, InstalledModel, ProbationState
 from edgeloop.models.errors import DataError
 
@@ -52,12 +52,12 @@ def test_killed_at_every_step_of_every_change_leaves_old_or_new(tmp_path: Path) 
 def test_the_first_model_is_current_at_once(store: ModelStore, tmp_path: Path) -> None:
     state = store.read()
     assert (state.current, state.previous, state.probation) == (model("old"), None, None)
-    assert current_file(tmp_path, "parts").read_bytes() == content("old")
+    assert ModelStore(tmp_path, "parts").current().read_bytes() == content("old")
 
 
 def test_nothing_installed(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"models.parts: no model is installed; edgeloop install"):
-        current_file(tmp_path, "parts")
+        ModelStore(tmp_path, "parts").current()
     with pytest.raises(DataError, match="no model is installed"):
         ModelStore(tmp_path, "parts").roll_back()
     assert not list(tmp_path.iterdir())
@@ -136,13 +136,13 @@ def test_files_of_no_use_are_removed_but_never_one_that_is_held(store: ModelStor
 def test_a_damaged_model_gives_way_to_the_previous_one(store: ModelStore, tmp_path: Path) -> None:
     install(store, "new")
     store.path(model("new").digest).write_bytes(b"rot")
-    assert current_file(tmp_path, "parts").read_bytes() == content("old")
+    assert ModelStore(tmp_path, "parts").current().read_bytes() == content("old")
     assert store.read().history[-1].reason == "its file was damaged"
     store.path(model("old").digest).unlink()
     with pytest.raises(DataError, match="is damaged or missing; install it again"):
-        current_file(tmp_path, "parts")
+        ModelStore(tmp_path, "parts").current()
     install(store, "old")
-    assert current_file(tmp_path, "parts").read_bytes() == content("old")
+    assert ModelStore(tmp_path, "parts").current().read_bytes() == content("old")
 
 
 def test_a_damaged_previous_model_never_returns(store: ModelStore) -> None:
