@@ -47,7 +47,7 @@ QUEUE = 16
 MARGIN_S = 15.0
 """Seconds of packets beyond those before an event: it is found late, and the disk may be slow."""
 
-WAKE_S = 0.25
+WAKE_S = 0.2
 """Seconds between two looks at the packets that have arrived."""
 
 _JPEG_QUALITY = 85
@@ -224,11 +224,11 @@ class Clips(ServicePart):
             self._budget = None
 
     def _show(self, *, at_once: bool = False) -> None:
-        """Put the figures on the board, about once a second."""
+        """Put the figures on the board, a few times a second at most."""
         now = time.monotonic()
         if now < self._figures_at and not at_once:
             return
-        self._figures_at = now + 1.0
+        self._figures_at = now + WAKE_S
         budget = self._budget
         waiting = self._queue.qsize() + sum(len(clip.events) for clip in self._open)
         figures: dict[str, float] = {

@@ -9,7 +9,7 @@ import av
 
 from edgeloop.edge.host.disk_space import BudgetedFolder
 from edgeloop.edge.service.clips.clip_writer import ClipWriter, clip_suffix
-from edgeloop.edge.service.clips.event_files import clip_name
+from edgeloop.edge.service.clips.event_files import event_name
 from edgeloop.edge.service.service_part import ServiceEvent
 from edgeloop.edge.sources.packets.packet_ring import Packet, PacketRing
 
@@ -18,12 +18,12 @@ __all__ = ["EventClip"]
 MAX_S = 120.0
 """Longest clip in seconds of events that follow each other; the next event begins another one."""
 
-LATE_S = 1.0
+LATE_S = 0.5
 """Seconds to wait after the end for packets of a camera that may be lost."""
 
 
 class EventClip:
-    """Clip of events of one camera that follow each other, written as the packets arrive.
+    """Clip of events of one camera that overlap, written as the packets arrive; named by the first event.
 
     Attributes:
         camera: Name of the camera.
@@ -44,10 +44,11 @@ class EventClip:
             before_s: Seconds before the event.
             after_s: Seconds after each event.
         """
-        self.camera = event.camera
+        self.camera, self._name = event.camera, event_name(event)
         self.events: dict[Path, dict[str, Any]] = {}
         self.error: Exception | None = None
-        self._ring, self._budget, self._after_s = ring, budget, after_s
+        self._ring, self._budget = ring, budget
+        self._before_s, self._after_s = before_s, after_s
         self._event_at, self._begins_at = event.captured_at, event.captured_at - before_s
         self.ends_at = event.captured_at + after_s
         self._wall = event.wall_time - event.captured_at
@@ -71,11 +72,10 @@ class EventClip:
         return {"clip": self._writer.path.name, "clip_from": begin, "clip_to": end}
 
     def takes(self, event: ServiceEvent) -> bool:
-        """True if an event belongs to it: then it goes on to after that event."""
+        """True if the seconds of an event overlap with it: then it goes on to after that event."""
         end = event.captured_at + self._after_s
-        if self._is_over or event.camera != self.camera or event.captured_at > self.ends_at:
-            return False
-        if end > self._begins_at + MAX_S:
+        is_apart = event.captured_at - self._before_s > self.ends_at or end > self._begins_at + MAX_S
+        if self._is_over or event.camera != self.camera or is_apart:
             return False
         self.ends_at = max(self.ends_at, end)
         return True
@@ -87,19 +87,19 @@ class EventClip:
             now: Monotonic clock in seconds.
 
         Returns:
-            True if the clip is over.
+            True if the clip is over: no later event can overlap with it.
         """
-        if self._is_over:
-            return True
         try:
-            for packet in self._arrived():
-                if packet.arrived_at > self.ends_at or not self._fits(packet):
+            for packet in [] if self._is_over else self._arrived():
+                if packet.arrived_at > self.ends_at:
+                    break
+                if self._first is not None and packet.format != self._first.format:
                     self._is_over = True
                     break
                 self._add(packet)
         except (av.FFmpegError, OSError, ValueError) as error:
             self.error, self._is_over = error, True
-        self._is_over = self._is_over or now > self.ends_at + LATE_S
+        self._is_over = self._is_over or now > self.ends_at + max(self._before_s, LATE_S)
         return self._is_over
 
     def finish(self) -> None:
@@ -127,20 +127,16 @@ class EventClip:
             packets, first = packets[begin:], first + begin
         else:
             first, packets = self._ring.since(self._next)
-        self._next = first + len(packets)
+        self._next = first
         return packets
-
-    def _fits(self, packet: Packet) -> bool:
-        return self._first is None or packet.format == self._first.format
 
     def _add(self, packet: Packet) -> None:
         if self._writer is not None:
             self._writer.add(packet)
         elif packet.is_key:
-            name = clip_name(self.camera, self._wall + packet.arrived_at, clip_suffix(packet.format))
-            self._writer = ClipWriter(self._budget.folder / name, packet, self._budget)
-            self._first = packet
-        self._last = packet
+            path = self._budget.folder / f"{self._name}{clip_suffix(packet.format)}"
+            self._writer, self._first = ClipWriter(path, packet, self._budget), packet
+        self._last, self._next = packet, (self._next or 0) + 1
 
 
 def _last_change(packets: list[Packet], until: float) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 from edgeloop.edge.service.service_part import ServiceEvent
 
-__all__ = ["CLIP_SUFFIXES", "OWN_NAME", "SavedEvent", "clip_name", "event_name", "list_events", "wall_stamp"]
+__all__ = ["CLIP_SUFFIXES", "OWN_NAME", "SavedEvent", "event_name", "list_events"]
 
 CLIP_SUFFIXES = (".mp4", ".mkv")
 """Suffixes of clips: H.264 and H.265 in MP4, JPEG in Matroska."""
@@ -37,20 +37,11 @@ class SavedEvent:
     clip: Path | None
 
 
-def wall_stamp(wall_time: float) -> str:
-    """Write a Unix time in seconds in UTC as 20261129-135436-123, which sorts by time."""
-    moment = datetime.fromtimestamp(wall_time, UTC)
-    return f"{moment:%Y%m%d-%H%M%S}-{moment.microsecond // 1000:03d}"
-
-
 def event_name(event: ServiceEvent) -> str:
-    """Name of the files of an event, without a suffix: sorts by time, then by camera."""
-    return f"{wall_stamp(event.wall_time)}_{event.camera}_{event.kind}_{event.id.rpartition('-')[2]}"
-
-
-def clip_name(camera: str, wall_time: float, suffix: str) -> str:
-    """Name of a clip of a camera that begins at a Unix time in seconds."""
-    return f"{wall_stamp(wall_time)}_{camera}{suffix}"
+    """Name of the files of an event, without a suffix: sorts by time in UTC, then by camera."""
+    moment = datetime.fromtimestamp(event.wall_time, UTC)
+    time = f"{moment:%Y%m%d-%H%M%S}-{moment.microsecond // 1000:03d}"
+    return f"{time}_{event.camera}_{event.kind}_{event.id.rpartition('-')[2]}"
 
 
 def list_events(folder: Path, limit: int) -> list[SavedEvent]:

@@ -40,9 +40,8 @@ def clear_leftovers(folder: Path) -> int:
 
 def _note_length(clip: Path, seconds: float) -> None:
     """Correct in the JSON of its events until when a clip goes."""
-    camera = clip.stem.partition("_")[2]
-    for path in clip.parent.glob(f"*_{camera}_*.json"):
-        if path.name < clip.name:  # of before it
+    for path in clip.parent.glob("*.json"):
+        if path.stem < clip.stem:  # of before it
             continue
         with suppress(ValueError, KeyError, TypeError):
             values = json.loads(path.read_bytes())

@@ -35,7 +35,8 @@ _PIXELS_A_THREAD = 1280 * 720
 # The pictures that FFmpeg reads to know the stream are late by that time; they are not lost.
 _OPTIONS = {
     "rtsp_transport": "tcp",
-    "analyzeduration": "1000000",
+    "analyzeduration": "500000",
+    "fpsprobesize": "2",
     "overrun_nonfatal": "1",  # a udp stream that was not read in time goes on with what comes
 }
 _STRICT_FAILURES = 5

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeloop.edge.service.clips.event_files import OWN_NAME, clip_name, event_name, list_events
+from edgeloop.edge.service.clips.event_files import OWN_NAME, event_name, list_events
 from edgeloop.edge.service.service_part import ServiceEvent
 
 NOON = 1_790_000_000.25
@@ -43,11 +43,10 @@ def test_names_sort_by_time_and_then_by_camera() -> None:
     assert sorted(names) == [names[0], names[2], names[1]]
     assert names[0] == "20260921-141320-250_gate_enter_00000002"
     assert all(OWN_NAME.fullmatch(f"{name}.json") for name in names)
-    assert OWN_NAME.fullmatch(clip_name("gate", NOON, ".mp4"))
 
 
 def test_the_newest_events_come_first_with_the_files_that_are_there(tmp_path: Path) -> None:
-    clip = clip_name("gate", NOON, ".mp4")
+    clip = f"{event_name(event(0))}.mp4"
     (tmp_path / clip).write_bytes(b"clip")
     for number in range(5):
         save(tmp_path, event(number, NOON + number), clip=clip, picture="gone.jpg")

@@ -77,7 +77,7 @@ def test_pictures_and_packets_come_from_one_connection(encoder: str, codec: str,
 def test_pictures_are_those_of_opencv() -> None:
     def pictures(policy: LivePolicy) -> dict[int, Frame]:
         with opened(address, policy) as source:
-            return {number_of(frame.image): frame for frame in until(source, 8)}
+            return {number_of(frame.image): frame for frame in until(source, 30)}
 
     with served(lambda: mpeg_ts(count())) as address:
         ours, theirs = pictures(PACKETS), pictures(LivePolicy())
