@@ -23,13 +23,17 @@ BAD_ROWS = {
 """Rows of an output that is no answer."""
 
 
-def write_fault_model(path: Path, fault: str, names: str = "{0: 'block'}") -> Path:
-    """Write a block finder that on a white picture gives bad rows ("nan" ...), or never ends ("hang")."""
+def write_fault_model(path: Path, fault: str, names: str = "{0: 'block'}", *, always: bool = False) -> Path:
+    """Write a block finder that fails on white pictures or all: bad rows ("nan" ...), or no end ("hang")."""
     model = block_finder()
     graph = model.graph
     for node in graph.node:
         node.output[:] = ["sound" if name == "output0" else name for name in node.output]
-    constants = {"nearly": np.float32(0.6), "limit_2": np.float32(1e15), "zero_1": np.zeros(1, np.float32)}
+    constants = {
+        "nearly": np.float32(-1 if always else 0.6),
+        "limit_2": np.float32(1e15),
+        "zero_1": np.zeros(1, np.float32),
+    }
     graph.initializer.extend(numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items())
     graph.node.extend(
         [

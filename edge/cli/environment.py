@@ -25,6 +25,7 @@ _OF_VERB = {
     # The loop multiplies no matrices, and the threads of numpy's BLAS spin at first, on cores that are needed
     # to start.
     "run": {"OPENBLAS_NUM_THREADS": "1"},
+    "serve": {"OPENBLAS_NUM_THREADS": "1"},
 }
 
 

@@ -86,12 +86,16 @@ class WorkerProcess:
             first_s: Maximum time in seconds of the blank frame.
 
         Raises:
-            WorkerLostError: The process died, or takes longer.
-            EdgeloopError: The model cannot be loaded, or gives no answer.
+            UnavailableError: The process died, takes longer, or gives no answer: the file may be sound, and
+                the device not.
+            EdgeloopError: The model cannot be loaded.
         """
         self.loaded = self._ask(request, LoadedModel, limit_s)
         width, height = self.loaded.spec.input_size
-        self.detect(np.zeros((height, width, 3), np.uint8), first_s)
+        try:
+            self.detect(np.zeros((height, width, 3), np.uint8), first_s)
+        except EdgeloopError as error:
+            raise UnavailableError(f"{request.file}: no answer to a blank frame: {error}") from error
 
     def detect(self, image: NDArray[np.uint8], limit_s: float) -> Answer:
         """Detect in one image (HxWx3 uint8 BGR).

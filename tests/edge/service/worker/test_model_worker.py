@@ -287,6 +287,9 @@ def test_a_swap_that_fails_changes_nothing(block_model: Path, tmp_path: Path, st
         worker.swap(tmp_path / "broken.onnx")
     with pytest.raises(NoInputError):
         worker.swap(tmp_path / "missing.onnx")
+    senseless = write_fault_model(tmp_path / "senseless.onnx", "nan", always=True)
+    with pytest.raises(UnavailableError, match=r"senseless\.onnx: no answer to a blank frame: .* no finite"):
+        worker.swap(senseless)
     other = write_fault_model(tmp_path / "other.onnx", "nan", "{0: 'box'}")
     with pytest.raises(DataError, match=r"has no class block, which zones or cameras use; it has box"):
         worker.swap(other, frozenset({"block"}))
