@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, Page, sync_playwright
 from scripted_person import Person, iou, wait_until
-from served_studio import open_chromium, serve_studio
+from served_page import open_chromium, serve_page
 
 from report import Table, add_write_option, publish
 
@@ -106,7 +106,7 @@ def _time_clicks(browser: Browser, arguments: argparse.Namespace, out: Path) -> 
     frames = _link(arguments.street, names, out / "frames")
     rng = np.random.default_rng(arguments.seed)
     rows: list[tuple[str, ...]] = []
-    with serve_studio(frames) as (url, _):
+    with serve_page("studio", frames) as (url, _):
         # The first frame encodes ever others in the background: their number counts up.
         ahead = itertools.count(3)
         for title, preview, busy in (
@@ -190,7 +190,7 @@ def _time_opening(browser: Browser, arguments: argparse.Namespace, out: Path) ->
     for number, name in zip(range(arguments.frames), itertools.cycle(names)):
         shutil.copyfile(arguments.street / "images" / name, frames / f"{number:06d}{Path(name).suffix}")
     began = time.monotonic()
-    with serve_studio(frames) as (url, process):
+    with serve_page("studio", frames) as (url, process):
         served = time.monotonic() - began
         page = browser.new_page(viewport={"width": 1920, "height": 1080})
         opened = time.monotonic()
@@ -229,7 +229,7 @@ def _measure_effort(browser: Browser, arguments: argparse.Namespace, out: Path) 
     rows, waits = [], []
     for title in GESTURES:
         frames = _link(arguments.street, names, out / str(GESTURES.index(title)))
-        with serve_studio(frames) as (url, _):
+        with serve_page("studio", frames) as (url, _):
             page = _open(
                 browser,
                 url,

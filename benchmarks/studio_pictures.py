@@ -19,7 +19,7 @@ from typing import Any
 
 import cv2
 from playwright.sync_api import Page, sync_playwright
-from served_studio import open_chromium, serve_studio
+from served_page import open_chromium, serve_page
 
 from edgeloop.edge.synth import Scene, open_scene
 
@@ -45,7 +45,7 @@ def main() -> None:
     scene = open_scene(SCENE, seed=SEED, size=SIZE)
     frames = options.work / "conveyor"
     write_frames(scene, frames)
-    with serve_studio(frames.name, "--key", KEY, cwd=frames.parent) as (url, _):
+    with serve_page("studio", frames.name, "--key", KEY, cwd=frames.parent) as (url, _):
         prepare(url, scene, options.train_s)
         photograph(url, options.out)
 

@@ -1,4 +1,4 @@
-"""`edgeloop studio` in a process of its own, and a browser for its page."""
+"""`edgeloop studio` or `edgeloop serve` in a process of its own, and a browser for its page."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from playwright.sync_api import Browser, Playwright
 
 
 @contextmanager
-def serve_studio(*arguments: object, cwd: Path | None = None) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """Start the command with these arguments: address of the page, and process."""
-    command = [sys.executable, "-c", "from edgeloop.edge.cli.app import main; main()", "studio"]
+def serve_page(*arguments: object, cwd: Path | None = None) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Start a command with these arguments: address of the page, and process."""
+    command = [sys.executable, "-c", "from edgeloop.edge.cli.app import main; main()"]
     process = subprocess.Popen([*command, *map(str, arguments)], stderr=subprocess.PIPE, text=True, cwd=cwd)
     try:
         lines = process.stderr or ()
-        yield next(found[0] for line in lines if (found := re.search(r"http://\S+", line))), process
+        yield next(found[0] for line in lines if (found := re.search(r"http://[^\s\"]+", line))), process
     finally:
         process.terminate()
         process.communicate(timeout=30)
