@@ -2,9 +2,9 @@
 
     python benchmarks/service_pictures.py parts.onnx --work /tmp/service-pictures
 
-It runs `edgeloop serve` with a bundle of the built-in conveyor, as `edgeloop demo` makes one, on three cameras with
-zones and clips, one of which is away, and photographs the page into docs/images/. Needs chromium and the extras
-`serve` and `dev`.
+It runs `edgeloop serve` with a bundle of the built-in conveyor, as `edgeloop demo` makes one, on three
+cameras, one of which is away, with zones and clips, and photographs the page into docs/images/.
+Needs chromium and the extras `serve` and `dev`.
 """
 
 from __future__ import annotations

@@ -68,6 +68,7 @@ class LinkState:
         since: Monotonic clock in seconds of the last change of `status`.
         newest_at: Monotonic clock in seconds when the newest frame arrived; None before the first.
         arrived: Number of frames that arrived.
+        reason: Last failure to connect, or that ended the connection; "" while it is open.
         reconnects: Number of connections after the first that delivered frames.
         size: (width, height) of the newest frame in pixels; None before the first.
     """
@@ -76,6 +77,7 @@ class LinkState:
     since: float = field(default_factory=time.monotonic)
     newest_at: float | None = None
     arrived: int = 0
+    reason: str = ""
     reconnects: int = 0
     size: tuple[int, int] | None = None
     _stalls: tuple[float, float | None] = field(default=(0.0, None), init=False, repr=False)
@@ -100,6 +102,8 @@ class LinkState:
         now = time.monotonic()
         over_s, began_at = self._stalls
         self.status, self.since = status, now
+        if status == "open":
+            self.reason = ""
         if began_at is None:
             self._stalls = (over_s, stalled_at)
         elif stalled_at is None:

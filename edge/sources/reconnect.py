@@ -304,6 +304,8 @@ class _Supervised:
         if error is not None and not isinstance(error, EdgeloopError):  # its text may hold a secret
             error = UnavailableError(f"{self._name}: {type(error).__name__}")
         self._readers.remove(reader)
+        if self._leader in (None, reader):
+            self._link.reason = str(error or "ended")
         if reader is self._leader:
             self._leader, self._error = None, error
         elif self._link.status == "waiting":

@@ -94,8 +94,9 @@ class Health:
             good_at, reason = link.since, "frozen: the same picture for ever"
         elif state.result_at is None or now - state.result_at > limit_s:
             good_at, reason = state.result_at or board.started_at, "frames arrive, but no result"
-        if reason and state.reason:
-            reason += f" ({state.reason})"
+        why = link.reason or state.reason
+        if reason and why:
+            reason += f" ({why})"
         return self._check("camera", state.name, reason, now, good_at)
 
     def _disk(self, folder: Path) -> str:

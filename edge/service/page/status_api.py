@@ -32,7 +32,7 @@ class CameraStatus(BaseModel):
         name: Name of the camera.
         model: Name of its model.
         status: State of the connection: waiting, open, silent, frozen, lost or ended.
-        reason: Last failure of one of its frames; "" if frames go through.
+        reason: Last failure of its connection or of one of its frames; "" if frames go through.
         age_s: Seconds since its newest frame arrived; null before the first.
         fps: Frames per second that went through in the last seconds.
         latency_p50_ms: Median time from the arrival of a frame to its detections; null before the first.
@@ -201,7 +201,7 @@ class StatusReader:
             name=state.name,
             model=state.model,
             status=link.status,
-            reason=state.reason,
+            reason=link.reason or state.reason,
             age_s=None if age_s is None else round(age_s, 2),
             fps=self._fps(state.name),
             latency_p50_ms=None if latency is None else latency.p50,

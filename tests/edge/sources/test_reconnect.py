@@ -110,8 +110,10 @@ def test_a_camera_that_was_unplugged_is_back_and_both_are_said_once(
         camera.plugged = False
         wait_for(lambda: source.link.status == "lost")
         wait_for(lambda: source.link.stalled_s > 0.2)
+        assert "unplugged" in source.link.reason
         camera.plugged = True
         wait_for(lambda: source.link.status == "open")
+        assert source.link.reason == ""
         over_s = source.link.stalled_s
         assert 0.2 < over_s < 2
         wait_for(lambda: source.link.newest_at and time.monotonic() - source.link.newest_at < 0.05)

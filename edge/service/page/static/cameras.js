@@ -42,6 +42,7 @@ function update(card, camera) {
   say(card.status, camera.status);
   card.over.hidden = !away;
   say(card.over, camera.age_s === null ? 'no picture yet' : `${camera.status}; the last picture is ${duration(camera.age_s)} old`);
+  card.stage.classList.toggle('empty', camera.age_s === null);
   if (camera.width) card.stage.style.aspectRatio = `${camera.width} / ${camera.height}`;
   setLive(card.img, camera.fates.processed + camera.fates.unchanged > 0);
   say(card.values.fps, camera.fps.toFixed(1));

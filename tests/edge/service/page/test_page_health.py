@@ -80,11 +80,11 @@ def test_a_model_that_does_not_answer_is_a_fault(service: Running, status: Any) 
 
 
 def test_a_full_disk_is_a_fault(block_model: Path, tmp_path: Path) -> None:
-    config = config_of(block_model, tmp_path / "page", "belt", health={"free_mb": 1e9})
+    config = config_of(block_model, tmp_path / "page", "belt", health={"free_mb": 1e8})
     board = Board("device")
     (fault,) = Health(config, board).readiness().failing
     assert (fault.kind, fault.name) == ("disk", str(tmp_path / "page" / "state"))
-    assert fault.reason.endswith("MB free, expected at least 1000000000")
+    assert fault.reason.endswith("MB free, expected at least 100000000")
 
 
 def test_a_fault_lasts_since_it_was_first_seen(block_model: Path, tmp_path: Path) -> None:
