@@ -38,19 +38,28 @@ def stored_model(config: ServiceConfig, state: ModelState) -> Iterator[ModelWork
     try:
         worker = _start(config, state, path)
     except EdgeloopError as error:
-        if store.read().probation is None:
+        stored = store.read()
+        if stored.probation is None or stored.previous is None:
             raise
         log.error("model %s: %s is given up: %s", state.name, path.stem[:12], error)
-        store.roll_back(f"cannot be started: {error}", only=path.stem)
-        worker = _start(config, state, store.current())
+        with _said(state.name):
+            store.roll_back(f"cannot be started: {error}", only=path.stem)
+        worker = _start(config, state, store.path(stored.previous.digest))
     try:
         yield worker
     finally:
         worker.close()
-        try:
+        with _said(state.name):
             store.end_service()
-        except EdgeloopError as error:
-            log.warning("model %s: %s", state.name, error)
+
+
+@contextmanager
+def _said(name: str) -> Iterator[None]:
+    """Log that a store cannot be written, and go on."""
+    try:
+        yield
+    except EdgeloopError as error:
+        log.warning("model %s: %s", name, error)
 
 
 def _start(config: ServiceConfig, state: ModelState, path: Path) -> ModelWorker:

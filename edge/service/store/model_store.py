@@ -23,7 +23,7 @@ from edgeloop.edge.service.store.store_state import (
     StoreState,
     read_state,
 )
-from edgeloop.models.errors import DataError
+from edgeloop.models.errors import DataError, EdgeloopError
 
 __all__ = ["MAX_STARTS", "ModelStore", "held_file"]
 
@@ -88,12 +88,16 @@ class ModelStore:
         state = self.read()
         if state.current is None:
             raise DataError(self._nothing())
-        if not self.is_whole(state.current.digest):
-            if state.previous is None or not self.is_whole(state.previous.digest):
-                raise DataError(f"{self.path(state.current.digest)}: is damaged or missing; install it again")
-            state = self.roll_back("its file was damaged", only=state.current.digest)
-        digest = "" if state.current is None else state.current.digest
-        return self.path(digest)
+        digest = state.current.digest
+        if self.is_whole(digest):
+            return self.path(digest)
+        if state.previous is None or not self.is_whole(state.previous.digest):
+            raise DataError(f"{self.path(digest)}: is damaged or missing; install it again")
+        try:
+            self.roll_back("its file was damaged", only=digest)
+        except EdgeloopError as error:  # such as a full disk; it returns all the same
+            log.warning("model %s: %s", self.name, error)
+        return self.path(state.previous.digest)
 
     def is_whole(self, digest: str) -> bool:
         """True if the file with a digest is there and has it."""
@@ -194,22 +198,25 @@ class ModelStore:
     def begin_service(self) -> Path:
         """Count a start of the service if the current model is on probation, and return its file.
 
-        The previous model returns if too many starts did not end in order.
+        The previous model returns if too many starts did not end in order. A disk that cannot be written
+        keeps no service from its start.
 
         Raises:
             DataError: No model is installed, or no whole one is left.
-            EdgeloopError: It cannot be written.
         """
         state = self.read()
         if state.current is not None and state.probation is not None:
             starts = state.probation.starts + 1
-            if starts > MAX_STARTS:
-                reason = f"the service was started {starts} times within its probation"
-                log.warning("model %s: rolled back: %s", self.name, reason)
-                self.roll_back(reason, only=state.current.digest)
-            else:
-                counted = state.probation.model_copy(update={"starts": starts})
-                self.save_probation(state.current.digest, counted)
+            try:
+                if starts > MAX_STARTS:
+                    reason = f"the service was started {starts} times within its probation"
+                    log.error("model %s: %s is given up: %s", self.name, state.current.digest[:12], reason)
+                    self.roll_back(reason, only=state.current.digest)
+                else:
+                    counted = state.probation.model_copy(update={"starts": starts})
+                    self.save_probation(state.current.digest, counted)
+            except EdgeloopError as error:
+                log.warning("model %s: %s", self.name, error)
         return self.current()
 
     def end_service(self) -> None:
