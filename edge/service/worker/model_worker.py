@@ -19,7 +19,7 @@ from edgeloop.edge.service.board import ModelState
 from edgeloop.edge.service.service_config import ModelConfig
 from edgeloop.edge.service.worker.restart_pacer import RestartPacer
 from edgeloop.edge.service.worker.worker_messages import LoadedModel, LoadRequest
-from edgeloop.edge.service.worker.worker_process import WorkerLostError, WorkerProcess
+from edgeloop.edge.service.worker.worker_process import WorkerLostError, WorkerProcess, start_process
 from edgeloop.models.detections import Detections
 from edgeloop.models.errors import (
     AbsurdOutputError,
@@ -135,9 +135,7 @@ class ModelWorker:
         Raises:
             EdgeloopError: It cannot be loaded, or gives no answer.
         """
-        began_at = time.monotonic()
         process = self._load(self._file, self._config.threads)
-        self._load_s = time.monotonic() - began_at
         with self._lock:
             self._adopt(process, self._file)
         self._state.status = "ok"
@@ -191,7 +189,8 @@ class ModelWorker:
             if self._closed.is_set():
                 old: WorkerProcess | None = process
             else:
-                old, self._placement_wanted, self._pacer = self._process, None, RestartPacer()
+                old, self._pacer = self._process, RestartPacer()
+                self._placement_wanted, self._notice = None, ""
                 self._adopt(process, file)
         if old is not None:
             self._discard(old)
@@ -210,8 +209,8 @@ class ModelWorker:
             self._thread.join(1.0)
 
     def _load(self, file: Path, threads: int | None, limit_s: float = _LOAD_S) -> WorkerProcess:
-        config = self._config
-        process = WorkerProcess()
+        config, began_at = self._config, time.monotonic()
+        process = start_process()
         self._children.add(process)
         try:
             request = LoadRequest(file, config.provider, config.allow_cpu, threads, config.confidence)
@@ -219,6 +218,7 @@ class ModelWorker:
         except BaseException:
             self._discard(process)
             raise
+        self._load_s = time.monotonic() - began_at
         return process
 
     def _discard(self, process: WorkerProcess) -> None:
@@ -239,12 +239,12 @@ class ModelWorker:
 
     def _number_classes(self, names: Sequence[str]) -> NDArray[np.int64] | None:
         """Number the classes of a model by `names`, which gets those that it lacks; None if equal."""
-        free = list(self._names)
+        free: list[str | None] = [*self._names]
         numbers = []
         for name in names:
             if name in free:
                 number = free.index(name)
-                free[number] = ""
+                free[number] = None
             else:
                 number = len(self._names)
                 self._names.append(name)
@@ -254,9 +254,9 @@ class ModelWorker:
     def _compare_placement(self, placement: Placement) -> None:
         """Say once that the model runs on another provider than at first, and once that it is back."""
         wanted = self._placement_wanted = self._placement_wanted or placement
-        notice = ""
-        if placement.provider != wanted.provider or (placement.share or 1.0) < (wanted.share or 0.0):
-            notice = f"ran on {wanted}, now on {placement}"
+        less = placement.share is not None and wanted.share is not None and placement.share < wanted.share
+        changed = less or placement.provider != wanted.provider
+        notice = f"ran on {wanted}, now on {placement}" if changed else ""
         if notice != self._notice:
             self._log(logging.WARNING, "provider", notice or f"runs on {placement} again")
         self._notice = notice

@@ -18,7 +18,7 @@ from edgeloop.edge.service.worker.frame_memory import FrameMemory
 from edgeloop.edge.service.worker.worker_messages import Answer, LoadedModel, LoadRequest, LogLine
 from edgeloop.models.errors import EdgeloopError, UnavailableError
 
-__all__ = ["WorkerLostError", "WorkerProcess"]
+__all__ = ["WorkerLostError", "WorkerProcess", "start_process"]
 
 log = logging.getLogger(__name__)
 
@@ -51,26 +51,10 @@ class WorkerProcess:
 
     loaded: LoadedModel
 
-    def __init__(self) -> None:
-        """Start a child.
-
-        Raises:
-            OSError: This machine has no room for another process.
-        """
-        ours, theirs = socket.socketpair()
-        self._memory = FrameMemory()
-        fds = theirs.fileno(), self._memory.fd
-        with ours, theirs:
-            # In a process group of its own: the interrupt of a terminal is for the parent alone.
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", _MODULE, *map(str, fds)],
-                pass_fds=fds,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                process_group=0,
-            )
-            self._connection = Connection(ours.detach())
-        self.pid = self._process.pid
+    def __init__(self, process: subprocess.Popen[bytes], connection: Connection, memory: FrameMemory) -> None:
+        """Keep what `start_process` made."""
+        self._process, self._connection, self._memory = process, connection, memory
+        self.pid = process.pid
 
     @property
     def alive(self) -> bool:
@@ -104,7 +88,10 @@ class WorkerProcess:
             WorkerLostError: The process died, or takes longer than `limit_s` seconds.
             EdgeloopError: The detector failed on this image.
         """
-        self._memory.put(image)
+        try:
+            self._memory.put(image)
+        except OSError as error:
+            raise UnavailableError(f"no memory for a frame ({error.strerror})") from error
         return self._ask(image.shape, Answer, limit_s)
 
     def kill(self) -> None:
@@ -146,3 +133,35 @@ class WorkerProcess:
         except subprocess.TimeoutExpired:
             return "its process gives answers that cannot be read"
         return f"its process ended: {signal.strsignal(-code) if code < 0 else f'exit code {code}'}"
+
+
+def start_process() -> WorkerProcess:
+    """Start a child process.
+
+    Raises:
+        UnavailableError: This machine has no room for it.
+    """
+    try:
+        memory = FrameMemory()
+        try:
+            return WorkerProcess(*_start(memory), memory)
+        except BaseException:
+            memory.close()
+            raise
+    except OSError as error:
+        raise UnavailableError(f"no process can be started for a model ({error.strerror})") from error
+
+
+def _start(memory: FrameMemory) -> tuple[subprocess.Popen[bytes], Connection]:
+    ours, theirs = socket.socketpair()
+    fds = theirs.fileno(), memory.fd
+    with ours, theirs:
+        # In a process group of its own: the interrupt of a terminal is for the parent alone.
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", _MODULE, *map(str, fds)],
+            pass_fds=fds,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            process_group=0,
+        )
+        return process, Connection(ours.detach())

@@ -176,6 +176,15 @@ def test_classes_count_apart_and_others_not_at_all() -> None:
     assert places.line_totals()["gate"] == {"car": {"in": 1, "out": 0}, "tram": {"in": 1, "out": 0}}
 
 
+def test_a_class_that_a_later_model_adds_counts_unless_classes_are_chosen() -> None:
+    names = ["car"]
+    places = ZoneFile.model_validate({"zones": [zone(), zone(name="cars", classes=["car"])]})
+    yard = ZoneCounter(places, names, "zones.json")
+    names.append("tram")
+    assert walk(yard, [at((1, 150, 150), class_id=1)]) == [Event("enter", "yard", 1, 1)]
+    assert list(yard.zone_totals()["yard"]) == ["tram"]
+
+
 def test_a_class_that_flickers_leaves_as_what_it_entered() -> None:
     yard = counter(zones=[zone(classes=["car"])])
     walk(yard, [at((1, 150, 150)), at((1, 150, 150), class_id=1), at((1, 150, 230), class_id=1)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -296,6 +297,19 @@ def test_a_swap_that_fails_changes_nothing(block_model: Path, tmp_path: Path, st
     assert (worker.pid, state_of(worker).digest, worker.names) == (pid, digest, ["block"])
     assert answers(worker)
     assert len(psutil.Process().children()) == 1
+
+
+def test_a_machine_without_room_for_a_process_is_tried_again(block_model: Path, start: Start) -> None:
+    worker = start(block_model, pacer=RestartPacer(most=100))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert worker.pid is not None
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        os.kill(worker.pid, signal.SIGKILL)
+        wait_for(lambda: "no process can be started" in state_of(worker).reason)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    wait_for(lambda: answers(worker))
 
 
 def test_a_file_that_is_no_model_is_refused_at_the_start(tmp_path: Path, start: Start) -> None:
