@@ -41,7 +41,7 @@ source = "rtsp://127.0.0.1:9/door"
 """
 ZONES = {
     "zones": [{"name": "check", "polygon": [[150, 60], [480, 60], [480, 430], [150, 430]]}],
-    "lines": [{"name": "out", "from": [560, 20], "to": [560, 460]}],
+    "lines": [{"name": "exit", "from": [560, 20], "to": [560, 460]}],
 }
 
 

@@ -84,8 +84,8 @@ class Health:
         limit_s, link = self._limits.ready_s, state.link
         age_s, board = state.age_s(now), self._board
         good_at, reason = now, ""
-        if link.status in ("lost", "ended"):
-            good_at, reason = link.newest_at or board.started_at, link.status
+        if link.status == "ended":
+            good_at, reason = link.since, "ended"
         elif age_s is None:
             good_at, reason = board.started_at, "no frame yet"
         elif age_s > limit_s:

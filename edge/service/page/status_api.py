@@ -228,6 +228,7 @@ def status_api(reader: StatusReader, health: Health, metrics: Metrics) -> APIRou
     """Build the API of the state: health, metrics, events and their files."""
     api = APIRouter()
 
+    @api.head("/healthz", include_in_schema=False)
     @api.get("/healthz", tags=["health"], response_class=PlainTextResponse)
     def check_process() -> Response:
         """Answer 200 while the supervisor of the process runs."""
@@ -235,6 +236,7 @@ def status_api(reader: StatusReader, health: Health, metrics: Metrics) -> APIRou
             return PlainTextResponse("ok\n")
         return PlainTextResponse("the supervisor does not run\n", HTTPStatus.SERVICE_UNAVAILABLE)
 
+    @api.head("/readyz", include_in_schema=False)
     @api.get("/readyz", tags=["health"], response_model=Readiness)
     def check_readiness() -> Response:
         """Answer 200 if every camera, model and disk is as it should be, else 503 and name what is not."""

@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from importlib.resources import files
+from urllib.parse import urlsplit
 
 import pytest
 from fastapi import APIRouter
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edgeloop.edge.web.access import TokenAccess
 from edgeloop.edge.web.page_events import Events
@@ -165,3 +168,21 @@ def test_with_a_token_the_names_of_this_machine_are_hosts() -> None:
         "10.0.0.1:x",
     ]
     assert [host for host in (*allowed, *refused) if access.allows_host(host)] == allowed
+
+
+@settings(max_examples=50, deadline=None)
+@given(path=st.binary(max_size=40), query=st.binary(max_size=40), secret=st.binary(max_size=40))
+def test_no_request_whatever_is_let_in_or_breaks_anything(
+    guarded: Served, path: bytes, query: bytes, secret: bytes
+) -> None:
+    parts = urlsplit(guarded.url)
+    request = (
+        b"GET /%s?token=%s HTTP/1.1\r\nHost: %s\r\nCookie: edgeloop=%s\r\nAuthorization: Bearer %s\r\n\r\n"
+    )
+    with socket.create_connection((LOOPBACK, parts.port or 0), timeout=10) as link:
+        link.sendall(request % (path, query, parts.netloc.encode(), secret, secret))
+        link.shutdown(socket.SHUT_WR)
+        said = link.recv(1 << 16)
+    assert said == b"" or said.split()[1] in {b"400", b"401", b"404"} or path == b"healthz"
+    assert b"secret state" not in said
+    assert guarded.ask("GET", "healthz")[0] == 200

@@ -27,6 +27,7 @@ def is_ready(service: Running) -> bool:
 def test_all_is_well(service: Running) -> None:
     assert service.ask("GET", "healthz")[::2] == (200, b"ok\n")
     until(lambda: is_ready(service))
+    assert [service.ask("HEAD", path)[::2] for path in ("healthz", "readyz")] == [(200, b"")] * 2
     found = readiness(service)[1]
     assert (found["ready"], found["failing"]) == (True, [])
     assert [(check["kind"], check["name"]) for check in found["checks"]][:3] == [
