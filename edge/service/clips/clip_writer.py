@@ -15,7 +15,7 @@ from edgeloop.edge.host.disk_space import BudgetedFolder
 from edgeloop.edge.host.durable_file import sync_folder
 from edgeloop.edge.sources.packets.packet_ring import Packet, PacketFormat
 
-__all__ = ["ClipWriter", "clip_seconds", "clip_suffix"]
+__all__ = ["PARTIAL", "ClipWriter", "Timeline", "clip_seconds", "clip_suffix"]
 
 PARTIAL = ".partial"
 """Suffix of a clip that is not whole."""
@@ -80,13 +80,15 @@ class ClipWriter:
         """
         self.path, self._budget = path, budget
         self._partial = path.with_name(path.name + PARTIAL)
-        self._times = _Timeline()
+        self._times = Timeline()
         name, options = _FILES[path.suffix]
         self._file = _ClaimedFile(self._partial, budget)
         self._container = av.open(self._file, "w", format=name, options=options)
         try:
             # A key frame describes its stream, so that nothing of a connection is needed.
             with av.open(io.BytesIO(first.data), format=first.format.codec) as described:
+                if not described.streams.video:
+                    raise ValueError(f"{path.name}: no picture in its first packet")
                 template = described.streams.video[0]
                 self._stream = self._container.add_stream_from_template(template, opaque=True)
             if first.format.codec == "hevc":
@@ -178,10 +180,11 @@ class _ClaimedFile(io.RawIOBase):
         super().close()
 
 
-class _Timeline:
+class Timeline:
     """Times of packets in a clip: those of the stream; of their arrival if it has none, or if they jump."""
 
     def __init__(self) -> None:
+        """Begin before the first packet."""
         self._before: Packet | None = None
         self._at_s = 0.0
 

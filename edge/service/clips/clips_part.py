@@ -135,10 +135,13 @@ class Clips(ServicePart):
                     self._save(self._queue.get(timeout=0.0 if self._stopping.is_set() else WAKE_S))
                 for clip in [each for each in self._open if each.write(time.monotonic())]:
                     self._end(clip)
-            except Exception as error:  # whatever it is, the next event may be saved
+            except Exception as error:  # whatever it is, later events may be saved
                 self._say(error)
+                self._dropped += sum(len(clip.events) for clip in self._open)
+                self._open.clear()
             self._show()
         for clip in [*self._open]:
+            clip.write(time.monotonic())
             self._end(clip)
         self._show(at_once=True)
         self._held.close()
@@ -181,7 +184,7 @@ class Clips(ServicePart):
             values = {**event.as_dict(), "picture": picture.name}
             _write(budget, file, _as_json({**values, **clip.values()}))
             clip.events[file] = values
-        except (OSError, EdgeloopError) as error:
+        except Exception as error:  # whatever it is, this event is counted
             self._dropped += 1
             self._say(error)
 

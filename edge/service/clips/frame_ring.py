@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import cv2
@@ -101,4 +102,5 @@ class FrameEncoder:
             self.bell.wait()
             self.bell.clear()
             for ring in self.rings:
-                ring.encode()
+                with suppress(cv2.error):
+                    ring.encode()

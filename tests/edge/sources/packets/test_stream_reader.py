@@ -170,6 +170,17 @@ def test_damage_is_counted_and_pictures_go_on_with_the_next_key_frame(kind: str)
 
 
 @pytest.mark.slow
+def test_a_camera_that_breaks_the_standard_in_each_picture_is_tolerated_after_five() -> None:
+    def pieces() -> Iterator[bytes]:
+        for piece in multipart(count()):
+            yield piece[:-40] + bytes(36) + piece[-4:]
+
+    with served(pieces, MULTIPART) as address, opened(address) as source:
+        numbers = [number_of(frame.image) for frame in until(source, 12)]
+    assert numbers[0] == source.skipped == 5
+
+
+@pytest.mark.slow
 def test_nothing_but_garbage_gives_no_picture() -> None:
     def pieces() -> Iterator[bytes]:
         yield from mpeg_ts(range(25))
