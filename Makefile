@@ -58,6 +58,7 @@ requirements: $(READY)
 	$(UV_COMPILE) pyproject.toml -o requirements/runtime.txt
 	echo 'onnxruntime-openvino' | $(UV_COMPILE) --no-deps - -o requirements/openvino.txt
 	$(UV_COMPILE) pyproject.toml --extra all --extra dev -o requirements/dev.txt
+	$(UV_COMPILE) pyproject.toml requirements/image.in --extra serve --override requirements/image-overrides.txt --constraint requirements/dev.txt -o requirements/image.txt
 	$(UV_COMPILE) pyproject.toml --extra docs --constraint requirements/dev.txt -o requirements/docs.txt
 
 clean:

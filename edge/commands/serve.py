@@ -15,9 +15,14 @@ from edgeloop.edge.service.config_file import read_config
 from edgeloop.edge.service.logs import start_log
 from edgeloop.edge.service.service import run_service
 from edgeloop.edge.service.service_config import ServiceConfig
-from edgeloop.models.errors import DataError, EdgeloopError, UnavailableError
+from edgeloop.models.errors import DataError, EdgeloopError, NoInputError, UnavailableError, UsageError
 
 __all__ = ["serve"]
+
+_EXIT_CODES = {
+    UsageError.exit_code: DataError.exit_code,  # of a word in the file, not on the command line
+    NoInputError.exit_code: UnavailableError.exit_code,  # may be there later, as on a disk that is mounted
+}
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +34,7 @@ def serve(config: Path) -> None:
 
     CONFIG is a TOML file; `edgeloop check CONFIG` tries all that it names. SIGTERM, SIGINT or SIGHUP ends the
     service in good order. A camera or broker that is away is waited for. Exit code 65: the file or a model is
-    wrong. Exit code 69: the state folder or the port is in use.
+    wrong. Exit code 69: a model is missing, or the state folder or the port is in use.
     """
     settings = read_config(config)
     start_log(settings)
@@ -41,7 +46,7 @@ def serve(config: Path) -> None:
             log.info("the service has ended", extra={"event": "ended"})
     except EdgeloopError as error:
         log.error("%s", error, exc_info=bool(os.environ.get("EDGELOOP_DEBUG")), extra={"event": "failed"})
-        raise click.exceptions.Exit(error.exit_code) from error
+        raise click.exceptions.Exit(_EXIT_CODES.get(error.exit_code, error.exit_code)) from error
 
 
 def _take_state(state: Path, held: ExitStack) -> None:
