@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 from edgeloop.models.errors import UnavailableError
@@ -36,8 +37,9 @@ class Events:
         text = f"event: {kind}\ndata: {json.dumps(data)}\n\n"
         if sticky:
             self._latest[kind] = text
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._put, text)
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the server has ended
+                self._loop.call_soon_threadsafe(self._put, text)
 
     def _put(self, text: str | None) -> None:
         for queue in self._queues:

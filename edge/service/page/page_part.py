@@ -20,7 +20,7 @@ from edgeloop.edge.service.service_config import ServiceConfig
 from edgeloop.edge.service.service_part import EventListener, ServiceEvent, ServicePart
 from edgeloop.edge.web.access import TokenAccess
 from edgeloop.edge.web.page_events import Events
-from edgeloop.edge.web.server import Server, is_loopback, open_port
+from edgeloop.edge.web.server import Server, open_port
 from edgeloop.edge.web.web_app import web_app
 
 __all__ = ["Page"]
@@ -87,14 +87,9 @@ class Page(ServicePart):
         for thread in self._threads:
             thread.start()
         self.url = access.url
-        others = "" if is_loopback(access.host) else f", and the other addresses of {access.host}"
-        log.info(
-            "page at %s%s%s",
-            self.url,
-            others,
-            " (asks for the token)" if token else "",
-            extra={"event": "page-open", "part": "page"},
-        )
+        others = " and the other addresses of this machine" if access.host in ("0.0.0.0", "::") else ""
+        asks = ", which asks for the token" if token else ""
+        log.info("page at %s%s%s", self.url, others, asks, extra={"event": "page-open", "part": "page"})
 
     def close(self) -> None:
         """End the server, its streams and its threads."""
@@ -111,7 +106,14 @@ class Page(ServicePart):
 
     def _send_status(self) -> None:
         """Count frames, and send the state to open pages, once a second."""
+        failed = False
         while not self._closed.wait(_STATUS_S):
-            self._reader.count()
-            if self._events.watched:
-                self._events.send("status", self._reader.status().model_dump(mode="json"))
+            try:
+                self._reader.count()
+                if self._events.watched:
+                    self._events.send("status", self._reader.status().model_dump(mode="json"))
+                failed = False
+            except Exception as error:  # whatever it is, the next second may be better
+                if not failed:
+                    log.error("page: %s: %s", type(error).__name__, error, extra={"part": "page"})
+                failed = True

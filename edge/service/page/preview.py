@@ -186,7 +186,7 @@ class Preview:
         try:
             drawn = annotate(result.frame.image, result.detections, channel.names, zones=zones)
             coded, jpeg = cv2.imencode(".jpg", drawn, (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))
-        except (cv2.error, RuntimeError) as error:  # counts of zones that changed while they were read
+        except Exception as error:  # such as counts of zones that changed while they were read
             log.debug("preview of %s: %s", channel.camera.name, error)
             return
         if coded:
