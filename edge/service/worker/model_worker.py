@@ -295,15 +295,15 @@ class ModelWorker:
     def _plan_restart(self, reason: str, held_s: float) -> None:
         """Decide when to start the model again, and say once that it is lost. Called with the lock."""
         now, state = time.monotonic(), self._state
-        pause_s = self._pacer.pause_s(now, held_s)
-        self._retry_at = now + pause_s
+        self._retry_at = now + self._pacer.pause_s(now, held_s)
+        degraded = self._pacer.exceeded
         if not self._closed.is_set():
-            if pause_s and state.status != "degraded":
+            if degraded and state.status != "degraded":
                 text = f"{reason}; fails too often, so that it is tried again with growing pauses"
                 self._log(logging.ERROR, "degraded", text)
             elif state.status == "ok":
                 self._log(logging.WARNING, "lost", f"{reason}; it is started again")
-        state.reason, state.status = reason, "degraded" if pause_s else "restarting"
+        state.reason, state.status = reason, "degraded" if degraded else "restarting"
         self._wake.set()
 
     def _log(self, level: int, event: str, text: str) -> None:
@@ -313,7 +313,8 @@ class ModelWorker:
     def _supervise(self) -> None:
         """Start the model again whenever its process is lost."""
         while not self._closed.is_set():
-            self._wake.wait(_LOOK_S)
+            until_retry_s = self._retry_at - time.monotonic() if self._process is None else _LOOK_S
+            self._wake.wait(min(max(until_retry_s, 0.0), _LOOK_S))
             self._wake.clear()
             process = self._process
             if process is not None and not process.alive:  # without a frame that would have noticed

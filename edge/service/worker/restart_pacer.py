@@ -1,4 +1,4 @@
-"""Pace of restarts: at once, but at most five in a minute, then with a growing pause."""
+"""Pace of restarts: soon, but at most five in a minute, then with a growing pause."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 __all__ = ["RestartPacer"]
 
+_SOON_S = (0.0, 0.2, 0.5, 1.0, 2.0)
 _PAUSES_S = (10.0, 30.0, 60.0, 120.0, 300.0)
 
 
@@ -17,7 +18,7 @@ class RestartPacer:
         """Begin without restarts.
 
         Args:
-            most: Maximum number of restarts without a pause in `within_s` seconds.
+            most: Maximum number of restarts in `within_s` seconds.
             within_s: Also the time for which it must hold to begin anew.
             pauses_s: Pauses after more than that, each longer; the last one is repeated.
         """
@@ -25,8 +26,13 @@ class RestartPacer:
         self._restarts: deque[float] = deque(maxlen=most)
         self._paused = 0
 
+    @property
+    def exceeded(self) -> bool:
+        """True if there were too many restarts, and it has not held since."""
+        return self._paused > 0
+
     def pause_s(self, now: float, held_s: float) -> float:
-        """Seconds to wait before the next restart; 0 for none.
+        """Seconds to wait before the next restart.
 
         Args:
             now: Time of the failure.
@@ -35,14 +41,12 @@ class RestartPacer:
         if held_s >= self._within_s:
             self._restarts.clear()
             self._paused = 0
-        free_s = (
-            self._restarts[0] + self._within_s - now if len(self._restarts) == self._restarts.maxlen else 0.0
-        )
-        if self._paused == 0 and free_s <= 0:
-            return 0.0
-        pause_s = max(self._pauses_s[min(self._paused, len(self._pauses_s) - 1)], free_s)
+        recent = [each for each in self._restarts if now - each < self._within_s]
+        if not self._paused and len(recent) != self._restarts.maxlen:
+            return _SOON_S[min(len(recent), len(_SOON_S) - 1)]
+        pause_s = self._pauses_s[min(self._paused, len(self._pauses_s) - 1)]
         self._paused += 1
-        return pause_s
+        return max(pause_s, self._restarts[0] + self._within_s - now)
 
     def count(self, now: float) -> None:
         """Note a restart."""

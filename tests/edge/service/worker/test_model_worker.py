@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.placement import Placement
@@ -167,15 +169,29 @@ def test_one_that_dies_too_often_is_degraded_and_tried_again(
 
 def test_the_pace_of_restarts() -> None:
     pacer = RestartPacer()
-    pauses = []
-    now = 100.0
-    for _ in range(8):
-        pauses.append(pacer.pause_s(now, held_s=1.0))
-        now += pauses[-1]
+    now, starts, exceeded = 100.0, [], []
+    for _ in range(9):
+        now += pacer.pause_s(now, held_s=0.0)
         pacer.count(now)
-        now += 1.0
-    assert pauses == [0, 0, 0, 0, 0, 55.0, 30.0, 60.0]
+        starts.append(now - 100.0)
+        exceeded.append(pacer.exceeded)
+    assert starts == pytest.approx([0, 0.2, 0.7, 1.7, 3.7, 60, 90, 150, 270])
+    assert exceeded == [False] * 5 + [True] * 4
+    assert pacer.pause_s(now, held_s=59.0) == 300.0
     assert pacer.pause_s(now, held_s=60.0) == 0.0
+    assert not pacer.exceeded
+
+
+@given(st.lists(st.floats(0, 100), max_size=40))
+@settings(max_examples=50, deadline=None)
+def test_there_are_never_more_than_five_restarts_in_a_minute(held: list[float]) -> None:
+    pacer, now, starts = RestartPacer(), 0.0, []
+    for held_s in held:
+        now += held_s
+        now += pacer.pause_s(now, held_s)
+        pacer.count(now)
+        starts.append(now)
+    assert all(later - first >= 59.99 for first, later in zip(starts, starts[5:], strict=False))
 
 
 def test_the_child_ends_with_its_parent_also_in_a_frame_that_hangs(tmp_path: Path) -> None:
