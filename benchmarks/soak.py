@@ -21,15 +21,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).parent.parent))  # the service and its faults are those of the tests
+
 import numpy as np
-from soak_checks import Check, check_all, lines_about
-from soak_faults import FAULTS, Fault, Injection
+from soak_checks import Check, Injection, check_all, lines_of
 from soak_latency import compare_latency
-from soak_samples import Sampler, recovered
-from soak_world import CAMERAS, World, open_world
+from soak_samples import Sampler
 
 from report import Section, Table, add_write_option, publish
+from tests.cameras import Kind
+from tests.service_faults import FAULTS, Fault, watch_recovery
+from tests.service_world import World, open_world
 
+CAMERAS: dict[str, Kind] = {"jpeg-1": "mjpeg", "jpeg-2": "mjpeg", "h264-1": "h264", "h264-2": "h264"}
 WARM_UP_S = 12.0
 PATIENCE_S = 30.0
 """Longest wait for a recovery; the limit is far below."""
@@ -67,7 +71,7 @@ def main() -> None:
     if arguments.latency:
         sys.exit(_compare(arguments.pairs, arguments.write))
     minutes = arguments.minutes if arguments.hours is None else 60 * arguments.hours
-    with tempfile.TemporaryDirectory() as folder, open_world(Path(folder)) as world:
+    with tempfile.TemporaryDirectory() as folder, open_world(Path(folder), CAMERAS, small_disk=True) as world:
         sampler = Sampler(world, arguments.samples)
         with sampler.running():
             schedule = LONG if minutes >= LONG_MINUTES else SHORT
@@ -92,7 +96,7 @@ def main() -> None:
 
 def _compare(pairs: int, section: Section | None) -> int:
     """Compare latencies; 1 if the limit was missed."""
-    full, bare = (np.percentile(each, (50, 95, 99)) for each in compare_latency(pairs))
+    full, bare = (np.percentile(each, (50, 95, 99)) for each in compare_latency(CAMERAS, pairs))
     ratio = full[2] / bare[2]
     rows = [
         (name, *(f"{time_ms:.2f}" for time_ms in found))
@@ -130,17 +134,17 @@ def _inject(
 def _inject_one(
     world: World, sampler: Sampler, fault: Fault, camera_number: int, round_number: int, duration_s: float
 ) -> Injection:
-    camera = list(CAMERAS)[camera_number % len(CAMERAS)]
+    camera = list(world.cameras)[camera_number % len(world.cameras)]
     variant = fault.variants[round_number % len(fault.variants)]
     began_s = world.now()
     sampler.fault = fault.name
     variant.begin(world, camera)
-    time.sleep(duration_s if variant.lasts_s is None else variant.lasts_s)
+    time.sleep(duration_s if variant.lasts_s is None else variant.lasts_s(world))
     _, said = world.service.ready()
     variant.end(world, camera)
     ended_s = world.now()
     sampler.fault = f"after {fault.name}"
-    is_back = recovered(world, fault, camera)
+    is_back = watch_recovery(world, fault, camera)
     while not is_back() and world.now() - ended_s < PATIENCE_S:
         time.sleep(0.05)
     over_s = world.now()
@@ -159,7 +163,7 @@ def _fault_table(world: World, injections: Sequence[Injection]) -> Table:
             str(len(found)),
             f"{sum(bool(each.said) for each in found)}",
             f"{max(each.recovery_s for each in found):.2f} s",
-            f"{max(len(lines_about(world, each)) for each in found)}",
+            f"{max(len(lines_of(world, each)) for each in found)}",
         )
         for name, found in by_kind.items()
     ]

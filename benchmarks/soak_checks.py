@@ -8,14 +8,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from soak_faults import FAULTS, Injection
 from soak_samples import Sample
-from soak_world import CAMERAS, World
 
 from tests.cameras import EVENTS, FPS, PASS_FRAMES
 from tests.receivers import Events
+from tests.service_faults import FAULTS, Fault, lines_about
+from tests.service_world import World
 
-__all__ = ["Check", "check_all", "clean_passes", "lines_about"]
+__all__ = ["Check", "Injection", "check_all", "lines_of"]
 
 RECOVERY_S = 2.0
 GROWTH_MB = 2.0
@@ -28,11 +28,54 @@ IN_HAND = 2
 SETTLE_S = 3.0
 """Seconds after a fault for which objects of before may still be followed."""
 
-LATE_LINE_S = 2.0
-"""Seconds after a recovery within which the log must tell it: a spool looks for room once a second."""
+LATE_LINE_S = 2.0, 8.0
+"""Seconds after a recovery within which the log must tell it; and after that of a disk, as only who writes to it
+finds that it is there."""
 
 PASS_S = PASS_FRAMES / FPS
-LOUD = ("warning", "error", "critical", "raw")
+
+
+@dataclass(frozen=True)
+class Injection:
+    """Fault that happened. Times are seconds since the first picture of the scene.
+
+    Attributes:
+        fault: Kind of fault.
+        camera: Camera that it happened to, if it does to one.
+        began_s: Time of its begin.
+        ended_s: Time of its end.
+        over_s: Time when everything worked again.
+        said: What /readyz said was not ready while it lasted.
+    """
+
+    fault: Fault
+    camera: str
+    began_s: float
+    ended_s: float
+    over_s: float
+    said: str
+
+    @property
+    def recovery_s(self) -> float:
+        """Time from its end until everything worked again."""
+        return self.over_s - self.ended_s
+
+    @property
+    def word(self) -> str:
+        """Name of its subject in the log and in /readyz."""
+        return self.fault.word(self.camera)
+
+    def disturbs(self, camera: str) -> bool:
+        """True if events of a camera may differ from those of its scene meanwhile."""
+        return self.fault.subject in ("model", "clock") or self.word == camera
+
+    def explains_reconnect(self, camera: str, at_s: float) -> bool:
+        """True if a camera may connect again at a time because of it."""
+        is_lost = self.fault.subject == "camera" and self.camera == camera
+        return is_lost and self.began_s <= at_s <= self.over_s + SETTLE_S
+
+    def __str__(self) -> str:
+        return f"{self.began_s:.0f} s: {self.fault.name} ({self.word})"
 
 
 @dataclass(frozen=True)
@@ -68,7 +111,7 @@ def check_all(
     """
     return [
         _none("seconds without an answer of the service", missed, len(samples)),
-        *_accounting(samples),
+        *_accounting(world, samples),
         *_events(world, samples),
         _truth(world, injections, samples[0].at_s + SETTLE_S, samples[-1].at_s),
         *_memory(samples),
@@ -76,20 +119,16 @@ def check_all(
         _said_unready(injections),
         _stayed_ready(samples),
         _log(world, injections),
-        *_restarts(samples, injections),
+        *_restarts(world, samples, injections),
         Check("exit code of the service", str(exit_code), "0", exit_code == 0),
     ]
 
 
-def lines_about(world: World, injection: Injection) -> list[str]:
-    """Lines of the log about the subject of a fault, from its begin until shortly after its recovery."""
-    return [
-        line.message
-        for line in world.service.log
-        if injection.began_s <= line.at - world.clock.began_at <= injection.over_s + LATE_LINE_S
-        and line.level in LOUD
-        and injection.word in line.message
-    ]
+def lines_of(world: World, injection: Injection) -> list[str]:
+    """Warnings in the log about the subject of a fault, from its begin until shortly after its recovery."""
+    fault, late_s = injection.fault, LATE_LINE_S[injection.fault.subject == "disk"]
+    pattern = fault.log_pattern(injection.camera)
+    return lines_about(world, pattern, injection.began_s, injection.over_s + late_s)
 
 
 def clean_passes(injections: Sequence[Injection], camera: str, begin_s: float, end_s: float) -> Iterator[int]:
@@ -105,17 +144,19 @@ def _none(name: str, got: int, of: int, details: Sequence[str] = ()) -> Check:
     return Check(name, f"{got:,} of {of:,}", "0", got == 0, details)
 
 
-def _accounting(samples: Sequence[Sample]) -> Iterator[Check]:
+def _accounting(world: World, samples: Sequence[Sample]) -> Iterator[Check]:
     odd = [
         f"{sample.at_s:.0f} s, {camera}: {sample.in_hand(camera):g} in hand"
         for sample in samples
-        for camera in CAMERAS
+        for camera in world.cameras
         if not 0 <= sample.in_hand(camera) <= IN_HAND
     ]
-    yield _none("scrapes at which frames are unaccounted for", len(odd), len(samples) * len(CAMERAS), odd)
+    yield _none(
+        "scrapes at which frames are unaccounted for", len(odd), len(samples) * len(world.cameras), odd
+    )
     last = samples[-1]
     fates: Counter[str] = Counter()
-    for camera in CAMERAS:
+    for camera in world.cameras:
         fates.update({fate: int(count) for fate, count in last.fates[camera].items()})
     listed = ", ".join(f"{count:,} {fate}" for fate, count in fates.items() if count)
     arrived = int(sum(last.arrived.values()))
@@ -155,7 +196,7 @@ def _truth(world: World, injections: Sequence[Injection], begin_s: float, end_s:
         got[event["camera"], int(number), event["event"]] += 1
     expected = [
         (camera, number, kind)
-        for camera in CAMERAS
+        for camera in world.cameras
         for number in clean_passes(injections, camera, begin_s, end_s - SETTLE_S)
         for kind in EVENTS
     ]
@@ -217,21 +258,21 @@ def _stayed_ready(samples: Sequence[Sample]) -> Check:
 def _log(world: World, injections: Sequence[Injection]) -> Check:
     wrong = []
     for each in injections:
-        lines = lines_about(world, each)
+        lines = lines_of(world, each)
         pairs = {"picture": (0,), "clock": (0,), "disk": (1, 2, 3)}  # each who writes to the disk says it
         if len(lines) / 2 not in pairs.get(each.fault.subject, (1,)):
             wrong.append(f"{each}: {lines}")
     return _none("faults without one line at loss and one at return", len(wrong), len(injections), wrong)
 
 
-def _restarts(samples: Sequence[Sample], injections: Sequence[Injection]) -> Iterator[Check]:
+def _restarts(world: World, samples: Sequence[Sample], injections: Sequence[Injection]) -> Iterator[Check]:
     expected = sum(each.fault.subject == "model" for each in injections)
     got = int(samples[-1].restarts)
     yield Check("restarts of the model", str(got), str(expected), got == expected)
     odd = [
         f"{after.at_s:.0f} s, {camera}, {after.fault or 'no fault'}"
         for before, after in itertools.pairwise(samples)
-        for camera in CAMERAS
+        for camera in world.cameras
         if after.reconnects[camera] > before.reconnects[camera]
         and not any(each.explains_reconnect(camera, after.at_s) for each in injections)
     ]

@@ -12,13 +12,12 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import onnx
-from soak_world import CAMERAS, camera_lines
 
 from edgeloop.edge.result import Result, Sink
 from edgeloop.edge.service.board import Board, CameraState
@@ -26,11 +25,12 @@ from edgeloop.edge.service.config_file import read_config
 from edgeloop.edge.service.service import run_service
 from edgeloop.edge.service.service_config import ServiceConfig
 from edgeloop.edge.service.service_part import EventListener
-from tests.cameras import CameraServer, SceneClock, encode_all, write_zones
+from tests.cameras import CameraServer, Kind, SceneClock, encode_all, write_zones
 from tests.faulty_model import faulty_block_finder
 from tests.receivers import Broker, free_port
+from tests.service_world import camera_lines
 
-__all__ = ["PERIOD_S", "compare_latency"]
+__all__ = ["compare_latency", "serve"]
 
 PERIOD_S, LEAVE_OUT_S = 24.0, 8.0
 TURNS = 1200
@@ -60,7 +60,7 @@ class LatencyRecord:
         np.save(self._file, np.array(self._rows).reshape(-1, 2))
 
 
-def compare_latency(pairs: int) -> tuple[list[float], list[float]]:
+def compare_latency(kinds: Mapping[str, Kind], pairs: int) -> tuple[list[float], list[float]]:
     """Measure latencies in milliseconds in pairs of periods, with everything on and with nothing on."""
     encode_all()
     latencies: dict[bool, list[float]] = {True: [], False: []}
@@ -68,9 +68,7 @@ def compare_latency(pairs: int) -> tuple[list[float], list[float]]:
         folder = Path(name)
         onnx.save(faulty_block_finder(turns=TURNS), str(folder / "block.onnx"))
         clock = SceneClock()
-        cameras = {
-            camera: opened.enter_context(CameraServer(kind, clock)) for camera, kind in CAMERAS.items()
-        }
+        cameras = {camera: opened.enter_context(CameraServer(kind, clock)) for camera, kind in kinds.items()}
         broker = opened.enter_context(Broker(folder))
         zones = write_zones(folder / "zones.json")
         for pair in range(pairs):
@@ -84,29 +82,30 @@ def compare_latency(pairs: int) -> tuple[list[float], list[float]]:
                     text += f'[mqtt]\nhost = "127.0.0.1"\nport = {broker.port}\n'
                 config = folder / "edgeloop.toml"
                 config.write_text(text)
-                latencies[full] += _measure(config, port if full else None)
+                latencies[full] += _measure(config, port if full else None, kinds)
     return latencies[True], latencies[False]
 
 
-def _measure(config: Path, port: int | None) -> list[float]:
+def _measure(config: Path, port: int | None, cameras: Iterable[str]) -> list[float]:
     """Run the service for a period, with viewers and a scraper at its port if one is given."""
     file = config.with_suffix(".npy")
     began_at = time.monotonic()
     with ExitStack() as opened:
+        code = f"import sys; sys.path[:] = {sys.path}; from soak_latency import serve; serve(*sys.argv[1:])"
         process = subprocess.Popen(
-            [sys.executable, __file__, str(config), str(file)], stderr=subprocess.DEVNULL
+            [sys.executable, "-c", code, str(config), str(file)], stderr=subprocess.DEVNULL
         )
         opened.callback(process.wait, 20)
         opened.callback(process.terminate)
         if port is not None:
-            opened.enter_context(_watched(port))
+            opened.enter_context(_watched(port, cameras))
         time.sleep(PERIOD_S)
     rows = np.load(file)
     return [float(latency_ms) for at, latency_ms in rows if at >= began_at + LEAVE_OUT_S]
 
 
 @contextmanager
-def _watched(port: int) -> Iterator[None]:
+def _watched(port: int, cameras: Iterable[str]) -> Iterator[None]:
     """View every camera, and scrape the metrics once a second."""
     ended = threading.Event()
 
@@ -122,18 +121,16 @@ def _watched(port: int) -> Iterator[None]:
                 reply.read()
 
     threading.Thread(target=scrape, daemon=True).start()
-    for camera in CAMERAS:
+    for camera in cameras:
         threading.Thread(target=view, args=(f"/cameras/{camera}.mjpg",), daemon=True).start()
     yield
     ended.set()
 
 
-def _serve(config: Path, file: Path) -> None:
+def serve(config: str, file: str) -> None:
+    """Run the service, and write its latencies to a file."""
+
     def record(_config: ServiceConfig, _board: Board) -> LatencyRecord:
-        return LatencyRecord(file)
+        return LatencyRecord(Path(file))
 
-    run_service(read_config(config), [record])
-
-
-if __name__ == "__main__":
-    _serve(Path(sys.argv[1]), Path(sys.argv[2]))
+    run_service(read_config(Path(config)), [record])

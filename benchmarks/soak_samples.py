@@ -5,24 +5,19 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
 
 import psutil
-from soak_faults import Fault
-from soak_world import CAMERAS, World
 
-from tests.service_process import Metrics
+from tests.service_faults import ARRIVED, FRAMES
+from tests.service_world import World
 
-__all__ = ["Sample", "Sampler", "recovered"]
+__all__ = ["Sample", "Sampler"]
 
-FATES = ("processed", "unchanged", "failed", "dropped", "stale", "unreadable")
-
-CONNECTED, SPOOLED, WAITING = "edgeloop_mqtt_connected", "edgeloop_mqtt_spooled", "edgeloop_webhook_1_spooled"
-FRAMES, ARRIVED = "edgeloop_camera_frames_total", "edgeloop_camera_arrived_frames_total"
 EVENTS, RECONNECTS, RESTARTS = (
     "edgeloop_events_total",
     "edgeloop_camera_reconnects_total",
@@ -50,7 +45,6 @@ class Sample:
         processes: Number of them.
         threads: Threads of the main process.
         files: Open files of the main process.
-        figures: Further figures of the service.
     """
 
     at_s: float
@@ -68,7 +62,6 @@ class Sample:
     processes: int
     threads: int
     files: int
-    figures: Mapping[str, float]
 
     def in_hand(self, camera: str) -> float:
         """Frames of a camera that arrived and have no fate yet."""
@@ -119,8 +112,9 @@ class Sampler:
     def _take(self) -> Sample:
         world, fault = self._world, self.fault
         metrics = world.service.metrics()
+        if not metrics:
+            raise OSError("the service does not answer")
         ready, unready = world.service.ready()
-        arrived, fates = camera_figures(metrics)
         main = psutil.Process(world.service.process.pid)
         resident = []
         for process in (main, *world.service.children()):
@@ -131,10 +125,10 @@ class Sampler:
             fault=fault,
             ready=ready,
             unready=unready,
-            arrived=arrived,
-            fates=fates,
+            arrived={camera: metrics.total(ARRIVED, camera=camera) for camera in world.cameras},
+            fates={camera: metrics.by(FRAMES, "fate", camera=camera) for camera in world.cameras},
             events=metrics.total(EVENTS),
-            reconnects={camera: metrics.total(RECONNECTS, camera=camera) for camera in CAMERAS},
+            reconnects={camera: metrics.total(RECONNECTS, camera=camera) for camera in world.cameras},
             restarts=metrics.total(RESTARTS),
             published=len(world.subscriber.events),
             posted=len(world.webhook.events),
@@ -142,36 +136,4 @@ class Sampler:
             processes=len(resident),
             threads=main.num_threads(),
             files=main.num_fds(),
-            figures={},
         )
-
-
-def camera_figures(metrics: Metrics) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    """Frames that arrived, and frames by fate, of each camera."""
-    arrived = {camera: metrics.total(ARRIVED, camera=camera) for camera in CAMERAS}
-    return arrived, {camera: metrics.by(FRAMES, "fate", camera=camera) for camera in CAMERAS}
-
-
-def recovered(world: World, fault: Fault, camera: str) -> Callable[[], bool]:
-    """Make a function that tells whether everything works again after a fault that has just ended.
-
-    Works: /readyz is 200, a frame of each camera that was touched went through since, and nothing waits for
-    the broker or the webhook.
-    """
-    touched = CAMERAS if fault.subject in ("model", "clock") else (camera,)
-    before = camera_figures(world.service.metrics())[1]
-
-    def is_back() -> bool:
-        metrics = world.service.metrics()
-        if world.service.ready()[0] != 200:
-            return False
-        if fault.subject == "mqtt":
-            return metrics.total(CONNECTED) == 1 and metrics.total(SPOOLED) == 0
-        if fault.subject == "webhook":
-            return metrics.total(WAITING) == 0
-        if fault.subject == "disk":
-            return True
-        now = camera_figures(metrics)[1]
-        return all(now[name]["processed"] > before[name]["processed"] for name in touched)
-
-    return is_back
