@@ -29,8 +29,8 @@ SETTLE_S = 3.0
 """Seconds after a fault for which objects of before may still be followed."""
 
 LATE_LINE_S = 2.0, 8.0
-"""Seconds after a recovery within which the log must tell it; and after that of a disk, as only who writes to it
-finds that it is there."""
+"""Seconds after a recovery within which the log must tell it; and after that of a disk, as only who writes to
+it finds that it is there."""
 
 PASS_S = PASS_FRAMES / FPS
 

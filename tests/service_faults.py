@@ -92,8 +92,8 @@ def watch_recovery(world: World, fault: Fault, camera: str) -> Callable[[], bool
     def is_back() -> bool:
         metrics = world.service.metrics()
         waiting = {
-            "mqtt": metrics.total("edgeloop_mqtt_spooled") + 1 - metrics.total("edgeloop_mqtt_connected"),
-            "webhook": metrics.total("edgeloop_webhook_1_spooled"),
+            "mqtt": metrics.one("edgeloop_mqtt_spooled") + 1 - metrics.one("edgeloop_mqtt_connected"),
+            "webhook": metrics.one("edgeloop_webhook_spooled"),
         }
         return (
             world.service.ready()[0] == 200

@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,6 +37,11 @@ class Metrics(dict[str, dict[Labels, float]]):
     def total(self, name: str, **labels: str) -> float:
         """Sum of the values of a name that have these labels among theirs; 0 if there is none."""
         return sum(self.of(name, **labels).values())
+
+    def one(self, name: str) -> float:
+        """Value of a name that has a single one."""
+        (value,) = self[name].values()
+        return value
 
     def by(self, name: str, label: str, **labels: str) -> dict[str, float]:
         """Values of a name by one of its labels, of those that have these labels among theirs."""
@@ -76,7 +82,8 @@ class ServiceProcess:
             env={**os.environ, "PYTHONPATH": ":".join(path), "WALL_OFFSET_FILE": str(self.wall_offset)},
         )
         self.log: list[LogLine] = []
-        threading.Thread(target=self._read_log, daemon=True).start()
+        self._reader = threading.Thread(target=self._read_log, daemon=True)
+        self._reader.start()
 
     def __enter__(self) -> ServiceProcess:
         return self
@@ -96,6 +103,7 @@ class ServiceProcess:
         finally:
             for child in psutil.wait_procs(children, timeout=2)[1]:
                 child.kill()
+            self._reader.join(2)
 
     def get(self, path: str, timeout_s: float = 5.0) -> tuple[int, str]:
         """Status and body of a request; status 0 if nobody answers."""
@@ -151,12 +159,13 @@ class ServiceProcess:
         return [line.message for line in self.log if line.at >= since]
 
     def _read_log(self) -> None:
-        for text in self.process.stderr or ():
-            try:
-                line: Mapping[str, str] = json.loads(text)
-            except ValueError:
-                line = {"level": "raw", "message": text.rstrip()}
-            self.log.append(LogLine(time.monotonic(), line["level"], line["message"]))
+        with self.process.stderr or StringIO() as stderr:
+            for text in stderr:
+                try:
+                    line: Mapping[str, str] = json.loads(text)
+                except ValueError:
+                    line = {"level": "raw", "message": text.rstrip()}
+                self.log.append(LogLine(time.monotonic(), line["level"], line["message"]))
 
 
 def read_metrics(text: str) -> Metrics:

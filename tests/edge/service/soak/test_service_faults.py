@@ -1,7 +1,7 @@
 """The service survives each of its twelve faults: seen while it lasts, said once, and over when it is over.
 
-Real processes: `edgeloop serve`, mosquitto, and cameras that fail. benchmarks/soak.py lets the same faults happen
-for hours.
+Real processes: `edgeloop serve`, mosquitto, and cameras that fail. benchmarks/soak.py lets the same faults
+happen for hours.
 """
 
 from __future__ import annotations
@@ -71,9 +71,9 @@ def seen(world: World, fault: Fault, events: int) -> bool:
     """True if a fault that leaves the service ready shows itself, or has cost no event for a while."""
     metrics = world.service.metrics()
     if fault.subject == "mqtt":
-        return metrics.total("edgeloop_mqtt_connected") == 0
+        return metrics.one("edgeloop_mqtt_connected") == 0
     if fault.subject == "webhook":
-        return metrics.total("edgeloop_webhook_1_failing") == 1
+        return metrics.one("edgeloop_webhook_failing") == 1
     return len(world.webhook.events) >= events + 4
 
 
