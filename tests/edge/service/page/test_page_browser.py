@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
+import time
 from collections.abc import Callable
 from functools import partial
 
+import av
 import pytest
 from playwright.sync_api import Page, Route, expect
 
+from tests.blocks import draw_block
 from tests.edge.service.page.page_service import Running
 from tests.serious_faults import serious_faults
 from tests.served import until
@@ -75,6 +79,27 @@ def test_events_come_in_with_their_pictures(page: Page) -> None:
     page.get_by_role("button", name="Close").click()
     newest = page.locator("#events li").first.inner_text()
     until(lambda: page.locator("#events li").first.inner_text() != newest)
+
+
+def test_a_clip_is_played(service: Running, page: Page) -> None:
+    clips, stem = service.folder / "state" / "clips", "20261129-135436-123_belt"
+    with av.open(str(clips / f"{stem}.mp4"), "w") as written:
+        stream = written.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        for index in range(20):
+            written.mux(stream.encode(av.VideoFrame.from_ndarray(draw_block(index), format="bgr24")))
+        written.mux(stream.encode(None))
+    event = {"id": "clip-0", "camera": "belt", "event": "enter", "place": "shelf", "class": "block"}
+    values = {**event, "tracker_id": 7, "wall_time": time.time() + 60, "clip": f"{stem}.mp4"}
+    (clips / f"{stem}_enter_0.json").write_text(json.dumps(values))
+    page.reload()
+    page.get_by_role("button", name="Clip: block #7 entered shelf").click()
+    video = page.get_by_role("dialog").locator("video")
+    until(lambda: video.evaluate("video => video.currentTime > 0.2 && video.videoWidth === 160"))
+    assert serious_faults(page) == []
+    page.keyboard.press("Escape")
+    for file in clips.glob(f"{stem}*"):
+        file.unlink()
 
 
 def test_the_page_fits_a_phone(page: Page) -> None:

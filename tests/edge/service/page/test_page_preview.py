@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -81,6 +82,12 @@ def test_all_viewers_get_the_same_picture_encoded_once(service: Running) -> None
     assert len({jpeg for row in shown for jpeg in row}) <= made + 2
     assert made <= preview_module.FPS * spent_s + 2
     until(lambda: viewers(service) == 0)
+
+
+def test_ffmpeg_reads_the_stream_as_the_docs_say(service: Running) -> None:
+    with av.open(f"{service.url}cameras/belt.mjpg", format="mpjpeg", timeout=10) as opened:
+        frames = [frame for frame, _ in zip(opened.decode(video=0), range(3), strict=False)]
+    assert [(frame.width, frame.height) for frame in frames] == [(160, 120)] * 3
 
 
 def test_who_does_not_read_slows_nobody(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
