@@ -1,4 +1,4 @@
-"""Detectors that fail on white pictures, and find the block in all others."""
+"""Detectors that fail on white pictures, and find the block in all others; or fail on all."""
 
 from __future__ import annotations
 
@@ -24,7 +24,14 @@ BAD_ROWS = {
 
 
 def write_fault_model(path: Path, fault: str, names: str = "{0: 'block'}", *, always: bool = False) -> Path:
-    """Write a block finder that fails on white pictures or all: bad rows ("nan" ...), or no end ("hang")."""
+    """Write a block finder that fails on white pictures, or on all.
+
+    Args:
+        path: File to write.
+        fault: "hang" for no end, "raise" for an error, or one of `BAD_ROWS`.
+        names: Class names, as Ultralytics writes them.
+        always: Fail on every picture.
+    """
     model = block_finder()
     graph = model.graph
     for node in graph.node:
@@ -41,7 +48,8 @@ def write_fault_model(path: Path, fault: str, names: str = "{0: 'block'}", *, al
             helper.make_node("Greater", ["share", "nearly"], ["white"]),
         ]
     )
-    graph.node.extend(_hang() if fault == "hang" else _bad(graph, fault))
+    makers = {"hang": _hang, "raise": _raise}
+    graph.node.extend(makers[fault]() if fault in makers else _bad(graph, fault))
     del model.metadata_props[:]
     facts = {"task": "detect", "stride": "32", "names": names, "imgsz": "[128, 128]"}
     helper.set_model_props(model, {**facts, "batch": "1", "end2end": "True"})
@@ -78,4 +86,15 @@ def _hang() -> list[onnx.NodeProto]:
         helper.make_node("Cast", ["rounds_number"], ["rounds"], to=TensorProto.INT64),
         helper.make_node("Loop", ["rounds", "", "zero_1"], ["sum"], body=body),
         helper.make_node("Add", ["sound", "sum"], ["output0"]),
+    ]
+
+
+def _raise() -> list[onnx.NodeProto]:
+    """Element 1e15 of an array that has one."""
+    return [
+        helper.make_node("Cast", ["white"], ["white_number"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["white_number", "limit_2"], ["index_number"]),
+        helper.make_node("Cast", ["index_number"], ["index"], to=TensorProto.INT64),
+        helper.make_node("Gather", ["zero_1", "index"], ["zero_0"]),
+        helper.make_node("Add", ["sound", "zero_0"], ["output0"]),
     ]

@@ -169,6 +169,7 @@ def test_the_part_feeds_the_watchdog_while_all_is_well(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("systemd", ["path"], indirect=True)
 def test_the_service_under_systemd(systemd: Systemd, block_model: Path, tmp_path: Path) -> None:
     (tmp_path / "edgeloop.toml").write_text(
         f'state = "state"\n[web]\nport = 0\n[models.parts]\nfile = "{block_model}"\nthreads = 1\n'

@@ -29,6 +29,7 @@ from edgeloop.models.errors import (
     AbsurdOutputError,
     DataError,
     EdgeloopError,
+    ModelError,
     NoInputError,
     NonFiniteOutputError,
     UnavailableError,
@@ -125,7 +126,11 @@ def test_a_frame_that_hangs_is_given_up(tmp_path: Path, start: Start) -> None:
 
 @pytest.mark.parametrize(
     ("fault", "error", "kind"),
-    [("nan", NonFiniteOutputError, "non-finite"), ("far", AbsurdOutputError, "absurd")],
+    [
+        ("nan", NonFiniteOutputError, "non-finite"),
+        ("far", AbsurdOutputError, "absurd"),
+        ("raise", ModelError, "failed"),
+    ],
 )
 def test_no_answer_is_better_than_nonsense(
     fault: str, error: type[EdgeloopError], kind: str, tmp_path: Path, start: Start
@@ -154,14 +159,14 @@ def test_a_model_that_only_gives_nonsense_is_loaded_again(tmp_path: Path, start:
 def test_one_that_dies_too_often_is_degraded_and_tried_again(
     block_model: Path, start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
-    worker = start(block_model, pacer=RestartPacer(2, 3.0, (0.2,)))
+    worker = start(block_model, pacer=RestartPacer(1, 2.0, (0.2,)))
     state = state_of(worker)
     while state.status != "degraded":
         if worker.pid is not None:
             os.kill(worker.pid, signal.SIGKILL)
             assert not answers(worker)
         time.sleep(0.01)
-    assert state.restarts == 2
+    assert state.restarts == 1
     wait_for(lambda: answers(worker))
     assert state.status == "ok"
     assert sum("fails too often" in text for text in caplog.messages) == 1
