@@ -27,6 +27,12 @@ export function duration(s) {
 /** Number with thin spaces between thousands; at most two decimals. */
 export const figure = (value) => value.toLocaleString('en-US', {maximumFractionDigits: 2}).replaceAll(',', '\u2009');
 
+/** Size of a file or folder: 4.2 MB, 53 GB. */
+export function bytes(value) {
+  const [unit, size] = value < 1e6 ? ['kB', value / 1e3] : value < 1e9 ? ['MB', value / 1e6] : ['GB', value / 1e9];
+  return `${size.toFixed(size < 10 ? 1 : 0)} ${unit}`;
+}
+
 /** Milliseconds with a decimal if they are few. */
 export const ms = (value) => (value === null ? '–' : `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`);
 

@@ -1,6 +1,6 @@
 // Health, models and figures of the parts.
 
-import {duration, el, figure, say} from './dom.js';
+import {bytes, duration, el, figure, say} from './dom.js';
 
 const GOOD = {ok: 'right', starting: 'mark', restarting: 'mark'};
 
@@ -47,7 +47,14 @@ function facts(model) {
 export function showParts(parts) {
   replace(document.getElementById('parts'), Object.entries(parts).map(([part, figures]) => el('div', {},
     el('h3', {}, part.replaceAll('_', ' ')),
-    el('dl', {}, ...Object.entries(figures).flatMap(([name, value]) => [el('dt', {}, name.replaceAll('_', ' ')), el('dd', {}, figure(value))])))));
+    el('dl', {}, ...Object.entries(figures).flatMap(([name, value]) => [el('dt', {}, label(name)), el('dd', {}, shown(name, value))])))));
+}
+
+const label = (name) => (name === 'bytes' ? 'size' : name.replace(/_bytes$/, '').replaceAll('_', ' '));
+
+function shown(name, value) {
+  if (name === 'connected' || name === 'failing') return value ? 'yes' : 'no';
+  return name.endsWith('bytes') ? bytes(value) : figure(value);
 }
 
 /** Replace children only if they changed. */

@@ -39,7 +39,7 @@ def test_every_camera_is_shown_with_its_figures(service: Running, page: Page) ->
         expect(card).to_contain_text(re.compile("Model block · 160.120"))
         until(partial(card.locator("img").evaluate, _IS_SHOWN))
     expect(page.locator("#models")).to_contain_text(service.board.models["block"].digest[:12])
-    expect(page.locator("#parts")).to_contain_text("preview")
+    expect(page.locator("#parts")).to_contain_text(re.compile("connectedno.*budget2.0 GB"))
 
 
 def test_pictures_go_on_while_the_page_is_in_sight(page: Page) -> None:
