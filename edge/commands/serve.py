@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from edgeloop.edge.host.folder_lock import locked_folder
-from edgeloop.edge.service.config_file import read_config
+from edgeloop.edge.service.config_file import config_warnings, read_config
 from edgeloop.edge.service.logs import start_log
 from edgeloop.edge.service.service import run_service
 from edgeloop.edge.service.service_config import ServiceConfig
@@ -42,6 +42,8 @@ def serve(config: Path) -> None:
         with ExitStack() as held:
             _take_state(settings.state, held)
             _say_start(config, settings)
+            for warning in config_warnings(config, settings):
+                log.warning("%s", warning, extra={"event": "config-doubt"})
             run_service(settings)
             log.info("the service has ended", extra={"event": "ended"})
     except EdgeloopError as error:

@@ -3,7 +3,8 @@
     log.warning("camera %s: %s", name, reason, extra={"event": "camera-lost", "camera": name})
 
 Of `extra`, these are written: `event`, a name for machines that stays if the words change, `camera`, `model`
-and `part`. A failure that lasts is logged once when it begins and once when it is over.
+and `part`. Messages that begin with "camera %s" or "model %s" need not repeat that name. A failure that
+lasts is logged once when it begins and once when it is over.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 import threading
 import traceback
@@ -27,6 +29,8 @@ KEYS = ("event", "camera", "model", "part")
 """What `extra` may bring."""
 
 _JOURNAL_LEVELS = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
+
+_BEGINNING = re.compile(r"(camera|model) %s")
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +62,7 @@ class _Lines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         fields = {"time": time.replace("+00:00", "Z"), "level": record.levelname.lower()}
+        fields |= _subject(record)
         fields |= {key: str(record.__dict__[key]) for key in KEYS if key in record.__dict__}
         fields |= {"logger": record.name, "message": self._hide(record.getMessage())}
         if record.exc_info and (error := record.exc_info[1]) is not None:
@@ -66,6 +71,12 @@ class _Lines(logging.Formatter):
                 fields["traceback"] = self._hide("".join(traceback.format_exception(error)))
         line = self._as_line(fields)
         return f"<{_JOURNAL_LEVELS.get(record.levelname, 6)}>{line}" if self._to_journal else line
+
+
+def _subject(record: logging.LogRecord) -> dict[str, str]:
+    """Name the camera or model with which a message begins."""
+    found = _BEGINNING.match(str(record.msg))
+    return {found[1]: str(record.args[0])} if found and isinstance(record.args, tuple) and record.args else {}
 
 
 def _json_line(fields: dict[str, str]) -> str:

@@ -184,7 +184,7 @@ class _FrameNotes:
         state = self._state
         state.reason = f"{type(error).__name__}: {error}" if not str(error) else str(error)
         if not self._said and self._model.status == "ok":
-            log.warning("camera %s: %s", state.name, state.reason)
+            log.warning("camera %s: %s", state.name, state.reason, extra={"event": "frames-fail"})
             self._said = True
         return True
 
@@ -192,7 +192,7 @@ class _FrameNotes:
         """Note that a frame went through."""
         state = self._state
         if self._said:
-            log.warning("camera %s: frames go through again", state.name)
+            log.warning("camera %s: frames go through again", state.name, extra={"event": "frames-return"})
         self._said, state.reason = False, ""
         state.captured_at, state.result_at = result.frame.captured_at, time.monotonic()
 

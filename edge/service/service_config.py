@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from edgeloop.edge.source_name import STDIN, is_footage
+from edgeloop.edge.source_name import STDIN, is_footage, shown_name
 
 __all__ = [
     "CameraConfig",
@@ -53,6 +53,8 @@ def _source_from_folder(source: str, info: ValidationInfo) -> str:
     if STDIN.fullmatch(source):
         raise ValueError("expected a camera, an address or a path, got the standard input")
     if info.context is None or not is_footage(source) or source.startswith("synth:"):
+        return source
+    if shown_name(source) != source:  # an address that is none: a folder before it would show its secrets
         return source
     return str(Path(info.context) / source)
 

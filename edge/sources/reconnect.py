@@ -245,7 +245,8 @@ class _Supervised:
         if status == "open":
             stalled_s = link.change(status)
             if stalled_s:
-                log.warning("%s: back after %.1f s", self._source.name, stalled_s)
+                name, extra = self._source.name, {"event": "camera-back", "camera": self._source.name}
+                log.warning("%s: back after %.1f s", name, stalled_s, extra=extra)
             return
         link.change(status, self._same_since if status == "frozen" else self._came_at)
         if was_open:
@@ -258,7 +259,8 @@ class _Supervised:
 
     def _log_loss(self, reason: str) -> None:
         name = self._source.name
-        log.warning("%s; opening it again", reason if name in reason else f"{name}: {reason}")
+        extra = {"event": "camera-lost", "camera": name}
+        log.warning("%s; opening it again", reason if name in reason else f"{name}: {reason}", extra=extra)
 
     def _is_due(self, status: LinkStatus, now: float) -> bool:
         """True if another connection is to be opened beside those that are there."""

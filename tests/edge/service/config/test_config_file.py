@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgeloop.edge.service.config_file import config_warnings, read_config
+from edgeloop.edge.source_name import shown_name
 from edgeloop.models.errors import DataError, NoInputError
 
 SMALLEST = """\
@@ -104,6 +105,12 @@ def test_paths_are_those_from_the_folder_of_the_file(tmp_path: Path) -> None:
 def test_a_fault_has_its_line_key_expected_and_got(tmp_path: Path, added: str, says: str) -> None:
     (line,) = refused(tmp_path, SMALLEST + added + ("\n" if added != "track = " else ""))
     assert says in line
+
+
+def test_an_address_that_is_none_shows_no_secret_in_the_refusal_to_open_it(tmp_path: Path) -> None:
+    text = SMALLEST.replace("rtsp://127.0.0.1:8554/cam", "rtsp:/10.0.0.5/s3cr3t-word")
+    source = read_config(write(tmp_path, text)).cameras["belt"].source
+    assert "s3cr3t" not in shown_name(source)
 
 
 def test_all_faults_are_listed_up_to_ten_in_the_order_of_the_file(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ def config(tmp_path: Path, block_model: Path) -> Path:
         '[cameras.belt]\nsource = "synth:conveyor?seed=1&fps=10&size=160x120"\n'
         '[cameras.gone]\nsource = "rtsp://admin:hunter22@127.0.0.1:9/cam"\n'
     )
+    path.chmod(0o600)
     return path
 
 

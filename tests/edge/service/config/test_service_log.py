@@ -71,6 +71,18 @@ def test_a_line_is_one_json_object_with_time_level_and_names_for_machines() -> N
     }
 
 
+def test_a_message_names_its_camera_or_model_by_its_first_words() -> None:
+    code = "log.warning('camera %s: %s', 'door', 'lost')\nlog.warning('model %s hangs', 'parts')\n"
+    code += "log.warning('camera %s')\nlog.warning('%s: lost', 'x', extra={'camera': 'gate'})"
+    found = [json.loads(line) for line in logged(code)]
+    assert [(each.get("camera"), each.get("model")) for each in found] == [
+        ("door", None),
+        (None, "parts"),
+        (None, None),
+        ("gate", None),
+    ]
+
+
 @pytest.mark.parametrize("log_format", ["json", "text"])
 def test_no_secret_is_in_a_line(log_format: str) -> None:
     said = [ADDRESS, HOOK, BEARER, TOKEN, PASSWORD, f"got {PASSWORD!r}", json.dumps(PASSWORD), "hunter22"]
