@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from importlib.metadata import version
 from typing import get_args
 
+import psutil
 from prometheus_client import (
     CollectorRegistry,
     Histogram,
@@ -91,6 +93,11 @@ class _BoardCollector(Collector):
         info = InfoMetricFamily("edgeloop", "Version of edgeloop, and the name of this device.")
         info.add_metric((), {"version": version("edgeloop"), "device": self._board.name})
         yield info
+        yield GaugeMetricFamily(
+            "edgeloop_children_resident_memory_bytes",
+            "Resident memory of the child processes, which run the models.",
+            value=_children_memory(),
+        )
         yield from self._checks()
         yield from self._cameras()
         yield from self._events()
@@ -187,6 +194,14 @@ class _BoardCollector(Collector):
                 errors.add_metric((name, kind), count)
         yield from (info, status, share, restarts, errors, probation)
         yield from _figures("model", {name: state.extra for name, state in self._board.models.items()})
+
+
+def _children_memory() -> int:
+    size = 0
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):  # it has ended meanwhile
+            size += child.memory_info().rss
+    return size
 
 
 def _figures(of: str, figures: Mapping[str | None, Mapping[str, float]]) -> Iterator[Metric]:

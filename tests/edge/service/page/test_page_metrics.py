@@ -75,6 +75,11 @@ def test_every_frame_is_counted_by_its_fate(service: Running) -> None:
         assert 0 <= value(found, "edgeloop_camera_frame_age_seconds", camera=camera) < 5
 
 
+def test_the_memory_of_the_model_is_counted(families: dict[str, Metric]) -> None:
+    assert value(families, "edgeloop_children_resident_memory_bytes") > 1e7
+    assert value(families, "process_resident_memory_bytes") > 1e7
+
+
 def test_the_histogram_holds_every_frame_and_its_stages_add_up(service: Running) -> None:
     found, frames = scrape(service), service.board.cameras["belt"].stream.meter.frames
     total = value(found, "edgeloop_frame_seconds_count", camera="belt", stage="total")
