@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import socket
 import threading
@@ -10,8 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from edgeloop.edge.service.check.attempt import Attempt, try_all
+from edgeloop.edge.service.check.check_machine import check_webhook
+from edgeloop.edge.service.check.check_model import check_model
+from edgeloop.edge.service.service_config import ModelConfig, WebhookConfig
+from edgeloop.edge.service.store.model_store import ModelStore
+from edgeloop.edge.service.store.store_state import InstalledModel
+from edgeloop.models.errors import DataError, UnavailableError
 from tests.calls import Outcome
 
 Call = Callable[..., Outcome]
@@ -139,5 +147,42 @@ def test_what_hangs_fails_within_its_time_and_an_error_of_any_kind_is_a_line() -
     ]
 
 
+def test_the_host_of_a_webhook_is_reached_and_nothing_is_sent() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(5)
+        port = server.getsockname()[1]
+        assert (
+            check_webhook(_hook(f"http://127.0.0.1:{port}/hook")) == f"http://127.0.0.1:{port}/hook answers"
+        )
+        link, _ = server.accept()
+        with link:
+            assert link.recv(1) == b""
+        closing = threading.Thread(target=lambda: server.accept()[0].close())
+        closing.start()
+        with pytest.raises(UnavailableError, match="nobody answers"):  # speaks no TLS
+            check_webhook(_hook(f"https://127.0.0.1:{port}/hook"))
+        closing.join()
+
+
+def _hook(url: str) -> WebhookConfig:
+    return WebhookConfig(url=SecretStr(url))
+
+
+def test_a_model_of_the_store_is_checked_and_left_as_it_is(tmp_path: Path, block_model: Path) -> None:
+    content = block_model.read_bytes()
+    store = ModelStore(tmp_path, "parts")
+    state = store.install(InstalledModel(digest=hashlib.sha256(content).hexdigest()), content)
+    assert state.current is not None
+    path = store.path(state.current.digest)
+    text, names = check_model("parts", ModelConfig(), tmp_path)
+    assert text.startswith(f"{path}: not verified: the file carries no golden sample")
+    assert names == ("block",)
+    path.write_bytes(content[:-1])
+    with pytest.raises(DataError, match="is damaged or missing; install it again"):
+        check_model("parts", ModelConfig(), tmp_path)
+    assert store.read() == state
+
+
 def test_a_missing_configuration_is_no_input(tmp_path: Path, edgeloop: Call) -> None:
     assert edgeloop("check", tmp_path / "none.toml").code == 66
+    assert edgeloop("check").code == 2
