@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from edgeloop.edge.cli.signals import stopped_by_signals
 from edgeloop.edge.host.folder_lock import locked_folder
 from edgeloop.edge.service.config_file import config_warnings, read_config
 from edgeloop.edge.service.logs import start_log
@@ -39,16 +40,27 @@ def serve(config: Path) -> None:
     settings = read_config(config)
     start_log(settings)
     try:
-        with ExitStack() as held:
+        with stopped_by_signals(_end_start), ExitStack() as held:
             _take_state(settings.state, held)
             _say_start(config, settings)
             for warning in config_warnings(config, settings):
                 log.warning("%s", warning, extra={"event": "config-doubt"})
             run_service(settings)
             log.info("the service has ended", extra={"event": "ended"})
+    except SystemExit:
+        log.info("the service has ended before it ran", extra={"event": "ended"})
+        raise
     except EdgeloopError as error:
         log.error("%s", error, exc_info=bool(os.environ.get("EDGELOOP_DEBUG")), extra={"event": "failed"})
         raise click.exceptions.Exit(_EXIT_CODES.get(error.exit_code, error.exit_code)) from error
+    except Exception as error:  # a fault of ours; the log clears it of secrets
+        log.error("the service failed", exc_info=error, extra={"event": "failed"})
+        raise click.exceptions.Exit(EdgeloopError.exit_code) from error
+
+
+def _end_start() -> None:
+    """End the process while it starts; once the service runs, it has its own way to end."""
+    raise SystemExit(0)
 
 
 def _take_state(state: Path, held: ExitStack) -> None:

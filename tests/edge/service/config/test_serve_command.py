@@ -60,6 +60,14 @@ def test_a_signal_ends_it_in_good_order(
     assert "hunter22" not in rest
 
 
+def test_a_signal_ends_it_also_while_it_starts(service: subprocess.Popen[str]) -> None:
+    _until(service, lambda line: line.get("event") == "started")
+    service.send_signal(signal.SIGTERM)
+    assert service.stderr is not None
+    assert json.loads(service.stderr.read().splitlines()[-1])["event"] == "ended"
+    assert service.wait(10) == 0
+
+
 @pytest.mark.parametrize(
     ("change", "code", "says"),
     [
