@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from edgeloop.edge.host.hardware import usable_cores
+from edgeloop.edge.host.malloc import return_freed_memory
 from edgeloop.edge.sources.packets.packet_ring import Packet, PacketFormat, PacketRing
 from edgeloop.edge.sources.reconnect import Connection
 from edgeloop.models.errors import UnavailableError
@@ -149,6 +150,8 @@ class _StreamReader:
             if self._keeper is not None:
                 self._keeper.close()
             self._container.close()
+            del self._decoder  # what holds an error also holds this
+            return_freed_memory()
 
     def _decode(self, packet: av.Packet[VideoStream]) -> list[NDArray[np.uint8]] | None:
         """Decode the pictures that a packet completes; None if one of them is damaged."""

@@ -35,3 +35,27 @@ def test_pages_of_large_arrays_are_used_again() -> None:
         for choice in ("leave", "keep")
     )
     assert kept < given_back / 10
+
+
+ENDED_THREAD = """
+import threading, psutil
+from edgeloop.edge.host.malloc import return_freed_memory
+last = []
+def use_much():
+    parts = [bytearray(b"x") * 100_000 for _ in range(1000)]
+    last.append(parts.pop())
+thread = threading.Thread(target=use_much)
+thread.start()
+thread.join()
+before = psutil.Process().memory_info().rss
+return_freed_memory()
+print(before - psutil.Process().memory_info().rss)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library has a heap of its own")
+def test_memory_of_a_thread_that_ended_is_returned() -> None:
+    returned = subprocess.run(
+        [sys.executable, "-c", ENDED_THREAD], capture_output=True, text=True, check=True
+    )
+    assert int(returned.stdout) > 50e6
