@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
@@ -39,6 +40,14 @@ def serve(config: Path) -> None:
     """
     settings = read_config(config)
     start_log(settings)
+    code = _run(config, settings)
+    # Python's own end would let daemon threads in native code abort the process.
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _run(config: Path, settings: ServiceConfig) -> int:
+    """Run the service. Returns the exit code, and logs why it ended."""
     try:
         with stopped_by_signals(_end_start), ExitStack() as held:
             _take_state(settings.state, held)
@@ -47,15 +56,16 @@ def serve(config: Path) -> None:
                 log.warning("%s", warning, extra={"event": "config-doubt"})
             run_service(settings)
             log.info("the service has ended", extra={"event": "ended"})
+            return 0
     except SystemExit:
         log.info("the service has ended before it ran", extra={"event": "ended"})
-        raise
+        return 0
     except EdgeloopError as error:
         log.error("%s", error, exc_info=bool(os.environ.get("EDGELOOP_DEBUG")), extra={"event": "failed"})
-        raise click.exceptions.Exit(_EXIT_CODES.get(error.exit_code, error.exit_code)) from error
+        return _EXIT_CODES.get(error.exit_code, error.exit_code)
     except Exception as error:  # a fault of ours; the log clears it of secrets
         log.error("the service failed", exc_info=error, extra={"event": "failed"})
-        raise click.exceptions.Exit(EdgeloopError.exit_code) from error
+        return EdgeloopError.exit_code
 
 
 def _end_start() -> None:
