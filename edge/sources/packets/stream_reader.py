@@ -14,6 +14,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.video.codeccontext import VideoCodecContext
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -112,6 +113,7 @@ class _StreamReader:
         self._name, self._container, self._stream = name, container, stream
         self._read_s, self._on_unreadable = read_s, on_unreadable
         self._decoder, self._failed_first = _open_decoder(stream, strict=True), 0
+        self._reformatter = VideoReformatter()
         self._keeper = None
         if ring is not None and stream.codec_context.codec.canonical_name in _KEPT:
             self._keeper = _PacketKeeper(ring, stream)
@@ -159,7 +161,7 @@ class _StreamReader:
         try:
             frames = self._decoder.decode(packet)
             if not packet.is_corrupt and not any(frame.is_corrupt for frame in frames):
-                images = [np.asarray(frame.to_ndarray(format="bgr24"), np.uint8) for frame in frames]
+                images = [self._as_array(frame) for frame in frames]
         except (av.FFmpegError, ValueError, MemoryError, OSError):  # whatever the bytes lead the decoder to
             pass
         if images:
@@ -169,6 +171,14 @@ class _StreamReader:
             if self._failed_first == _STRICT_FAILURES:
                 self._decoder = _open_decoder(self._stream, strict=False)
         return images
+
+    def _as_array(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
+        """Convert a picture to HxWx3 uint8 BGR, without another copy if its rows follow each other."""
+        converted = self._reformatter.reformat(frame, format="bgr24")
+        plane, shape = converted.planes[0], (converted.height, converted.width, 3)
+        if plane.line_size != shape[1] * 3:
+            return np.asarray(converted.to_ndarray(), np.uint8)
+        return np.frombuffer(memoryview(plane), np.uint8, math.prod(shape)).reshape(shape)
 
 
 def _open_decoder(stream: VideoStream, *, strict: bool) -> VideoCodecContext:
