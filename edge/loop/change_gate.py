@@ -42,9 +42,10 @@ VISIBLE = 64.0
 sixteenth of the range of brightness in a quarter of a cell, an eightieth of the picture's width. Detectors
 find hardly any that are smaller or fainter."""
 
-LEARN_S, LEARN_FRAMES = 10.0, 30
-"""Time in seconds in which the usual energy of a cell may change by a factor of e, and the number of frames
-before the first that is skipped."""
+LEARN_S, LEARN_FRAMES = 2.0, 30
+"""Time in seconds in which the usual energy of a cell may grow by a factor of e, and the number of frames
+before the first that is skipped. Growth takes longer than an object needs to be detected once it shows, and
+what goes on for longer without an object that moves is usual. It shrinks 19 times as slowly."""
 
 MOVED_IOU, OTHER_IOU = 0.7, 0.3
 """Overlap of an object with itself below which it moved, and below which it is another object."""
