@@ -276,7 +276,7 @@ def _detect(
                 return _Found(arrival, earlier, stages_ms, compared_at, unchanged=True)
         detections, steps_ms = detector.detect_timed(arrival.image)
         if gate is not None:
-            gate.look(detections)
+            gate.look(stream.keep(detections, (arrival.image.shape[1], arrival.image.shape[0])))
     except Exception as error:  # whatever it is, it belongs to this source and no other
         return _Failed(error)
     ready_at = time.monotonic()
@@ -290,10 +290,7 @@ def _track(found: _Found, stream: Stream) -> Result:
     """Run tracking and zones in frame order."""
     frame, detections, events = found.frame, found.detections, None
     height, width = frame.image.shape[:2]
-    if stream.ignore is not None:
-        detections = stream.ignore.drop(detections, (width, height))
-    if stream.select is not None:
-        detections = stream.select(detections)
+    detections = stream.keep(detections, (width, height))
     turn_at = done_at = time.monotonic()
     stages_ms = dict(found.stages_ms)
     stages_ms["wait"] += (turn_at - found.ready_at) * 1000

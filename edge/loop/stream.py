@@ -70,6 +70,12 @@ class Stream:
             return frame.captured_at
         return frame.index / (self.source.fps or DEFAULT_FPS)
 
+    def keep(self, detections: Detections, size: tuple[int, int]) -> Detections:
+        """Select the detections that count in a frame of a size (width, height), before tracking."""
+        if self.ignore is not None:
+            detections = self.ignore.drop(detections, size)
+        return detections if self.select is None else self.select(detections)
+
     def write(self, result: Result) -> None:
         """Hand a result to the stream's own sinks, then to `on_result`."""
         for sink in self.sinks:

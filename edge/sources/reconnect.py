@@ -258,7 +258,7 @@ class _Supervised:
                 self._log_loss(f"the same picture for {now - self._same_since:.0f} s")
 
     def _log_loss(self, reason: str) -> None:
-        name = self._source.name
+        name, self._link.reason = self._source.name, reason
         extra = {"event": "camera-lost", "camera": name}
         log.warning("%s; opening it again", reason if name in reason else f"{name}: {reason}", extra=extra)
 
