@@ -68,7 +68,7 @@ class Camera:
             self.closed.append(number)
 
 
-def supervised(camera: Camera, *, frozen_s: float = 0.0, silent_s: float = 0.15) -> LiveSource:
+def supervised(camera: Camera, *, frozen_s: float = 0.0, silent_s: float = 0.3) -> LiveSource:
     return open_live("camera 0", camera.connect, LivePolicy(60.0, math.inf, silent_s, frozen_s))
 
 
@@ -156,12 +156,12 @@ def test_a_camera_that_sends_nothing_while_nothing_moves_keeps_its_connection(ca
         next(frames)
         camera.sends = set()
         wait_for(lambda: source.link.status == "silent" and camera.opened == 2)
-        time.sleep(0.3)
+        time.sleep(0.5)
         assert camera.opened <= reconnect.MOST_LISTENING
         assert camera.closed == [], "nothing torn down"
         camera.sends = {1}
-        next(frames)
-        assert (source.link.status, source.link.reconnects) == ("open", 0)
+        wait_for(lambda: source.link.status == "open")
+        assert source.link.reconnects == 0
 
 
 def test_a_camera_that_serves_one_at_a_time_keeps_its_first_connection(camera: Camera) -> None:
@@ -173,8 +173,8 @@ def test_a_camera_that_serves_one_at_a_time_keeps_its_first_connection(camera: C
         wait_for(lambda: len(camera.tries) > tried + 2)
         assert (source.link.status, camera.closed) == ("silent", [])
         camera.sends = None
-        next(frames)
-        assert (source.link.status, source.link.reconnects) == ("open", 0)
+        wait_for(lambda: source.link.status == "open")
+        assert source.link.reconnects == 0
 
 
 def test_a_frozen_picture_that_goes_on_after_reopening_stays_frozen_without_a_storm(
@@ -219,7 +219,7 @@ def test_a_connection_that_hangs_in_its_driver_holds_up_neither_the_next_nor_the
         return Connection(Camera()._images(1))
 
     source = open_live("camera 0", connect, LivePolicy(60.0, math.inf))
-    assert next(iter(source)).index == 0
+    assert next(iter(source)).image.shape == (8, 8, 3)
     assert len(tried) == 3
     began_at = time.monotonic()
     source.close()
@@ -285,6 +285,6 @@ def test_an_error_of_any_kind_is_survived_and_its_text_kept_secret(caplog: pytes
         return Connection(Camera()._images(1))
 
     with open_live("rtsp://yard/1", connect, LivePolicy(60.0, math.inf)) as source:
-        assert next(iter(source)).index == 0
+        assert next(iter(source)).image.shape == (8, 8, 3)
     assert caplog.records[0].getMessage() == "rtsp://yard/1: ValueError; opening it again"
     assert "hunter2" not in caplog.text
