@@ -236,6 +236,7 @@ class _PacketKeeper:
             self._format = PacketFormat(self._codec, sets)
         if self._format is not None:
             dts, pts = (self._seconds(each) for each in (packet.dts, packet.pts))
+            dts = pts if dts is None else dts  # FFmpeg knows it only after some packets
             self._ring.add(self._connection, Packet(data, is_key, now, self._format, dts, pts))
 
     def _seconds(self, stamp: int | None) -> float | None:

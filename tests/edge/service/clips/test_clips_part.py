@@ -318,12 +318,12 @@ def test_a_disk_that_fills_in_the_middle_keeps_what_was_written(tmp_path: Path) 
 
 @pytest.mark.slow
 def test_the_oldest_files_make_room_within_the_budget(tmp_path: Path) -> None:
-    with filmed(lambda: multipart(count()), configured(tmp_path, budget_mb=0.1), MULTIPART) as camera:
+    with filmed(lambda: multipart(count()), configured(tmp_path, budget_mb=0.08), MULTIPART) as camera:
         camera.play(65, events=[15, 50])
         camera.wait_for(2)
         figures = camera.figures
     assert figures["bytes"] == pytest.approx(size_of(camera.folder), abs=9)
-    assert figures["bytes"] <= 100_000
+    assert figures["bytes"] <= 80_000
     assert figures["deleted"] > 0
     newest = list_events(camera.folder, 1)[0]
     assert newest.clip is not None
