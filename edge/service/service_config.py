@@ -102,7 +102,7 @@ class CameraConfig(_Section):
     frozen_s: Annotated[float, Field(ge=0, le=86400)] = 60.0
     """Connect again after this many seconds of exactly the same picture; 0 never."""
     skip_unchanged: bool = False
-    """Do not detect again in frames in which nothing changed. For fixed cameras."""
+    """Do not detect again in what did not change, but at least every 2 seconds. For fixed cameras."""
     clips: bool = True
     """Save pictures and clips of its events, if there is a [clips] section."""
 
