@@ -13,8 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, closing
 from functools import partial
 
-import numpy as np
-
 from edgeloop.edge.cli.signals import stopped_by_signals
 from edgeloop.edge.loop.open_stream import open_stream
 from edgeloop.edge.loop.stream import Stream
@@ -22,11 +20,12 @@ from edgeloop.edge.result import Result, Sink
 from edgeloop.edge.runtime.frame_detector import FrameDetector
 from edgeloop.edge.service.board import Board, CameraState, ModelState
 from edgeloop.edge.service.clips.clips_part import Clips, packet_seconds
+from edgeloop.edge.service.detection_filter import detection_filter
 from edgeloop.edge.service.messages.mqtt_part import MqttPart
 from edgeloop.edge.service.messages.webhook_part import WebhookPart
 from edgeloop.edge.service.page.page_part import Page
 from edgeloop.edge.service.probation.probation_part import ProbationPart
-from edgeloop.edge.service.probation.stored_model import stored_model
+from edgeloop.edge.service.probation.stored_model import start_worker, stored_model
 from edgeloop.edge.service.service_config import CameraConfig, ServiceConfig
 from edgeloop.edge.service.service_part import EventListener, ServicePart, make_event
 from edgeloop.edge.service.systemd.systemd_part import SystemdPart
@@ -35,8 +34,6 @@ from edgeloop.edge.service.worker.model_worker import ModelWorker
 from edgeloop.edge.sources import LivePolicy, open_source
 from edgeloop.edge.sources.packets.stream_reader import connect_stream
 from edgeloop.edge.tracking import IgnoreMask, ZoneCounter, read_zones
-from edgeloop.models.detections import Detections
-from edgeloop.models.errors import DataError
 
 __all__ = ["run_service"]
 
@@ -111,9 +108,7 @@ def _open_model(name: str, config: ServiceConfig, board: Board) -> AbstractConte
     state, model = board.models.setdefault(name, ModelState(name)), config.models[name]
     if model.file is None:
         return stored_model(config, state)
-    worker = ModelWorker(model, model.file, state)
-    worker.start()
-    return closing(worker)
+    return closing(start_worker(config, state, model.file))
 
 
 def _open_cameras(config: ServiceConfig, detectors: Mapping[str, FrameDetector]) -> dict[str, Stream]:
@@ -147,30 +142,8 @@ def _open_camera(name: str, config: CameraConfig, detector: FrameDetector, packe
     stream = open_stream(
         source, detector, track=config.track, zones=zones, ignore=ignore, skip_unchanged=config.skip_unchanged
     )
-    stream.select = _selection(name, config, names)
+    stream.select = detection_filter(config, names)
     return stream
-
-
-def _selection(
-    camera: str, config: CameraConfig, names: Sequence[str]
-) -> Callable[[Detections], Detections] | None:
-    """Make the function that keeps the classes and scores of a camera; None if it keeps all."""
-    if config.classes is None and config.confidence is None:
-        return None
-    unknown = sorted(set(config.classes or ()) - set(names))
-    if unknown:
-        raise DataError(
-            f"cameras.{camera}.classes: the model has no class {unknown[0]!r}; it has {', '.join(names)}"
-        )
-    # None is for all, also those that a later model adds.
-    wanted = config.classes and [number for number, name in enumerate(names) if name in config.classes]
-    lowest = config.confidence or 0.0
-
-    def select(found: Detections) -> Detections:
-        kept = found.confidence >= lowest
-        return found[kept if wanted is None else kept & np.isin(found.class_id, wanted)]
-
-    return select
 
 
 class _FrameNotes:

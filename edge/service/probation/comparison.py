@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from edgeloop.edge.service.detection_filter import detection_filter
 from edgeloop.edge.service.service_config import CameraConfig
 from edgeloop.edge.service.store.shadow_figures import MAX_CLASSES, ShadowFigures
 from edgeloop.edge.tracking import IgnoreMask
@@ -33,16 +34,13 @@ class CameraFilter:
             DataError: It is malformed, or names a class that the model does not have.
         """
         self._ignore = None if config.ignore is None else IgnoreMask(config.ignore, names)
-        self._lowest = config.confidence or 0.0
-        chosen = config.classes
-        self._wanted = None if chosen is None else [n for n, name in enumerate(names) if name in chosen]
+        self._select = detection_filter(config, names)
 
     def __call__(self, found: Detections, size: tuple[int, int]) -> Detections:
         """Select detections of a frame of a size (width, height) in pixels."""
         if self._ignore is not None:
             found = self._ignore.drop(found, size)
-        kept = found.confidence >= self._lowest
-        return found[kept if self._wanted is None else kept & np.isin(found.class_id, self._wanted)]
+        return found if self._select is None else self._select(found)
 
 
 def count_matches(

@@ -1,4 +1,4 @@
-"""Model of the service that comes from its store."""
+"""Models of the service: started from a file, or from the store."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edgeloop.edge.service.store.model_store import ModelStore
 from edgeloop.edge.service.worker.model_worker import ModelWorker
 from edgeloop.models.errors import EdgeloopError
 
-__all__ = ["stored_model"]
+__all__ = ["start_worker", "stored_model"]
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def stored_model(config: ServiceConfig, state: ModelState) -> Iterator[ModelWork
     store = ModelStore(config.state, state.name)
     path = store.begin_service()
     try:
-        worker = _start(config, state, path)
+        worker = start_worker(config, state, path)
     except EdgeloopError as error:
         stored = store.read()
         if stored.probation is None or stored.previous is None:
@@ -44,7 +44,7 @@ def stored_model(config: ServiceConfig, state: ModelState) -> Iterator[ModelWork
         log.error("model %s: %s is given up: %s", state.name, path.stem[:12], error)
         with _said(state.name):
             store.roll_back(f"cannot be started: {error}", only=path.stem)
-        worker = _start(config, state, store.path(stored.previous.digest))
+        worker = start_worker(config, state, store.path(stored.previous.digest))
     try:
         yield worker
     finally:
@@ -62,7 +62,17 @@ def _said(name: str) -> Iterator[None]:
         log.warning("model %s: %s", name, error)
 
 
-def _start(config: ServiceConfig, state: ModelState, path: Path) -> ModelWorker:
+def start_worker(config: ServiceConfig, state: ModelState, path: Path) -> ModelWorker:
+    """Start the worker of a model.
+
+    Args:
+        config: Configuration of the service.
+        state: State of the model on the board.
+        path: ONNX file.
+
+    Raises:
+        EdgeloopError: It cannot be started, or lacks a class that a camera names.
+    """
     worker = ModelWorker(config.models[state.name], path, state)
     try:
         worker.start()
