@@ -118,7 +118,7 @@ def check_all(
         _slowest(injections),
         _said_unready(injections),
         _stayed_ready(samples),
-        _log(world, injections),
+        *_log(world, injections),
         *_restarts(world, samples, injections),
         Check("exit code of the service", str(exit_code), "0", exit_code == 0),
     ]
@@ -255,14 +255,18 @@ def _stayed_ready(samples: Sequence[Sample]) -> Check:
     return _none("seconds not ready without a reason", len(wrong), len(wanted), wrong)
 
 
-def _log(world: World, injections: Sequence[Injection]) -> Check:
-    wrong = []
+def _log(world: World, injections: Sequence[Injection]) -> Iterator[Check]:
+    wrong, explained = [], Counter[str]()
     for each in injections:
         lines = lines_of(world, each)
+        explained.update(lines)
         pairs = {"picture": (0,), "clock": (0,), "disk": (1, 2, 3)}  # each who writes to the disk says it
         if len(lines) / 2 not in pairs.get(each.fault.subject, (1,)):
             wrong.append(f"{each}: {lines}")
-    return _none("faults without one line at loss and one at return", len(wrong), len(injections), wrong)
+    yield _none("faults without one line at loss and one at return", len(wrong), len(injections), wrong)
+    every = Counter(lines_about(world, "", 0.0, world.now()))
+    odd = list((every - explained).elements())
+    yield _none("warnings in the log of no fault", len(odd), every.total(), odd)
 
 
 def _restarts(world: World, samples: Sequence[Sample], injections: Sequence[Injection]) -> Iterator[Check]:
