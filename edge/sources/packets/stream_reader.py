@@ -152,7 +152,7 @@ class _StreamReader:
             if self._keeper is not None:
                 self._keeper.close()
             self._container.close()
-            del self._decoder  # what holds an error also holds this
+            del self._decoder, self._reformatter  # what holds an error also holds this
             return_freed_memory()
 
     def _decode(self, packet: av.Packet[VideoStream]) -> list[NDArray[np.uint8]] | None:

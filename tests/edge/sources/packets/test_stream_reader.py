@@ -10,6 +10,7 @@ from itertools import count, islice
 
 import av
 import numpy as np
+import psutil
 import pytest
 from av.video.codeccontext import VideoCodecContext
 
@@ -245,3 +246,25 @@ def test_a_silent_stream_is_a_lost_connection(monkeypatch: pytest.MonkeyPatch) -
         pytest.raises(UnavailableError, match="no frame for 1 s; the connection is lost"),
     ):
         list(source)
+
+
+def test_a_lost_connection_leaves_no_threads_also_if_its_error_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("edgeloop.edge.sources.capture.TIMEOUT_S", 0.3)
+
+    def pieces() -> Iterator[bytes]:
+        yield from mpeg_ts(range(25))
+        time.sleep(0.6)
+
+    def lose() -> UnavailableError:
+        with served(pieces) as address, opened(address) as source, pytest.raises(UnavailableError) as lost:
+            list(source)
+        return lost.value
+
+    kept_errors = [lose()]  # the first also starts what stays
+    before, ends_at = psutil.Process().num_threads(), time.monotonic() + 5
+    kept_errors += [lose() for _ in range(3)]
+    while psutil.Process().num_threads() > before and time.monotonic() < ends_at:
+        time.sleep(0.05)
+    assert psutil.Process().num_threads() <= before
