@@ -163,6 +163,7 @@ class MqttSession:
             log.warning("mqtt: what is announced cannot be remembered: %s", error)
 
     def _say_goodbye(self) -> None:
+        self._client.on_message = None  # its own goodbye comes back, and is not to be corrected
         until = time.monotonic() + GOODBYE_S
         while (self._in_flight or self._spool.waiting) and time.monotonic() < until:
             self._send_events(time.monotonic())

@@ -189,7 +189,9 @@ def test_a_regular_end_says_goodbye(opened: Opener, ear: Ear) -> None:
     wait_until(lambda: ear.last("edgeloop/hall/status") == b"online")
     rig.see((7, 0, 40))
     rig.stop()
-    wait_until(lambda: ear.last("edgeloop/hall/status") == b"offline")
+    ear.say("edgeloop/after", "the end")
+    wait_until(lambda: ear.last("edgeloop/after") == b"the end")
+    assert ear.of("edgeloop/hall/status") == [b"online", b"offline"]
     assert ids(ear) == rig.ids
     assert DOOR in dict(ear.heard)
     assert ear.last(DOOR) != b""
