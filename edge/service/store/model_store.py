@@ -7,7 +7,6 @@ any moment leaves the state before or after it. Files that it does not name are 
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from edgeloop.edge.service.store.store_state import (
     read_state,
 )
 from edgeloop.models.errors import DataError, EdgeloopError
+from edgeloop.models.weights.digest import file_sha256
 
 __all__ = ["MAX_STARTS", "ModelStore", "held_file"]
 
@@ -33,7 +33,6 @@ MAX_STARTS = 3
 """Starts of the service that did not end in order before a model on probation is given up."""
 
 _LOCK_S = 10.0
-_CHUNK = 1 << 20
 
 
 class ModelStore:
@@ -101,14 +100,10 @@ class ModelStore:
 
     def is_whole(self, digest: str) -> bool:
         """True if the file with a digest is there and has it."""
-        found = hashlib.sha256()
         try:
-            with self.path(digest).open("rb") as file:
-                while chunk := file.read(_CHUNK):
-                    found.update(chunk)
+            return file_sha256(self.path(digest)) == digest
         except OSError:
             return False
-        return found.hexdigest() == digest
 
     def install(self, model: InstalledModel, content: bytes) -> StoreState:
         """Store a model and make it the current one, on probation if there was one before.
