@@ -10,7 +10,7 @@ import pytest
 from edgeloop.edge.host.folder_lock import locked_folder
 from edgeloop.edge.service.store import model_store
 from edgeloop.edge.service.store.model_store import MAX_STARTS, ModelStore, held_file
-from edgeloop.edge.service.store.store_state import MAX_CHANGES, InstalledModel, ProbationState
+from edgeloop.edge.service.store.store_state import MAX_CHANGES, InstalledModel, ProbationState, StoreState
 from edgeloop.models.errors import DataError
 
 
@@ -192,8 +192,8 @@ def test_a_change_waits_for_another_command(store: ModelStore, monkeypatch: pyte
     install(store, "new")
 
 
-def test_the_history_is_bounded(store: ModelStore) -> None:
+def test_the_history_is_bounded() -> None:
+    state = StoreState().with_current(model("old"), "installed")
     for _ in range(MAX_CHANGES):
-        install(store, "new")
-        store.roll_back()
-    assert len(store.read().history) == MAX_CHANGES
+        state = state.with_current(model("new"), "installed").rolled_back()
+    assert len(state.history) == MAX_CHANGES
