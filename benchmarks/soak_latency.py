@@ -24,7 +24,7 @@ from edgeloop.edge.service.board import Board, CameraState
 from edgeloop.edge.service.config_file import read_config
 from edgeloop.edge.service.service import run_service
 from edgeloop.edge.service.service_config import ServiceConfig
-from edgeloop.edge.service.service_part import EventListener
+from edgeloop.edge.service.service_part import ServicePart
 from tests.cameras import CameraServer, Kind, SceneClock, encode_all, write_zones
 from tests.faulty_model import faulty_block_finder
 from tests.receivers import Broker, free_port
@@ -37,7 +37,7 @@ TURNS = 1200
 """Work of the model for each frame, about 8 ms: as much as that of a small detector."""
 
 
-class LatencyRecord:
+class LatencyRecord(ServicePart, Sink):
     """Part of the service that keeps the latency of each frame, and writes all of them at the end."""
 
     def __init__(self, file: Path) -> None:
@@ -46,12 +46,6 @@ class LatencyRecord:
 
     def sinks(self, _camera: CameraState) -> Sequence[Sink]:
         return [self]
-
-    def listener(self) -> EventListener | None:
-        return None
-
-    def start(self) -> None:
-        pass
 
     def write(self, result: Result) -> None:
         self._rows.append((time.monotonic(), result.timings.latency_ms))

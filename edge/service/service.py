@@ -19,11 +19,11 @@ from edgeloop.edge.loop.stream import Stream
 from edgeloop.edge.result import Result, Sink
 from edgeloop.edge.runtime.frame_detector import FrameDetector
 from edgeloop.edge.service.board import Board, CameraState, ModelState
-from edgeloop.edge.service.clips.clips_part import Clips, packet_seconds
+from edgeloop.edge.service.clips.clips_part import ClipsPart, packet_seconds
 from edgeloop.edge.service.detection_filter import detection_filter
 from edgeloop.edge.service.messages.mqtt_part import MqttPart
 from edgeloop.edge.service.messages.webhook_part import WebhookPart
-from edgeloop.edge.service.page.page_part import Page
+from edgeloop.edge.service.page.page_part import PagePart
 from edgeloop.edge.service.probation.probation_part import ProbationPart
 from edgeloop.edge.service.probation.stored_model import start_worker, stored_model
 from edgeloop.edge.service.service_config import CameraConfig, ServiceConfig
@@ -86,13 +86,13 @@ def run_service(config: ServiceConfig, parts: Sequence[PartFactory] = ()) -> Non
 
 def _parts(config: ServiceConfig, workers: Mapping[str, ModelWorker]) -> list[PartFactory]:
     """List the parts that the configuration asks for."""
-    parts: list[PartFactory] = [Page]
+    parts: list[PartFactory] = [PagePart]
     if any(model.file is None for model in config.models.values()):
         parts.append(partial(ProbationPart, workers))
     if config.mqtt is not None:
         parts.append(MqttPart)
     if config.clips is not None:
-        parts.append(Clips)
+        parts.append(ClipsPart)
     parts += [partial(WebhookPart, number) for number in range(len(config.webhooks))]
     if "NOTIFY_SOCKET" in os.environ:
         parts.append(SystemdPart)  # the last, so that it is the first to say that the service stops

@@ -1,4 +1,4 @@
-"""Protocol of the parts of the service: what they get, and what they give to the loop."""
+"""Base of the parts of the service: what they get, and what they give to the loop."""
 
 from __future__ import annotations
 
@@ -83,20 +83,20 @@ class EventListener(Protocol):
         ...
 
 
-class ServicePart(Protocol):
-    """One part of the service: metrics, MQTT, webhooks, clips, the page.
+class ServicePart:
+    """One part of the service: metrics, MQTT, webhooks, clips, the page. Overrides what it needs.
 
     Made with `(config: ServiceConfig, board: Board)`. The service asks for its sinks and listener before any
     camera runs, calls `start`, and at the end `close`, also if another part fails.
     """
 
-    def sinks(self, camera: CameraState) -> Sequence[Sink]:
+    def sinks(self, camera: CameraState) -> Sequence[Sink]:  # noqa: ARG002
         """Make its sinks of one camera. `write` is called in the thread of the loop: it must never wait."""
-        ...
+        return ()
 
     def listener(self) -> EventListener | None:
         """Return its consumer of the events of all cameras; None for none."""
-        ...
+        return None
 
     def start(self) -> None:
         """Start its threads.
@@ -105,11 +105,9 @@ class ServicePart(Protocol):
             EdgeloopError: It cannot start at all, such as on a port that is taken. What may be there later
                 (a broker, a camera) is no error.
         """
-        ...
 
     def close(self) -> None:
         """End its threads within about a second, and leave on disk what must not be lost."""
-        ...
 
 
 def make_event(camera: str, result: Result, event: Event, names: Sequence[str]) -> ServiceEvent:

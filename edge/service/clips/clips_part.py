@@ -37,7 +37,7 @@ from edgeloop.edge.sources.packets.packet_ring import PacketRing
 from edgeloop.models.detections import Detections
 from edgeloop.models.errors import EdgeloopError
 
-__all__ = ["Clips", "clips_folder", "packet_seconds"]
+__all__ = ["ClipsPart", "clips_folder", "packet_seconds"]
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def packet_seconds(config: ServiceConfig, camera: str) -> float:
     return config.clips.before_s + MARGIN_S if config.clips is not None and has_clips else 0.0
 
 
-class Clips(ServicePart):
+class ClipsPart(ServicePart):
     """Saves a JPEG and a JSON of each event, and a clip that events close to each other share."""
 
     def __init__(self, config: ServiceConfig, board: Board) -> None:

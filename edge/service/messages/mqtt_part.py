@@ -23,7 +23,7 @@ from edgeloop.edge.service.messages.snapshots import Snapshots
 from edgeloop.edge.service.messages.spool import Spool
 from edgeloop.edge.service.messages.topics import Topics
 from edgeloop.edge.service.service_config import ServiceConfig
-from edgeloop.edge.service.service_part import EventListener, ServiceEvent
+from edgeloop.edge.service.service_part import EventListener, ServiceEvent, ServicePart
 from edgeloop.models.errors import UnavailableError
 
 __all__ = ["MqttPart"]
@@ -39,7 +39,7 @@ FIGURES_S = 0.5
 """Seconds between two updates of the figures on the board."""
 
 
-class MqttPart:
+class MqttPart(ServicePart):
     """Part of the service that speaks to the broker."""
 
     def __init__(self, config: ServiceConfig, board: Board) -> None:

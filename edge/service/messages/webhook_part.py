@@ -7,18 +7,16 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Sequence
 from http import HTTPStatus
 from http.client import HTTPException
 
-from edgeloop.edge.result import Sink
-from edgeloop.edge.service.board import Board, CameraState
+from edgeloop.edge.service.board import Board
 from edgeloop.edge.service.messages.camera_states import dump_json
 from edgeloop.edge.service.messages.outage import Outage
 from edgeloop.edge.service.messages.poster import Poster
 from edgeloop.edge.service.messages.spool import Spool
 from edgeloop.edge.service.service_config import ServiceConfig
-from edgeloop.edge.service.service_part import EventListener, ServiceEvent
+from edgeloop.edge.service.service_part import EventListener, ServiceEvent, ServicePart
 from edgeloop.edge.source_name import shown_name
 from edgeloop.models.errors import DataError
 
@@ -38,7 +36,7 @@ TEMPORARY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MA
 """Client errors after which the same request may succeed later."""
 
 
-class WebhookPart:
+class WebhookPart(ServicePart):
     """Part of the service that posts events to one address."""
 
     def __init__(self, number: int, config: ServiceConfig, board: Board) -> None:
@@ -71,10 +69,6 @@ class WebhookPart:
         self._shown_at = 0.0
         self._wake, self._stop = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"webhook {number + 1}", daemon=True)
-
-    def sinks(self, _camera: CameraState) -> Sequence[Sink]:
-        """Make no sinks: events are enough."""
-        return ()
 
     def listener(self) -> EventListener:
         """Return the consumer of events."""

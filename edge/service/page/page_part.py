@@ -23,7 +23,7 @@ from edgeloop.edge.web.page_events import Events
 from edgeloop.edge.web.server import Server, open_port
 from edgeloop.edge.web.web_app import web_app
 
-__all__ = ["Page"]
+__all__ = ["PagePart"]
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ _STATUS_S = 1.0
 _SEND_BUFFER = 1 << 17  # bytes; pictures that wait in a larger one would be old
 
 
-class Page(ServicePart):
+class PagePart(ServicePart):
     """Health, metrics, preview and page, served in a thread of their own.
 
     Attributes:

@@ -8,13 +8,13 @@ from edgeloop.edge.result import Sink
 from edgeloop.edge.service.board import Board, CameraState
 from edgeloop.edge.service.probation.model_watch import ModelWatch
 from edgeloop.edge.service.service_config import ServiceConfig
-from edgeloop.edge.service.service_part import EventListener
+from edgeloop.edge.service.service_part import ServicePart
 from edgeloop.edge.service.worker.model_worker import ModelWorker
 
 __all__ = ["ProbationPart"]
 
 
-class ProbationPart:
+class ProbationPart(ServicePart):
     """Swaps models when their stores change, compares candidates, and judges new models."""
 
     def __init__(self, workers: Mapping[str, ModelWorker], config: ServiceConfig, board: Board) -> None:
@@ -32,20 +32,16 @@ class ProbationPart:
         }
 
     def sinks(self, camera: CameraState) -> Sequence[Sink]:
-        """See `ServicePart`."""
+        """Make the sink that shows results to the watch of their model."""
         watch = self._watches.get(camera.model)
         return [] if watch is None else [watch.sink(camera.name)]
 
-    def listener(self) -> EventListener | None:
-        """See `ServicePart`."""
-        return None
-
     def start(self) -> None:
-        """See `ServicePart`."""
+        """Start to watch."""
         for watch in self._watches.values():
             watch.start()
 
     def close(self) -> None:
-        """See `ServicePart`."""
+        """End, and save what is known of each probation."""
         for watch in self._watches.values():
             watch.close()

@@ -7,10 +7,9 @@ import threading
 import time
 from collections.abc import Sequence
 
-from edgeloop.edge.result import Sink
 from edgeloop.edge.service.board import Board, CameraState
 from edgeloop.edge.service.service_config import ServiceConfig
-from edgeloop.edge.service.service_part import EventListener
+from edgeloop.edge.service.service_part import ServicePart
 from edgeloop.edge.service.systemd.loop_watch import LoopWatch
 from edgeloop.edge.service.systemd.notify import notify, watchdog_s
 
@@ -24,7 +23,7 @@ _READY_S = 30.0
 _LOOK_S = 1.0
 
 
-class SystemdPart:
+class SystemdPart(ServicePart):
     """Tells systemd that the service is ready, its status, and that it is alive."""
 
     def __init__(self, config: ServiceConfig, board: Board) -> None:
@@ -33,14 +32,6 @@ class SystemdPart:
         self._hang_s = {name: model.hang_s for name, model in config.models.items()}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="systemd", daemon=True)
-
-    def sinks(self, _camera: CameraState) -> Sequence[Sink]:
-        """Make none: what has gone through is on the board."""
-        return ()
-
-    def listener(self) -> EventListener | None:
-        """Return None: no event is told."""
-        return None
 
     def start(self) -> None:
         """Start to watch the cameras."""

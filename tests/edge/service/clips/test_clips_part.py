@@ -28,7 +28,7 @@ from edgeloop.edge.loop.meter import Meter
 from edgeloop.edge.loop.stream import Stream
 from edgeloop.edge.result import Result, Sink, Timings
 from edgeloop.edge.service.board import Board, CameraState
-from edgeloop.edge.service.clips.clips_part import QUEUE, Clips, packet_seconds
+from edgeloop.edge.service.clips.clips_part import QUEUE, ClipsPart, packet_seconds
 from edgeloop.edge.service.clips.event_files import list_events
 from edgeloop.edge.service.clips.leftovers import clear_leftovers
 from edgeloop.edge.service.service_config import ServiceConfig
@@ -67,7 +67,7 @@ class Camera:
     """The clips of one camera, whose frames the test takes."""
 
     source: LiveSource
-    part: Clips
+    part: ClipsPart
     board: Board
     folder: Path
     sinks: list[Sink] = field(default_factory=list)
@@ -125,7 +125,7 @@ class Camera:
 def running(source: LiveSource, config: ServiceConfig) -> Iterator[Camera]:
     board = Board("device")
     state = board.cameras["gate"] = CameraState("gate", "m", Stream(source, Meter(["block"])))
-    part = Clips(config, board)
+    part = ClipsPart(config, board)
     folder = config.clips.folder if config.clips and config.clips.folder else config.state / "clips"
     camera = Camera(source, part, board, folder, list(part.sinks(state)))
     with source:
@@ -333,7 +333,7 @@ def test_the_oldest_files_make_room_within_the_budget(tmp_path: Path) -> None:
 def test_a_queue_that_is_full_counts_what_it_refuses(tmp_path: Path) -> None:
     source = LiveSource("gate", (picture(number) for number in range(1)), fps=None)
     board = Board("device")
-    part = Clips(configured(tmp_path), board)
+    part = ClipsPart(configured(tmp_path), board)
     state = CameraState("gate", "m", Stream(source, Meter(["block"])))
     camera = Camera(source, part, board, tmp_path / "clips", list(part.sinks(state)))
     with source:

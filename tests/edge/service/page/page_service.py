@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgeloop.edge.result import Sink
 from edgeloop.edge.service import service as service_module
-from edgeloop.edge.service.board import Board, CameraState
+from edgeloop.edge.service.board import Board
 from edgeloop.edge.service.service import run_service
 from edgeloop.edge.service.service_config import ServiceConfig
+from edgeloop.edge.service.service_part import ServicePart
 from edgeloop.edge.sources.live import LiveSource
 from edgeloop.edge.web.server import LOOPBACK, open_port
 from tests.blocks import draw_block
@@ -53,7 +53,7 @@ class BlockCamera(LiveSource):
             time.sleep(1 / FPS)
 
 
-class Control:
+class Control(ServicePart):
     """Part of the service that puts cameras under the control of a test in place of those it opened."""
 
     def __init__(self, _config: ServiceConfig, board: Board) -> None:
@@ -63,17 +63,8 @@ class Control:
         for name, state in board.cameras.items():
             state.stream.source = self.cameras[name]
 
-    def sinks(self, _camera: CameraState) -> Sequence[Sink]:
-        return ()
-
-    def listener(self) -> None:
-        return None
-
     def start(self) -> None:
         self.started.set()
-
-    def close(self) -> None:
-        pass
 
 
 @dataclass(frozen=True)

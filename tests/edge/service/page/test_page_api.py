@@ -14,7 +14,7 @@ import pytest
 
 from edgeloop.edge.service.board import Board
 from edgeloop.edge.service.clips.event_files import OWN_NAME
-from edgeloop.edge.service.page.page_part import Page
+from edgeloop.edge.service.page.page_part import PagePart
 from edgeloop.models.errors import UnavailableError
 from tests.edge.service.page.page_service import Running, config_of, running
 from tests.served import until
@@ -157,4 +157,4 @@ def test_a_port_that_is_taken_is_named(block_model: Path, tmp_path: Path) -> Non
     config = config_of(block_model, tmp_path, "belt")
     refused = pytest.raises(UnavailableError, match=r"name another with web\.port")
     with socket.create_server(("127.0.0.1", config.web.port)), refused:
-        Page(config, Board("device")).start()
+        PagePart(config, Board("device")).start()

@@ -17,11 +17,11 @@ from edgeloop.edge.result import Result, Sink
 from edgeloop.edge.service.board import Board, CameraState
 from edgeloop.edge.service.service import run_service
 from edgeloop.edge.service.service_config import ServiceConfig
-from edgeloop.edge.service.service_part import EventListener
+from edgeloop.edge.service.service_part import ServicePart
 from edgeloop.models.errors import EdgeloopError
 
 
-class Part(Sink):
+class Part(ServicePart, Sink):
     """Part that calls a function with each result, and stops the service after so many."""
 
     def __init__(self, board: Board, act: Callable[[Result], None], count: int) -> None:
@@ -29,12 +29,6 @@ class Part(Sink):
 
     def sinks(self, _camera: CameraState) -> Sequence[Sink]:
         return [self]
-
-    def listener(self) -> EventListener | None:
-        return None
-
-    def start(self) -> None:
-        pass
 
     def write(self, result: Result) -> None:
         self._act(result)
