@@ -252,6 +252,11 @@ class ServiceConfig(_Section):
     probation: ProbationConfig = ProbationConfig()
     log: LogConfig = LogConfig()
 
+    @property
+    def clips_folder(self) -> Path:
+        """Folder of the clips, if there are any; it need not exist."""
+        return (self.clips and self.clips.folder) or self.state / "clips"
+
     def model_of(self, camera: str) -> str:
         """Name of the model of a camera."""
         return self.cameras[camera].model or next(iter(self.models))

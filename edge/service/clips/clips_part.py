@@ -18,26 +18,22 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from edgeloop.edge.draw.annotate import annotate
 from edgeloop.edge.host.disk_space import BudgetedFolder, free_mb
 from edgeloop.edge.host.durable_file import make_folder, replace_file
 from edgeloop.edge.host.folder_lock import locked_folder
-from edgeloop.edge.host.opencv import encode_image
 from edgeloop.edge.result import Sink
 from edgeloop.edge.service.board import Board, CameraState
 from edgeloop.edge.service.clips.event_clip import EventClip
 from edgeloop.edge.service.clips.event_files import OWN_NAME, event_name
 from edgeloop.edge.service.clips.frame_ring import FrameEncoder, FrameRing
 from edgeloop.edge.service.clips.leftovers import clear_leftovers
+from edgeloop.edge.service.event_picture import event_jpeg
 from edgeloop.edge.service.service_config import ClipsConfig, ServiceConfig
 from edgeloop.edge.service.service_part import EventListener, ServiceEvent, ServicePart
 from edgeloop.edge.sources.packets.packet_ring import PacketRing
-from edgeloop.models.detections import Detections
 from edgeloop.models.errors import EdgeloopError
 
-__all__ = ["ClipsPart", "clips_folder", "packet_seconds"]
+__all__ = ["ClipsPart", "packet_seconds"]
 
 log = logging.getLogger(__name__)
 
@@ -49,13 +45,6 @@ MARGIN_S = 15.0
 
 WAKE_S = 0.2
 """Seconds between two looks at the packets that have arrived."""
-
-_JPEG_QUALITY = 85
-
-
-def clips_folder(config: ServiceConfig) -> Path:
-    """Folder of the clips of a service; it need not exist."""
-    return (config.clips and config.clips.folder) or config.state / "clips"
 
 
 def packet_seconds(config: ServiceConfig, camera: str) -> float:
@@ -70,7 +59,7 @@ class ClipsPart(ServicePart):
     def __init__(self, config: ServiceConfig, board: Board) -> None:
         """Prepare; nothing is written yet."""
         self._config, self._board = config.clips or ClipsConfig(), board
-        self._folder = clips_folder(config)
+        self._folder = config.clips_folder
         self._keep_free_mb = config.health.free_mb
         self._seconds = {name: packet_seconds(config, name) for name in config.cameras}
         self._packets: dict[str, PacketRing | None] = {}
@@ -173,7 +162,7 @@ class ClipsPart(ServicePart):
         file = self._folder / f"{event_name(event)}.json"
         try:
             picture = file.with_suffix(".jpg")
-            _write(budget, picture, _draw(event))
+            _write(budget, picture, event_jpeg(event))
             clip = next((each for each in self._open if each.takes(event)), None)
             if clip is None:
                 clip = EventClip(
@@ -255,19 +244,6 @@ def _write(budget: BudgetedFolder, file: Path, content: bytes) -> None:
     finally:
         budget.release(len(content))
     budget.add(file)
-
-
-def _draw(event: ServiceEvent) -> bytes:
-    """Encode the frame of an event with the box of its object."""
-    image = event.image
-    if event.xyxy is not None:
-        box = Detections(
-            xyxy=np.asarray([event.xyxy], np.float32),
-            confidence=np.asarray([event.confidence or 0.0], np.float32),
-            class_id=np.zeros(1, np.int64),
-        )
-        image = annotate(image, box, [event.class_name])
-    return encode_image(".jpg", image, quality=_JPEG_QUALITY)
 
 
 def _as_json(values: dict[str, Any]) -> bytes:

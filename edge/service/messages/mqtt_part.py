@@ -50,7 +50,7 @@ class MqttPart(ServicePart):
         self._topics = Topics.of(config)
         folder = config.state / "spool" / "mqtt"
         self._spool = Spool(folder, max_mb=self._mqtt.spool_mb, keep_free_mb=config.health.free_mb)
-        self._snapshots = Snapshots(board.cameras)
+        self._snapshots = Snapshots()
         self._states: dict[str, CameraStates] = {}
         self._session: MqttSession | None = None
         self._sent = self._connections = 0

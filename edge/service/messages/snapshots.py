@@ -6,25 +6,17 @@ import logging
 import queue
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-import numpy as np
-
-from edgeloop.edge.draw.annotate import annotate
-from edgeloop.edge.host.opencv import encode_image
-from edgeloop.edge.service.board import CameraState
+from edgeloop.edge.service.event_picture import event_jpeg
 from edgeloop.edge.service.service_part import ServiceEvent
-from edgeloop.models.detections import Detections
 
-__all__ = ["Snapshots", "encode_event"]
+__all__ = ["Snapshots"]
 
 log = logging.getLogger(__name__)
 
 WAITING = 4
 """Number of events, and of finished pictures, that wait; each event holds a whole frame."""
-
-QUALITY = 85
 
 
 class Snapshots:
@@ -35,9 +27,8 @@ class Snapshots:
         done: Finished pictures with the name of their camera, the oldest first.
     """
 
-    def __init__(self, cameras: Mapping[str, CameraState]) -> None:
+    def __init__(self) -> None:
         """Start without events; `start` starts the thread."""
-        self._cameras = cameras
         self.dropped = 0
         self.done: deque[tuple[str, bytes]] = deque()
         self._events: queue.Queue[ServiceEvent | None] = queue.Queue(WAITING)
@@ -73,7 +64,7 @@ class Snapshots:
         fails = False
         while (event := self._events.get()) is not None and not self._stopped:
             try:
-                picture = encode_event(event, self._cameras[event.camera].stream.meter.names)
+                picture = event_jpeg(event)
             except Exception as error:  # whatever it is, the next event may have a picture
                 if not fails:
                     log.warning("camera %s: no picture of an event (%s)", event.camera, error)
@@ -85,16 +76,3 @@ class Snapshots:
                 self.done.append((event.camera, picture))
             else:
                 self.drop(1)
-
-
-def encode_event(event: ServiceEvent, names: Sequence[str]) -> bytes:
-    """Draw the object of an event into its frame and encode it as JPEG."""
-    if event.xyxy is None:
-        return encode_image(".jpg", event.image, quality=QUALITY)
-    found = Detections(
-        np.array([event.xyxy], np.float32),
-        np.array([event.confidence or 0.0], np.float32),
-        np.array([names.index(event.class_name)], np.int64),
-        np.array([event.tracker_id], np.int64),
-    )
-    return encode_image(".jpg", annotate(event.image, found, names), quality=QUALITY)

@@ -42,7 +42,7 @@ class PagePart(ServicePart):
         """Prepare; the port is opened by `start`."""
         self.url = ""
         self._config, self._board = config.web, board
-        clips = None if config.clips is None else config.clips.folder or config.state / "clips"
+        clips = None if config.clips is None else config.clips_folder
         self._health = Health(config, board)
         self._metrics, self._preview = Metrics(board, self._health), Preview(board)
         self._reader, self._events = StatusReader(board, self._health, clips), Events()
