@@ -143,7 +143,7 @@ class _Reader:
                 if not self.closed:
                     all(map(self._hand_over, images))
         except Exception as error:  # whatever it is, it ends this connection and no more
-            ended = _Ended(error)
+            ended = _Ended(error.with_traceback(None))  # it would keep this frame, and the connection
         finally:
             self.tried.set()
             self._hand_over(ended)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import math
 import threading
 import time
+import weakref
 from collections.abc import Callable, Generator, Iterator
 
 import numpy as np
@@ -288,3 +290,25 @@ def test_an_error_of_any_kind_is_survived_and_its_text_kept_secret(caplog: pytes
         assert next(iter(source)).image.shape == (8, 8, 3)
     assert caplog.records[0].getMessage() == "rtsp://yard/1: ValueError; opening it again"
     assert "hunter2" not in caplog.text
+
+
+def test_a_lost_connection_is_forgotten_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconnect, "PAUSES", ((math.inf, 0.02),))
+    held: list[weakref.ref[threading.Event]] = []
+
+    def images() -> Generator[Image, None, None]:
+        of_connection = threading.Event()
+        held.append(weakref.ref(of_connection))
+        yield np.zeros((8, 8, 3), np.uint8)
+        raise UnavailableError("camera: lost")
+
+    gc.collect()
+    gc.disable()
+    try:
+        with open_live("camera", lambda: Connection(images()), LivePolicy(reconnect_s=math.inf)) as source:
+            source.start(threading.Event())
+            while len(held) < 6:
+                time.sleep(0.01)
+        assert [reference() for reference in held[:4]] == [None] * 4
+    finally:
+        gc.enable()
