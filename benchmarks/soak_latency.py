@@ -63,7 +63,7 @@ def compare_latency(kinds: Mapping[str, Kind], pairs: int) -> tuple[list[float],
         onnx.save(faulty_block_finder(turns=TURNS), str(folder / "block.onnx"))
         clock = SceneClock()
         cameras = {camera: opened.enter_context(CameraServer(kind, clock)) for camera, kind in kinds.items()}
-        broker = opened.enter_context(Broker(folder))
+        broker = opened.enter_context(Broker(folder, persistent=True))
         zones = write_zones(folder / "zones.json")
         for pair in range(pairs):
             for full in (True, False) if pair % 2 else (False, True):

@@ -8,7 +8,6 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +16,8 @@ from typing import Any
 
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
+
+from tests.waiting import until
 
 Events = dict[str, dict[str, Any]]
 """Events by id, each once however often it arrived."""
@@ -33,54 +34,63 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+def is_open(port: int) -> bool:
+    """True if somebody listens on a port of 127.0.0.1."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 class Broker:
-    """Mosquitto on a port of its own. What it acknowledged survives a kill.
+    """Mosquitto on a port of its own, not started yet. A kill loses what it has, unless `persistent` is set.
 
     Attributes:
         port: Its port.
-        process: The process; None while it is away.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *lines: str, persistent: bool = False) -> None:
         self.port = free_port()
-        self._config = folder / "mosquitto.conf"
-        lines = (
-            f"listener {self.port} 127.0.0.1",
-            "allow_anonymous true",
+        self._config = folder / f"mosquitto-{self.port}.conf"
+        guarded = any(line.startswith("password_file") for line in lines)
+        kept = [
             "persistence true",
             f"persistence_location {folder}/",
             "autosave_interval 1",
             "autosave_on_changes true",
             "max_queued_messages 0",
             f"user {'root' if os.getuid() == 0 else os.environ.get('USER', 'nobody')}",
+        ]
+        self._config.write_text(
+            "\n".join(
+                [
+                    f"listener {self.port} 127.0.0.1",
+                    *lines,
+                    f"allow_anonymous {str(not guarded).lower()}",
+                    *(kept if persistent else ()),
+                    "",
+                ]
+            )
         )
-        self._config.write_text("\n".join(lines) + "\n")
-        self.process: subprocess.Popen[bytes] | None = None
-        self.start()
+        self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self) -> Broker:
         """Start it, and wait until it listens."""
         program = mosquitto_path()
         if program is None:
             raise FileNotFoundError("mosquitto")
         command = [program, "-c", str(self._config)]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for _ in range(200):
-            with suppress(OSError):
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-                return
-            time.sleep(0.02)
-        raise TimeoutError(f"mosquitto does not listen on port {self.port}")
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until(lambda: is_open(self.port))
+        return self
 
     def kill(self) -> None:
         """Kill it, without a chance to say goodbye."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
 
     def __enter__(self) -> Broker:
-        return self
+        return self.start()
 
     def __exit__(self, *_: object) -> None:
         self.kill()

@@ -8,8 +8,7 @@ import re
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -61,18 +60,6 @@ class Served:
         status, _, said = self.ask(method, f"api/{path}", body)
         assert status == 200, (status, said)
         return json.loads(said)
-
-
-def until(holds: Callable[[], object], seconds: float = 20) -> None:
-    """Wait until something holds.
-
-    Raises:
-        AssertionError: It still does not.
-    """
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @contextmanager

@@ -113,7 +113,7 @@ def open_world(
         disk = opened.enter_context(SmallDisk(state)) if small_disk else None
         clock = SceneClock(fps)
         cameras = {name: opened.enter_context(CameraServer(kind, clock)) for name, kind in kinds.items()}
-        broker = opened.enter_context(Broker(broker_folder))
+        broker = opened.enter_context(Broker(broker_folder, persistent=True))
         subscriber = opened.enter_context(Subscriber(broker.port, f"edgeloop/{DEVICE}/+/events"))
         webhook = opened.enter_context(WebhookReceiver())
         config = folder / "edgeloop.toml"

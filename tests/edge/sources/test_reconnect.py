@@ -19,6 +19,7 @@ from edgeloop.edge.sources import reconnect
 from edgeloop.edge.sources.live import LivePolicy, LiveSource
 from edgeloop.edge.sources.reconnect import Connection, open_live
 from edgeloop.models.errors import UnavailableError
+from tests.waiting import until
 
 Image = NDArray[np.uint8]
 PERIOD_S = 0.01
@@ -74,7 +75,7 @@ def supervised(camera: Camera, *, frozen_s: float = 0.0, silent_s: float = 0.3) 
     return open_live("camera 0", camera.connect, LivePolicy(60.0, math.inf, silent_s, frozen_s))
 
 
-def until(frames: Iterator[Frame], enough: Callable[[], bool], limit_s: float = 5.0) -> list[Frame]:
+def frames_until(frames: Iterator[Frame], enough: Callable[[], bool], limit_s: float = 5.0) -> list[Frame]:
     """Take frames until there is enough."""
     taken, ends_at = list[Frame](), time.monotonic() + limit_s
     while not enough():
@@ -95,30 +96,23 @@ def camera() -> Iterator[Camera]:
     camera.plugged = False
 
 
-def wait_for(enough: Callable[[], object]) -> None:
-    ends_at = time.monotonic() + 5
-    while not enough():
-        assert time.monotonic() < ends_at
-        time.sleep(0.005)
-
-
 def test_a_camera_that_was_unplugged_is_back_and_both_are_said_once(
     camera: Camera, caplog: pytest.LogCaptureFixture
 ) -> None:
     with supervised(camera) as source:
         source.start(threading.Event())
         source.name = "yard"
-        wait_for(lambda: source.link.arrived > 5)
+        until(lambda: source.link.arrived > 5)
         camera.plugged = False
-        wait_for(lambda: source.link.status == "lost")
-        wait_for(lambda: source.link.stalled_s > 0.2)
+        until(lambda: source.link.status == "lost")
+        until(lambda: source.link.stalled_s > 0.2)
         assert "unplugged" in source.link.reason
         camera.plugged = True
-        wait_for(lambda: source.link.status == "open")
+        until(lambda: source.link.status == "open")
         assert source.link.reason == ""
         over_s = source.link.stalled_s
         assert 0.2 < over_s < 2
-        wait_for(lambda: source.link.newest_at and time.monotonic() - source.link.newest_at < 0.05)
+        until(lambda: source.link.newest_at and time.monotonic() - source.link.newest_at < 0.05)
         assert source.link.stalled_s == over_s
         assert (source.link.reconnects, source.link.size) == (1, (8, 8))
     assert source.link.status == "ended"
@@ -134,7 +128,7 @@ def test_every_frame_that_arrived_has_a_fate_through_losses(camera: Camera) -> N
             camera.plugged = True
             indices += [next(frames).index for _ in range(4)]
             camera.plugged = False
-            wait_for(lambda: source.link.status == "lost")
+            until(lambda: source.link.status == "lost")
         indices += [frame.index for frame in iter(source.take, None)]
         assert indices == sorted(set(indices))
         assert source.link.arrived == len(indices) + source.dropped + source.stale == indices[-1] + 1
@@ -147,7 +141,7 @@ def test_beside_a_silent_connection_another_one_is_opened_and_takes_over(
         frames = iter(source)
         next(frames)
         camera.sends = {2}
-        until(frames, lambda: source.link.reconnects == 1)
+        frames_until(frames, lambda: source.link.reconnects == 1)
         assert (source.link.status, camera.closed) == ("open", [])
     assert ["no frame for" in r.getMessage() for r in caplog.records] == [True, False]
 
@@ -157,12 +151,12 @@ def test_a_camera_that_sends_nothing_while_nothing_moves_keeps_its_connection(ca
         frames = iter(source)
         next(frames)
         camera.sends = set()
-        wait_for(lambda: source.link.status == "silent" and camera.opened == 2)
+        until(lambda: source.link.status == "silent" and camera.opened == 2)
         time.sleep(0.5)
         assert camera.opened <= reconnect.MOST_LISTENING
         assert camera.closed == [], "nothing torn down"
         camera.sends = {1}
-        wait_for(lambda: source.link.status == "open")
+        until(lambda: source.link.status == "open")
         assert source.link.reconnects == 0
 
 
@@ -172,10 +166,10 @@ def test_a_camera_that_serves_one_at_a_time_keeps_its_first_connection(camera: C
         frames = iter(source)
         next(frames)
         camera.sends, tried = set(), len(camera.tries)
-        wait_for(lambda: len(camera.tries) > tried + 2)
+        until(lambda: len(camera.tries) > tried + 2)
         assert (source.link.status, camera.closed) == ("silent", [])
         camera.sends = None
-        wait_for(lambda: source.link.status == "open")
+        until(lambda: source.link.status == "open")
         assert source.link.reconnects == 0
 
 
@@ -184,16 +178,16 @@ def test_a_frozen_picture_that_goes_on_after_reopening_stays_frozen_without_a_st
 ) -> None:
     with supervised(camera, frozen_s=0.2) as source:
         source.start(threading.Event())
-        wait_for(lambda: source.link.arrived > 5)
+        until(lambda: source.link.arrived > 5)
         camera.frozen = True
-        wait_for(lambda: source.link.status == "frozen")
+        until(lambda: source.link.status == "frozen")
         began_at = time.monotonic()
-        wait_for(lambda: camera.opened >= 3)
+        until(lambda: camera.opened >= 3)
         assert source.link.status == "frozen"
         assert time.monotonic() - began_at > 0.15
         assert source.link.stalled_s > 0.3, "counted while it lasts"
         camera.frozen = False
-        wait_for(lambda: source.link.status == "open")
+        until(lambda: source.link.status == "open")
     loss, back = (record.getMessage() for record in caplog.records)
     assert loss == "camera 0: the same picture for 0 s; opening it again"
     assert "back after" in back
@@ -204,7 +198,7 @@ def test_frames_of_a_frozen_camera_all_arrive(camera: Camera) -> None:
         frames = iter(source)
         next(frames)
         camera.frozen = True
-        taken = until(frames, lambda: camera.opened == 2)
+        taken = frames_until(frames, lambda: camera.opened == 2)
         assert len(taken) + source.dropped >= 10
 
 
@@ -245,7 +239,7 @@ def test_connections_that_hang_are_bounded(monkeypatch: pytest.MonkeyPatch) -> N
         assert 1 < len(tried) <= reconnect.MOST_LISTENING
         assert source.link.status == "waiting"
         release.set()
-        wait_for(lambda: len(tried) > reconnect.MOST_LISTENING)
+        until(lambda: len(tried) > reconnect.MOST_LISTENING)
 
 
 def test_the_pause_grows_with_the_trouble_and_a_stop_interrupts_it(
@@ -269,7 +263,7 @@ def test_pauses_start_anew_once_frames_arrive_for_a_while(
     monkeypatch.setattr(reconnect, "STEADY_S", steady_s)
     with supervised(camera) as source:
         source.start(threading.Event())
-        wait_for(lambda: source.link.arrived > 5)
+        until(lambda: source.link.arrived > 5)
         monkeypatch.setattr(reconnect, "PAUSES", ((0.2, 0.02), (math.inf, 30.0)))
         time.sleep(0.2)
         tried, camera.plugged = len(camera.tries), False

@@ -19,7 +19,8 @@ from edgeloop.edge.web.access import TokenAccess
 from edgeloop.edge.web.page_events import Events
 from edgeloop.edge.web.server import LOOPBACK, Server, open_port
 from edgeloop.edge.web.web_app import web_app
-from tests.served import Served, serve_app, until
+from tests.served import Served, serve_app
+from tests.waiting import until
 
 TOKEN = "näch ste/ste?lle&=+%41"
 

@@ -9,7 +9,7 @@ from typing import Any
 from playwright.sync_api import Page, expect
 
 from tests.labeling.studio.serving import Serving, serve
-from tests.served import until
+from tests.waiting import until
 
 DRAGGED = [40, 50, 120, 130]
 KEY = "0123456789abcdefghij"

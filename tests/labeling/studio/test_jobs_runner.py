@@ -18,7 +18,8 @@ from edgeloop.edge.web.server import LOOPBACK, Server, open_port
 from edgeloop.labeling.studio.jobs.runner import JobStatus, Runner
 from edgeloop.labeling.studio.page_app import build_app
 from edgeloop.models.errors import DataError
-from tests.served import serve_app, until
+from tests.served import serve_app
+from tests.waiting import until
 
 PROGRAM = (sys.executable, str(Path(__file__).with_name("stand_in_verb.py")))
 ENDLESS = "100000"

@@ -18,7 +18,7 @@ from edgeloop.labeling.studio.proposals.proposer import Proposer
 from edgeloop.labeling.studio.proposals.ranking import FrameRow, choose_next, left_over, row_of, to_look_at
 from edgeloop.labeling.studio.proposals.rejections import RejectedBox, Rejections
 from tests.labeling.studio.serving import Serving
-from tests.served import until
+from tests.waiting import until
 
 BOLT = ProposedBox(xyxy=(10, 10, 50, 50), name="bolt", score=0.9)
 NUT = ProposedBox(xyxy=(100, 100, 140, 140), name="nut", score=0.4)

@@ -11,7 +11,7 @@ from edgeloop.labeling.engine.promise import Estimate, Promise
 from edgeloop.labeling.studio.proposals.messages import Found, Learned, Progressed, ProposedBox
 from tests.labeling.studio.serving import Serving
 from tests.serious_faults import serious_faults
-from tests.served import until
+from tests.waiting import until
 
 HALF = Estimate(value=0.8, low=0.5, high=1.0)
 BOXES = tuple(

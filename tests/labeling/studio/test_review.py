@@ -20,7 +20,7 @@ from edgeloop.labeling.ledger import FrameResult, Label
 from edgeloop.labeling.studio.project import work_folder
 from tests.labeling.studio.serving import Serving, serve
 from tests.serious_faults import serious_faults
-from tests.served import until
+from tests.waiting import until
 
 NAMES = ["bolt", "nut"]
 WRONG, SURE, UNSURE = (20.0, 30.0, 90.0, 80.0), (150.0, 40.0, 220.0, 120.0), (240.0, 150.0, 300.0, 220.0)

@@ -21,6 +21,7 @@ from edgeloop.edge.service.store.model_store import ModelStore
 from edgeloop.edge.service.store.store_state import InstalledModel
 from edgeloop.models.errors import DataError, UnavailableError
 from tests.calls import Outcome
+from tests.receivers import free_port
 
 Call = Callable[..., Outcome]
 
@@ -33,13 +34,6 @@ def write(folder: Path, model: Path, added: str = "", camera: str = "", scene: s
     )
     path.chmod(0o600)
     return path
-
-
-@pytest.fixture
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_all_is_well(tmp_path: Path, block_model: Path, edgeloop: Call) -> None:
@@ -58,20 +52,21 @@ def test_all_is_well(tmp_path: Path, block_model: Path, edgeloop: Call) -> None:
 
 
 def test_every_failure_is_listed_and_the_model_decides_about_the_exit_code(
-    tmp_path: Path, block_model: Path, edgeloop: Call, free_port: int
+    tmp_path: Path, block_model: Path, edgeloop: Call
 ) -> None:
     (tmp_path / "zones.json").write_text(
         '{"zones": [{"name": "a", "polygon": [[0, 0], [900, 0], [1, 900]]}]}'
     )
     damaged = tmp_path / "damaged.onnx"
     damaged.write_bytes(block_model.read_bytes()[:-500])
+    unused = free_port()
     added = (
-        f'mqtt = {{ host = "127.0.0.1", port = {free_port}, username = "u", password = "hunter22" }}\n'
-        f'webhooks = [{{ url = "http://127.0.0.1:{free_port}/hook/s3cr3t-word" }}]\n'
+        f'mqtt = {{ host = "127.0.0.1", port = {unused}, username = "u", password = "hunter22" }}\n'
+        f'webhooks = [{{ url = "http://127.0.0.1:{unused}/hook/s3cr3t-word" }}]\n'
     )
     camera = (
         'zones = "zones.json"\nmodel = "parts"\n'
-        f'[cameras.gone]\nsource = "rtsp://admin:hunter33@127.0.0.1:{free_port}/cam"\nmodel = "parts"\n'
+        f'[cameras.gone]\nsource = "rtsp://admin:hunter33@127.0.0.1:{unused}/cam"\nmodel = "parts"\n'
         f'[cameras.other]\nsource = "synth:conveyor?size=160x120"\nmodel = "damaged"\n'
         f'[models.damaged]\nfile = "{damaged}"\n'
     )
@@ -91,7 +86,7 @@ def test_every_failure_is_listed_and_the_model_decides_about_the_exit_code(
     ]
     assert "cannot listen (Address already in use)" in failed["port"]
     assert "damaged.onnx" in failed["model damaged"]
-    assert f"nobody answers at 127.0.0.1:{free_port}" in failed["camera gone"]
+    assert f"nobody answers at 127.0.0.1:{unused}" in failed["camera gone"]
     assert "nobody listens there" in failed["mqtt"]
     assert "Connection refused" in failed["webhook 0"]
     assert "'a' reaches (900, 0), but the frames are 160x120" in failed["zones belt"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgeloop.edge.service.messages import mqtt_part, mqtt_session, outage, webhook_part
-from tests.edge.service.messages.mosquitto import Broker, mosquitto
+from tests.receivers import Broker, mosquitto_path
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +22,7 @@ def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Broker]:
     """A broker that lets everybody in, not started yet."""
-    if mosquitto() is None:
+    if mosquitto_path() is None:
         pytest.skip("no MQTT broker: apt install mosquitto")
     broker = Broker(tmp_path)
     yield broker

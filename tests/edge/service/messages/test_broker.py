@@ -13,7 +13,7 @@ import pytest
 from edgeloop.edge.service.messages.broker import check_broker
 from edgeloop.edge.service.service_config import MqttConfig
 from edgeloop.models.errors import DataError, UnavailableError
-from tests.edge.service.messages.mosquitto import Broker, free_port, mosquitto
+from tests.receivers import Broker, free_port, mosquitto_path
 
 
 def check(port: int, **settings: Any) -> None:
@@ -54,7 +54,7 @@ def test_a_port_that_accepts_and_never_answers(monkeypatch: pytest.MonkeyPatch) 
 def guarded(tmp_path: Path) -> Iterator[Broker]:
     """A broker that asks for a password."""
     passwords = tmp_path / "passwords"
-    if mosquitto() is None:
+    if mosquitto_path() is None:
         pytest.skip("no MQTT broker: apt install mosquitto")
     passwords.touch(mode=0o600)
     subprocess.run(["mosquitto_passwd", "-b", str(passwords), "belt", "right-horse"], check=True)

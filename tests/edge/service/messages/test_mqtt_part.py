@@ -16,8 +16,10 @@ import pytest
 from edgeloop.edge.host.image_bytes import decode_image
 from edgeloop.edge.service.messages import mqtt_session
 from edgeloop.edge.service.messages.mqtt_part import MqttPart
-from tests.edge.service.messages.mosquitto import Broker, Ear, wait_until
+from tests.edge.service.messages.ear import Ear
 from tests.edge.service.messages.rig import NAMES, Rig
+from tests.receivers import Broker
+from tests.waiting import until
 
 EVENTS = "edgeloop/hall/door/events"
 DOOR = "homeassistant/device/edgeloop_hall_door/config"
@@ -62,7 +64,7 @@ def ids(ear: Ear) -> list[str]:
 def test_an_event_is_json_with_all_that_is_known_of_it(opened: Opener, ear: Ear) -> None:
     rig = opened()
     rig.see((7, 0, 40))
-    wait_until(lambda: ear.of(EVENTS))
+    until(lambda: ear.of(EVENTS))
     event = json.loads(ear.of(EVENTS)[0])
     wall_time = event.pop("wall_time")
     assert abs(wall_time - time.time()) < 60
@@ -84,38 +86,38 @@ def test_states_are_retained_and_published_when_they_change(opened: Opener, ear:
     for _ in range(20):
         rig.see((7, 0, 40), (8, 2, 60))
     counts = "edgeloop/hall/door/counts"
-    wait_until(lambda: ear.of(counts))
+    until(lambda: ear.of(counts))
     assert json.loads(ear.of(counts)[0]) == {"total": 2, "classes": {"car": 1, NAMES[2]: 1}}
-    wait_until(lambda: ear.of("edgeloop/hall/door/zones"))
+    until(lambda: ear.of("edgeloop/hall/door/zones"))
     assert json.loads(ear.of("edgeloop/hall/door/zones")[0]) == {
         "yard": {"inside": 2, "entered": 2, "left": 0}
     }
     for _ in range(20):
         rig.see((7, 0, 280))
-    wait_until(lambda: len(ear.of(counts)) > 1)
-    wait_until(lambda: ear.last("edgeloop/hall/door/lines") == b'{"the \\"gate\\"":{"in":0,"out":1}}')
+    until(lambda: len(ear.of(counts)) > 1)
+    until(lambda: ear.last("edgeloop/hall/door/lines") == b'{"the \\"gate\\"":{"in":0,"out":1}}')
     assert len(ear.of(counts)) <= 3
     late = Ear(broker.port, "edgeloop/hall/#")
-    wait_until(lambda: late.last(counts) == b'{"total":1,"classes":{"car":1}}')
+    until(lambda: late.last(counts) == b'{"total":1,"classes":{"car":1}}')
     assert late.last("edgeloop/hall/status") == b"online"
     late.close()
 
 
 def test_a_camera_that_is_away_is_offline_alone(opened: Opener, ear: Ear) -> None:
     rig = opened(("door", "yard"))
-    wait_until(lambda: ear.last("edgeloop/hall/yard/availability") == b"online")
+    until(lambda: ear.last("edgeloop/hall/yard/availability") == b"online")
     rig.board.cameras["door"].link.status = "lost"
-    wait_until(lambda: ear.last("edgeloop/hall/door/availability") == b"offline")
+    until(lambda: ear.last("edgeloop/hall/door/availability") == b"offline")
     assert ear.of("edgeloop/hall/yard/availability") == [b"online"]
     rig.board.cameras["door"].link.status = "open"
-    wait_until(lambda: ear.last("edgeloop/hall/door/availability") == b"online")
+    until(lambda: ear.last("edgeloop/hall/door/availability") == b"online")
 
 
 def test_a_picture_of_each_event_has_its_box_in_it(opened: Opener, ear: Ear) -> None:
     rig = opened()
-    wait_until(connected(rig))
+    until(connected(rig))
     rig.see((7, 0, 40))
-    wait_until(lambda: ear.of("edgeloop/hall/door/snapshot"))
+    until(lambda: ear.of("edgeloop/hall/door/snapshot"))
     picture = decode_image(ear.of("edgeloop/hall/door/snapshot")[0], "snapshot")
     assert picture is not None
     assert picture.shape == rig.image.shape
@@ -127,20 +129,20 @@ def test_no_event_is_lost_while_the_broker_is_dead(
     opened: Opener, broker: Broker, ear: Ear, caplog: pytest.LogCaptureFixture
 ) -> None:
     rig = opened()
-    wait_until(connected(rig))
+    until(connected(rig))
     rig.walk(5)
-    wait_until(lambda: ids(ear) == rig.ids)
+    until(lambda: ids(ear) == rig.ids)
     broker.kill()
     rig.walk(40)
-    wait_until(lambda: rig.figure("mqtt", "connected") == 0)
+    until(lambda: rig.figure("mqtt", "connected") == 0)
     rig.walk(40)
     broker.start()
     rig.walk(5)
     late = Ear(broker.port, "edgeloop/#")
-    wait_until(lambda: ids(late) and ids(late)[-1] == rig.ids[-1])
+    until(lambda: ids(late) and ids(late)[-1] == rig.ids[-1])
     assert ids(late) == rig.ids[-len(ids(late)) :]
     late.close()
-    wait_until(lambda: rig.figure("mqtt", "sent") == len(rig.ids))
+    until(lambda: rig.figure("mqtt", "sent") == len(rig.ids))
     assert rig.figure("mqtt", "spooled") == rig.figure("mqtt", "overflowed") == 0
     warnings = [record.message for record in caplog.records if record.levelno == logging.WARNING]
     assert warnings[0].startswith(f"mqtt: broker 127.0.0.1:{broker.port}: the connection is lost")
@@ -152,11 +154,11 @@ def test_no_event_is_lost_while_the_broker_is_dead(
 def test_a_broker_that_is_away_from_the_start_is_waited_for(opened: Opener, broker: Broker) -> None:
     rig = opened()
     rig.walk(10)
-    wait_until(lambda: rig.figure("mqtt", "spooled") == len(rig.ids))
+    until(lambda: rig.figure("mqtt", "spooled") == len(rig.ids))
     assert rig.figure("mqtt", "snapshots_dropped") == len(rig.ids)
     ear = Ear(broker.start().port, "edgeloop/#")
-    wait_until(lambda: ids(ear) == rig.ids)
-    wait_until(lambda: rig.figure("mqtt", "sent") == len(rig.ids))
+    until(lambda: ids(ear) == rig.ids)
+    until(lambda: rig.figure("mqtt", "sent") == len(rig.ids))
     ear.close()
 
 
@@ -167,30 +169,30 @@ def test_events_outlive_the_service(opened: Opener, broker: Broker) -> None:
     second = opened()
     second.walk(5)
     ear = Ear(broker.start().port, "edgeloop/#")
-    wait_until(lambda: ids(ear) == [*first.ids, *second.ids])
+    until(lambda: ids(ear) == [*first.ids, *second.ids])
     ear.close()
 
 
 def test_what_the_spool_cannot_hold_is_counted(opened: Opener, broker: Broker) -> None:
     rig = opened(spool_mb=0.02)
     rig.walk(300)
-    wait_until(lambda: rig.figure("mqtt", "overflowed") > 0)
+    until(lambda: rig.figure("mqtt", "overflowed") > 0)
     ear = Ear(broker.start().port, "edgeloop/#")
-    wait_until(lambda: ids(ear) and ids(ear)[-1] == rig.ids[-1])
+    until(lambda: ids(ear) and ids(ear)[-1] == rig.ids[-1])
     heard = ids(ear)
     assert 0 < len(heard) < len(rig.ids)
     assert heard == rig.ids[-len(heard) :]
-    wait_until(lambda: rig.figure("mqtt", "overflowed") == len(rig.ids) - len(heard))
+    until(lambda: rig.figure("mqtt", "overflowed") == len(rig.ids) - len(heard))
     ear.close()
 
 
 def test_a_regular_end_says_goodbye(opened: Opener, ear: Ear) -> None:
     rig = opened()
-    wait_until(lambda: ear.last("edgeloop/hall/status") == b"online")
+    until(lambda: ear.last("edgeloop/hall/status") == b"online")
     rig.see((7, 0, 40))
     rig.stop()
     ear.say("edgeloop/after", "the end")
-    wait_until(lambda: ear.last("edgeloop/after") == b"the end")
+    until(lambda: ear.last("edgeloop/after") == b"the end")
     assert ear.of("edgeloop/hall/status") == [b"online", b"offline"]
     assert ids(ear) == rig.ids
     assert DOOR in dict(ear.heard)
@@ -199,14 +201,14 @@ def test_a_regular_end_says_goodbye(opened: Opener, ear: Ear) -> None:
 
 def test_an_offline_that_comes_late_is_corrected(opened: Opener, ear: Ear) -> None:
     opened()
-    wait_until(lambda: ear.last("edgeloop/hall/status") == b"online")
+    until(lambda: ear.last("edgeloop/hall/status") == b"online")
     ear.say("edgeloop/hall/status", "offline")
-    wait_until(lambda: ear.of("edgeloop/hall/status")[1:] == [b"offline", b"online"])
+    until(lambda: ear.of("edgeloop/hall/status")[1:] == [b"offline", b"online"])
 
 
 def test_cameras_are_announced_to_home_assistant(opened: Opener, ear: Ear) -> None:
     opened()
-    wait_until(lambda: ear.of(DOOR))
+    until(lambda: ear.of(DOOR))
     hall, door = json.loads(ear.of(HALL)[0]), json.loads(ear.of(DOOR)[0])
     topics = [topic for topic, _ in ear.heard if topic.startswith("homeassistant/")]
     assert topics == [HALL, DOOR]
@@ -250,7 +252,7 @@ NEEDED = {
 
 def test_announcements_have_the_fields_that_home_assistant_documents(opened: Opener, ear: Ear) -> None:
     opened(("door", "yard"))
-    wait_until(lambda: ear.of(DOOR.replace("door", "yard")))
+    until(lambda: ear.of(DOOR.replace("door", "yard")))
     found = [json.loads(payload) for topic, payload in ear.heard if topic.startswith("homeassistant/")]
     assert len(found) == 3
     unique = [each["unique_id"] for payload in found for each in payload["components"].values()]
@@ -274,45 +276,45 @@ def test_home_assistant_that_starts_again_is_told_again(
 ) -> None:
     monkeypatch.setattr(mqtt_session, "BIRTH_DELAY_S", (0.0, 0.1))
     opened()
-    wait_until(lambda: ear.of(DOOR))
+    until(lambda: ear.of(DOOR))
     ear.say("homeassistant/status", "offline")
     ear.say("homeassistant/status", "online")
-    wait_until(lambda: len(ear.of(DOOR)) == 2)
+    until(lambda: len(ear.of(DOOR)) == 2)
 
 
 def test_a_camera_that_goes_is_removed_and_nothing_else(opened: Opener, ear: Ear, broker: Broker) -> None:
     first = opened(("door", "yard"))
     first.see((7, 0, 40), camera="yard")
-    wait_until(lambda: ear.of("edgeloop/hall/yard/counts"))
+    until(lambda: ear.of("edgeloop/hall/yard/counts"))
     first.stop()
     opened(("door",))
     gone = "homeassistant/device/edgeloop_hall_yard/config"
-    wait_until(lambda: ear.last(gone) == b"")
-    wait_until(lambda: ear.last("edgeloop/hall/yard/counts") == b"")
+    until(lambda: ear.last(gone) == b"")
+    until(lambda: ear.last("edgeloop/hall/yard/counts") == b"")
     assert ear.last(DOOR) not in (None, b"")
     late = Ear(broker.port, "homeassistant/#", "edgeloop/#")
-    wait_until(lambda: late.of(DOOR))
+    until(lambda: late.of(DOOR))
     assert not [topic for topic, _ in late.heard if "yard" in topic]
     late.close()
 
 
 def test_a_sensor_that_goes_is_removed_by_its_platform(opened: Opener, ear: Ear) -> None:
     first = opened()
-    wait_until(lambda: ear.of(DOOR))
+    until(lambda: ear.of(DOOR))
     first.stop()
     second = opened(snapshots=False)
-    wait_until(lambda: len(ear.of(DOOR)) == 2)
+    until(lambda: len(ear.of(DOOR)) == 2)
     assert json.loads(ear.of(DOOR)[1])["components"]["snapshot"] == {"platform": "image"}
-    wait_until(connected(second))
+    until(connected(second))
     second.stop()
     opened(snapshots=False)
-    wait_until(lambda: len(ear.of(DOOR)) == 3)
+    until(lambda: len(ear.of(DOOR)) == 3)
     assert "snapshot" not in json.loads(ear.of(DOOR)[2])["components"]
 
 
 def test_without_a_prefix_nothing_is_announced(opened: Opener, ear: Ear) -> None:
     opened(discovery="")
-    wait_until(lambda: ear.of("edgeloop/hall/door/availability"))
+    until(lambda: ear.of("edgeloop/hall/door/availability"))
     assert not [topic for topic, _ in ear.heard if topic.startswith("homeassistant")]
 
 
@@ -338,10 +340,10 @@ def test_the_will_tells_that_the_service_was_killed(
     )
     service = subprocess.Popen([sys.executable, "-P", "-m", "edgeloop", "serve", str(config)])
     try:
-        wait_until(lambda: ear.of("edgeloop/hall/door/counts"), 30.0)
+        until(lambda: ear.of("edgeloop/hall/door/counts"), 30.0)
         assert ear.last("edgeloop/hall/status") == b"online"
         assert ear.last("edgeloop/hall/door/availability") == b"online"
     finally:
         service.kill()
         service.wait()
-    wait_until(lambda: ear.last("edgeloop/hall/status") == b"offline")
+    until(lambda: ear.last("edgeloop/hall/status") == b"offline")

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from edgeloop.edge.host.disk_space import free_mb
 from edgeloop.edge.service.messages.spool import Spool
-from tests.edge.service.messages.mosquitto import wait_until
+from tests.waiting import until
 
 
 def texts(first: int, end: int) -> list[bytes]:
@@ -233,11 +233,11 @@ def test_its_thread_writes_within_a_moment(tmp_path: Path) -> None:
     with opened(tmp_path / "mqtt") as spool:
         spool.start()
         spool.append(b"soon")
-        wait_until(lambda: list((tmp_path / "mqtt").glob("*.spool")), 3.0)
+        until(lambda: list((tmp_path / "mqtt").glob("*.spool")), 3.0)
         record = spool.take()
         assert record is not None
         spool.acknowledge(record[0])
-        wait_until(lambda: not list((tmp_path / "mqtt").glob("*.spool")), 3.0)
+        until(lambda: not list((tmp_path / "mqtt").glob("*.spool")), 3.0)
         began = time.monotonic()
     assert time.monotonic() - began < 1.0
 

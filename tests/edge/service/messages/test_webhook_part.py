@@ -15,8 +15,9 @@ import pytest
 
 from edgeloop.edge.service.messages.webhook_part import WebhookPart
 from edgeloop.models.errors import DataError
-from tests.edge.service.messages.mosquitto import free_port, wait_until
 from tests.edge.service.messages.rig import Rig
+from tests.receivers import free_port
+from tests.waiting import until
 
 
 class Server:
@@ -108,7 +109,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 def test_each_event_is_posted_once_over_one_connection(opened: Opener, server: Server) -> None:
     rig = opened(server.port, "/hook?key=abc", headers={"Authorization": "Bearer secret"})
     rig.walk(10)
-    wait_until(lambda: server.ids == rig.ids)
+    until(lambda: server.ids == rig.ids)
     path, headers, body = server.posts[0]
     assert path == "/hook?key=abc"
     assert headers["Content-Type"] == "application/json"
@@ -116,14 +117,14 @@ def test_each_event_is_posted_once_over_one_connection(opened: Opener, server: S
     assert headers["Authorization"] == "Bearer secret"
     assert (body["device"], body["camera"], body["event"]) == ("hall", "door", "enter")
     assert server.connections == 1
-    wait_until(lambda: rig.figure("webhook_1", "sent") == len(rig.ids))
+    until(lambda: rig.figure("webhook_1", "sent") == len(rig.ids))
     assert rig.figure("webhook_1", "spooled") == 0
 
 
 def test_only_wanted_kinds_are_posted(opened: Opener, server: Server) -> None:
     rig = opened(server.port, events=["cross"])
     rig.walk(5)
-    wait_until(lambda: len(server.posts) == 9)
+    until(lambda: len(server.posts) == 9)
     assert {body["event"] for _, _, body in server.posts} == {"cross"}
 
 
@@ -133,20 +134,20 @@ def test_a_server_that_fails_gets_it_again_in_order(
     server.answers = [500, 503, 302, 408]
     rig = opened(server.port)
     rig.walk(3)
-    wait_until(lambda: server.ids[4:] == rig.ids)
+    until(lambda: server.ids[4:] == rig.ids)
     assert set(server.ids[:4]) == {rig.ids[0]}
     assert [line.partition(": ")[2] for line in warnings(caplog)] == [
         "answers 500 Internal Server Error (events wait on disk)",
         "there again",
     ]
-    wait_until(lambda: rig.figure("webhook_1", "retries") == 4)
+    until(lambda: rig.figure("webhook_1", "retries") == 4)
 
 
 def test_retry_after_is_respected(opened: Opener, server: Server) -> None:
     server.answers, server.headers = [429], {"Retry-After": "1"}
     rig = opened(server.port)
     rig.see((7, 0, 40))
-    wait_until(lambda: len(server.posts) == 2)
+    until(lambda: len(server.posts) == 2)
     assert server.times[1] - server.times[0] >= 1.0
 
 
@@ -156,8 +157,8 @@ def test_what_is_refused_is_dropped_counted_and_said_once(
     server.answers = [404, 404, 401]
     rig = opened(server.port, "/secret-path-x81")
     rig.walk(4)
-    wait_until(lambda: server.ids == rig.ids)
-    wait_until(lambda: rig.figure("webhook_1", "refused") == 3)
+    until(lambda: server.ids == rig.ids)
+    until(lambda: rig.figure("webhook_1", "refused") == 3)
     assert len(warnings(caplog)) == 2
     assert "x81" not in caplog.text
 
@@ -168,9 +169,9 @@ def test_a_server_that_goes_and_comes_back_misses_nothing(
     port = free_port()
     rig = opened(port, "/hook")
     rig.walk(5)
-    wait_until(lambda: rig.figure("webhook_1", "failing") == 1)
+    until(lambda: rig.figure("webhook_1", "failing") == 1)
     first = Server(port)
-    wait_until(lambda: first.ids == rig.ids)
+    until(lambda: first.ids == rig.ids)
     first.close()
     rig.stop()
     assert [line.partition(": ")[2] for line in warnings(caplog)] == [
@@ -187,7 +188,7 @@ def test_events_wait_for_the_next_run(opened: Opener) -> None:
     second = opened(port)
     second.walk(2)
     server = Server(port)
-    wait_until(lambda: server.ids == [*first.ids, *second.ids])
+    until(lambda: server.ids == [*first.ids, *second.ids])
     server.close()
 
 
@@ -195,7 +196,7 @@ def test_an_end_does_not_wait_for_a_slow_server(opened: Opener, server: Server) 
     server.delay_s = 5.0
     rig = opened(server.port)
     rig.see((7, 0, 40))
-    wait_until(lambda: server.posts)
+    until(lambda: server.posts)
     began = time.monotonic()
     rig.stop()
     assert time.monotonic() - began < 1.0
@@ -205,9 +206,9 @@ def test_a_slow_server_is_given_up_in_time(opened: Opener, server: Server) -> No
     server.delay_s = 0.5
     rig = opened(server.port, timeout_s=0.2)
     rig.see((7, 0, 40))
-    wait_until(lambda: rig.figure("webhook_1", "retries") > 0)
+    until(lambda: rig.figure("webhook_1", "retries") > 0)
     server.delay_s = 0.0
-    wait_until(lambda: rig.figure("webhook_1", "sent") == 1)
+    until(lambda: rig.figure("webhook_1", "sent") == 1)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,8 @@ from edgeloop.edge.service.service_part import ServicePart
 from edgeloop.edge.sources.live import LiveSource
 from edgeloop.edge.web.server import LOOPBACK, open_port
 from tests.blocks import draw_block
-from tests.served import Served, until
+from tests.served import Served
+from tests.waiting import until
 
 FPS = 20.0
 ZONES = {"zones": [{"name": "yard", "polygon": [[40, 20], [110, 20], [110, 110], [40, 110]]}]}

@@ -17,7 +17,7 @@ from edgeloop.edge.service.clips.event_files import OWN_NAME
 from edgeloop.edge.service.page.page_part import PagePart
 from edgeloop.models.errors import UnavailableError
 from tests.edge.service.page.page_service import Running, config_of, running
-from tests.served import until
+from tests.waiting import until
 
 TOKEN = "a token of the test"
 

@@ -15,7 +15,7 @@ from playwright.sync_api import Page, Route, expect
 from tests.blocks import draw_block
 from tests.edge.service.page.page_service import Running
 from tests.serious_faults import serious_faults
-from tests.served import until
+from tests.waiting import until
 
 _IS_SHOWN = "img => img.complete && img.naturalWidth > 0"
 

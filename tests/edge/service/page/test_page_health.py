@@ -12,7 +12,7 @@ import pytest
 from edgeloop.edge.service.board import Board, ModelState
 from edgeloop.edge.service.page.health import Health
 from tests.edge.service.page.page_service import Running, config_of
-from tests.served import until
+from tests.waiting import until
 
 
 def readiness(service: Running) -> tuple[int, dict[str, Any]]:

@@ -25,7 +25,7 @@ from edgeloop.edge.service.page.metrics import Metrics
 from edgeloop.edge.sources.iterable import ImageIterable
 from edgeloop.models.detections import Detections
 from tests.edge.service.page.page_service import Running, config_of
-from tests.served import until
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[4]
 RECIPES = ROOT / "recipes" / "service"

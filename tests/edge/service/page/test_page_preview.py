@@ -17,7 +17,7 @@ import pytest
 from edgeloop.edge.service.page import preview as preview_module
 from edgeloop.edge.service.page import preview_api as preview_api_module
 from tests.edge.service.page.page_service import FPS, Running
-from tests.served import until
+from tests.waiting import until
 
 
 @contextmanager

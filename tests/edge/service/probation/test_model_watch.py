@@ -33,6 +33,7 @@ from edgeloop.edge.service.store.store_state import Change, InstalledModel, Prob
 from edgeloop.models.errors import EdgeloopError, ModelError
 from tests.blocks import block_finder, draw_block
 from tests.fault_model import WHITE, write_fault_model
+from tests.waiting import until
 
 LIMIT_S = 8.0
 
@@ -105,7 +106,7 @@ class Device:
 
     def wait_for_rollback(self) -> str:
         """Wait until the old model is back, and return why."""
-        wait_for(lambda: self.last().action == "rolled back" and self.state.digest == entry(OLD).digest)
+        until(lambda: self.last().action == "rolled back" and self.state.digest == entry(OLD).digest)
         return self.last().reason
 
     def _run(self) -> None:
@@ -138,18 +139,18 @@ def device(tmp_path: Path) -> Iterator[Device]:
 
 def test_a_new_model_takes_over_without_a_lost_frame_and_is_confirmed(device: Device) -> None:
     device.start()
-    wait_for(lambda: device.frames > 10)
+    until(lambda: device.frames > 10)
     device.install(NEW)
-    wait_for(lambda: device.state.digest == entry(NEW).digest)
-    wait_for(lambda: device.state.probation_left_s is not None)
+    until(lambda: device.state.digest == entry(NEW).digest)
+    until(lambda: device.state.probation_left_s is not None)
     assert device.state.previous == entry(OLD).digest
-    wait_for(lambda: device.last().action == "confirmed")
+    until(lambda: device.last().action == "confirmed")
     assert "0 without an answer" in device.last().reason
-    wait_for(lambda: device.state.probation_left_s is None)
+    until(lambda: device.state.probation_left_s is None)
     device.install(model_bytes("third"))
-    wait_for(lambda: not device.store.path(entry(OLD).digest).exists())  # it is of no use any more
+    until(lambda: not device.store.path(entry(OLD).digest).exists())  # it is of no use any more
     device.store.roll_back()  # by somebody, in the middle of probation
-    wait_for(lambda: device.state.digest == entry(NEW).digest)
+    until(lambda: device.state.digest == entry(NEW).digest)
     assert device.failed == 0
 
 
@@ -159,7 +160,7 @@ def test_in_an_empty_scene_a_model_that_finds_nothing_is_confirmed(tmp_path: Pat
     empty.start()
     try:
         empty.install(model_bytes("blind", score=0.0))
-        wait_for(lambda: empty.last().action == "confirmed")
+        until(lambda: empty.last().action == "confirmed")
         assert "in which it found 0" in empty.last().reason
     finally:
         empty.close()
@@ -179,7 +180,7 @@ def test_a_model_that_gives_nonsense_gives_way(tmp_path: Path) -> None:
 def test_a_model_whose_process_dies_gives_way(device: Device) -> None:
     device.start(minutes=5.0)
     digest = device.install(NEW)
-    wait_for(lambda: device.state.digest == digest and device.state.probation_left_s is not None)
+    until(lambda: device.state.digest == digest and device.state.probation_left_s is not None)
     assert device.worker.pid is not None
     os.kill(device.worker.pid, signal.SIGKILL)
     assert "its process was lost" in device.wait_for_rollback()
@@ -191,10 +192,10 @@ def test_a_model_that_cannot_be_loaded_or_lacks_a_class_never_takes_over(tmp_pat
     device.start()
     try:
         device.install(b"no model")
-        wait_for(lambda: device.last().action == "rolled back")
+        until(lambda: device.last().action == "rolled back")
         assert "cannot take over" in device.last().reason
         device.install(model_bytes("other", names="{0: 'brick'}"))
-        wait_for(lambda: "no class block" in device.last().reason)
+        until(lambda: "no class block" in device.last().reason)
         assert (device.state.digest, device.failed) == (entry(OLD).digest, 0)
     finally:
         device.close()
@@ -208,14 +209,14 @@ def test_a_model_that_finds_nothing_gives_way_also_while_the_disk_is_full(
     digest = device.install(model_bytes("blind", score=0.0))
     obstacle = device.store.folder / "state.json.part"
     obstacle.mkdir()  # nothing can be written
-    wait_for(lambda: device.state.digest == digest)
-    wait_for(lambda: device.state.digest == entry(OLD).digest)
+    until(lambda: device.state.digest == digest)
+    until(lambda: device.state.digest == entry(OLD).digest)
     assert device.last().action == "installed"
     obstacle.rmdir()
     assert device.wait_for_rollback().startswith("found 0 objects in")
-    wait_for(lambda: device.state.extra.get("rollbacks") == 1)
+    until(lambda: device.state.extra.get("rollbacks") == 1)
     assert (device.store.read().probation, device.failed) == (None, 0)
-    wait_for(lambda: "the store works again" in caplog.text)
+    until(lambda: "the store works again" in caplog.text)
     assert caplog.text.count("cannot be written") == 1
 
 
@@ -223,7 +224,7 @@ def test_a_candidate_is_compared_and_promoted(device: Device, tmp_path: Path) ->
     blind = model_bytes("blind", score=0.0)
     device.store.shadow(entry(blind), blind)
     device.start()
-    wait_for(lambda: device.state.extra.get("shadow_frames", 0) >= 10)
+    until(lambda: device.state.extra.get("shadow_frames", 0) >= 10)
     assert device.state.candidate == entry(blind).digest
     assert device.watch._shadow is not None
     pid = device.watch._shadow._worker.pid
@@ -240,11 +241,11 @@ def test_a_candidate_is_compared_and_promoted(device: Device, tmp_path: Path) ->
     again = Device(tmp_path)
     again.start()
     try:
-        wait_for(lambda: again.state.extra.get("shadow_frames", 0) > figures.frames)  # it goes on
+        until(lambda: again.state.extra.get("shadow_frames", 0) > figures.frames)  # it goes on
         again.store.shadow(entry(NEW), NEW)  # another candidate begins at zero
-        wait_for(lambda: again.state.extra.get("shadow_agreement") == 1.0)
+        until(lambda: again.state.extra.get("shadow_agreement") == 1.0)
         again.store.promote(entry(NEW).digest)
-        wait_for(lambda: again.state.digest == entry(NEW).digest)
+        until(lambda: again.state.digest == entry(NEW).digest)
         assert again.failed == 0
     finally:
         again.close()
@@ -253,14 +254,14 @@ def test_a_candidate_is_compared_and_promoted(device: Device, tmp_path: Path) ->
 def test_probation_outlives_a_power_cut(device: Device, tmp_path: Path) -> None:
     device.install(NEW)
     device.start(minutes=5.0)
-    wait_for(lambda: (device.store.read().probation or ProbationState()).elapsed_s > 0.3)
+    until(lambda: (device.store.read().probation or ProbationState()).elapsed_s > 0.3)
     device.close(in_order=False)
     cut = device.store.read().probation
     assert cut is not None
     assert cut.starts == 1
     again = Device(tmp_path)
     again.start(minutes=5.0)
-    wait_for(lambda: (again.store.read().probation or ProbationState()).elapsed_s > cut.elapsed_s)
+    until(lambda: (again.store.read().probation or ProbationState()).elapsed_s > cut.elapsed_s)
     again.close()
     assert (again.store.read().probation or ProbationState()).starts == 1  # the second one ended in order
 
@@ -273,7 +274,7 @@ def test_a_model_on_probation_that_cannot_start_gives_way_at_once(device: Device
     assert device.state.digest == entry(OLD).digest
     assert device.last().action == "installed"
     obstacle.rmdir()
-    wait_for(lambda: device.last().action == "rolled back")
+    until(lambda: device.last().action == "rolled back")
     assert device.state.digest == entry(OLD).digest
     alone = Device(tmp_path / "alone")
     alone.install(b"no model")
@@ -292,10 +293,10 @@ def test_a_service_that_is_killed_again_and_again_returns_to_the_previous_model(
         '[cameras.belt]\nsource = "synth:conveyor?fps=20&size=160x120"\n'
     )
     with serving(config, signal.SIGKILL):
-        wait_for(lambda: (store.read().probation or ProbationState()).elapsed_s > 100.0)
+        until(lambda: (store.read().probation or ProbationState()).elapsed_s > 100.0)
         assert (store.read().probation or ProbationState()).starts == MAX_STARTS
     with serving(config, signal.SIGTERM) as service:
-        wait_for(lambda: store.read().history[-1].action == "rolled back")
+        until(lambda: store.read().history[-1].action == "rolled back")
         assert service.poll() is None
     assert "started 4 times within its probation" in store.read().history[-1].reason
     assert store.read().current == entry(OLD)
@@ -310,10 +311,3 @@ def serving(config: Path, ended_by: signal.Signals) -> Iterator[subprocess.Popen
     finally:
         service.send_signal(ended_by)
         service.wait(10)
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    ends_at = time.monotonic() + 2 * LIMIT_S
-    while not condition():
-        assert time.monotonic() < ends_at
-        time.sleep(0.02)

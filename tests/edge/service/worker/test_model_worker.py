@@ -36,6 +36,7 @@ from edgeloop.models.errors import (
 )
 from tests.blocks import block_box, draw_block
 from tests.fault_model import WHITE, write_fault_model
+from tests.waiting import until
 
 Start = Callable[..., ModelWorker]
 
@@ -58,13 +59,6 @@ def start() -> Iterator[Start]:
 
 def state_of(worker: ModelWorker) -> ModelState:
     return worker._state
-
-
-def wait_for(condition: Callable[[], bool], limit_s: float = 10.0) -> None:
-    ends_at = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < ends_at
-        time.sleep(0.01)
 
 
 def answers(worker: ModelWorker) -> bool:
@@ -97,7 +91,7 @@ def test_a_dead_child_costs_the_frames_until_the_next_one(
     os.kill(worker.pid, signal.SIGSEGV)
     with pytest.raises(UnavailableError, match="model parts: its process ended"):
         worker.detect_timed(draw_block(3))
-    wait_for(lambda: answers(worker))
+    until(lambda: answers(worker))
     state = state_of(worker)
     assert (state.restarts, state.status, state.reason) == (1, "ok", "")
     assert state.errors["crash"] == 1
@@ -108,7 +102,7 @@ def test_a_child_that_dies_without_a_frame_is_noticed(block_model: Path, start: 
     worker = start(block_model)
     assert worker.pid is not None
     os.kill(worker.pid, signal.SIGKILL)
-    wait_for(lambda: state_of(worker).restarts == 1 and worker.pid is not None)
+    until(lambda: state_of(worker).restarts == 1 and worker.pid is not None)
     assert answers(worker)
     assert state_of(worker).errors == {}
 
@@ -119,7 +113,7 @@ def test_a_frame_that_hangs_is_given_up(tmp_path: Path, start: Start) -> None:
     child = psutil.Process(worker.pid)
     with pytest.raises(UnavailableError, match="model parts: no answer within 1 s"):
         worker.detect_timed(WHITE)
-    wait_for(lambda: answers(worker))
+    until(lambda: answers(worker))
     assert not child.is_running()
     assert state_of(worker).errors["hang"] == 1
 
@@ -152,8 +146,8 @@ def test_a_model_that_only_gives_nonsense_is_loaded_again(tmp_path: Path, start:
             worker.detect_timed(WHITE)
         return state_of(worker).restarts == 1
 
-    wait_for(is_restarted)
-    wait_for(lambda: answers(worker))
+    until(is_restarted)
+    until(lambda: answers(worker))
 
 
 def test_one_that_dies_too_often_is_degraded_and_tried_again(
@@ -167,7 +161,7 @@ def test_one_that_dies_too_often_is_degraded_and_tried_again(
             assert not answers(worker)
         time.sleep(0.01)
     assert state.restarts == 1
-    wait_for(lambda: answers(worker))
+    until(lambda: answers(worker))
     assert state.status == "ok"
     assert sum("fails too often" in text for text in caplog.messages) == 1
 
@@ -227,7 +221,7 @@ def test_the_child_ends_with_its_parent_also_in_a_frame_that_hangs(tmp_path: Pat
         time.sleep(0.1)
         assert child.is_running()
         parent.kill()
-    wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+    until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
 
 
 def test_a_swap_loses_no_frame(block_model: Path, tmp_path: Path, start: Start) -> None:
@@ -250,7 +244,7 @@ def test_a_swap_loses_no_frame(block_model: Path, tmp_path: Path, start: Start) 
     old = psutil.Process(worker.pid)
     worker.swap(other, frozenset({"block"}))
     after = len(seen)
-    wait_for(lambda: len(seen) > after + 3)
+    until(lambda: len(seen) > after + 3)
     done.set()
     looking.join()
     assert [index for index, _ in seen] == list(range(len(seen)))
@@ -273,7 +267,7 @@ def test_a_swap_takes_over_from_a_model_that_cannot_be_started(
     file.unlink()
     assert worker.pid is not None
     os.kill(worker.pid, signal.SIGKILL)
-    wait_for(lambda: state_of(worker).status == "degraded")
+    until(lambda: state_of(worker).status == "degraded")
     assert "there is no such model file" in state_of(worker).reason
     began_at = time.monotonic()
     for _ in range(100):
@@ -295,7 +289,7 @@ def test_another_provider_than_at_first_is_said_once(
         assert worker.pid is not None
         os.kill(worker.pid, signal.SIGKILL)
         assert not answers(worker)
-        wait_for(lambda: answers(worker))
+        until(lambda: answers(worker))
         assert state_of(worker).reason == "ran on cuda, 100 % of nodes, now on cpu"
         assert (state_of(worker).status, state_of(worker).provider) == ("ok", "cpu")
     assert sum("ran on cuda" in text for text in caplog.messages) == 1
@@ -327,10 +321,10 @@ def test_a_machine_without_room_for_a_process_is_tried_again(block_model: Path, 
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
     try:
         os.kill(worker.pid, signal.SIGKILL)
-        wait_for(lambda: "no process can be started" in state_of(worker).reason)
+        until(lambda: "no process can be started" in state_of(worker).reason)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    wait_for(lambda: answers(worker))
+    until(lambda: answers(worker))
 
 
 def test_a_file_that_is_no_model_is_refused_at_the_start(tmp_path: Path, start: Start) -> None:
