@@ -21,7 +21,7 @@ import onnx
 
 from edgeloop.edge.result import Result, Sink
 from edgeloop.edge.service.board import Board, CameraState
-from edgeloop.edge.service.config_file import read_config
+from edgeloop.edge.service.config.config_file import read_config
 from edgeloop.edge.service.service import run_service
 from edgeloop.edge.service.service_config import ServiceConfig
 from edgeloop.edge.service.service_part import ServicePart

@@ -9,8 +9,8 @@ import click
 
 from edgeloop.edge.service.check.attempt import CheckResult
 from edgeloop.edge.service.check.run_checks import run_checks
-from edgeloop.edge.service.config_file import read_config
-from edgeloop.edge.service.config_schema import config_schema
+from edgeloop.edge.service.config.config_file import read_config
+from edgeloop.edge.service.config.config_schema import config_schema
 from edgeloop.models.errors import DataError, UnavailableError, UsageError
 
 __all__ = ["check"]

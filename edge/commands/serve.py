@@ -13,7 +13,7 @@ import click
 
 from edgeloop.edge.cli.signals import stopped_by_signals
 from edgeloop.edge.host.folder_lock import locked_folder
-from edgeloop.edge.service.config_file import config_warnings, read_config
+from edgeloop.edge.service.config.config_file import config_warnings, read_config
 from edgeloop.edge.service.logs import start_log
 from edgeloop.edge.service.service import run_service
 from edgeloop.edge.service.service_config import ServiceConfig

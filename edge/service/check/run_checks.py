@@ -12,7 +12,7 @@ from edgeloop.edge.service.check.attempt import Attempt, CheckResult, try_all
 from edgeloop.edge.service.check.check_camera import check_camera, check_places_of
 from edgeloop.edge.service.check.check_machine import check_clock, check_port, check_state, check_webhook
 from edgeloop.edge.service.check.check_model import check_model
-from edgeloop.edge.service.config_file import config_warnings
+from edgeloop.edge.service.config.config_file import config_warnings
 from edgeloop.edge.service.messages.broker import check_broker
 from edgeloop.edge.service.secret_filter import secret_filter
 from edgeloop.edge.service.service_config import ServiceConfig

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import click
 
-from edgeloop.edge.service.config_file import read_config
+from edgeloop.edge.service.config.config_file import read_config
 from edgeloop.edge.service.service_config import ModelConfig, ProbationConfig, ServiceConfig
 from edgeloop.edge.service.store.admission import Admitted, admit_model
 from edgeloop.edge.service.store.class_check import check_classes

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edgeloop.edge.service.config_file import config_warnings, read_config
+from edgeloop.edge.service.config.config_file import config_warnings, read_config
 from edgeloop.edge.source_name import shown_name
 from edgeloop.models.errors import DataError, NoInputError
 

@@ -13,8 +13,8 @@ import pytest
 from pydantic import BaseModel, SecretStr
 from pydantic_core import PydanticUndefined
 
-from edgeloop.edge.service.config_file import read_config
-from edgeloop.edge.service.config_schema import config_schema
+from edgeloop.edge.service.config.config_file import read_config
+from edgeloop.edge.service.config.config_schema import config_schema
 from edgeloop.edge.service.service_config import (
     CameraConfig,
     ClipsConfig,

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeloop.edge.service.toml_lines import KeyPath, key_lines, line_of
+from edgeloop.edge.service.config.toml_lines import KeyPath, key_lines, line_of
 
 EVERYTHING = '''\
 # [not.a.table]

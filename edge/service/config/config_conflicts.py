@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from edgeloop.edge.service.config.toml_lines import KeyPath
 from edgeloop.edge.service.service_config import CameraConfig, ServiceConfig
-from edgeloop.edge.service.toml_lines import KeyPath
 from edgeloop.edge.source_name import CAMERA, is_address, is_pipeline
 
 __all__ = ["config_conflicts", "config_doubts"]

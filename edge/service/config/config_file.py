@@ -12,10 +12,10 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from edgeloop.edge.service.config_conflicts import config_conflicts, config_doubts
-from edgeloop.edge.service.config_error import config_lines, validation_problems
+from edgeloop.edge.service.config.config_conflicts import config_conflicts, config_doubts
+from edgeloop.edge.service.config.config_error import config_lines, validation_problems
+from edgeloop.edge.service.config.toml_lines import KeyPath
 from edgeloop.edge.service.service_config import ServiceConfig
-from edgeloop.edge.service.toml_lines import KeyPath
 from edgeloop.edge.source_name import shown_name
 from edgeloop.models.errors import DataError, NoInputError
 

@@ -13,8 +13,8 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from edgeloop.edge.service.config.toml_lines import KeyPath, key_lines, line_of
 from edgeloop.edge.service.service_config import ServiceConfig
-from edgeloop.edge.service.toml_lines import KeyPath, key_lines, line_of
 from edgeloop.edge.source_name import shown_name
 
 __all__ = ["config_lines", "validation_problems"]

@@ -1,0 +1,1 @@
+"""Configuration file of the service: read, with the line of every fault."""
