@@ -43,6 +43,18 @@ def _number_as_text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _is_host(host: str) -> str:
+    if not host or "/" in host or host.count(":") == 1 or not host.isprintable():
+        raise ValueError("expected a name or an address alone, such as 192.168.1.10; its port is a key")
+    return host
+
+
+def _is_long(token: SecretStr) -> SecretStr:
+    if len(token.get_secret_value()) < 16:
+        raise ValueError("expected at least 16 characters; `openssl rand -hex 16` makes one")
+    return token
+
+
 def _path_from_folder(path: Path, info: ValidationInfo) -> Path:
     """Take a relative path from the folder of the file."""
     return path if info.context is None else Path(info.context) / path
@@ -68,6 +80,7 @@ SourceName = Annotated[
     BeforeValidator(_number_as_text),
     AfterValidator(_source_from_folder),
 ]
+Host = Annotated[str, AfterValidator(_is_host)]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
 Megabytes = Annotated[float, Field(gt=0, le=100_000_000)]
 EventKind = Literal["enter", "leave", "dwell", "cross"]
@@ -91,7 +104,7 @@ class CameraConfig(_Section):
     """Ignore mask: objects of which more than half is in it are dropped."""
     track: bool = False
     """Give objects ids; zones imply it."""
-    classes: tuple[str, ...] | None = None
+    classes: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Classes that count; without it all of the model."""
     confidence: Annotated[float, Field(ge=0, le=1)] | None = None
     """Minimum score; without it that of the model."""
@@ -144,17 +157,15 @@ class ProbationConfig(_Section):
 class WebConfig(_Section):
     """Page, API, health, metrics and preview."""
 
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     """Address to listen on; one that others reach needs a token."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8555
     """Port to listen on; 0 for any that is free."""
-    token: SecretStr | None = None
+    token: Annotated[SecretStr, AfterValidator(_is_long)] | None = None
     """Secret that every request must carry, at least 16 characters; /healthz needs none."""
 
     @model_validator(mode="after")
     def _is_safe(self) -> Self:
-        if self.token is not None and len(self.token.get_secret_value()) < 16:
-            raise ValueError("token: expected at least 16 characters; `openssl rand -hex 16` makes one")
         if self.token is None and self.host not in ("127.0.0.1", "::1", "localhost"):
             raise ValueError(f"host {self.host} is open to others, so a token is needed")
         return self
@@ -163,7 +174,7 @@ class WebConfig(_Section):
 class MqttConfig(_Section):
     """MQTT broker."""
 
-    host: str
+    host: Host
     """Name or address of the broker."""
     port: Annotated[int, Field(ge=1, le=65535)] = 1883
     """Port of the broker."""

@@ -17,7 +17,7 @@ from edgeloop.edge.service.config.toml_lines import KeyPath, key_lines, line_of
 from edgeloop.edge.service.service_config import ServiceConfig
 from edgeloop.edge.source_name import shown_name
 
-__all__ = ["config_lines", "validation_problems"]
+__all__ = ["config_lines", "misplaced_flags", "validation_problems"]
 
 MAX_LINES = 10
 MAX_SHOWN = 60
@@ -78,6 +78,23 @@ def validation_problems(error: ValidationError, values: dict[str, Any]) -> Itera
             continue
         key = tuple(part for part in each["loc"] if part != "[key]")
         yield key, _message(each, values)
+
+
+def misplaced_flags(value: Any, key: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
+    """Find true and false in place of a number, which pydantic takes for 1 and 0.
+
+    Args:
+        value: The content of the file, or a part of it.
+        key: Path of that part.
+
+    Yields:
+        Path of a key, and a message.
+    """
+    if isinstance(value, dict):
+        for name, each in value.items():
+            yield from misplaced_flags(each, (*key, name))
+    elif isinstance(value, bool) and _schema(key).get("type") in ("number", "integer"):
+        yield key, f"expected a number, got {str(value).lower()}"
 
 
 def _message(error: ErrorDetails, values: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from edgeloop.edge.service.config.config_conflicts import config_conflicts, config_doubts
-from edgeloop.edge.service.config.config_error import config_lines, validation_problems
+from edgeloop.edge.service.config.config_error import config_lines, misplaced_flags, validation_problems
 from edgeloop.edge.service.config.toml_lines import KeyPath
 from edgeloop.edge.service.service_config import ServiceConfig
 from edgeloop.edge.source_name import shown_name
@@ -49,7 +49,7 @@ def read_config(path: Path) -> ServiceConfig:
         raw = _parse(path, text)
         reader = _References(path.parent)
         values = reader.expand(raw, ())
-        problems = reader.problems
+        problems = [*reader.problems, *misplaced_flags(raw)]
         unread = {key for key, _ in problems}
         try:
             config = ServiceConfig.model_validate(values, context=path.parent)

@@ -61,6 +61,11 @@ def test_paths_are_those_from_the_folder_of_the_file(tmp_path: Path) -> None:
         pytest.param("silent_s = 0", "silent_s: expected greater than 0, got 0", id="too small"),
         pytest.param("silent_s = nan", "silent_s: expected a finite number, got NaN", id="no number"),
         pytest.param("track = 'no way'", 'track: expected true or false, got "no way"', id="no flag"),
+        pytest.param("confidence = true", "confidence: expected a number, got true", id="flag for a number"),
+        pytest.param("classes = []", "6: cameras.belt.classes: expected at least one", id="no class"),
+        pytest.param("[mqtt]\nhost = 'mqtt://h'", "7: mqtt.host: expected a name or an address", id="host"),
+        pytest.param("[mqtt]\nhost = 'h:1883'", "7: mqtt.host: expected a name or an address", id="its port"),
+        pytest.param("[web]\ntoken = 'short'", "7: web.token: expected at least 16 characters", id="token"),
         pytest.param("zones = 3", "zones: expected a path in quotes, got 3", id="no path"),
         pytest.param("classes = 'bolt'", "classes: expected an array, got", id="no array"),
         pytest.param("[web]\nport = 70000", "7: web.port: expected less than or equal to 65535", id="port"),
@@ -140,7 +145,7 @@ def test_references_are_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_reference_that_leads_nowhere_has_its_line(tmp_path: Path) -> None:
     text = SMALLEST + (
         '[mqtt]\nhost = "${EDGELOOP_NO_SUCH}"\nusername = "${file:nothing}"\npassword = "${a b}"\n'
-        'ca = "${file:.}"\n[web]\nport = "x"\n'
+        'ca = "${file:.}"\n[web]\nport = "x"\ntoken = "${EDGELOOP_NO_SUCH}"\n'
     )
     assert refused(tmp_path, text) == [
         "7: mqtt.host: ${EDGELOOP_NO_SUCH} is not set in the environment",
@@ -148,6 +153,7 @@ def test_a_reference_that_leads_nowhere_has_its_line(tmp_path: Path) -> None:
         "9: mqtt.password: expected ${NAME} or ${file:PATH}; $${ is for the characters themselves",
         "10: mqtt.ca: ${file:.}: no such file",
         '12: web.port: expected a valid integer, got "x"',
+        "13: web.token: ${EDGELOOP_NO_SUCH} is not set in the environment",
     ]
 
 
