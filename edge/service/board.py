@@ -25,10 +25,10 @@ class ModelState:
 
     Attributes:
         name: Name in the configuration.
-        status: Whether it answers.
+        status: State of its process.
         reason: What is wrong with it, in one line; "" if nothing is.
         digest: SHA-256 of the file, hexadecimal; "" before it is loaded.
-        file: Path of the file; "" before it is loaded.
+        file: Name of the file; "" before it is loaded.
         provider: Short name of the execution provider; "" before it is loaded.
         provider_share: Share of the nodes that run there, 0 to 1; None if unknown.
         restarts: Number of restarts.

@@ -19,7 +19,7 @@ from edgeloop.edge.service.page.health import Check, Health, Readiness
 from edgeloop.edge.service.page.metrics import Metrics
 from edgeloop.edge.service.service_part import ServiceEvent
 
-__all__ = ["CameraStatus", "ModelFacts", "PastEvent", "ServiceStatus", "StatusReader", "status_api"]
+__all__ = ["StatusReader", "status_api"]
 
 _MAX_EVENTS = 100
 _KINDS = {".jpg": "image/jpeg", ".mp4": "video/mp4", ".mkv": "video/x-matroska", ".json": "application/json"}
@@ -65,40 +65,6 @@ class CameraStatus(BaseModel):
     extra: dict[str, float]
 
 
-class ModelFacts(BaseModel):
-    """State of one model.
-
-    Attributes:
-        name: Name of the model.
-        status: State: starting, ok, restarting or degraded.
-        reason: What is wrong with it; "" if nothing is.
-        digest: SHA-256 of the file, hexadecimal.
-        file: Name of the file.
-        provider: Execution provider.
-        provider_share: Share of its nodes that run there, in [0, 1]; null if unknown.
-        restarts: Number of restarts.
-        errors: Number of frames without an answer by kind.
-        previous: SHA-256 of the model that returns if this one fails; "" if there is none.
-        candidate: SHA-256 of the model that is in shadow; "" if there is none.
-        probation_left_s: Seconds of probation left; null if it is not on probation.
-        extra: Further figures, such as `shadow_agreement`.
-    """
-
-    name: str
-    status: str
-    reason: str
-    digest: str
-    file: str
-    provider: str
-    provider_share: float | None
-    restarts: int
-    errors: dict[str, int]
-    previous: str
-    candidate: str
-    probation_left_s: float | None
-    extra: dict[str, float]
-
-
 class ServiceStatus(BaseModel):
     """State of the service.
 
@@ -120,7 +86,7 @@ class ServiceStatus(BaseModel):
     ready: bool
     checks: list[Check]
     cameras: list[CameraStatus]
-    models: list[ModelFacts]
+    models: list[ModelState]
     parts: dict[str, dict[str, float]]
     clips: bool
 
@@ -170,7 +136,7 @@ class StatusReader:
             ready=found.ready,
             checks=found.checks,
             cameras=[self._camera(state) for state in board.cameras.values()],
-            models=[_model(state) for state in board.models.values()],
+            models=list(board.models.values()),
             parts=board.figures(),
             clips=self._clips is not None,
         )
@@ -270,24 +236,6 @@ def status_api(reader: StatusReader, health: Health, metrics: Metrics) -> APIRou
         return FileResponse(path, media_type=_KINDS[path.suffix], headers=kept)
 
     return api
-
-
-def _model(state: ModelState) -> ModelFacts:
-    return ModelFacts(
-        name=state.name,
-        status=state.status,
-        reason=state.reason,
-        digest=state.digest,
-        file=Path(state.file).name,
-        provider=state.provider,
-        provider_share=state.provider_share,
-        restarts=state.restarts,
-        errors=dict(state.errors),
-        previous=state.previous,
-        candidate=state.candidate,
-        probation_left_s=state.probation_left_s,
-        extra=dict(state.extra),
-    )
 
 
 def _wall_time(event: PastEvent) -> float:

@@ -148,7 +148,8 @@ class ModelWatch:
                 self._say(str(error))
                 return previous
             del self._given_up[current.digest]
-            self._state.extra["rollbacks"] = self._state.extra.get("rollbacks", 0) + 1
+            extra = self._state.extra
+            self._state.extra = {**extra, "rollbacks": extra.get("rollbacks", 0) + 1}
             return self._stored.current
         return previous
 

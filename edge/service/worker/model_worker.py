@@ -233,7 +233,7 @@ class ModelWorker:
         self._process, self._loaded, self._file = process, loaded, file
         self._class_ids = self._number_classes(loaded.spec.names)
         self._up_at, self._failing_since = time.monotonic(), None
-        state.digest, state.file = loaded.digest, str(file)
+        state.digest, state.file = loaded.digest, file.name
         state.provider, state.provider_share = loaded.placement.provider, loaded.placement.share
         self._compare_placement(loaded.placement)
 
