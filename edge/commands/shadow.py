@@ -27,5 +27,5 @@ def shadow(model: Path, place: StorePlace, unproven: bool, tolerance: WeightPrec
     place.store.shadow(admitted.model, admitted.content)
     click.echo(
         f"{place.store.name}: {admitted.model.digest[:12]} ({admitted.model.origin}) is in shadow; it sees "
-        f"every {place.probation.shadow_every}. frame, and needs {place.probation.min_frames} to be promoted"
+        f"one frame in {place.probation.shadow_every}, and needs {place.probation.min_frames} to be promoted"
     )

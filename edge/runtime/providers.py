@@ -103,7 +103,7 @@ def _open(
         there = ", ".join(short for short in PROVIDERS if _is_here(short))
         raise UnavailableError(
             f"provider '{name}': this onnxruntime has {there}; install the onnxruntime package that brings "
-            f"'{name}', or leave --provider out"
+            f"'{name}', or leave the provider out"
         )
     try:
         session = _session(model, options, name)

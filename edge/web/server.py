@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import socket
 from collections.abc import Callable
@@ -53,9 +54,9 @@ def open_port(host: str, port: int | None, setting: str = "--port") -> socket.so
             opened.close()
         at = f"port {port}" if host == LOOPBACK else f"{host} port {port or 0}"
         reason = error.strerror if isinstance(error, OSError) else "no name of a machine"
-        raise UnavailableError(
-            f"{at}: cannot be listened on ({reason}); name another with {setting}"
-        ) from error
+        is_port = isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES)
+        hint = f"name another with {setting}" if is_port else "it is no address of this machine"
+        raise UnavailableError(f"{at}: cannot be listened on ({reason}); {hint}") from error
     return opened
 
 

@@ -28,28 +28,36 @@ OLDEST = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
 
 
 def check_state(config: ServiceConfig) -> str:
-    """Write into the state folder, and look at the free space of its disk; it is not created.
+    """Write into the folders of state and clips, and look at the space of their disks; none is created.
 
     Raises:
-        UnavailableError: It cannot be written, or its disk is too full.
+        UnavailableError: One cannot be written, or its disk is too full.
     """
-    state, needed = config.state, config.health.free_mb
-    there = next(folder for folder in (state, *state.absolute().parents) if folder.exists())
+    needed = config.health.free_mb
+    text = f"{config.state}: {_free_mb(config.state, needed):.0f} MB are free"
+    if (clips := config.clips) is None:
+        return text
+    if clips.folder is not None:
+        text += f"; {clips.folder}: {_free_mb(clips.folder, needed):.0f} MB are free"
+    return f"{text}; clips may take {clips.budget_mb:g} MB"
+
+
+def _free_mb(folder: Path, needed: float) -> float:
+    """Space in MB on the disk of a folder that can be written."""
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     try:
-        if there == state:
-            tempfile.TemporaryFile(dir=state).close()
+        if there == folder:
+            tempfile.TemporaryFile(dir=folder).close()
         elif not os.access(there, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        free = free_mb(state)
+        free = free_mb(folder)
     except OSError as error:
         raise UnavailableError(
-            f"{state}: cannot be written ({error.strerror}); name a folder that this user may write"
+            f"{folder}: cannot be written ({error.strerror}); name a folder that this user may write"
         ) from error
     if free < needed:
-        raise UnavailableError(f"{state}: {free:.0f} MB are free, health.free_mb asks for {needed:g}")
-    text = f"{state}: {free:.0f} MB are free"
-    budget = 0 if config.clips is None else config.clips.budget_mb
-    return f"{text}; clips may take {budget:g} MB" if budget else text
+        raise UnavailableError(f"{folder}: {free:.0f} MB are free, health.free_mb asks for {needed:g}")
+    return free
 
 
 def check_port(web: WebConfig, state: Path) -> str:

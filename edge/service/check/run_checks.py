@@ -75,7 +75,7 @@ def _attempts(config: ServiceConfig) -> Iterator[Attempt]:
 
         yield Attempt("mqtt", "", _with_no_value(reach_broker), HOST_S)
     for number, hook in enumerate(config.webhooks):
-        yield Attempt("webhook", str(number), _with_no_value(partial(check_webhook, hook)), HOST_S)
+        yield Attempt("webhook", str(number + 1), _with_no_value(partial(check_webhook, hook)), HOST_S)
 
 
 def _with_no_value(work: Callable[[], str]) -> Callable[[], tuple[str, None]]:

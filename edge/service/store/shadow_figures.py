@@ -156,8 +156,8 @@ def promotion_rules(figures: ShadowFigures, config: ProbationConfig) -> Iterator
     )
     yield Rule(
         "provider",
-        figures.current_provider,
-        figures.candidate_provider,
+        figures.current_provider or "any",
+        figures.candidate_provider or "none",
         not falls_back(figures.candidate_provider, figures.current_provider),
     )
 

@@ -19,6 +19,7 @@ from edgeloop.edge.web.access import TokenAccess
 from edgeloop.edge.web.page_events import Events
 from edgeloop.edge.web.server import LOOPBACK, Server, open_port
 from edgeloop.edge.web.web_app import web_app
+from edgeloop.models.errors import UnavailableError
 from tests.served import Served, serve_app
 from tests.waiting import until
 
@@ -187,3 +188,8 @@ def test_no_request_whatever_is_let_in_or_breaks_anything(
     assert said == b"" or said.split()[1] in {b"400", b"401", b"404"} or path == b"healthz"
     assert b"secret state" not in said
     assert guarded.ask("GET", "healthz")[0] == 200
+
+
+def test_an_address_of_another_machine_is_not_mended_by_another_port() -> None:
+    with pytest.raises(UnavailableError, match="it is no address of this machine"):
+        open_port("192.0.2.1", None, "web.port")

@@ -88,7 +88,7 @@ def test_every_failure_is_listed_and_the_model_decides_about_the_exit_code(
     assert "damaged.onnx" in failed["model damaged"]
     assert f"nobody answers at 127.0.0.1:{unused}" in failed["camera gone"]
     assert "nobody listens there" in failed["mqtt"]
-    assert "Connection refused" in failed["webhook 0"]
+    assert "Connection refused" in failed["webhook 1"]
     assert "'a' reaches (900, 0), but the frames are 160x120" in failed["zones belt"]
     assert [secret for secret in ("hunter22", "hunter33", "s3cr3t") if secret in done.out + done.err] == []
 
@@ -97,6 +97,7 @@ def test_every_failure_is_listed_and_the_model_decides_about_the_exit_code(
     ("added", "camera", "code", "says"),
     [
         ("health.free_mb = 1e8", "", 69, "health.free_mb asks for 1e+08"),
+        ('clips.folder = "edgeloop.toml"', "", 69, "edgeloop.toml: cannot be written (Not a directory)"),
         ("", '[cameras.b]\nsource = "none.mp4"', 69, "no such file"),
         ("", 'classes = ["tree"]', 65, "the model has no class 'tree'; it has block"),
         ("", '[models.stored]\n[cameras.b]\nsource = 9\nmodel = "stored"', 65, "no model is installed"),
