@@ -21,6 +21,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeloop.edge.host.malloc import return_freed_memory
 from edgeloop.edge.sources.live import WAKE_S, LinkState, LinkStatus, LivePolicy, LiveSource
 from edgeloop.models.errors import EdgeloopError, UnavailableError
 
@@ -132,6 +133,10 @@ class _Reader:
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
+        self._read()
+        return_freed_memory()
+
+    def _read(self) -> None:
         ended = _Ended(None)
         try:
             opened = self._connect()

@@ -19,7 +19,6 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from edgeloop.edge.host.hardware import usable_cores
-from edgeloop.edge.host.malloc import return_freed_memory
 from edgeloop.edge.sources.packets.packet_ring import Packet, PacketFormat, PacketRing
 from edgeloop.edge.sources.reconnect import Connection
 from edgeloop.models.errors import UnavailableError
@@ -153,7 +152,6 @@ class _StreamReader:
                 self._keeper.close()
             self._container.close()
             del self._decoder, self._reformatter  # what holds an error also holds this
-            return_freed_memory()
 
     def _decode(self, packet: av.Packet[VideoStream]) -> list[NDArray[np.uint8]] | None:
         """Decode the pictures that a packet completes; None if one of them is damaged."""
