@@ -41,10 +41,10 @@ __all__ = ["Detector", "Prepared"]
 log = logging.getLogger(__name__)
 
 # Images at a time: each has its own activations in memory, and more gain little.
-_MOST_PARALLEL = 4
+_MAX_PARALLEL = 4
 # A quantized score may exceed 1 by its rounding, and a box the image by a part of its object.
-_MOST_SCORE = 1.05
-_MOST_SIDES = 10
+_MAX_SCORE = 1.05
+_MAX_SIDES = 10
 # Below it a detector is scored, and is expected to give as many boxes as it may.
 _SCORING_CONFIDENCE = 0.01
 
@@ -116,7 +116,7 @@ class Detector:
             raise UsageError(f"confidence {confidence}: expected 0 to 1")
         # Threads that share one image wait for each other at every layer; with one image each they do not. An
         # accelerator takes one image at a time, and the next is prepared meanwhile.
-        self.parallel = min(physical_cores(), _MOST_PARALLEL) if throughput else 1
+        self.parallel = min(physical_cores(), _MAX_PARALLEL) if throughput else 1
         wanted = ThreadCount(threads or max(physical_cores() // self.parallel, 1))
         measured = live and not throughput and threads is None and wanted.count > 1
         load = partial(Session, Path(path), provider=provider, allow_cpu=allow_cpu)
@@ -282,9 +282,9 @@ class Detector:
             raise type(error)(f"{self.path}: {error}") from error
         if not len(found):
             return found
-        if (score := found.confidence.max()) > _MOST_SCORE:
+        if (score := found.confidence.max()) > _MAX_SCORE:
             raise AbsurdOutputError(f"{self.path}: the output has a score of {score:g}, expected 0 to 1")
-        if (reach := np.abs(found.xyxy).max()) > _MOST_SIDES * max(spec.input_size):
+        if (reach := np.abs(found.xyxy).max()) > _MAX_SIDES * max(spec.input_size):
             size = "x".join(map(str, spec.input_size))
             raise AbsurdOutputError(f"{self.path}: the output has a box at {reach:g} px, the input is {size}")
         self._note_limit(len(found), outputs)

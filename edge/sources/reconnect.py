@@ -45,7 +45,7 @@ OPEN_S = 11.0
 LISTEN_S = 180.0
 """Longest wait in seconds for a frame of an open connection, if another one is opened beside it meanwhile."""
 
-MOST_LISTENING, MOST_THREADS = 3, 6
+MAX_LISTENING, MAX_THREADS = 3, 6
 """Maximum number of connections at a time, and with those that hang although they were given up."""
 
 CLOSE_S = 0.5
@@ -273,7 +273,7 @@ class _Supervised:
         if any(not reader.is_open and now - reader.started_at < OPEN_S for reader in beside):
             return False
         self._hanging = [reader for reader in self._hanging if reader.alive]
-        if len(self._readers) >= MOST_LISTENING or len(self._readers) + len(self._hanging) >= MOST_THREADS:
+        if len(self._readers) >= MAX_LISTENING or len(self._readers) + len(self._hanging) >= MAX_THREADS:
             return False
         trouble_s = now - (self._trouble_at or now)
         pause_s = next(pause for until, pause in PAUSES if trouble_s < until)

@@ -37,8 +37,8 @@ _FILES = {
     ".mkv": ("matroska", {"cluster_time_limit": f"{_FRAGMENT_S * 1e3:.0f}", "flush_packets": "1"}),
 }
 
-_LEAST_STEP_S = 0.001
-_MOST_DRIFT_S = 2.0
+_MIN_STEP_S = 0.001
+_MAX_DRIFT_S = 2.0
 """Longest time in seconds by which the clock of a stream may run beside that of this machine in one step."""
 
 
@@ -191,11 +191,11 @@ class Timeline:
     def place(self, packet: Packet) -> tuple[int, int]:
         """Time of decoding and of display of the next packet since the first, in ticks."""
         if self._before is not None:
-            self._at_s += max(self._step_s(self._before, packet), _LEAST_STEP_S)
+            self._at_s += max(self._step_s(self._before, packet), _MIN_STEP_S)
         self._before = packet
         ahead_s = 0.0
         if packet.pts_s is not None and packet.dts_s is not None:
-            ahead_s = min(max(packet.pts_s - packet.dts_s, 0.0), _MOST_DRIFT_S)
+            ahead_s = min(max(packet.pts_s - packet.dts_s, 0.0), _MAX_DRIFT_S)
         return round(self._at_s * _TICKS), round((self._at_s + ahead_s) * _TICKS)
 
     @staticmethod
@@ -204,4 +204,4 @@ class Timeline:
         if packet.dts_s is None or before.dts_s is None:
             return arrived_s
         step_s = packet.dts_s - before.dts_s
-        return step_s if step_s > 0 and abs(step_s - arrived_s) < _MOST_DRIFT_S else arrived_s
+        return step_s if step_s > 0 and abs(step_s - arrived_s) < _MAX_DRIFT_S else arrived_s
