@@ -26,7 +26,7 @@ from edgeloop.edge.service.service import run_service
 from edgeloop.edge.service.service_config import ServiceConfig
 from edgeloop.edge.service.service_part import ServicePart
 from tests.cameras import CameraServer, Kind, SceneClock, encode_all, write_zones
-from tests.faulty_model import faulty_block_finder
+from tests.faulty_models import faulty_block_finder
 from tests.receivers import Broker, free_port
 from tests.service_world import camera_lines
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import onnx
 
 from tests.cameras import CameraServer, Kind, SceneClock, encode_all, write_zones
-from tests.faulty_model import faulty_block_finder
+from tests.faulty_models import faulty_block_finder
 from tests.receivers import Broker, Subscriber, WebhookReceiver, free_port
 from tests.service_process import ServiceProcess
 

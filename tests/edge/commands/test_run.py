@@ -17,7 +17,7 @@ import pytest
 
 from tests.blocks import block_box, draw_block
 from tests.calls import Outcome, edgeloop
-from tests.fault_model import WHITE, write_fault_model
+from tests.faulty_models import WHITE, write_faulty_model
 
 RUN = [sys.executable, "-P", "-m", "edgeloop", "run"]
 
@@ -300,7 +300,7 @@ def test_bad_input_is_one_line_and_the_right_code(
 def test_a_model_that_gives_nonsense_is_an_error_and_no_empty_picture(
     edgeloop: Callable[..., Outcome], tmp_path: Path, fault: str, says: str
 ) -> None:
-    model = write_fault_model(tmp_path / "model.onnx", fault)
+    model = write_faulty_model(tmp_path / "model.onnx", fault)
     cv2.imwrite(str(tmp_path / "white.png"), WHITE)
     done = edgeloop("run", model, tmp_path / "white.png", "--json")
     assert (done.code, done.out) == (65, "")

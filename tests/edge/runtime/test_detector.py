@@ -27,7 +27,7 @@ from edgeloop.models.facts.metadata_text import read_names
 from edgeloop.models.facts.overrides import SpecOverrides
 from tests.blocks import draw_block
 from tests.dense import write_bundle
-from tests.fault_model import BAD_ROWS, WHITE, write_fault_model
+from tests.faulty_models import BAD_ROWS, WHITE, write_faulty_model
 from tests.meter import SIDE, ModelWriter
 
 BLUE, RED = (255, 0, 0), (0, 0, 255)
@@ -102,7 +102,7 @@ def test_three_steps_are_one(block_model: Path) -> None:
 
 @pytest.mark.parametrize("fault", BAD_ROWS)
 def test_nonsense_is_no_answer(fault: str, tmp_path: Path) -> None:
-    detector = Detector(write_fault_model(tmp_path / "bad.onnx", fault))
+    detector = Detector(write_faulty_model(tmp_path / "bad.onnx", fault))
     assert len(detector.detect(draw_block(3))) == 1
     with pytest.raises(OutputError, match=r"bad\.onnx: "):
         detector.detect(WHITE)

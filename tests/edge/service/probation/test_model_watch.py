@@ -32,7 +32,7 @@ from edgeloop.edge.service.store.shadow_figures import read_figures
 from edgeloop.edge.service.store.store_state import Change, InstalledModel, ProbationState
 from edgeloop.models.errors import EdgeloopError, ModelError
 from tests.blocks import block_finder, draw_block
-from tests.fault_model import WHITE, write_fault_model
+from tests.faulty_models import WHITE, write_faulty_model
 from tests.waiting import until
 
 LIMIT_S = 8.0
@@ -171,7 +171,7 @@ def test_a_model_that_gives_nonsense_gives_way(tmp_path: Path) -> None:
     device.install(OLD)
     device.start(minutes=5.0)
     try:
-        device.install(write_fault_model(tmp_path / "nan.onnx", "nan").read_bytes())
+        device.install(write_faulty_model(tmp_path / "nan.onnx", "nan").read_bytes())
         assert re.match(r"gave no answer to \d+ of \d+ frames: \d+ non-finite", device.wait_for_rollback())
     finally:
         device.close()

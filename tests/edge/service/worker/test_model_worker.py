@@ -35,7 +35,7 @@ from edgeloop.models.errors import (
     UnavailableError,
 )
 from tests.blocks import block_box, draw_block
-from tests.fault_model import WHITE, write_fault_model
+from tests.faulty_models import WHITE, write_faulty_model
 from tests.waiting import until
 
 Start = Callable[..., ModelWorker]
@@ -108,7 +108,7 @@ def test_a_child_that_dies_without_a_frame_is_noticed(block_model: Path, start: 
 
 
 def test_a_frame_that_hangs_is_given_up(tmp_path: Path, start: Start) -> None:
-    worker = start(write_fault_model(tmp_path / "hang.onnx", "hang"), hang_s=1.0)
+    worker = start(write_faulty_model(tmp_path / "hang.onnx", "hang"), hang_s=1.0)
     assert answers(worker)
     child = psutil.Process(worker.pid)
     with pytest.raises(UnavailableError, match="model parts: no answer within 1 s"):
@@ -129,7 +129,7 @@ def test_a_frame_that_hangs_is_given_up(tmp_path: Path, start: Start) -> None:
 def test_no_answer_is_better_than_nonsense(
     fault: str, error: type[EdgeloopError], kind: str, tmp_path: Path, start: Start
 ) -> None:
-    worker = start(write_fault_model(tmp_path / "bad.onnx", fault))
+    worker = start(write_faulty_model(tmp_path / "bad.onnx", fault))
     with pytest.raises(error):
         worker.detect_timed(WHITE)
     assert state_of(worker).errors == {kind: 1}
@@ -139,7 +139,7 @@ def test_no_answer_is_better_than_nonsense(
 
 
 def test_a_model_that_only_gives_nonsense_is_loaded_again(tmp_path: Path, start: Start) -> None:
-    worker = start(write_fault_model(tmp_path / "nan.onnx", "nan"), hang_s=0.2)
+    worker = start(write_faulty_model(tmp_path / "nan.onnx", "nan"), hang_s=0.2)
 
     def is_restarted() -> bool:
         with pytest.raises(EdgeloopError):
@@ -194,13 +194,13 @@ def test_there_are_never_more_than_five_restarts_in_a_minute(held: list[float]) 
 
 
 def test_the_child_ends_with_its_parent_also_in_a_frame_that_hangs(tmp_path: Path) -> None:
-    write_fault_model(tmp_path / "hang.onnx", "hang")
+    write_faulty_model(tmp_path / "hang.onnx", "hang")
     code = (
         "from pathlib import Path\n"
         "from edgeloop.edge.service.board import ModelState\n"
         "from edgeloop.edge.service.service_config import ModelConfig\n"
         "from edgeloop.edge.service.worker.model_worker import ModelWorker\n"
-        "from tests.fault_model import WHITE\n"
+        "from tests.faulty_models import WHITE\n"
         "worker = ModelWorker(ModelConfig(), Path('hang.onnx'), ModelState('m'))\n"
         "worker.start()\nprint(worker.pid, flush=True)\n"
         "worker.detect_timed(WHITE)\n"
@@ -227,7 +227,7 @@ def test_the_child_ends_with_its_parent_also_in_a_frame_that_hangs(tmp_path: Pat
 def test_a_swap_loses_no_frame(block_model: Path, tmp_path: Path, start: Start) -> None:
     worker = start(block_model)
     names = worker.names
-    other = write_fault_model(tmp_path / "other.onnx", "nan", "{0: 'box', 1: 'block'}")
+    other = write_faulty_model(tmp_path / "other.onnx", "nan", "{0: 'box', 1: 'block'}")
     seen: list[tuple[int, int]] = []
     done = threading.Event()
 
@@ -303,10 +303,10 @@ def test_a_swap_that_fails_changes_nothing(block_model: Path, tmp_path: Path, st
         worker.swap(tmp_path / "broken.onnx")
     with pytest.raises(NoInputError):
         worker.swap(tmp_path / "missing.onnx")
-    senseless = write_fault_model(tmp_path / "senseless.onnx", "nan", always=True)
+    senseless = write_faulty_model(tmp_path / "senseless.onnx", "nan", always=True)
     with pytest.raises(UnavailableError, match=r"senseless\.onnx: no answer to a blank frame: .* no finite"):
         worker.swap(senseless)
-    other = write_fault_model(tmp_path / "other.onnx", "nan", "{0: 'box'}")
+    other = write_faulty_model(tmp_path / "other.onnx", "nan", "{0: 'box'}")
     with pytest.raises(DataError, match=r"has no class block, which zones or cameras use; it has box"):
         worker.swap(other, frozenset({"block"}))
     assert (worker.pid, state_of(worker).digest, worker.names) == (pid, digest, ["block"])
