@@ -214,7 +214,7 @@ def read_zones(path: Path, names: Sequence[str] | None) -> ZoneFile:
 
     Args:
         path: JSON file.
-        names: The model's class names; None to accept any.
+        names: The model's class names; None to accept any, and to say nothing about units.
 
     Returns:
         Its content.
@@ -234,7 +234,7 @@ def read_zones(path: Path, names: Sequence[str] | None) -> ZoneFile:
         raise DataError(f"zones {path}: not text in UTF-8 ({error.reason} at byte {error.start})") from error
     except ValidationError as error:
         raise DataError(f"zones {path}: {_first(error)}") from error
-    if found.units is None and found.in_shares:
+    if found.units is None and found.in_shares and names is not None:
         log.warning(
             'zones %s: no coordinate is beyond 1, so all are shares of the picture ("units": "shares")',
             path,

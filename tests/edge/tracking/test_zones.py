@@ -275,6 +275,7 @@ def test_a_file_whose_values_tell_shares_says_so(tmp_path: Path, caplog: pytest.
     for units in ({}, {"units": "shares"}):
         path.write_text(json.dumps({"zones": [zone(polygon=SHARES)], **units}))
         assert read_zones(path, NAMES).in_shares
+        assert read_zones(path, None).in_shares
     (said,) = caplog.messages
     assert "no coordinate is beyond 1, so all are shares of the picture" in said
 
