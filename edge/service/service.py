@@ -39,6 +39,9 @@ __all__ = ["run_service"]
 
 log = logging.getLogger(__name__)
 
+_LEAVE_S = 2.0
+"""Longest wait in seconds for the frames in hand at the end: that of a model that hangs would not come."""
+
 PartFactory = Callable[[ServiceConfig, Board], ServicePart]
 
 
@@ -78,8 +81,9 @@ def run_service(config: ServiceConfig, parts: Sequence[PartFactory] = ()) -> Non
         finally:
             for state in board.cameras.values():
                 state.stream.source.stop()
+            ends_at = time.monotonic() + _LEAVE_S
             for loop in loops:
-                loop.join(timeout=5.0)
+                loop.join(timeout=max(0.0, ends_at - time.monotonic()))
     if not stopping.is_set() and (failures := [loop.failure for loop in loops if loop.failure]):
         raise failures[0]
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.calls import Outcome, edgeloop
@@ -66,6 +67,26 @@ def test_a_signal_ends_it_also_while_it_starts(service: subprocess.Popen[str]) -
     assert service.stderr is not None
     assert json.loads(service.stderr.read().splitlines()[-1])["event"] == "ended"
     assert service.wait(10) == 0
+
+
+def test_models_that_hang_keep_it_from_no_end(config: Path, block_model: Path) -> None:
+    other = f'[models.other]\nfile = "{block_model}"\n[cameras.door]\nmodel = "other"\n'
+    text = config.read_text().replace("[cameras.belt]", '[cameras.belt]\nmodel = "parts"')
+    text = text[: text.index("[cameras.gone]")] + other
+    config.write_text(f'{text}source = "synth:conveyor?seed=2&fps=10&size=160x120"\n')
+    command = [sys.executable, "-P", "-m", "edgeloop", "serve", str(config)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as service:
+        _until(service, lambda line: line.get("event") == "page-open")
+        workers = psutil.Process(service.pid).children()
+        for worker in workers:
+            worker.suspend()
+        time.sleep(0.5)  # so that each loop waits for its model
+        sent_at = time.monotonic()
+        service.send_signal(signal.SIGTERM)
+        assert service.wait(20) == 0
+    assert time.monotonic() - sent_at < 5
+    assert len(workers) == 2
+    assert psutil.wait_procs(workers, timeout=2)[1] == []
 
 
 @pytest.mark.parametrize(
