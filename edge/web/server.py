@@ -20,7 +20,7 @@ __all__ = ["Server", "is_loopback", "open_port"]
 LOOPBACK = "127.0.0.1"
 _GRACE_S = 1  # for replies that are under way when the server ends
 _PATIENCE_S = 20.0  # for a request to arrive whole
-_MAX_CONNECTIONS = 200
+_MAX_CONNECTIONS = 200  # beyond it requests are refused, beyond twice as many connections are
 
 
 def is_loopback(host: str) -> bool:
@@ -122,10 +122,12 @@ class _Uvicorn(uvicorn.Server):
 
 
 class _Protocol(H11Protocol):
-    """HTTP/1.1 that closes connections whose request does not arrive in time."""
+    """HTTP/1.1 that closes connections whose request does not arrive in time, and those that are too many."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if len(self.connections) > 2 * _MAX_CONNECTIONS:  # they would use up the files of the process
+            transport.abort()
         self._check_later(None)
 
     def _check_later(self, last: object) -> None:

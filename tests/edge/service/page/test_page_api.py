@@ -6,6 +6,7 @@ import http.client
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ import pytest
 from edgeloop.edge.service.board import Board
 from edgeloop.edge.service.clips.event_files import OWN_NAME
 from edgeloop.edge.service.page.page_part import PagePart
+from edgeloop.edge.web import server as server_module
 from edgeloop.models.errors import UnavailableError
 from tests.edge.service.page.page_service import Running, config_of, running
 from tests.waiting import until
@@ -36,6 +38,20 @@ def test_the_state_is_told(service: Running) -> None:
     assert found["models"][0]["name"] == "block"
     assert len(found["models"][0]["digest"]) == 64
     until(lambda: service.api("GET", "status")["cameras"][0]["fps"] > 5)
+
+
+def test_connections_are_bounded(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "_MAX_CONNECTIONS", 10)
+    parts = urlsplit(service.url)
+    with ExitStack() as opened:
+        idle = [
+            opened.enter_context(socket.create_connection((parts.hostname, parts.port), timeout=5))
+            for _ in range(25)
+        ]
+        for refused in idle[20:]:
+            with suppress(ConnectionResetError):
+                assert refused.recv(1) == b""
+    until(lambda: service.ask("GET", "healthz")[0] == 200)
 
 
 def test_open_pages_get_the_state_and_the_events(service: Running) -> None:
