@@ -196,7 +196,7 @@ def status_api(reader: StatusReader, health: Health, metrics: Metrics) -> APIRou
 
     @api.head("/healthz", include_in_schema=False)
     @api.get("/healthz", tags=["health"], response_class=PlainTextResponse)
-    def check_process() -> Response:
+    async def check_process() -> Response:  # in no thread: a disk that hangs may hold them all
         """Answer 200 while the supervisor of the process runs."""
         if health.alive():
             return PlainTextResponse("ok\n")

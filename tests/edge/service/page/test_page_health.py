@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from edgeloop.edge.service.board import Board, ModelState
 from edgeloop.edge.service.page.health import Health
-from tests.edge.service.page.page_service import Running, config_of
+from tests.edge.service.page.page_service import Running, config_of, running
 from tests.waiting import until
 
 
@@ -105,3 +109,21 @@ def test_a_supervisor_that_hangs_is_no_healthy_process(block_model: Path, tmp_pa
     assert health.alive()
     board.supervised_at -= 6.0
     assert not health.alive()
+
+
+def test_a_disk_that_hangs_leaves_the_process_healthy(block_model: Path, tmp_path: Path) -> None:
+    config = config_of(block_model, tmp_path, "belt", clips={"events": ["enter"]})
+    hanging = config.state / "clips" / "20260101-000000-000_belt_enter_00000000.json"
+    hanging.parent.mkdir(parents=True)
+    os.mkfifo(hanging)  # whoever reads it waits
+    with running(config) as service, ExitStack() as opened:
+        parts = urlsplit(service.url)
+        for _ in range(60):
+            asking = opened.enter_context(socket.create_connection((parts.hostname, parts.port)))
+            asking.sendall(f"GET /api/newest HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode())
+        asked_at = time.monotonic()
+        assert service.ask("GET", "healthz")[0] == 200
+        assert time.monotonic() - asked_at < 2
+        writer = os.open(hanging, os.O_WRONLY)
+        hanging.unlink()
+        os.close(writer)
