@@ -228,7 +228,10 @@ class _Supervised:
         if status != "open":
             self._trouble_at = now if self._trouble_at is None else self._trouble_at
             if self._is_due(status, now):
-                self._open()
+                try:
+                    self._open()
+                except RuntimeError as error:  # no thread can be started; perhaps the next time
+                    self._link.reason = str(error)
         elif self._trouble_at is not None and now - self._link.since >= STEADY_S:
             self._trouble_at = None
 
@@ -284,8 +287,8 @@ class _Supervised:
         return now - self._tried_at >= pause_s
 
     def _open(self) -> _Reader:
+        self._tried_at = time.monotonic()
         reader = _Reader(self._source.name, self._connect, self._begun, self._inbox)
-        self._tried_at = reader.started_at
         self._readers.append(reader)
         return reader
 

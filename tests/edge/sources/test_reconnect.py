@@ -242,6 +242,21 @@ def test_connections_that_hang_are_bounded(monkeypatch: pytest.MonkeyPatch) -> N
         until(lambda: len(tried) > reconnect.MAX_LISTENING)
 
 
+def test_a_machine_that_has_no_room_for_a_thread_is_waited_for(camera: Camera) -> None:
+    with supervised(camera) as source:
+        source.start(threading.Event())
+        until(lambda: source.link.arrived > 1)
+        usual = threading.stack_size(1 << 46)
+        try:
+            camera.plugged = False
+            until(lambda: "thread" in source.link.reason)
+        finally:
+            threading.stack_size(usual)
+        arrived, camera.plugged = source.link.arrived, True
+        until(lambda: source.link.arrived > arrived + 1)
+        assert source.link.status == "open"
+
+
 def test_the_pause_grows_with_the_trouble_and_a_stop_interrupts_it(
     camera: Camera, monkeypatch: pytest.MonkeyPatch
 ) -> None:
