@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -201,12 +202,13 @@ class ModelWorker:
         self._wake.set()
         for process in tuple(self._children):
             process.kill()
-        with self._lock:
-            process_left, self._process = self._process, None
-        if process_left is not None:
-            self._discard(process_left)
+        with self._lock:  # by now the frame in hand has failed, too
+            if self._process is not None:
+                self._lost.append(self._process)
+                self._process = None
         if self._thread.is_alive():
             self._thread.join(1.0)
+        self._discard_lost()
 
     def _load(self, file: Path, threads: int | None, limit_s: float = _LOAD_S) -> WorkerProcess:
         config, began_at = self._config, time.monotonic()
@@ -224,6 +226,11 @@ class ModelWorker:
     def _discard(self, process: WorkerProcess) -> None:
         process.close()
         self._children.discard(process)
+
+    def _discard_lost(self) -> None:
+        with suppress(IndexError):  # there is none left
+            while True:
+                self._discard(self._lost.popleft())
 
     def _adopt(self, process: WorkerProcess, file: Path) -> None:
         """Let a loaded process answer from now on."""
@@ -321,8 +328,7 @@ class ModelWorker:
                 with self._lock:
                     if self._process is process:
                         self._lose(process, "its process ended")
-            while self._lost:
-                self._discard(self._lost.popleft())
+            self._discard_lost()
             if self._process is None and time.monotonic() >= self._retry_at and not self._closed.is_set():
                 self._restart()
 

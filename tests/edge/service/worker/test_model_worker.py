@@ -224,6 +224,20 @@ def test_the_child_ends_with_its_parent_also_in_a_frame_that_hangs(tmp_path: Pat
     until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
 
 
+def test_an_end_in_the_middle_of_a_frame_leaves_nothing_open(block_model: Path, start: Start) -> None:
+    process = psutil.Process()
+    open_files, children = process.num_fds(), process.children()
+    worker = start(block_model)
+    psutil.Process(worker.pid).suspend()
+    asking = threading.Thread(target=answers, args=(worker,))
+    asking.start()
+    until(worker._lock.locked)
+    worker.close()
+    asking.join(5)
+    assert process.num_fds() == open_files
+    assert process.children() == children
+
+
 def test_a_swap_loses_no_frame(block_model: Path, tmp_path: Path, start: Start) -> None:
     worker = start(block_model)
     names = worker.names
