@@ -25,7 +25,7 @@ __all__ = ["WebhookPart"]
 log = logging.getLogger(__name__)
 
 FIGURES_S = 0.5
-"""Seconds between two updates of the figures on the board."""
+"""Seconds between two updates of the figures on the board while nothing is sent."""
 
 MAX_PAUSE_S = 60.0
 
@@ -66,7 +66,6 @@ class WebhookPart(ServicePart):
         self._sent = self._refused = self._retries = 0
         self._failing = False
         self._told: set[int] = set()
-        self._shown_at = 0.0
         self._wake, self._stop = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"webhook {number + 1}", daemon=True)
 
@@ -154,10 +153,6 @@ class WebhookPart(ServicePart):
             self._show()
 
     def _show(self) -> None:
-        now = time.monotonic()
-        if now - self._shown_at < FIGURES_S and not self._failing:
-            return
-        self._shown_at = now
         self._board.set_figures(
             self._part,
             sent=self._sent,

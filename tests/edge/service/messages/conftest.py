@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from edgeloop.edge.service.messages import mqtt_part, mqtt_session, outage, webhook_part
+from edgeloop.edge.service.messages import mqtt_session, outage, webhook_part
 from tests.receivers import Broker, mosquitto_path
 
 
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten what is waited for, so that the tests need not."""
-    for module, name in ((mqtt_session, "STATES_S"), (mqtt_part, "FIGURES_S"), (webhook_part, "FIGURES_S")):
+    for module, name in ((mqtt_session, "STATES_S"), (webhook_part, "FIGURES_S")):
         monkeypatch.setattr(module, name, 0.1)
     monkeypatch.setattr(outage, "MIN_PAUSE_S", 0.2)
 
