@@ -44,7 +44,7 @@ def _number_as_text(value: object) -> object:
 
 
 def _is_host(host: str) -> str:
-    if not host or "/" in host or host.count(":") == 1 or not host.isprintable():
+    if not host or set("/@") & set(host) or host.count(":") == 1 or not host.isprintable():
         raise ValueError("expected a name or an address alone, such as 192.168.1.10; its port is a key")
     return host
 
@@ -88,7 +88,13 @@ ALL_KINDS: tuple[EventKind, ...] = ("enter", "leave", "dwell", "cross")
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,  # it may be a secret
+    )
 
 
 class CameraConfig(_Section):

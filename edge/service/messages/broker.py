@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import socket
 import ssl
@@ -32,9 +31,8 @@ HINTS = {
 
 
 def broker_name(config: MqttConfig) -> str:
-    """Name a broker for the log; a host that is no name, but may be an address with a password, is hidden."""
-    host = config.host if re.fullmatch(r"[\w.:%-]+", config.host) else "***"
-    return f"broker {host}:{config.port}"
+    """Name a broker for the log."""
+    return f"mqtt: broker {config.host}:{config.port}"
 
 
 def make_client(config: MqttConfig, client_id: str) -> Client:
@@ -53,7 +51,7 @@ def make_client(config: MqttConfig, client_id: str) -> Client:
     if config.username is not None or config.password is not None:
         password = None if config.password is None else config.password.get_secret_value()
         client.username_pw_set(config.username or "", password)
-    if config.tls or config.ca is not None:
+    if config.tls:
         try:
             client.tls_set(None if config.ca is None else str(config.ca))
         except OSError as error:  # an SSLError, too
@@ -75,7 +73,7 @@ def connect(client: Client, config: MqttConfig) -> None:
         answers.append(reason)
 
     client.on_connect = take_answer
-    broker = f"mqtt: {broker_name(config)}"
+    broker = broker_name(config)
     try:
         client.connect(config.host, config.port, KEEPALIVE_S)
         until = time.monotonic() + TIMEOUT_S

@@ -95,8 +95,7 @@ class MqttPart(ServicePart):
             self._snapshots.drop(1)
 
     def _run(self) -> None:
-        name = f"mqtt: {broker_name(self._mqtt)}"
-        outage = Outage(name, "mqtt", share=PAUSE_SHARE, max_pause_s=MAX_PAUSE_S)
+        outage = Outage(broker_name(self._mqtt), "mqtt", share=PAUSE_SHARE, max_pause_s=MAX_PAUSE_S)
         while not self._stop.is_set():
             reason = self._connect(outage)
             if self._stop.is_set():
