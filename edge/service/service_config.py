@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -49,6 +51,32 @@ def _is_host(host: str) -> str:
     return host
 
 
+def _is_web_address(url: SecretStr) -> SecretStr:
+    text = url.get_secret_value()
+    try:
+        parts = urlsplit(text)
+        parts.port  # noqa: B018  a port that is no number is found only when it is read
+        is_right = parts.scheme in ("http", "https") and parts.hostname and text.isascii()
+    except ValueError:
+        is_right = False
+    if not is_right or not text.isprintable():
+        raise ValueError("expected an http:// or https:// address with a host")
+    return url
+
+
+def _is_header_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
+        raise ValueError("expected the name of an HTTP header")
+    return name
+
+
+def _is_header_value(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError("expected the value of an HTTP header")
+    return value
+
+
 def _is_long(token: SecretStr) -> SecretStr:
     if len(token.get_secret_value()) < 16:
         raise ValueError("expected at least 16 characters; `openssl rand -hex 16` makes one")
@@ -81,6 +109,8 @@ SourceName = Annotated[
     AfterValidator(_source_from_folder),
 ]
 Host = Annotated[str, AfterValidator(_is_host)]
+HeaderName = Annotated[str, AfterValidator(_is_header_name)]
+HeaderValue = Annotated[SecretStr, AfterValidator(_is_header_value)]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
 Megabytes = Annotated[float, Field(gt=0, le=100_000_000)]
 EventKind = Literal["enter", "leave", "dwell", "cross"]
@@ -205,11 +235,11 @@ class MqttConfig(_Section):
 class WebhookConfig(_Section):
     """Address that each event is posted to."""
 
-    url: SecretStr
+    url: Annotated[SecretStr, AfterValidator(_is_web_address)]
     """http:// or https:// address; may hold a secret."""
     events: tuple[EventKind, ...] = ALL_KINDS
     """Kinds of events to post."""
-    headers: dict[str, SecretStr] = {}
+    headers: dict[HeaderName, HeaderValue] = {}
     """Further headers, such as Authorization."""
     timeout_s: Seconds = 10.0
     """Time for one request."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from edgeloop.edge.service.config.toml_lines import KeyPath
 from edgeloop.edge.service.service_config import CameraConfig, ServiceConfig
@@ -15,8 +13,6 @@ __all__ = ["config_conflicts", "config_doubts"]
 
 MB_PER_SECOND = 1.0
 """Size of a second of a clip of a good camera."""
-
-_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 
 def config_conflicts(config: ServiceConfig) -> Iterator[tuple[KeyPath, str]]:
@@ -35,12 +31,6 @@ def config_conflicts(config: ServiceConfig) -> Iterator[tuple[KeyPath, str]]:
             yield ("mqtt", "password"), "expected also a username, got none"
         if mqtt.ca is not None and not mqtt.tls:
             yield ("mqtt", "ca"), "expected also tls = true, got none"
-    for number, hook in enumerate(config.webhooks):
-        if not _is_url(hook.url.get_secret_value()):
-            yield ("webhooks", number, "url"), "expected an http:// or https:// address with a host"
-        for name, value in hook.headers.items():
-            if not _HEADER.fullmatch(name) or not _is_header_value(value.get_secret_value()):
-                yield ("webhooks", number, "headers", name), "expected the name and value of an HTTP header"
     if (clips := config.clips) is not None:
         seconds = clips.before_s + clips.after_s
         if clips.budget_mb < seconds * MB_PER_SECOND:
@@ -95,18 +85,3 @@ def _device(camera: CameraConfig) -> str | None:
     if is_pipeline(camera.source) or (found := CAMERA.fullmatch(camera.source)) is None:
         return None
     return str(Path(found["path"]).resolve()) if found["path"] else f"/dev/video{int(found['index'])}"
-
-
-def _is_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        parts.port  # noqa: B018  a port that is no number is found only when it is read
-    except ValueError:
-        return False
-    return (
-        parts.scheme in ("http", "https") and bool(parts.hostname) and text.isascii() and text.isprintable()
-    )
-
-
-def _is_header_value(text: str) -> bool:
-    return text.isascii() and text.isprintable()

@@ -18,7 +18,6 @@ from edgeloop.edge.service.messages.spool import Spool
 from edgeloop.edge.service.service_config import ServiceConfig
 from edgeloop.edge.service.service_part import EventListener, ServiceEvent, ServicePart
 from edgeloop.edge.source_name import shown_name
-from edgeloop.models.errors import DataError
 
 __all__ = ["WebhookPart"]
 
@@ -46,17 +45,11 @@ class WebhookPart(ServicePart):
             number: Index in `config.webhooks`.
             config: Configuration of the service.
             board: Where its figures are shown, as `webhook_1` and so on.
-
-        Raises:
-            DataError: The address or a header cannot be used.
         """
         webhook = config.webhooks[number]
         url = webhook.url.get_secret_value()
         headers = {name: value.get_secret_value() for name, value in webhook.headers.items()}
-        try:
-            self._poster = Poster(url, headers, webhook.timeout_s)
-        except ValueError as error:
-            raise DataError(f"webhooks.{number}: {error}") from None
+        self._poster = Poster(url, headers, webhook.timeout_s)
         self._kinds, self._device, self._board = frozenset[str](webhook.events), config.name, board
         self._part = f"webhook_{number + 1}"
         folder = config.state / "spool" / f"webhook_{_key(config, number)}"
