@@ -44,8 +44,8 @@ def check_state(config: ServiceConfig) -> str:
 
 def _free_mb(folder: Path, needed: float) -> float:
     """Space in MB on the disk of a folder that can be written."""
-    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     try:
+        there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
         if there == folder:
             tempfile.TemporaryFile(dir=folder).close()
         elif not os.access(there, os.W_OK | os.X_OK):

@@ -53,7 +53,6 @@ def main() -> None:
 
 
 def _load(request: LoadRequest) -> tuple[Detector, LoadedModel]:
-    digest = file_sha256(request.file) if request.file.is_file() else ""
     detector = Detector(
         request.file,
         provider=request.provider,
@@ -62,6 +61,7 @@ def _load(request: LoadRequest) -> tuple[Detector, LoadedModel]:
         threads=request.threads,
         live=True,
     )
+    digest = file_sha256(request.file)
     return detector, LoadedModel(digest, detector.spec, detector.placement, detector.threads)
 
 

@@ -97,6 +97,7 @@ def test_every_failure_is_listed_and_the_model_decides_about_the_exit_code(
     ("added", "camera", "code", "says"),
     [
         ("health.free_mb = 1e8", "", 69, "health.free_mb asks for 1e+08"),
+        (f'clips.folder = "{"x" * 300}"', "", 69, "cannot be written (File name too long)"),
         ('clips.folder = "edgeloop.toml"', "", 69, "edgeloop.toml: cannot be written (Not a directory)"),
         ("", '[cameras.b]\nsource = "none.mp4"', 69, "no such file"),
         ("", 'classes = ["tree"]', 65, "the model has no class 'tree'; it has block"),

@@ -346,3 +346,9 @@ def test_a_file_that_is_no_model_is_refused_at_the_start(tmp_path: Path, start: 
     with pytest.raises(DataError, match="expected an ONNX model"):
         start(tmp_path / "broken.onnx")
     assert psutil.Process().children() == []
+
+
+def test_a_file_that_cannot_be_read_may_be_readable_later(tmp_path: Path, start: Start) -> None:
+    (tmp_path / "failing.onnx").symlink_to("/proc/self/mem")  # as a disk that fails
+    with pytest.raises(NoInputError, match="cannot read the model file"):
+        start(tmp_path / "failing.onnx")
