@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import re
@@ -11,7 +12,16 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["Accelerator", "find_accelerators", "physical_cores", "processor_name", "usable_cores"]
+__all__ = [
+    "Accelerator",
+    "decoder_threads",
+    "find_accelerators",
+    "physical_cores",
+    "processor_name",
+    "usable_cores",
+]
+
+_PIXELS_A_THREAD = 1280 * 720
 
 
 @dataclass(frozen=True)
@@ -87,6 +97,15 @@ _BOARDS = {"jetson": _JETSON, "tegra": _JETSON, "raspberry pi": _PI, "qcom": _QU
 def usable_cores() -> int:
     """Count the logical cores that this process may use; containers and taskset limit them."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def decoder_threads(pixels: float) -> int:
+    """Number of threads on which FFmpeg decodes frames of so many pixels: no more than they need.
+
+    Each further one may delay the output by a frame: a stream decoded by eight threads was 0.3 s behind its
+    camera, by one 0.07 s.
+    """
+    return max(1, min(math.ceil(pixels / _PIXELS_A_THREAD), usable_cores()))
 
 
 def physical_cores() -> int:

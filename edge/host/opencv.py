@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import subprocess
 import sys
@@ -17,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.edge.host.hardware import usable_cores
+from edgeloop.edge.host.hardware import decoder_threads, usable_cores
 from edgeloop.edge.host.image_bytes import decode_image, image_fault
 from edgeloop.models.errors import DataError, EdgeloopError
 
@@ -43,10 +42,6 @@ CODECS = {".mp4": ("mp4v", "avc1"), ".avi": ("MJPG", "mp4v")}
 
 _FRAGMENTED = ".ismv"
 """Suffix by which FFmpeg writes an .mp4 in fragments; OpenCV passes it no options."""
-
-# FFmpeg gets one thread per so many pixels of a frame. Each further one delays the output by a frame: a
-# stream decoded by eight threads was 0.3 s behind its camera, by one 0.07 s.
-_PIXELS_A_THREAD = 1280 * 720
 
 
 @contextmanager
@@ -120,7 +115,7 @@ def _open_decoder(target: str, open_s: float, read_s: float) -> cv2.VideoCapture
     if capture is None:
         return None
     pixels = capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
-    threads = min(math.ceil(pixels / _PIXELS_A_THREAD), usable_cores())
+    threads = decoder_threads(pixels)
     if threads > 1:
         capture.release()
         capture = _open_ffmpeg(target, open_s, read_s, threads=threads)

@@ -18,7 +18,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from edgeloop.edge.host.hardware import usable_cores
+from edgeloop.edge.host.hardware import decoder_threads
 from edgeloop.edge.sources.packets.packet_ring import Packet, PacketFormat, PacketRing
 from edgeloop.edge.sources.reconnect import Connection
 from edgeloop.models.errors import UnavailableError
@@ -30,8 +30,6 @@ OPEN_S = 10.0
 
 KEY_FRAME_S = 10.0
 """Longest wait in seconds for a key frame: streams that refresh a part of each picture never have one."""
-
-_PIXELS_A_THREAD = 1280 * 720
 
 # The pictures that FFmpeg reads to know the stream are late by that time; they are not lost.
 _OPTIONS = {
@@ -184,8 +182,7 @@ def _open_decoder(stream: VideoStream, *, strict: bool) -> VideoCodecContext:
     described = stream.codec_context
     decoder = cast("VideoCodecContext", av.CodecContext.create(described.codec, "r"))
     decoder.extradata = described.extradata
-    pixels = described.width * described.height
-    decoder.thread_count = max(1, min(math.ceil(pixels / _PIXELS_A_THREAD), usable_cores()))
+    decoder.thread_count = decoder_threads(described.width * described.height)
     decoder.thread_type = "SLICE"  # threads by frame would delay each picture by one frame a thread
     decoder.flags |= av.codec.context.Flags.low_delay
     if strict:
