@@ -38,7 +38,7 @@ class ModelState:
         previous: SHA-256 of the model in the store that returns if this one fails; "" if there is none.
         candidate: SHA-256 of the model in the store that is in shadow; "" if there is none.
         probation_left_s: Seconds of probation left; None if it is not on probation.
-        extra: Further figures of the store by name: `rollbacks`, `shadow_frames`, `shadow_agreement`.
+        figures: Figures of the store by name: `rollbacks`, `shadow_frames`, `shadow_agreement`.
     """
 
     name: str
@@ -54,7 +54,7 @@ class ModelState:
     previous: str = ""
     candidate: str = ""
     probation_left_s: float | None = None
-    extra: dict[str, float] = field(default_factory=dict)
+    figures: dict[str, float] = field(default_factory=dict)
 
     def count_error(self, kind: str) -> None:
         """Count one frame without an answer."""
@@ -73,7 +73,6 @@ class CameraState:
         result_at: Monotonic clock in seconds when its newest result had been acted upon; None before it.
         captured_at: `captured_at` of the newest frame that went through; None before it.
         events: Number of events by kind.
-        extra: Further figures of the parts of the service by name, such as {"clips": 3}.
     """
 
     name: str
@@ -83,7 +82,6 @@ class CameraState:
     result_at: float | None = None
     captured_at: float | None = None
     events: dict[str, int] = field(default_factory=dict)
-    extra: dict[str, float] = field(default_factory=dict)
 
     @property
     def link(self) -> LinkState:

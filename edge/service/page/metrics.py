@@ -152,7 +152,6 @@ class _BoardCollector(Collector):
             for each in get_args(LinkStatus):
                 status.add_metric((name, each), float(link.status == each))
         yield from (arrived, frames, reconnects, stalled, age, status)
-        yield from _figures("camera", {name: state.extra for name, state in self._board.cameras.items()})
 
     def _events(self) -> Iterator[Metric]:
         events = CounterMetricFamily(
@@ -193,7 +192,7 @@ class _BoardCollector(Collector):
             for kind, count in tuple(state.errors.items()):
                 errors.add_metric((name, kind), count)
         yield from (info, status, share, restarts, errors, probation)
-        yield from _figures("model", {name: state.extra for name, state in self._board.models.items()})
+        yield from _figures("model", {name: state.figures for name, state in self._board.models.items()})
 
 
 def _children_memory() -> int:
@@ -205,7 +204,7 @@ def _children_memory() -> int:
 
 
 def _figures(of: str, figures: Mapping[str | None, Mapping[str, float]]) -> Iterator[Metric]:
-    """Metrics of the figures of a part, or of all cameras or models by name."""
+    """Metrics of the figures of a part, or of all models by name."""
     names = dict.fromkeys(figure for each in figures.values() for figure in each)
     for figure in names:
         name = re.sub(r"[^a-z0-9_]", "_", f"edgeloop_{of}_{figure}".lower())

@@ -44,7 +44,6 @@ class CameraStatus(BaseModel):
         width: Width of the newest frame in pixels; null before the first.
         height: Height of the newest frame in pixels; null before the first.
         events: Number of events by kind.
-        extra: Further figures of parts of the service.
     """
 
     name: str
@@ -62,7 +61,6 @@ class CameraStatus(BaseModel):
     width: int | None
     height: int | None
     events: dict[str, int]
-    extra: dict[str, float]
 
 
 class ServiceStatus(BaseModel):
@@ -179,7 +177,6 @@ class StatusReader:
             width=link.size and link.size[0],
             height=link.size and link.size[1],
             events=dict(state.events),
-            extra=dict(state.extra),
         )
 
     def _fps(self, camera: str) -> float:

@@ -148,8 +148,8 @@ class ModelWatch:
                 self._say(str(error))
                 return previous
             del self._given_up[current.digest]
-            extra = self._state.extra
-            self._state.extra = {**extra, "rollbacks": extra.get("rollbacks", 0) + 1}
+            figures = self._state.figures
+            self._state.figures = {**figures, "rollbacks": figures.get("rollbacks", 0) + 1}
             return self._stored.current
         return previous
 
@@ -269,13 +269,13 @@ class ModelWatch:
         state.candidate = "" if stored.candidate is None else stored.candidate.digest
         limit_s = self._config.probation.minutes * 60
         state.probation_left_s = None if probation is None else max(limit_s - probation.elapsed_s, 0.0)
-        extra = {"rollbacks": state.extra.get("rollbacks", 0.0)}
+        shown = {"rollbacks": state.figures.get("rollbacks", 0.0)}
         if self._shadow is not None:
             figures = self._shadow.comparison.figures()
-            extra |= {"shadow_frames": figures.frames, "shadow_failed": figures.failed}
+            shown |= {"shadow_frames": figures.frames, "shadow_failed": figures.failed}
             if figures.agreement is not None:
-                extra["shadow_agreement"] = figures.agreement
-        state.extra = extra
+                shown["shadow_agreement"] = figures.agreement
+        state.figures = shown
 
     def _hold(self, path: Path) -> None:
         try:

@@ -63,7 +63,7 @@ function facts(camera) {
     [`Model ${camera.model}`, camera.width && `${camera.width}×${camera.height}`],
     [...fates.map(([fate, count]) => `${figure(count)} ${fate}`), camera.reconnects && `${figure(camera.reconnects)} reconnects`,
       camera.stalled_s && `stalled for ${duration(camera.stalled_s)}`],
-    [...Object.entries({...camera.events, ...camera.extra}).map(([name, count]) => `${figure(count)} ${name.replaceAll('_', ' ')}`)],
+    [...Object.entries(camera.events).map(([name, count]) => `${figure(count)} ${name.replaceAll('_', ' ')}`)],
   ].map((line) => line.filter(Boolean).join(' · ')).filter(Boolean);
 }
 

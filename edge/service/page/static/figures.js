@@ -38,7 +38,7 @@ function facts(model) {
     model.restarts && `${figure(model.restarts)} restarts`,
     model.probation_left_s !== null && `on probation for another ${duration(model.probation_left_s)}`,
     model.candidate && `${model.candidate.slice(0, 12)} in shadow`,
-    ...Object.entries(model.extra).map(([name, value]) => `${figure(value)} ${name.replaceAll('_', ' ')}`),
+    ...Object.entries(model.figures).map(([name, value]) => `${figure(value)} ${name.replaceAll('_', ' ')}`),
     ...Object.entries(model.errors).map(([kind, count]) => `${figure(count)} frames without an answer: ${kind}`),
   ].filter(Boolean);
 }

@@ -116,13 +116,13 @@ def test_names_follow_the_conventions_of_prometheus(families: dict[str, Metric])
 
 def test_the_figures_of_a_part_are_metrics(service: Running) -> None:
     service.board.set_figures("new part", queue_depth=3, sent=7)
-    service.board.models["block"].extra = {"rollbacks": 2, "shadow_agreement": 0.5}
+    service.board.models["block"].figures = {"rollbacks": 2, "shadow_agreement": 0.5}
     found = scrape(service)
     assert value(found, "edgeloop_new_part_queue_depth") == 3
     assert value(found, "edgeloop_new_part_sent_total") == 7
     assert value(found, "edgeloop_model_rollbacks_total", model="block") == 2
     assert value(found, "edgeloop_model_shadow_agreement", model="block") == 0.5
-    service.board.models["block"].extra = {}
+    service.board.models["block"].figures = {}
     del service.board.parts["new part"]
 
 

@@ -214,7 +214,7 @@ def test_a_model_that_finds_nothing_gives_way_also_while_the_disk_is_full(
     assert device.last().action == "installed"
     obstacle.rmdir()
     assert device.wait_for_rollback().startswith("found 0 objects in")
-    until(lambda: device.state.extra.get("rollbacks") == 1)
+    until(lambda: device.state.figures.get("rollbacks") == 1)
     assert (device.store.read().probation, device.failed) == (None, 0)
     until(lambda: "the store works again" in caplog.text)
     assert caplog.text.count("cannot be written") == 1
@@ -224,7 +224,7 @@ def test_a_candidate_is_compared_and_promoted(device: Device, tmp_path: Path) ->
     blind = model_bytes("blind", score=0.0)
     device.store.shadow(entry(blind), blind)
     device.start()
-    until(lambda: device.state.extra.get("shadow_frames", 0) >= 10)
+    until(lambda: device.state.figures.get("shadow_frames", 0) >= 10)
     assert device.state.candidate == entry(blind).digest
     assert device.watch._shadow is not None
     pid = device.watch._shadow._worker.pid
@@ -241,9 +241,9 @@ def test_a_candidate_is_compared_and_promoted(device: Device, tmp_path: Path) ->
     again = Device(tmp_path)
     again.start()
     try:
-        until(lambda: again.state.extra.get("shadow_frames", 0) > figures.frames)  # it goes on
+        until(lambda: again.state.figures.get("shadow_frames", 0) > figures.frames)  # it goes on
         again.store.shadow(entry(NEW), NEW)  # another candidate begins at zero
-        until(lambda: again.state.extra.get("shadow_agreement") == 1.0)
+        until(lambda: again.state.figures.get("shadow_agreement") == 1.0)
         again.store.promote(entry(NEW).digest)
         until(lambda: again.state.digest == entry(NEW).digest)
         assert again.failed == 0
