@@ -43,6 +43,7 @@ class Poster:
             login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             self._headers["Authorization"] = f"Basic {b64encode(login.encode()).decode()}"
         self._connection: HTTPConnection | None = None
+        self._socket: socket.socket | None = None
         self._aborted = threading.Event()
 
     def post(self, body: bytes, headers: Mapping[str, str]) -> tuple[int, float]:
@@ -69,10 +70,7 @@ class Poster:
     def abort(self) -> None:
         """End the request in hand, from another thread."""
         self._aborted.set()
-        connection = self._connection
-        if connection is not None and connection.sock is not None:
-            with suppress(OSError):
-                connection.sock.shutdown(socket.SHUT_RDWR)
+        self._hang_up()
 
     def close(self) -> None:
         """Close the connection."""
@@ -87,12 +85,31 @@ class Poster:
     def _request(
         self, connection: HTTPConnection, body: bytes, headers: Mapping[str, str]
     ) -> tuple[int, float]:
-        connection.request("POST", self._target, body, {**self._headers, **headers})
-        answer = connection.getresponse()
-        answer.read(MAX_ANSWER)
+        if connection.sock is None:
+            connection.connect()
+        # At its limit, as a socket has one for each piece alone, and a server may send piece after piece.
+        self._socket, ends_at = connection.sock, time.monotonic() + self._timeout_s
+        timer = threading.Timer(self._timeout_s, self._hang_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            connection.request("POST", self._target, body, {**self._headers, **headers})
+            answer = connection.getresponse()
+            answer.read(MAX_ANSWER)
+        except (OSError, HTTPException) as error:
+            if time.monotonic() >= ends_at:
+                raise TimeoutError from error
+            raise
+        finally:
+            timer.cancel()
         if not answer.isclosed():
             self._drop()
         return answer.status, _retry_after_s(answer.getheader("Retry-After"))
+
+    def _hang_up(self) -> None:
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
 
     def _drop(self) -> None:
         if self._connection is not None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -209,6 +212,23 @@ def test_a_slow_server_is_given_up_in_time(opened: Opener, server: Server) -> No
     until(lambda: rig.figure("webhook_1", "retries") > 0)
     server.delay_s = 0.0
     until(lambda: rig.figure("webhook_1", "sent") == 1)
+
+
+@pytest.mark.parametrize("piece", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 500 No\r\nX:" + b"y" * 9])
+def test_a_server_that_never_comes_to_an_end_is_given_up_in_time(opened: Opener, piece: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def drip() -> None:
+            with suppress(OSError), listener.accept()[0] as connection:
+                for sent in itertools.count():
+                    connection.sendall(piece if not sent or piece.endswith(b"\n") else piece[-1:])
+                    time.sleep(0.05)
+
+        threading.Thread(target=drip, daemon=True).start()
+        rig = opened(listener.getsockname()[1], timeout_s=0.3)
+        rig.see((7, 0, 40))
+        until(lambda: rig.figure("webhook_1", "retries") > 0, 5)
+        assert rig.figure("webhook_1", "spooled") > 0
 
 
 @pytest.mark.parametrize(
