@@ -130,8 +130,12 @@ class _Protocol(H11Protocol):
             transport.abort()
         self._check_later(None)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._checking.cancel()
+
     def _check_later(self, last: object) -> None:
-        self.loop.call_later(_PATIENCE_S, self._check, last)
+        self._checking = self.loop.call_later(_PATIENCE_S, self._check, last)
 
     def _check(self, last: object) -> None:
         cycle = self.cycle

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -110,6 +111,26 @@ def test_pictures_of_events_are_sent_in_ranges(service: Running) -> None:
 )
 def test_no_other_file_is_sent(service: Running, name: str) -> None:
     assert service.ask("GET", f"clips/{name}")[0] == 404
+
+
+def test_a_connection_that_was_closed_with_the_end_of_a_large_file_is_forgotten(
+    service: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(server_module, "_PATIENCE_S", 0.4)
+    clip = service.folder / "state" / "clips" / "20260101-000000-000_belt_enter_00000000.mp4"
+    clip.write_bytes(bytes(300_000))
+    parts = urlsplit(service.url)
+    with socket.socket() as reader:
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        reader.connect((parts.hostname, parts.port))
+        lines = (f"GET /clips/{clip.name} HTTP/1.1", f"Host: {parts.netloc}", "Connection: close", "", "")
+        reader.sendall("\r\n".join(lines).encode())
+        time.sleep(0.1)  # so that the end waits in the server
+        got = sum(map(len, iter(lambda: reader.recv(65536), b"")))
+    clip.unlink()
+    assert got > 300_000
+    time.sleep(0.6)
+    assert [each.getMessage() for each in caplog.records if each.name == "asyncio"] == []
 
 
 def test_links_among_the_clips_are_not_followed(service: Running, tmp_path: Path) -> None:
