@@ -84,8 +84,10 @@ def run_service(config: ServiceConfig, parts: Sequence[PartFactory] = ()) -> Non
             ends_at = time.monotonic() + _LEAVE_S
             for loop in loops:
                 loop.join(timeout=max(0.0, ends_at - time.monotonic()))
-    if not stopping.is_set() and (failures := [loop.failure for loop in loops if loop.failure]):
+    if failures := [loop.failure for loop in loops if loop.failure and not stopping.is_set()]:
         raise failures[0]
+    if not stopping.is_set():
+        log.info("all footage has ended", extra={"event": "footage-ended"})
 
 
 def _parts(config: ServiceConfig, workers: Mapping[str, ModelWorker]) -> list[PartFactory]:

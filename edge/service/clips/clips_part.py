@@ -37,6 +37,9 @@ __all__ = ["ClipsPart", "packet_seconds"]
 
 log = logging.getLogger(__name__)
 
+_LOST = {"event": "clips-lost", "part": "clips"}
+_BACK = {"event": "clips-back", "part": "clips"}
+
 QUEUE = 16
 """Maximum number of events that wait; each holds a frame."""
 
@@ -114,7 +117,7 @@ class ClipsPart(ServicePart):
             self._board.set_figures("clips", dropped=self._dropped + self._refused)
             if not self._trouble:
                 self._trouble = "the disk does not keep up"
-                log.warning("clips: not written: %s", self._trouble)
+                log.warning("clips: not written: %s", self._trouble, extra=_LOST)
 
     def _run(self) -> None:
         while not (self._stopping.is_set() and self._queue.empty()):
@@ -194,7 +197,7 @@ class ClipsPart(ServicePart):
         if clip.error is None and clip.path is not None:
             self._written += len(clip.events)
             if self._trouble:
-                log.warning("clips: written again")
+                log.warning("clips: written again", extra=_BACK)
                 self._trouble = ""
         else:
             self._dropped += len(clip.events)
@@ -210,7 +213,7 @@ class ClipsPart(ServicePart):
                 f"and {self._keep_free_mb:g} MB of the disk stay free)"
             )
         if not self._trouble:
-            log.warning("clips: not written: %s", reason)
+            log.warning("clips: not written: %s", reason, extra=_LOST)
         self._trouble = reason
         if not self._folder.is_dir():
             self._budget = None

@@ -154,7 +154,13 @@ class ModelWatch:
         return previous
 
     def _give_up(self, digest: str, reason: str) -> None:
-        log.error("model %s: %s is given up: %s; the previous model returns", self._name, digest[:12], reason)
+        log.error(
+            "model %s: %s is given up: %s; the previous model returns",
+            self._name,
+            digest[:12],
+            reason,
+            extra={"event": "model-given-up"},
+        )
         self._given_up[digest] = reason
         self._write_at = 0.0
 
@@ -182,7 +188,13 @@ class ModelWatch:
             self._held.close()
             self._held = held.pop_all()
         self._running, self._swap_at, self._swap_failures = model.digest, 0.0, 0
-        log.info("model %s: %s (%s) took over", self._name, model.digest[:12], model.origin)
+        log.info(
+            "model %s: %s (%s) took over",
+            self._name,
+            model.digest[:12],
+            model.origin,
+            extra={"event": "model-swapped"},
+        )
         reference_ms, self._trial = self._trial.median_ms(), Trial(self._state)
         probation = self._probation
         if probation is not None and before == self._previous_digest:
@@ -207,7 +219,13 @@ class ModelWatch:
             self._write_at = now + _SAVE_S
             summary = _summary(evidence)
             self._stored = self._store.confirm(digest, summary)
-            log.info("model %s: %s is confirmed: %s", self._name, digest[:12], summary)
+            log.info(
+                "model %s: %s is confirmed: %s",
+                self._name,
+                digest[:12],
+                summary,
+                extra={"event": "model-confirmed"},
+            )
 
     def _save(self) -> None:
         """Write down how far the probation is, and the figures of the candidate."""

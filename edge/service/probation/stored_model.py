@@ -41,7 +41,13 @@ def stored_model(config: ServiceConfig, state: ModelState) -> Iterator[ModelWork
         stored = store.read()
         if stored.probation is None or stored.previous is None:
             raise
-        log.error("model %s: %s is given up: %s", state.name, path.stem[:12], error)
+        log.error(
+            "model %s: %s is given up: %s",
+            state.name,
+            path.stem[:12],
+            error,
+            extra={"event": "model-given-up"},
+        )
         with _said(state.name):
             store.roll_back(f"cannot be started: {error}", only=path.stem)
         worker = start_worker(config, state, store.path(stored.previous.digest))

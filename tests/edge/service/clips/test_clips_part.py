@@ -300,6 +300,7 @@ def test_a_full_disk_is_said_once_and_once_when_there_is_room_again(
     assert len(messages) == 2
     assert "no room in" in messages[0]
     assert "written again" in messages[1]
+    assert [record.__dict__["event"] for record in caplog.records] == ["clips-lost", "clips-back"]
 
 
 @pytest.mark.slow

@@ -69,6 +69,14 @@ def test_a_signal_ends_it_also_while_it_starts(service: subprocess.Popen[str]) -
     assert service.wait(10) == 0
 
 
+def test_the_end_of_all_footage_is_said(config: Path, clip: Path) -> None:
+    text = config.read_text()
+    config.write_text(f'{text[: text.index("[cameras.belt]")]}[cameras.film]\nsource = "{clip}"\n')
+    done = edgeloop("serve", config)
+    assert done.returncode == 0, done
+    assert [json.loads(line)["event"] for line in done.stderr.splitlines()][-2:] == ["footage-ended", "ended"]
+
+
 def test_models_that_hang_keep_it_from_no_end(config: Path, block_model: Path) -> None:
     other = f'[models.other]\nfile = "{block_model}"\n[cameras.door]\nmodel = "other"\n'
     text = config.read_text().replace("[cameras.belt]", '[cameras.belt]\nmodel = "parts"')

@@ -137,7 +137,10 @@ def device(tmp_path: Path) -> Iterator[Device]:
     made.close()
 
 
-def test_a_new_model_takes_over_without_a_lost_frame_and_is_confirmed(device: Device) -> None:
+def test_a_new_model_takes_over_without_a_lost_frame_and_is_confirmed(
+    device: Device, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "edgeloop.edge.service.probation")
     device.start()
     until(lambda: device.frames > 10)
     device.install(NEW)
@@ -147,6 +150,8 @@ def test_a_new_model_takes_over_without_a_lost_frame_and_is_confirmed(device: De
     until(lambda: device.last().action == "confirmed")
     assert "0 without an answer" in device.last().reason
     until(lambda: device.state.probation_left_s is None)
+    said = [record.__dict__.get("event") for record in caplog.records]
+    assert said == ["model-swapped", "model-confirmed"]
     device.install(model_bytes("third"))
     until(lambda: not device.store.path(entry(OLD).digest).exists())  # it is of no use any more
     device.store.roll_back()  # by somebody, in the middle of probation
