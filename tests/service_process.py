@@ -135,11 +135,7 @@ class ServiceProcess:
 
     def workers(self) -> list[psutil.Process]:
         """Processes of its models."""
-        found = []
-        for child in self.children():
-            with suppress(psutil.NoSuchProcess):
-                found += [child] if any("worker_main" in word for word in child.cmdline()) else []
-        return found
+        return model_processes(self.process.pid)
 
     def wait(self, condition: Callable[[], object], timeout_s: float = 20.0) -> None:
         """Wait until something holds.
@@ -166,6 +162,16 @@ class ServiceProcess:
                 except ValueError:
                     line = {"level": "raw", "message": text.rstrip()}
                 self.log.append(LogLine(time.monotonic(), line["level"], line["message"]))
+
+
+def model_processes(parent: int | None = None) -> list[psutil.Process]:
+    """List the processes of models that a process has started; None for this one, which may have others."""
+    found = []
+    with suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(parent).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                found += [child] if any("worker_main" in word for word in child.cmdline()) else []
+    return found
 
 
 def read_metrics(text: str) -> Metrics:

@@ -75,13 +75,14 @@ def test_frames_without_a_result_are_a_fault(service: Running) -> None:
 
 
 @pytest.mark.parametrize("status", ["starting", "restarting", "degraded"])
-def test_a_model_that_does_not_answer_is_a_fault(service: Running, status: Any) -> None:
-    model = service.board.models["block"]
-    model.status, model.reason = status, "no answer for 10 s"
-    (fault,) = readiness(service)[1]["failing"]
+def test_a_model_that_does_not_answer_is_a_fault(block_model: Path, tmp_path: Path, status: Any) -> None:
+    board = Board("device")
+    model = board.models["block"] = ModelState("block", status, "no answer for 10 s")
+    health = Health(config_of(block_model, tmp_path, "belt"), board)
+    (fault,) = health.readiness().failing
+    assert (fault.kind, fault.reason) == ("model", f"{status}: no answer for 10 s")
     model.status, model.reason = "ok", ""
-    assert (fault["kind"], fault["reason"]) == ("model", f"{status}: no answer for 10 s")
-    assert is_ready(service)
+    assert health.readiness().ready
 
 
 def test_a_full_disk_is_a_fault(block_model: Path, tmp_path: Path) -> None:

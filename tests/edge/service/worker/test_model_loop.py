@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from edgeloop.edge.result import Result, Sink
@@ -19,6 +18,7 @@ from edgeloop.edge.service.service import run_service
 from edgeloop.edge.service.service_config import ServiceConfig
 from edgeloop.edge.service.service_part import ServicePart
 from edgeloop.models.errors import EdgeloopError
+from tests.service_process import model_processes
 
 
 class Part(ServicePart, Sink):
@@ -64,7 +64,7 @@ def run(file: Path, folder: Path, act: Callable[[Result], None], count: int = 1 
 def test_a_model_that_is_killed_costs_nothing_but_its_frames(block_model: Path, tmp_path: Path) -> None:
     def kill_once(result: Result) -> None:
         if result.frame.index == 5:
-            for child in psutil.Process().children():
+            for child in model_processes():
                 child.kill()
 
     board = run(block_model, tmp_path, kill_once, count=60)
