@@ -215,7 +215,11 @@ class ClipsPart(ServicePart):
         if not self._trouble:
             log.warning("clips: not written: %s", reason, extra=_LOST)
         self._trouble = reason
-        if not self._folder.is_dir():
+        try:
+            is_there = self._folder.is_dir()
+        except OSError:  # such as of a disk that fails
+            is_there = False
+        if not is_there:
             self._budget = None
 
     def _show(self, *, at_once: bool = False) -> None:

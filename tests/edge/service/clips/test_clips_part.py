@@ -348,6 +348,20 @@ def test_a_queue_that_is_full_counts_what_it_refuses(tmp_path: Path) -> None:
     assert figures["dropped"] >= 4
 
 
+def test_a_folder_that_cannot_be_looked_at_costs_its_events_and_no_more(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = LiveSource("gate", (picture(number) for number in range(1)), fps=None)
+    name = "x" * 300  # longer than a file system takes
+    with running(source, configured(tmp_path, folder=tmp_path / name)) as camera:
+        camera.play(0)
+        for settled in (1, 2):
+            camera.fire()
+            camera.wait_for(settled)
+    assert camera.figures["dropped"] == 2
+    assert len(caplog.messages) == 1, caplog.messages
+
+
 SERVICE = """
 state = "{state}"
 [models.m]
