@@ -31,6 +31,9 @@ OPEN_S = 10.0
 KEY_FRAME_S = 10.0
 """Longest wait in seconds for a key frame: streams that refresh a part of each picture never have one."""
 
+_MAX_PIXELS = 1 << 26
+"""Pixels of the largest picture that is decoded, twice those of 8K; a larger one would use up the memory."""
+
 # The pictures that FFmpeg reads to know the stream are late by that time; they are not lost.
 _OPTIONS = {
     "rtsp_transport": "tcp",
@@ -185,8 +188,7 @@ def _open_decoder(stream: VideoStream, *, strict: bool) -> VideoCodecContext:
     decoder.thread_count = decoder_threads(described.width * described.height)
     decoder.thread_type = "SLICE"  # threads by frame would delay each picture by one frame a thread
     decoder.flags |= av.codec.context.Flags.low_delay
-    if strict:
-        decoder.options = {"err_detect": "explode"}
+    decoder.options = {"max_pixels": str(_MAX_PIXELS)} | ({"err_detect": "explode"} if strict else {})
     return decoder
 
 

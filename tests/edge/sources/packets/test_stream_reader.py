@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from itertools import count, islice
@@ -17,10 +18,12 @@ from av.video.codeccontext import VideoCodecContext
 from edgeloop.edge.frame import Frame
 from edgeloop.edge.sources import LivePolicy, open_source
 from edgeloop.edge.sources.live import LiveSource
+from edgeloop.edge.sources.packets import stream_reader
 from edgeloop.edge.sources.packets.packet_ring import Packet
 from edgeloop.edge.sources.packets.stream_reader import connect_stream
 from edgeloop.models.errors import UnavailableError
 from tests.edge.sources.packets.numbered_stream import FPS, MULTIPART, mpeg_ts, multipart, number_of, served
+from tests.waiting import until as waited
 
 PACKETS = LivePolicy(connect_stream=connect_stream, packets_s=60.0)
 
@@ -210,6 +213,14 @@ def test_a_stream_without_b_frames_or_with_them_is_in_order() -> None:
         packets = kept(source)
     assert numbers == sorted(set(numbers))
     assert any(packet.pts_s != packet.dts_s for packet in packets)
+
+
+def test_a_picture_that_would_use_up_the_memory_is_unreadable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_reader, "_MAX_PIXELS", 20_000)
+    with served(lambda: multipart(count()), MULTIPART) as address, opened(address) as source:
+        source.start(threading.Event())
+        waited(lambda: source.skipped > 5)
+        assert source.link.newest_at is None
 
 
 def test_errors_show_no_secret(capfd: pytest.CaptureFixture[str]) -> None:
