@@ -42,7 +42,7 @@ class Sample:
         published: Events that came through the broker.
         posted: Events that were posted.
         memory_mb: Resident memory of all processes of the service.
-        processes: Number of them.
+        main_mb: That of the main process alone.
         threads: Threads of the main process.
         files: Open files of the main process.
     """
@@ -59,7 +59,7 @@ class Sample:
     published: int
     posted: int
     memory_mb: float
-    processes: int
+    main_mb: float
     threads: int
     files: int
 
@@ -133,7 +133,7 @@ class Sampler:
             published=len(world.subscriber.events),
             posted=len(world.webhook.events),
             memory_mb=round(sum(resident), 3),
-            processes=len(resident),
+            main_mb=round(resident[0], 3),
             threads=main.num_threads(),
             files=main.num_fds(),
         )

@@ -136,13 +136,14 @@ timeout_s = 2
 events = ["enter"]
 before_s = 1
 after_s = 1
-budget_mb = 16
+budget_mb = 4
 [health]
 ready_s = {limits.ready_s}
 free_mb = {FREE_MB}
 """
         more = f"silent_s = {limits.silent_s}\nfrozen_s = {limits.frozen_s}\n"
         config.write_text(text + camera_lines(cameras, write_zones(folder / "zones.json"), more))
+        config.chmod(0o600)
         service = opened.enter_context(ServiceProcess(config, port=web_port))
         wall_zero = time.time() - (time.monotonic() - clock.began_at)
         service.wait(lambda: service.ready()[0] == 200, timeout_s=60)
