@@ -112,7 +112,7 @@ class CameraServer:
 
     @property
     def mode(self) -> Mode:
-        """What it does to whoever is connected."""
+        """Behavior towards whoever is connected."""
         return self._mode
 
     @mode.setter

@@ -52,7 +52,7 @@ MOVED_IOU, OTHER_IOU = 0.7, 0.3
 
 
 class ChangeGate:
-    """Tells which frames of one fixed camera need no look, and remembers the detections of the last look."""
+    """Filter of the frames of one fixed camera that need no look; it remembers the detections of the last."""
 
     def __init__(self, confidence: float) -> None:
         """Start without a look.

@@ -26,7 +26,7 @@ from edgeloop.edge.service.service_config import ServiceConfig
 __all__ = ["start_log"]
 
 KEYS = ("event", "camera", "model", "part")
-"""What `extra` may bring."""
+"""Keys of `extra` that are written."""
 
 _JOURNAL_LEVELS = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
 

@@ -25,7 +25,6 @@ from edgeloop.edge.source_name import STDIN, is_footage, shown_name
 __all__ = [
     "CameraConfig",
     "ClipsConfig",
-    "EventKind",
     "HealthConfig",
     "LogConfig",
     "ModelConfig",

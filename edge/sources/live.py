@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edgeloop.edge.sources.packets.packet_ring import PacketRing
     from edgeloop.edge.sources.reconnect import Connection
 
-__all__ = ["ImageStream", "LinkState", "LinkStatus", "LivePolicy", "LiveSource"]
+__all__ = ["LinkState", "LinkStatus", "LivePolicy", "LiveSource"]
 
 WAKE_S = 0.1
 """Seconds between two looks of a waiting consumer at the stop flag; a signal handler must not take locks."""

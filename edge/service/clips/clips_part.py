@@ -57,7 +57,7 @@ def packet_seconds(config: ServiceConfig, camera: str) -> float:
 
 
 class ClipsPart(ServicePart):
-    """Saves a JPEG and a JSON of each event, and a clip that events close to each other share."""
+    """Part of the service that saves each event: a JPEG, a JSON, and a clip that close events share."""
 
     def __init__(self, config: ServiceConfig, board: Board) -> None:
         """Prepare; nothing is written yet."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from edgeloop.edge.service.service_part import ServiceEvent
 
-__all__ = ["CLIP_SUFFIXES", "OWN_NAME", "SavedEvent", "event_name", "list_events"]
+__all__ = ["CLIP_SUFFIXES", "OWN_NAME", "event_name", "list_events"]
 
 CLIP_SUFFIXES = (".mp4", ".mkv")
 """Suffixes of clips: H.264 and H.265 in MP4, JPEG in Matroska."""

@@ -84,7 +84,7 @@ def announcements(
 
 
 class Ledger(BaseModel):
-    """What is retained at the broker, remembered in a file from one run to the next.
+    """Messages that are retained at the broker, remembered in a file from one run to the next.
 
     Attributes:
         retained: Topics of retained messages.

@@ -81,7 +81,7 @@ class Metrics:
 
 
 class _BoardCollector(Collector):
-    """Reads the board when Prometheus asks."""
+    """Collector of the state on the board, which it reads when Prometheus asks."""
 
     def __init__(self, board: Board, health: Health) -> None:
         self._board, self._health = board, health

@@ -63,7 +63,7 @@ class _Channel:
 
 
 class Preview:
-    """Encodes the newest result of the cameras that somebody looks at, in a thread of its own."""
+    """Encoder of the newest result of each camera that somebody looks at, in a thread of its own."""
 
     def __init__(self, board: Board) -> None:
         """Prepare; the thread starts with `start`."""

@@ -104,7 +104,7 @@ class PastEvent(BaseModel):
 
 
 class StatusReader:
-    """Reads the state of the service for the page, and remembers the newest events."""
+    """Reader of the state of the service for the page, which remembers the newest events."""
 
     def __init__(self, board: Board, health: Health, clips: Path | None) -> None:
         """Read a board; clips is the folder of events on disk, None if none are kept."""

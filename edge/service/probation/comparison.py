@@ -24,7 +24,7 @@ _WINDOW = 200
 
 
 class CameraFilter:
-    """Keeps the detections that count for a camera, as its stream does, by the class numbers of any model."""
+    """Filter of the detections that count for a camera, by the class numbers of any model."""
 
     def __init__(self, config: CameraConfig, names: Sequence[str]) -> None:
         """Read the ignore mask of a camera.

@@ -37,7 +37,7 @@ _PAUSES_S = (1.0, 5.0, 10.0, 60.0)
 
 
 class ModelWatch:
-    """Keeps the worker of a model at what its store says, and gives up a model that fails on probation."""
+    """Watch that keeps a worker at what its store says, and gives up a model that fails on probation."""
 
     def __init__(self, config: ServiceConfig, state: ModelState, worker: ModelWorker) -> None:
         """Watch a model.

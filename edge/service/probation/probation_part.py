@@ -15,7 +15,7 @@ __all__ = ["ProbationPart"]
 
 
 class ProbationPart(ServicePart):
-    """Swaps models when their stores change, compares candidates, and judges new models."""
+    """Part of the service that swaps models with their stores, compares candidates, and judges new ones."""
 
     def __init__(self, workers: Mapping[str, ModelWorker], config: ServiceConfig, board: Board) -> None:
         """Watch the models that come from a store.

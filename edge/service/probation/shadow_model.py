@@ -32,7 +32,7 @@ def detection_ms(result: Result) -> float:
 
 
 class ShadowModel:
-    """Compares a model with the current one.
+    """Model that is compared with the current one.
 
     It waits for one frame at a time: what comes while it is busy is skipped. Its process has the lowest
     priority, so that the loop gets the processor first.

@@ -18,7 +18,7 @@ _MIN_COMPARED = 30
 
 
 class Trial:
-    """Counts the frames of the running model. Written by the loop, read by the watch."""
+    """Counters of the running model, since it took over. Written by the loop, read by the watch."""
 
     def __init__(self, state: ModelState) -> None:
         """Start at zero, with the state of the model on the board."""

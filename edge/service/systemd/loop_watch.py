@@ -23,7 +23,7 @@ class _Turns:
 
 
 class LoopWatch:
-    """Tells if a loop is stuck, or if every frame fails for long.
+    """Watch that notices if a loop is stuck, or if every frame fails for long.
 
     A camera that gives no frame is left alone: no restart of the service would cure it.
     """

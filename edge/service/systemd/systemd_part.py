@@ -24,7 +24,7 @@ _LOOK_S = 1.0
 
 
 class SystemdPart(ServicePart):
-    """Tells systemd that the service is ready, its status, and that it is alive."""
+    """Part of the service that tells systemd that it is ready, its status, and that it is alive."""
 
     def __init__(self, config: ServiceConfig, board: Board) -> None:
         """Prepare to watch the cameras of the board."""

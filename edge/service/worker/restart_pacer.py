@@ -12,7 +12,7 @@ _PAUSES_S = (10.0, 30.0, 60.0, 120.0, 300.0)
 
 
 class RestartPacer:
-    """Decides when to start again what fails. All times are of the monotonic clock, in seconds."""
+    """Pace at which to start again what fails. All times are of the monotonic clock, in seconds."""
 
     def __init__(self, most: int = 5, within_s: float = 60.0, pauses_s: Sequence[float] = _PAUSES_S) -> None:
         """Begin without restarts.

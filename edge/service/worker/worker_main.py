@@ -88,7 +88,7 @@ def _end_with_parent(fd: int) -> None:
 
 
 class _ToParent(logging.Handler):
-    """Sends the log to the parent."""
+    """Handler that sends the log to the parent."""
 
     def __init__(self, connection: Connection) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What is said of an outage, and how the pauses grow with it."""
+"""Outages are said once, and the pauses grow with them."""
 
 from __future__ import annotations
 
