@@ -146,7 +146,9 @@ def _true_boxes(
     x1, y1, x2, y2 = view
     by_image: defaultdict[int, Boxes] = defaultdict(dict)
     for annotation in truth["annotations"]:
-        (whole,) = xywh_to_xyxy(np.array([annotation["bbox"]], np.float32)) - np.float32([x1, y1, x1, y1])
+        (whole,) = xywh_to_xyxy(np.array([annotation["bbox"]], np.float32)) - np.array(
+            [x1, y1, x1, y1], np.float32
+        )
         (box,) = clip_boxes(whole[None], x2 - x1, y2 - y1)
         if np.prod(box[2:] - box[:2]) >= 0.5 * np.prod(whole[2:] - whole[:2]):
             by_image[annotation["image_id"]][annotation["track_id"]] = box
@@ -223,7 +225,7 @@ def _quiet(objects: Sequence[Boxes], fps: float) -> NDArray[np.bool_]:
 def _recall(expected: Sequence[Boxes], found: Sequence[Boxes], part: NDArray[np.bool_]) -> tuple[int, float]:
     """Number of expected boxes in a part of the frames, and the share of them that was found."""
     hits = total = 0
-    for index in np.flatnonzero(part):
+    for index in np.flatnonzero(part).tolist():
         wanted, there = (np.array([*boxes[index].values()], np.float32) for boxes in (expected, found))
         total += len(wanted)
         if len(wanted) and len(there):

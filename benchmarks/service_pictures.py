@@ -59,7 +59,7 @@ def main() -> None:
     (options.work / "zones.json").write_text(json.dumps(ZONES))
     with serve_page("serve", config) as (url, _), sync_playwright() as playwright:
         browser = open_chromium(playwright)
-        page = browser.new_page(viewport=WINDOW, device_scale_factor=1)
+        page = browser.new_page(viewport=WINDOW, device_scale_factor=1)  # type: ignore[arg-type]
         page.goto(url)
         time.sleep(options.wait_s)
         page.screenshot(path=options.out / "service.jpg", type="jpeg", quality=QUALITY)
