@@ -8,7 +8,7 @@ from pathlib import Path
 from edgeloop.edge.runtime.verification import verify
 from edgeloop.edge.service.service_config import ModelConfig
 from edgeloop.edge.service.store.model_store import ModelStore
-from edgeloop.models.errors import DataError, ModelError
+from edgeloop.models.errors import DataError, ModelError, NoInputError
 
 __all__ = ["check_model"]
 
@@ -46,7 +46,7 @@ def _installed(state: Path, name: str) -> Path:
     store = ModelStore(state, name)
     current = store.read().current
     if current is None:
-        raise DataError(f"no model is installed; edgeloop install x.onnx --name {name}")
+        raise NoInputError(f"no model is installed; edgeloop install x.onnx --name {name}")
     if not store.is_whole(current.digest):
         raise DataError(f"{store.path(current.digest)}: is damaged or missing; install it again")
     return store.path(current.digest)

@@ -22,7 +22,7 @@ from edgeloop.edge.service.store.store_state import (
     StoreState,
     read_state,
 )
-from edgeloop.models.errors import DataError, EdgeloopError
+from edgeloop.models.errors import DataError, EdgeloopError, NoInputError
 from edgeloop.models.weights.digest import file_sha256
 
 __all__ = ["MAX_STARTS", "ModelStore", "held_file"]
@@ -82,11 +82,12 @@ class ModelStore:
         If it is damaged, the previous model returns.
 
         Raises:
-            DataError: No model is installed, or no whole one is left.
+            NoInputError: No model is installed; the disk of the store may come later.
+            DataError: No whole model is left.
         """
         state = self.read()
         if state.current is None:
-            raise DataError(self._nothing())
+            raise NoInputError(self._nothing())
         digest = state.current.digest
         if self.is_whole(digest):
             return self.path(digest)
@@ -197,7 +198,8 @@ class ModelStore:
         keeps no service from its start.
 
         Raises:
-            DataError: No model is installed, or no whole one is left.
+            NoInputError: No model is installed; the disk of the store may come later.
+            DataError: No whole model is left.
         """
         state = self.read()
         if state.current is not None and state.probation is not None:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from edgeloop.models.errors import DataError, first_validation_error
+from edgeloop.models.errors import DataError, UnavailableError, first_validation_error
 
 __all__ = ["Action", "Change", "InstalledModel", "ProbationState", "StoreState", "read_state"]
 
@@ -160,7 +160,8 @@ def read_state(path: Path) -> StoreState:
     """Read the state of a store; an empty one if there is no such file.
 
     Raises:
-        DataError: The file cannot be read, or is no such state.
+        UnavailableError: The file cannot be read.
+        DataError: It is no such state.
     """
     try:
         with path.open("rb") as file:
@@ -168,7 +169,7 @@ def read_state(path: Path) -> StoreState:
     except FileNotFoundError:
         return StoreState()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+        raise UnavailableError(f"{path}: cannot be read ({error.strerror})") from error
     if len(content) > _MAX_BYTES:
         raise DataError(f"{path}: expected at most {_MAX_BYTES} bytes")
     try:

@@ -101,7 +101,7 @@ def test_every_failure_is_listed_and_the_model_decides_about_the_exit_code(
         ('clips.folder = "edgeloop.toml"', "", 69, "edgeloop.toml: cannot be written (Not a directory)"),
         ("", '[cameras.b]\nsource = "none.mp4"', 69, "no such file"),
         ("", 'classes = ["tree"]', 65, "the model has no class 'tree'; it has block"),
-        ("", '[models.stored]\n[cameras.b]\nsource = 9\nmodel = "stored"', 65, "no model is installed"),
+        ("", '[models.stored]\n[cameras.b]\nsource = 9\nmodel = "stored"', 69, "no model is installed"),
         ('web = { host = "192.0.2.7", token = "0123456789abcdef" }', "", 65, "cannot listen"),
         ("web.prot = 1", "", 65, "web.prot: unknown key; did you mean port?"),
     ],

@@ -102,6 +102,7 @@ def test_models_that_hang_keep_it_from_no_end(config: Path, block_model: Path) -
     [
         (("fps=10", "fps=0"), 65, "fps"),
         (('file = "', 'file = "/none'), 69, "no such model file"),
+        (("file = ", "# file = "), 69, "no model is installed"),
         (("[models.parts]", "[models.parts]\nthreds = 1"), 65, "unknown key; did you mean threads?"),
     ],
 )

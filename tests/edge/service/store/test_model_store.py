@@ -11,7 +11,7 @@ from edgeloop.edge.host.folder_lock import locked_folder
 from edgeloop.edge.service.store import model_store
 from edgeloop.edge.service.store.model_store import MAX_STARTS, ModelStore, held_file
 from edgeloop.edge.service.store.store_state import MAX_CHANGES, InstalledModel, ProbationState, StoreState
-from edgeloop.models.errors import DataError
+from edgeloop.models.errors import DataError, NoInputError, UnavailableError
 
 
 def content(name: str) -> bytes:
@@ -56,7 +56,7 @@ def test_the_first_model_is_current_at_once(store: ModelStore, tmp_path: Path) -
 
 
 def test_nothing_installed(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"models.parts: no model is installed; edgeloop install"):
+    with pytest.raises(NoInputError, match=r"models.parts: no model is installed; edgeloop install"):
         ModelStore(tmp_path, "parts").current()
     with pytest.raises(DataError, match="no model is installed"):
         ModelStore(tmp_path, "parts").roll_back()
@@ -183,6 +183,14 @@ def test_a_damaged_state_is_refused_in_one_line(store: ModelStore, state: bytes)
     ) as refused:
         store.current()
     assert "\n" not in str(refused.value)
+
+
+def test_a_state_that_cannot_be_read_may_be_read_later(store: ModelStore) -> None:
+    state = store.folder / "state.json"
+    state.unlink()
+    state.mkdir()
+    with pytest.raises(UnavailableError, match=r"state.json: cannot be read \(Is a directory\)"):
+        store.begin_service()
 
 
 def test_a_change_waits_for_another_command(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from edgeloop.edge.service.store.shadow_figures import ShadowFigures, read_figures
 from edgeloop.edge.service.store.store_state import InstalledModel, StoreState, read_state
-from edgeloop.models.errors import DataError
+from edgeloop.models.errors import DataError, EdgeloopError
 
 MODEL = InstalledModel(digest="0" * 64, origin="x.onnx")
 STATE = StoreState().with_current(MODEL, "installed").model_dump_json().encode()
@@ -49,5 +49,5 @@ def test_any_content_is_parsed_or_refused(read: Callable[[Path], object], conten
 
 @pytest.mark.parametrize("read", [read_state, read_figures])
 def test_a_folder_in_place_of_a_file(read: Callable[[Path], object], tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(EdgeloopError, match="cannot be read"):
         read(tmp_path)
