@@ -99,4 +99,5 @@ class _ToParent(logging.Handler):
 
 
 if __name__ == "__main__":
-    main()
+    with suppress(EOFError, ConnectionError):  # the parent has ended
+        main()

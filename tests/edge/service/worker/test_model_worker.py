@@ -6,6 +6,7 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -23,6 +24,7 @@ from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.placement import Placement
 from edgeloop.edge.service.board import ModelState
 from edgeloop.edge.service.service_config import ModelConfig
+from edgeloop.edge.service.worker import worker_main
 from edgeloop.edge.service.worker.model_worker import ModelWorker
 from edgeloop.edge.service.worker.restart_pacer import RestartPacer
 from edgeloop.models.errors import (
@@ -223,6 +225,18 @@ def test_the_child_ends_with_its_parent_also_in_a_frame_that_hangs(tmp_path: Pat
         assert child.is_running()
         parent.kill()
     until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_a_child_whose_parent_has_ended_says_nothing() -> None:
+    children = []
+    for _ in range(4):  # which thread of it notices first is chance
+        ours, theirs = socket.socketpair()
+        fds = theirs.fileno(), os.memfd_create("frame")
+        command = [sys.executable, "-P", "-m", worker_main.__name__, *map(str, fds)]
+        with ours, theirs:
+            children.append(subprocess.Popen(command, pass_fds=fds, stderr=subprocess.PIPE))
+        os.close(fds[1])
+    assert [(child.communicate()[1], child.returncode) for child in children] == [(b"", 0)] * 4
 
 
 def test_an_end_in_the_middle_of_a_frame_leaves_nothing_open(block_model: Path, start: Start) -> None:
