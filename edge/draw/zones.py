@@ -69,7 +69,8 @@ def _write(canvas: NDArray[np.uint8], text: str, at: NDArray[np.generic]) -> Rec
     """Write above a point, within the image. Returns the rectangle of the text."""
     scale = text_scale(canvas.shape)
     (width, height), descent = text_size(text, scale)
-    x = max(0, min(int(at[0]), canvas.shape[1] - width))
+    shadow = 2  # its width beyond the text
+    x = max(shadow, min(int(at[0]), canvas.shape[1] - width - shadow))
     y = max(height, min(int(at[1]) - descent - _width(canvas), canvas.shape[0] - descent))
     for color, thickness in ((SHADOW, 3), (ZONE_COLOR, 1)):
         put_text(canvas, text, (x, y), scale, color, thickness)

@@ -101,7 +101,8 @@ class MqttSession:
         while not stop.is_set():
             done = self._client.loop(TICK_S)
             if done != MQTTErrorCode.MQTT_ERR_SUCCESS:
-                return f"the connection is lost ({error_string(done).rstrip('.')})"
+                known = done == MQTTErrorCode.MQTT_ERR_CONN_LOST
+                return "the connection is lost" + ("" if known else f" ({error_string(done).rstrip('.')})")
             now = time.monotonic()
             if any(now - sent_at > ANSWER_S for _, sent_at in self._in_flight.values()):
                 return f"events were not acknowledged within {ANSWER_S:g} s"

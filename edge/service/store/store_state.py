@@ -175,4 +175,7 @@ def read_state(path: Path) -> StoreState:
     try:
         return StoreState.model_validate_json(content)
     except ValidationError as error:
-        raise DataError(f"{path}: is no state of a store: {first_validation_error(error, 'file')}") from error
+        reason = first_validation_error(error, "file")
+        raise DataError(
+            f"{path}: is no state of a store: {reason}; delete it, and install the model again"
+        ) from error
