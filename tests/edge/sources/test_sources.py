@@ -55,7 +55,7 @@ def test_frames_are_decoded_by_as_many_threads_as_they_need(
 
     capture = cv2.VideoCapture
     monkeypatch.setattr(cv2, "VideoCapture", spy)
-    monkeypatch.setattr("edgeloop.edge.host.opencv.usable_cores", lambda: 8)
+    monkeypatch.setattr("edgeloop.edge.host.hardware.usable_cores", lambda: 8)
     _, frames = frames_of(str(tmp_path / "clip.mp4"))
     assert [frame.image.shape for frame in frames] == [(size[1], size[0], 3)] * 3
     assert asked == threads
