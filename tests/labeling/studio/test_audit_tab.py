@@ -47,6 +47,7 @@ def test_an_audit_by_keyboard(studio: Serving, open_page: Callable[[str], Page])
     assert 55 < y < 65
     page.reload()
     expect(page.get_by_text("Frame 1 of 1")).to_be_visible()
+    expect(page.locator("frame-view")).to_have_attribute("aria-busy", "false")
     page.keyboard.press("b")
     expect(page.get_by_role("button", name="Accept")).to_have_attribute("aria-pressed", "true")
     page.get_by_role("button", name="Another sample").click()
