@@ -58,7 +58,8 @@ class BudgetedFolder:
             for path in folder.iterdir()
             if pattern.fullmatch(path.name) and path.is_file() and not path.is_symlink()
         )
-        self._files = deque((path, path.stat().st_size) for path in files)
+        # Names, not paths: there may be tens of thousands.
+        self._files = deque((path.name, path.stat().st_size) for path in files)
         self.used = sum(size for _, size in self._files)
 
     @property
@@ -84,9 +85,9 @@ class BudgetedFolder:
         if missing > 0 and missing > sum(each for _, each in self._files):
             return False
         while missing > 0:
-            path, its_size = self._files[0]
+            name, its_size = self._files[0]
             with suppress(FileNotFoundError):
-                path.unlink()
+                (self.folder / name).unlink()
             self._files.popleft()
             self.used -= its_size
             self.deleted += 1
@@ -101,5 +102,5 @@ class BudgetedFolder:
     def add(self, path: Path) -> None:
         """Count a new file of the folder, the newest now; what was claimed for it has to be released."""
         size = path.stat().st_size
-        self._files.append((path, size))
+        self._files.append((path.name, size))
         self.used += size
