@@ -25,9 +25,10 @@ def keep_freed_memory() -> None:
 
 
 def return_freed_memory() -> None:
-    """Return freed memory to the OS, also that of threads that ended.
+    """Return freed memory to the OS, which glibc would keep, also that of threads that ended.
 
-    Each of them leaves megabytes in an arena of its own, which the next one need not use.
+    Loading a model frees much of it. Each thread leaves megabytes in an arena of its own, which the next one
+    need not use.
     """
     libc = _libc()
     if libc is not None and hasattr(libc, "malloc_trim"):

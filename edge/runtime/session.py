@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -14,6 +12,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from edgeloop.edge.host.hardware import physical_cores
+from edgeloop.edge.host.malloc import return_freed_memory
 from edgeloop.edge.runtime.providers import first_line, open_session
 from edgeloop.models.bundle.seal import check_seal
 from edgeloop.models.errors import ModelError, NoInputError
@@ -76,7 +75,7 @@ class Session:
         )
         # The content of the file, kept for a fallback that `open_session` turns off.
         self._session._model_bytes = None
-        _trim_heap()
+        return_freed_memory()
         self.threads: int = options.intra_op_num_threads
         self.metadata = _metadata(self._session, path)
         self.inputs = tuple(_tensor_info(node) for node in self._session.get_inputs())
@@ -112,7 +111,7 @@ class Session:
     def close(self) -> None:
         """Free the model."""
         del self._session
-        _trim_heap()
+        return_freed_memory()
 
 
 def _read(path: Path) -> bytes:
@@ -131,12 +130,6 @@ def _read(path: Path) -> bytes:
     except OSError as error:
         raise NoInputError(f"{path}: cannot read the model file ({error.strerror})") from error
     return model
-
-
-def _trim_heap() -> None:
-    """Return the heap memory that loading a model freed, which glibc would keep."""
-    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
-        libc.malloc_trim(0)
 
 
 def _metadata(session: ort.InferenceSession, path: Path) -> Mapping[str, str]:
