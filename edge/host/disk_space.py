@@ -34,7 +34,6 @@ class BudgetedFolder:
     Attributes:
         folder: The folder, created if it is missing.
         budget: Maximum size in bytes.
-        used: Size in bytes of its files, with what is claimed.
         deleted: Number of files deleted so far.
     """
 
@@ -60,7 +59,12 @@ class BudgetedFolder:
         )
         # Names, not paths: there may be tens of thousands.
         self._files = deque((path.name, path.stat().st_size) for path in files)
-        self.used = sum(size for _, size in self._files)
+        self._stored, self._claimed = sum(size for _, size in self._files), 0
+
+    @property
+    def used(self) -> int:
+        """Size in bytes of its files, with what is claimed."""
+        return self._stored + self._claimed
 
     @property
     def free(self) -> int:
@@ -82,25 +86,25 @@ class BudgetedFolder:
             OSError: The disk does not answer, or a file cannot be deleted.
         """
         missing = size - self.free
-        if missing > 0 and missing > sum(each for _, each in self._files):
+        if missing > 0 and missing > self._stored:
             return False
         while missing > 0:
             name, its_size = self._files[0]
             with suppress(FileNotFoundError):
                 (self.folder / name).unlink()
             self._files.popleft()
-            self.used -= its_size
+            self._stored -= its_size
             self.deleted += 1
             missing -= its_size
-        self.used += size
+        self._claimed += size
         return True
 
     def release(self, size: int) -> None:
         """Give back bytes that were claimed."""
-        self.used -= size
+        self._claimed -= size
 
     def add(self, path: Path) -> None:
         """Count a new file of the folder, the newest now; what was claimed for it has to be released."""
         size = path.stat().st_size
         self._files.append((path.name, size))
-        self.used += size
+        self._stored += size
