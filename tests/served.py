@@ -11,13 +11,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp
 
 from edgeloop.edge.web.page_events import Events
 from edgeloop.edge.web.server import LOOPBACK, Server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page, Route
 
 
 @dataclass(frozen=True)
@@ -87,3 +90,15 @@ def started(*words: object) -> Iterator[tuple[subprocess.Popen[str], Served]]:
     finally:
         process.kill()
         process.communicate(timeout=20)
+
+
+def note_requests(page: Page) -> list[str]:
+    """Addresses that a browser's page asks for from now on, in a list that grows."""
+    asked: list[str] = []
+
+    def pass_on(route: Route) -> None:
+        asked.append(route.request.url)
+        route.continue_()
+
+    page.route("**/*", pass_on)
+    return asked

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from fastapi import APIRouter
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from edgeloop.edge.web import page_events as events_module
 from edgeloop.edge.web import server as server_module
@@ -24,7 +24,7 @@ from edgeloop.labeling.studio.exemplar_file import DrawnFrame
 from edgeloop.labeling.studio.page_app import build_app
 from edgeloop.models.errors import UnavailableError
 from tests.labeling.studio.serving import Serving, serve, write_gray_frames
-from tests.served import Served, serve_app
+from tests.served import Served, note_requests, serve_app
 
 BOX = {"boxes": [{"xyxy": [1, 2, 30, 40], "name": "bolt"}]}
 
@@ -321,14 +321,8 @@ def test_the_api_explains_itself(studio: Serving) -> None:
 
 
 def test_nobody_but_the_server_is_asked(studio: Serving, open_page: Callable[[str], Page]) -> None:
-    asked: list[str] = []
     page = open_page("about:blank")
-
-    def pass_on(route: Route) -> None:
-        asked.append(route.request.url)
-        route.continue_()
-
-    page.route("**/*", pass_on)
+    asked = note_requests(page)
     page.goto(studio.url)
     for link in page.get_by_role("navigation").get_by_role("link").all():
         link.click()

@@ -10,11 +10,12 @@ from functools import partial
 
 import av
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from tests.blocks import draw_block
 from tests.edge.service.page.page_service import Running
 from tests.serious_faults import serious_faults
+from tests.served import note_requests
 from tests.waiting import until
 
 _IS_SHOWN = "img => img.complete && img.naturalWidth > 0"
@@ -119,14 +120,8 @@ def test_a_lost_connection_is_said_and_made_again(page: Page) -> None:
 
 
 def test_nobody_but_the_device_is_asked(service: Running, open_page: Callable[[str], Page]) -> None:
-    asked: list[str] = []
     page = open_page("about:blank")
-
-    def pass_on(route: Route) -> None:
-        asked.append(route.request.url)
-        route.continue_()
-
-    page.route("**/*", pass_on)
+    asked = note_requests(page)
     page.goto(service.url)
     expect(page.locator("#health")).to_have_text("Ready")
     assert len(asked) > 5
