@@ -18,7 +18,7 @@ from tests.blocks import block_finder, draw_block
 from tests.calls import Outcome
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, ConsoleMessage, Page
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -120,9 +120,12 @@ def open_page(browser: Browser) -> Iterator[Callable[[str], Page]]:
     context.set_default_timeout(10_000)
     errors: list[str] = []
 
+    def described(said: ConsoleMessage) -> str:
+        return f"{said.text} {said.location.get('url', '')}".rstrip()
+
     def show(url: str) -> Page:
         page = context.new_page()
-        page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+        page.on("console", lambda said: errors.append(described(said)) if said.type == "error" else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.console_errors = errors  # type: ignore[attr-defined]
         page.goto(url)

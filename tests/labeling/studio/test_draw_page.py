@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.labeling.studio.serving import Serving, serve
 from tests.waiting import until
@@ -126,6 +126,22 @@ def test_keys_alone_draw_a_box_and_name_it(page: Page, studio: Serving) -> None:
     page.get_by_role("button", name="Not drawn").click()
     expect(page.get_by_role("option", name="Frame 3")).to_be_visible()
     expect(page.get_by_role("option", name="Frame 2")).to_have_count(0)
+
+
+def test_a_class_named_while_a_new_one_is_being_saved_is_kept(page: Page, studio: Serving) -> None:
+    page.get_by_role("option", name="Frame 1").click()
+    show(page, 1)
+    held: list[Route] = []
+    page.route("**/api/frames/1/boxes", lambda route: held.append(route), times=1)
+    with page.expect_request(lambda request: request.method == "PUT"):
+        page.keyboard.press("n")
+    page.keyboard.type("gear")
+    page.keyboard.press("Enter")
+    page.keyboard.press("0")
+    with page.expect_response("**/api/classes") as reply:
+        held[0].continue_()
+    assert reply.value.ok
+    assert studio.project.drawn.names == ("gear", "_ignore")
 
 
 def test_two_pages_follow_each_other(studio: Serving, open_page: Callable[[str], Page]) -> None:

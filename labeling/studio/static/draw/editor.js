@@ -104,7 +104,7 @@ export class Editor extends EventTarget {
   /** Class of the next box and of the selected one. */
   choose(name) {
     if (this.selected && this.selected.name !== name) this.replace({...this.selected, name});
-    else if (name !== IGNORE && !this.#store.names.includes(name)) this.#store.setClasses([...this.#store.names, name]).catch(() => {});
+    else if (name !== IGNORE && !this.#store.names.includes(name)) this.#store.changeClasses((names) => [...new Set([...names, name])]).catch(() => {});
     this.current = name;
   }
 

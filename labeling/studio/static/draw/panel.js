@@ -185,7 +185,7 @@ export class Panel {
   #remove(name) {
     const {classes} = this.#editor, at = classes.indexOf(name);
     this.#focusClass = classes[at + 1] ?? classes[at - 1];
-    attempt(() => this.#editor.store.setClasses(this.#editor.store.names.filter((own) => own !== name)));
+    attempt(() => this.#editor.store.changeClasses((names) => names.filter((own) => own !== name)));
   }
 
   #reorder(name, by) { this.#put(name, this.#editor.classes.indexOf(name) + by); }
@@ -194,7 +194,7 @@ export class Panel {
     const names = this.#editor.classes, from = names.indexOf(name);
     if (from < 0 || to < 0 || to >= names.length || to === from) return;
     names.splice(to, 0, ...names.splice(from, 1));
-    attempt(() => this.#editor.store.setClasses([...names, ...this.#editor.store.names.filter((own) => own === IGNORE)]));
+    attempt(() => this.#editor.store.changeClasses((known) => [...names, ...known.filter((own) => !names.includes(own))]));
   }
 
   #say() {

@@ -117,12 +117,12 @@ export class Store extends EventTarget {
     return counts;
   }
 
-  /** Replace the class names and their order. */
-  async setClasses(names) {
-    this.#setNames(names);
+  /** Change the class names and their order. `change` may be called twice: other classes may come while boxes are saved. */
+  async changeClasses(change) {
+    this.#setNames(change(this.names));
     await this.#saver.flush();
     try {
-      this.#setNames((await put('classes', {names})).names);
+      this.#setNames((await put('classes', {names: change(this.names)})).names);
     } catch (error) {
       await this.load();
       throw error;
@@ -140,7 +140,7 @@ export class Store extends EventTarget {
     const now = this.#visited.get(frame);
     renameIn(now, name, to);
     this.#set(frame, now);
-    this.setClasses([...new Set(this.names.map((own) => (own === name ? to : own)))]).catch(() => {}); // it stays if it has boxes
+    this.changeClasses((names) => [...new Set(names.map((own) => (own === name ? to : own)))]).catch(() => {}); // it stays if it has boxes
   }
 
   /** Know a class before a box of it is saved. */
