@@ -13,6 +13,7 @@ import click
 
 from edgeloop.edge.cli.signals import stopped_by_signals
 from edgeloop.edge.host.folder_lock import locked_folder
+from edgeloop.edge.host.malloc import share_heaps
 from edgeloop.edge.service.config.config_file import config_warnings, read_config
 from edgeloop.edge.service.logs import start_log
 from edgeloop.edge.service.service import run_service
@@ -38,6 +39,7 @@ def serve(config: Path) -> None:
     service in good order. A camera or broker that is away is waited for. Exit code 65: the file or a model is
     wrong. Exit code 69: a model is missing, or the state folder or the port is in use.
     """
+    share_heaps()
     settings = read_config(config)
     start_log(settings)
     code = _run(config, settings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -59,3 +60,33 @@ def test_memory_of_a_thread_that_ended_is_returned() -> None:
         [sys.executable, "-c", ENDED_THREAD], capture_output=True, text=True, check=True
     )
     assert int(returned.stdout) > 50e6
+
+
+MANY_THREADS = """
+import ctypes, sys, threading
+from edgeloop.edge.host.malloc import share_heaps
+if sys.argv[1] == "share":
+    share_heaps()
+libc, barrier = ctypes.CDLL(None), threading.Barrier(9)
+libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+def allocate():
+    libc.malloc(100_000)
+    barrier.wait()
+for _ in range(8):
+    threading.Thread(target=allocate).start()
+barrier.wait()
+libc.fopen.restype = ctypes.c_void_p
+file = ctypes.c_void_p(libc.fopen(sys.argv[2].encode(), b"w"))
+libc.malloc_info(0, file)
+libc.fclose(file)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library has a heap of its own")
+def test_threads_share_two_heaps(tmp_path: Path) -> None:
+    heaps = {}
+    for choice in ("leave", "share"):
+        report = tmp_path / f"{choice}.xml"
+        subprocess.run([sys.executable, "-c", MANY_THREADS, choice, str(report)], check=True)
+        heaps[choice] = report.read_text().count("<heap nr=")
+    assert heaps["share"] == 2 < heaps["leave"]
