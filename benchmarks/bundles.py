@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 from ultralytics.nn.modules import Detect
 
 from edgeloop.edge.demo.call_verb import call_verb
+from edgeloop.edge.engines.session import Session
 from edgeloop.edge.host.hardware import physical_cores
-from edgeloop.edge.runtime.session import Session
 from edgeloop.export.export_options import ExportOptions, Precision
 from edgeloop.export.exporter import export_bundle
 from edgeloop.export.ultralytics.build_detector import build_detector

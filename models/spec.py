@@ -71,6 +71,7 @@ _FASTESTDET = _ULTRALYTICS.model_copy(
 _CONVENTIONS: dict[Head, SpecOverrides] = {
     "end2end": _ULTRALYTICS,
     "classic": _ULTRALYTICS,
+    "raw": _ULTRALYTICS,
     "yolov5": _ULTRALYTICS.model_copy(update={"iou": 0.45}),
     "yolox": _YOLOX,
     "nanodet": _NANODET,

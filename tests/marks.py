@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnxruntime as ort
 import pytest
 
-from edgeloop.edge.runtime.providers import PROVIDERS
+from edgeloop.edge.engines.providers import PROVIDERS
 
 needs_openvino = pytest.mark.skipif(
     PROVIDERS["openvino"] not in ort.get_available_providers(),

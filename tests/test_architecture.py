@@ -74,7 +74,7 @@ sys.meta_path.insert(0, Watch())
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "module",
-    ["edgeloop.edge.runtime.session", "edgeloop.labeling.sam.nano_onnx", "edgeloop.export.export_run"],
+    ["edgeloop.edge.engines.session", "edgeloop.labeling.sam.nano_onnx", "edgeloop.export.export_run"],
 )
 def test_the_command_line_tells_onnxruntime_to_keep_quiet_before_it_loads(module: str) -> None:
     code = (

@@ -25,11 +25,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.edge.bench.time_command import ProcessTiming, time_command
+from edgeloop.edge.engines.session import Session
 from edgeloop.edge.host.opencv import open_writer
 from edgeloop.edge.loop import pipeline
 from edgeloop.edge.loop.summary import Percentiles, RunSummary
 from edgeloop.edge.runtime.detector import Detector
-from edgeloop.edge.runtime.session import Session
 from edgeloop.edge.runtime.thread_count import clear_thread_count
 from edgeloop.edge.source_name import STDIN, is_footage, shown_name
 from edgeloop.edge.sources import open_source

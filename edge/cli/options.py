@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from edgeloop.edge.cli.float_range import FloatRange
-from edgeloop.edge.runtime.providers import PROVIDERS
+from edgeloop.edge.engines.providers import PROVIDERS
 from edgeloop.models.facts.metadata_text import read_names
 from edgeloop.models.heads import HEADS
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from edgeloop.edge.cli.options import model_options
+from edgeloop.edge.engines.engine import Engine
+from edgeloop.edge.engines.open_engine import open_engine
 from edgeloop.edge.runtime.resolve_spec import read_spec
-from edgeloop.edge.runtime.session import Session
 from edgeloop.models.bundle.document import Record, read_document
 from edgeloop.models.facts.metadata_text import shorten
 from edgeloop.models.facts.overrides import SpecOverrides
@@ -36,50 +37,51 @@ def inspect(
 ) -> None:
     """Show what a model file is and how it would be run.
 
-    MODEL is an ONNX file. If its metadata leaves something open, the error names it; state it by the same
-    options as for `edgeloop run`.
+    MODEL is an ONNX file, or one of another engine with its facts beside it. If its metadata leaves something
+    open, the error names it; state it by the same options as for `edgeloop run`.
     """
-    session = Session(model, provider=provider, allow_cpu=allow_cpu)
-    spec = read_spec(session, overrides, confidence)
-    document = read_document(session.metadata)
+    engine = open_engine(model, provider=provider, allow_cpu=allow_cpu)
+    spec = read_spec(engine, overrides, confidence)
+    document = read_document(engine.metadata)
     record = document.record if document else None
-    click.echo(_json(session, spec, record) if as_json else _text(session, spec, record))
+    click.echo(_json(engine, spec, record) if as_json else _text(engine, spec, record))
 
 
-def _json(session: Session, spec: ModelSpec, record: Record | None) -> str:
+def _json(engine: Engine, spec: ModelSpec, record: Record | None) -> str:
     report = {
-        "path": str(session.path),
-        "bytes": session.path.stat().st_size,
-        "sha256": file_sha256(session.path),
-        "credits": _credits(session),
-        "inputs": [str(tensor) for tensor in session.inputs],
-        "outputs": [str(tensor) for tensor in session.outputs],
-        "provider": session.provider,
-        "provider_share": session.placement.share,
+        "path": str(engine.path),
+        "bytes": engine.path.stat().st_size,
+        "sha256": file_sha256(engine.path),
+        "credits": _credits(engine),
+        "inputs": [str(tensor) for tensor in engine.inputs],
+        "outputs": [str(tensor) for tensor in engine.outputs],
+        "engine": engine.placement.engine,
+        "provider": engine.placement.provider,
+        "provider_share": engine.placement.share,
         "spec": spec.model_dump(mode="json"),
         "record": record.model_dump(mode="json", exclude_none=True) if record else None,
     }
     return json.dumps(report, indent=2)
 
 
-def _text(session: Session, spec: ModelSpec, record: Record | None) -> str:
+def _text(engine: Engine, spec: ModelSpec, record: Record | None) -> str:
     """Format one fact per line."""
     width, height = spec.input_size
     names = ", ".join(spec.names[:_NAMES_SHOWN])
     more = len(spec.names) - _NAMES_SHOWN
     facts = {
-        "file": f"{session.path}, {session.path.stat().st_size / 1e6:.1f} MB",
-        "sha256": file_sha256(session.path),
+        "file": f"{engine.path}, {engine.path.stat().st_size / 1e6:.1f} MB",
+        "sha256": file_sha256(engine.path),
         "kind": "a detector" if record is None else "an edgeloop bundle",
-        **_credits(session),
+        **_credits(engine),
         "input": f"{width}x{height} {spec.color}, {spec.layout} {spec.dtype}, {_values(spec)}",
         "letterbox": _letterbox(spec),
-        "head": f"{spec.head}, {'; '.join(map(str, session.outputs))}",
+        "head": f"{spec.head}, {'; '.join(map(str, engine.outputs))}",
         "classes": f"{len(spec.names)}: {names}{f' and {more} more' if more > 0 else ''}",
         "confidence": f"above {spec.confidence:g}",
         **_reported(spec),
         "nms": "none needed" if spec.head in ("end2end", "detr") else f"at IoU {spec.iou:g}",
-        "provider": str(session.placement),
+        "provider": str(engine.placement),
         **(_origin(record) if record else {}),
     }
     column = max(map(len, facts))
@@ -116,8 +118,8 @@ def _reported(spec: ModelSpec) -> dict[str, str]:
     }
 
 
-def _credits(session: Session) -> dict[str, str]:
-    return {key: shorten(session.metadata[key].strip(), 100) for key in _CREDITS if session.metadata.get(key)}
+def _credits(engine: Engine) -> dict[str, str]:
+    return {key: shorten(engine.metadata[key].strip(), 100) for key in _CREDITS if engine.metadata.get(key)}
 
 
 def _origin(record: Record) -> dict[str, str]:

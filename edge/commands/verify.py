@@ -34,7 +34,7 @@ def verify(
 ) -> None:
     """Check that a bundle computes the same here as where it was made.
 
-    MODEL is an ONNX file that `edgeloop export` wrote. Its golden sample is run again on this device. Exit
+    MODEL is a file that `edgeloop export` wrote. Its golden sample is run again on this device. Exit
     code 0: the file is undamaged, and the output is identical or within tolerance. Exit code 65: it is not,
     or the file holds nothing to compare with.
     """
@@ -52,7 +52,7 @@ def _text(found: Verification) -> str:
     kind = "no bundle" if found.schema_version is None else f"bundle, schema {found.schema_version}"
     exported = found.exported_latency_ms
     facts = {
-        "file": f"{found.path}, {found.size / 1e6:.1f} MB, opset {found.opset}, weights inside",
+        "file": f"{found.path}, {found.size / 1e6:.1f} MB{_opset(found)}",
         "content": "as exported (sha256)" if found.sealed else "no digest in the file",
         "metadata": f"{kind}; {width}x{height}, {found.spec.head} head, {len(found.spec.names)} classes",
         "provider": str(found.placement),
@@ -64,6 +64,10 @@ def _text(found: Verification) -> str:
     return "\n".join(f"{key:<{column}}  {value}" for key, value in facts.items())
 
 
+def _opset(found: Verification) -> str:
+    return "" if found.opset is None else f", opset {found.opset}, weights inside"
+
+
 def _json(found: Verification) -> str:
     golden = found.golden
     report = {
@@ -73,6 +77,7 @@ def _json(found: Verification) -> str:
         "opset": found.opset,
         "schema_version": found.schema_version,
         "spec": found.spec.model_dump(mode="json"),
+        "engine": found.placement.engine,
         "provider": found.placement.provider,
         "provider_share": found.placement.share,
         "latency_ms": round(found.latency_ms, 3),

@@ -16,9 +16,9 @@ import psutil
 
 from edgeloop.edge.doctor.codecs import readable_codecs, writable_codecs
 from edgeloop.edge.doctor.provider_probe import probe
+from edgeloop.edge.engines.providers import PROVIDERS
 from edgeloop.edge.host.hardware import Accelerator, find_accelerators, processor_name, usable_cores
 from edgeloop.edge.host.opencv import has_screen
-from edgeloop.edge.runtime.providers import PROVIDERS
 
 __all__ = ["CameraDevice", "Extra", "Health", "Machine", "OpenCv", "Provider", "examine", "machine"]
 

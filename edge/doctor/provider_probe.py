@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from edgeloop.edge.runtime.providers import first_line, open_session
+from edgeloop.edge.engines.providers import first_line, open_session
 from edgeloop.models.errors import EdgeloopError
 
 __all__ = ["DOUBLING_MODEL", "probe"]
@@ -37,7 +37,7 @@ def probe(provider: str, command: Sequence[str] = _COMMAND, timeout_s: float = 1
     """Test an execution provider in a subprocess.
 
     Args:
-        provider: One of `edgeloop.edge.runtime.providers.PROVIDERS`.
+        provider: One of `edgeloop.edge.engines.providers.PROVIDERS`.
         command: Command to run; the name of the provider is appended.
         timeout_s: Time limit in seconds; TensorRT compiles even a tiny model for seconds.
 

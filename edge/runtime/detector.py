@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeloop.edge.engines.engine import Engine
+from edgeloop.edge.engines.open_engine import open_engine
+from edgeloop.edge.engines.placement import ThreadCount
 from edgeloop.edge.host.hardware import physical_cores
 from edgeloop.edge.runtime.frame_detector import check_image
-from edgeloop.edge.runtime.placement import ThreadCount
-from edgeloop.edge.runtime.session import Session
 from edgeloop.edge.runtime.thread_count import measure_thread_count, read_thread_count
 from edgeloop.edge.runtime.tiling import find_regions, merge_regions
 from edgeloop.models.boxes import clip_boxes
@@ -64,7 +65,7 @@ class Prepared:
 
 
 class Detector:
-    """Object detector of one ONNX file.
+    """Object detector of one model file.
 
     `detect` is `preprocess`, `infer` and `postprocess` in a row, for each tile if the settings have tiles.
     All methods are thread-safe.
@@ -95,8 +96,10 @@ class Detector:
         """Load a detector.
 
         Args:
-            path: ONNX file: a bundle, an Ultralytics export, or another one with `overrides`.
-            provider: "auto", or one of `edgeloop.edge.runtime.providers.PROVIDERS`.
+            path: ONNX file: a bundle, an Ultralytics export, or another one with `overrides`. Or a file of
+                another engine, with its facts beside it.
+            provider: "auto", or one of `edgeloop.edge.engines.providers.PROVIDERS`, or of another
+                engine its own.
             confidence: Minimum score, exclusive, in [0, 1]; None for the model's own.
             overrides: Settings that the file lacks or states wrongly.
             allow_cpu: Let the CPU run the operators that the provider does not support.
@@ -110,7 +113,8 @@ class Detector:
             NoInputError: The file does not exist.
             ModelError: The file is no supported detector, or its settings are incomplete.
             UsageError: The provider is unknown, or the confidence is outside [0, 1].
-            UnavailableError: The provider does not work here, or does not support the whole model.
+            UnavailableError: The engine is not installed, or the provider does not work here or does not
+                support the whole model.
         """
         if confidence is not None and not 0 <= confidence <= 1:
             raise UsageError(f"confidence {confidence}: expected 0 to 1")
@@ -119,28 +123,29 @@ class Detector:
         self.parallel = min(physical_cores(), _MAX_PARALLEL) if throughput else 1
         wanted = ThreadCount(threads or max(physical_cores() // self.parallel, 1))
         measured = live and not throughput and threads is None and wanted.count > 1
-        load = partial(Session, Path(path), provider=provider, allow_cpu=allow_cpu)
+        load = partial(open_engine, Path(path), provider=provider, allow_cpu=allow_cpu)
         with ThreadPoolExecutor(1, "load") as loader:
             loading = loader.submit(_load, load, Path(path), wanted, cached=measured)
             # onnxruntime builds a session without the GIL. Meanwhile import OpenCV and pydantic, as slow to
             # load as most models: hence no import of these modules above.
             from edgeloop.edge.runtime.preprocess import InputBuffer
             from edgeloop.edge.runtime.resolve_spec import read_spec
-        self._session, self.threads = loading.result()
-        self.path, self.metadata = self._session.path, self._session.metadata
-        self.spec = read_spec(self._session, overrides, confidence)
+        self._engine, self.threads = loading.result()
+        self.path, self.metadata = self._engine.path, self._engine.metadata
+        self.spec = read_spec(self._engine, overrides, confidence)
         self.names = self.spec.names
         self._class_scores = np.array(self.spec.class_scores, np.float32)
         self._lowest_confidence = self.spec.lowest_confidence
-        self._output_names = tuple(output.name for output in self._session.outputs)
-        self.provider, self.placement = self._session.provider, self._session.placement
+        self._output_names = tuple(output.name for output in self._engine.outputs)
+        self.placement = self._engine.placement
+        self.provider = self.placement.provider
         self._new_buffer = partial(InputBuffer, self.spec)
         self._per_thread = threading.local()
         self._lock, self._told_limit = threading.Lock(), False
         if measured and self.provider == "cpu" and not self.threads.reason:
             width, height = self.spec.input_size
             blank = self.preprocess(np.zeros((height, width, 3), np.uint8))
-            self._session, self.threads = measure_thread_count(self._session, load, blank.tensor)
+            self._engine, self.threads = measure_thread_count(self._engine, load, blank.tensor)
 
     def detect(self, image: NDArray[np.uint8]) -> Detections:
         """Find the objects in an image.
@@ -231,7 +236,7 @@ class Detector:
         Raises:
             ModelError: Inference fails.
         """
-        return self._session.run(prepared.tensor)
+        return self._engine.run(prepared.tensor)
 
     def postprocess(self, outputs: list[NDArray[np.floating]], letterbox: Letterbox) -> Detections:
         """Decode the outputs and map boxes to the source image (third step); knows nothing of tiles.
@@ -319,9 +324,9 @@ def _pixels(extent: float, source_size: tuple[int, int]) -> float:
 
 
 def _load(
-    open_session: Callable[..., Session], path: Path, threads: ThreadCount, *, cached: bool
-) -> tuple[Session, ThreadCount]:
+    load: Callable[..., Engine], path: Path, threads: ThreadCount, *, cached: bool
+) -> tuple[Engine, ThreadCount]:
     """Open a model on the given or, if wanted, the cached number of threads."""
     threads = (cached and read_thread_count(path)) or threads
-    session = open_session(threads=threads.count)
-    return session, threads if session.provider == "cpu" else ThreadCount(threads.count)
+    engine = load(threads=threads.count)
+    return engine, threads if engine.placement.provider == "cpu" else ThreadCount(threads.count)

@@ -13,7 +13,7 @@ from edgeloop.models.detections import Detections
 from edgeloop.models.errors import DataError
 
 if TYPE_CHECKING:
-    from edgeloop.edge.runtime.placement import Placement, ThreadCount
+    from edgeloop.edge.engines.placement import Placement, ThreadCount
     from edgeloop.models.spec import ModelSpec
 
 __all__ = ["FrameDetector", "check_image"]

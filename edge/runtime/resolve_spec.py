@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeloop.edge.runtime.session import Session
+from edgeloop.edge.engines.engine import Engine
 from edgeloop.models.errors import ModelError
 from edgeloop.models.spec import ModelSpec, SpecOverrides
 
@@ -10,12 +10,12 @@ __all__ = ["read_spec"]
 
 
 def read_spec(
-    session: Session, overrides: SpecOverrides | None = None, confidence: float | None = None
+    engine: Engine, overrides: SpecOverrides | None = None, confidence: float | None = None
 ) -> ModelSpec:
     """Merge the settings of the user and of a loaded model.
 
     Args:
-        session: The model.
+        engine: The model.
         overrides: Settings of the user.
         confidence: Minimum score of the user, exclusive; None for the model's own.
 
@@ -28,10 +28,10 @@ def read_spec(
     facts = SpecOverrides(confidence=None if confidence is None else float(confidence))
     try:
         return ModelSpec.from_metadata(
-            session.metadata,
-            session.inputs,
-            session.outputs,
+            engine.metadata,
+            engine.inputs,
+            engine.outputs,
             facts.with_defaults(overrides or SpecOverrides()),
         )
     except ModelError as error:
-        raise ModelError(f"{session.path}: {error}") from error
+        raise ModelError(f"{engine.path}: {error}") from error

@@ -19,9 +19,9 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from edgeloop.edge.engines.engine import Engine
+from edgeloop.edge.engines.placement import ThreadCount
 from edgeloop.edge.host.hardware import physical_cores, processor_name, usable_cores
-from edgeloop.edge.runtime.placement import ThreadCount
-from edgeloop.edge.runtime.session import Session
 from edgeloop.models.weights.cache import cache_folder
 from edgeloop.models.weights.digest import file_sha256
 
@@ -50,45 +50,45 @@ def clear_thread_count(model: Path) -> None:
 
 
 def measure_thread_count(
-    session: Session, reopen: Callable[..., Session], tensor: NDArray[np.generic]
-) -> tuple[Session, ThreadCount]:
+    engine: Engine, reopen: Callable[..., Engine], tensor: NDArray[np.generic]
+) -> tuple[Engine, ThreadCount]:
     """Halve the number of threads as long as that is clearly faster, for at most a second, and cache it.
 
-    No more than two sessions are open at a time, and the slower one is closed.
+    No more than two engines are open at a time, and the slower one is closed.
 
     Args:
-        session: The model, on one thread per core.
+        engine: The model, on one thread per core.
         reopen: Opens the model with the number of `threads` that it is given.
         tensor: An input of the model.
 
     Returns:
-        The faster session and its number of threads.
+        The faster one and its number of threads.
 
     Raises:
         ModelError: The model does not run on this input.
     """
     ends_at = time.monotonic() + _LIMIT_S
-    session.run(tensor)  # the first inference also allocates its memory
-    spent_s = _spent_s(session, tensor)
+    engine.run(tensor)  # the first inference also allocates its memory
+    spent_s = _spent_s(engine, tensor)
     reason = f"an image takes {_ms(spent_s)}, too long for fewer to pay"
-    while spent_s < _LONG_S and session.threads > 1 and time.monotonic() < ends_at:
-        fewer = reopen(threads=session.threads // 2)
+    while spent_s < _LONG_S and engine.threads > 1 and time.monotonic() < ends_at:
+        fewer = reopen(threads=engine.threads // 2)
         fewer.run(tensor)
-        pairs = [(_spent_s(session, tensor), _spent_s(fewer, tensor)) for _ in range(_REPEATS)]
+        pairs = [(_spent_s(engine, tensor), _spent_s(fewer, tensor)) for _ in range(_REPEATS)]
         spent_s, fewer_s = np.median(pairs, axis=0).tolist()
-        reason = f"an image takes {_ms(fewer_s)} on {fewer.threads}, {_ms(spent_s)} on {session.threads}"
+        reason = f"an image takes {_ms(fewer_s)} on {fewer.threads}, {_ms(spent_s)} on {engine.threads}"
         if fewer_s > _CLEARLY_LESS * spent_s:
             fewer.close()
             break
-        session.close()
-        session, spent_s = fewer, fewer_s
-    return session, ThreadCount(session.threads, f"{reason}, measured now{_write_cache(session)}")
+        engine.close()
+        engine, spent_s = fewer, fewer_s
+    return engine, ThreadCount(engine.threads, f"{reason}, measured now{_write_cache(engine)}")
 
 
-def _spent_s(session: Session, tensor: NDArray[np.generic]) -> float:
+def _spent_s(engine: Engine, tensor: NDArray[np.generic]) -> float:
     time.sleep(_PAUSE_S)
     started = time.monotonic()
-    session.run(tensor)
+    engine.run(tensor)
     return time.monotonic() - started
 
 
@@ -96,14 +96,14 @@ def _ms(seconds: float) -> str:
     return f"{seconds * 1000:.1f} ms"
 
 
-def _write_cache(session: Session) -> str:
+def _write_cache(engine: Engine) -> str:
     """Cache the number of threads; return words for the reason if that fails, else ""."""
     try:
-        file = _cache_file(session.path)
+        file = _cache_file(engine.path)
         file.parent.mkdir(parents=True, exist_ok=True)
         # Another run may read it meanwhile, and must not find half of it.
         part = file.with_suffix(f".{os.getpid()}")
-        part.write_text(f"{session.threads}\n")
+        part.write_text(f"{engine.threads}\n")
         part.replace(file)
     except (OSError, RuntimeError) as error:
         return f" and at the next start, for it cannot be kept ({error})"

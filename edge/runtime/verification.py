@@ -16,8 +16,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeloop.edge.engines.open_engine import ONNX_ENGINES
+from edgeloop.edge.engines.placement import Placement
 from edgeloop.edge.runtime.detector import Detector, Prepared
-from edgeloop.edge.runtime.placement import Placement
 from edgeloop.models.bundle.document import Golden, Record, WeightPrecision, read_document
 from edgeloop.models.bundle.golden import (
     TOLERANCES,
@@ -29,6 +30,8 @@ from edgeloop.models.bundle.golden import (
 )
 from edgeloop.models.bundle.opset import read_opset
 from edgeloop.models.bundle.seal import check_seal
+from edgeloop.models.heads import Head
+from edgeloop.models.heads.raw import raw_to_classic
 from edgeloop.models.spec import ModelSpec
 
 __all__ = ["GoldenResult", "Verdict", "Verification", "make_golden", "verify"]
@@ -71,7 +74,7 @@ class Verification:
         path: Path of the file.
         size: Size in bytes.
         sealed: True if the file has a checksum; one that does not match is refused.
-        opset: Version of ONNX's own operators; None if it imports none.
+        opset: Version of ONNX's own operators; None if it imports none, or is no ONNX file.
         schema_version: Schema of the document under `edgeloop`; None if the file is no bundle.
         spec: Settings of the model.
         placement: Execution provider, and the share of the model that runs on it.
@@ -95,7 +98,8 @@ class Verification:
 def make_golden(detector: Detector) -> Golden:
     """Record the golden sample of a bundle that runs on the CPU, for its metadata."""
     image, prepared = _golden_input(detector)
-    return golden_record(detector.spec.head, image, detector.infer(prepared)[0])
+    head, output = _golden_output(detector, prepared)
+    return golden_record(head, image, output)
 
 
 def verify(
@@ -126,19 +130,21 @@ def verify(
     document = read_document(detector.metadata)
     record = document.record if document else Record()
     image, prepared = _golden_input(detector)
-    output = detector.infer(prepared)[0]
+    head, output = _golden_output(detector, prepared)
     content = path.read_bytes()
+    is_onnx = detector.placement.engine in ONNX_ENGINES
     return Verification(
         path=path,
         size=len(content),
-        sealed=check_seal(content),
-        opset=read_opset(content),
+        # Files of other engines were checked against the digest in their facts.
+        sealed=check_seal(content) if is_onnx else True,
+        opset=read_opset(content) if is_onnx else None,
         schema_version=document.schema_version if document else None,
         spec=detector.spec,
         placement=detector.placement,
         latency_ms=_latency_ms(detector, prepared),
         exported_latency_ms=record.measured.latency_ms,
-        golden=_compare(record, detector.spec, image, output, tolerance or record.precision or "fp32"),
+        golden=_compare(record, head, image, output, tolerance or record.precision or "fp32"),
     )
 
 
@@ -147,9 +153,17 @@ def _golden_input(detector: Detector) -> tuple[NDArray[np.uint8], Prepared]:
     return image, detector.preprocess(image)
 
 
+def _golden_output(detector: Detector, prepared: Prepared) -> tuple[Head, NDArray[np.floating]]:
+    """Run the model: its head and first output; of a raw head decoded, as the head that it was cut from."""
+    spec, outputs = detector.spec, detector.infer(prepared)
+    if spec.head == "raw":
+        return "classic", raw_to_classic(outputs, spec.input_size)
+    return spec.head, outputs[0]
+
+
 def _compare(
     record: Record,
-    spec: ModelSpec,
+    head: Head,
     image: NDArray[np.uint8],
     output: NDArray[np.floating],
     precision: WeightPrecision,
@@ -167,7 +181,7 @@ def _compare(
             "the answer differs, and the file keeps only a digest of the right one, which cannot tell "
             "rounding from damage; export it again",
         )
-    difference, allowed = compare_golden(golden, spec.head, output), TOLERANCES[precision]
+    difference, allowed = compare_golden(golden, head, output), TOLERANCES[precision]
     off = f"off by {difference.box_px:.3g} px in a box and {difference.logit:.3g} in the logit of a score"
     limit = f"{allowed.box_px:g} px and {allowed.logit:g} for {precision}"
     if difference.within(allowed):

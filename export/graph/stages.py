@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from edgeloop.edge.runtime.session import Session
+from edgeloop.edge.engines.session import Session
 from edgeloop.models.heads import Head
 
 __all__ = ["decoding_nodes", "stage_errors", "stage_nodes"]

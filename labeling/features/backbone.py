@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from edgeloop.edge.engines.session import Session
 from edgeloop.edge.host.malloc import keep_freed_memory
-from edgeloop.edge.runtime.session import Session
 from edgeloop.models.weights.registry import weights_path
 
 __all__ = ["CHANNELS", "STRIDES", "extract_features", "preprocess", "working_size"]

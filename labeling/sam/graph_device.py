@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from edgeloop.edge.runtime.session import Session
+from edgeloop.edge.engines.session import Session
 from edgeloop.models.errors import UnavailableError
 
 __all__ = ["Device", "open_graph"]

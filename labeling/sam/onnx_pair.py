@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from edgeloop.edge.runtime.session import Session
+from edgeloop.edge.engines.session import Session
 from edgeloop.labeling.sam.graph_device import Device, open_graph
 from edgeloop.labeling.sam.mask_logits import predict_alternatives, predict_masks
 from edgeloop.models.errors import ModelError, NoInputError

@@ -166,6 +166,8 @@ def _read_as(
     if head == "detr":
         form = _detr_form(outputs)
         return form is not None, form.classes if form else None
+    if head == "raw":
+        return _is_raw(outputs, input_size), outputs[1].shape[1] if len(outputs) > 1 else None
     match _only_output(outputs).shape:
         case (_, third) if head == "end2end":
             return third == 7, None
@@ -212,6 +214,22 @@ def _is_nanodet(outputs: Sequence[TensorInfo], input_size: tuple[int, int]) -> b
     return (
         classes is not None
         and [output.shape for output in outputs] == nanodet.output_shapes(input_size, classes)
+        and all(output.dtype in _OUTPUT_DTYPES for output in outputs)
+    )
+
+
+def _is_raw(outputs: Sequence[TensorInfo], input_size: tuple[int, int]) -> bool:
+    """Test for pairs of boxes and scores of the same grid, one pair per stride."""
+    width, height = input_size
+    grids = []
+    for boxes, scores in zip(outputs[::2], outputs[1::2], strict=len(outputs) % 2 == 0):
+        match boxes.shape, scores.shape:
+            case (1 | None, int(sides), int(rows), int(columns)), (1 | None, int(_), y, x):
+                grids.append((sides % 4 == 0 and (rows, columns) == (y, x), rows, columns))
+    return (
+        len(grids) > 0
+        and 2 * len(grids) == len(outputs)
+        and all(fits and width * y == height * x and not width % x for fits, y, x in grids)
         and all(output.dtype in _OUTPUT_DTYPES for output in outputs)
     )
 

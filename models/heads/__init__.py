@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from edgeloop.models.boxes import nms
 from edgeloop.models.detections import Detections
 from edgeloop.models.errors import AbsurdOutputError
-from edgeloop.models.heads import classic, detr, end2end, fastestdet, nanodet, yolov5, yolox
+from edgeloop.models.heads import classic, detr, end2end, fastestdet, nanodet, raw, yolov5, yolox
 from edgeloop.models.heads.yolox import cell_count
 
 __all__ = ["HEADS", "Head", "cell_count", "decode"]
 
-Head = Literal["end2end", "classic", "yolov5", "yolox", "nanodet", "fastestdet", "detr"]
+Head = Literal["end2end", "classic", "yolov5", "yolox", "nanodet", "fastestdet", "detr", "raw"]
 HEADS: tuple[Head, ...] = get_args(Head)
 
 
@@ -41,7 +41,8 @@ def decode(
     Args:
         head: Output format: "end2end" (1, K, 6) and "detr" (labels, boxes and scores, or boxes and logits),
             without NMS; with NMS "classic" (1, 4 + classes, N), "yolov5" (1, N, 5 + classes), "yolox" of the
-            same shape but not decoded, "fastestdet" (1, 5 + classes, H / 16, W / 16) and "nanodet" (six).
+            same shape but not decoded, "fastestdet" (1, 5 + classes, H / 16, W / 16), "nanodet" (six) and
+            "raw", the last convolutions of each stride.
         outputs: Outputs of the session.
         input_size: (width, height) of the model's input in pixels.
         confidence: Minimum score, exclusive.
@@ -92,5 +93,7 @@ def _decode(
             return fastestdet.decode(outputs[0], input_size=input_size, confidence=confidence)
         case "nanodet":
             return nanodet.decode(outputs, input_size=input_size, confidence=confidence)
+        case "raw":
+            return raw.decode(outputs, input_size=input_size, confidence=confidence)
         case "detr":
             return detr.decode(outputs, input_size=input_size, confidence=confidence, names=output_names)

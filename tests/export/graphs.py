@@ -10,7 +10,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from edgeloop.edge.runtime.session import Session
+from edgeloop.edge.engines.session import Session
 from edgeloop.export.export_model import ExportModel
 from edgeloop.export.export_options import ExportOptions
 from edgeloop.export.graph import to_onnx as export_graph

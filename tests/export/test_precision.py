@@ -12,8 +12,8 @@ import onnx
 import pytest
 from click.testing import CliRunner
 
+from edgeloop.edge.engines.session import Session
 from edgeloop.edge.runtime.detector import Detector
-from edgeloop.edge.runtime.session import Session
 from edgeloop.export.candidates import Bundle, make_bundles
 from edgeloop.export.commands import export as export_command
 from edgeloop.export.data.yolo_dataset import open_dataset

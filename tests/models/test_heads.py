@@ -187,6 +187,7 @@ def test_scores_that_are_no_numbers_are_not_found(head: Head) -> None:
         "fastestdet": [(1, 8, 16, 20)],
         "yolov5": [(1, 5040, 8)],
         "detr": [(1, 300, 4), (1, 300, 8)],
+        "raw": [(1, 4, 8, 10), (1, 3, 8, 10)],
     }
     assert len(decode(head, [np.full(shape, np.nan, np.float32) for shape in shapes[head]], **LOOSE)) == 0
 

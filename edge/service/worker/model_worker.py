@@ -32,7 +32,7 @@ from edgeloop.models.errors import (
 )
 
 if TYPE_CHECKING:
-    from edgeloop.edge.runtime.placement import Placement, ThreadCount
+    from edgeloop.edge.engines.placement import Placement, ThreadCount
     from edgeloop.models.spec import ModelSpec
 
 __all__ = ["ModelWorker"]

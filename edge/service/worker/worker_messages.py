@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from edgeloop.models.detections import Detections
 
 if TYPE_CHECKING:
-    from edgeloop.edge.runtime.placement import Placement, ThreadCount
+    from edgeloop.edge.engines.placement import Placement, ThreadCount
     from edgeloop.models.spec import ModelSpec
 
 __all__ = ["Answer", "LoadRequest", "LoadedModel", "LogLine"]

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeloop.edge.engines.session import Session
 from edgeloop.edge.host.opencv import read_image
-from edgeloop.edge.runtime.session import Session
 from edgeloop.labeling.studio.box_picture import crop_square
 from edgeloop.labeling.studio.review.doubts import Doubt
 from edgeloop.models.weights.registry import weights_path

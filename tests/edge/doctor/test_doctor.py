@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from edgeloop.edge.commands.doctor import doctor
 from edgeloop.edge.doctor import examine as examination
 from edgeloop.edge.doctor.examine import Health, examine
+from edgeloop.edge.engines.providers import PROVIDERS
 from edgeloop.edge.host.hardware import Accelerator
-from edgeloop.edge.runtime.providers import PROVIDERS
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import onnxruntime as ort
 import pytest
 
 from edgeloop.edge.doctor.provider_probe import DOUBLING_MODEL, probe
-from edgeloop.edge.runtime.providers import PROVIDERS
+from edgeloop.edge.engines.providers import PROVIDERS
 
 
 def child(code: str) -> list[str]:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from edgeloop.edge.engines.providers import PROVIDERS
 from edgeloop.edge.host.hardware import find_accelerators
-from edgeloop.edge.runtime.providers import PROVIDERS
 
 
 def machine(

@@ -12,8 +12,8 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
+from edgeloop.edge.engines.session import Session
 from edgeloop.edge.runtime.detector import Detector
-from edgeloop.edge.runtime.session import Session
 from edgeloop.models.boxes import iou_matrix
 from edgeloop.models.errors import (
     DataError,
@@ -135,7 +135,7 @@ def test_the_cores_are_shared_out_among_the_images(
     asked = []
     monkeypatch.setattr("edgeloop.edge.runtime.detector.physical_cores", lambda: cores)
     monkeypatch.setattr(
-        "edgeloop.edge.runtime.detector.Session",
+        "edgeloop.edge.engines.open_engine.Session",
         lambda path, **settings: asked.append(settings) or Session(path),
     )
     assert Detector(write_model(), throughput=True).parallel == images

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from edgeloop.edge.bench.benchmark import bench
+from edgeloop.edge.engines.placement import Placement, ThreadCount
+from edgeloop.edge.engines.session import Session
 from edgeloop.edge.runtime.detector import Detector
-from edgeloop.edge.runtime.placement import ThreadCount
-from edgeloop.edge.runtime.session import Session
 from edgeloop.edge.runtime.thread_count import (
     clear_thread_count,
     measure_thread_count,
@@ -185,7 +185,7 @@ def asked(cache: Path, monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
         return Session(path, **settings)
 
     monkeypatch.setattr("edgeloop.edge.runtime.detector.physical_cores", lambda: 2)
-    monkeypatch.setattr("edgeloop.edge.runtime.detector.Session", opened)
+    monkeypatch.setattr("edgeloop.edge.engines.open_engine.Session", opened)
     monkeypatch.setattr(f"{MODULE}._CLEARLY_LESS", 1e6)
     monkeypatch.setattr(f"{MODULE}._LONG_S", 60.0)
     return asked
@@ -230,7 +230,8 @@ def test_no_provider_but_the_cpu_is_measured(
 ) -> None:
     path = write_model()
     Detector(path, live=True)
-    monkeypatch.setattr(Session, "provider", "cuda")
+    cuda = property(lambda _: Placement("cuda"), lambda _, value: None)
+    monkeypatch.setattr(Session, "placement", cuda, raising=False)
     assert Detector(path, live=True).threads.reason == ""
     clear_thread_count(path)
     assert Detector(path, live=True).threads == ThreadCount(2)

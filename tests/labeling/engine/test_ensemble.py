@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from edgeloop.edge.runtime.session import Session
+from edgeloop.edge.engines.session import Session
 from edgeloop.edge.synth import open_scene
 from edgeloop.export.network.compact_detector import CompactDetector
 from edgeloop.export.network.start_detector import start_detector

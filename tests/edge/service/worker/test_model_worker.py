@@ -20,8 +20,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgeloop.edge.engines.placement import Placement
 from edgeloop.edge.runtime.detector import Detector
-from edgeloop.edge.runtime.placement import Placement
 from edgeloop.edge.service.board import ModelState
 from edgeloop.edge.service.service_config import ModelConfig
 from edgeloop.edge.service.worker import worker_main

@@ -1,4 +1,4 @@
-"""Placement of a loaded model: its execution provider and its CPU threads.
+"""Placement of a loaded model: its engine, its execution provider and its CPU threads.
 
 No part of onnxruntime: the service reads it, and leaves the model to another process.
 """
@@ -22,18 +22,21 @@ class Placement:
             (onnxruntime before 1.24).
         operators: Operators that run on the CPU instead.
         refused: Reason why a preferred provider was not used; "" if none was skipped.
+        engine: Name of the engine; its providers are devices: "cpu", "vulkan", "npu", or "simulator".
     """
 
     provider: str
     share: float | None = 1.0
     operators: tuple[str, ...] = ()
     refused: str = ""
+    engine: str = "onnxruntime"
 
     def __str__(self) -> str:
         rest = f", the CPU the others ({_some(self.operators)})" if self.operators else ""
         share = "an unknown share" if self.share is None else percent(self.share)
         nodes = "" if self.provider == "cpu" else f", {share} of nodes{rest}"
-        return f"{self.provider}{nodes}{f'; {self.refused}' if self.refused else ''}"
+        on = self.provider if self.engine == "onnxruntime" else f"{self.engine} on {self.provider}"
+        return f"{on}{nodes}{f'; {self.refused}' if self.refused else ''}"
 
     @property
     def shortfall(self) -> str:

@@ -17,9 +17,9 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
-from edgeloop.edge.runtime.placement import Placement
-from edgeloop.edge.runtime.providers import PROVIDERS
-from edgeloop.edge.runtime.session import Session
+from edgeloop.edge.engines.placement import Placement
+from edgeloop.edge.engines.providers import PROVIDERS
+from edgeloop.edge.engines.session import Session
 from edgeloop.models.errors import ModelError, UnavailableError, UsageError
 from tests.calls import Outcome
 from tests.marks import needs_openvino

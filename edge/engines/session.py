@@ -11,9 +11,9 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from edgeloop.edge.engines.providers import first_line, open_session
 from edgeloop.edge.host.hardware import physical_cores
 from edgeloop.edge.host.malloc import return_freed_memory
-from edgeloop.edge.runtime.providers import first_line, open_session
 from edgeloop.models.bundle.seal import check_seal
 from edgeloop.models.errors import ModelError, NoInputError
 from edgeloop.models.facts.tensor_info import TensorInfo
@@ -52,7 +52,7 @@ class Session:
         Args:
             path: ONNX file.
             provider: "auto" for the best one that works, or one of
-                `edgeloop.edge.runtime.providers.PROVIDERS`, which then has to run every node.
+                `edgeloop.edge.engines.providers.PROVIDERS`, which then has to run every node.
             allow_cpu: Let the CPU run the operators that the provider does not support.
             threads: CPU threads of one inference; None for one per physical core.
             bare: Keep the default settings of onnxruntime, except for safety; the baseline of `bench`.

@@ -9,7 +9,7 @@ import psutil
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgeloop.edge.runtime.session import Session
+from edgeloop.edge.engines.session import Session
 from edgeloop.models.errors import ModelError, NoInputError
 from edgeloop.models.facts.tensor_info import TensorInfo
 from tests.meter import ModelWriter

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import onnxruntime as ort
 
-from edgeloop.edge.runtime.placement import Placement, percent
+from edgeloop.edge.engines.placement import Placement, percent
 from edgeloop.models.errors import ModelError, UnavailableError, UsageError
 from edgeloop.models.facts.metadata_text import shorten
 

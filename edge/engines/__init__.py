@@ -1,0 +1,1 @@
+"""Inference engines: a model file in, arrays in and out. onnxruntime is the default, others are optional."""

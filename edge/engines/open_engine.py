@@ -1,0 +1,97 @@
+"""Choice of the engine for a model file: by its suffix; onnxruntime unless another one claims it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+from edgeloop.edge.engines.engine import Engine
+from edgeloop.edge.engines.session import Session
+from edgeloop.models.errors import UnavailableError, UsageError
+
+__all__ = ["ENGINES", "ONNX_ENGINES", "EngineKind", "engine_of", "installed_engines", "open_engine"]
+
+
+class EngineKind(NamedTuple):
+    """An optional engine.
+
+    Attributes:
+        suffix: Suffix of its files.
+        package: Package to import.
+        extra: Extra of edgeloop that brings the package, or the maker's name for it.
+        opener: Module and class that open a file.
+        providers: Values of `provider` beside "auto", the first one its default.
+    """
+
+    suffix: str
+    package: str
+    extra: str
+    opener: str
+    providers: tuple[str, ...] = ("cpu",)
+
+
+#: Engines beside onnxruntime, by name.
+ENGINES: Mapping[str, EngineKind] = {
+    "ncnn": EngineKind(".ncnn", "ncnn", "ncnn", "ncnn_engine:NcnnEngine", ("cpu", "vulkan")),
+}
+
+
+#: Engines that run ONNX files, which explain themselves.
+ONNX_ENGINES = ("onnxruntime", "openvino")
+
+
+def engine_of(path: Path) -> str:
+    """Name of the engine that runs a file."""
+    suffix = path.suffix.lower()
+    return next((name for name, kind in ENGINES.items() if kind.suffix == suffix), "onnxruntime")
+
+
+def installed_engines() -> dict[str, bool]:
+    """Engines by name, and whether their package is installed."""
+    return {"onnxruntime": True} | {name: _is_here(kind.package) for name, kind in ENGINES.items()}
+
+
+def open_engine(
+    path: Path, *, provider: str = "auto", allow_cpu: bool = False, threads: int | None = None
+) -> Engine:
+    """Open a model file with the engine that its suffix names.
+
+    Args:
+        path: Model file.
+        provider: "auto", or a provider of the engine.
+        allow_cpu: Let the CPU run the operators that the provider does not support.
+        threads: CPU threads of one inference; None for one per physical core.
+
+    Returns:
+        The engine.
+
+    Raises:
+        NoInputError: The file does not exist.
+        ModelError: The file or its facts cannot be read, or do not belong together.
+        UsageError: The engine has no such provider.
+        UnavailableError: The engine is not installed, or the provider does not work here.
+    """
+    name = engine_of(path)
+    if name == "onnxruntime":
+        return Session(path, provider=provider, allow_cpu=allow_cpu, threads=threads)
+    kind = ENGINES[name]
+    if provider not in ("auto", *kind.providers):
+        expected = ", ".join(("auto", *kind.providers))
+        raise UsageError(f"provider '{provider}': {path.name} runs with {name}, expected {expected}")
+    if not _is_here(kind.package):
+        raise UnavailableError(
+            f"{path}: runs with {name}, which is not installed; pip install 'edgeloop[{kind.extra}]'"
+        )
+    module, _, attribute = kind.opener.partition(":")
+    opener: Callable[..., Engine] = getattr(import_module(f"edgeloop.edge.engines.{module}"), attribute)
+    return opener(path, provider=kind.providers[0] if provider == "auto" else provider, threads=threads)
+
+
+def _is_here(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:  # of a package within a package
+        return False
