@@ -12,6 +12,7 @@ from edgeloop.edge.runtime.detector import Detector
 from edgeloop.export.check.gate import refusals
 from edgeloop.export.check.measure import Measurement, Reference, measure, with_latencies
 from edgeloop.export.check.parity import LOWEST_CONFIDENCE, SURE, BundlePrecision
+from edgeloop.export.convert.converter import Converted
 from edgeloop.export.data.yolo_dataset import Dataset
 from edgeloop.export.export_options import ExportOptions, Precision
 from edgeloop.export.graph.graph_io import save_graph, with_image_input
@@ -20,6 +21,7 @@ from edgeloop.export.graph.stages import stage_errors
 from edgeloop.export.quantize.activation_ranges import training_frames
 from edgeloop.export.quantize.convert import to_fp16
 from edgeloop.export.quantize.search import Quantization, search_int8
+from edgeloop.export.targets import TARGETS
 from edgeloop.models.spec import ModelSpec
 
 __all__ = ["Bundle", "Candidate", "fastest", "make_bundles", "measure_bundles"]
@@ -45,6 +47,7 @@ class Bundle:
         path: File of the graph, with the spec as metadata.
         layers: Relative error of each stage's output against the float32 graph; empty for float32 itself.
         quantization: How it was quantized; None if it was not.
+        converted: Facts of a file of another engine; None for onnxruntime.
     """
 
     precision: BundlePrecision
@@ -53,6 +56,7 @@ class Bundle:
     path: Path
     layers: Mapping[str, float]
     quantization: Quantization | None
+    converted: Converted | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,12 +68,14 @@ class Candidate:
         reasons: Reasons to refuse it; empty if it passes.
         layers: As in `Bundle`.
         quantization: As in `Bundle`.
+        attempt: How it was converted for another engine, in words; "" for onnxruntime.
     """
 
     measurement: Measurement
     reasons: tuple[str, ...]
     layers: Mapping[str, float] = field(default_factory=dict)
     quantization: Quantization | None = None
+    attempt: str = ""
 
     @property
     def precision(self) -> BundlePrecision:
@@ -125,7 +131,8 @@ def measure_bundles(
     bundles: Sequence[Bundle], reference: Reference, options: ExportOptions
 ) -> tuple[Candidate, ...]:
     """Measure bundles side by side and check them against torch; one candidate per bundle, in order."""
-    opened = [Detector(each.path, provider="cpu", confidence=LOWEST_CONFIDENCE) for each in bundles]
+    provider = "cpu" if options.target is None else TARGETS[options.target].provider
+    opened = [Detector(each.path, provider=provider, confidence=LOWEST_CONFIDENCE) for each in bundles]
     measurements = [
         measure(each.precision, detector, reference) for each, detector in zip(bundles, opened, strict=True)
     ]

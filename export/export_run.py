@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import onnx
-
 from edgeloop.edge.doctor.examine import machine
+from edgeloop.edge.engines.facts_file import facts_path, write_facts
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.verification import make_golden
-from edgeloop.export.candidates import fastest, make_bundles, measure_bundles
+from edgeloop.export.candidates import Bundle, fastest, make_bundles, measure_bundles
 from edgeloop.export.check.measure import Measurement, measure_torch
 from edgeloop.export.check.parity import SURE, TorchDetector
+from edgeloop.export.convert_bundles import convert_bundles, facts_of
 from edgeloop.export.data.yolo_dataset import Dataset, open_dataset
 from edgeloop.export.export_model import ExportModel
 from edgeloop.export.export_options import ExportOptions
@@ -43,7 +43,7 @@ _REFUSED = ".refused"
 
 def export_run(run: Path, dataset: Path, out: Path, options: ExportOptions) -> ExportReport:
     """Do the work of `export_bundle`, with the same arguments, result and errors."""
-    _check_output(out, overwrite=options.overwrite)
+    _check_output(out, options.target, overwrite=options.overwrite)
     record, model = _read_run(run, options)
     data = open_dataset(dataset)
     _check_dataset(data, record)
@@ -63,8 +63,12 @@ def export_run(run: Path, dataset: Path, out: Path, options: ExportOptions) -> E
                 run,
                 spec.max_detections,
             )
-        bundles = make_bundles(to_onnx(model, (side, side), options), spec, reference, data, options, folder)
-        candidates = measure_bundles(bundles, reference, options)
+        graph = to_onnx(model, (side, side), options)
+        if options.target is not None and TARGETS[options.target].converter:
+            bundles, candidates = convert_bundles(graph, spec, reference, data, options, folder)
+        else:
+            bundles = make_bundles(graph, spec, reference, data, options, folder)
+            candidates = measure_bundles(bundles, reference, options)
         asked_for = [each for each in candidates if options.precision in ("auto", each.precision)]
         # If torch finds nothing there is float32 alone, whatever was asked for, and it is refused.
         chosen = fastest(asked_for) or (asked_for or candidates)[0]
@@ -72,14 +76,16 @@ def export_run(run: Path, dataset: Path, out: Path, options: ExportOptions) -> E
         provenance = Provenance(
             record, file_sha256(run / record.weights_file), data.digest, options, machine(), datetime.now(UTC)
         )
-        written = _record(provenance, chosen.measurement, make_golden(Detector(kept.path, provider="cpu")))
+        written = _record(
+            provenance, chosen.measurement, make_golden(Detector(kept.path, provider=_provider(options)))
+        )
         shipped = kept.spec.updated(settings)
         report = ExportReport(out, None, shipped, written, chosen, candidates, reference, provenance)
         if chosen.reasons:
             _write_beside(report, folder, _REFUSED)
             card = _beside(out, _REFUSED)[".md"]
             raise ModelError(f"{out}: not written; {'; '.join(chosen.reasons)}; see {card}")
-        return _write_bundle(report, kept.graph, folder)
+        return _write_bundle(report, kept, folder)
 
 
 def warn_about_activation(name: str, model: ExportModel) -> None:
@@ -89,10 +95,12 @@ def warn_about_activation(name: str, model: ExportModel) -> None:
         _log.warning("--target %s: %s; train one with --activation relu", name, against)
 
 
-def _check_output(out: Path, *, overwrite: bool) -> None:
-    if out.suffix != ".onnx":
-        raise UsageError(f"-o {out}: expected a file that ends in .onnx")
-    for path in (out, *_beside(out).values()):
+def _check_output(out: Path, target: str | None, *, overwrite: bool) -> None:
+    suffix = ".onnx" if target is None else TARGETS[target].suffix
+    if out.suffix != suffix:
+        made = "" if target is None else f", which --target {target} makes"
+        raise UsageError(f"-o {out}: expected a file that ends in {suffix}{made}")
+    for path in (out, facts_path(out), *_beside(out).values()):
         if path.exists() and not (overwrite and path.is_file()):
             raise DataError(f"{path}: exists; name another file, or replace it with --overwrite")
 
@@ -117,14 +125,25 @@ def _check_dataset(data: Dataset, record: RunRecord) -> None:
         raise DataError(f"{data.root}: no object in its validation part; nothing to check the bundle on")
 
 
-def _write_bundle(report: ExportReport, graph: onnx.ModelProto, folder: Path) -> ExportReport:
+def _provider(options: ExportOptions) -> str:
+    """Provider that a bundle is checked on: that of the target; of another engine its own."""
+    target = None if options.target is None else TARGETS[options.target]
+    return "cpu" if target is None else "auto" if target.converter else target.provider
+
+
+def _write_bundle(report: ExportReport, kept: Bundle, folder: Path) -> ExportReport:
     """Write the bundle and its report; all are complete when the first is renamed, the bundle last."""
     out, bundle = report.bundle, folder / report.bundle.name
-    save_graph(
-        graph, report.spec.to_metadata(report.record) | _ultralytics_metadata(report.provenance.run), bundle
-    )
+    metadata = report.spec.to_metadata(report.record) | _ultralytics_metadata(report.provenance.run)
+    if kept.converted is None:
+        save_graph(kept.graph, metadata, bundle)
+    else:
+        kept.path.replace(bundle)
+        write_facts(bundle, facts_of(replace(kept.converted, path=bundle), metadata))
     report = replace(report, sha256=file_sha256(bundle))
     _write_beside(report, folder, "")
+    if kept.converted is not None:
+        facts_path(bundle).replace(facts_path(out))
     bundle.replace(out)
     for path in _beside(out, _REFUSED).values():
         path.unlink(missing_ok=True)

@@ -33,6 +33,10 @@ class Target:
         dynamic_batch: True if the batch size may be left open.
         end2end: True if an end-to-end head may stay; otherwise the classic head is exported.
         silu: What speaks against SiLU on this target; "" if nothing does.
+        suffix: Suffix of its files.
+        converter: Module and class in `edgeloop.export.convert` that makes them; "" if onnxruntime's format
+            is taken as it is.
+        provider: Provider that a bundle is checked on.
     """
 
     runs_on: str
@@ -46,6 +50,9 @@ class Target:
     dynamic_batch: bool = False
     end2end: bool = False
     silu: str = ""
+    suffix: str = ".onnx"
+    converter: str = ""
+    provider: str = "cpu"
 
 
 _ORT = "https://onnxruntime.ai/docs/execution-providers"
@@ -121,6 +128,18 @@ TARGETS: Mapping[str, Target] = {
             _ULTRALYTICS,
             # ReLU is the best choice of activation, Swish (SiLU) has simple alternatives (SDK 2.39).
             "docs/QNN/HTP/htp-network-design-recommendations/htp_guidelines_activation_functions.html",
+        ),
+    ),
+    "ncnn": Target(
+        runs_on="ARM processors such as the Raspberry Pi's, and GPUs by Vulkan, with ncnn",
+        precision="fp16",
+        precisions=("fp32", "fp16"),
+        suffix=".ncnn",
+        converter="ncnn_converter:NcnnConverter",
+        next="edgeloop run {bundle} 0",
+        sources=(
+            # pnnx reads ONNX; half precision is its default.
+            "https://github.com/Tencent/ncnn/tree/master/tools/pnnx",
         ),
     ),
     "rknn": Target(

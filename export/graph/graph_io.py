@@ -13,7 +13,7 @@ from edgeloop.export.graph.graph_editor import GraphEditor
 from edgeloop.models.bundle.seal import seal
 from edgeloop.models.spec import ModelSpec
 
-__all__ = ["INPUT", "save_graph", "with_image_input"]
+__all__ = ["INPUT", "output_shapes", "save_graph", "with_image_input"]
 
 #: Name of the graph's only input.
 INPUT = "images"
@@ -62,6 +62,14 @@ def _quantizes_bytes(graph: GraphEditor, node: onnx.NodeProto) -> bool:
     if scale is None or zero is None:
         return False
     return zero.dtype == np.uint8 and not zero.any() and bool(np.allclose(scale * 255, 1, 1e-6))
+
+
+def output_shapes(model: onnx.ModelProto) -> list[tuple[int, ...]]:
+    """Shapes of a graph's outputs, for a batch of one."""
+    return [
+        tuple(axis.dim_value or 1 for axis in output.type.tensor_type.shape.dim)
+        for output in model.graph.output
+    ]
 
 
 def save_graph(model: onnx.ModelProto, metadata: Mapping[str, str], path: Path) -> None:

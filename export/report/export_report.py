@@ -90,8 +90,8 @@ class ExportReport:
             shipped = self.sha256 is not None and candidate is self.chosen
             rows.append(
                 (
-                    one.precision,
-                    f"{one.latency_ms:.1f}",
+                    f"{one.precision}, {candidate.attempt}" if candidate.attempt else one.precision,
+                    f"{one.latency_ms:.1f}" if one.latency_ms else "",
                     f"{one.bytes / 1e6:.1f}",
                     f"{one.scores.map50_95:.3f}",
                     f"{one.parity.repeated} of {one.parity.boxes}",
@@ -126,7 +126,8 @@ class ExportReport:
             "torch": asdict(self.reference.scores),
             "tolerance": {"map50_95": options.tolerance_map, "boxes": options.tolerance_boxes},
             "precisions": [
-                _figures(each) | {"refused": list(each.reasons), "layers": dict(each.layers)}
+                _figures(each)
+                | {"attempt": each.attempt, "refused": list(each.reasons), "layers": dict(each.layers)}
                 for each in self.candidates
             ],
             "quantization": next(

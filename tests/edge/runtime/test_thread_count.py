@@ -230,7 +230,7 @@ def test_no_provider_but_the_cpu_is_measured(
 ) -> None:
     path = write_model()
     Detector(path, live=True)
-    cuda = property(lambda _: Placement("cuda"), lambda _, value: None)
+    cuda = property(lambda _: Placement("cuda"), lambda *_: None)
     monkeypatch.setattr(Session, "placement", cuda, raising=False)
     assert Detector(path, live=True).threads.reason == ""
     clear_thread_count(path)

@@ -1,0 +1,139 @@
+"""Bundles of an engine other than onnxruntime: convert, measure in that engine, until one passes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from edgeloop.edge.engines.facts_file import EngineFacts, write_facts
+from edgeloop.edge.engines.open_engine import engine_of
+from edgeloop.edge.runtime.detector import Detector
+from edgeloop.export.candidates import Bundle, Candidate
+from edgeloop.export.check.gate import refusals
+from edgeloop.export.check.measure import Reference, measure, with_latencies
+from edgeloop.export.check.parity import LOWEST_CONFIDENCE, SURE, BundlePrecision
+from edgeloop.export.convert.converter import Attempt, Converted, Converter, Source
+from edgeloop.export.data.yolo_dataset import Dataset
+from edgeloop.export.export_options import ExportOptions, Precision
+from edgeloop.export.graph.cut_head import cut_head
+from edgeloop.export.quantize.activation_ranges import training_frames
+from edgeloop.export.targets import TARGETS
+from edgeloop.models.letterbox import Letterbox
+from edgeloop.models.spec import ModelSpec
+from edgeloop.models.weights.digest import file_sha256
+
+__all__ = ["convert_bundles", "facts_of", "load_converter"]
+
+# What is tried for `auto`, the smallest first.
+_WANTED: dict[Precision, tuple[BundlePrecision, ...]] = {
+    "fp32": ("fp32",),
+    "fp16": ("fp16",),
+    "int8": ("int8",),
+    "auto": ("int8", "fp16", "fp32"),
+}
+_SIMULATOR = "simulator"
+
+
+def convert_bundles(
+    graph: onnx.ModelProto,
+    spec: ModelSpec,
+    reference: Reference,
+    data: Dataset,
+    options: ExportOptions,
+    folder: Path,
+) -> tuple[list[Bundle], tuple[Candidate, ...]]:
+    """Convert a detector for a target and measure each attempt, until one passes the gate.
+
+    Args:
+        graph: Float32 graph that takes (1, 3, H, W) RGB in [0, 1].
+        spec: Its spec.
+        reference: Torch on the held-out frames.
+        data: Dataset; its training part calibrates.
+        options: Options of the export, with a target that has a converter.
+        folder: Folder for the files.
+
+    Returns:
+        The attempts, and the candidate of each; the last one passes, if any does.
+
+    Raises:
+        UnavailableError: The maker's tools, or the engine, are not installed.
+        ModelError: The tools refuse the graph.
+        DataError: There are too few frames to calibrate on.
+    """
+    assert options.target is not None  # noqa: S101  # the caller looked the target up
+    target = TARGETS[options.target]
+    converter = load_converter(options.target)
+    anything = any((found.confidence >= SURE).any() for found in reference.found)
+    bundles: list[Bundle] = []
+    candidates: list[Candidate] = []
+    for attempt in _attempts(converter, target.precisions, options.precision, anything=anything):
+        work = folder / f"attempt-{len(bundles)}"
+        work.mkdir()
+        cut, cut_spec = cut_head(graph, spec) if attempt.raw_head else (graph, spec)
+        frames = _calibration(data, spec) if attempt.precision == "int8" else _no_frames(spec)
+        converted = converter.convert(Source(cut, cut_spec, frames, work), attempt)
+        write_facts(converted.path, facts_of(converted, converted.spec.to_metadata()))
+        detector = Detector(converted.path, confidence=LOWEST_CONFIDENCE)
+        measurement = measure(attempt.precision, detector, reference)
+        # A simulator says nothing about the time on its chip.
+        if detector.placement.provider != _SIMULATOR:
+            (measurement,) = with_latencies([measurement], [detector], reference.images[0].read())
+        bundles.append(Bundle(attempt.precision, cut, converted.spec, converted.path, {}, None, converted))
+        candidates.append(
+            Candidate(measurement, refusals(measurement, reference, options), attempt=attempt.name)
+        )
+        if not candidates[-1].reasons:
+            break
+    return bundles, tuple(candidates)
+
+
+def facts_of(converted: Converted, metadata: dict[str, str]) -> EngineFacts:
+    """Facts of a converted file, with the metadata that it ships with."""
+    return EngineFacts(
+        engine=engine_of(converted.path),
+        sha256=file_sha256(converted.path),
+        metadata=metadata,
+        inputs=converted.inputs,
+        outputs=converted.outputs,
+        options=dict(converted.options),
+        versions=dict(converted.versions),
+    )
+
+
+def load_converter(target: str) -> Converter:
+    """Converter of a target; its module may import the maker's packages."""
+    module, _, name = TARGETS[target].converter.partition(":")
+    converter: Converter = getattr(import_module(f"edgeloop.export.convert.{module}"), name)()
+    return converter
+
+
+def _attempts(
+    converter: Converter, possible: Sequence[Precision], precision: Precision, *, anything: bool
+) -> list[Attempt]:
+    """List the attempts, in order; of a detector that finds nothing one is enough, and it is refused."""
+    wanted = [each for each in _WANTED[precision] if each in possible]
+    attempts = [attempt for each in wanted for attempt in converter.attempts(each)]
+    return attempts if anything else attempts[-1:]
+
+
+def _calibration(data: Dataset, spec: ModelSpec) -> NDArray[np.uint8]:
+    """Frames of the training part, letterboxed, (N, H, W, 3) uint8 RGB."""
+    images = training_frames(data).calibration
+    return np.stack([_letterboxed(image, spec)[:, :, ::-1] for image in images])
+
+
+def _letterboxed(image: NDArray[np.uint8], spec: ModelSpec) -> NDArray[np.uint8]:
+    size = (image.shape[1], image.shape[0])
+    return Letterbox.fit(
+        size, spec.input_size, centered=spec.centered, stretched=spec.stretched, pad_value=spec.pad_value
+    ).apply(image)
+
+
+def _no_frames(spec: ModelSpec) -> NDArray[np.uint8]:
+    width, height = spec.input_size
+    return np.empty((0, height, width, 3), np.uint8)
