@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from edgeloop.edge.cli.options import model_options
-from edgeloop.edge.engines.engine import Engine
+from edgeloop.edge.engines.engine_protocol import Engine
 from edgeloop.edge.engines.open_engine import open_engine
 from edgeloop.edge.runtime.resolve_spec import read_spec
 from edgeloop.models.bundle.document import Record, read_document

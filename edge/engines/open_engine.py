@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from edgeloop.edge.engines.engine import Engine
+from edgeloop.edge.engines.engine_protocol import Engine
 from edgeloop.edge.engines.session import Session
 from edgeloop.models.errors import UnavailableError, UsageError
 

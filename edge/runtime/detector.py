@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.edge.engines.engine import Engine
+from edgeloop.edge.engines.engine_protocol import Engine
 from edgeloop.edge.engines.open_engine import open_engine
 from edgeloop.edge.engines.placement import ThreadCount
 from edgeloop.edge.host.hardware import physical_cores

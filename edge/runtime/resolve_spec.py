@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeloop.edge.engines.engine import Engine
+from edgeloop.edge.engines.engine_protocol import Engine
 from edgeloop.models.errors import ModelError
 from edgeloop.models.spec import ModelSpec, SpecOverrides
 

@@ -19,7 +19,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from edgeloop.edge.engines.engine import Engine
+from edgeloop.edge.engines.engine_protocol import Engine
 from edgeloop.edge.engines.placement import ThreadCount
 from edgeloop.edge.host.hardware import physical_cores, processor_name, usable_cores
 from edgeloop.models.weights.cache import cache_folder
