@@ -1,11 +1,14 @@
 """Facts beside a model file of an engine that keeps no metadata: `parts.tflite` has `parts.tflite.json`.
 
 They hold what an ONNX bundle carries in itself, and the sha256 of the model file, so that facts of another
-file are refused. Of an ONNX file there is none: it explains itself.
+file are refused. Their own digest, under `seal`, is that of the document without it, as JSON with sorted keys
+and no spaces. Of an ONNX file there are none: it explains itself.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -20,6 +23,7 @@ __all__ = ["EngineFacts", "TensorFacts", "facts_path", "read_facts", "write_fact
 _MAX_BYTES = 4 << 20
 _Text = Annotated[str, StringConstraints(max_length=1 << 20)]
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+_Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 _Side = Annotated[int, Field(ge=1, le=1 << 24)]
 
 
@@ -58,16 +62,23 @@ class EngineFacts(_Facts):
         outputs: Outputs in order.
         options: What the engine must know besides, such as the chip that the file is for.
         versions: Versions of the tools that made the file, by name.
+        seal: Digest of this document; None until it is written.
     """
 
     schema_version: Literal[1] = 1
     engine: _Name
-    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    sha256: _Sha256
     metadata: dict[_Name, _Text]
     inputs: Annotated[tuple[TensorFacts, ...], Field(min_length=1, max_length=4)]
     outputs: Annotated[tuple[TensorFacts, ...], Field(min_length=1, max_length=64)]
     options: dict[_Name, _Text] = {}
     versions: dict[_Name, _Text] = {}
+    seal: _Sha256 | None = None
+
+    def sealed(self) -> EngineFacts:
+        """The same with the digest of this document."""
+        document = self.model_dump(mode="json", exclude={"seal"})
+        return self.model_copy(update={"seal": _digest(document)})
 
 
 def facts_path(model: Path) -> Path:
@@ -77,36 +88,56 @@ def facts_path(model: Path) -> Path:
 
 def write_facts(model: Path, facts: EngineFacts) -> None:
     """Write the facts of a model file beside it."""
-    facts_path(model).write_text(facts.model_dump_json(indent=1) + "\n")
+    facts_path(model).write_text(facts.sealed().model_dump_json(indent=1) + "\n", "utf-8")
 
 
 def read_facts(model: Path, engine: str) -> EngineFacts:
     """Read the facts of a model file, and check that they are of this file and of an engine.
 
     Raises:
-        NoInputError: The model file does not exist.
-        ModelError: It has no facts, they are malformed, or of another file or engine.
+        NoInputError: The model file does not exist or cannot be read.
+        ModelError: It has no facts, they are malformed or damaged, or of another file or engine.
     """
     if not model.is_file():
         raise NoInputError(f"{model}: there is no such model file")
     path = facts_path(model)
+    content = _read(path, model)
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ModelError(f"{path}: {path.stat().st_size} bytes, expected at most {_MAX_BYTES}")
-        facts = EngineFacts.model_validate_json(path.read_bytes())
+        facts = EngineFacts.model_validate_json(content)
+    except ValidationError as error:
+        raise ModelError(f"{path}: {first_validation_error(error, 'document')}") from error
+    document = json.loads(content)
+    if document.pop("seal", None) != _digest(document):
+        raise ModelError(f"{path}: was changed after the export; copy it again, or export again")
+    if facts.engine != engine:
+        raise ModelError(f"{path}: is for the engine '{facts.engine}', expected '{engine}'; export again")
+    try:
+        digest = file_sha256(model)
+    except OSError as error:
+        raise NoInputError(f"{model}: cannot be read ({error.strerror})") from error
+    if digest != facts.sha256:
+        raise ModelError(
+            f"{model}: is not the file that {path.name} was written for (sha256 {digest[:12]}, expected "
+            f"{facts.sha256[:12]}); copy both files, or export again"
+        )
+    return facts
+
+
+def _read(path: Path, model: Path) -> bytes:
+    """Read the facts of a model file."""
+    try:
+        if (size := path.stat().st_size) > _MAX_BYTES:
+            raise ModelError(f"{path}: {size} bytes, expected at most {_MAX_BYTES}")
+        return path.read_bytes()
     except FileNotFoundError as error:
         raise ModelError(
             f"{model}: its facts are missing, expected {path.name} beside it; copy both files"
         ) from error
     except OSError as error:
         raise NoInputError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValidationError as error:
-        raise ModelError(f"{path}: {first_validation_error(error, 'document')}") from error
-    if facts.engine != engine:
-        raise ModelError(f"{path}: is for the engine '{facts.engine}', expected '{engine}'; export again")
-    if (digest := file_sha256(model)) != facts.sha256:
-        raise ModelError(
-            f"{model}: is not the file that {path.name} was written for (sha256 {digest[:12]}, expected "
-            f"{facts.sha256[:12]}); copy both files, or export again"
-        )
-    return facts
+
+
+def _digest(document: object) -> str:
+    """Digest of a document that does not depend on how it is laid out."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
