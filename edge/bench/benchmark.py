@@ -1,9 +1,9 @@
 """Benchmark of the detection loop against the bare model, in alternating turns.
 
-The bare model is onnxruntime with its default settings on one fixed input. On a machine that does other work
-too, two rates that are measured one after the other are not comparable. So the bare model and the loop take
-turns of equally many frames, and the ratio is the median over the turns. First detection and memory are those
-of `edgeloop run --json` in a subprocess.
+The bare model is the engine of the file with its default settings on one fixed input. On a machine that does
+other work too, two rates that are measured one after the other are not comparable. So the bare model and the
+loop take turns of equally many frames, and the ratio is the median over the turns. First detection and memory
+are those of `edgeloop run --json` in a subprocess.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.edge.bench.time_command import ProcessTiming, time_command
+from edgeloop.edge.engines.engine_protocol import Engine
+from edgeloop.edge.engines.open_engine import engine_of, open_engine
 from edgeloop.edge.engines.session import Session
 from edgeloop.edge.host.opencv import open_writer
 from edgeloop.edge.loop import pipeline
@@ -56,12 +58,13 @@ class BenchReport:
     Attributes:
         model: Path of the model.
         source: Source of the loop, as `shown_name` makes it.
-        provider: Execution provider that ran the model.
+        engine: Name of the engine that ran the model.
+        provider: Execution provider that ran the model, or of another engine its device.
         provider_share: Share of its nodes that ran there, 0 to 1, the others on the CPU; None if unknown.
         frames: Frames in each half of a turn.
         turns: Rates of each turn.
         parallel: Number of frames in the model at a time, in the loop.
-        model_fps: Median rate of onnxruntime with its default settings on one fixed input.
+        model_fps: Median rate of the engine with its default settings on one fixed input.
         loop_fps: Median rate of reading, preparing, running and decoding together.
         ratio: Median over the turns of loop over model.
         latency_ms: From the arrival of a frame to its detections, in the loop.
@@ -72,6 +75,7 @@ class BenchReport:
 
     model: str
     source: str
+    engine: str
     provider: str
     provider_share: float | None
     frames: int
@@ -99,7 +103,7 @@ def bench(
     """Measure a model and the loop around it.
 
     Args:
-        model: ONNX file.
+        model: Model file of any engine.
         source: Source of the loop, as for `open_source`. A built-in scene that is not live is recorded
             first, because rendering takes time that no camera takes. A live source sets the pace of the
             loop, and its number of threads is measured anew.
@@ -121,7 +125,7 @@ def bench(
     if not footage:
         clear_thread_count(model)
     detector = Detector(model, throughput=footage, live=not footage, **settings)
-    bare = Session(detector.path, provider=detector.provider, allow_cpu=True, bare=True)
+    bare = _open_bare(detector)
     model_fps: list[float] = []
     loops: list[RunSummary] = []
     with _recorded(source, frames) as played:
@@ -137,6 +141,7 @@ def bench(
     return BenchReport(
         model=str(detector.path),
         source=shown_name(source),
+        engine=detector.placement.engine,
         provider=detector.provider,
         provider_share=detector.placement.share,
         frames=frames,
@@ -187,8 +192,15 @@ def _first_image(footage: str) -> NDArray[np.uint8]:
         raise DataError(f"source {source.name}: holds no frame")
 
 
-def _run_model(bare: Session, tensor: NDArray[np.generic], frames: int) -> float:
-    """Measure the frames per second of the session alone."""
+def _open_bare(detector: Detector) -> Engine:
+    """Open the model again, with its engine's default settings."""
+    if engine_of(detector.path) == "onnxruntime":
+        return Session(detector.path, provider=detector.provider, allow_cpu=True, bare=True)
+    return open_engine(detector.path, provider=detector.provider)
+
+
+def _run_model(bare: Engine, tensor: NDArray[np.generic], frames: int) -> float:
+    """Measure the frames per second of the model alone."""
     started_at = time.monotonic()
     for _ in range(frames):
         bare.run(tensor)

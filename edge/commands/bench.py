@@ -41,9 +41,9 @@ __all__ = ["bench"]
 def bench(model: Path, source: str, frames: int, turns: int, as_json: bool, **settings: Any) -> None:
     """Measure the loop against the bare model.
 
-    The bare model (onnxruntime with its default settings) and the whole loop take turns; the ratio of their
-    rates is the cost of reading, preparing and decoding. Time to the first detection and peak memory are
-    those of `edgeloop run` in a new process.
+    The bare model (the engine of the file with its default settings) and the whole loop take turns; the ratio
+    of their rates is the cost of reading, preparing and decoding. Time to the first detection and peak memory
+    are those of `edgeloop run` in a new process.
 
     SOURCE is as for `edgeloop run`. The default scene is recorded first, so that rendering costs nothing. A
     live SOURCE sets the pace of the loop; the best number of CPU threads for it is measured anew and kept
@@ -70,7 +70,8 @@ def bench(model: Path, source: str, frames: int, turns: int, as_json: bool, **se
 
 def _lines(report: BenchReport) -> Iterator[tuple[str, str]]:
     share = "" if report.provider_share is None else f", {int(report.provider_share * 100)} % of nodes"
-    yield "model", f"{report.model} on {report.provider}{share}"
+    engine = "" if report.engine == "onnxruntime" else f"{report.engine} on "
+    yield "model", f"{report.model} on {engine}{report.provider}{share}"
     yield "source", f"{report.source}, {len(report.turns)} turns of {report.frames} frames"
     yield "bare model", f"{report.model_fps:.1f} fps"
     several = f", {report.parallel} frames in the model at a time" if report.parallel > 1 else ""
