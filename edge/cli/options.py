@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from edgeloop.edge.cli.float_range import FloatRange
-from edgeloop.edge.engines.providers import PROVIDERS
+from edgeloop.edge.engines.open_engine import provider_names
 from edgeloop.models.facts.metadata_text import read_names
 from edgeloop.models.heads import HEADS
 
@@ -202,10 +202,11 @@ _option = partial(click.option, cls=_ModelOption)
 _PLACEMENT = (
     _option(
         "--provider",
-        type=click.Choice(["auto", *PROVIDERS]),
+        type=click.Choice(["auto", *provider_names()]),
         default="auto",
         show_default=True,
-        help="Execution provider of onnxruntime. Fails if a named one cannot run the whole model.",
+        help="Execution provider of onnxruntime, or device of MODEL's engine. Fails if a named one cannot "
+        "run the whole model.",
     ),
     _option("--allow-cpu", is_flag=True, help="Let the CPU run the nodes that the provider cannot."),
 )

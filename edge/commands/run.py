@@ -128,11 +128,11 @@ def run(
 ) -> None:
     """Run a detector on cameras, streams, videos or folders.
 
-    MODEL is an ONNX file. SOURCE is a camera (0, or '0?width=1280&height=720&fps=30&fourcc=MJPG'), a video or
-    image file, a folder or glob of images, an address (rtsp://, http://, rtmp://, udp:// ...), a video on the
-    standard input (-), or synth:NAME?fps=30. Live sources drop frames rather than fall behind, and count each
-    drop. Files drop no frame, and several frames are in the model at a time. Ctrl-C ends the run and
-    completes the video.
+    MODEL is an ONNX file, or one of another engine with its facts beside it. SOURCE is a camera (0, or
+    '0?width=1280&height=720&fps=30&fourcc=MJPG'), a video or image file, a folder or glob of images, an
+    address (rtsp://, http://, rtmp://, udp:// ...), a video on the standard input (-), or synth:NAME?fps=30.
+    Live sources drop frames rather than fall behind, and count each drop. Files drop no frame, and several
+    frames are in the model at a time. Ctrl-C ends the run and completes the video.
 
     Several sources take turns on the model; if one fails or ends, the others go on.
 

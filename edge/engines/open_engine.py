@@ -9,10 +9,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgeloop.edge.engines.engine_protocol import Engine
+from edgeloop.edge.engines.providers import PROVIDERS
 from edgeloop.edge.engines.session import Session
 from edgeloop.models.errors import UnavailableError, UsageError
 
-__all__ = ["ENGINES", "ONNX_ENGINES", "EngineKind", "engine_of", "installed_engines", "open_engine"]
+__all__ = [
+    "ENGINES",
+    "ONNX_ENGINES",
+    "EngineKind",
+    "engine_of",
+    "installed_engines",
+    "open_engine",
+    "provider_names",
+]
 
 
 class EngineKind(NamedTuple):
@@ -52,6 +61,12 @@ def engine_of(path: Path) -> str:
 def installed_engines() -> dict[str, bool]:
     """Engines by name, and whether their package is installed."""
     return {"onnxruntime": True} | {name: _is_here(kind.package) for name, kind in ENGINES.items()}
+
+
+def provider_names() -> tuple[str, ...]:
+    """Providers of all engines, without repetition; which of them a file can have its suffix says."""
+    others = (provider for kind in ENGINES.values() for provider in kind.providers)
+    return tuple(dict.fromkeys((*PROVIDERS, *others)))
 
 
 def open_engine(

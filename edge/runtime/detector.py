@@ -98,8 +98,8 @@ class Detector:
         Args:
             path: ONNX file: a bundle, an Ultralytics export, or another one with `overrides`. Or a file of
                 another engine, with its facts beside it.
-            provider: "auto", or one of `edgeloop.edge.engines.providers.PROVIDERS`, or of another
-                engine its own.
+            provider: "auto", or one of `edgeloop.edge.engines.providers.PROVIDERS`, or of another engine its
+                own.
             confidence: Minimum score, exclusive, in [0, 1]; None for the model's own.
             overrides: Settings that the file lacks or states wrongly.
             allow_cpu: Let the CPU run the operators that the provider does not support.
