@@ -81,11 +81,6 @@ class Session:
         self.inputs = tuple(_tensor_info(node) for node in self._session.get_inputs())
         self.outputs = tuple(_tensor_info(node) for node in self._session.get_outputs())
 
-    @property
-    def provider(self) -> str:
-        """Short name of the execution provider that runs the model."""
-        return self.placement.provider
-
     def run(self, *tensors: NDArray[np.generic]) -> list[NDArray[np.floating]]:
         """Run the model once.
 

@@ -22,7 +22,7 @@ def open_graph(path: Path, device: Device, *, weights_beside: bool = False) -> S
         UnavailableError: onnxruntime cannot use the device.
     """
     session = Session(path, provider=device, allow_cpu=device != "cpu", weights_beside=weights_beside)
-    if session.provider != device:
+    if session.placement.provider != device:
         reason = session.placement.refused.split(";")[0]
         raise UnavailableError(
             f"--device {device}: onnxruntime cannot use it ({reason}); install onnxruntime-gpu and the "

@@ -88,7 +88,7 @@ def fake_provider(monkeypatch: pytest.MonkeyPatch, takes: Sequence[str], leaves:
 
 def test_auto_ends_on_a_provider_that_works(write_model: ModelWriter) -> None:
     session = Session(write_model(), provider="auto")
-    assert PROVIDERS[session.provider] in ort.get_available_providers()
+    assert PROVIDERS[session.placement.provider] in ort.get_available_providers()
 
 
 def test_a_provider_that_is_not_there_is_an_error(write_model: ModelWriter) -> None:
@@ -109,7 +109,7 @@ def test_a_provider_that_does_not_start_is_an_error(
 
 
 def test_the_cpu_steps_in_only_where_that_was_allowed(write_model: ModelWriter) -> None:
-    assert Session(write_model(), provider=MISSING, allow_cpu=True).provider == "cpu"
+    assert Session(write_model(), provider=MISSING, allow_cpu=True).placement.provider == "cpu"
 
 
 def test_an_unknown_provider_is_a_usage_error(write_model: ModelWriter) -> None:

@@ -17,7 +17,7 @@ from tests.meter import ModelWriter
 
 def test_says_what_the_file_is(write_model: ModelWriter) -> None:
     session = Session(write_model(metadata={"task": "detect"}), provider="cpu")
-    assert session.provider == "cpu"
+    assert session.placement.provider == "cpu"
     assert session.metadata == {"task": "detect"}
     assert session.inputs == (TensorInfo("images", (1, 3, 64, 64), "float32"),)
     assert session.outputs == (TensorInfo("output0", (1, 1, 6), "float32"),)
