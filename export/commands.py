@@ -119,7 +119,14 @@ def train(dataset: Path, out: Path, **options: Any) -> None:
 @click.option(
     "-d", "--dataset", type=_PATH, required=True, help="Dataset whose validation part checks the bundle."
 )
-@click.option("-o", "--out", type=_PATH, required=True, metavar="FILE.onnx", help="Bundle to write.")
+@click.option(
+    "-o",
+    "--out",
+    type=_PATH,
+    required=True,
+    metavar="FILE.onnx",
+    help="Bundle to write; with --target it ends in the suffix of the target's files.",
+)
 @click.option(
     "--imgsz", type=click.IntRange(32), help="Input side, px, a multiple of 32.  [default: as trained]"
 )
@@ -180,7 +187,7 @@ def export(
     settings: SpecOverrides | None,
     **options: Any,
 ) -> None:
-    """Export the detector in RUN as one ONNX bundle.
+    """Export the detector in RUN as one bundle: an ONNX file, or with --target the file of another engine.
 
     The bundle is compared with torch on held-out frames and refused (exit code 65) if it misses too many
     boxes or loses too much mAP. A report goes beside it: FILE.md, FILE.json and FILE.worst.jpg, or

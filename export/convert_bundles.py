@@ -65,9 +65,9 @@ def convert_bundles(
         ModelError: The tools refuse the graph.
         DataError: There are too few frames to calibrate on.
     """
-    assert options.target is not None  # noqa: S101  # the caller looked the target up
-    target = TARGETS[options.target]
-    converter = load_converter(options.target)
+    name = options.target or ""
+    target = TARGETS[name]
+    converter = load_converter(name)
     anything = any((found.confidence >= SURE).any() for found in reference.found)
     bundles: list[Bundle] = []
     candidates: list[Candidate] = []

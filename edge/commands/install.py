@@ -19,10 +19,10 @@ __all__ = ["install"]
 def install(model: Path, place: StorePlace, unproven: bool, tolerance: WeightPrecision | None) -> None:
     """Verify a model on this device and make it the current one of the service.
 
-    MODEL is an ONNX file. Its checksum and golden sample must be right on this device, and with --config it
-    must have every class that the cameras name; otherwise the exit code is 65, and nothing changes. A running
-    service swaps to it between two frames. The model before it is kept and returns by itself if the new one
-    fails within its probation.
+    MODEL is an ONNX file, or one of another engine with its facts beside it. Its checksum and golden sample
+    must be right on this device, and with --config it must have every class that the cameras name; otherwise
+    the exit code is 65, and nothing changes. A running service swaps to it between two frames. The model
+    before it is kept and returns by itself if the new one fails within its probation.
     """
     admitted = place.admit(model, tolerance=tolerance, unproven=unproven)
     state = place.store.install(admitted.model, admitted.content)

@@ -19,9 +19,9 @@ __all__ = ["shadow"]
 def shadow(model: Path, place: StorePlace, unproven: bool, tolerance: WeightPrecision | None) -> None:
     """Verify a model and let the service compare it with the current one.
 
-    MODEL is an ONNX file, checked as by `edgeloop install`. The running service gives it every k-th frame
-    beside the current model, whose results alone count. `edgeloop promote` shows the figures and makes it the
-    current one.
+    MODEL is checked as by `edgeloop install`. The running service gives it every k-th frame beside the
+    current model, whose results alone count. `edgeloop promote` shows the figures and makes it the current
+    one.
     """
     admitted = place.admit(model, tolerance=tolerance, unproven=unproven)
     place.store.shadow(admitted.model, admitted.content)

@@ -159,7 +159,8 @@ class ModelConfig(_Section):
     """One model; cameras share it."""
 
     file: LocalPath | None = None
-    """ONNX file; without it the one that `edgeloop install` put into the store under this name."""
+    """Model file, of an engine beside onnxruntime with its facts beside it; without it the one that `edgeloop
+    install` put into the store under this name."""
     provider: str = "auto"
     """Execution provider; a fixed one refuses a model that it does not run whole."""
     allow_cpu: bool = False

@@ -49,7 +49,7 @@ class ExportReport:
     """Report of an export.
 
     Attributes:
-        bundle: The .onnx file; if it was refused, the one that was asked for.
+        bundle: The file; if it was refused, the one that was asked for.
         sha256: Its digest; None if it was refused.
         spec: Spec of the bundle.
         record: Record in the bundle's metadata.

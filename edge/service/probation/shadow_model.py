@@ -56,7 +56,7 @@ class ShadowModel:
         Args:
             config: Settings of the model.
             cameras: Cameras of the model by name.
-            path: ONNX file.
+            path: Model file.
             current: Worker of the current model.
             figures: Earlier figures to go on from.
         """

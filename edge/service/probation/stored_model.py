@@ -74,7 +74,7 @@ def start_worker(config: ServiceConfig, state: ModelState, path: Path) -> ModelW
     Args:
         config: Configuration of the service.
         state: State of the model on the board.
-        path: ONNX file.
+        path: Model file.
 
     Raises:
         EdgeloopError: It cannot be started, or lacks a class that a camera names.

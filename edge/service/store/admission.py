@@ -43,7 +43,7 @@ def admit_model(
     """Check that a model is whole, runs on this device, and computes what it did where it was exported.
 
     Args:
-        path: ONNX file.
+        path: Model file.
         provider: As for `Detector`.
         allow_cpu: As for `Detector`.
         tolerance: Precision whose rounding errors are accepted; None for the bundle's own.

@@ -68,7 +68,7 @@ class ModelWorker:
 
         Args:
             config: Settings of the model; its `file` is not used.
-            file: ONNX file.
+            file: Model file.
             state: State of the model, which this worker writes.
             pacer: Pace of the restarts; None for the default.
         """
@@ -171,7 +171,7 @@ class ModelWorker:
         """Replace the model between two frames. On any failure the current one stays.
 
         Args:
-            file: ONNX file of the new model. It has answered a frame before it takes over.
+            file: File of the new model. It has answered a frame before it takes over.
             required_names: Class names that it must have.
 
         Raises:
