@@ -25,7 +25,7 @@ def install(model: Path, place: StorePlace, unproven: bool, tolerance: WeightPre
     before it is kept and returns by itself if the new one fails within its probation.
     """
     admitted = place.admit(model, tolerance=tolerance, unproven=unproven)
-    state = place.store.install(admitted.model, admitted.content)
+    state = place.store.install(admitted.model, admitted.content, admitted.facts)
     text = f"{place.store.name}: {admitted.model.digest[:12]} ({admitted.model.origin}) is current"
     if state.probation is not None and state.previous is not None:
         text += (

@@ -39,7 +39,7 @@ def promote(place: StorePlace, force: bool) -> None:
         raise DataError(f"models.{store.name}: not promoted: {broken[0]}")
     if place.config is not None:
         provider, allow_cpu = place.model.provider, place.model.allow_cpu
-        place.check(Detector(store.path(candidate), provider=provider, allow_cpu=allow_cpu).names)
+        place.check(Detector(store.path(state.candidate), provider=provider, allow_cpu=allow_cpu).names)
     state = store.promote(candidate, forced=bool(broken))
     click.echo(
         f"{store.name}: {candidate[:12]} is current, on probation for {place.probation.minutes:g} minutes"

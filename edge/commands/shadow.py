@@ -24,7 +24,7 @@ def shadow(model: Path, place: StorePlace, unproven: bool, tolerance: WeightPrec
     one.
     """
     admitted = place.admit(model, tolerance=tolerance, unproven=unproven)
-    place.store.shadow(admitted.model, admitted.content)
+    place.store.shadow(admitted.model, admitted.content, admitted.facts)
     click.echo(
         f"{place.store.name}: {admitted.model.digest[:12]} ({admitted.model.origin}) is in shadow; it sees "
         f"one frame in {place.probation.shadow_every}, and needs {place.probation.min_frames} to be promoted"

@@ -47,6 +47,6 @@ def _installed(state: Path, name: str) -> Path:
     current = store.read().current
     if current is None:
         raise NoInputError(f"no model is installed; edgeloop install x.onnx --name {name}")
-    if not store.is_whole(current.digest):
-        raise DataError(f"{store.path(current.digest)}: is damaged or missing; install it again")
-    return store.path(current.digest)
+    if not store.is_whole(current):
+        raise DataError(f"{store.path(current)}: is damaged or missing; install it again")
+    return store.path(current)

@@ -16,9 +16,10 @@ from edgeloop.edge.service.probation.trial import Trial
 from edgeloop.edge.service.probation.verdict import Evidence, judge
 from edgeloop.edge.service.service_config import ServiceConfig
 from edgeloop.edge.service.store.class_check import required_classes
-from edgeloop.edge.service.store.model_store import ModelStore, held_file
+from edgeloop.edge.service.store.model_store import ModelStore
 from edgeloop.edge.service.store.shadow_figures import ShadowFigures, read_figures
 from edgeloop.edge.service.store.store_state import InstalledModel, ProbationState
+from edgeloop.edge.service.store.stored_files import held_file
 from edgeloop.edge.service.worker.model_worker import ModelWorker
 from edgeloop.models.errors import DataError, EdgeloopError
 
@@ -166,14 +167,14 @@ class ModelWatch:
 
     def _swap(self, model: InstalledModel, now: float) -> None:
         """Let another model take over between two frames. The current one stays if it fails."""
-        path = self._store.path(model.digest)
+        path = self._store.path(model)
         before, provider = self._running, self._state.provider
         self._swap_at = now + _PAUSES_S[min(self._swap_failures, len(_PAUSES_S) - 1)]
         self._swap_failures += 1
         with ExitStack() as held:
             try:
                 held.enter_context(held_file(path))
-                if not self._store.is_whole(model.digest):
+                if not self._store.is_whole(model):
                     raise DataError(f"{path}: is damaged; install it again")
                 needed = frozenset(required_classes(self._config, self._name))
                 self._end_shadow()
@@ -268,7 +269,7 @@ class ModelWatch:
         shadow = ShadowModel(
             config.models[self._name],
             {name: each for name, each in config.cameras.items() if config.model_of(name) == self._name},
-            self._store.path(model.digest),
+            self._store.path(model),
             self._worker,
             figures,
         )

@@ -50,7 +50,7 @@ def stored_model(config: ServiceConfig, state: ModelState) -> Iterator[ModelWork
         )
         with _said(state.name):
             store.roll_back(f"cannot be started: {error}", only=path.stem)
-        worker = start_worker(config, state, store.path(stored.previous.digest))
+        worker = start_worker(config, state, store.path(stored.previous))
     try:
         yield worker
     finally:

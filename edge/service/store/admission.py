@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from edgeloop.edge.engines.facts_file import facts_path
+from edgeloop.edge.engines.open_engine import engine_of
 from edgeloop.edge.host.file_names import printable_name
 from edgeloop.edge.runtime.verification import verify
 from edgeloop.edge.service.store.store_state import InstalledModel
@@ -24,11 +26,13 @@ class Admitted:
     Attributes:
         model: Its entry in the store.
         content: Content of the file.
+        facts: Content of its facts; empty if it explains itself.
         names: Class names.
     """
 
     model: InstalledModel
     content: bytes
+    facts: bytes
     names: Sequence[str]
 
 
@@ -57,12 +61,9 @@ def admit_model(
         ModelError: The file is damaged, no supported detector, computes something else, or is not proven.
         UnavailableError: The provider does not work here, or does not support the whole model.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise NoInputError(f"{path}: cannot be read ({error.strerror})") from error
+    content, facts = _read(path)
     found = verify(path, provider=provider, allow_cpu=allow_cpu, tolerance=tolerance)
-    if path.read_bytes() != content:
+    if _read(path) != (content, facts):
         raise ModelError(f"{path}: was changed while it was read; install it again")
     golden = found.golden
     if golden.verdict == "different":
@@ -72,11 +73,23 @@ def admit_model(
         reason = golden.reason if found.sealed else "the file carries no digest; export it with edgeloop"
         raise ModelError(f"{path}: not proven: {reason}; --unproven installs it all the same")
     model = InstalledModel(
-        digest=hashlib.sha256(content).hexdigest(),
+        digest=hashlib.sha256(facts or content).hexdigest(),
+        suffix=path.suffix.lower() if facts else ".onnx",
         origin=printable_name(path.name)[:255],
         installed=datetime.now(UTC).isoformat(timespec="seconds"),
         proven=proven,
         provider=found.placement.provider,
         latency_ms=round(found.latency_ms, 3),
     )
-    return Admitted(model, content, found.spec.names)
+    return Admitted(model, content, facts, found.spec.names)
+
+
+def _read(path: Path) -> tuple[bytes, bytes]:
+    """Read a model file, and its facts if its engine needs some."""
+    try:
+        content = path.read_bytes()
+        beside = facts_path(path)
+        facts = beside.read_bytes() if engine_of(path) != "onnxruntime" and beside.is_file() else b""
+    except OSError as error:
+        raise NoInputError(f"{path}: cannot be read ({error.strerror})") from error
+    return content, facts

@@ -6,14 +6,12 @@ any moment leaves the state before or after it. Files that it does not name are 
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from edgeloop.edge.host.durable_file import make_folder, replace_file
+from edgeloop.edge.host.durable_file import replace_file
 from edgeloop.edge.host.file_version import file_version
 from edgeloop.edge.host.folder_lock import locked_folder
 from edgeloop.edge.service.store.store_state import (
@@ -22,10 +20,10 @@ from edgeloop.edge.service.store.store_state import (
     StoreState,
     read_state,
 )
+from edgeloop.edge.service.store.stored_files import StoredFiles
 from edgeloop.models.errors import DataError, EdgeloopError, NoInputError
-from edgeloop.models.weights.digest import file_sha256
 
-__all__ = ["MAX_STARTS", "ModelStore", "held_file"]
+__all__ = ["MAX_STARTS", "ModelStore"]
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +55,7 @@ class ModelStore:
         self.name = name
         self.folder = state_folder / "models" / name
         self.figures_file = self.folder / "shadow.json"
+        self._files = StoredFiles(self.folder / "files")
         self._file = self.folder / "state.json"
 
     @property
@@ -72,9 +71,9 @@ class ModelStore:
         """
         return read_state(self._file)
 
-    def path(self, digest: str) -> Path:
-        """Path of the file with a digest."""
-        return self.folder / "files" / f"{digest}.onnx"
+    def path(self, model: InstalledModel) -> Path:
+        """Path of the file of a model."""
+        return self._files.path(model)
 
     def current(self) -> Path:
         """Path of the current model, whose content was checked.
@@ -88,41 +87,42 @@ class ModelStore:
         state = self.read()
         if state.current is None:
             raise NoInputError(self._nothing())
-        digest = state.current.digest
-        if self.is_whole(digest):
-            return self.path(digest)
-        if state.previous is None or not self.is_whole(state.previous.digest):
-            raise DataError(f"{self.path(digest)}: is damaged or missing; install it again")
+        if self.is_whole(state.current):
+            return self.path(state.current)
+        if state.previous is None or not self.is_whole(state.previous):
+            raise DataError(f"{self.path(state.current)}: is damaged or missing; install it again")
         try:
-            self.roll_back("its file was damaged", only=digest)
+            self.roll_back("its file was damaged", only=state.current.digest)
         except EdgeloopError as error:  # such as a full disk; it returns all the same
             log.warning("model %s: %s", self.name, error)
-        return self.path(state.previous.digest)
+        return self.path(state.previous)
 
-    def is_whole(self, digest: str) -> bool:
-        """True if the file with a digest is there and has it."""
-        try:
-            return file_sha256(self.path(digest)) == digest
-        except OSError:
-            return False
+    def is_whole(self, model: InstalledModel) -> bool:
+        """True if the file of a model is there, with its facts if it has some, and has its digest."""
+        return self._files.is_whole(model)
 
-    def install(self, model: InstalledModel, content: bytes) -> StoreState:
+    def install(self, model: InstalledModel, content: bytes, facts: bytes = b"") -> StoreState:
         """Store a model and make it the current one, on probation if there was one before.
+
+        Args:
+            model: Its entry.
+            content: Content of its file.
+            facts: Content of its facts, if it has some.
 
         Raises:
             DataError: The store is in use or damaged.
             EdgeloopError: It cannot be written.
         """
-        return self._change(lambda state: state.with_current(model, "installed"), model, content)
+        return self._change(lambda state: state.with_current(model, "installed"), model, content, facts)
 
-    def shadow(self, model: InstalledModel, content: bytes) -> StoreState:
-        """Store a model as candidate.
+    def shadow(self, model: InstalledModel, content: bytes, facts: bytes = b"") -> StoreState:
+        """Store a model as candidate; the arguments are those of `install`.
 
         Raises:
             DataError: There is no current model, it is this one, or the store is in use or damaged.
             EdgeloopError: It cannot be written.
         """
-        return self._change(lambda state: state.with_candidate(model), model, content)
+        return self._change(lambda state: state.with_candidate(model), model, content, facts)
 
     def promote(self, digest: str, *, forced: bool = False) -> StoreState:
         """Make the candidate the current model, on probation.
@@ -139,7 +139,7 @@ class ModelStore:
         def step(state: StoreState) -> StoreState:
             if state.candidate is None or state.candidate.digest != digest:
                 raise DataError("the candidate was replaced meanwhile; look at its figures again")
-            if not self.is_whole(digest):
+            if not self.is_whole(state.candidate):
                 raise DataError("the file of the candidate is damaged; edgeloop shadow puts it there again")
             return state.with_current(state.candidate, "promoted", forced=forced)
 
@@ -161,7 +161,7 @@ class ModelStore:
         def step(state: StoreState) -> StoreState:
             if only is not None and (state.current is None or state.current.digest != only):
                 return state
-            if state.previous is not None and not self.is_whole(state.previous.digest):
+            if state.previous is not None and not self.is_whole(state.previous):
                 raise DataError("the file of the previous model is damaged")
             return state.rolled_back(reason)
 
@@ -235,30 +235,31 @@ class ModelStore:
     def clean(self) -> None:
         """Remove the files that the state does not name and nobody holds."""
         with self._locked():
-            self._clean(self.read())
+            self._files.clean(self.read().models)
 
     def _change(
         self,
         step: Callable[[StoreState], StoreState],
         model: InstalledModel | None = None,
         content: bytes = b"",
+        facts: bytes = b"",
     ) -> StoreState:
-        """Make one change, with a new file before it if there is one."""
+        """Make one change, with new files before it if there are some."""
         if model is None and self.version is None:
             raise DataError(self._nothing())
-        make_folder(self.folder / "files")
+        self._files.make()
         with self._locked():
             state = self.read()
             try:
                 changed = step(state)
-                if model is not None and not self.is_whole(model.digest):
-                    replace_file(self.path(model.digest), content)
+                if model is not None and not self.is_whole(model):
+                    self._files.write(model, content, facts)
                 if changed != state:
                     replace_file(self._file, changed.model_dump_json(indent=1).encode())
                     state = changed
             except DataError as error:
                 raise DataError(f"models.{self.name}: {error}") from error
-            self._clean(state)
+            self._files.clean(state.models)
             return state
 
     def _nothing(self) -> str:
@@ -269,38 +270,6 @@ class ModelStore:
         refusal = f"models.{self.name}: the store is in use by another command; try again"
         with locked_folder(self.folder, refusal, wait_s=_LOCK_S):
             yield
-
-    def _clean(self, state: StoreState) -> None:
-        kept = {self.path(digest) for digest in state.digests}
-        with suppress(OSError):  # what stays costs space and nothing else
-            for path in (self.folder / "files").iterdir():
-                if path not in kept:
-                    _remove_unheld(path)
-
-
-@contextmanager
-def held_file(path: Path) -> Iterator[None]:
-    """Keep a file of a store on disk while it is in use, also if the state names it no longer.
-
-    Raises:
-        OSError: There is no such file.
-    """
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _remove_unheld(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        with suppress(BlockingIOError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink()
-    finally:
-        os.close(descriptor)
 
 
 def _is_current(state: StoreState, digest: str) -> bool:

@@ -29,7 +29,8 @@ class InstalledModel(_Data):
     """One model file in the store.
 
     Attributes:
-        digest: SHA-256 of the file, which is also its name.
+        digest: SHA-256 of the file, or of its facts if it has some; also its name.
+        suffix: Suffix of the file; any but ".onnx" has facts beside it.
         origin: Name of the file that was installed.
         installed: Time of installation, ISO 8601.
         proven: True if its golden sample was reproduced on this device.
@@ -38,11 +39,17 @@ class InstalledModel(_Data):
     """
 
     digest: Sha256
+    suffix: Annotated[str, StringConstraints(pattern=r"^\.[a-z0-9]{1,12}$")] = ".onnx"
     origin: Annotated[str, Field(max_length=255)] = ""
     installed: str = ""
     proven: bool = False
     provider: str = ""
     latency_ms: Annotated[float, Field(ge=0)] | None = None
+
+    @property
+    def has_facts(self) -> bool:
+        """True if facts are beside the file."""
+        return self.suffix != ".onnx"
 
 
 class ProbationState(_Data):
@@ -99,9 +106,14 @@ class StoreState(_Data):
     history: Annotated[tuple[Change, ...], Field(max_length=MAX_CHANGES)] = ()
 
     @property
+    def models(self) -> list[InstalledModel]:
+        """Models that are kept."""
+        return [model for model in (self.current, self.previous, self.candidate) if model]
+
+    @property
     def digests(self) -> set[str]:
-        """Digests of the models that are kept."""
-        return {model.digest for model in (self.current, self.previous, self.candidate) if model}
+        """Their digests."""
+        return {model.digest for model in self.models}
 
     def with_current(self, model: InstalledModel, action: Action, *, forced: bool = False) -> StoreState:
         """Make a model the current one: on probation if there is one to return to.

@@ -170,7 +170,7 @@ def test_a_model_of_the_store_is_checked_and_left_as_it_is(tmp_path: Path, block
     store = ModelStore(tmp_path, "parts")
     state = store.install(InstalledModel(digest=hashlib.sha256(content).hexdigest()), content)
     assert state.current is not None
-    path = store.path(state.current.digest)
+    path = store.path(state.current)
     text, names = check_model("parts", ModelConfig(), tmp_path)
     assert text.startswith(f"{path}: not verified: the file carries no golden sample")
     assert names == ("block",)

@@ -153,7 +153,7 @@ def test_a_new_model_takes_over_without_a_lost_frame_and_is_confirmed(
     said = [record.__dict__.get("event") for record in caplog.records]
     assert said == ["model-swapped", "model-confirmed"]
     device.install(model_bytes("third"))
-    until(lambda: not device.store.path(entry(OLD).digest).exists())  # it is of no use any more
+    until(lambda: not device.store.path(entry(OLD)).exists())  # it is of no use any more
     device.store.roll_back()  # by somebody, in the middle of probation
     until(lambda: device.state.digest == entry(NEW).digest)
     assert device.failed == 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import shutil
 import sys
@@ -19,15 +20,25 @@ from edgeloop.edge.service.store.store_state import InstalledModel, ProbationSta
 
 KILLED = 99
 CONTENTS = {name: f"model {name}".encode() * 1000 for name in ("old", "mid", "new")}
-MODELS = {name: InstalledModel(digest=hashlib.sha256(data).hexdigest()) for name, data in CONTENTS.items()}
+SUFFIX = sys.argv[2]
+"""Suffix of the files; any but .onnx has facts beside it."""
+
+FACTS = {
+    name: b"" if SUFFIX == ".onnx" else json.dumps({"sha256": hashlib.sha256(data).hexdigest()}).encode()
+    for name, data in CONTENTS.items()
+}
+MODELS = {
+    name: InstalledModel(digest=hashlib.sha256(FACTS[name] or data).hexdigest(), suffix=SUFFIX)
+    for name, data in CONTENTS.items()
+}
 
 
 def install(store: ModelStore, name: str) -> None:
-    store.install(MODELS[name], CONTENTS[name])
+    store.install(MODELS[name], CONTENTS[name], FACTS[name])
 
 
 def shadow(store: ModelStore, name: str) -> None:
-    store.shadow(MODELS[name], CONTENTS[name])
+    store.shadow(MODELS[name], CONTENTS[name], FACTS[name])
 
 
 CHANGES: dict[str, tuple[Callable[[ModelStore], object], Callable[[ModelStore], object]]] = {
@@ -129,11 +140,11 @@ def main(folder: Path) -> None:
             expect(code in (0, KILLED), name, steps, f"ended with {code}")
             left = store.read()
             if left.current is not None:
-                expect(store.current() == store.path(left.current.digest), name, steps, "no whole model")
+                expect(store.current() == store.path(left.current), name, steps, "no whole model")
             expect(left.current is not None or old.current is None, name, steps, "no current model")
             known = left.digests <= {model.digest for model in MODELS.values()}
             expect(
-                known and all(map(store.is_whole, left.digests)),
+                known and all(map(store.is_whole, left.models)),
                 name,
                 steps,
                 "names a file that is not whole",
@@ -144,9 +155,11 @@ def main(folder: Path) -> None:
                 change(store)  # and it can be done again
             store.clean()
             state = store.read()
-            kept = {path.stem for path in (store.folder / "files").glob("*")}
-            expect(kept == state.digests, name, steps, f"keeps {kept}, names {state.digests}")
-            expect(all(map(store.is_whole, kept)), name, steps, "keeps a file that is not whole")
+            kept = {path.name for path in (store.folder / "files").glob("*")}
+            ends = [SUFFIX] if SUFFIX == ".onnx" else [SUFFIX, f"{SUFFIX}.json"]
+            named = {f"{digest}{end}" for digest in state.digests for end in ends}
+            expect(kept == named, name, steps, f"keeps {kept}, names {named}")
+            expect(all(map(store.is_whole, state.models)), name, steps, "keeps a file that is not whole")
             if code == 0:
                 break
             steps += 1

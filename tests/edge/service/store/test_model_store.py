@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,9 @@ import pytest
 
 from edgeloop.edge.host.folder_lock import locked_folder
 from edgeloop.edge.service.store import model_store
-from edgeloop.edge.service.store.model_store import MAX_STARTS, ModelStore, held_file
+from edgeloop.edge.service.store.model_store import MAX_STARTS, ModelStore
 from edgeloop.edge.service.store.store_state import MAX_CHANGES, InstalledModel, ProbationState, StoreState
+from edgeloop.edge.service.store.stored_files import held_file
 from edgeloop.models.errors import DataError, NoInputError, UnavailableError
 
 
@@ -39,14 +41,17 @@ def kept(store: ModelStore) -> set[str]:
     return {path.stem for path in (store.folder / "files").iterdir()}
 
 
-def test_killed_at_every_step_of_every_change_leaves_old_or_new(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.edge.service.store.crash_points", str(tmp_path)]
+@pytest.mark.parametrize(("suffix", "files"), [(".onnx", 1), (".ncnn", 2)])
+def test_killed_at_every_step_of_every_change_leaves_old_or_new(
+    tmp_path: Path, suffix: str, files: int
+) -> None:
+    command = [sys.executable, "-m", "tests.edge.service.store.crash_points", str(tmp_path), suffix]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=Path(__file__).parents[4])
     assert done.returncode == 0, done.stderr
     steps = {name: int(count) for name, count in (line.split(": ") for line in done.stdout.splitlines())}
     assert len(steps) == 11
     assert min(steps.values()) >= 4  # write, fsync, rename, fsync of the folder
-    assert steps["install"] >= 8  # the same for the file of the model
+    assert steps["install"] >= 4 + 4 * files  # the same for the file of the model, and for its facts
 
 
 def test_the_first_model_is_current_at_once(store: ModelStore, tmp_path: Path) -> None:
@@ -126,7 +131,7 @@ def test_shadow_needs_another_current_model(store: ModelStore, tmp_path: Path) -
 
 def test_files_of_no_use_are_removed_but_never_one_that_is_held(store: ModelStore) -> None:
     install(store, "mid")
-    with held_file(store.path(model("mid").digest)):
+    with held_file(store.path(model("mid"))):
         install(store, "new")
         assert kept(store) == {model(name).digest for name in ("old", "mid", "new")}
     store.clean()
@@ -135,10 +140,10 @@ def test_files_of_no_use_are_removed_but_never_one_that_is_held(store: ModelStor
 
 def test_a_damaged_model_gives_way_to_the_previous_one(store: ModelStore, tmp_path: Path) -> None:
     install(store, "new")
-    store.path(model("new").digest).write_bytes(b"rot")
+    store.path(model("new")).write_bytes(b"rot")
     assert ModelStore(tmp_path, "parts").current().read_bytes() == content("old")
     assert store.read().history[-1].reason == "its file was damaged"
-    store.path(model("old").digest).unlink()
+    store.path(model("old")).unlink()
     with pytest.raises(DataError, match="is damaged or missing; install it again"):
         ModelStore(tmp_path, "parts").current()
     install(store, "old")
@@ -147,18 +152,18 @@ def test_a_damaged_model_gives_way_to_the_previous_one(store: ModelStore, tmp_pa
 
 def test_a_damaged_previous_model_never_returns(store: ModelStore) -> None:
     install(store, "new")
-    store.path(model("old").digest).write_bytes(b"rot")
+    store.path(model("old")).write_bytes(b"rot")
     with pytest.raises(DataError, match="file of the previous model is damaged"):
         store.roll_back()
-    assert store.current() == store.path(model("new").digest)
+    assert store.current() == store.path(model("new"))
 
 
 def test_starts_that_do_not_end_in_order_bring_the_previous_model_back(store: ModelStore) -> None:
     install(store, "new")
     for start in range(MAX_STARTS):
-        assert store.begin_service() == store.path(model("new").digest)
+        assert store.begin_service() == store.path(model("new"))
         assert store.read().probation == ProbationState(starts=start + 1)
-    assert store.begin_service() == store.path(model("old").digest)
+    assert store.begin_service() == store.path(model("old"))
     assert "started 4 times within its probation" in store.read().history[-1].reason
     assert store.read().probation is None
 
@@ -205,3 +210,44 @@ def test_the_history_is_bounded() -> None:
     for _ in range(MAX_CHANGES):
         state = state.with_current(model("new"), "installed").rolled_back()
     assert len(state.history) == MAX_CHANGES
+
+
+def with_facts(name: str, *, said: str = "") -> tuple[InstalledModel, bytes, bytes]:
+    """A model of another engine than onnxruntime, with its file and its facts."""
+    facts = json.dumps({"sha256": hashlib.sha256(content(name)).hexdigest(), "said": said}).encode()
+    digest = hashlib.sha256(facts).hexdigest()
+    return InstalledModel(digest=digest, suffix=".ncnn", origin=f"{name}.ncnn"), content(name), facts
+
+
+@pytest.mark.parametrize("damaged", ["", ".json"])
+def test_a_model_with_facts_is_whole_if_both_files_are(store: ModelStore, damaged: str) -> None:
+    new, *files = with_facts("new")
+    store.install(new, *files)
+    path = store.current()
+    assert (path.suffix, path.read_bytes()) == (".ncnn", content("new"))
+    assert path.with_name(f"{path.name}.json").read_bytes() == files[1]
+    path.with_name(path.name + damaged).write_bytes(b"rot")
+    assert not store.is_whole(new)
+    assert store.current() == store.path(model("old"))
+
+
+def test_other_facts_beside_the_same_file_are_another_model(store: ModelStore) -> None:
+    first, *files = with_facts("new")
+    store.install(first, *files)
+    second, *others = with_facts("new", said="another threshold")
+    store.install(second, *others)
+    assert store.read().current == second
+    assert store.is_whole(second)
+
+
+def test_facts_go_with_their_file_and_stay_while_it_is_held(store: ModelStore) -> None:
+    mid, *files = with_facts("mid")
+    store.install(mid, *files)
+    path = store.path(mid)
+    with held_file(path):
+        install(store, "new")
+        assert store.is_whole(mid)
+    (store.folder / "files" / f"{'0' * 64}.ncnn.json").write_bytes(b"of no file")
+    store.clean()
+    assert {path.suffix for path in (store.folder / "files").iterdir()} == {".onnx"}
+    assert kept(store) == {model(name).digest for name in ("old", "new")}

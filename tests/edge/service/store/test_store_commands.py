@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from edgeloop.edge.engines.facts_file import facts_path
+from edgeloop.edge.runtime.verification import verify
 from edgeloop.edge.service.store.model_store import ModelStore
 from edgeloop.edge.service.store.shadow_figures import ShadowFigures
 from tests.calls import Outcome
 from tests.dense import write_bundle
+from tests.ncnn_files import write_ncnn
 
 Call = Callable[..., Outcome]
 
@@ -206,3 +210,22 @@ def write_figures(folder: Path, *, matched: int, candidate: str = "") -> None:
         candidate_provider="cpu",
     )
     store(folder).figures_file.write_text(figures.model_dump_json())
+
+
+@pytest.mark.skipif(find_spec("ncnn") is None, reason="extra ncnn is not installed")
+def test_a_file_of_another_engine_is_stored_with_its_facts(
+    edgeloop: Call, tmp_path: Path, bundle: Path
+) -> None:
+    place = ["--state", tmp_path / "state"]
+    parts = write_ncnn(tmp_path / "parts.ncnn")
+    assert edgeloop("install", bundle, "--name", "parts", *place).code == 0
+    assert edgeloop("shadow", parts, "--name", "parts", *place).code == 0
+    assert edgeloop("promote", "parts", "--force", *place).code == 0
+    current = store(tmp_path).read().current
+    assert current is not None
+    assert (current.suffix, current.proven, current.origin) == (".ncnn", True, "parts.ncnn")
+    assert verify(store(tmp_path).current()).golden.verdict == "identical"
+    assert edgeloop("rollback", "parts", *place).code == 0
+    assert store(tmp_path).current().suffix == ".onnx"
+    facts_path(parts).unlink()
+    refused(edgeloop("install", parts, "--name", "parts", *place), "facts are missing", "copy both files")
