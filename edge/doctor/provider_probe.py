@@ -64,7 +64,9 @@ def _try(provider: str) -> str:
     options.log_severity_level = 4
     x = np.arange(4, dtype=np.float32)
     try:
-        session, _ = open_session(DOUBLING_MODEL, Path("probe"), options, provider=provider, allow_cpu=False)
+        session, _ = open_session(
+            DOUBLING_MODEL, Path("probe"), options, provider=provider, allow_cpu=False, plain=True
+        )
         (y,) = session.run(None, {"x": x})
     except EdgeloopError as error:
         return str(error).removeprefix(f"provider '{provider}': ")

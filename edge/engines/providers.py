@@ -12,6 +12,7 @@ from pathlib import Path
 
 import onnxruntime as ort
 
+from edgeloop.edge.engines.gpu.gpu_session import GPU_PROVIDERS, gpu_settings, without_graph
 from edgeloop.edge.engines.placement import Placement, percent
 from edgeloop.models.errors import ModelError, UnavailableError, UsageError
 from edgeloop.models.facts.metadata_text import shorten
@@ -44,10 +45,17 @@ _AUTO_SHARE = 0.5
 _REPORT = "session.record_ep_graph_assignment_info"
 _NO_CPU = "session.disable_cpu_ep_fallback"
 _NEEDS_CPU = "fallback to CPU EP"
+_NO_GRAPH = "graph capture"  # in the refusal of a CUDA graph
 
 
 def open_session(
-    model: bytes, path: Path, options: ort.SessionOptions, *, provider: str, allow_cpu: bool
+    model: bytes,
+    path: Path,
+    options: ort.SessionOptions,
+    *,
+    provider: str,
+    allow_cpu: bool,
+    plain: bool = False,
 ) -> tuple[ort.InferenceSession, Placement]:
     """Open a session and check where its nodes run.
 
@@ -58,6 +66,7 @@ def open_session(
         provider: "auto" for the first one that runs more than half of the nodes, or one of `PROVIDERS`,
             which has to run all of them.
         allow_cpu: Let the CPU run the nodes that the provider does not support, even all of them.
+        plain: Open it for `InferenceSession.run`: without a CUDA graph, which needs bound buffers.
 
     Returns:
         The session and its placement.
@@ -76,7 +85,7 @@ def open_session(
     refused = ""
     for name in names:
         try:
-            session, placement = _open(model, path, options, name, partly=partly)
+            session, placement = _open(model, path, options, name, partly=partly, plain=plain)
         except UnavailableError as error:
             if not partly:
                 raise
@@ -96,7 +105,7 @@ def first_line(error: Exception) -> str:
 
 
 def _open(
-    model: bytes, path: Path, options: ort.SessionOptions, name: str, *, partly: bool
+    model: bytes, path: Path, options: ort.SessionOptions, name: str, *, partly: bool, plain: bool = False
 ) -> tuple[ort.InferenceSession, Placement]:
     """Open a session on one provider, which may run the graph `partly` or has to run all of it."""
     if not _is_here(name):
@@ -106,7 +115,9 @@ def _open(
             f"'{name}', or leave the provider out"
         )
     try:
-        session = _session(model, options, name)
+        session = _session(model, path, options, name, plain=plain)
+    except UnavailableError:
+        raise
     except Exception as error:  # onnxruntime's errors have no base class of their own
         if name == "cpu":
             raise ModelError(f"{path}: {_cause(error)}") from error
@@ -125,20 +136,40 @@ def _open(
     return session, placement
 
 
-def _session(model: bytes, options: ort.SessionOptions, name: str) -> ort.InferenceSession:
+def _session(
+    model: bytes, path: Path, options: ort.SessionOptions, name: str, *, plain: bool
+) -> ort.InferenceSession:
     """Open a session on one provider, with the CPU only if it needs it."""
     options.add_session_config_entry(_REPORT, "1")
-    settings = {"providers": [(PROVIDERS[name], dict(_SETTINGS.get(name, {})))], "enable_fallback": 0}
-    if name != "cpu":
+    if name not in GPU_PROVIDERS:
+        return _strictly_first(model, options, name, _SETTINGS.get(name, {}))
+    with gpu_settings(name, model, path, options) as settings:
+        return _strictly_first(model, options, name, without_graph(name, settings) if plain else settings)
+
+
+def _strictly_first(
+    model: bytes, options: ort.SessionOptions, name: str, settings: Mapping[str, str]
+) -> ort.InferenceSession:
+    """Open a session without the CPU, or with it if it has to run some of the nodes."""
+    options.add_session_config_entry(_NO_CPU, "0" if name == "cpu" else "1")
+    try:
         # Tried first in any case: some providers fall back silently to a CPU implementation of their own.
-        options.add_session_config_entry(_NO_CPU, "1")
-        try:
-            return ort.InferenceSession(model, options, **settings)
-        except Exception as error:  # onnxruntime's errors have no base class of their own
-            if _NEEDS_CPU not in str(error):
-                raise
+        return _create(model, options, name, settings)
+    except Exception as error:  # onnxruntime's errors have no base class of their own
+        no_graph = without_graph(name, settings)
+        if _NO_GRAPH in str(error) and no_graph != settings:
+            return _strictly_first(model, options, name, no_graph)
+        if name == "cpu" or _NEEDS_CPU not in str(error):
+            raise
     options.add_session_config_entry(_NO_CPU, "0")
-    return ort.InferenceSession(model, options, **settings)
+    return _create(model, options, name, no_graph)
+
+
+def _create(
+    model: bytes, options: ort.SessionOptions, name: str, settings: Mapping[str, str]
+) -> ort.InferenceSession:
+    providers = [(PROVIDERS[name], dict(settings))]
+    return ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
 
 
 def _is_here(name: str) -> bool:

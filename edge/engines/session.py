@@ -11,7 +11,10 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from edgeloop.edge.engines.providers import first_line, open_session
+from edgeloop.edge.engines.gpu.device_buffers import DeviceBuffers, has_fixed_shapes
+from edgeloop.edge.engines.gpu.gpu_session import GPU_PROVIDERS, captures
+from edgeloop.edge.engines.gpu.page_lock import loaded_runtime
+from edgeloop.edge.engines.providers import PROVIDERS, first_line, open_session
 from edgeloop.edge.host.hardware import physical_cores
 from edgeloop.edge.host.malloc import return_freed_memory
 from edgeloop.models.bundle.seal import check_seal
@@ -71,7 +74,7 @@ class Session:
         weights_in = str(path.parent) if weights_beside else os.devnull
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", weights_in)
         self._session, self.placement = open_session(
-            _read(path), path, options, provider=provider, allow_cpu=allow_cpu
+            _read(path), path, options, provider=provider, allow_cpu=allow_cpu, plain=bare
         )
         # The content of the file, kept for a fallback that `open_session` turns off.
         self._session._model_bytes = None
@@ -80,6 +83,7 @@ class Session:
         self.metadata = _metadata(self._session, path)
         self.inputs = tuple(_tensor_info(node) for node in self._session.get_inputs())
         self.outputs = tuple(_tensor_info(node) for node in self._session.get_outputs())
+        self._buffers = None if bare else self._device_buffers()
 
     def run(self, *tensors: NDArray[np.generic]) -> list[NDArray[np.floating]]:
         """Run the model once.
@@ -98,15 +102,30 @@ class Session:
             tensors = (*tensors, _size_of(tensors[0], self.inputs[-1].dtype))
         feeds = {info.name: tensor for info, tensor in zip(self.inputs, tensors, strict=True)}
         try:
-            outputs: list[NDArray[np.floating]] = self._session.run(None, feeds)
+            outputs: list[NDArray[np.floating]] = (
+                self._session.run(None, feeds) if self._buffers is None else self._buffers.run(tensors)
+            )
+        except ModelError as error:
+            raise ModelError(f"{self.path}: inference failed: {error}") from error
         except Exception as error:  # onnxruntime's errors have no base class of their own
             raise ModelError(f"{self.path}: inference failed: {first_line(error)}") from error
         return outputs
 
     def close(self) -> None:
         """Free the model."""
-        del self._session
+        if self._buffers is not None:
+            self._buffers.close()
+        del self._buffers, self._session
         return_freed_memory()
+
+    def _device_buffers(self) -> DeviceBuffers | None:
+        """Buffers on the GPU; None on another provider, where they gain nothing, or for open shapes."""
+        if self.provider not in GPU_PROVIDERS or not has_fixed_shapes((*self.inputs, *self.outputs)):
+            return None
+        captured = captures(self._session, self.provider, PROVIDERS[self.provider])
+        return DeviceBuffers(
+            self._session, self.inputs, self.outputs, captured=captured, runtime=loaded_runtime()
+        )
 
 
 def _read(path: Path) -> bytes:

@@ -58,14 +58,18 @@ def fake_provider(monkeypatch: pytest.MonkeyPatch, takes: Sequence[str], leaves:
     class Fake:
         def __init__(self, model: bytes, options: ort.SessionOptions, providers: Any, **_: Any) -> None:
             self.providers = [name for name, _ in providers]
-            strict = options.get_session_config_entry("session.disable_cpu_ep_fallback") == "1"
-            if cuda in self.providers and leaves and strict:
+            refusing = cuda in self.providers and leaves
+            if refusing and options.get_session_config_entry("session.disable_cpu_ep_fallback") == "1":
                 raise RuntimeError(STRICT_ERROR)
             self.options = options
+            self.settings = dict(providers)
             self.real = real(model, ort.SessionOptions(), providers=["CPUExecutionProvider"])
 
         def get_session_options(self) -> ort.SessionOptions:
             return self.options
+
+        def get_provider_options(self) -> dict[str, dict[str, str]]:
+            return self.settings
 
         def get_providers(self) -> list[str]:
             return self.providers
