@@ -18,7 +18,7 @@ from edgeloop.edge.engines.providers import PROVIDERS, first_line, open_session
 from edgeloop.edge.host.hardware import physical_cores
 from edgeloop.edge.host.malloc import return_freed_memory
 from edgeloop.models.bundle.seal import check_seal
-from edgeloop.models.errors import ModelError, NoInputError
+from edgeloop.models.errors import ModelError, NoInputError, UnavailableError
 from edgeloop.models.facts.tensor_info import TensorInfo
 
 __all__ = ["Session"]
@@ -120,12 +120,20 @@ class Session:
 
     def _device_buffers(self) -> DeviceBuffers | None:
         """Buffers on the GPU; None on another provider, where they gain nothing, or for open shapes."""
-        if self.provider not in GPU_PROVIDERS or not has_fixed_shapes((*self.inputs, *self.outputs)):
+        provider = self.placement.provider
+        if provider not in GPU_PROVIDERS:
             return None
-        captured = captures(self._session, self.provider, PROVIDERS[self.provider])
-        return DeviceBuffers(
-            self._session, self.inputs, self.outputs, captured=captured, runtime=loaded_runtime()
-        )
+        captured = captures(self._session, provider, PROVIDERS[provider])
+        if has_fixed_shapes((*self.inputs, *self.outputs)):
+            return DeviceBuffers(
+                self._session, self.inputs, self.outputs, captured=captured, runtime=loaded_runtime()
+            )
+        if captured:  # a graph that is replayed without bound buffers gives the results of other inputs
+            raise UnavailableError(
+                f"{self.path}: an output has an open size once its batch is 1, expected fixed ones on "
+                f"'{provider}'; export it with fixed sizes"
+            )
+        return None
 
 
 def _read(path: Path) -> bytes:

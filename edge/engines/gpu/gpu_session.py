@@ -48,8 +48,7 @@ def gpu_settings(
     """
     _load_libraries(name)
     described = _described(model)
-    fix_batch(described, options)
-    settings = {_GRAPH[name]: "1"}
+    settings = {_GRAPH[name]: "1"} if fix_batch(described, options) else {}
     if name == "cuda":
         yield settings
         return
@@ -85,11 +84,23 @@ def captures(session: ort.InferenceSession, name: str, provider: str) -> bool:
     return set_here.get(_GRAPH[name], "0") in ("1", "True", "true")
 
 
-def fix_batch(described: ort.InferenceSession, options: ort.SessionOptions) -> None:
-    """Fix an open batch to 1, the only one that edgeloop runs: graphs and engines are for fixed shapes."""
-    for node in described.get_inputs():
-        if node.shape and isinstance(node.shape[0], str):
-            options.add_free_dimension_override_by_name(node.shape[0], 1)
+def fix_batch(described: ort.InferenceSession, options: ort.SessionOptions) -> bool:
+    """Fix an open batch to 1, the only one that edgeloop runs: graphs and engines are for fixed shapes.
+
+    Args:
+        described: The model.
+        options: Options of its session.
+
+    Returns:
+        True if all shapes are fixed then.
+    """
+    inputs, outputs = described.get_inputs(), described.get_outputs()
+    batches = {node.shape[0] for node in inputs if node.shape and isinstance(node.shape[0], str)}
+    for batch in batches:
+        options.add_free_dimension_override_by_name(batch, 1)
+    return all(
+        isinstance(side, int) or side in batches for node in (*inputs, *outputs) for side in node.shape
+    )
 
 
 def is_half(described: ort.InferenceSession) -> bool:

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
+from onnx import TensorProto, helper
 
 from edgeloop.edge.engines.gpu import tensorrt_cache
 from edgeloop.edge.engines.gpu.gpu_session import is_half
@@ -129,11 +131,25 @@ def test_an_open_batch_is_fixed_for_the_graph(write_model: ModelWriter) -> None:
     assert session.inputs[0].shape == (1, 3, SIDE, SIDE)
 
 
-def test_an_open_size_runs_unbound(write_model: ModelWriter, gpu: FakeGpu) -> None:
-    gpu.refuses_graph = True
+def test_an_open_batch_of_the_output_is_fixed_too(tmp_path: Path, gpu: FakeGpu) -> None:
+    sides = ["batch", 2]
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, sides)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, sides)],
+    )
+    path = tmp_path / "open.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), path)
+    session = Session(path, provider="cuda")
+    (found,) = session.run(np.array([[-1, 2]], np.float32))
+    assert (found.tolist(), gpu.ways) == ([[0, 2]], ["bound"])
+
+
+def test_an_open_size_runs_unbound_and_without_a_graph(write_model: ModelWriter, gpu: FakeGpu) -> None:
     session = Session(write_model(shape=["batch", 3, "height", "width"]), provider="cuda")
     session.run(np.zeros((1, 3, 32, 32), np.float32))
-    assert gpu.ways == ["run"]
+    assert (gpu.opened, gpu.ways) == ([{}], ["run"])
 
 
 def test_tensorrt_keeps_its_engine(
