@@ -22,9 +22,9 @@ T = TypeVar("T")
 def doctor(as_json: bool) -> None:
     """Check what this machine can run.
 
-    Runs a small model on each execution provider in a process of its own, names what to install for the
-    accelerators it finds, writes and reads a frame with each video codec, and lists cameras, OpenCV's back
-    ends and missing optional packages.
+    Runs a small model on each execution provider in a process of its own, loads every other engine, names
+    what to install for the accelerators it finds, writes and reads a frame with each video codec, and lists
+    cameras, OpenCV's back ends and missing optional packages.
     """
     from edgeloop.edge.doctor.examine import examine  # loads onnxruntime and OpenCV; --help does without
 
@@ -49,6 +49,10 @@ def _lines(health: Health) -> Iterator[tuple[str, str]]:
         yield "hardware", "no accelerator found; models run on the CPU"
     for topic, provider in _titled("providers", health.providers):
         yield topic, f"{_mark(provider.works)} {provider.name}{_because(provider.reason)}"
+    for topic, engine in _titled("engines", health.engines):
+        version = f" {engine.version}" if engine.version else ""
+        devices = f": {engine.suffix} files, --provider {' or '.join(engine.devices)}" if engine.works else ""
+        yield topic, f"{_mark(engine.works)} {engine.name}{version}{devices}{_because(engine.reason)}"
     for topic, camera in _titled("cameras", health.cameras):
         reason = "" if camera.readable else "no permission; add this user to the group `video`"
         yield topic, f"{_mark(camera.readable)} {camera.path} {camera.name}{_because(reason)}"

@@ -15,6 +15,7 @@ import onnxruntime as ort
 import psutil
 
 from edgeloop.edge.doctor.codecs import readable_codecs, writable_codecs
+from edgeloop.edge.doctor.engine_probe import EngineHealth, examine_engines
 from edgeloop.edge.doctor.provider_probe import probe
 from edgeloop.edge.engines.providers import PROVIDERS
 from edgeloop.edge.host.hardware import Accelerator, find_accelerators, processor_name, usable_cores
@@ -98,6 +99,7 @@ class Health:
     packages: Mapping[str, str]
     accelerators: Sequence[Accelerator]
     providers: Sequence[Provider]
+    engines: Sequence[EngineHealth]
     cameras: Sequence[CameraDevice]
     opencv: OpenCv
     screen: bool
@@ -111,6 +113,7 @@ def examine() -> Health:
         packages={name: found for name in PACKAGES if (found := _version(name))},
         accelerators=find_accelerators(),
         providers=_providers(),
+        engines=examine_engines(),
         cameras=_cameras(),
         opencv=_opencv(),
         screen=has_screen(),

@@ -34,10 +34,10 @@ _COMMAND = (sys.executable, "-P", "-m", "edgeloop.edge.doctor.provider_probe")
 
 
 def probe(provider: str, command: Sequence[str] = _COMMAND, timeout_s: float = 120) -> str:
-    """Test an execution provider in a subprocess.
+    """Test an execution provider, or something else that has a name, in a subprocess.
 
     Args:
-        provider: One of `edgeloop.edge.engines.providers.PROVIDERS`.
+        provider: One of `edgeloop.edge.engines.providers.PROVIDERS`, or what the command takes.
         command: Command to run; the name of the provider is appended.
         timeout_s: Time limit in seconds; TensorRT compiles even a tiny model for seconds.
 
