@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready-$(shell cat requirements/dev.txt pyproject.toml | cksum | cut -d' ' -f1)
 OUT ?= demo-out
 
-.PHONY: demo test test-fast test-openvino coverage docs lint requirements clean
+.PHONY: demo test test-fast coverage docs lint requirements clean
 
 demo: $(READY)
 	$(BIN)/edgeloop demo --out $(OUT) --overwrite
@@ -23,11 +23,6 @@ test-fast: $(READY)
 # Not part of `make test`: measuring makes the tests half as slow again.
 coverage: $(READY)
 	$(BIN)/python -m pytest --cov
-
-# OpenVINO comes as another build of onnxruntime (x86 only): for these tests it stands in front of the usual one.
-test-openvino: $(READY)
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --target $(VENV)/openvino --require-hashes -r requirements/openvino.txt
-	PYTHONPATH=$(CURDIR)/$(VENV)/openvino $(BIN)/python -m pytest -k openvino tests/edge tests/export
 
 # The documentation, into site/; a broken link or a docstring that does not fit its function is an error.
 docs: $(READY)
@@ -56,7 +51,6 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 requirements: $(READY)
 	echo 'uv' | $(UV_COMPILE) - -o requirements/uv.txt
 	$(UV_COMPILE) pyproject.toml -o requirements/runtime.txt
-	echo 'onnxruntime-openvino' | $(UV_COMPILE) --no-deps - -o requirements/openvino.txt
 	$(UV_COMPILE) pyproject.toml --extra all --extra dev -o requirements/dev.txt
 	$(UV_COMPILE) pyproject.toml requirements/image.in --extra serve --override requirements/image-overrides.txt --constraint requirements/dev.txt -o requirements/image.txt
 	$(UV_COMPILE) pyproject.toml --extra docs --constraint requirements/dev.txt -o requirements/docs.txt

@@ -78,7 +78,8 @@ TARGETS: Mapping[str, Target] = {
         runs_on="Intel's CPUs, GPUs and NPUs",
         precisions=_ANY,
         end2end=True,
-        next="edgeloop verify {bundle} --provider openvino",
+        provider="openvino",
+        next="edgeloop run {bundle} 0 --provider openvino",
         sources=(
             # Static shapes are better in speed and memory, and some devices take no others.
             "https://docs.openvino.ai/2024/openvino-workflow/model-preparation/setting-input-shapes.html",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import onnxruntime as ort
 import pytest
 
-from edgeloop.edge.engines.providers import PROVIDERS
+from edgeloop.edge.engines.open_engine import installed_engines
 
 needs_openvino = pytest.mark.skipif(
-    PROVIDERS["openvino"] not in ort.get_available_providers(),
-    reason="no OpenVINO in this onnxruntime: `make test-openvino` runs these",
+    not installed_engines()["openvino"], reason="openvino is not installed: pip install 'edgeloop[openvino]'"
 )

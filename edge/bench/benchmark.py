@@ -1,9 +1,9 @@
 """Benchmark of the detection loop against the bare model, in alternating turns.
 
-The bare model is the engine of the file with its default settings on one fixed input. On a machine that does
-other work too, two rates that are measured one after the other are not comparable. So the bare model and the
-loop take turns of equally many frames, and the ratio is the median over the turns. First detection and memory
-are those of `edgeloop run --json` in a subprocess.
+The bare model is its engine with the default settings on one fixed input, in the same precision. On a
+machine that does other work too, two rates that are measured one after the other are not comparable. So the
+bare model and the loop take turns of equally many frames, and the ratio is the median over the turns. First
+detection and memory are those of `edgeloop run --json` in a subprocess.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ from numpy.typing import NDArray
 
 from edgeloop.edge.bench.time_command import ProcessTiming, time_command
 from edgeloop.edge.engines.engine_protocol import Engine
-from edgeloop.edge.engines.open_engine import engine_of, open_engine
-from edgeloop.edge.engines.session import Session
+from edgeloop.edge.engines.open_engine import open_engine
 from edgeloop.edge.host.opencv import open_writer
 from edgeloop.edge.loop import pipeline
 from edgeloop.edge.loop.summary import Percentiles, RunSummary
@@ -194,9 +193,7 @@ def _first_image(footage: str) -> NDArray[np.uint8]:
 
 def _open_bare(detector: Detector) -> Engine:
     """Open the model again, with its engine's default settings."""
-    if engine_of(detector.path) == "onnxruntime":
-        return Session(detector.path, provider=detector.provider, allow_cpu=True, bare=True)
-    return open_engine(detector.path, provider=detector.provider)
+    return open_engine(detector.path, provider=detector.provider, allow_cpu=True, bare=True)
 
 
 def _run_model(bare: Engine, tensor: NDArray[np.generic], frames: int) -> float:

@@ -51,7 +51,11 @@ def _lines(health: Health) -> Iterator[tuple[str, str]]:
         yield topic, f"{_mark(provider.works)} {provider.name}{_because(provider.reason)}"
     for topic, engine in _titled("engines", health.engines):
         version = f" {engine.version}" if engine.version else ""
-        devices = f": {engine.suffix} files, --provider {' or '.join(engine.devices)}" if engine.works else ""
+        devices = (
+            f": {engine.suffix or '.onnx'} files, --provider {' or '.join(engine.devices)}"
+            if engine.works
+            else ""
+        )
         yield topic, f"{_mark(engine.works)} {engine.name}{version}{devices}{_because(engine.reason)}"
     for topic, camera in _titled("cameras", health.cameras):
         reason = "" if camera.readable else "no permission; add this user to the group `video`"

@@ -56,7 +56,8 @@ def examine_engines() -> list[EngineHealth]:
 
 def _try(name: str) -> str:
     try:
-        import_module(ENGINES[name].package)
+        # By the module of the engine, which keeps the package from reporting home.
+        import_module(f"edgeloop.edge.engines.{ENGINES[name].opener.partition(':')[0]}")
     except Exception as error:  # a package may raise anything while it loads
         return f"does not load ({type(error).__name__}: {str(error).strip().partition(chr(10))[0]})"
     return ""

@@ -17,6 +17,7 @@ import psutil
 from edgeloop.edge.doctor.codecs import readable_codecs, writable_codecs
 from edgeloop.edge.doctor.engine_probe import EngineHealth, examine_engines
 from edgeloop.edge.doctor.provider_probe import probe
+from edgeloop.edge.engines.open_engine import ENGINES, installed_engines
 from edgeloop.edge.engines.providers import PROVIDERS
 from edgeloop.edge.host.hardware import Accelerator, find_accelerators, processor_name, usable_cores
 from edgeloop.edge.host.opencv import has_screen
@@ -30,12 +31,12 @@ PACKAGES = (
     "onnxruntime-directml",
     "onnxruntime-gpu",
     "onnxruntime-migraphx",
-    "onnxruntime-openvino",
     "onnxruntime-qnn",
     "opencv-python",
     "opencv-python-headless",
+    "openvino",
 )
-"""Packages of the runtime, with all variants of onnxruntime and OpenCV."""
+"""Packages of the runtime, with all variants of onnxruntime and OpenCV, and further engines."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Provider:
-    """Execution provider of this onnxruntime, and the reason if it does not work.
+    """Execution provider of an installed engine, and the reason if it does not work.
 
     It works if it ran every node of a tiny model.
     """
@@ -134,8 +135,14 @@ def machine() -> Machine:
 
 
 def _providers() -> list[Provider]:
-    """Test every provider of this onnxruntime."""
+    """Test every provider of this onnxruntime, and those of OpenVINO if it is installed.
+
+    It brings all of its devices, so of GPU and NPU those are tested that this machine has.
+    """
     here = [name for name, full in PROVIDERS.items() if full in ort.get_available_providers()]
+    if installed_engines()["openvino"]:
+        seen = {"openvino", *(name for each in find_accelerators() for name in each.providers)}
+        here += [name for name in ENGINES["openvino"].providers if name in seen]
     reasons = [probe(name) for name in here]
     return [
         Provider(name, works=not reason, reason=reason) for name, reason in zip(here, reasons, strict=True)

@@ -13,11 +13,11 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
-import onnxruntime as ort
 
-from edgeloop.edge.engines.providers import first_line, open_session
+from edgeloop.edge.engines.open_engine import open_engine
 from edgeloop.models.errors import EdgeloopError
 
 __all__ = ["DOUBLING_MODEL", "probe"]
@@ -37,7 +37,7 @@ def probe(provider: str, command: Sequence[str] = _COMMAND, timeout_s: float = 1
     """Test an execution provider, or something else that has a name, in a subprocess.
 
     Args:
-        provider: One of `edgeloop.edge.engines.providers.PROVIDERS`, or what the command takes.
+        provider: One of `edgeloop.edge.engines.open_engine.onnx_providers`, or what the command takes.
         command: Command to run; the name of the provider is appended.
         timeout_s: Time limit in seconds; TensorRT compiles even a tiny model for seconds.
 
@@ -60,18 +60,14 @@ def probe(provider: str, command: Sequence[str] = _COMMAND, timeout_s: float = 1
 
 
 def _try(provider: str) -> str:
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
     x = np.arange(4, dtype=np.float32)
-    try:
-        session, _ = open_session(
-            DOUBLING_MODEL, Path("probe"), options, provider=provider, allow_cpu=False, plain=True
-        )
-        (y,) = session.run(None, {"x": x})
-    except EdgeloopError as error:
-        return str(error).removeprefix(f"provider '{provider}': ")
-    except Exception as error:  # onnxruntime's own exceptions share no other base
-        return first_line(error)
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "probe.onnx")
+        path.write_bytes(DOUBLING_MODEL)
+        try:
+            (y,) = open_engine(path, provider=provider, bare=True).run(x)
+        except EdgeloopError as error:
+            return str(error).removeprefix(f"provider '{provider}': ")
     return "" if np.array_equal(y, 2 * x) else f"computes {y.tolist()} for {(2 * x).tolist()}"
 
 

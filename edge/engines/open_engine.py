@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +20,7 @@ __all__ = [
     "EngineKind",
     "engine_of",
     "installed_engines",
+    "onnx_providers",
     "open_engine",
     "provider_names",
 ]
@@ -28,7 +30,7 @@ class EngineKind(NamedTuple):
     """An optional engine.
 
     Attributes:
-        suffix: Suffix of its files.
+        suffix: Suffix of its files; "" if it runs ONNX files, chosen by its providers.
         package: Package to import.
         extra: Extra of edgeloop that brings the package, or the maker's name for it.
         opener: Module and class that open a file.
@@ -45,6 +47,13 @@ class EngineKind(NamedTuple):
 #: Engines beside onnxruntime, by name.
 ENGINES: Mapping[str, EngineKind] = {
     "ncnn": EngineKind(".ncnn", "ncnn", "ncnn", "ncnn_engine:NcnnEngine", ("cpu", "vulkan")),
+    "openvino": EngineKind(
+        "",
+        "openvino",
+        "openvino",
+        "openvino_engine:OpenVinoEngine",
+        ("openvino", "openvino-gpu", "openvino-npu"),
+    ),
 }
 
 
@@ -52,10 +61,20 @@ ENGINES: Mapping[str, EngineKind] = {
 ONNX_ENGINES = ("onnxruntime", "openvino")
 
 
-def engine_of(path: Path) -> str:
-    """Name of the engine that runs a file."""
+def engine_of(path: Path, provider: str = "auto") -> str:
+    """Name of the engine that runs a file, of ONNX files on a provider."""
     suffix = path.suffix.lower()
-    return next((name for name, kind in ENGINES.items() if kind.suffix == suffix), "onnxruntime")
+    for name, kind in ENGINES.items():
+        if kind.suffix == suffix != "":
+            return name
+    chosen = (name for name, kind in ENGINES.items() if not kind.suffix and provider in kind.providers)
+    return next(chosen, "onnxruntime")
+
+
+def onnx_providers() -> tuple[str, ...]:
+    """Values of `provider` for an ONNX file, beside "auto"."""
+    others = (provider for kind in ENGINES.values() if not kind.suffix for provider in kind.providers)
+    return (*PROVIDERS, *others)
 
 
 def installed_engines() -> dict[str, bool]:
@@ -70,15 +89,23 @@ def provider_names() -> tuple[str, ...]:
 
 
 def open_engine(
-    path: Path, *, provider: str = "auto", allow_cpu: bool = False, threads: int | None = None
+    path: Path,
+    *,
+    provider: str = "auto",
+    allow_cpu: bool = False,
+    threads: int | None = None,
+    parallel: int = 1,
+    bare: bool = False,
 ) -> Engine:
-    """Open a model file with the engine that its suffix names.
+    """Open a model file with the engine that its suffix or the provider names.
 
     Args:
         path: Model file.
         provider: "auto", or a provider of the engine.
         allow_cpu: Let the CPU run the operators that the provider does not support.
         threads: CPU threads of one inference; None for one per physical core.
+        parallel: Inferences at a time, for engines that plan for it.
+        bare: Keep the default settings of the engine, except for safety; the baseline of `bench`.
 
     Returns:
         The engine.
@@ -89,20 +116,42 @@ def open_engine(
         UsageError: The engine has no such provider.
         UnavailableError: The engine is not installed, or the provider does not work here.
     """
-    name = engine_of(path)
+    name = engine_of(path, provider)
     if name == "onnxruntime":
-        return Session(path, provider=provider, allow_cpu=allow_cpu, threads=threads)
+        if provider not in ("auto", *onnx_providers()):
+            raise UsageError(
+                f"provider '{provider}': unknown, expected auto or one of {', '.join(onnx_providers())}"
+            )
+        return Session(path, provider=provider, allow_cpu=allow_cpu, threads=threads, bare=bare)
     kind = ENGINES[name]
     if provider not in ("auto", *kind.providers):
         expected = ", ".join(("auto", *kind.providers))
         raise UsageError(f"provider '{provider}': {path.name} runs with {name}, expected {expected}")
+    if kind.suffix:
+        return _opener(path, name)(
+            path, provider=kind.providers[0] if provider == "auto" else provider, threads=threads
+        )
+    settings = {"provider": provider, "threads": threads, "parallel": parallel, "bare": bare}
+    try:
+        return _opener(path, name)(path, allow_cpu=allow_cpu, **settings)
+    except UnavailableError as error:
+        if not allow_cpu:
+            raise
+        session = Session(path, provider="cpu", threads=threads, bare=bare)
+        session.placement = replace(session.placement, refused=str(error))
+        return session
+
+
+def _opener(path: Path, name: str) -> Callable[..., Engine]:
+    """Import the class of an optional engine."""
+    kind = ENGINES[name]
     if not _is_here(kind.package):
         raise UnavailableError(
             f"{path}: runs with {name}, which is not installed; pip install 'edgeloop[{kind.extra}]'"
         )
     module, _, attribute = kind.opener.partition(":")
     opener: Callable[..., Engine] = getattr(import_module(f"edgeloop.edge.engines.{module}"), attribute)
-    return opener(path, provider=kind.providers[0] if provider == "auto" else provider, threads=threads)
+    return opener
 
 
 def _is_here(package: str) -> bool:

@@ -35,7 +35,8 @@ class Placement:
         rest = f", the CPU the others ({_some(self.operators)})" if self.operators else ""
         share = "an unknown share" if self.share is None else percent(self.share)
         nodes = "" if self.provider == "cpu" else f", {share} of nodes{rest}"
-        on = self.provider if self.engine == "onnxruntime" else f"{self.engine} on {self.provider}"
+        named = self.engine == "onnxruntime" or self.provider.startswith(self.engine)
+        on = self.provider if named else f"{self.engine} on {self.provider}"
         return f"{on}{nodes}{f'; {self.refused}' if self.refused else ''}"
 
     @property

@@ -23,23 +23,14 @@ PROVIDERS: Mapping[str, str] = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
-    "openvino": "OpenVINOExecutionProvider",
-    "openvino-gpu": "OpenVINOExecutionProvider",
-    "openvino-npu": "OpenVINOExecutionProvider",
     "coreml": "CoreMLExecutionProvider",
     "directml": "DmlExecutionProvider",
     "migraphx": "MIGraphXExecutionProvider",
     "qnn": "QNNExecutionProvider",
     "xnnpack": "XnnpackExecutionProvider",
 }
-# OpenVINO is one provider for three kinds of device, by default the CPU.
-_SETTINGS: Mapping[str, Mapping[str, str]] = {
-    "openvino": {"device_type": "CPU"},
-    "openvino-gpu": {"device_type": "GPU"},
-    "openvino-npu": {"device_type": "NPU"},
-}
 # Tried by `auto` before the CPU. TensorRT compiles for minutes and QNN needs a converted model: on request.
-_AUTO = ("cuda", "migraphx", "coreml", "directml", "openvino")
+_AUTO = ("cuda", "migraphx", "coreml", "directml")
 # `auto` skips a provider with a smaller share of nodes: a graph in pieces spends its time copying tensors.
 _AUTO_SHARE = 0.5
 _REPORT = "session.record_ep_graph_assignment_info"
@@ -142,7 +133,7 @@ def _session(
     """Open a session on one provider, with the CPU only if it needs it."""
     options.add_session_config_entry(_REPORT, "1")
     if name not in GPU_PROVIDERS:
-        return _strictly_first(model, options, name, _SETTINGS.get(name, {}))
+        return _strictly_first(model, options, name, {})
     with gpu_settings(name, model, path, options) as settings:
         return _strictly_first(model, options, name, without_graph(name, settings) if plain else settings)
 

@@ -14,17 +14,16 @@ from numpy.typing import NDArray
 from edgeloop.edge.engines.gpu.device_buffers import DeviceBuffers, has_fixed_shapes
 from edgeloop.edge.engines.gpu.gpu_session import GPU_PROVIDERS, captures
 from edgeloop.edge.engines.gpu.page_lock import loaded_runtime
+from edgeloop.edge.engines.onnx_file import read_onnx, with_image_size
 from edgeloop.edge.engines.providers import PROVIDERS, first_line, open_session
 from edgeloop.edge.host.hardware import physical_cores
 from edgeloop.edge.host.malloc import return_freed_memory
-from edgeloop.models.bundle.seal import check_seal
-from edgeloop.models.errors import ModelError, NoInputError, UnavailableError
+from edgeloop.models.errors import ModelError, UnavailableError
 from edgeloop.models.facts.tensor_info import TensorInfo
 
 __all__ = ["Session"]
 
 _DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64"}
-_MAX_BYTES = 1 << 31
 _FATAL_ONLY = 4
 
 
@@ -74,7 +73,7 @@ class Session:
         weights_in = str(path.parent) if weights_beside else os.devnull
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", weights_in)
         self._session, self.placement = open_session(
-            _read(path), path, options, provider=provider, allow_cpu=allow_cpu, plain=bare
+            read_onnx(path), path, options, provider=provider, allow_cpu=allow_cpu, plain=bare
         )
         # The content of the file, kept for a fallback that `open_session` turns off.
         self._session._model_bytes = None
@@ -98,12 +97,11 @@ class Session:
         Raises:
             ModelError: Inference fails.
         """
-        if len(tensors) < len(self.inputs) and self.inputs[-1].takes_image_size:
-            tensors = (*tensors, _size_of(tensors[0], self.inputs[-1].dtype))
-        feeds = {info.name: tensor for info, tensor in zip(self.inputs, tensors, strict=True)}
+        given = tuple(with_image_size(tensors, self.inputs))
+        feeds = {info.name: tensor for info, tensor in zip(self.inputs, given, strict=True)}
         try:
             outputs: list[NDArray[np.floating]] = (
-                self._session.run(None, feeds) if self._buffers is None else self._buffers.run(tensors)
+                self._session.run(None, feeds) if self._buffers is None else self._buffers.run(given)
             )
         except ModelError as error:
             raise ModelError(f"{self.path}: inference failed: {error}") from error
@@ -134,24 +132,6 @@ class Session:
                 f"'{provider}'; export it with fixed sizes"
             )
         return None
-
-
-def _read(path: Path) -> bytes:
-    """Read a model and check its checksum, if it has one."""
-    if not path.exists():
-        raise NoInputError(f"{path}: there is no such model file")
-    if not path.is_file():
-        raise ModelError(f"{path}: expected an ONNX file, got a folder or device")
-    try:
-        if path.stat().st_size >= _MAX_BYTES:
-            raise ModelError(f"{path.stat().st_size} bytes, expected less than {_MAX_BYTES}")
-        model = path.read_bytes()
-        check_seal(model)
-    except ModelError as error:
-        raise ModelError(f"{path}: {error}") from error
-    except OSError as error:
-        raise NoInputError(f"{path}: cannot read the model file ({error.strerror})") from error
-    return model
 
 
 def _metadata(session: ort.InferenceSession, path: Path) -> Mapping[str, str]:
@@ -193,12 +173,6 @@ def _register_arena() -> None:
     memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
     exact = ort.OrtArenaCfg({"arena_extend_strategy": 1})
     ort.create_and_register_allocator(memory, exact)
-
-
-def _size_of(image: NDArray[np.generic], dtype: str) -> NDArray[np.generic]:
-    """Width and height of (1, 3, H, W) or (1, H, W, 3), as (1, 2)."""
-    height, width = image.shape[1:3] if image.shape[3] == 3 and image.shape[1] != 3 else image.shape[2:]
-    return np.array([[width, height]], dtype)
 
 
 def _tensor_info(node: ort.NodeArg) -> TensorInfo:

@@ -53,13 +53,12 @@ _JETSON = Accelerator(
 _INTEL_GPU = Accelerator(
     "Intel GPU",
     ("openvino-gpu",),
-    "pip uninstall onnxruntime, then pip install onnxruntime-openvino, on Intel's compute runtime "
-    "(Debian: apt install intel-opencl-icd)",
+    "pip install 'edgeloop[openvino]', on Intel's compute runtime (Debian: apt install intel-opencl-icd)",
 )
 _INTEL_NPU = Accelerator(
     "Intel NPU",
     ("openvino-npu",),
-    "pip uninstall onnxruntime, then pip install onnxruntime-openvino, on Intel's linux-npu-driver",
+    "pip install 'edgeloop[openvino]', on Intel's linux-npu-driver",
 )
 _AMD = Accelerator(
     "AMD GPU", ("migraphx",), "pip uninstall onnxruntime, then pip install onnxruntime-migraphx, on ROCm"

@@ -98,8 +98,8 @@ class Detector:
         Args:
             path: ONNX file: a bundle, an Ultralytics export, or another one with `overrides`. Or a file of
                 another engine, with its facts beside it.
-            provider: "auto", or one of `edgeloop.edge.engines.providers.PROVIDERS`, or of another engine its
-                own.
+            provider: "auto", or one of `edgeloop.edge.engines.open_engine.onnx_providers`, or of another
+                engine its own.
             confidence: Minimum score, exclusive, in [0, 1]; None for the model's own.
             overrides: Settings that the file lacks or states wrongly.
             allow_cpu: Let the CPU run the operators that the provider does not support.
@@ -123,7 +123,9 @@ class Detector:
         self.parallel = min(physical_cores(), _MAX_PARALLEL) if throughput else 1
         wanted = ThreadCount(threads or max(physical_cores() // self.parallel, 1))
         measured = live and not throughput and threads is None and wanted.count > 1
-        load = partial(open_engine, Path(path), provider=provider, allow_cpu=allow_cpu)
+        load = partial(
+            open_engine, Path(path), provider=provider, allow_cpu=allow_cpu, parallel=self.parallel
+        )
         with ThreadPoolExecutor(1, "load") as loader:
             loading = loader.submit(_load, load, Path(path), wanted, cached=measured)
             # onnxruntime builds a session without the GIL. Meanwhile import OpenCV and pydantic, as slow to

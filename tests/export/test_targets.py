@@ -100,7 +100,7 @@ def test_openvino_finds_the_same_boxes(
     out = tmp_path / "parts.onnx"
     done = edgeloop("export", run, "-d", dataset, "-o", out, "--target", "openvino")
     assert done.code == 0, done.err
-    assert done.out.endswith(f"next: edgeloop verify {out} --provider openvino\n")
+    assert done.out.endswith(f"next: edgeloop run {out} 0 --provider openvino\n")
     verified = edgeloop("verify", out, "--provider", "openvino")
     assert verified.code == 0, verified.err
     assert "openvino, 100 % of nodes" in verified.out

@@ -1,28 +1,18 @@
-"""Which provider runs a model: fakes of onnxruntime for what is not here, and OpenVINO where it is.
-
-OpenVINO runs on any x86 CPU and is a provider like those of accelerators. To run its tests, use an
-environment with onnxruntime-openvino in place of onnxruntime, and onnx and pytest beside it.
-"""
+"""Which provider of onnxruntime runs a model: fakes of what is not here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-import onnx
 import onnxruntime as ort
 import pytest
-from onnx import TensorProto, helper
 
 from edgeloop.edge.engines.placement import Placement
 from edgeloop.edge.engines.providers import PROVIDERS
 from edgeloop.edge.engines.session import Session
-from edgeloop.models.errors import ModelError, UnavailableError, UsageError
-from tests.calls import Outcome
-from tests.marks import needs_openvino
+from edgeloop.models.errors import UnavailableError, UsageError
 from tests.meter import ModelWriter
 
 MISSING = next(
@@ -187,73 +177,3 @@ def test_an_old_onnxruntime_that_reports_nothing_is_asked_without_the_cpu(
 
 def test_a_share_just_below_everything_is_not_called_everything() -> None:
     assert "99 % of nodes" in str(Placement("cuda", 0.9999, ("TopK",)))
-
-
-@needs_openvino
-def test_openvino_runs_all_of_a_detector(block_model: Path) -> None:
-    session = Session(block_model, provider="openvino")
-    assert session.placement == Placement("openvino", 1.0)
-    (output,) = session.run(np.ones((1, 3, 128, 128), np.float32))
-    assert output[0, 0].tolist() == pytest.approx([0, 0, 128, 128, 0.9, 0], abs=1e-3)
-
-
-@needs_openvino
-def test_openvino_does_not_hide_what_it_leaves_to_the_cpu(partly_for_openvino: Path) -> None:
-    with pytest.raises(UnavailableError, match=r"takes \d\d % of this model's nodes, not .*Det; --allow-cpu"):
-        Session(partly_for_openvino, provider="openvino")
-    placement = Session(partly_for_openvino, provider="openvino", allow_cpu=True).placement
-    assert placement.provider == "openvino"
-    assert placement.share is not None
-    assert 0 < placement.share < 1
-    assert "Det" in placement.operators
-
-
-@needs_openvino
-def test_openvino_on_a_device_that_is_not_there_is_an_error(write_model: ModelWriter) -> None:
-    if Path("/dev/accel/accel0").exists():
-        pytest.skip("this machine has an NPU")
-    with pytest.raises(UnavailableError, match="provider 'openvino-npu': did not start"):
-        Session(write_model(), provider="openvino-npu")
-    placement = Session(write_model(), provider="openvino-npu", allow_cpu=True).placement
-    assert placement.provider == "cpu"
-    assert "did not start" in placement.refused
-
-
-@needs_openvino
-def test_a_model_at_fault_is_not_blamed_on_the_provider(write_model: ModelWriter) -> None:
-    path = write_model()
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ModelError, match="expected an ONNX model"):
-        Session(path, provider="openvino")
-
-
-@needs_openvino
-def test_every_verb_names_the_provider_and_its_share(
-    edgeloop: Callable[..., Outcome], block_model: Path, clip: Path, tmp_path: Path
-) -> None:
-    figures = tmp_path / "run.json"
-    ran = edgeloop("run", block_model, clip, "--provider", "openvino", "--summary", figures)
-    assert "block.onnx on openvino, 100 % of nodes" in ran.err
-    assert '"provider_share": 1.0' in figures.read_text()
-    assert '"provider_share": 1.0' in edgeloop("inspect", block_model, "--json").out
-    assert "openvino, 100 % of nodes" in edgeloop("inspect", block_model).out
-
-
-@pytest.fixture
-def partly_for_openvino(tmp_path: Path) -> Path:
-    """A graph of four nodes that OpenVINO could run but for its determinant."""
-    nodes = [
-        helper.make_node("Relu", ["x"], ["a"]),
-        helper.make_node("Det", ["a"], ["b"]),
-        helper.make_node("Add", ["b", "b"], ["c"]),
-        helper.make_node("Exp", ["c"], ["y"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "half",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 2])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [])],
-    )
-    path = tmp_path / "half.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), path)
-    return path
