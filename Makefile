@@ -8,7 +8,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready-$(shell cat requirements/dev.txt pyproject.toml | cksum | cut -d' ' -f1)
 OUT ?= demo-out
 
-.PHONY: demo test test-fast coverage docs lint requirements clean
+.PHONY: ready demo test test-fast coverage docs lint requirements clean
+
+ready: $(READY)
 
 demo: $(READY)
 	$(BIN)/edgeloop demo --out $(OUT) --overwrite

@@ -175,7 +175,9 @@ def train(dataset: Path, out: Path, **options: Any) -> None:
     help="Maximum share of torch's boxes that the bundle may miss, 0 to 1.",
 )
 @click.option(
-    "--target", metavar="NAME", help="Runtime: cpu, openvino, tensorrt, coreml, qnn, rknn or hailo."
+    "--target",
+    metavar="NAME",
+    help="Runtime: cpu, openvino, tensorrt, coreml, qnn, ncnn, litert, rknn or hailo.",
 )
 @choice_options
 @click.option("--overwrite", is_flag=True, help="Replace an earlier bundle.")
