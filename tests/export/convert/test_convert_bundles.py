@@ -1,0 +1,169 @@
+"""Attempts in order until one passes the gate; if none does, no file, and all of them in the report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+pytest.importorskip("ncnn", reason="extra export-ncnn is not installed")
+pytest.importorskip("pnnx", reason="extra export-ncnn is not installed")
+
+from edgeloop.edge.engines.facts_file import facts_path, read_facts
+from edgeloop.edge.runtime.verification import verify
+from edgeloop.export import convert_bundles
+from edgeloop.export.check.parity import BundlePrecision
+from edgeloop.export.convert.converter import Attempt, Converted, Source
+from edgeloop.export.convert.ncnn_converter import NcnnConverter
+from edgeloop.export.export_options import ExportOptions
+from edgeloop.export.exporter import export_bundle
+from edgeloop.models.errors import DataError, ModelError, UsageError
+from tests.calls import Outcome
+from tests.export.conftest import write_dataset
+from tests.export.untrained import untrained_run
+
+OPTIONS = ExportOptions(target="ncnn", precision="fp32", end2end=False)
+
+
+class Workshop:
+    """Converter with several attempts, of which those that begin with "bad" spoil the weights."""
+
+    def __init__(self, *names: str) -> None:
+        self.names, self.seen = names, list[Source]()
+
+    def attempts(self, precision: BundlePrecision) -> tuple[Attempt, ...]:
+        return tuple(Attempt(name, precision, raw_head="host" in name) for name in self.names)
+
+    def convert(self, source: Source, attempt: Attempt) -> Converted:
+        self.seen.append(source)
+        if attempt.name.startswith("bad"):
+            graph = onnx.ModelProto()
+            graph.CopyFrom(source.graph)
+            for constant in graph.graph.initializer:
+                value = numpy_helper.to_array(constant)
+                if value.ndim == 4:
+                    constant.CopyFrom(numpy_helper.from_array(value * np.float32(0.9), constant.name))
+            source = replace(source, graph=graph)
+        return NcnnConverter().convert(source, attempt)
+
+
+@pytest.fixture
+def workshop(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Workshop]:
+    """Replace the converter of a target by one with these attempts."""
+
+    def use(*names: str) -> Workshop:
+        made = Workshop(*names)
+        monkeypatch.setattr(convert_bundles, "load_converter", lambda _: made)
+        return made
+
+    return use
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return untrained_run(tmp_path_factory.mktemp("untrained") / "run")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("few"), train=4, val=3)
+
+
+@pytest.mark.slow
+def test_the_first_attempt_that_passes_ends_the_search(
+    run: Path, dataset: Path, tmp_path: Path, workshop: Callable[..., Workshop]
+) -> None:
+    made = workshop("bad, as trained", "head on the host", "never reached")
+    report = export_bundle(run, dataset, tmp_path / "parts.ncnn", OPTIONS)
+    assert [each.attempt for each in report.candidates] == ["bad, as trained", "head on the host"]
+    assert [len(source.graph.graph.output) for source in made.seen] == [1, 6]
+    assert report.chosen is report.candidates[1]
+    assert report.candidates[0].reasons
+    assert not report.chosen.reasons
+    assert report.spec.head == "raw"
+    found = verify(report.bundle)
+    assert (found.golden.verdict, found.spec.head) == ("identical", "raw")
+    facts = read_facts(report.bundle, "ncnn")
+    assert set(facts.versions) == {"ncnn", "pnnx"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "parts.json", "parts.md", "parts.ncnn", "parts.ncnn.json", "parts.worst.jpg",
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_if_all_are_refused_no_file_is_written_and_each_is_reported(
+    run: Path, dataset: Path, tmp_path: Path, workshop: Callable[..., Workshop]
+) -> None:
+    workshop("bad, as trained", "bad, head on the host")
+    out = tmp_path / "parts.ncnn"
+    with pytest.raises(ModelError, match=r"parts\.ncnn: not written; .*repeats .*see .*parts\.refused\.md"):
+        export_bundle(run, dataset, out, OPTIONS)
+    assert not out.exists()
+    assert not facts_path(out).exists()
+    written = json.loads((tmp_path / "parts.refused.json").read_text())["precisions"]
+    assert [each["attempt"] for each in written] == ["bad, as trained", "bad, head on the host"]
+    for each in written:
+        assert each["refused"]
+        assert each["parity"]["repeated"] < each["parity"]["boxes"]
+        assert each["bytes"] > 1e5
+    card = (tmp_path / "parts.refused.md").read_text()
+    assert "bad, as trained" in card
+    assert "bad, head on the host" in card
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.slow
+def test_an_earlier_bundle_survives_a_refused_one(
+    run: Path, dataset: Path, tmp_path: Path, workshop: Callable[..., Workshop]
+) -> None:
+    out = tmp_path / "parts.ncnn"
+    export_bundle(run, dataset, out, OPTIONS)
+    before = out.read_bytes(), facts_path(out).read_bytes()
+    with pytest.raises(DataError, match="exists; name another file"):
+        export_bundle(run, dataset, out, OPTIONS)
+    workshop("bad")
+    with pytest.raises(ModelError, match="not written"):
+        export_bundle(run, dataset, out, replace(OPTIONS, overwrite=True))
+    assert (out.read_bytes(), facts_path(out).read_bytes()) == before
+    assert verify(out).golden.verdict == "identical"
+
+
+def test_facts_alone_are_not_replaced_unasked(run: Path, dataset: Path, tmp_path: Path) -> None:
+    facts_path(tmp_path / "parts.ncnn").write_text("{}")
+    with pytest.raises(DataError, match=r"parts\.ncnn\.json: exists"):
+        export_bundle(run, dataset, tmp_path / "parts.ncnn", OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("parts.onnx", OPTIONS, r"expected a file that ends in \.ncnn, which --target ncnn makes"),
+        ("parts.ncnn", ExportOptions(), r"expected a file that ends in \.onnx"),
+    ],
+)
+def test_another_suffix_is_refused_before_the_work(
+    run: Path, tmp_path: Path, name: str, options: ExportOptions, said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        export_bundle(run, tmp_path / "no dataset", tmp_path / name, options)
+
+
+@pytest.mark.slow
+def test_the_command_line_lists_what_was_tried(
+    edgeloop: Callable[..., Outcome],
+    run: Path,
+    dataset: Path,
+    tmp_path: Path,
+    workshop: Callable[..., Workshop],
+) -> None:
+    workshop("bad one", "bad two")
+    done = edgeloop("export", run, "-d", dataset, "-o", tmp_path / "x.ncnn", "--target", "ncnn")
+    assert done.code == 65
+    assert "not written" in done.err
+    assert not list(tmp_path.glob("*.ncnn*"))
