@@ -31,7 +31,7 @@ from edgeloop.edge.host.opencv import open_writer
 from edgeloop.edge.loop import pipeline
 from edgeloop.edge.loop.summary import Percentiles, RunSummary
 from edgeloop.edge.runtime.detector import Detector
-from edgeloop.edge.runtime.thread_count import clear_thread_count
+from edgeloop.edge.runtime.measured_choice import clear_choices
 from edgeloop.edge.source_name import STDIN, is_footage, shown_name
 from edgeloop.edge.sources import open_source
 from edgeloop.models.errors import DataError, UnavailableError, UsageError
@@ -105,7 +105,7 @@ def bench(
         model: Model file of any engine.
         source: Source of the loop, as for `open_source`. A built-in scene that is not live is recorded
             first, because rendering takes time that no camera takes. A live source sets the pace of the
-            loop, and its number of threads is measured anew.
+            loop. Engine and threads are measured anew.
         frames: Frames in each half of a turn.
         turns: Number of turns.
         options: The same settings as command-line options of `edgeloop run`.
@@ -121,8 +121,7 @@ def bench(
     if STDIN.fullmatch(source):
         raise UsageError("source -: bench reads its source several times; name a file")
     footage = is_footage(source)
-    if not footage:
-        clear_thread_count(model)
+    clear_choices(model)
     detector = Detector(model, throughput=footage, live=not footage, **settings)
     bare = _open_bare(detector)
     model_fps: list[float] = []

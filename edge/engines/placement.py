@@ -22,6 +22,7 @@ class Placement:
             (onnxruntime before 1.24).
         operators: Operators that run on the CPU instead.
         refused: Reason why a preferred provider was not used; "" if none was skipped.
+        compared: Times of this engine and another one in words; "" if they were not compared.
         engine: Name of the engine; its providers are devices: "cpu", "vulkan", "npu", or "simulator".
     """
 
@@ -29,6 +30,7 @@ class Placement:
     share: float | None = 1.0
     operators: tuple[str, ...] = ()
     refused: str = ""
+    compared: str = ""
     engine: str = "onnxruntime"
 
     def __str__(self) -> str:
@@ -37,7 +39,8 @@ class Placement:
         nodes = "" if self.provider == "cpu" else f", {share} of nodes{rest}"
         named = self.engine == "onnxruntime" or self.provider.startswith(self.engine)
         on = self.provider if named else f"{self.engine} on {self.provider}"
-        return f"{on}{nodes}{f'; {self.refused}' if self.refused else ''}"
+        compared = f", {self.compared}" if self.compared else ""
+        return f"{on}{nodes}{compared}{f'; {self.refused}' if self.refused else ''}"
 
     @property
     def shortfall(self) -> str:

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.edge.engines.engine_protocol import Engine
-from edgeloop.edge.engines.open_engine import open_engine
+from edgeloop.edge.engines.open_engine import installed_engines, open_engine
 from edgeloop.edge.engines.placement import ThreadCount
 from edgeloop.edge.host.hardware import physical_cores
 from edgeloop.edge.runtime.frame_detector import check_image
-from edgeloop.edge.runtime.thread_count import measure_thread_count, read_thread_count
+from edgeloop.edge.runtime.measured_choice import Choice, keep_choice, load_chosen, measure_thread_count
 from edgeloop.edge.runtime.tiling import find_regions, merge_regions
 from edgeloop.models.boxes import clip_boxes
 from edgeloop.models.detections import Detections
@@ -107,7 +107,8 @@ class Detector:
             throughput: Optimize the rate instead of the latency, for footage: divide the cores among
                 `parallel` images.
             live: Optimize the latency for a camera: on the CPU, unless `threads` is given, their number is
-                measured once per model and machine, for about a second, and cached.
+                measured once per model and machine, for about a second, and kept. With "auto", `live` and
+                `throughput` also compare OpenVINO, if it is installed, for a bundle with a golden sample.
 
         Raises:
             NoInputError: The file does not exist.
@@ -122,32 +123,54 @@ class Detector:
         # accelerator takes one image at a time, and the next is prepared meanwhile.
         self.parallel = min(physical_cores(), _MAX_PARALLEL) if throughput else 1
         wanted = ThreadCount(threads or max(physical_cores() // self.parallel, 1))
-        measured = live and not throughput and threads is None and wanted.count > 1
-        load = partial(
-            open_engine, Path(path), provider=provider, allow_cpu=allow_cpu, parallel=self.parallel
-        )
+        counts = live and not throughput and threads is None and wanted.count > 1
+        compares = (live or throughput) and provider == "auto" and installed_engines().get("openvino", False)
+        use = f"{provider}, {self.parallel} at a time" if counts or compares else ""
+        load = partial(open_engine, Path(path), allow_cpu=allow_cpu, parallel=self.parallel)
         with ThreadPoolExecutor(1, "load") as loader:
-            loading = loader.submit(_load, load, Path(path), wanted, cached=measured)
+            loading = loader.submit(
+                load_chosen, load, Path(path), provider, wanted, use, fixed=threads is not None
+            )
             # onnxruntime builds a session without the GIL. Meanwhile import OpenCV and pydantic, as slow to
             # load as most models: hence no import of these modules above.
-            from edgeloop.edge.runtime.preprocess import InputBuffer
-            from edgeloop.edge.runtime.resolve_spec import read_spec
-        self._engine, self.threads = loading.result()
+            from edgeloop.edge.runtime import engine_choice, preprocess, resolve_spec
+        self._engine, self.threads, chosen = loading.result()
         self.path, self.metadata = self._engine.path, self._engine.metadata
-        self.spec = read_spec(self._engine, overrides, confidence)
+        self.spec = resolve_spec.read_spec(self._engine, overrides, confidence)
         self.names = self.spec.names
         self._class_scores = np.array(self.spec.class_scores, np.float32)
         self._lowest_confidence = self.spec.lowest_confidence
         self._output_names = tuple(output.name for output in self._engine.outputs)
-        self.placement = self._engine.placement
-        self.provider = self.placement.provider
-        self._new_buffer = partial(InputBuffer, self.spec)
+        self._new_buffer = partial(preprocess.InputBuffer, self.spec)
         self._per_thread = threading.local()
         self._lock, self._told_limit = threading.Lock(), False
-        if measured and self.provider == "cpu" and not self.threads.reason:
-            width, height = self.spec.input_size
-            blank = self.preprocess(np.zeros((height, width, 3), np.uint8))
-            self._engine, self.threads = measure_thread_count(self._engine, load, blank.tensor)
+        if use and chosen is None and self._engine.placement.provider == "cpu":
+            chosen = Choice("cpu", self.threads)
+            if counts:
+                chosen = self._count_threads(partial(load, provider=provider))
+            record = engine_choice.golden_record_of(self._engine)
+            if compares and record and self._engine.placement.engine == "onnxruntime":
+                self._engine, chosen = engine_choice.choose_engine(
+                    self._engine,
+                    chosen.threads,
+                    partial(load, provider="openvino"),
+                    record=record,
+                    spec=self.spec,
+                    preprocess=lambda image: self.preprocess(image).tensor,
+                    parallel=self.parallel,
+                )
+            chosen = keep_choice(self.path, use, chosen)
+            self.threads = chosen.threads
+        compared = chosen.compared if chosen else ""
+        self.placement = replace(self._engine.placement, compared=compared)
+        self.provider = self.placement.provider
+
+    def _count_threads(self, reopen: Callable[..., Engine]) -> Choice:
+        """Open the model on the number of threads that is fastest for a camera."""
+        width, height = self.spec.input_size
+        blank = self.preprocess(np.zeros((height, width, 3), np.uint8))
+        self._engine, threads = measure_thread_count(self._engine, reopen, blank.tensor)
+        return Choice("cpu", threads)
 
     def detect(self, image: NDArray[np.uint8]) -> Detections:
         """Find the objects in an image.
@@ -323,12 +346,3 @@ def _is_finite(output: NDArray[np.generic]) -> bool:
 def _pixels(extent: float, source_size: tuple[int, int]) -> float:
     """Length in pixels of one that is in pixels, or below 1 a share of the image's longer side."""
     return extent * max(source_size) if extent < 1 else extent
-
-
-def _load(
-    load: Callable[..., Engine], path: Path, threads: ThreadCount, *, cached: bool
-) -> tuple[Engine, ThreadCount]:
-    """Open a model on the given or, if wanted, the cached number of threads."""
-    threads = (cached and read_thread_count(path)) or threads
-    engine = load(threads=threads.count)
-    return engine, threads if engine.placement.provider == "cpu" else ThreadCount(threads.count)

@@ -11,7 +11,6 @@ import statistics
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,51 +18,18 @@ from numpy.typing import NDArray
 from edgeloop.edge.engines.open_engine import ONNX_ENGINES
 from edgeloop.edge.engines.placement import Placement
 from edgeloop.edge.runtime.detector import Detector, Prepared
+from edgeloop.edge.runtime.golden_check import GoldenResult, check_golden, golden_output
 from edgeloop.models.bundle.document import Golden, Record, WeightPrecision, read_document
-from edgeloop.models.bundle.golden import (
-    TOLERANCES,
-    Difference,
-    array_digest,
-    compare_golden,
-    golden_image,
-    golden_record,
-)
+from edgeloop.models.bundle.golden import golden_image, golden_record
 from edgeloop.models.bundle.opset import read_opset
 from edgeloop.models.bundle.seal import check_seal
-from edgeloop.models.heads import Head
-from edgeloop.models.heads.raw import raw_to_classic
 from edgeloop.models.spec import ModelSpec
 
-__all__ = ["GoldenResult", "Verdict", "Verification", "make_golden", "verify"]
-
-Verdict = Literal["identical", "within tolerance", "different", "unproven"]
+__all__ = ["Verification", "make_golden", "verify"]
 
 _WARM_UPS = 2
 _REPEATS = 20
 _LIMIT_S = 5.0
-
-
-@dataclass(frozen=True)
-class GoldenResult:
-    """Comparison with the golden sample.
-
-    Attributes:
-        verdict: "identical" to the last bit, "within tolerance", "different", or "unproven" if there is
-            nothing to compare with.
-        reason: Explanation of the verdict.
-        difference: Largest difference of the golden rows; None if they were not compared.
-        tolerance: Largest difference allowed; None if they were not compared.
-    """
-
-    verdict: Verdict
-    reason: str
-    difference: Difference | None = None
-    tolerance: Difference | None = None
-
-    @property
-    def passed(self) -> bool:
-        """True if the output is identical or within tolerance."""
-        return self.verdict in ("identical", "within tolerance")
 
 
 @dataclass(frozen=True)
@@ -98,7 +64,7 @@ class Verification:
 def make_golden(detector: Detector) -> Golden:
     """Record the golden sample of a bundle that runs on the CPU, for its metadata."""
     image, prepared = _golden_input(detector)
-    head, output = _golden_output(detector, prepared)
+    head, output = golden_output(detector.spec, detector.infer(prepared))
     return golden_record(head, image, output)
 
 
@@ -130,7 +96,7 @@ def verify(
     document = read_document(detector.metadata)
     record = document.record if document else Record()
     image, prepared = _golden_input(detector)
-    head, output = _golden_output(detector, prepared)
+    head, output = golden_output(detector.spec, detector.infer(prepared))
     content = path.read_bytes()
     is_onnx = detector.placement.engine in ONNX_ENGINES
     return Verification(
@@ -144,49 +110,13 @@ def verify(
         placement=detector.placement,
         latency_ms=_latency_ms(detector, prepared),
         exported_latency_ms=record.measured.latency_ms,
-        golden=_compare(record, head, image, output, tolerance or record.precision or "fp32"),
+        golden=check_golden(record, head, image, output, tolerance or record.precision or "fp32"),
     )
 
 
 def _golden_input(detector: Detector) -> tuple[NDArray[np.uint8], Prepared]:
     image = golden_image(detector.spec.input_size)
     return image, detector.preprocess(image)
-
-
-def _golden_output(detector: Detector, prepared: Prepared) -> tuple[Head, NDArray[np.floating]]:
-    """Run the model: its head and first output; of a raw head decoded, as the head that it was cut from."""
-    spec, outputs = detector.spec, detector.infer(prepared)
-    if spec.head == "raw":
-        return "classic", raw_to_classic(outputs, spec.input_size)
-    return spec.head, outputs[0]
-
-
-def _compare(
-    record: Record,
-    head: Head,
-    image: NDArray[np.uint8],
-    output: NDArray[np.floating],
-    precision: WeightPrecision,
-) -> GoldenResult:
-    golden = record.golden
-    if golden is None:
-        return GoldenResult("unproven", "the file carries no golden sample; export it with edgeloop")
-    if golden.input_sha256 != array_digest(image):
-        return GoldenResult("unproven", "its golden sample was taken on another picture; export it again")
-    if golden.output_sha256 == array_digest(output):
-        return GoldenResult("identical", f"all {output.size} values of the answer, to the last bit")
-    if not golden.rows:
-        return GoldenResult(
-            "unproven",
-            "the answer differs, and the file keeps only a digest of the right one, which cannot tell "
-            "rounding from damage; export it again",
-        )
-    difference, allowed = compare_golden(golden, head, output), TOLERANCES[precision]
-    off = f"off by {difference.box_px:.3g} px in a box and {difference.logit:.3g} in the logit of a score"
-    limit = f"{allowed.box_px:g} px and {allowed.logit:g} for {precision}"
-    if difference.within(allowed):
-        return GoldenResult("within tolerance", f"{off}, allowed are {limit}", difference, allowed)
-    return GoldenResult("different", f"{off}, expected at most {limit}", difference, allowed)
 
 
 def _latency_ms(detector: Detector, prepared: Prepared) -> float:

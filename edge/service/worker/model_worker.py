@@ -336,7 +336,7 @@ class ModelWorker:
         self._state.restarts += 1
         self._pacer.count(time.monotonic())
         file, facts = self._file, self._facts
-        threads = facts.threads.count if facts.placement.provider == "cpu" else None
+        threads = facts.threads.count if facts.placement.provider in ("cpu", "openvino") else None
         try:
             process = self._load(file, self._config.threads or threads, max(_RELOAD_S, 5 * self._load_s))
         except Exception as error:  # whatever it is, it is tried again

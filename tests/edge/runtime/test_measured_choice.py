@@ -16,17 +16,21 @@ from edgeloop.edge.bench.benchmark import bench
 from edgeloop.edge.engines.placement import Placement, ThreadCount
 from edgeloop.edge.engines.session import Session
 from edgeloop.edge.runtime.detector import Detector
-from edgeloop.edge.runtime.thread_count import (
-    clear_thread_count,
+from edgeloop.edge.runtime.measured_choice import (
+    EARLIER,
+    Choice,
+    clear_choices,
+    keep_choice,
     measure_thread_count,
-    read_thread_count,
+    read_choice,
 )
 from edgeloop.models.errors import UsageError
 from tests.calls import Outcome
 from tests.meter import ModelWriter
 
-MODULE = "edgeloop.edge.runtime.thread_count"
-EARLIER = "measured in an earlier run"
+MODULE = "edgeloop.edge.runtime.measured_choice"
+USE = "auto, 1 at a time"
+KEPT = b'{"auto, 1 at a time": {"provider": "cpu", "threads": %s, "counted": true, "compared": ""}}'
 QUICK = {2: 0.011, 1: 0.009}
 LIVE = "synth:conveyor?fps=100&size=160x120"
 
@@ -80,7 +84,8 @@ def measure(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Measure:
         machine = Machine(model, spent_s)
         monkeypatch.setattr(f"{MODULE}.time", machine)
         first = machine.open(threads=next(iter(spent_s)))
-        return machine.opened, *measure_thread_count(first, machine.open, np.zeros(1, np.float32))
+        best, threads = measure_thread_count(first, machine.open, np.zeros(1, np.float32))
+        return machine.opened, best, keep_choice(model, USE, Choice("cpu", threads)).threads
 
     return measure
 
@@ -106,7 +111,7 @@ def test_as_few_as_are_clearly_quicker(measure: Measure, spent_s: Times, tried: 
     assert threads.count == session.threads == best
     assert [each.threads for each in opened if not each.closed] == [best]
     assert "measured now" in threads.reason
-    assert read_thread_count(session.path) == ThreadCount(best, EARLIER)
+    assert read_choice(session.path, USE) == Choice("cpu", ThreadCount(best, EARLIER))
 
 
 def test_both_times_are_told(measure: Measure) -> None:
@@ -127,31 +132,37 @@ def test_the_answer_is_that_of_this_machine(
 ) -> None:
     _, session, _ = measure(QUICK)
     monkeypatch.setattr(f"{MODULE}.{name}", value)
-    assert read_thread_count(session.path) is None
+    assert read_choice(session.path, USE) is None
 
 
 def test_the_answer_is_that_of_the_models_content(measure: Measure, tmp_path: Path) -> None:
     _, session, _ = measure(QUICK)
     moved = session.path.rename(tmp_path / "moved.onnx")
-    assert read_thread_count(moved) == ThreadCount(1, EARLIER)
+    assert read_choice(moved, USE) == Choice("cpu", ThreadCount(1, EARLIER))
     moved.write_bytes(b"another model")
-    assert read_thread_count(moved) is None
+    assert read_choice(moved, USE) is None
 
 
-@pytest.mark.parametrize("content", [b"", b"two", b"\xff\xfe", b"0", b"-1", b"9", b"1e9"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"two", b"\xff\xfe", b"[]", b'{"auto, 1 at a time": 1}'),
+        *(KEPT % each for each in (b"0", b"-1", b"9", b"1e9", b"true")),
+    ],
+)
 def test_a_damaged_answer_is_none(cache: Path, measure: Measure, content: bytes) -> None:
     _, session, _ = measure(QUICK)
-    (kept,) = (cache / "edgeloop/threads").iterdir()
-    assert kept.read_bytes() == b"1\n"
+    (kept,) = (cache / "edgeloop/choices").iterdir()
+    assert kept.read_bytes() == KEPT % b"1" + b"\n"
     kept.write_bytes(content)
-    assert read_thread_count(session.path) is None
+    assert read_choice(session.path, USE) is None
 
 
 def test_what_is_cleared_is_measured_anew(measure: Measure) -> None:
     _, session, _ = measure(QUICK)
-    clear_thread_count(session.path)
-    clear_thread_count(session.path)  # once more, where there is nothing
-    assert read_thread_count(session.path) is None
+    clear_choices(session.path)
+    clear_choices(session.path)  # once more, where there is nothing
+    assert read_choice(session.path, USE) is None
 
 
 @pytest.mark.parametrize("without_home", [False, True])
@@ -170,8 +181,8 @@ def test_a_cache_that_cannot_be_written_is_said_and_stops_nothing(
     _, session, threads = measure(QUICK)
     assert threads.count == 1
     assert "measured now and at the next start, for it cannot be kept" in threads.reason
-    assert read_thread_count(session.path) is None
-    clear_thread_count(session.path)
+    assert read_choice(session.path, USE) is None
+    clear_choices(session.path)
 
 
 @pytest.fixture
@@ -233,7 +244,7 @@ def test_no_provider_but_the_cpu_is_measured(
     cuda = property(lambda _: Placement("cuda"), lambda *_: None)
     monkeypatch.setattr(Session, "placement", cuda, raising=False)
     assert Detector(path, live=True).threads.reason == ""
-    clear_thread_count(path)
+    clear_choices(path)
     assert Detector(path, live=True).threads == ThreadCount(2)
     assert asked == [2, 1, 1, 2]
 
@@ -270,7 +281,7 @@ def test_bench_loads_the_model_as_run_does_and_measures_anew(
 
     def open_detector(path: Path, **settings: bool) -> Detector:
         assert settings == {"throughput": not live, "live": live}
-        assert (read_thread_count(path) is None) == live
+        assert read_choice(path, USE) is None
         raise UsageError("seen enough")
 
     monkeypatch.setattr("edgeloop.edge.bench.benchmark.Detector", open_detector)
