@@ -35,6 +35,7 @@ class EngineKind(NamedTuple):
         extra: Extra of edgeloop that brings the package, or the maker's name for it.
         opener: Module and class that open a file.
         providers: Values of `provider` beside "auto", the first one its default.
+        missing: What to do if the package is missing, where an extra is not all.
     """
 
     suffix: str
@@ -42,6 +43,7 @@ class EngineKind(NamedTuple):
     extra: str
     opener: str
     providers: tuple[str, ...] = ("cpu",)
+    missing: str = ""
 
 
 #: Engines beside onnxruntime, by name.
@@ -53,6 +55,23 @@ ENGINES: Mapping[str, EngineKind] = {
         "openvino",
         "openvino_engine:OpenVinoEngine",
         ("openvino", "openvino-gpu", "openvino-npu"),
+    ),
+    "rknn": EngineKind(
+        ".rknn",
+        "rknnlite",
+        "rknn",
+        "rknn_engine:RknnEngine",
+        ("npu",),
+        missing="on the board pip install 'edgeloop[rknn]'; elsewhere no .rknn file can be opened, and the "
+        "export ran it in Rockchip's simulator",
+    ),
+    "hailo": EngineKind(
+        ".hef",
+        "hailo_platform",
+        "hailo",
+        "hailo_engine:HailoEngine",
+        ("npu",),
+        missing="install HailoRT and its Python package from Hailo's developer zone",
     ),
 }
 
@@ -147,7 +166,8 @@ def _opener(path: Path, name: str) -> Callable[..., Engine]:
     kind = ENGINES[name]
     if not _is_here(kind.package):
         raise UnavailableError(
-            f"{path}: runs with {name}, which is not installed; pip install 'edgeloop[{kind.extra}]'"
+            f"{path}: runs with {name}, which is not installed here; "
+            + (kind.missing or f"pip install 'edgeloop[{kind.extra}]'")
         )
     module, _, attribute = kind.opener.partition(":")
     opener: Callable[..., Engine] = getattr(import_module(f"edgeloop.edge.engines.{module}"), attribute)
