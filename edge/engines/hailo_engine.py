@@ -1,0 +1,148 @@
+"""Engine HailoRT (https://github.com/hailo-ai/hailort): Hailo's accelerators, by hailo_platform.
+
+**Never run on a device.** It is written against the documented API of `InferModel`, and tested against a
+double of it. Hailo's compiler makes the .hef file from the .onnx file of `edgeloop export --target hailo`,
+which stays beside it and says how to read the outputs.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from hailo_platform import HEF, FormatType, HailoRTException, HailoSchedulingAlgorithm, VDevice
+from numpy.typing import NDArray
+
+from edgeloop.edge.engines.placement import Placement
+from edgeloop.edge.engines.session import Session
+from edgeloop.models.bundle.document import Record, read_document
+from edgeloop.models.errors import ModelError, NoInputError, UnavailableError
+from edgeloop.models.facts.overrides import SpecOverrides
+from edgeloop.models.facts.tensor_info import TensorInfo
+from edgeloop.models.spec import ModelSpec
+
+__all__ = ["HailoEngine"]
+
+_LIMIT_MS = 10_000
+
+
+class HailoEngine:
+    """Model of a `.hef` file; attributes as in `Engine`."""
+
+    def __init__(self, path: Path, *, provider: str = "npu", threads: int | None = None) -> None:
+        """Load a model.
+
+        Args:
+            path: The file, with the .onnx file that it was compiled from beside it.
+            provider: "npu".
+            threads: Without effect: the accelerator has none.
+
+        Raises:
+            NoInputError: One of the files does not exist.
+            ModelError: They do not belong together.
+            UnavailableError: There is no device, or HailoRT refuses the file.
+        """
+        del threads
+        if not path.is_file():
+            raise NoInputError(f"{path}: there is no such model file")
+        self.path = path
+        self.metadata, self.inputs, outputs = _facts(path)
+        self.outputs: tuple[TensorInfo, ...] = outputs
+        self.threads, self._lock = 0, threading.Lock()
+        self.placement = Placement(provider, engine="hailo")
+        try:
+            params = VDevice.create_params()
+            params.scheduling_algorithm = HailoSchedulingAlgorithm.ROUND_ROBIN  # activates models by itself
+            self._device = VDevice(params)
+        except HailoRTException as error:
+            raise UnavailableError(
+                f"{path}: HailoRT finds no device ({error}); try: hailortcli scan"
+            ) from error
+        try:
+            self._open()
+        except HailoRTException as error:
+            self._device.release()
+            raise UnavailableError(f"{path}: HailoRT refuses it ({error}); is it for this chip?") from error
+        except ModelError:
+            self._device.release()
+            raise
+
+    def _open(self) -> None:
+        model = self._device.create_infer_model(str(self.path))
+        model.set_batch_size(1)
+        model.input().set_format_type(FormatType.UINT8)
+        expected = self.inputs[0].shape[1:]
+        if tuple(model.input().shape) != expected:
+            raise ModelError(
+                f"{self.path}: takes {tuple(model.input().shape)}, expected {expected} as "
+                f"{_source(self.path).name} beside it; compile it again"
+            )
+        self._shapes: dict[str, tuple[int, ...]] = {}
+        for name in model.output_names:
+            model.output(name).set_format_type(FormatType.FLOAT32)  # HailoRT dequantizes
+            self._shapes[name] = tuple(model.output(name).shape)
+        self._order = self._match()
+        self._configured = model.configure()
+        self._runner = self._configured.__enter__()
+
+    def _match(self) -> list[str]:
+        """Names of the outputs in the order of `outputs`, by shape (H, W, C); equal ones by their origin."""
+        hef, order = HEF(str(self.path)), []
+        for info in self.outputs:
+            _, channels, rows, columns = info.shape
+            fits = [name for name, shape in self._shapes.items() if shape == (rows, columns, channels)]
+            if len(fits) > 1:
+                fits = [name for name in fits if info.name in hef.get_original_names_from_vstream_name(name)]
+            if len(fits) != 1:
+                raise ModelError(
+                    f"{self.path}: expected one output {info} as {(rows, columns, channels)}, got "
+                    f"{self._shapes}; compile it from {_source(self.path).name}, with all of its outputs"
+                )
+            order += fits
+        return order
+
+    def run(self, *tensors: NDArray[np.generic]) -> list[NDArray[np.floating]]:
+        """Run the model once, as `Engine.run` says."""
+        buffers = {name: np.empty(shape, np.float32) for name, shape in self._shapes.items()}
+        try:
+            with self._lock:
+                bindings = self._runner.create_bindings(output_buffers=buffers)
+                bindings.input().set_buffer(np.ascontiguousarray(tensors[0][0]))
+                self._runner.run([bindings], _LIMIT_MS)
+        except HailoRTException as error:  # a timeout is one, too
+            raise ModelError(f"{self.path}: inference failed: {error}") from error
+        return [np.ascontiguousarray(buffers[name].transpose(2, 0, 1)[None]) for name in self._order]
+
+    def close(self) -> None:
+        """Free the model and the device."""
+        self._configured.__exit__(None, None, None)
+        self._device.release()
+
+
+def _source(path: Path) -> Path:
+    return path.with_suffix(".onnx")
+
+
+def _facts(path: Path) -> tuple[Mapping[str, str], tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
+    """Metadata, input and outputs, from the .onnx file; its input as the compiled file takes it."""
+    source = _source(path)
+    if not source.is_file():
+        raise ModelError(
+            f"{path}: expected {source.name} beside it, which it was compiled from; copy both files"
+        )
+    session = Session(source, provider="cpu", threads=1)
+    try:
+        spec = ModelSpec.from_metadata(session.metadata, session.inputs, session.outputs, SpecOverrides())
+    except ModelError as error:
+        raise ModelError(f"{source}: {error}") from error
+    finally:
+        session.close()
+    if spec.head != "raw":
+        raise ModelError(f"{source}: head '{spec.head}', expected 'raw'; export it with --target hailo")
+    document = read_document(session.metadata)
+    width, height = spec.input_size
+    spec = spec.model_copy(update={"layout": "NHWC", "dtype": "uint8", "scale": 1.0})
+    image = TensorInfo(session.inputs[0].name, (1, height, width, 3), "uint8")
+    return spec.to_metadata(document.record if document else Record()), (image,), session.outputs
