@@ -22,6 +22,7 @@ from edgeloop.export.quantize.activation_ranges import training_frames
 from edgeloop.export.quantize.convert import to_fp16
 from edgeloop.export.quantize.search import Quantization, search_int8
 from edgeloop.export.targets import TARGETS
+from edgeloop.models.bundle.document import Golden
 from edgeloop.models.spec import ModelSpec
 
 __all__ = ["Bundle", "Candidate", "fastest", "make_bundles", "measure_bundles"]
@@ -48,6 +49,7 @@ class Bundle:
         layers: Relative error of each stage's output against the float32 graph; empty for float32 itself.
         quantization: How it was quantized; None if it was not.
         converted: Facts of a file of another engine; None for onnxruntime.
+        golden: Golden sample of such a file.
     """
 
     precision: BundlePrecision
@@ -57,6 +59,7 @@ class Bundle:
     layers: Mapping[str, float]
     quantization: Quantization | None
     converted: Converted | None = None
+    golden: Golden | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -179,6 +179,11 @@ def train(dataset: Path, out: Path, **options: Any) -> None:
     metavar="NAME",
     help="Runtime: cpu, openvino, tensorrt, coreml, qnn, ncnn, litert, rknn or hailo.",
 )
+@click.option(
+    "--chip",
+    metavar="NAME",
+    help="Chip of the target, such as rk3576 for rknn.  [default: the target's first]",
+)
 @choice_options
 @click.option("--overwrite", is_flag=True, help="Replace an earlier bundle.")
 def export(
@@ -215,7 +220,7 @@ def export(
     click.echo(
         f"{out}: {report.chosen.precision}, {parity.matched:.2%} of torch's {parity.boxes} boxes repeated, "
         f"mAP50 {scores.map50:.3f}, mAP50-95 {scores.map50_95:.3f} on {parity.frames} frames, "
-        f"{report.measurement.latency_ms:.1f} ms"
+        + (f"{report.measurement.latency_ms:.1f} ms" if report.measurement.latency_ms else "in a simulator")
     )
     if report.next_step is not None:
         click.echo(f"next: {report.next_step}")

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from edgeloop.edge.engines.facts_file import EngineFacts, write_facts
 from edgeloop.edge.engines.open_engine import engine_of
 from edgeloop.edge.runtime.detector import Detector
+from edgeloop.edge.runtime.verification import make_golden
 from edgeloop.export.candidates import Bundle, Candidate
 from edgeloop.export.check.gate import refusals
-from edgeloop.export.check.measure import Reference, measure, with_latencies
+from edgeloop.export.check.measure import Measurement, Reference, measure, with_latencies
 from edgeloop.export.check.parity import LOWEST_CONFIDENCE, SURE, BundlePrecision
 from edgeloop.export.convert.converter import Attempt, Converted, Converter, Source
 from edgeloop.export.data.yolo_dataset import Dataset
@@ -23,11 +24,12 @@ from edgeloop.export.export_options import ExportOptions, Precision
 from edgeloop.export.graph.cut_head import cut_head
 from edgeloop.export.quantize.activation_ranges import training_frames
 from edgeloop.export.targets import TARGETS
+from edgeloop.models.bundle.document import Golden
 from edgeloop.models.letterbox import Letterbox
 from edgeloop.models.spec import ModelSpec
 from edgeloop.models.weights.digest import file_sha256
 
-__all__ = ["convert_bundles", "facts_of", "load_converter"]
+__all__ = ["calibration_frames", "convert_bundles", "facts_of", "load_converter"]
 
 # What is tried for `auto`, the smallest first.
 _WANTED: dict[Precision, tuple[BundlePrecision, ...]] = {
@@ -36,7 +38,6 @@ _WANTED: dict[Precision, tuple[BundlePrecision, ...]] = {
     "int8": ("int8",),
     "auto": ("int8", "fp16", "fp32"),
 }
-_SIMULATOR = "simulator"
 
 
 def convert_bundles(
@@ -75,15 +76,13 @@ def convert_bundles(
         work = folder / f"attempt-{len(bundles)}"
         work.mkdir()
         cut, cut_spec = cut_head(graph, spec) if attempt.raw_head else (graph, spec)
-        frames = _calibration(data, spec) if attempt.precision == "int8" else _no_frames(spec)
-        converted = converter.convert(Source(cut, cut_spec, frames, work), attempt)
+        frames = calibration_frames(data, spec) if attempt.precision == "int8" else _no_frames(spec)
+        converted = converter.convert(Source(cut, cut_spec, frames, work, target.chip(options.chip)), attempt)
         write_facts(converted.path, facts_of(converted, converted.spec.to_metadata()))
-        detector = Detector(converted.path, confidence=LOWEST_CONFIDENCE)
-        measurement = measure(attempt.precision, detector, reference)
-        # A simulator says nothing about the time on its chip.
-        if detector.placement.provider != _SIMULATOR:
-            (measurement,) = with_latencies([measurement], [detector], reference.images[0].read())
-        bundles.append(Bundle(attempt.precision, cut, converted.spec, converted.path, {}, None, converted))
+        measurement, golden = _measure(converted, attempt, reference)
+        bundles.append(
+            Bundle(attempt.precision, cut, converted.spec, converted.path, {}, None, converted, golden)
+        )
         candidates.append(
             Candidate(measurement, refusals(measurement, reference, options), attempt=attempt.name)
         )
@@ -112,6 +111,20 @@ def load_converter(target: str) -> Converter:
     return converter
 
 
+def _measure(converted: Converted, attempt: Attempt, reference: Reference) -> tuple[Measurement, Golden]:
+    """Measure a file in its engine, or in its maker's simulator, and record its golden sample."""
+    detector = Detector(converted.path, confidence=LOWEST_CONFIDENCE, engine=converted.simulator)
+    try:
+        measurement = measure(attempt.precision, detector, reference)
+        # A simulator says nothing about the time on its chip.
+        if converted.simulator is None:
+            (measurement,) = with_latencies([measurement], [detector], reference.images[0].read())
+        return measurement, make_golden(detector)
+    finally:
+        if converted.simulator is not None:
+            converted.simulator.close()
+
+
 def _attempts(
     converter: Converter, possible: Sequence[Precision], precision: Precision, *, anything: bool
 ) -> list[Attempt]:
@@ -121,8 +134,12 @@ def _attempts(
     return attempts if anything else attempts[-1:]
 
 
-def _calibration(data: Dataset, spec: ModelSpec) -> NDArray[np.uint8]:
-    """Frames of the training part, letterboxed, (N, H, W, 3) uint8 RGB."""
+def calibration_frames(data: Dataset, spec: ModelSpec) -> NDArray[np.uint8]:
+    """Take frames of the training part, letterboxed, (N, H, W, 3) uint8 RGB.
+
+    Raises:
+        DataError: There are too few, or one cannot be read.
+    """
     images = training_frames(data).calibration
     return np.stack([_letterboxed(image, spec)[:, :, ::-1] for image in images])
 

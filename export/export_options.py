@@ -39,6 +39,7 @@ class ExportOptions:
             checks against torch are made without.
         overwrite: Replace files that exist.
         target: Runtime to export for, one of `edgeloop.export.targets.TARGETS`; None for any.
+        chip: Chip of the target; None for the target's first.
         tolerance_map: Maximum loss of mAP50-95 against torch.
         tolerance_boxes: Maximum share of torch's boxes that the bundle may miss.
 
@@ -56,6 +57,7 @@ class ExportOptions:
     settings: SpecOverrides | None = None
     overwrite: bool = False
     target: str | None = None
+    chip: str | None = None
     tolerance_map: float = 0.01
     tolerance_boxes: float = 0.01
 
@@ -68,6 +70,8 @@ class ExportOptions:
             raise UsageError(f"--opset {self.opset}: int8 needs {_PER_CHANNEL_OPSET} or more")
         if self.max_detections is not None and not 1 <= self.max_detections <= MOST_DETECTIONS:
             raise UsageError(f"--max-detections {self.max_detections}: expected 1 to {MOST_DETECTIONS}")
+        if self.chip is not None and self.target is None:
+            raise UsageError(f"--chip {self.chip}: expected with --target")
         for name in ("tolerance_map", "tolerance_boxes"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected 0 to 1")

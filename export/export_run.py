@@ -8,17 +8,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+import onnx
+
 from edgeloop.edge.doctor.examine import machine
 from edgeloop.edge.engines.facts_file import facts_path, write_facts
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.verification import make_golden
-from edgeloop.export.candidates import Bundle, fastest, make_bundles, measure_bundles
-from edgeloop.export.check.measure import Measurement, measure_torch
+from edgeloop.export.candidates import Bundle, Candidate, fastest, make_bundles, measure_bundles
+from edgeloop.export.check.measure import Measurement, Reference, measure_torch
 from edgeloop.export.check.parity import SURE, TorchDetector
-from edgeloop.export.convert_bundles import convert_bundles, facts_of
+from edgeloop.export.convert_bundles import calibration_frames, convert_bundles, facts_of
 from edgeloop.export.data.yolo_dataset import Dataset, open_dataset
 from edgeloop.export.export_model import ExportModel
 from edgeloop.export.export_options import ExportOptions
+from edgeloop.export.graph.cut_head import cut_head
 from edgeloop.export.graph.graph_io import save_graph
 from edgeloop.export.graph.to_onnx import model_spec, to_onnx
 from edgeloop.export.report.export_report import ExportReport, Provenance, write_json
@@ -30,6 +34,7 @@ from edgeloop.export.train.run_record import RunRecord, read_record
 from edgeloop.models.bundle.document import Golden, Measured, Record
 from edgeloop.models.errors import DataError, ModelError, NoInputError, UsageError
 from edgeloop.models.facts.overrides import SpecOverrides
+from edgeloop.models.spec import ModelSpec
 from edgeloop.models.weights.digest import file_sha256
 
 __all__ = ["export_run", "warn_about_activation"]
@@ -64,11 +69,7 @@ def export_run(run: Path, dataset: Path, out: Path, options: ExportOptions) -> E
                 spec.max_detections,
             )
         graph = to_onnx(model, (side, side), options)
-        if options.target is not None and TARGETS[options.target].converter:
-            bundles, candidates = convert_bundles(graph, spec, reference, data, options, folder)
-        else:
-            bundles = make_bundles(graph, spec, reference, data, options, folder)
-            candidates = measure_bundles(bundles, reference, options)
+        bundles, candidates = _make(graph, spec, reference, data, options, folder)
         asked_for = [each for each in candidates if options.precision in ("auto", each.precision)]
         # If torch finds nothing there is float32 alone, whatever was asked for, and it is refused.
         chosen = fastest(asked_for) or (asked_for or candidates)[0]
@@ -76,15 +77,16 @@ def export_run(run: Path, dataset: Path, out: Path, options: ExportOptions) -> E
         provenance = Provenance(
             record, file_sha256(run / record.weights_file), data.digest, options, machine(), datetime.now(UTC)
         )
-        written = _record(
-            provenance, chosen.measurement, make_golden(Detector(kept.path, provider=_provider(options)))
-        )
+        golden = kept.golden or make_golden(Detector(kept.path, provider=_provider(options)))
+        written = _record(provenance, chosen.measurement, golden)
         shipped = kept.spec.updated(settings)
         report = ExportReport(out, None, shipped, written, chosen, candidates, reference, provenance)
         if chosen.reasons:
             _write_beside(report, folder, _REFUSED)
             card = _beside(out, _REFUSED)[".md"]
             raise ModelError(f"{out}: not written; {'; '.join(chosen.reasons)}; see {card}")
+        if _has_raw_head(options.target):
+            np.save(_frames_path(out), calibration_frames(data, spec))
         return _write_bundle(report, kept, folder)
 
 
@@ -95,18 +97,45 @@ def warn_about_activation(name: str, model: ExportModel) -> None:
         _log.warning("--target %s: %s; train one with --activation relu", name, against)
 
 
+def _make(
+    graph: onnx.ModelProto,
+    spec: ModelSpec,
+    reference: Reference,
+    data: Dataset,
+    options: ExportOptions,
+    folder: Path,
+) -> tuple[list[Bundle], tuple[Candidate, ...]]:
+    """Build the candidates with the target's converter, or for onnxruntime, and measure them."""
+    if options.target is not None and TARGETS[options.target].converter:
+        return convert_bundles(graph, spec, reference, data, options, folder)
+    if _has_raw_head(options.target):
+        graph, spec = cut_head(graph, spec)
+    bundles = make_bundles(graph, spec, reference, data, options, folder)
+    return bundles, measure_bundles(bundles, reference, options)
+
+
 def _check_output(out: Path, target: str | None, *, overwrite: bool) -> None:
     suffix = ".onnx" if target is None else TARGETS[target].suffix
     if out.suffix != suffix:
         made = "" if target is None else f", which --target {target} makes"
         raise UsageError(f"-o {out}: expected a file that ends in {suffix}{made}")
-    for path in (out, facts_path(out), *_beside(out).values()):
+    frames = [_frames_path(out)] if _has_raw_head(target) else []
+    for path in (out, facts_path(out), *_beside(out).values(), *frames):
         if path.exists() and not (overwrite and path.is_file()):
             raise DataError(f"{path}: exists; name another file, or replace it with --overwrite")
 
 
 def _beside(out: Path, mark: str = "") -> dict[str, Path]:
     return {suffix: out.with_name(out.stem + mark + suffix) for suffix in _BESIDE}
+
+
+def _has_raw_head(target: str | None) -> bool:
+    return target is not None and TARGETS[target].raw_head
+
+
+def _frames_path(out: Path) -> Path:
+    """Frames to calibrate on, for a maker's tools."""
+    return out.with_suffix(".npy")
 
 
 def _read_run(run: Path, options: ExportOptions) -> tuple[RunRecord, ExportModel]:
@@ -126,9 +155,8 @@ def _check_dataset(data: Dataset, record: RunRecord) -> None:
 
 
 def _provider(options: ExportOptions) -> str:
-    """Provider that a bundle is checked on: that of the target; of another engine its own."""
-    target = None if options.target is None else TARGETS[options.target]
-    return "cpu" if target is None else "auto" if target.converter else target.provider
+    """Provider that an ONNX bundle is checked on."""
+    return "cpu" if options.target is None else TARGETS[options.target].provider
 
 
 def _write_bundle(report: ExportReport, kept: Bundle, folder: Path) -> ExportReport:

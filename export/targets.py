@@ -23,7 +23,7 @@ class Target:
 
     Attributes:
         runs_on: Hardware behind the runtime.
-        next: Command to run next; {bundle} and {stem} are replaced by the file.
+        next: Command to run next; {bundle}, {stem} and {chip} are replaced.
         sources: Pages that state these facts.
         opset: Default opset.
         opsets: Opsets that it takes.
@@ -37,6 +37,9 @@ class Target:
         converter: Module and class in `edgeloop.export.convert` that makes them; "" if onnxruntime's format
             is taken as it is.
         provider: Provider that a bundle is checked on.
+        chips: Chips to choose from, the first one the default; none if the file fits all.
+        raw_head: True if the .onnx file ends at the head's last convolutions, and the frames to calibrate on
+            go beside it in an .npy file, (N, H, W, 3) uint8 RGB.
     """
 
     runs_on: str
@@ -53,6 +56,12 @@ class Target:
     suffix: str = ".onnx"
     converter: str = ""
     provider: str = "cpu"
+    chips: tuple[str, ...] = ()
+    raw_head: bool = False
+
+    def chip(self, chosen: str | None) -> str:
+        """Chip that a file is for; "" if it fits all."""
+        return chosen or next(iter(self.chips), "")
 
 
 _ORT = "https://onnxruntime.ai/docs/execution-providers"
@@ -146,14 +155,21 @@ TARGETS: Mapping[str, Target] = {
     "rknn": Target(
         runs_on="Rockchip's NPUs",
         opsets=range(12, 20),
+        precision="fp16",
+        precisions=("fp16", "int8", "auto"),
+        suffix=".rknn",
+        converter="rknn_converter:RknnConverter",
+        chips=("rk3588", "rk3576", "rk3568", "rk3566", "rk3562"),
         silu="Rockchip's own forks of YOLO replace SiLU with ReLU",
-        next="python convert.py {bundle} rk3588 fp",
+        next="edgeloop run {bundle} 0",
         sources=(
             # Takes opsets 12 to 19.
             "https://github.com/rockchip-linux/rknn-toolkit2/releases",
-            # The command is convert.py of examples/yolov8; it quantizes itself if fp is left out.
-            "https://github.com/airockchip/rknn_model_zoo/blob/main/examples/yolov8/README.md",
-            # Int8 with boxes and scores in one output costs accuracy; cut the head off first.
+            # The chips, and the Python versions of the toolkit.
+            "https://github.com/airockchip/rknn-toolkit2/blob/master/README.md",
+            # Python on the board: bytes in, RGB; the cores of an NPU are chosen on RK3576 and RK3588 only.
+            "https://github.com/airockchip/rknn-toolkit2/blob/master/rknn-toolkit-lite2/examples/resnet18/test.py",
+            # Int8 with boxes and scores in one output costs accuracy; its models leave the end to the host.
             "https://github.com/airockchip/rknn_model_zoo/blob/main/FAQ.md",
             # The end-to-end head is switched off for it.
             _ULTRALYTICS,
@@ -164,13 +180,18 @@ TARGETS: Mapping[str, Target] = {
     "hailo": Target(
         runs_on="Hailo-8, 10 and 15",
         opset=11,
+        raw_head=True,
+        chips=("hailo8", "hailo8l", "hailo10h", "hailo15h", "hailo15l"),
         silu="Hailo's compiler leaves out its equalization of weights for activations other than ReLU's kind",
-        next="hailomz compile --ckpt {bundle} --calib-path DATASET/images/train --yaml NETWORK.yaml",
+        next="hailo parser onnx {bundle} --hw-arch {chip}",
         sources=(
+            # The chips.
+            "https://github.com/hailo-ai/hailo_model_zoo/blob/master/docs/PUBLIC_MODELS.rst",
+            # Model scripts, which bring the scaling by 255 into the compiled file.
+            "https://developer.ridgerun.com/wiki/index.php/Hailo/Hailo-8/AI_Software_and_Tools/Hailo_Model_Scripts",
             # Exports with opset 11; the compiler quantizes itself, on your images.
             "https://github.com/hailo-ai/hailo_model_zoo/blob/master/training/yolov8/README.rst",
-            # Takes the graph up to the head's last convolutions, which NETWORK.yaml names; the rest runs on
-            # the host.
+            # Takes the graph up to the head's last convolutions; the rest runs on the host.
             "https://community.hailo.ai/t/handling-unsupported-operations-with-onnxruntime/17956",
             # No equalization if f(cx) is not c f(x), as with GELU (and SiLU).
             "https://community.hailo.ai/t/equalization-for-non-first-order-homogeneous-activation-functions/1671",
@@ -207,6 +228,8 @@ def options_for(name: str, given: Mapping[str, Any]) -> ExportOptions:
         _refuse(name, f"--opset {options.opset}", f"takes {target.opsets[0]} to {target.opsets[-1]}")
     if options.precision not in target.precisions:
         _refuse(name, f"--precision {options.precision}", f"takes {' or '.join(target.precisions)}")
+    if options.chip is not None and options.chip not in target.chips:
+        _refuse(name, f"--chip {options.chip}", f"takes {' or '.join(target.chips) or 'none'}")
     if options.dynamic_batch and not target.dynamic_batch:
         _refuse(name, "a dynamic batch", "needs one that is fixed")
     if options.end2end and not target.end2end:
@@ -214,9 +237,10 @@ def options_for(name: str, given: Mapping[str, Any]) -> ExportOptions:
     return options
 
 
-def next_step(name: str, bundle: Path) -> str:
-    """Format the command to run next on a bundle that was exported for a target."""
-    return TARGETS[name].next.format(bundle=bundle, stem=bundle.with_suffix(""))
+def next_step(name: str, bundle: Path, chip: str | None = None) -> str:
+    """Format the command to run next on a bundle that was exported for a target, and a chip of it."""
+    target = TARGETS[name]
+    return target.next.format(bundle=bundle, stem=bundle.with_suffix(""), chip=target.chip(chip))
 
 
 def _refuse(name: str, asked: str, needs: str) -> None:

@@ -92,6 +92,7 @@ class Detector:
         threads: int | None = None,
         throughput: bool = False,
         live: bool = False,
+        engine: Engine | None = None,
     ) -> None:
         """Load a detector.
 
@@ -109,6 +110,7 @@ class Detector:
             live: Optimize the latency for a camera: on the CPU, unless `threads` is given, their number is
                 measured once per model and machine, for about a second, and kept. With "auto", `live` and
                 `throughput` also compare OpenVINO, if it is installed, for a bundle with a golden sample.
+            engine: The model, if it is open already; how to open it is then left out, and nothing measured.
 
         Raises:
             NoInputError: The file does not exist.
@@ -125,8 +127,10 @@ class Detector:
         wanted = ThreadCount(threads or max(physical_cores() // self.parallel, 1))
         counts = live and not throughput and threads is None and wanted.count > 1
         compares = (live or throughput) and provider == "auto" and installed_engines().get("openvino", False)
-        use = f"{provider}, {self.parallel} at a time" if counts or compares else ""
+        use = f"{provider}, {self.parallel} at a time" if (counts or compares) and engine is None else ""
         load = partial(open_engine, Path(path), allow_cpu=allow_cpu, parallel=self.parallel)
+        if engine is not None:
+            load = partial(_opened, engine)
         with ThreadPoolExecutor(1, "load") as loader:
             loading = loader.submit(
                 load_chosen, load, Path(path), provider, wanted, use, fixed=threads is not None
@@ -341,6 +345,10 @@ def _is_finite(output: NDArray[np.generic]) -> bool:
     if output.dtype == np.float16:  # 15 times as fast as isfinite
         return bool((output.view(np.uint16) & 0x7FFF).max(initial=0) < 0x7C00)
     return output.dtype.kind != "f" or bool(np.isfinite(output).all())
+
+
+def _opened(engine: Engine, **_ways: object) -> Engine:
+    return engine
 
 
 def _pixels(extent: float, source_size: tuple[int, int]) -> float:

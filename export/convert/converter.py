@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from edgeloop.edge.engines.engine_protocol import Engine
 from edgeloop.edge.engines.facts_file import TensorFacts
 from edgeloop.export.check.parity import BundlePrecision
 from edgeloop.models.spec import ModelSpec
@@ -45,12 +46,14 @@ class Source:
         frames: Frames of the training part to calibrate on, (N, H, W, 3) uint8 RGB, letterboxed to the input;
             N is 0 for a precision that needs none.
         folder: Empty folder for the result and for files that are in between.
+        chip: Chip to convert for; "" if the target has no choice.
     """
 
     graph: onnx.ModelProto
     spec: ModelSpec
     frames: NDArray[np.uint8]
     folder: Path
+    chip: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ class Converted:
         outputs: Outputs as the engine returns them, in the order of the graph; four axes are NCHW.
         options: What the engine must know besides.
         versions: Versions of the tools, by name.
+        simulator: The model in the maker's simulator, where this machine cannot run the file; the caller
+            closes it. None to open the file.
     """
 
     path: Path
@@ -72,6 +77,7 @@ class Converted:
     outputs: tuple[TensorFacts, ...]
     options: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    simulator: Engine | None = None
 
 
 class Converter(Protocol):

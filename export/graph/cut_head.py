@@ -48,7 +48,7 @@ def cut_head(model: onnx.ModelProto, spec: ModelSpec) -> tuple[onnx.ModelProto, 
             raise ModelError(f"stride {stride}: expected a branch of boxes and one of scores, found {found}")
         for node, name in ((boxes[0], f"boxes_{stride}"), (scores[0], f"scores_{stride}")):
             graph.redirect(node.output[0], name)
-            node.output[0] = name
+            node.name = node.output[0] = name  # some tools name an output after its node
             names.append(name)
     if not names:
         raise ModelError("the graph has no branches of boxes and scores to cut at")

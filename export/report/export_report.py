@@ -76,8 +76,8 @@ class ExportReport:
     @property
     def next_step(self) -> str | None:
         """Command to run next; None without a target."""
-        target = self.provenance.options.target
-        return None if target is None else next_step(target, self.bundle)
+        options = self.provenance.options
+        return None if options.target is None else next_step(options.target, self.bundle, options.chip)
 
     def precision_rows(self) -> list[tuple[str, ...]]:
         """Tabulate the candidates: a header, torch, and a row for each."""
@@ -115,7 +115,8 @@ class ExportReport:
             "dynamic_batch": options.dynamic_batch,
             "opset": options.opset,
             "target": options.target,
-            "next_step": options.target and next_step(options.target, Path(self.bundle.name)),
+            "chip": options.chip,
+            "next_step": options.target and next_step(options.target, Path(self.bundle.name), options.chip),
             "model": source.run.model,
             "model_sha256": source.weights_sha256,
             "license": source.run.license,

@@ -30,7 +30,8 @@ def test_a_target_is_consistent_and_says_where_its_facts_come_from(name: str) ->
     assert target.opset in target.opsets
     assert target.precision in target.precisions
     assert target.sources
-    assert "x.onnx" in next_step(name, Path("x.onnx"))
+    out = Path("x").with_suffix(target.suffix)
+    assert str(out) in next_step(name, out)
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -39,7 +40,8 @@ def test_the_documentation_says_the_same(name: str) -> None:
     target = TARGETS[name]
     _, _, opset, precision, form, head, *_ = (cell.strip() for cell in row.strip("|").split("|"))
     assert (int(opset), precision, form) == (target.opset, target.precision, target.input)
-    assert head == ("as trained" if target.end2end else "classic")
+    assert head == ("as trained" if target.end2end else "host" if target.raw_head else "classic")
+    assert all(f"`{chip}`" in DOCS for chip in target.chips)
     assert ("ReLU" in row) == bool(target.silu)
     for url in target.sources:
         assert url in DOCS
@@ -70,6 +72,8 @@ def test_an_explicit_option_wins_where_there_is_a_choice() -> None:
         ("tensorrt", {"precision": "int8"}, "cannot take --precision int8, it takes fp32 or fp16"),
         ("hailo", {"dynamic_batch": True}, "cannot take a dynamic batch, it needs one that is fixed"),
         ("coreml", {"end2end": True}, "cannot take an end-to-end head, it takes the classic one"),
+        ("rknn", {"chip": "rk3399"}, "cannot take --chip rk3399, it takes rk3588 or rk3576 or rk3568"),
+        ("cpu", {"chip": "rk3588"}, "cpu: cannot take --chip rk3588, it takes none"),
         ("abacus", {}, "--target abacus: unknown, expected one of cpu, openvino, tensorrt"),
     ],
 )
@@ -83,12 +87,16 @@ def test_the_report_and_the_last_line_say_what_to_run_next(
     edgeloop: Callable[..., Outcome], run: Path, dataset: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "parts.onnx"
-    done = edgeloop("export", run, "-d", dataset, "-o", out, "--target", "hailo")
+    done = edgeloop("export", run, "-d", dataset, "-o", out, "--target", "hailo", "--chip", "hailo8l")
     assert done.code == 0, done.err
-    command = "hailomz compile --ckpt {} --calib-path DATASET/images/train --yaml NETWORK.yaml"
+    command = "hailo parser onnx {} --hw-arch hailo8l"
     assert done.out.splitlines()[-1] == "next: " + command.format(out)
     report = json.loads(out.with_suffix(".json").read_text())
-    assert (report["target"], report["next_step"]) == ("hailo", command.format("parts.onnx"))
+    assert (report["target"], report["chip"]) == ("hailo", "hailo8l")
+    assert report["next_step"] == command.format("parts.onnx")
+    assert Detector(out, provider="cpu").spec.head == "raw"
+    frames = np.load(out.with_suffix(".npy"))
+    assert (frames.shape[1:], frames.dtype) == ((160, 160, 3), np.uint8)
     assert onnx.load(out).opset_import[0].version == 11
     assert verify(out, provider="cpu").golden.verdict == "identical"
 
