@@ -49,6 +49,7 @@ class EngineKind(NamedTuple):
 #: Engines beside onnxruntime, by name.
 ENGINES: Mapping[str, EngineKind] = {
     "ncnn": EngineKind(".ncnn", "ncnn", "ncnn", "ncnn_engine:NcnnEngine", ("cpu", "vulkan")),
+    "litert": EngineKind(".tflite", "ai_edge_litert", "litert", "litert_engine:LitertEngine"),
     "openvino": EngineKind(
         "",
         "openvino",
