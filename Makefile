@@ -5,7 +5,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-READY := $(VENV)/ready-$(shell cat requirements/dev.txt pyproject.toml | cksum | cut -d' ' -f1)
+READY := $(VENV)/ready-$(shell cat requirements/dev.txt requirements/tools-litert.txt pyproject.toml | cksum | cut -d' ' -f1)
 OUT ?= demo-out
 
 .PHONY: ready demo test test-fast coverage docs lint requirements clean
@@ -46,6 +46,7 @@ $(READY):
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python --require-hashes -r requirements/tools-litert.txt
 	@rm -f $(VENV)/ready-* && touch $@
 
 # Pins anew from pyproject.toml. Hashes are kept, host names are not.
