@@ -152,6 +152,20 @@ TARGETS: Mapping[str, Target] = {
             "https://github.com/Tencent/ncnn/tree/master/tools/pnnx",
         ),
     ),
+    "litert": Target(
+        runs_on="phones, ARM and x86 boards, with LiteRT, TensorFlow Lite's successor",
+        precision="auto",
+        precisions=_ANY,
+        suffix=".tflite",
+        converter="litert_converter:LitertConverter",
+        next="edgeloop run {bundle} 0",
+        sources=(
+            # Reads ONNX and writes float .tflite, with the axes in the order NHWC.
+            "https://github.com/PINTO0309/onnx2tf",
+            # Quantizes a float .tflite: fp16 weights, or int8 with ranges from frames.
+            "https://github.com/google-ai-edge/ai-edge-quantizer",
+        ),
+    ),
     "rknn": Target(
         runs_on="Rockchip's NPUs",
         opsets=range(12, 20),
