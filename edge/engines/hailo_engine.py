@@ -1,27 +1,31 @@
 """Engine HailoRT (https://github.com/hailo-ai/hailort): Hailo's accelerators, by hailo_platform.
 
 **Never run on a device.** It is written against the documented API of `InferModel`, and tested against a
-double of it. Hailo's compiler makes the .hef file from the .onnx file of `edgeloop export --target hailo`,
-which stays beside it and says how to read the outputs.
+double of it. Hailo's compiler makes the .hef file from the .onnx file of `edgeloop export --target hailo`. It
+knows nothing of edgeloop: a .hef file that is opened for the first time gets its facts from the .onnx file
+beside it.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from hailo_platform import HEF, FormatType, HailoRTException, HailoSchedulingAlgorithm, VDevice
 from numpy.typing import NDArray
 
+from edgeloop.edge.engines.facts_file import EngineFacts, TensorFacts, facts_path, read_facts, write_facts
 from edgeloop.edge.engines.placement import Placement
 from edgeloop.edge.engines.session import Session
-from edgeloop.models.bundle.document import Record, read_document
+from edgeloop.models.bundle.document import Measured, Record, read_document
 from edgeloop.models.errors import ModelError, NoInputError, UnavailableError
 from edgeloop.models.facts.overrides import SpecOverrides
 from edgeloop.models.facts.tensor_info import TensorInfo
 from edgeloop.models.spec import ModelSpec
+from edgeloop.models.weights.digest import file_sha256
 
 __all__ = ["HailoEngine"]
 
@@ -35,21 +39,24 @@ class HailoEngine:
         """Load a model.
 
         Args:
-            path: The file, with the .onnx file that it was compiled from beside it.
+            path: The file, with its facts beside it, or the .onnx file that it was compiled from.
             provider: "npu".
             threads: Without effect: the accelerator has none.
 
         Raises:
-            NoInputError: One of the files does not exist.
-            ModelError: They do not belong together.
+            NoInputError: The file does not exist.
+            ModelError: It has neither, they are damaged, or do not belong to it.
             UnavailableError: There is no device, or HailoRT refuses the file.
         """
         del threads
         if not path.is_file():
             raise NoInputError(f"{path}: there is no such model file")
+        made = not facts_path(path).exists()
+        facts = _facts_from_source(path) if made else read_facts(path, "hailo")
         self.path = path
-        self.metadata, self.inputs, outputs = _facts(path)
-        self.outputs: tuple[TensorInfo, ...] = outputs
+        self.metadata: Mapping[str, str] = facts.metadata
+        self.inputs: tuple[TensorInfo, ...] = tuple(each.info for each in facts.inputs)
+        self.outputs: tuple[TensorInfo, ...] = tuple(each.info for each in facts.outputs)
         self.threads, self._lock = 0, threading.Lock()
         self.placement = Placement(provider, engine="hailo")
         try:
@@ -68,6 +75,9 @@ class HailoEngine:
         except ModelError:
             self._device.release()
             raise
+        if made:
+            with suppress(OSError):  # in a folder that cannot be written they are made each time
+                write_facts(path, facts)
 
     def _open(self) -> None:
         model = self._device.create_infer_model(str(self.path))
@@ -77,7 +87,7 @@ class HailoEngine:
         if tuple(model.input().shape) != expected:
             raise ModelError(
                 f"{self.path}: takes {tuple(model.input().shape)}, expected {expected} as "
-                f"{_source(self.path).name} beside it; compile it again"
+                f"{_source(self.path).name} does; compile it again"
             )
         self._shapes: dict[str, tuple[int, ...]] = {}
         for name in model.output_names:
@@ -125,24 +135,35 @@ def _source(path: Path) -> Path:
     return path.with_suffix(".onnx")
 
 
-def _facts(path: Path) -> tuple[Mapping[str, str], tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
-    """Metadata, input and outputs, from the .onnx file; its input as the compiled file takes it."""
+def _facts_from_source(path: Path) -> EngineFacts:
+    """Facts from the .onnx file, with the input as the compiled file takes it."""
     source = _source(path)
     if not source.is_file():
         raise ModelError(
-            f"{path}: expected {source.name} beside it, which it was compiled from; copy both files"
+            f"{path}: expected {facts_path(path).name} or {source.name}, which it was compiled from, beside "
+            "it; copy both files"
         )
     session = Session(source, provider="cpu", threads=1)
+    session.close()
     try:
         spec = ModelSpec.from_metadata(session.metadata, session.inputs, session.outputs, SpecOverrides())
     except ModelError as error:
         raise ModelError(f"{source}: {error}") from error
-    finally:
-        session.close()
     if spec.head != "raw":
         raise ModelError(f"{source}: head '{spec.head}', expected 'raw'; export it with --target hailo")
     document = read_document(session.metadata)
+    record = document.record if document else Record()
+    # The compiler quantizes, and nobody measured what it made.
+    record = record.model_copy(update={"precision": "int8", "measured": Measured()})
     width, height = spec.input_size
     spec = spec.model_copy(update={"layout": "NHWC", "dtype": "uint8", "scale": 1.0})
-    image = TensorInfo(session.inputs[0].name, (1, height, width, 3), "uint8")
-    return spec.to_metadata(document.record if document else Record()), (image,), session.outputs
+    return EngineFacts(
+        engine="hailo",
+        sha256=file_sha256(path),
+        metadata=spec.to_metadata(record),
+        inputs=(TensorFacts(name=session.inputs[0].name, shape=(1, height, width, 3), dtype="uint8"),),
+        outputs=tuple(
+            TensorFacts(name=each.name, shape=tuple(side or 1 for side in each.shape), dtype="float32")
+            for each in session.outputs
+        ),
+    )

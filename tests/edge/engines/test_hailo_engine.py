@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edgeloop.edge.engines import open_engine as opening
+from edgeloop.edge.engines.facts_file import facts_path
 from edgeloop.edge.engines.open_engine import open_engine
 from edgeloop.edge.engines.session import Session
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.verification import make_golden, verify
 from edgeloop.models.bundle.document import Record
+from edgeloop.models.bundle.golden import TOLERANCES
 from edgeloop.models.errors import ModelError, NoInputError, UnavailableError
 from edgeloop.models.facts.overrides import SpecOverrides
 from edgeloop.models.facts.tensor_info import TensorInfo
@@ -226,7 +228,32 @@ def test_the_same_loop_runs_it(model: Path) -> None:
 
 
 def test_verify_compares_it_with_the_sample_in_the_onnx_file(model: Path) -> None:
-    assert verify(model, tolerance="int8").golden.passed
+    verified = verify(model)
+    assert verified.golden.passed
+    assert verified.golden.tolerance in (None, TOLERANCES["int8"])
+    assert verified.exported_latency_ms is None
+
+
+def test_its_facts_are_made_once_and_then_checked(hailo: pytest.MonkeyPatch, model: Path) -> None:
+    expected = open_engine(model)
+    elsewhere = model.with_suffix(".onnx").rename(model.with_name("elsewhere.onnx"))
+    hailo.setattr(Device, "source", elsewhere)
+    again = open_engine(model)
+    assert (again.metadata, again.inputs, again.outputs) == (
+        expected.metadata,
+        expected.inputs,
+        expected.outputs,
+    )
+    model.write_bytes(b"HE")
+    with pytest.raises(ModelError, match=r"is not the file that parts.hef.json was written for"):
+        open_engine(model)
+
+
+def test_a_file_that_does_not_fit_gets_no_facts(hailo: pytest.MonkeyPatch, model: Path) -> None:
+    hailo.setattr(Device, "fault", "another size")
+    with pytest.raises(ModelError):
+        open_engine(model)
+    assert not facts_path(model).exists()
 
 
 def test_closing_frees_the_device(model: Path) -> None:
@@ -250,7 +277,7 @@ def test_outputs_of_equal_shapes_are_told_by_their_names(tmp_path: Path, hailo: 
     [
         ("no device", UnavailableError, "HailoRT finds no device .HAILO_OUT_OF_PHYSICAL_DEVICES"),
         ("another chip", UnavailableError, "HailoRT refuses it .HAILO_HEF_NOT.*; is it for this chip"),
-        ("another size", ModelError, r"takes \(32, 32, 3\), expected \(64, 64, 3\) as parts.onnx beside it"),
+        ("another size", ModelError, r"takes \(32, 32, 3\), expected \(64, 64, 3\) as parts.onnx does"),
         ("one output", ModelError, "expected one output scores_8 .*; compile it from parts.onnx, with all"),
     ],
 )
@@ -272,7 +299,7 @@ def test_a_timeout_is_a_failed_inference(hailo: pytest.MonkeyPatch, model: Path)
 def test_it_needs_the_file_that_it_was_compiled_from(model: Path) -> None:
     model.with_suffix(".onnx").rename(model.with_name("other.onnx"))
     with pytest.raises(
-        ModelError, match=r"expected parts.onnx beside it, which it was compiled from; copy both"
+        ModelError, match=r"expected parts.hef.json or parts.onnx, which it was compiled from, beside it"
     ):
         open_engine(model)
     model.unlink()
