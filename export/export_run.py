@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
+import onnxruntime
 
 from edgeloop.edge.doctor.examine import machine
 from edgeloop.edge.engines.facts_file import facts_path, write_facts
@@ -74,8 +75,16 @@ def export_run(run: Path, dataset: Path, out: Path, options: ExportOptions) -> E
         # If torch finds nothing there is float32 alone, whatever was asked for, and it is refused.
         chosen = fastest(asked_for) or (asked_for or candidates)[0]
         kept = bundles[candidates.index(chosen)]
+        converted = kept.converted
+        versions = {"onnxruntime": onnxruntime.__version__} if converted is None else converted.versions
         provenance = Provenance(
-            record, file_sha256(run / record.weights_file), data.digest, options, machine(), datetime.now(UTC)
+            record,
+            file_sha256(run / record.weights_file),
+            data.digest,
+            options,
+            machine(),
+            datetime.now(UTC),
+            versions,
         )
         golden = kept.golden or make_golden(Detector(kept.path, provider=_provider(options)))
         written = _record(provenance, chosen.measurement, golden)

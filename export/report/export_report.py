@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-
-import onnxruntime
 
 from edgeloop.edge.doctor.examine import Machine
 from edgeloop.export.candidates import Candidate
@@ -34,6 +33,7 @@ class Provenance:
         options: Options of the export.
         machine: The machine that exported and measured.
         created: Time of the export.
+        versions: Versions of the engine and of the tools that made the file, by name.
     """
 
     run: RunRecord
@@ -42,6 +42,7 @@ class Provenance:
     options: ExportOptions
     machine: Machine
     created: datetime
+    versions: Mapping[str, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +135,7 @@ class ExportReport:
             "quantization": next(
                 (asdict(each.quantization) for each in self.candidates if each.quantization), None
             ),
-            "machine": asdict(source.machine) | {"onnxruntime": onnxruntime.__version__},
+            "machine": asdict(source.machine) | dict(source.versions),
         }
 
 

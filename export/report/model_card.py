@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-import onnxruntime
-
 from edgeloop.export.candidates import Candidate
 from edgeloop.export.report.export_report import ExportReport
 
@@ -57,7 +55,7 @@ def _precisions(report: ExportReport) -> Iterator[str]:
         "bundle has one of its class at IoU 0.95, for int8 at 0.75. Allowed to lose: "
         f"{options.tolerance_map:g} mAP50-95 and {options.tolerance_boxes:.1%} of boxes. Time is the median "
         f"of the bare inference, timed round robin, on {machine.processor}, {machine.cores} cores, "
-        f"onnxruntime {onnxruntime.__version__}."
+        f"{', '.join(f'{name} {version}' for name, version in report.provenance.versions.items())}."
     )
     yield _bullets(
         [reason for each in report.candidates if each is not report.chosen for reason in each.reasons]
