@@ -47,7 +47,7 @@ def examine_engines() -> list[EngineHealth]:
     packages = packages_distributions()
     found = []
     for name, kind in ENGINES.items():
-        reason = probe(name, _COMMAND) if here[name] else f"pip install 'edgeloop[{kind.extra}]'"
+        reason = probe(name, _COMMAND) if here[name] else kind.advice
         owners = packages.get(kind.package.partition(".")[0], []) if here[name] else []
         installed = version(owners[0]) if owners else ""
         found.append(EngineHealth(name, kind.suffix, installed, kind.providers, not reason, reason))
@@ -56,8 +56,9 @@ def examine_engines() -> list[EngineHealth]:
 
 def _try(name: str) -> str:
     try:
-        # By the module of the engine, which keeps the package from reporting home.
+        # First the module of the engine, which keeps the package from reporting home.
         import_module(f"edgeloop.edge.engines.{ENGINES[name].opener.partition(':')[0]}")
+        import_module(ENGINES[name].package)
     except Exception as error:  # a package may raise anything while it loads
         return f"does not load ({type(error).__name__}: {str(error).strip().partition(chr(10))[0]})"
     return ""

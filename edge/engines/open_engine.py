@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgeloop.edge.engines.engine_protocol import Engine
+from edgeloop.edge.engines.facts_file import facts_path
 from edgeloop.edge.engines.providers import PROVIDERS
 from edgeloop.edge.engines.session import Session
 from edgeloop.models.errors import UnavailableError, UsageError
+from edgeloop.models.weights.digest import file_sha256
 
 __all__ = [
     "ENGINES",
@@ -20,6 +22,7 @@ __all__ = [
     "EngineKind",
     "engine_of",
     "installed_engines",
+    "model_digest",
     "onnx_providers",
     "open_engine",
     "provider_names",
@@ -44,6 +47,11 @@ class EngineKind(NamedTuple):
     opener: str
     providers: tuple[str, ...] = ("cpu",)
     missing: str = ""
+
+    @property
+    def advice(self) -> str:
+        """What to do if the package is missing."""
+        return self.missing or f"pip install 'edgeloop[{self.extra}]'"
 
 
 #: Engines beside onnxruntime, by name.
@@ -89,6 +97,11 @@ def engine_of(path: Path, provider: str = "auto") -> str:
             return name
     chosen = (name for name, kind in ENGINES.items() if not kind.suffix and provider in kind.providers)
     return next(chosen, "onnxruntime")
+
+
+def model_digest(path: Path) -> str:
+    """SHA-256 that names a model: of its file, or of its facts, which carry the file's; raises OSError."""
+    return file_sha256(path if engine_of(path) == "onnxruntime" else facts_path(path))
 
 
 def onnx_providers() -> tuple[str, ...]:
@@ -166,10 +179,7 @@ def _opener(path: Path, name: str) -> Callable[..., Engine]:
     """Import the class of an optional engine."""
     kind = ENGINES[name]
     if not _is_here(kind.package):
-        raise UnavailableError(
-            f"{path}: runs with {name}, which is not installed here; "
-            + (kind.missing or f"pip install 'edgeloop[{kind.extra}]'")
-        )
+        raise UnavailableError(f"{path}: runs with {name}, which is not installed here; {kind.advice}")
     module, _, attribute = kind.opener.partition(":")
     opener: Callable[..., Engine] = getattr(import_module(f"edgeloop.edge.engines.{module}"), attribute)
     return opener

@@ -27,7 +27,7 @@ class ModelState:
         name: Name in the configuration.
         status: State of its process.
         reason: What is wrong with it, in one line; "" if nothing is.
-        digest: SHA-256 of the file, hexadecimal; "" before it is loaded.
+        digest: SHA-256 of the file, or of its facts if it has some, hexadecimal; "" before it is loaded.
         file: Name of the file; "" before it is loaded.
         provider: Short name of the execution provider; "" before it is loaded.
         provider_share: Share of the nodes that run there, 0 to 1; None if unknown.

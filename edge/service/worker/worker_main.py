@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeloop.edge.engines.open_engine import model_digest
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.service.worker.frame_memory import FrameMemory
 from edgeloop.edge.service.worker.worker_messages import Answer, LoadedModel, LoadRequest, LogLine
 from edgeloop.models.errors import EdgeloopError, ModelError
-from edgeloop.models.weights.digest import file_sha256
 
 __all__ = ["main"]
 
@@ -61,7 +61,7 @@ def _load(request: LoadRequest) -> tuple[Detector, LoadedModel]:
         threads=request.threads,
         live=True,
     )
-    digest = file_sha256(request.file)
+    digest = model_digest(request.file)
     return detector, LoadedModel(digest, detector.spec, detector.placement, detector.threads)
 
 

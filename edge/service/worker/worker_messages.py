@@ -36,7 +36,7 @@ class LoadedModel:
     """Facts of the model that was loaded.
 
     Attributes:
-        digest: SHA-256 of the file, hexadecimal.
+        digest: SHA-256 of the file, or of its facts if it has some, hexadecimal.
         spec: Settings of the model.
         placement: Execution provider, and the share of the model that runs on it.
         threads: CPU threads of one inference, with the reason.

@@ -73,7 +73,7 @@ def test_every_engine_is_loaded_or_its_extra_is_named(health: Health) -> None:
         assert engine.works == (not engine.reason)
         assert bool(engine.version) == installed_engines()[engine.name]
         if not engine.version:
-            assert engine.reason == f"pip install 'edgeloop[{ENGINES[engine.name].extra}]'"
+            assert engine.reason == ENGINES[engine.name].advice
 
 
 @pytest.mark.parametrize(

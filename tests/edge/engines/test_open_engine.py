@@ -8,16 +8,19 @@ from pathlib import Path
 import pytest
 
 from edgeloop.edge.engines import open_engine as module
+from edgeloop.edge.engines.facts_file import facts_path
 from edgeloop.edge.engines.open_engine import (
     ENGINES,
     EngineKind,
     engine_of,
     installed_engines,
+    model_digest,
     open_engine,
     provider_names,
 )
 from edgeloop.edge.engines.session import Session
 from edgeloop.models.errors import NoInputError, UnavailableError, UsageError
+from edgeloop.models.weights.digest import file_sha256
 from tests.calls import Outcome
 from tests.meter import ModelWriter
 
@@ -75,10 +78,19 @@ def test_the_command_line_says_it_in_one_line(edgeloop: Callable[..., Outcome], 
     done = edgeloop("verify", absent)
     assert done.code == 69
     assert done.err.count("\n") == 1
-    assert "is not installed; pip install 'edgeloop[absent]'" in done.err
+    assert "is not installed here; pip install 'edgeloop[absent]'" in done.err
     assert edgeloop("verify", absent, "--provider", "cuda").code == 2
 
 
 def test_a_missing_file_is_no_input(tmp_path: Path) -> None:
     with pytest.raises(NoInputError, match="there is no such model file"):
         open_engine(tmp_path / "parts.onnx")
+
+
+def test_a_model_is_named_by_its_facts_if_it_has_some(write_model: ModelWriter, tmp_path: Path) -> None:
+    onnx = write_model()
+    assert model_digest(onnx) == file_sha256(onnx)
+    path = tmp_path / "parts.ncnn"
+    path.write_bytes(b"layers")
+    facts_path(path).write_text("{}")
+    assert model_digest(path) == file_sha256(facts_path(path))

@@ -33,7 +33,7 @@ export function showModels(models) {
 function facts(model) {
   const share = model.provider_share === null || model.provider_share === 1 ? '' : ` (${Math.round(100 * model.provider_share)} % of its nodes)`;
   return [
-    model.file !== `${model.digest}.onnx` && model.file, // of the store
+    !(model.digest && model.file.startsWith(model.digest)) && model.file, // of the store
     model.provider && `${model.provider}${share}`,
     model.restarts && `${figure(model.restarts)} restarts`,
     model.probation_left_s !== null && `on probation for another ${duration(model.probation_left_s)}`,
