@@ -22,7 +22,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from importlib.metadata import packages_distributions, version
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -35,7 +35,7 @@ from edgeloop.edge.host.opencv import read_image
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.export.data.yolo_dataset import open_dataset
 from edgeloop.export.targets import TARGETS
-from edgeloop.models.errors import EdgeloopError, UnavailableError
+from edgeloop.models.errors import DataError, EdgeloopError, UnavailableError
 from report import Table, add_write_option, publish
 
 FRAMES = 10
@@ -49,12 +49,6 @@ LIMIT_S = 3600
 
 OUTCOMES = {0: "yes", 65: "refused", 69: "not installed"}
 """Outcome of an export by its exit code; any other is a failure."""
-
-SIMULATED = ("simulator", "qnn")
-"""Providers that emulate a chip on a desktop, whose time says nothing."""
-
-PACKAGES = {"qnn": "onnxruntime-qnn"}
-"""Distribution that brings a provider of onnxruntime in a package of its own."""
 
 HEADER = (
     *("target", "precision", "converted", "ran in", "mAP50-95", "lost", "boxes repeated", "score drift"),
@@ -119,7 +113,7 @@ class Opened:
 
     Attributes:
         engine: Engine, its version, and the device or simulator.
-        latency_ms: Median time of an inference; None if a simulator ran it, or it does not open here.
+        latency_ms: Median time of an inference; None if it does not open here.
         ratio: Median over the turns of onnxruntime's time over this one; None likewise.
     """
 
@@ -253,13 +247,13 @@ def _open(one: Exported, baseline: Path, frames: Path, turns: int, notes: list[s
 
 
 def _time(file: Path, provider: str, baseline: Path, picture: Path, turns: int) -> Opened:
-    """Open a file and time it in alternating turns with onnxruntime, unless a simulator runs it."""
+    """Open a file and time it in alternating turns with onnxruntime."""
     detector = Detector(file, provider=provider)
     placement = detector.placement
-    name = f"{_versioned(placement.engine, placement.provider)} on {placement.provider}"
+    name = f"{_versioned(placement.engine)} on {placement.provider}"
     image = read_image(picture)
-    if placement.provider in SIMULATED or image is None:
-        return Opened(name)
+    if image is None:
+        raise DataError(f"{picture}: not a readable image")
     both = [Detector(baseline, provider="cpu"), detector]
     prepared = [each.preprocess(image) for each in both]
     turns_ms = list[list[float]]()
@@ -276,17 +270,11 @@ def _time(file: Path, provider: str, baseline: Path, picture: Path, turns: int) 
     return Opened(name, median(second for _, second in turns_ms), ratio)
 
 
-def _versioned(engine: str, provider: str) -> str:
-    """Name and version of an engine, and of the package that brings a provider."""
+def _versioned(engine: str) -> str:
+    """Name and version of an engine."""
     package = ENGINES[engine].package if engine in ENGINES else engine
-    distributions = packages_distributions().get(package.partition(".")[0], [package])
-    parts = []
-    for title, distribution in {engine: distributions[0], provider: PACKAGES.get(provider)}.items():
-        try:
-            parts += [f"{title} {version(distribution)}"] if distribution else []
-        except PackageNotFoundError:
-            parts.append(title)
-    return ", ".join(parts)
+    distribution = packages_distributions().get(package, [package])[0]
+    return f"{engine} {version(distribution)}"
 
 
 def _verified(one: Exported, notes: list[str]) -> str:
