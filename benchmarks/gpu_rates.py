@@ -24,8 +24,8 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from edgeloop.edge.engines.gpu.gpu_session import GPU_PROVIDERS
-from edgeloop.edge.engines.gpu.tensorrt_cache import gpu_and_driver, tensorrt_version
+from edgeloop.edge.engines.accelerators.gpu_session import GPU_PROVIDERS
+from edgeloop.edge.engines.accelerators.tensorrt_cache import gpu_and_driver, tensorrt_version
 from edgeloop.edge.engines.providers import PROVIDERS
 from edgeloop.edge.engines.session import Session
 from edgeloop.edge.host.hardware import processor_name

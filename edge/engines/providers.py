@@ -6,13 +6,15 @@ is left out. So each session is asked for the provider of every node: 0.5 ms for
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
 import onnxruntime as ort
 
-from edgeloop.edge.engines.gpu.gpu_session import GPU_PROVIDERS, gpu_settings, without_graph
+from edgeloop.edge.engines.accelerators.gpu_session import GPU_PROVIDERS, gpu_settings, without_graph
+from edgeloop.edge.engines.accelerators.qnn_plugin import has_plugin, is_emulated, open_on_plugin
 from edgeloop.edge.engines.placement import Placement, percent
 from edgeloop.models.errors import ModelError, UnavailableError, UsageError
 from edgeloop.models.facts.metadata_text import shorten
@@ -35,6 +37,7 @@ _AUTO = ("cuda", "migraphx", "coreml", "directml")
 _AUTO_SHARE = 0.5
 _REPORT = "session.record_ep_graph_assignment_info"
 _NO_CPU = "session.disable_cpu_ep_fallback"
+_WEIGHTS_IN = "session.model_external_initializers_file_folder_path"
 _NEEDS_CPU = "fallback to CPU EP"
 _NO_GRAPH = "graph capture"  # in the refusal of a CUDA graph
 
@@ -132,6 +135,9 @@ def _session(
 ) -> ort.InferenceSession:
     """Open a session on one provider, with the CPU only if it needs it."""
     options.add_session_config_entry(_REPORT, "1")
+    if _is_plugin(name):
+        # All of the model or nothing: it lists itself as the provider even if the CPU runs everything.
+        return open_on_plugin(model, {_REPORT: "1", _NO_CPU: "1", _WEIGHTS_IN: os.devnull})
     if name not in GPU_PROVIDERS:
         return _strictly_first(model, options, name, {})
     with gpu_settings(name, model, path, options) as settings:
@@ -164,7 +170,11 @@ def _create(
 
 
 def _is_here(name: str) -> bool:
-    return PROVIDERS[name] in ort.get_available_providers()
+    return PROVIDERS[name] in ort.get_available_providers() or _is_plugin(name)
+
+
+def _is_plugin(name: str) -> bool:
+    return name == "qnn" and has_plugin()
 
 
 def _placement(session: ort.InferenceSession, name: str) -> Placement:
@@ -180,7 +190,10 @@ def _placement(session: ort.InferenceSession, name: str) -> Placement:
     ]
     others = Counter(operator for ours, operator in nodes if not ours)
     share = 1 - others.total() / len(nodes) if nodes else 1.0
-    return Placement(name, share, tuple(operator for operator, _ in others.most_common()))
+    operators = tuple(operator for operator, _ in others.most_common())
+    if _is_plugin(name) and is_emulated():
+        return Placement("simulator", share, operators, engine=name)
+    return Placement(name, share, operators)
 
 
 def _cause(error: Exception) -> str:

@@ -11,9 +11,9 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from edgeloop.edge.engines.gpu.device_buffers import DeviceBuffers, has_fixed_shapes
-from edgeloop.edge.engines.gpu.gpu_session import GPU_PROVIDERS, captures
-from edgeloop.edge.engines.gpu.page_lock import loaded_runtime
+from edgeloop.edge.engines.accelerators.device_buffers import DeviceBuffers, has_fixed_shapes
+from edgeloop.edge.engines.accelerators.gpu_session import GPU_PROVIDERS, captures
+from edgeloop.edge.engines.accelerators.page_lock import loaded_runtime
 from edgeloop.edge.engines.onnx_file import read_onnx, with_image_size
 from edgeloop.edge.engines.providers import PROVIDERS, first_line, open_session
 from edgeloop.edge.host.hardware import physical_cores

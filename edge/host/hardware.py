@@ -66,8 +66,7 @@ _AMD = Accelerator(
 _QUALCOMM = Accelerator(
     "Qualcomm",
     ("qnn",),
-    "on Windows pip uninstall onnxruntime, then pip install 'onnxruntime-qnn<2'; on Linux an onnxruntime "
-    "built with QNN (the package from 2.0 on is a plug-in, which is not loaded); it takes quantized models",
+    "pip install 'edgeloop[qnn]'; it takes quantized models",
 )
 _PI = Accelerator(
     "Raspberry Pi",

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgeloop.edge.engines.gpu.device_buffers import MOST_SETS, DeviceBuffers, has_fixed_shapes
-from edgeloop.edge.engines.gpu.page_lock import PageLock, loaded_runtime
+from edgeloop.edge.engines.accelerators.device_buffers import MOST_SETS, DeviceBuffers, has_fixed_shapes
+from edgeloop.edge.engines.accelerators.page_lock import PageLock, loaded_runtime
 from edgeloop.edge.engines.session import Session
 from edgeloop.models.errors import ModelError
 from edgeloop.models.facts.tensor_info import TensorInfo

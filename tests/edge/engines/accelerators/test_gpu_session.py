@@ -12,8 +12,8 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
-from edgeloop.edge.engines.gpu import tensorrt_cache
-from edgeloop.edge.engines.gpu.gpu_session import is_half
+from edgeloop.edge.engines.accelerators import tensorrt_cache
+from edgeloop.edge.engines.accelerators.gpu_session import is_half
 from edgeloop.edge.engines.session import Session
 from edgeloop.models.errors import ModelError, UnavailableError
 from tests.meter import FACTS, SIDE, ModelWriter

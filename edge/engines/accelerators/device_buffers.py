@@ -18,7 +18,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from edgeloop.edge.engines.gpu.page_lock import CudaRuntime, PageLock
+from edgeloop.edge.engines.accelerators.page_lock import CudaRuntime, PageLock
 from edgeloop.models.errors import ModelError
 from edgeloop.models.facts.tensor_info import TensorInfo
 

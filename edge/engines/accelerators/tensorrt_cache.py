@@ -20,7 +20,7 @@ from pathlib import Path
 
 import onnxruntime as ort
 
-from edgeloop.edge.engines.gpu.build_notice import build_notice
+from edgeloop.edge.engines.accelerators.build_notice import build_notice
 from edgeloop.edge.host.folder_lock import locked_folder
 from edgeloop.models.errors import DataError, UnavailableError
 from edgeloop.models.weights.cache import cache_folder

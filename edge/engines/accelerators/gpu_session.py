@@ -17,7 +17,7 @@ from pathlib import Path
 
 import onnxruntime as ort
 
-from edgeloop.edge.engines.gpu.tensorrt_cache import EngineKey, engine_folder
+from edgeloop.edge.engines.accelerators.tensorrt_cache import EngineKey, engine_folder
 
 __all__ = ["GPU_PROVIDERS", "captures", "fix_batch", "gpu_settings", "is_half", "without_graph"]
 

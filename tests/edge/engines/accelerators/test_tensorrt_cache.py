@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from edgeloop.edge.engines.gpu.build_notice import build_notice
-from edgeloop.edge.engines.gpu.tensorrt_cache import (
+from edgeloop.edge.engines.accelerators.build_notice import build_notice
+from edgeloop.edge.engines.accelerators.tensorrt_cache import (
     EngineKey,
     engine_folder,
     gpu_and_driver,
