@@ -55,7 +55,7 @@ requirements: $(READY)
 	echo 'uv' | $(UV_COMPILE) - -o requirements/uv.txt
 	$(UV_COMPILE) pyproject.toml -o requirements/runtime.txt
 	$(UV_COMPILE) pyproject.toml --extra all --extra dev -o requirements/dev.txt
-	printf 'onnxruntime-gpu[cuda,cudnn]\ntensorrt-cu13<11\n' | $(UV_COMPILE) --constraint requirements/dev.txt - -o requirements/gpu.txt
+	echo 'onnxruntime-gpu[cuda,cudnn]' | $(UV_COMPILE) --constraint requirements/dev.txt - -o requirements/gpu.txt
 	$(UV_COMPILE) pyproject.toml requirements/image.in --extra serve --override requirements/image-overrides.txt --constraint requirements/dev.txt -o requirements/image.txt
 	$(UV_COMPILE) pyproject.toml --extra docs --constraint requirements/dev.txt -o requirements/docs.txt
 
