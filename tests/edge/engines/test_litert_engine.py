@@ -173,7 +173,7 @@ def test_the_package_is_not_installed(
     )
     done = edgeloop("verify", model)
     assert done.code == 69
-    assert "runs with litert, which is not installed; pip install 'edgeloop[litert]'" in done.err
+    assert "runs with litert, which is not installed here; pip install 'edgeloop[litert]'" in done.err
 
 
 def test_the_command_line_runs_it(edgeloop: Callable[..., Outcome], model: Path) -> None:
