@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeloop.edge.engines.providers import PROVIDERS
+from edgeloop.edge.engines.open_engine import onnx_providers
 from edgeloop.edge.host.hardware import find_accelerators
 
 
@@ -71,8 +71,8 @@ def test_advice_names_providers_that_there_are(tmp_path: Path) -> None:
         tmp_path, pci=[("0x10de", "0x03"), ("0x8086", "0x03"), ("0x8086", "0x12"), ("0x1002", "0x03")]
     )
     for found in find_accelerators(every, "Linux", "x86_64"):
-        assert set(found.providers) <= set(PROVIDERS)
-        assert found.advice.startswith("pip uninstall onnxruntime, then pip install")
+        assert set(found.providers) <= set(onnx_providers())
+        assert "pip install" in found.advice
 
 
 def test_missing_rights_are_said_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
