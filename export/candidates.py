@@ -49,7 +49,7 @@ class Bundle:
         layers: Relative error of each stage's output against the float32 graph; empty for float32 itself.
         quantization: How it was quantized; None if it was not.
         converted: Facts of a file of another engine; None for onnxruntime.
-        golden: Golden sample of such a file.
+        golden: Golden sample of such a file that passes.
     """
 
     precision: BundlePrecision

@@ -16,7 +16,7 @@ from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.verification import make_golden
 from edgeloop.export.candidates import Bundle, Candidate
 from edgeloop.export.check.gate import refusals
-from edgeloop.export.check.measure import Measurement, Reference, measure, with_latencies
+from edgeloop.export.check.measure import Reference, measure, with_latencies
 from edgeloop.export.check.parity import LOWEST_CONFIDENCE, SURE, BundlePrecision
 from edgeloop.export.convert.converter import Attempt, Converted, Converter, Source
 from edgeloop.export.data.yolo_dataset import Dataset
@@ -79,14 +79,12 @@ def convert_bundles(
         frames = calibration_frames(data, spec) if attempt.precision == "int8" else _no_frames(spec)
         converted = converter.convert(Source(cut, cut_spec, frames, work, target.chip(options.chip)), attempt)
         write_facts(converted.path, facts_of(converted, converted.spec.to_metadata()))
-        measurement, golden = _measure(converted, attempt, reference)
+        candidate, golden = _measure(converted, attempt, reference, options)
         bundles.append(
             Bundle(attempt.precision, cut, converted.spec, converted.path, {}, None, converted, golden)
         )
-        candidates.append(
-            Candidate(measurement, refusals(measurement, reference, options), attempt=attempt.name)
-        )
-        if not candidates[-1].reasons:
+        candidates.append(candidate)
+        if not candidate.reasons:
             break
     return bundles, tuple(candidates)
 
@@ -111,15 +109,19 @@ def load_converter(target: str) -> Converter:
     return converter
 
 
-def _measure(converted: Converted, attempt: Attempt, reference: Reference) -> tuple[Measurement, Golden]:
-    """Measure a file in its engine, or in its maker's simulator, and record its golden sample."""
+def _measure(
+    converted: Converted, attempt: Attempt, reference: Reference, options: ExportOptions
+) -> tuple[Candidate, Golden | None]:
+    """Measure a file in its engine or its maker's simulator, and record its golden sample if it passes."""
     detector = Detector(converted.path, confidence=LOWEST_CONFIDENCE, engine=converted.simulator)
     try:
         measurement = measure(attempt.precision, detector, reference)
         # A simulator says nothing about the time on its chip.
         if converted.simulator is None:
             (measurement,) = with_latencies([measurement], [detector], reference.images[0].read())
-        return measurement, make_golden(detector)
+        reasons = refusals(measurement, reference, options)
+        candidate = Candidate(measurement, reasons, attempt=attempt.name)
+        return candidate, None if reasons else make_golden(detector)
     finally:
         if converted.simulator is not None:
             converted.simulator.close()

@@ -86,7 +86,9 @@ def export_run(run: Path, dataset: Path, out: Path, options: ExportOptions) -> E
             datetime.now(UTC),
             versions,
         )
-        golden = kept.golden or make_golden(Detector(kept.path, provider=_provider(options)))
+        golden = kept.golden
+        if golden is None and not chosen.reasons:
+            golden = make_golden(Detector(kept.path, provider=_provider(options)))
         written = _record(provenance, chosen.measurement, golden)
         shipped = kept.spec.updated(settings)
         report = ExportReport(out, None, shipped, written, chosen, candidates, reference, provenance)
@@ -197,7 +199,7 @@ def _write_beside(report: ExportReport, folder: Path, mark: str) -> None:
         ready[suffix].replace(path)
 
 
-def _record(provenance: Provenance, measurement: Measurement, golden: Golden) -> Record:
+def _record(provenance: Provenance, measurement: Measurement, golden: Golden | None) -> Record:
     return Record(
         created=provenance.created.isoformat(timespec="seconds"),
         precision=measurement.precision,

@@ -85,9 +85,17 @@ def state():
         "opencv": (cv2.utils.logging.getLogLevel(), cv2.getNumThreads()),
     }
 
+from edgeloop.edge.engines.open_engine import ENGINES, installed_engines
+left_out = {
+    "edgeloop.edge.engines." + kind.opener.partition(":")[0]
+    for name, kind in ENGINES.items()
+    if not installed_engines()[name]  # an engine's module imports its package
+}
 before = state()
 for package in map(importlib.import_module, sys.argv[1:]):
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        if module.name in left_out:
+            continue
         importlib.import_module(module.name)
         after = state()
         changed = [what for what in before if after[what] != before[what]]

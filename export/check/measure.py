@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -18,8 +19,11 @@ from edgeloop.export.check.parity import BundlePrecision, Parity, TorchDetector,
 from edgeloop.export.data.coco_labels import coco_truth
 from edgeloop.export.data.yolo_dataset import LabeledImage
 from edgeloop.models.detections import Detections
+from edgeloop.models.errors import AbsurdOutputError, NonFiniteOutputError
 
 __all__ = ["Measurement", "Reference", "measure", "measure_torch", "with_latencies"]
+
+_log = logging.getLogger(__name__)
 
 _ROUNDS, _PER_ROUND, _WARM_UP = 7, 10, 3
 
@@ -84,11 +88,13 @@ def measure_torch(detector: TorchDetector, images: Sequence[LabeledImage], names
 def measure(precision: BundlePrecision, bundle: Detector, reference: Reference) -> Measurement:
     """Measure a bundle, opened with `LOWEST_CONFIDENCE`, on the frames of the reference, without latency.
 
+    A frame of which the output is absurd or not finite counts as one without detections.
+
     Raises:
         DataError: An image cannot be read.
         ModelError: The bundle does not run.
     """
-    found = [bundle.detect(labeled.read()) for labeled in progress(reference.images, f"Bundle {precision}")]
+    found = [_detect(bundle, labeled.read()) for labeled in progress(reference.images, f"Bundle {precision}")]
     pairs = list(zip(reference.found, found, strict=True))
     per_class = {
         name: merge([compare(a[a.class_id == number], b[b.class_id == number], precision) for a, b in pairs])
@@ -102,6 +108,14 @@ def measure(precision: BundlePrecision, bundle: Detector, reference: Reference) 
         found=tuple(found),
         bytes=bundle.path.stat().st_size,
     )
+
+
+def _detect(bundle: Detector, image: NDArray[np.uint8]) -> Detections:
+    try:
+        return bundle.detect(image)
+    except (AbsurdOutputError, NonFiniteOutputError) as error:
+        _log.warning("%s", error)
+        return Detections.empty()
 
 
 def with_latencies(

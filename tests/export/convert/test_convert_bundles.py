@@ -32,7 +32,7 @@ OPTIONS = ExportOptions(target="ncnn", precision="fp32", end2end=False)
 
 
 class Workshop:
-    """Converter with several attempts, of which those that begin with "bad" spoil the weights."""
+    """Converter with several attempts, of which those that begin with "bad" or "huge" spoil the weights."""
 
     def __init__(self, *names: str) -> None:
         self.names, self.seen = names, list[Source]()
@@ -42,13 +42,14 @@ class Workshop:
 
     def convert(self, source: Source, attempt: Attempt) -> Converted:
         self.seen.append(source)
-        if attempt.name.startswith("bad"):
+        factor = {"bad": 0.9, "huge": 1e30}.get(attempt.name.replace(",", " ").split()[0])
+        if factor is not None:
             graph = onnx.ModelProto()
             graph.CopyFrom(source.graph)
             for constant in graph.graph.initializer:
                 value = numpy_helper.to_array(constant)
                 if value.ndim == 4:
-                    constant.CopyFrom(numpy_helper.from_array(value * np.float32(0.9), constant.name))
+                    constant.CopyFrom(numpy_helper.from_array(value * np.float32(factor), constant.name))
             source = replace(source, graph=graph)
         return NcnnConverter().convert(source, attempt)
 
@@ -132,6 +133,17 @@ def test_an_earlier_bundle_survives_a_refused_one(
         export_bundle(run, dataset, out, replace(OPTIONS, overwrite=True))
     assert (out.read_bytes(), facts_path(out).read_bytes()) == before
     assert verify(out).golden.verdict == "identical"
+
+
+@pytest.mark.slow
+def test_an_attempt_whose_output_is_no_number_is_refused_and_the_next_is_tried(
+    run: Path, dataset: Path, tmp_path: Path, workshop: Callable[..., Workshop]
+) -> None:
+    workshop("huge", "as trained")
+    report = export_bundle(run, dataset, tmp_path / "parts.ncnn", OPTIONS)
+    assert report.candidates[0].measurement.parity.repeated == 0
+    assert report.candidates[0].reasons
+    assert report.chosen is report.candidates[1]
 
 
 def test_facts_alone_are_not_replaced_unasked(run: Path, dataset: Path, tmp_path: Path) -> None:
