@@ -29,13 +29,13 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from edgeloop.edge.engines.facts_file import facts_path
 from edgeloop.edge.engines.open_engine import ENGINES
 from edgeloop.edge.host.opencv import read_image
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.export.data.yolo_dataset import open_dataset
 from edgeloop.export.targets import TARGETS
 from edgeloop.models.errors import DataError, EdgeloopError, UnavailableError
+from edgeloop.models.facts.facts_path import facts_path
 from report import Table, add_write_option, publish
 
 FRAMES = 10

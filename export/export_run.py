@@ -13,7 +13,7 @@ import onnx
 import onnxruntime
 
 from edgeloop.edge.doctor.examine import machine
-from edgeloop.edge.engines.facts_file import facts_path, write_facts
+from edgeloop.edge.engines.facts_file import write_facts
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.verification import make_golden
 from edgeloop.export.candidates import Bundle, Candidate, fastest, make_bundles, measure_bundles
@@ -34,6 +34,7 @@ from edgeloop.export.train.load_trained import load_trained
 from edgeloop.export.train.run_record import RunRecord, read_record
 from edgeloop.models.bundle.document import Golden, Measured, Record
 from edgeloop.models.errors import DataError, ModelError, NoInputError, UsageError
+from edgeloop.models.facts.facts_path import facts_path
 from edgeloop.models.facts.overrides import SpecOverrides
 from edgeloop.models.spec import ModelSpec
 from edgeloop.models.weights.digest import file_sha256

@@ -9,10 +9,11 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from edgeloop.edge.engines.facts_file import EngineFacts, TensorFacts, facts_path, write_facts
+from edgeloop.edge.engines.facts_file import EngineFacts, TensorFacts, write_facts
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.verification import make_golden
 from edgeloop.models.bundle.document import Record
+from edgeloop.models.facts.facts_path import facts_path
 from edgeloop.models.spec import ModelSpec
 from edgeloop.models.weights.digest import file_sha256
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeloop.edge.engines.facts_file import EngineFacts, TensorFacts, facts_path, write_facts
+from edgeloop.edge.engines.facts_file import EngineFacts, TensorFacts, write_facts
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.verification import make_golden
 from edgeloop.models.bundle.document import Record
+from edgeloop.models.facts.facts_path import facts_path
 from edgeloop.models.spec import ModelSpec
 from edgeloop.models.weights.digest import file_sha256
 

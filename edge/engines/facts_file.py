@@ -15,10 +15,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from edgeloop.models.errors import ModelError, NoInputError, first_validation_error
+from edgeloop.models.facts.facts_path import facts_path
 from edgeloop.models.facts.tensor_info import TensorInfo
 from edgeloop.models.weights.digest import file_sha256
 
-__all__ = ["EngineFacts", "TensorFacts", "facts_path", "read_facts", "write_facts"]
+__all__ = ["EngineFacts", "TensorFacts", "read_facts", "write_facts"]
 
 _MAX_BYTES = 4 << 20
 _Text = Annotated[str, StringConstraints(max_length=1 << 20)]
@@ -79,11 +80,6 @@ class EngineFacts(_Facts):
         """The same with the digest of this document."""
         document = self.model_dump(mode="json", exclude={"seal"})
         return self.model_copy(update={"seal": _digest(document)})
-
-
-def facts_path(model: Path) -> Path:
-    """Path of the facts of a model file."""
-    return model.with_name(f"{model.name}.json")
 
 
 def write_facts(model: Path, facts: EngineFacts) -> None:

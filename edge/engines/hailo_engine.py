@@ -17,11 +17,12 @@ import numpy as np
 from hailo_platform import HEF, FormatType, HailoRTException, HailoSchedulingAlgorithm, VDevice
 from numpy.typing import NDArray
 
-from edgeloop.edge.engines.facts_file import EngineFacts, TensorFacts, facts_path, read_facts, write_facts
+from edgeloop.edge.engines.facts_file import EngineFacts, TensorFacts, read_facts, write_facts
 from edgeloop.edge.engines.placement import Placement
 from edgeloop.edge.engines.session import Session
 from edgeloop.models.bundle.document import Measured, Record, read_document
 from edgeloop.models.errors import ModelError, NoInputError, UnavailableError
+from edgeloop.models.facts.facts_path import facts_path
 from edgeloop.models.facts.overrides import SpecOverrides
 from edgeloop.models.facts.tensor_info import TensorInfo
 from edgeloop.models.spec import ModelSpec

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgeloop.edge.engines.engine_protocol import Engine
-from edgeloop.edge.engines.facts_file import facts_path
 from edgeloop.edge.engines.providers import PROVIDERS
 from edgeloop.edge.engines.session import Session
 from edgeloop.models.errors import UnavailableError, UsageError
+from edgeloop.models.facts.facts_path import facts_path
 from edgeloop.models.weights.digest import file_sha256
 
 __all__ = [

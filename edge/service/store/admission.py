@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from edgeloop.edge.engines.facts_file import facts_path
 from edgeloop.edge.engines.open_engine import engine_of
 from edgeloop.edge.host.file_names import printable_name
 from edgeloop.edge.runtime.verification import verify
 from edgeloop.edge.service.store.store_state import InstalledModel
 from edgeloop.models.bundle.document import WeightPrecision
 from edgeloop.models.errors import ModelError, NoInputError
+from edgeloop.models.facts.facts_path import facts_path
 
 __all__ = ["Admitted", "admit_model"]
 

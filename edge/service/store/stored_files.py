@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from edgeloop.edge.engines.facts_file import facts_path
 from edgeloop.edge.host.durable_file import make_folder, replace_file
 from edgeloop.edge.service.store.store_state import InstalledModel
+from edgeloop.models.facts.facts_path import facts_path
 from edgeloop.models.weights.digest import file_sha256
 
 __all__ = ["StoredFiles", "held_file"]

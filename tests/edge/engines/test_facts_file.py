@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeloop.edge.engines.facts_file import EngineFacts, TensorFacts, facts_path, read_facts, write_facts
+from edgeloop.edge.engines.facts_file import EngineFacts, TensorFacts, read_facts, write_facts
 from edgeloop.models.errors import EdgeloopError, ModelError, NoInputError
+from edgeloop.models.facts.facts_path import facts_path
 from edgeloop.models.weights.digest import file_sha256
 
 

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edgeloop.edge.engines import open_engine as opening
-from edgeloop.edge.engines.facts_file import facts_path
 from edgeloop.edge.engines.open_engine import open_engine
 from edgeloop.edge.engines.session import Session
 from edgeloop.edge.runtime.detector import Detector
@@ -23,6 +22,7 @@ from edgeloop.edge.runtime.verification import make_golden, verify
 from edgeloop.models.bundle.document import Record
 from edgeloop.models.bundle.golden import TOLERANCES
 from edgeloop.models.errors import ModelError, NoInputError, UnavailableError
+from edgeloop.models.facts.facts_path import facts_path
 from edgeloop.models.facts.overrides import SpecOverrides
 from edgeloop.models.facts.tensor_info import TensorInfo
 from edgeloop.models.spec import ModelSpec

@@ -14,13 +14,14 @@ pytest.importorskip("ai_edge_litert", reason="extra litert is not installed")
 
 from ai_edge_litert.interpreter import Interpreter
 
-from edgeloop.edge.engines.facts_file import EngineFacts, facts_path, read_facts, write_facts
+from edgeloop.edge.engines.facts_file import EngineFacts, read_facts, write_facts
 from edgeloop.edge.engines.litert_engine import LitertEngine
 from edgeloop.edge.engines.open_engine import engine_of, open_engine
 from edgeloop.edge.host.hardware import physical_cores
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.verification import verify
 from edgeloop.models.errors import ModelError, UsageError
+from edgeloop.models.facts.facts_path import facts_path
 from edgeloop.models.weights.digest import file_sha256
 from tests.calls import Outcome
 from tests.litert_files import GRID, SIDE, copy_litert, write_litert

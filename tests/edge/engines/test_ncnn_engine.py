@@ -13,13 +13,14 @@ import pytest
 
 pytest.importorskip("ncnn", reason="extra ncnn is not installed")
 
-from edgeloop.edge.engines.facts_file import facts_path, write_facts
+from edgeloop.edge.engines.facts_file import write_facts
 from edgeloop.edge.engines.ncnn_engine import NcnnEngine
 from edgeloop.edge.engines.open_engine import open_engine
 from edgeloop.edge.host.hardware import physical_cores
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.verification import verify
 from edgeloop.models.errors import ModelError, UnavailableError
+from edgeloop.models.facts.facts_path import facts_path
 from tests.calls import Outcome
 from tests.ncnn_files import GRID, PARAM, SIDE, facts_of, pack, write_ncnn
 

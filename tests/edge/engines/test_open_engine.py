@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from edgeloop.edge.engines import open_engine as module
-from edgeloop.edge.engines.facts_file import facts_path
 from edgeloop.edge.engines.open_engine import (
     ENGINES,
     EngineKind,
@@ -20,6 +19,7 @@ from edgeloop.edge.engines.open_engine import (
 )
 from edgeloop.edge.engines.session import Session
 from edgeloop.models.errors import NoInputError, UnavailableError, UsageError
+from edgeloop.models.facts.facts_path import facts_path
 from edgeloop.models.weights.digest import file_sha256
 from tests.calls import Outcome
 from tests.meter import ModelWriter

@@ -15,7 +15,7 @@ from onnx import numpy_helper
 pytest.importorskip("ncnn", reason="extra export-ncnn is not installed")
 pytest.importorskip("pnnx", reason="extra export-ncnn is not installed")
 
-from edgeloop.edge.engines.facts_file import facts_path, read_facts
+from edgeloop.edge.engines.facts_file import read_facts
 from edgeloop.edge.runtime.verification import verify
 from edgeloop.export import convert_bundles
 from edgeloop.export.check.parity import BundlePrecision
@@ -24,6 +24,7 @@ from edgeloop.export.convert.ncnn_converter import NcnnConverter
 from edgeloop.export.export_options import ExportOptions
 from edgeloop.export.exporter import export_bundle
 from edgeloop.models.errors import DataError, ModelError, UsageError
+from edgeloop.models.facts.facts_path import facts_path
 from tests.calls import Outcome
 from tests.export.conftest import write_dataset
 from tests.export.untrained import untrained_run

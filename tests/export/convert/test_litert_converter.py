@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeloop.edge.engines.facts_file import facts_path, read_facts
+from edgeloop.edge.engines.facts_file import read_facts
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.verification import verify
 from edgeloop.export.convert import litert_converter
@@ -22,6 +22,7 @@ from edgeloop.export.convert.litert_converter import LitertConverter
 from edgeloop.export.export_options import ExportOptions
 from edgeloop.export.graph.to_onnx import model_spec, to_onnx
 from edgeloop.models.errors import UnavailableError
+from edgeloop.models.facts.facts_path import facts_path
 from tests.calls import Outcome
 from tests.export.untrained import NAMES, untrained_model
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from edgeloop.edge.engines.facts_file import facts_path
 from edgeloop.edge.runtime.verification import verify
 from edgeloop.edge.service.store.model_store import ModelStore
 from edgeloop.edge.service.store.shadow_figures import ShadowFigures
+from edgeloop.models.facts.facts_path import facts_path
 from tests.calls import Outcome
 from tests.dense import write_bundle
 from tests.ncnn_files import write_ncnn
