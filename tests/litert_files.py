@@ -16,10 +16,7 @@ from edgeloop.models.bundle.document import Record
 from edgeloop.models.facts.facts_path import facts_path
 from edgeloop.models.spec import ModelSpec
 from edgeloop.models.weights.digest import file_sha256
-
-SIDE = 96
-STRIDE = 8
-GRID = SIDE // STRIDE
+from tests.block_detector import GRID, SIDE, STRIDE
 
 
 def write_litert(path: Path, *, gain: float = 20.0) -> Path:

@@ -18,13 +18,12 @@ from edgeloop.edge.engines.facts_file import EngineFacts, read_facts, write_fact
 from edgeloop.edge.engines.litert_engine import LitertEngine
 from edgeloop.edge.engines.open_engine import engine_of, open_engine
 from edgeloop.edge.host.hardware import physical_cores
-from edgeloop.edge.runtime.detector import Detector
-from edgeloop.edge.runtime.verification import verify
 from edgeloop.models.errors import ModelError, UsageError
 from edgeloop.models.facts.facts_path import facts_path
 from edgeloop.models.weights.digest import file_sha256
+from tests.block_detector import GRID, SIDE, check_bright_cell, check_threads_agree, check_verifies
 from tests.calls import Outcome
-from tests.litert_files import GRID, SIDE, copy_litert, write_litert
+from tests.litert_files import copy_litert, write_litert
 
 ENGINE = "edgeloop.edge.engines.litert_engine"
 
@@ -32,14 +31,6 @@ ENGINE = "edgeloop.edge.engines.litert_engine"
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     return write_litert(tmp_path / "blocks.tflite")
-
-
-def picture(seed: int) -> np.ndarray:
-    """Gray ground with one white cell of 8x8 px, its place after the seed."""
-    image = np.full((SIDE, SIDE, 3), 20, np.uint8)
-    row, column = divmod(seed % (GRID * GRID), GRID)
-    image[8 * row : 8 * row + 8, 8 * column : 8 * column + 8] = 255
-    return image
 
 
 def test_a_file_explains_itself_by_its_facts(model: Path) -> None:
@@ -55,9 +46,7 @@ def test_a_file_explains_itself_by_its_facts(model: Path) -> None:
 
 
 def test_a_bright_cell_is_found_at_its_place(model: Path) -> None:
-    found = Detector(model).detect(picture(4 * GRID + 7))
-    assert found.xyxy.tolist() == [[8 * 7.5 - 8, 8 * 4.5 - 8, 8 * 7.5 + 8, 8 * 4.5 + 8]]
-    assert found.confidence[0] == pytest.approx(1 / (1 + np.exp(-10)), abs=1e-4)
+    check_bright_cell(model)
 
 
 def test_outputs_stay_valid_after_the_next_call(model: Path) -> None:
@@ -73,15 +62,7 @@ def test_outputs_stay_valid_after_the_next_call(model: Path) -> None:
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_threads_at_a_time_find_what_one_finds(model: Path, threads: int) -> None:
-    detector = Detector(model, threads=threads)
-    images = [picture(seed) for seed in range(GRID * GRID)]
-    alone = [detector.detect(image) for image in images]
-    assert len({tuple(found.xyxy[0]) for found in alone if len(found)}) > 100
-    with ThreadPoolExecutor(8) as pool:
-        together = list(pool.map(detector.detect, images * 4))
-    for found, expected in zip(together, alone * 4, strict=True):
-        np.testing.assert_array_equal(found.xyxy, expected.xyxy)
-        np.testing.assert_array_equal(found.confidence, expected.confidence)
+    check_threads_agree(model, threads)
 
 
 def test_there_are_no_more_interpreters_than_the_cores_carry(
@@ -114,9 +95,7 @@ def test_a_failed_call_leaves_the_interpreter_to_the_next(model: Path) -> None:
 
 
 def test_the_file_verifies(model: Path) -> None:
-    found = verify(model)
-    assert (found.sealed, found.opset, found.schema_version) == (True, None, 2)
-    assert found.golden.verdict == "identical"
+    check_verifies(model)
 
 
 @pytest.mark.parametrize("keep", [0, 7, 200, -1])
