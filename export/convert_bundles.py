@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -31,7 +32,7 @@ from edgeloop.models.weights.digest import file_sha256
 
 __all__ = ["calibration_frames", "convert_bundles", "facts_of", "load_converter"]
 
-# What is tried for `auto`, the smallest first.
+# Precisions to try, in order; of `auto` the smallest first.
 _WANTED: dict[Precision, tuple[BundlePrecision, ...]] = {
     "fp32": ("fp32",),
     "fp16": ("fp16",),
@@ -72,11 +73,12 @@ def convert_bundles(
     anything = any((found.confidence >= SURE).any() for found in reference.found)
     bundles: list[Bundle] = []
     candidates: list[Candidate] = []
+    frames_of = cache(lambda *, int8: calibration_frames(data, spec) if int8 else _no_frames(spec))
     for attempt in _attempts(converter, target.precisions, options.precision, anything=anything):
         work = folder / f"attempt-{len(bundles)}"
         work.mkdir()
         cut, cut_spec = cut_head(graph, spec) if attempt.raw_head else (graph, spec)
-        frames = calibration_frames(data, spec) if attempt.precision == "int8" else _no_frames(spec)
+        frames = frames_of(int8=attempt.precision == "int8")
         converted = converter.convert(Source(cut, cut_spec, frames, work, target.chip(options.chip)), attempt)
         write_facts(converted.path, facts_of(converted, converted.spec.to_metadata()))
         candidate, golden = _measure(converted, attempt, reference, options)
