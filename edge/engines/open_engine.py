@@ -38,7 +38,7 @@ class EngineKind(NamedTuple):
         extra: Extra of edgeloop that brings the package, or the maker's name for it.
         opener: Module and class that open a file.
         providers: Values of `provider` beside "auto", the first one its default.
-        missing: What to do if the package is missing, where an extra is not all.
+        missing: Advice if the package is missing, where an extra is not all.
     """
 
     suffix: str
@@ -50,7 +50,7 @@ class EngineKind(NamedTuple):
 
     @property
     def advice(self) -> str:
-        """What to do if the package is missing."""
+        """Advice if the package is missing."""
         return self.missing or f"pip install 'edgeloop[{self.extra}]'"
 
 

@@ -51,7 +51,7 @@ _PROVIDERS = ("cpu", "openvino")
 
 @dataclass(frozen=True)
 class Choice:
-    """What runs a model.
+    """Engine and threads of a model.
 
     Attributes:
         provider: "cpu" for onnxruntime or the engine of the file, or "openvino".

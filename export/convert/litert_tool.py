@@ -23,7 +23,7 @@ _FOLDER, _RESULT = Path("tflite"), Path("model.tflite")
 # The signature of the files that onnx2tf writes.
 _SIGNATURE = "serving_default"
 _WITH_WEIGHTS = (Operator.CONV_2D, Operator.DEPTHWISE_CONV_2D, Operator.CONV_2D_TRANSPOSE)
-# Of the quantizer's "all supported" it fails itself on PADV2, and Reshape and Slice belong to the decoding.
+# The quantizer fails on PADV2, which it lists as supported; Reshape and Slice belong to the decoding.
 _TO_INT8 = (
     *_WITH_WEIGHTS,
     Operator.ADD,

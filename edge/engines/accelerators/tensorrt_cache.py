@@ -35,7 +35,7 @@ _PROVIDER = "libonnxruntime_providers_tensorrt.so"
 
 @dataclass(frozen=True)
 class EngineKey:
-    """What an engine depends on.
+    """Facts that an engine depends on.
 
     Attributes:
         model: sha256 of the ONNX file.

@@ -1,4 +1,4 @@
-"""Which provider of onnxruntime runs a model: fakes of what is not here."""
+"""Providers of onnxruntime that run a model, with fakes of those that are not here."""
 
 from __future__ import annotations
 

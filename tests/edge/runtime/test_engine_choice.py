@@ -1,4 +1,4 @@
-"""Which of onnxruntime and OpenVINO serves `--provider auto` on a CPU: what is measured, kept and said."""
+"""Choice between onnxruntime and OpenVINO by `--provider auto` on a CPU: measured, kept and said."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Part:
 
 
 class FakeGpu:
-    """What the sessions of this test asked of onnxruntime."""
+    """Requests of this test's sessions to onnxruntime."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.opened: list[dict[str, str]] = []  # settings of each session on a GPU
