@@ -209,7 +209,7 @@ def _record(provenance: Provenance, measurement: Measurement, golden: Golden | N
             map50=measurement.scores.map50,
             map50_95=measurement.scores.map50_95,
             parity=measurement.parity.matched,
-            latency_ms=measurement.latency_ms,
+            latency_ms=measurement.latency_ms or None,  # a simulator has none
         ),
         golden=golden,
     )
