@@ -227,7 +227,7 @@ def _figures(report: Mapping[str, Any] | None) -> tuple[str, ...]:
         f"{report['torch']['map50_95'] - report['map50_95']:+.4f}",
         f"{parity['repeated']} of {parity['boxes']}",
         f"{parity['confidence_drift']:.3f}",
-        str(sum(bool(each["attempt"]) for each in report["precisions"]) or 1),
+        str(sum(bool(each["attempt"]) for each in (*report["precisions"], *report.get("failed", []))) or 1),
     )
 
 

@@ -25,7 +25,7 @@ from edgeloop.export.targets import TARGETS
 from edgeloop.models.bundle.document import Golden
 from edgeloop.models.spec import ModelSpec
 
-__all__ = ["Bundle", "Candidate", "fastest", "make_bundles", "measure_bundles"]
+__all__ = ["Bundle", "Candidate", "best_refused", "fastest", "make_bundles", "measure_bundles"]
 
 # float32 is always built: the others are made from it and compared with it.
 _WANTED: Mapping[Precision, tuple[BundlePrecision, ...]] = {
@@ -84,6 +84,18 @@ class Candidate:
     def precision(self) -> BundlePrecision:
         """Precision of the bundle."""
         return self.measurement.precision
+
+    @property
+    def name(self) -> str:
+        """Precision, and how it was converted."""
+        return f"{self.precision}, {self.attempt}" if self.attempt else self.precision
+
+    def __str__(self) -> str:
+        one = self.measurement
+        return (
+            f"{self.name}: {one.parity.repeated} of {one.parity.boxes} boxes repeated, mAP50-95 "
+            f"{one.scores.map50_95:.3f}, score drift {one.parity.confidence_drift:.3f}"
+        )
 
 
 def make_bundles(
@@ -150,3 +162,11 @@ def fastest(candidates: Sequence[Candidate]) -> Candidate | None:
     """Choose the fastest candidate that passes; None if none does."""
     passed = [candidate for candidate in candidates if not candidate.reasons]
     return min(passed, key=lambda candidate: candidate.measurement.latency_ms, default=None)
+
+
+def best_refused(candidates: Sequence[Candidate]) -> Candidate:
+    """Choose the candidate that repeats most boxes, then the one of the largest mAP50-95."""
+    return max(
+        candidates,
+        key=lambda each: (each.measurement.parity.repeated, each.measurement.scores.map50_95),
+    )

@@ -217,6 +217,8 @@ def export(
     for candidate in report.candidates:
         for reason in candidate.reasons:
             click.echo(f"refused: {reason}", err=True)
+    for failure in report.failed:
+        click.echo(f"failed: {failure}", err=True)
     click.echo(
         f"{out}: {report.chosen.precision}, {parity.matched:.2%} of torch's {parity.boxes} boxes repeated, "
         f"mAP50 {scores.map50:.3f}, mAP50-95 {scores.map50_95:.3f} on {parity.frames} frames, "

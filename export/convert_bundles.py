@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
@@ -19,18 +20,22 @@ from edgeloop.export.candidates import Bundle, Candidate
 from edgeloop.export.check.gate import refusals
 from edgeloop.export.check.measure import Reference, measure, with_latencies
 from edgeloop.export.check.parity import LOWEST_CONFIDENCE, SURE, BundlePrecision
-from edgeloop.export.convert.converter import Attempt, Converted, Converter, Source
+from edgeloop.export.convert.converter import Attempt, Converted, Converter, FailedAttempt, Source
+from edgeloop.export.convert.run_tool import last_words
 from edgeloop.export.data.yolo_dataset import Dataset
 from edgeloop.export.export_options import ExportOptions, Precision
 from edgeloop.export.graph.cut_head import cut_head
 from edgeloop.export.quantize.activation_ranges import training_frames
 from edgeloop.export.targets import TARGETS
 from edgeloop.models.bundle.document import Golden
+from edgeloop.models.errors import EdgeloopError, ModelError
 from edgeloop.models.letterbox import Letterbox
 from edgeloop.models.spec import ModelSpec
 from edgeloop.models.weights.digest import file_sha256
 
 __all__ = ["calibration_frames", "convert_bundles", "facts_of", "load_converter"]
+
+_log = logging.getLogger(__name__)
 
 # Precisions to try, in order; of `auto` the smallest first.
 _WANTED: dict[Precision, tuple[BundlePrecision, ...]] = {
@@ -48,7 +53,7 @@ def convert_bundles(
     data: Dataset,
     options: ExportOptions,
     folder: Path,
-) -> tuple[list[Bundle], tuple[Candidate, ...]]:
+) -> tuple[list[Bundle], tuple[Candidate, ...], tuple[FailedAttempt, ...]]:
     """Convert a detector for a target and measure each attempt, until one passes the gate.
 
     Args:
@@ -60,11 +65,12 @@ def convert_bundles(
         folder: Folder for the files.
 
     Returns:
-        The attempts, and the candidate of each; the last one passes, if any does.
+        The attempts that were measured, and the candidate of each; the last one passes, if any does. Then
+        those of which the maker's tool or engine failed.
 
     Raises:
         UnavailableError: The maker's tools, or the engine, are not installed.
-        ModelError: The tools refuse the graph.
+        ModelError: The tools fail in every attempt.
         DataError: There are too few frames to calibrate on.
     """
     name = options.target or ""
@@ -73,22 +79,30 @@ def convert_bundles(
     anything = any((found.confidence >= SURE).any() for found in reference.found)
     bundles: list[Bundle] = []
     candidates: list[Candidate] = []
+    failed: list[FailedAttempt] = []
     frames_of = cache(lambda *, int8: calibration_frames(data, spec) if int8 else _no_frames(spec))
     for attempt in _attempts(converter, target.precisions, options.precision, anything=anything):
-        work = folder / f"attempt-{len(bundles)}"
+        work = folder / f"attempt-{len(bundles) + len(failed)}"
         work.mkdir()
-        cut, cut_spec = cut_head(graph, spec) if attempt.raw_head else (graph, spec)
         frames = frames_of(int8=attempt.precision == "int8")
-        converted = converter.convert(Source(cut, cut_spec, frames, work, target.chip(options.chip)), attempt)
-        write_facts(converted.path, facts_of(converted, converted.spec.to_metadata()))
-        candidate, golden = _measure(converted, attempt, reference, options)
+        try:
+            cut, cut_spec = cut_head(graph, spec) if attempt.raw_head else (graph, spec)
+            source = Source(cut, cut_spec, frames, work, target.chip(options.chip))
+            converted = _convert(converter, source, attempt)
+            write_facts(converted.path, facts_of(converted, converted.spec.to_metadata()))
+            candidate, golden = _measure(converted, attempt, reference, options)
+        except ModelError as error:
+            failed.append(FailedAttempt(attempt, str(error)))
+            continue
         bundles.append(
             Bundle(attempt.precision, cut, converted.spec, converted.path, {}, None, converted, golden)
         )
         candidates.append(candidate)
         if not candidate.reasons:
             break
-    return bundles, tuple(candidates)
+    if not candidates:
+        raise ModelError(_all_failed(name, failed))
+    return bundles, tuple(candidates), tuple(failed)
 
 
 def facts_of(converted: Converted, metadata: dict[str, str]) -> EngineFacts:
@@ -109,6 +123,26 @@ def load_converter(target: str) -> Converter:
     module, _, name = TARGETS[target].converter.partition(":")
     converter: Converter = getattr(import_module(f"edgeloop.export.convert.{module}"), name)()
     return converter
+
+
+def _convert(converter: Converter, source: Source, attempt: Attempt) -> Converted:
+    """Convert a detector; what a maker's tool raises in this process is a ModelError."""
+    try:
+        return converter.convert(source, attempt)
+    except EdgeloopError:
+        raise
+    except Exception as error:  # tools of several makers, whose errors have no base class in common
+        raise ModelError(f"{type(error).__name__}: {last_words(str(error))}") from error
+
+
+def _all_failed(target: str, failed: Sequence[FailedAttempt]) -> str:
+    """Error message if no attempt gave a file, after a line for each of several."""
+    if len(failed) == 1:
+        return f"--target {target}: no file was written; the only attempt failed: {failed[0]}"
+    for each in failed:
+        _log.warning("%s", each)
+    every = f"all {len(failed)} attempts failed, the last one: {failed[-1]}"
+    return f"--target {target}: no file was written; {every}"
 
 
 def _measure(

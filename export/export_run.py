@@ -16,9 +16,17 @@ from edgeloop.edge.doctor.examine import machine
 from edgeloop.edge.engines.facts_file import write_facts
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.verification import make_golden
-from edgeloop.export.candidates import Bundle, Candidate, fastest, make_bundles, measure_bundles
+from edgeloop.export.candidates import (
+    Bundle,
+    Candidate,
+    best_refused,
+    fastest,
+    make_bundles,
+    measure_bundles,
+)
 from edgeloop.export.check.measure import Measurement, Reference, measure_torch
 from edgeloop.export.check.parity import SURE, TorchDetector
+from edgeloop.export.convert.converter import FailedAttempt
 from edgeloop.export.convert_bundles import calibration_frames, convert_bundles, facts_of
 from edgeloop.export.data.yolo_dataset import Dataset, open_dataset
 from edgeloop.export.export_model import ExportModel
@@ -71,10 +79,10 @@ def export_run(run: Path, dataset: Path, out: Path, options: ExportOptions) -> E
                 spec.max_detections,
             )
         graph = to_onnx(model, (side, side), options)
-        bundles, candidates = _make(graph, spec, reference, data, options, folder)
+        bundles, candidates, failed = _make(graph, spec, reference, data, options, folder)
         asked_for = [each for each in candidates if options.precision in ("auto", each.precision)]
         # If torch finds nothing there is float32 alone, whatever was asked for, and it is refused.
-        chosen = fastest(asked_for) or (asked_for or candidates)[0]
+        chosen = fastest(asked_for) or best_refused(asked_for or candidates)
         kept = bundles[candidates.index(chosen)]
         converted = kept.converted
         versions = {"onnxruntime": onnxruntime.__version__} if converted is None else converted.versions
@@ -92,11 +100,10 @@ def export_run(run: Path, dataset: Path, out: Path, options: ExportOptions) -> E
             golden = make_golden(Detector(kept.path, provider=_provider(options)))
         written = _record(provenance, chosen.measurement, golden)
         shipped = kept.spec.updated(settings)
-        report = ExportReport(out, None, shipped, written, chosen, candidates, reference, provenance)
+        report = ExportReport(out, None, shipped, written, chosen, candidates, reference, provenance, failed)
         if chosen.reasons:
             _write_beside(report, folder, _REFUSED)
-            card = _beside(out, _REFUSED)[".md"]
-            raise ModelError(f"{out}: not written; {'; '.join(chosen.reasons)}; see {card}")
+            raise ModelError(f"{out}: not written; {_refusal(report)}; see {_beside(out, _REFUSED)['.md']}")
         if _has_raw_head(options.target):
             np.save(_frames_path(out), calibration_frames(data, spec))
         return _write_bundle(report, kept, folder)
@@ -116,14 +123,25 @@ def _make(
     data: Dataset,
     options: ExportOptions,
     folder: Path,
-) -> tuple[list[Bundle], tuple[Candidate, ...]]:
+) -> tuple[list[Bundle], tuple[Candidate, ...], tuple[FailedAttempt, ...]]:
     """Build the candidates with the target's converter, or for onnxruntime, and measure them."""
     if options.target is not None and TARGETS[options.target].converter:
         return convert_bundles(graph, spec, reference, data, options, folder)
     if _has_raw_head(options.target):
         graph, spec = cut_head(graph, spec)
     bundles = make_bundles(graph, spec, reference, data, options, folder)
-    return bundles, measure_bundles(bundles, reference, options)
+    return bundles, measure_bundles(bundles, reference, options), ()
+
+
+def _refusal(report: ExportReport) -> str:
+    """Reasons in one line; of several attempts those of the best one, after a line for each."""
+    reasons = "; ".join(report.chosen.reasons)
+    attempts = [*(each for each in report.candidates if each.reasons), *report.failed]
+    if len(attempts) == 1:
+        return reasons
+    for each in attempts:
+        _log.warning("%s", each)
+    return f"the best of {len(attempts)} attempts is '{report.chosen.name}': {reasons}"
 
 
 def _check_output(out: Path, target: str | None, *, overwrite: bool) -> None:

@@ -16,7 +16,7 @@ from edgeloop.edge.engines.facts_file import TensorFacts
 from edgeloop.export.check.parity import BundlePrecision
 from edgeloop.models.spec import ModelSpec
 
-__all__ = ["Attempt", "Converted", "Converter", "Source"]
+__all__ = ["Attempt", "Converted", "Converter", "FailedAttempt", "Source"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,22 @@ class Attempt:
     precision: BundlePrecision
     raw_head: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FailedAttempt:
+    """Attempt without figures: the maker's tool or engine failed.
+
+    Attributes:
+        attempt: The attempt.
+        reason: Last words of the tool, one line.
+    """
+
+    attempt: Attempt
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.attempt.precision}, {self.attempt.name}: {self.reason}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +108,7 @@ class Converter(Protocol):
 
         Raises:
             UnavailableError: The maker's tools are not installed; the message says how to install them.
-            ModelError: The tools refuse the graph.
+            ModelError: The tools refuse the graph or crash: the attempt failed, and the next one is tried.
+                So it is with whatever a tool raises that runs in this process.
         """
         ...

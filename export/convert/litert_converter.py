@@ -19,7 +19,7 @@ import onnx
 from edgeloop.edge.engines.facts_file import TensorFacts
 from edgeloop.export.check.parity import BundlePrecision
 from edgeloop.export.convert.converter import Attempt, Converted, Source
-from edgeloop.export.convert.run_tool import run_tool
+from edgeloop.export.convert.run_tool import last_words, run_tool
 from edgeloop.export.graph.graph_io import INPUT, output_shapes
 from edgeloop.export.graph.stages import stage_nodes
 from edgeloop.models.errors import ModelError, UnavailableError
@@ -70,7 +70,7 @@ class LitertConverter:
         said = run_tool("onnx2tf", [sys.executable, "-P", _PROGRAM, json.dumps(job)], source.folder)
         path = source.folder / "model.tflite"
         if not path.is_file():
-            raise ModelError(f"onnx2tf: wrote no {path.name}; it said: {said.strip()[-300:]}")
+            raise ModelError(f"onnx2tf: wrote no {path.name}; it said: {last_words(said)}")
         width, height = source.spec.input_size
         outputs = zip(source.graph.graph.output, output_shapes(source.graph), strict=True)
         return Converted(

@@ -16,7 +16,7 @@ import onnx
 from edgeloop.edge.engines.facts_file import TensorFacts
 from edgeloop.export.check.parity import BundlePrecision
 from edgeloop.export.convert.converter import Attempt, Converted, Source
-from edgeloop.export.convert.run_tool import run_tool
+from edgeloop.export.convert.run_tool import last_words, run_tool
 from edgeloop.export.graph.graph_io import output_shapes
 from edgeloop.models.errors import ModelError, UnavailableError
 
@@ -41,7 +41,7 @@ class NcnnConverter:
         said = run_tool("pnnx", [_program(), "model.onnx", shape, f"fp16={half}"], source.folder)
         param, weights = source.folder / _PARAM, source.folder / _BIN
         if not param.is_file() or not weights.is_file():
-            raise ModelError(f"pnnx: wrote no {_PARAM}; it said: {said.strip()[-300:]}")
+            raise ModelError(f"pnnx: wrote no {_PARAM}; it said: {last_words(said)}")
         path = source.folder / "model.ncnn"
         with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as packed:
             for file in (param, weights):

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from edgeloop.edge.engines.facts_file import TensorFacts
 from edgeloop.edge.engines.placement import Placement
 from edgeloop.export.convert.rknn_tool import receive, send
+from edgeloop.export.convert.run_tool import last_words
 from edgeloop.models.errors import ModelError, UnavailableError
 from edgeloop.models.facts.tensor_info import TensorInfo
 
 __all__ = ["RknnSimulator"]
 
 _BUILD_S, _RUN_S = 3600.0, 300.0
-_LINES = 12
 _LOG = "rknn.log"
 
 
@@ -120,7 +120,7 @@ class RknnSimulator:
         """Receive JSON."""
         answer: dict[str, Any] = json.loads(self._message(limit_s))
         if "error" in answer:
-            raise ModelError(f"rknn: {answer['error']}; it said:\n{self._said()}")
+            raise ModelError(f"rknn: {answer['error']}; it said: {self._said()}")
         return answer
 
     def _message(self, limit_s: float) -> bytes:
@@ -143,9 +143,8 @@ class RknnSimulator:
             watch.cancel()
 
     def _ended(self) -> str:
-        return f"rknn: the toolkit ended with exit code {self._process.wait()}; it said:\n{self._said()}"
+        return f"rknn: the toolkit ended with exit code {self._process.wait()}; it said: {self._said()}"
 
     def _said(self) -> str:
-        """Last lines of the log."""
-        lines = self._log.read_text(errors="replace").replace("\r", "\n").strip().splitlines()
-        return "\n".join(lines[-_LINES:])
+        """Last words of the toolkit in its log."""
+        return last_words(self._log.read_text(errors="replace"))

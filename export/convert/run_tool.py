@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from edgeloop.models.errors import ModelError, UnavailableError
+from edgeloop.models.facts.metadata_text import shorten
 
-__all__ = ["run_tool"]
+__all__ = ["last_words", "run_tool"]
 
 _LIMIT_S = 1800
-_LINES = 12
+_LONGEST = 400
+_COLOR = re.compile(r"\x1b\[[0-9;]*m")
+_FAULT = re.compile(r"error|exception|fail|fatal|abort|no op |not supported|unsupported", re.IGNORECASE)
+_LETTER = re.compile(r"[^\W\d_]")
 
 
 def run_tool(name: str, command: Sequence[str | Path], folder: Path) -> str:
@@ -46,6 +51,12 @@ def run_tool(name: str, command: Sequence[str | Path], folder: Path) -> str:
         raise ModelError(f"{name}: still running after {_LIMIT_S // 60} minutes; stopped") from error
     said = ended.stdout.decode(errors="replace")
     if ended.returncode:
-        last = "\n".join(said.strip().splitlines()[-_LINES:])
-        raise ModelError(f"{name}: failed with exit code {ended.returncode}:\n{last}")
+        raise ModelError(f"{name}: failed with exit code {ended.returncode}; it said: {last_words(said)}")
     return said
+
+
+def last_words(said: str) -> str:
+    """Last line of a tool's output that names a fault, else the last one in words, else "nothing"."""
+    lines = [line.strip() for line in _COLOR.sub("", said).replace("\r", "\n").splitlines()]
+    told = [line for line in lines if _LETTER.search(line)] or ["nothing"]
+    return shorten(next((line for line in reversed(told) if _FAULT.search(line)), told[-1]), _LONGEST)

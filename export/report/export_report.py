@@ -13,6 +13,7 @@ from edgeloop.edge.doctor.examine import Machine
 from edgeloop.export.candidates import Candidate
 from edgeloop.export.check.measure import Measurement, Reference
 from edgeloop.export.check.parity import Parity
+from edgeloop.export.convert.converter import FailedAttempt
 from edgeloop.export.export_options import ExportOptions
 from edgeloop.export.targets import next_step
 from edgeloop.export.train.run_record import RunRecord
@@ -58,6 +59,7 @@ class ExportReport:
         candidates: All candidates, the chosen one among them.
         reference: Torch on the same frames.
         provenance: Inputs of the export.
+        failed: Attempts of which the maker's tool or engine failed.
     """
 
     bundle: Path
@@ -68,6 +70,7 @@ class ExportReport:
     candidates: tuple[Candidate, ...]
     reference: Reference
     provenance: Provenance
+    failed: tuple[FailedAttempt, ...] = ()
 
     @property
     def measurement(self) -> Measurement:
@@ -81,7 +84,7 @@ class ExportReport:
         return None if options.target is None else next_step(options.target, self.bundle, options.chip)
 
     def precision_rows(self) -> list[tuple[str, ...]]:
-        """Tabulate the candidates: a header, torch, and a row for each."""
+        """Tabulate the attempts: a header, torch, and a row for each, those that failed last."""
         rows: list[tuple[str, ...]] = [
             ("precision", "ms", "MB", "mAP50-95", "boxes repeated", "score drift", ""),
             ("torch", "", "", f"{self.reference.scores.map50_95:.3f}", "", "", "what was trained"),
@@ -91,7 +94,7 @@ class ExportReport:
             shipped = self.sha256 is not None and candidate is self.chosen
             rows.append(
                 (
-                    f"{one.precision}, {candidate.attempt}" if candidate.attempt else one.precision,
+                    candidate.name,
                     f"{one.latency_ms:.1f}" if one.latency_ms else "",
                     f"{one.bytes / 1e6:.1f}",
                     f"{one.scores.map50_95:.3f}",
@@ -100,6 +103,10 @@ class ExportReport:
                     "refused" if candidate.reasons else "this bundle" if shipped else "passes",
                 )
             )
+        nothing = [""] * 5
+        rows += [
+            (f"{each.attempt.precision}, {each.attempt.name}", *nothing, "failed") for each in self.failed
+        ]
         return rows
 
     def document(self) -> dict[str, Any]:
@@ -131,6 +138,10 @@ class ExportReport:
                 _figures(each)
                 | {"attempt": each.attempt, "refused": list(each.reasons), "layers": dict(each.layers)}
                 for each in self.candidates
+            ],
+            "failed": [
+                {"precision": each.attempt.precision, "attempt": each.attempt.name, "reason": each.reason}
+                for each in self.failed
             ],
             "quantization": next(
                 (asdict(each.quantization) for each in self.candidates if each.quantization), None

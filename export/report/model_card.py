@@ -58,7 +58,10 @@ def _precisions(report: ExportReport) -> Iterator[str]:
         f"{', '.join(f'{name} {version}' for name, version in report.provenance.versions.items())}."
     )
     yield _bullets(
-        [reason for each in report.candidates if each is not report.chosen for reason in each.reasons]
+        [
+            *(reason for each in report.candidates if each is not report.chosen for reason in each.reasons),
+            *(f"failed: {each}" for each in report.failed),
+        ]
     )
 
 

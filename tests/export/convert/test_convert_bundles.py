@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +23,7 @@ from edgeloop.export import convert_bundles
 from edgeloop.export.check.parity import BundlePrecision
 from edgeloop.export.convert.converter import Attempt, Converted, Source
 from edgeloop.export.convert.ncnn_converter import NcnnConverter
+from edgeloop.export.convert.run_tool import run_tool
 from edgeloop.export.export_options import ExportOptions
 from edgeloop.export.exporter import export_bundle
 from edgeloop.models.errors import DataError, ModelError, UsageError
@@ -33,7 +36,11 @@ OPTIONS = ExportOptions(target="ncnn", precision="fp32", end2end=False)
 
 
 class Workshop:
-    """Converter with several attempts, of which those that begin with "bad" or "huge" spoil the weights."""
+    """Converter with several attempts, named by what happens.
+
+    Those that begin with "bad" or "worse" or "huge" spoil the weights, "crash" is a tool that ends with an
+    exit code, "raise" one that raises, and "vanish" an engine that fails when it runs the file.
+    """
 
     def __init__(self, *names: str) -> None:
         self.names, self.seen = names, list[Source]()
@@ -43,7 +50,17 @@ class Workshop:
 
     def convert(self, source: Source, attempt: Attempt) -> Converted:
         self.seen.append(source)
-        factor = {"bad": 0.9, "huge": 1e30}.get(attempt.name.replace(",", " ").split()[0])
+        how = attempt.name.replace(",", " ").split()[0]
+        if how == "crash":
+            said = "print('step 1'); print('layer 7: failed'); raise SystemExit(3)"
+            run_tool("maker", [sys.executable, "-c", said], source.folder)
+        if how == "raise":
+            raise KeyError("layer 8")
+        if how == "vanish":
+            converted = NcnnConverter().convert(source, attempt)
+            converted.path.write_bytes(b"damaged")
+            return converted
+        factor = {"bad": 0.9, "worse": 0.0, "huge": 1e30}.get(how)
         if factor is not None:
             graph = onnx.ModelProto()
             graph.CopyFrom(source.graph)
@@ -147,6 +164,56 @@ def test_an_attempt_whose_output_is_no_number_is_refused_and_the_next_is_tried(
     assert report.chosen is report.candidates[1]
 
 
+@pytest.mark.slow
+def test_an_attempt_whose_tool_fails_is_refused_and_the_next_is_tried(
+    edgeloop: Callable[..., Outcome],
+    run: Path,
+    dataset: Path,
+    tmp_path: Path,
+    workshop: Callable[..., Workshop],
+) -> None:
+    workshop("crash", "raise", "vanish", "as trained")
+    out = tmp_path / "x.ncnn"
+    done = edgeloop("export", run, "-d", dataset, "-o", out, "--target", "ncnn")
+    assert done.code == 0, done.err
+    assert "failed: fp16, crash: maker: failed with exit code 3; it said: layer 7: failed\n" in done.err
+    assert "failed: fp16, raise: KeyError: 'layer 8'\n" in done.err
+    assert "failed: fp16, vanish: " in done.err
+    report = json.loads((tmp_path / "x.json").read_text())
+    assert [each["attempt"] for each in report["precisions"]] == ["as trained"]
+    assert [each["attempt"] for each in report["failed"]] == ["crash", "raise", "vanish"]
+    assert "| fp16, crash |" in (tmp_path / "x.md").read_text()
+    assert out.is_file()
+
+
+@pytest.mark.parametrize(
+    ("names", "error"),
+    [
+        (
+            ("raise", "crash"),
+            "all 2 attempts failed, the last one: fp16, crash: maker: failed with exit code 3",
+        ),
+        (("raise",), "the only attempt failed: fp16, raise: KeyError: 'layer 8'"),
+    ],
+)
+def test_if_the_tool_fails_in_all_attempts_one_line_says_so(
+    edgeloop: Callable[..., Outcome],
+    run: Path,
+    dataset: Path,
+    tmp_path: Path,
+    workshop: Callable[..., Workshop],
+    names: tuple[str, ...],
+    error: str,
+) -> None:
+    workshop(*names)
+    done = edgeloop("export", run, "-d", dataset, "-o", tmp_path / "x.ncnn", "--target", "ncnn")
+    assert done.code == 65
+    lines = [line for line in done.err.splitlines() if line.startswith("edgeloop: error: ")]
+    assert len(lines) == 1
+    assert lines[0].startswith(f"edgeloop: error: --target ncnn: no file was written; {error}")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_facts_alone_are_not_replaced_unasked(run: Path, dataset: Path, tmp_path: Path) -> None:
     facts_path(tmp_path / "parts.ncnn").write_text("{}")
     with pytest.raises(DataError, match=r"parts\.ncnn\.json: exists"):
@@ -175,8 +242,12 @@ def test_the_command_line_lists_what_was_tried(
     tmp_path: Path,
     workshop: Callable[..., Workshop],
 ) -> None:
-    workshop("bad one", "bad two")
+    workshop("worse one", "crash", "bad two", "worse three")
     done = edgeloop("export", run, "-d", dataset, "-o", tmp_path / "x.ncnn", "--target", "ncnn")
     assert done.code == 65
-    assert "not written" in done.err
+    (error,) = (line for line in done.err.splitlines() if "error: " in line)
+    assert "x.ncnn: not written; the best of 4 attempts is 'fp16, bad two': fp16 repeats " in error
+    for attempt in ("worse one", "bad two", "worse three"):
+        assert re.search(rf"warning: fp16, {attempt}: \d+ of \d+ boxes repeated, mAP50-95 \d", done.err)
+    assert "warning: fp16, crash: maker: failed with exit code 3; it said: layer 7: failed" in done.err
     assert not list(tmp_path.glob("*.ncnn*"))

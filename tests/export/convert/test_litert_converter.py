@@ -100,7 +100,7 @@ def test_over_the_tolerance_there_is_no_file_and_all_that_was_tried_is_told(
         "export", run, "-d", dataset, "-o", out, "--target", "litert", "--precision", "int8",
     )  # fmt: skip
     assert done.code == 65
-    assert f"{out}: not written; int8 " in done.err
+    assert f"{out}: not written; the best of 3 attempts is 'int8, head on the host, first 5 " in done.err
     assert not out.exists()
     assert not facts_path(out).exists()
     tried = json.loads((tmp_path / "parts.refused.json").read_text())["precisions"]

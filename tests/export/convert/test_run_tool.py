@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgeloop.export.convert import run_tool as module
-from edgeloop.export.convert.run_tool import run_tool
+from edgeloop.export.convert.run_tool import last_words, run_tool
 from edgeloop.models.errors import ModelError, UnavailableError
 
 
@@ -18,11 +18,28 @@ def test_what_a_tool_printed_comes_back(tmp_path: Path) -> None:
     assert set(said.split()) == {str(tmp_path.resolve()), "aside", "1"}
 
 
-def test_a_failure_is_told_with_the_last_lines(tmp_path: Path) -> None:
-    code = "print(*range(100), sep='\\n'); raise SystemExit(3)"
-    with pytest.raises(ModelError, match=r"tool: failed with exit code 3:\n88\n") as caught:
+def test_a_failure_is_told_in_one_line(tmp_path: Path) -> None:
+    code = (
+        "print('step 1'); print('E build: no such layer, failed'); print('100%\\n---'); raise SystemExit(3)"
+    )
+    with pytest.raises(ModelError) as caught:
         run_tool("tool", [sys.executable, "-c", code], tmp_path)
-    assert str(caught.value).endswith("\n99")
+    assert str(caught.value) == "tool: failed with exit code 3; it said: E build: no such layer, failed"
+
+
+@pytest.mark.parametrize(
+    ("said", "last"),
+    [
+        ("Traceback (most recent call last):\n  File 'x'\nValueError: no layer!\n", "ValueError: no layer!"),
+        ("ort CreateSession failed: bad\nexit\n", "ort CreateSession failed: bad"),
+        ("\x1b[91mE fatal: bad\x1b[0m\n| 50 %\r| 100 %\n=====\n", "E fatal: bad"),
+        ("one\ntwo\n12 345\n", "two"),
+        ("error " + 1000 * "x", "error " + 391 * "x" + "..."),
+        ("\n \n", "nothing"),
+    ],
+)  # fmt: skip
+def test_last_words_are_the_last_line_that_names_a_fault(said: str, last: str) -> None:
+    assert last_words(said) == last
 
 
 def test_a_crash_is_a_failure(tmp_path: Path) -> None:
