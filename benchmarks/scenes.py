@@ -108,11 +108,12 @@ def measure(scene: Scene, variant: str, seed: int, weights: str | None) -> Resul
         path.write_text(json.dumps(scene.exemplars))
         exemplars = read_exemplars(path, scene.images)
         began = time.monotonic()
-        engine = learn_engine(
+        learned = learn_engine(
             exemplars, segmenter, Path(folder) / "engine", confidence=_CONFIDENCE, weights=weights,
             device="cpu", seed=seed, progress=progress_bar, pasted=0 if variant == "no-paste" else 60,
         )  # fmt: skip
-        learned = time.monotonic()
+        learn_s = time.monotonic() - began
+        engine = learned.open("cpu")
     categories = [scene.classes[name] for name in exemplars.names]
     found = {}
     spent = 0.0
@@ -139,7 +140,7 @@ def measure(scene: Scene, variant: str, seed: int, weights: str | None) -> Resul
         promised=None if promise is None else promise.map50.value,
         low=None if promise is None else promise.map50.low,
         high=None if promise is None else promise.map50.high,
-        learn_s=round(learned - began, 1),
+        learn_s=round(learn_s, 1),
         frames_s=round(len(found) / spent, 2),
         masked_frames_s=round(_masked_rate(scene, DetectorLabeler(engine, segmenter, _CONFIDENCE)), 2),
     )

@@ -21,11 +21,13 @@ import cv2
 from edgeloop.edge.cli.progress import progress
 from edgeloop.edge.demo.call_verb import call_verb
 from edgeloop.edge.frames.folder import FrameEntry, read_frames
+from edgeloop.edge.host.opencv import require_image
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.scoring.coco import coco_results
 from edgeloop.labeling.dataset.split import split_frames
 from edgeloop.labeling.dataset.write import LabeledFrame, write_dataset
-from edgeloop.labeling.frames.recordings import group_frames
+from edgeloop.labeling.frames.frame_look import FrameLook
+from edgeloop.labeling.frames.recordings import FrameGroups, group_frames
 from edgeloop.labeling.ledger import FrameResult, Label
 from report import add_write_option, publish
 from scoring import Coco, class_names, groups_of, labels_of, number_of, part, score_table, scores
@@ -70,10 +72,14 @@ def main() -> None:
 def _write_human_dataset(folder: Path, frames: Path, truth: Coco, names: Sequence[str]) -> None:
     """Write a dataset of the same frames and the same split with the human boxes."""
     entries = read_frames(frames)
-    splits = split_frames(entries, group_frames(entries, frames), val_share=VAL_SHARE, gap_share=0)
+    splits = split_frames(entries, _groups(entries, frames), val_share=VAL_SHARE, gap_share=0)
     results = (_human_result(entry, truth, names) for entry in entries)
     labeled = (LabeledFrame(*parts) for parts in zip(entries, splits, results, strict=True))
     write_dataset(folder, names, labeled, frames, {"description": "boxes of the ground truth"})
+
+
+def _groups(entries: Sequence[FrameEntry], frames: Path) -> FrameGroups:
+    return group_frames(entries, (FrameLook.of(require_image(frames / entry.file)) for entry in entries))
 
 
 def _human_result(entry: FrameEntry, truth: Coco, names: Sequence[str]) -> FrameResult:

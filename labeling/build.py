@@ -1,38 +1,148 @@
-"""Builders of the frame labeler, one for each kind of exemplars."""
+"""Models of a labeling job: learned once, opened by every worker."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
+from sklearn.pipeline import Pipeline
 
 from edgeloop.edge.host.opencv import read_image
-from edgeloop.labeling.engine.engine import learn_engine
+from edgeloop.labeling.engine.engine import LearnedEngine, learn_engine
 from edgeloop.labeling.features.clip import Clip, TextClassifier
-from edgeloop.labeling.features.embedders import load_embedder
+from edgeloop.labeling.features.embedders import load_embedder, weights_file, with_weights_file
 from edgeloop.labeling.features.embedding import Embedder
 from edgeloop.labeling.inputs.exemplars import Exemplars
 from edgeloop.labeling.inputs.load import LabelInputs
 from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.labeler import DetectorLabeler, FrameLabeler, MotionLabeler
 from edgeloop.labeling.motion.background import Background
-from edgeloop.labeling.sam import Segmenter, load
+from edgeloop.labeling.sam import Device, Segmenter, load, model_files
 from edgeloop.labeling.scoring.classifier import ClassModel
 from edgeloop.labeling.scoring.crop_classes import learn_classes_from_crops
 from edgeloop.labeling.scoring.scorers import CropScorer, MotionScorer, Scorer
 from edgeloop.labeling.step_progress import Progress
 from edgeloop.models.errors import DataError
 
-__all__ = ["build_labeler"]
+__all__ = ["DetectorModels", "LabelingModels", "MotionModels", "learn_models"]
 
 _BACKGROUND_FRAMES = 15  # frames from which crops get their background examples
+_GRAPH, _SAM, _CLASSIFIER = "ensemble.onnx", "sam", "classifier"  # names of files that are sent to workers
 
 
-def build_labeler(
+class LabelingModels(Protocol):
+    """Models of a job; they pickle, without the contents of `files`."""
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """Files that `open` needs, by a relative path."""
+        ...
+
+    def open(self, files: Mapping[str, Path]) -> FrameLabeler:
+        """Load the models from copies of `files`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SegmenterChoice:
+    """Segmenter as the user named it.
+
+    Attributes:
+        name: As of `LabelPlan.sam`.
+        device: Processor to run on.
+        offline: Never download.
+    """
+
+    name: str
+    device: Device
+    offline: bool
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """See `LabelingModels.files`."""
+        return {f"{_SAM}/{path.name}": path for path in model_files(self.name, offline=self.offline)}
+
+    def open(self, files: Mapping[str, Path]) -> Segmenter:
+        """Load the segmenter from copies of its files."""
+        copies = [files[name] for name in self.files]
+        return load(str(copies[0]) if copies else self.name, device=self.device, offline=self.offline)
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorModels:
+    """See `LabelingModels`: the engine, which learned from boxed frames.
+
+    Attributes:
+        engine: Finds objects.
+        segmenter: Draws their masks.
+        confidence: Minimum label score, in [0, 1].
+    """
+
+    engine: LearnedEngine
+    segmenter: SegmenterChoice
+    confidence: float
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """See `LabelingModels.files`."""
+        return {_GRAPH: self.engine.graph, **self.segmenter.files}
+
+    def open(self, files: Mapping[str, Path]) -> DetectorLabeler:
+        """See `LabelingModels.open`."""
+        engine = self.engine.open(self.segmenter.device, files[_GRAPH])
+        return DetectorLabeler(engine, self.segmenter.open(files), self.confidence)
+
+
+@dataclass(frozen=True, slots=True)
+class MotionModels:
+    """See `LabelingModels`: the background of a fixed camera, and what tells classes apart.
+
+    Attributes:
+        background: Background model.
+        names: Classes to label.
+        classifier: As of `LabelPlan.classifier`.
+        regression: Classifier that learned from crops; None without crops.
+        segmenter: Draws the masks.
+        confidence: Minimum label score, in [0, 1].
+    """
+
+    background: Background
+    names: tuple[str, ...]
+    classifier: str
+    regression: Pipeline | None
+    segmenter: SegmenterChoice
+    confidence: float
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """See `LabelingModels.files`."""
+        weights = weights_file(self.classifier)
+        own = {} if weights is None else {f"{_CLASSIFIER}/{weights.name}": weights}
+        return {**own, **self.segmenter.files}
+
+    def open(self, files: Mapping[str, Path]) -> MotionLabeler:
+        """See `LabelingModels.open`."""
+        weights = weights_file(self.classifier)
+        name = self.classifier
+        if weights is not None:
+            name = with_weights_file(name, files[f"{_CLASSIFIER}/{weights.name}"])
+        embedder = load_embedder(name, offline=self.segmenter.offline)
+        motion = MotionScorer(self.background)
+        scorer: Scorer = motion
+        if self.regression is not None:
+            scorer = CropScorer(ClassModel(self.regression, len(self.names), embedder), motion)
+        elif isinstance(embedder, Clip):
+            scorer = CropScorer(TextClassifier(embedder, self.names), motion)
+        return MotionLabeler(self.background, self.segmenter.open(files), scorer, self.confidence)
+
+
+def learn_models(
     plan: LabelPlan, inputs: LabelInputs, frames: Sequence[Path], folder: Path, progress: Progress
-) -> FrameLabeler:
-    """Load the models of a job, and learn from its exemplars.
+) -> LabelingModels:
+    """Learn from the exemplars of a job, once.
 
     Args:
         plan: Settings of the job.
@@ -48,22 +158,19 @@ def build_labeler(
             there is no such device.
     """
     segmenter = load(plan.sam, offline=plan.offline, progress=progress, device=plan.device)
+    choice = SegmenterChoice(plan.sam, plan.device, plan.offline)
     exemplars, background = inputs.exemplars, inputs.background
     if background is None:
         engine = learn_engine(
             exemplars, segmenter, folder, confidence=inputs.confidence, weights=plan.weights,
             device=plan.device, seed=plan.seed, progress=progress,
         )  # fmt: skip
-        return DetectorLabeler(engine, segmenter, inputs.confidence)
-    motion = MotionScorer(background)
-    scorer: Scorer = motion
-    embedder = load_embedder(plan.classifier, offline=plan.offline)
+        return DetectorModels(engine, choice, inputs.confidence)
+    regression = None
     if exemplars.crops:
-        classes = _learn_from_crops(exemplars, frames, background, segmenter, embedder, seed=plan.seed)
-        scorer = CropScorer(classes, motion)
-    elif isinstance(embedder, Clip):
-        scorer = CropScorer(TextClassifier(embedder, exemplars.names), motion)
-    return MotionLabeler(background, segmenter, scorer, inputs.confidence)
+        embedder = load_embedder(plan.classifier, offline=plan.offline)
+        regression = _learn_from_crops(exemplars, frames, background, segmenter, embedder, seed=plan.seed)
+    return MotionModels(background, exemplars.names, plan.classifier, regression, choice, inputs.confidence)
 
 
 def _learn_from_crops(
@@ -74,9 +181,9 @@ def _learn_from_crops(
     embedder: Embedder,
     *,
     seed: int,
-) -> ClassModel:
+) -> Pipeline:
     chosen = np.unique(np.linspace(0, len(paths) - 1, _BACKGROUND_FRAMES).round().astype(int))
     frames = [image for row in chosen if (image := read_image(paths[row])) is not None]
     if not frames:
         raise DataError(f"{paths[0].parent}: not one of {len(chosen)} frames looked at can be read")
-    return learn_classes_from_crops(exemplars, frames, background, segmenter, embedder, seed=seed)
+    return learn_classes_from_crops(exemplars, frames, background, segmenter, embedder, seed=seed).regression

@@ -6,16 +6,15 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from edgeloop.edge.frames.folder import FrameEntry, read_frames
-from edgeloop.edge.host.opencv import read_image
-from edgeloop.labeling.build import build_labeler
+from edgeloop.edge.frames.folder import FrameEntry
+from edgeloop.labeling.build import DetectorModels, learn_models
 from edgeloop.labeling.dataset.apply_decisions import decisions_digest, keep_original
 from edgeloop.labeling.dataset.corrected import read_corrected
 from edgeloop.labeling.dataset.decisions import Decision, by_frame, decide, read_decisions
@@ -23,21 +22,25 @@ from edgeloop.labeling.dataset.split import split_frames
 from edgeloop.labeling.dataset.write import DatasetReport, LabeledFrame, write_dataset
 from edgeloop.labeling.engine.promise import Promise
 from edgeloop.labeling.features.embedders import fingerprint as fingerprint_of_embedder
+from edgeloop.labeling.frames.frame_look import FrameLook
+from edgeloop.labeling.frames.frame_store import FolderStore, FrameStore
 from edgeloop.labeling.frames.recordings import FrameGroups, group_frames
-from edgeloop.labeling.inputs.exemplars import ExemplarFrame
 from edgeloop.labeling.inputs.load import LabelInputs, read_inputs
 from edgeloop.labeling.inputs.plan import LITE0, LabelPlan
-from edgeloop.labeling.labeler import DetectorLabeler, FrameLabeler, label_exemplar
-from edgeloop.labeling.ledger import FrameResult, Ledger
+from edgeloop.labeling.label_job import LabelItem, LabelJob
+from edgeloop.labeling.ledger import Ledger
 from edgeloop.labeling.motion.confirm import confirm_moving
 from edgeloop.labeling.sam import fingerprint
 from edgeloop.labeling.step_progress import Progress, no_progress
+from edgeloop.labeling.workers.open_pool import run_job
+from edgeloop.labeling.workers.workers import Workers
 from edgeloop.models.errors import DataError, NoInputError
 from edgeloop.models.weights.digest import file_sha256
 
 __all__ = ["LabelReport", "job_key", "label_frames"]
 
 _PROMISE = "promise.json"
+_LEDGER_FORMAT = "2"  # 2 has stamps, digests and looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,38 +80,45 @@ def label_frames(
     Raises:
         NoInputError: There are no frames or no exemplars, or too few frames to learn a background from.
         DataError: The exemplars, `plan.corrected`, `plan.decisions` or frames.jsonl are malformed, `plan.out`
-            exists, not one frame can be read, unfinished work was started with another plan, or motion is
+            exists, not one frame can be read, unfinished work was started with other settings, or motion is
             asked for and the camera is not fixed.
         UsageError: There is no such segmenter or classifier, an option does not fit the exemplars, or
             class names are given to a classifier that reads none.
         UnavailableError: A checkpoint is not in the cache and cannot be downloaded, or open_clip or timm
-            is missing.
+            is missing; or no worker can be started.
     """
     started = time.monotonic()
     progress = progress or no_progress
     if plan.out.exists():
         raise DataError(f"{plan.out}: exists already; name another folder with -o, or remove it")
-    entries = read_frames(plan.frames)
+    store = FolderStore(plan.frames)
+    entries = store.entries()
     corrected = None if plan.corrected is None else read_corrected(plan.corrected, plan.frames)
     _decisions(plan)  # a malformed line is reported now, not after hours
     inputs = read_inputs(plan, entries, corrected)
-    job = job_key(plan, entries, inputs)
+    job = job_key(plan, inputs)
     unfinished = plan.out.with_name(plan.out.name + ".unfinished")
     unfinished.mkdir(parents=True, exist_ok=True)
     # Named by the job: before the first frame is labeled, another job may take over `unfinished`.
     learned = unfinished / f"engine-{hashlib.sha256(repr(job).encode()).hexdigest()[:12]}"
-    with progress(len(entries), "Comparing frames") as advance:
-        groups = group_frames(entries, plan.frames, plan.footage, advance=advance)
     with Ledger(unfinished / "ledger.sqlite3", job) as ledger:
-        todo = [entry for entry in entries if entry.name not in ledger]
+        todo = _unlabeled(entries, store, ledger)
         frames_per_s = 0.0
         if todo:
             paths = [plan.frames / entry.file for entry in entries]
-            labeler = build_labeler(plan, inputs, paths, learned, progress)
-            if isinstance(labeler, DetectorLabeler):
-                tell(_announce(labeler.engine.promise, learned / _PROMISE))
+            models = learn_models(plan, inputs, paths, learned, progress)
+            if isinstance(models, DetectorModels):
+                tell(_announce(models.engine.promise, learned / _PROMISE))
             drawn = {frame.path: frame for frame in inputs.drawn}
-            frames_per_s = _label_all(plan.frames, todo, labeler, drawn, ledger, progress)
+            items = [
+                LabelItem(entry.file, entry.name, drawn.get((plan.frames / entry.file).resolve()))
+                for entry, _ in todo
+            ]
+            stamps = [stamp for _, stamp in todo]
+            workers = Workers(plan.workers, plan.ray)
+            frames_per_s = _label_all(LabelJob(store, models), items, stamps, workers, ledger, progress)
+        looks = ledger.looks(entry.name for entry in entries)
+        groups = group_frames(entries, map(FrameLook.from_bytes, looks), plan.footage)
         promise = _saved_promise(learned / _PROMISE)
         report = _write(plan, entries, groups, inputs, ledger, unfinished / "dataset", promise)
     if report.set_aside < len(entries):
@@ -130,17 +140,15 @@ def _decisions(plan: LabelPlan) -> list[Decision]:
     return [] if plan.decisions is None else read_decisions(plan.decisions)
 
 
-def job_key(plan: LabelPlan, entries: Sequence[FrameEntry], inputs: LabelInputs) -> dict[str, str]:
-    """Everything that a frame's result depends on, so that the ledger of another job is not taken up.
+def job_key(plan: LabelPlan, inputs: LabelInputs) -> dict[str, str]:
+    """Everything but the frame that its result depends on, so that the ledger of another job is not taken up.
 
     `LabelPlan.decisions` are applied as the dataset is written, and so do not count.
     """
-    files = hashlib.sha256("\0".join(entry.name for entry in entries).encode())
     classifier = plan.classifier
     if classifier != LITE0:
         classifier += f" {fingerprint_of_embedder(classifier)}"
     return {
-        "frames": files.hexdigest(),
         **inputs.digests(),
         "classifier": classifier,
         "sam": f"{plan.sam} {fingerprint(plan.sam)}",
@@ -149,6 +157,7 @@ def job_key(plan: LabelPlan, entries: Sequence[FrameEntry], inputs: LabelInputs)
         "device": plan.device,
         "seed": str(plan.seed),
         "version": version("edgeloop"),
+        "ledger": _LEDGER_FORMAT,
     }
 
 
@@ -176,43 +185,44 @@ def _saved_promise(path: Path) -> dict[str, Any] | None:
     return promise
 
 
+def _unlabeled(
+    entries: Sequence[FrameEntry], store: FrameStore, ledger: Ledger
+) -> list[tuple[FrameEntry, str]]:
+    """Frames that are left, with their stamps; of a frame that was written again, the content counts."""
+    known = ledger.stamps()
+    left = []
+    for entry in entries:
+        stamp = store.stamp(entry.file)
+        then, digest = known.get(entry.name, (None, ""))
+        if then is not None and then != stamp and _digest(store, entry.file) == digest:
+            ledger.restamp(entry.name, stamp)
+        elif then != stamp:
+            left.append((entry, stamp))
+    return left
+
+
+def _digest(store: FrameStore, file: str) -> str | None:
+    try:
+        return hashlib.sha256(store.read(file)).hexdigest()
+    except OSError:
+        return None
+
+
 def _label_all(
-    folder: Path,
-    todo: Sequence[FrameEntry],
-    labeler: FrameLabeler,
-    drawn: Mapping[Path, ExemplarFrame],
+    job: LabelJob,
+    items: Sequence[LabelItem],
+    stamps: Sequence[str],
+    workers: Workers,
     ledger: Ledger,
     progress: Progress,
 ) -> float:
     """Label the frames that are left; frames per second."""
     started = time.monotonic()
-    with progress(len(todo), "Labeling") as advance:
-        for entry in todo:
-            path = (folder / entry.file).resolve()
-            ledger.add(_label_one(path, entry.name, labeler, drawn.get(path)))
+    with progress(len(items), "Labeling") as advance:
+        for place, row in run_job(job, items, workers):
+            ledger.add(row, stamps[place])
             advance(1)
-    return len(todo) / (time.monotonic() - started)
-
-
-def _label_one(path: Path, file: str, labeler: FrameLabeler, drawn: ExemplarFrame | None) -> FrameResult:
-    image = read_image(path)
-    if image is None:
-        return FrameResult(file=file, problem="not an image that can be read (corrupt or cut off)")
-    if drawn is None and (problem := labeler.problem(image)) is not None:
-        return FrameResult(file=file, problem=problem)
-    if drawn is None:
-        labels, unsure = labeler.label(image)
-    else:
-        labels, unsure = label_exemplar(image, drawn, labeler.segmenter), []
-    height, width = image.shape[:2]
-    return FrameResult(
-        file=file,
-        width=width,
-        height=height,
-        labels=tuple(labels),
-        unsure=tuple(unsure),
-        by_person=drawn is not None,
-    )
+    return len(items) / (time.monotonic() - started)
 
 
 def _write(

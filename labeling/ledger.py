@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -11,11 +12,13 @@ from pydantic import BaseModel, ConfigDict
 
 from edgeloop.models.errors import DataError
 
-__all__ = ["FrameResult", "Label", "Ledger"]
+__all__ = ["FrameResult", "Label", "LabeledRow", "Ledger"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS job (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS frame (file TEXT PRIMARY KEY, result TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS frame (
+    file TEXT PRIMARY KEY, stamp TEXT NOT NULL, digest TEXT NOT NULL, result TEXT NOT NULL, look BLOB NOT NULL
+) WITHOUT ROWID;
 """
 
 
@@ -65,6 +68,21 @@ class FrameResult(BaseModel):
     problem: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class LabeledRow:
+    """What is known of a frame once it is labeled.
+
+    Attributes:
+        result: Its labels.
+        digest: sha256 of the encoded image; "" if it could not be read.
+        look: What tells recordings apart, as `FrameLook.to_bytes` writes it; empty without a picture.
+    """
+
+    result: FrameResult
+    digest: str
+    look: bytes
+
+
 class Ledger:
     """One SQLite file, committed after every frame."""
 
@@ -111,15 +129,28 @@ class Ledger:
     def __exit__(self, *_: object) -> None:
         self._db.close()
 
-    def __contains__(self, file: str) -> bool:
-        return self._db.execute("SELECT 1 FROM frame WHERE file = ?", (file,)).fetchone() is not None
+    def stamps(self) -> dict[str, tuple[str, str]]:
+        """Stamp and digest of the image of each finished frame, by file."""
+        rows = self._db.execute("SELECT file, stamp, digest FROM frame")
+        return {file: (stamp, digest) for file, stamp, digest in rows}
 
-    def add(self, result: FrameResult) -> None:
-        """Commit a result."""
-        self._db.execute("INSERT INTO frame VALUES (?, ?)", (result.file, result.model_dump_json()))
+    def add(self, row: LabeledRow, stamp: str) -> None:
+        """Commit a frame; `stamp` is that of its image when it was asked for."""
+        values = (row.result.file, stamp, row.digest, row.result.model_dump_json(), row.look)
+        self._db.execute("INSERT OR REPLACE INTO frame VALUES (?, ?, ?, ?, ?)", values)
 
-    def results(self, files: Iterator[str]) -> Iterator[FrameResult]:
+    def restamp(self, file: str, stamp: str) -> None:
+        """Note that an image was written again with the same content."""
+        self._db.execute("UPDATE frame SET stamp = ? WHERE file = ?", (stamp, file))
+
+    def results(self, files: Iterable[str]) -> Iterator[FrameResult]:
         """Read results of finished frames back, one at a time, in the order of `files`."""
         for file in files:
             (text,) = self._db.execute("SELECT result FROM frame WHERE file = ?", (file,)).fetchone()
             yield FrameResult.model_validate_json(text)
+
+    def looks(self, files: Iterable[str]) -> Iterator[bytes]:
+        """Read `LabeledRow.look` of finished frames back, as `results` does."""
+        for file in files:
+            (look,) = self._db.execute("SELECT look FROM frame WHERE file = ?", (file,)).fetchone()
+            yield look

@@ -16,12 +16,15 @@ __all__ = [
     "Accelerator",
     "decoder_threads",
     "find_accelerators",
+    "limit_cores",
     "physical_cores",
     "processor_name",
     "usable_cores",
 ]
 
 _PIXELS_A_THREAD = 1280 * 720
+
+_limit: int | None = None  # as of `limit_cores`
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,16 @@ _BOARDS = {"jetson": _JETSON, "tegra": _JETSON, "raspberry pi": _PI, "qcom": _QU
 
 
 def usable_cores() -> int:
-    """Count the logical cores that this process may use; containers and taskset limit them."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Count the logical cores that this process may use; containers, taskset and `limit_cores` limit them."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores if _limit is None else min(cores, _limit)
+
+
+def limit_cores(cores: int) -> None:
+    """Let this process use so many cores, because others use the rest; call it before torch is imported."""
+    global _limit
+    _limit = cores
+    os.environ["OMP_NUM_THREADS"] = str(cores)
 
 
 def decoder_threads(pixels: float) -> int:

@@ -14,6 +14,7 @@ from edgeloop.edge.cli.aliased_option import AliasedOption
 from edgeloop.edge.cli.float_range import FloatRange
 from edgeloop.edge.cli.progress import progress_bar
 from edgeloop.edge.cli.table import table
+from edgeloop.labeling.commands.workers_options import workers_options
 from edgeloop.labeling.inputs.plan import LITE0, MOVING, LabelPlan
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     help="Share of each recording left out between train and val; 0 also keeps repeated frames in val.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, help="Random seed.")
+@workers_options
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
 def label(
     frames: Path,
@@ -125,6 +127,8 @@ def label(
     val_share: float,
     gap_share: float,
     seed: int,
+    workers: int | None,
+    ray: str | None,
     as_json: bool,
 ) -> None:
     """Label frames with SAM from boxes on a few of them, or label whatever moves.
@@ -160,6 +164,8 @@ def label(
         val_share=val_share,
         gap_share=gap_share,
         seed=seed,
+        workers=workers,
+        ray=ray,
     )
     report = label_frames(plan, progress=progress_bar, tell=lambda line: click.echo(line, err=True))
     _print_table(report, out)

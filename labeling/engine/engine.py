@@ -22,7 +22,7 @@ from edgeloop.labeling.step_progress import Progress
 from edgeloop.models.boxes import iou_matrix
 from edgeloop.models.detections import Detections
 
-__all__ = ["Engine", "learn_engine"]
+__all__ = ["Engine", "LearnedEngine", "learn_engine"]
 
 _SAME_OBJECT_IOU = 0.7  # of two boxes of different classes
 _MASK_WEIGHT = 0.5
@@ -54,6 +54,30 @@ class Engine:
         return Detections(found.xyxy, probability, found.class_id)[order]
 
 
+@dataclass(frozen=True, slots=True)
+class LearnedEngine:
+    """What a job has learned; pickles, for workers that open it.
+
+    Attributes:
+        graph: Ensemble as `write_ensemble` writes it.
+        side: Long side to resize images to, px.
+        calibration: As of `Engine`.
+        mask_weight: As of `Engine`.
+        promise: As of `Engine`.
+    """
+
+    graph: Path
+    side: int
+    calibration: Calibration
+    mask_weight: float
+    promise: Promise | None
+
+    def open(self, device: Device, graph: Path | None = None) -> Engine:
+        """Load the detectors, from a copy of the graph if one is named."""
+        ensemble = Ensemble(self.graph if graph is None else graph, self.side, device)
+        return Engine(ensemble, self.calibration, self.mask_weight, self.promise)
+
+
 def learn_engine(
     exemplars: Exemplars,
     segmenter: Segmenter,
@@ -65,7 +89,7 @@ def learn_engine(
     seed: int,
     progress: Progress,
     pasted: int = 60,
-) -> Engine:
+) -> LearnedEngine:
     """Train the ensemble and calibrate it on the frames that each member has not seen.
 
     Args:
@@ -100,14 +124,14 @@ def learn_engine(
         chosen.replace(graph)
     ensemble = Ensemble(graph, side, device)
     if len(members) == 1:  # it has seen the only frame
-        return Engine(ensemble, Calibration(0.0), 0.0, None)
+        return LearnedEngine(graph, side, Calibration(0.0), 0.0, None)
     held_out = [
         HeldOut(frame, ensemble.detect(frame.image(), member))
         for frame, member in zip(exemplars.frames, held_out_by(len(exemplars.frames)), strict=True)
     ]
     calibration = fit_calibration(held_out)
     promise = estimate_quality(held_out, exemplars.names, calibration, confidence=confidence, seed=seed)
-    return Engine(ensemble, calibration, _mask_weight(held_out, segmenter), promise)
+    return LearnedEngine(graph, side, calibration, _mask_weight(held_out, segmenter), promise)
 
 
 def _exclusive(found: Detections, probability: NDArray[np.float32]) -> NDArray[np.float32]:

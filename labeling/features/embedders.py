@@ -10,7 +10,7 @@ from edgeloop.labeling.features.embedding import Embedder, Lite0
 from edgeloop.models.errors import UnavailableError, UsageError
 from edgeloop.models.weights.digest import file_sha256
 
-__all__ = ["fingerprint", "load_embedder", "reads_text"]
+__all__ = ["fingerprint", "load_embedder", "reads_text", "weights_file", "with_weights_file"]
 
 
 def load_embedder(name: str, *, offline: bool = False) -> Embedder:
@@ -59,8 +59,19 @@ def fingerprint(name: str) -> str:
     Raises:
         UsageError: `name` is malformed.
     """
+    path = weights_file(name)
+    return "" if path is None else f"sha256:{file_sha256(path)}"
+
+
+def weights_file(name: str) -> Path | None:
+    """File of the weights of an embedder, named as for `load_embedder`; None for lite0 and a tag."""
     path = Path(_parts(name)[1])
-    return f"sha256:{file_sha256(path)}" if path.is_file() else ""
+    return path if path.is_file() else None
+
+
+def with_weights_file(name: str, path: Path) -> str:
+    """Name of the same embedder with a copy of its weights."""
+    return f"{_parts(name)[0]}:{path}"
 
 
 def _is_dino(model_name: str) -> bool:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
-from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.edge.frames.folder import FrameEntry
-from edgeloop.edge.host.opencv import read_image
-from edgeloop.labeling.frames.perceptual_hash import HASH_BITS, bits_apart, perceptual_hash, to_gray
+from edgeloop.labeling.frames.frame_look import THUMBNAIL_PX, FrameLook
+from edgeloop.labeling.frames.perceptual_hash import HASH_BITS, bits_apart
 
 __all__ = ["FrameGroups", "group_frames"]
 
-_SIDE_PX = 32
 _RANDOM_PAIRS = 2000
 _ALIKE = 0.2  # distance of two thumbnails of one view, whatever moves in it
 _ORDERED = 1 / 3  # share of a random pair's distance; at most 0.27 in footage that moves, 0.45 in photos
@@ -63,10 +60,8 @@ class FrameGroups:
 
 def group_frames(
     entries: Sequence[FrameEntry],
-    folder: Path,
+    looks: Iterable[FrameLook | None],
     footage: Literal["auto", "film", "photos"] = "auto",
-    *,
-    advance: Callable[[int], None] = lambda _: None,
 ) -> FrameGroups:
     """Tell film from photos, and group the frames of one recording or the photos of one view.
 
@@ -76,11 +71,10 @@ def group_frames(
 
     Args:
         entries: At least one frame, in the order of `read_frames`.
-        folder: Folder of their images. An unreadable one counts as a repetition of the one before.
+        looks: Look of each. An unreadable one, None, counts as a repetition of the one before.
         footage: "film" or "photos" overrides the decision.
-        advance: Called with 1 after each image.
     """
-    thumbnails, codes = _measure(entries, folder, advance)
+    thumbnails, codes = _stacked(looks, len(entries))
     sources = _by_source(entries)
     typical = _random_distance(thumbnails)
     timed = all(entry.time_s is not None for entry in entries)
@@ -95,21 +89,15 @@ def group_frames(
     return FrameGroups(footage, recordings, codes)
 
 
-def _measure(
-    entries: Sequence[FrameEntry], folder: Path, advance: Callable[[int], None]
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Read every image as a gray thumbnail (N, 32, 32) and a hash (N, HASH_BITS)."""
-    thumbnails = np.zeros((len(entries), _SIDE_PX, _SIDE_PX), np.uint8)
-    codes = np.zeros((len(entries), HASH_BITS), np.bool_)
-    for place, entry in enumerate(entries):
-        image = read_image(folder / entry.file)
-        if image is not None:
-            gray = to_gray(image)
-            thumbnails[place] = cv2.resize(gray, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_AREA)
-            codes[place] = perceptual_hash(gray)
+def _stacked(looks: Iterable[FrameLook | None], frames: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Stack thumbnails (N, 32, 32) and hashes (N, HASH_BITS)."""
+    thumbnails = np.zeros((frames, THUMBNAIL_PX, THUMBNAIL_PX), np.uint8)
+    codes = np.zeros((frames, HASH_BITS), np.bool_)
+    for place, look in enumerate(looks):
+        if look is not None:
+            thumbnails[place], codes[place] = look.thumbnail, look.code
         elif place:
             thumbnails[place], codes[place] = thumbnails[place - 1], codes[place - 1]
-        advance(1)
     return thumbnails, codes
 
 

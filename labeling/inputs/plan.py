@@ -39,6 +39,9 @@ class LabelPlan:
         val_share: Share of the frames that becomes val.
         gap_share: Share of each recording left out between train and val.
         seed: Random seed.
+        workers: Number of processes that label, or of actors on a cluster; None for this process alone, or
+            for all of the cluster. The result does not depend on it.
+        ray: Address of a Ray cluster that labels, or "auto" for the one that runs on this machine.
     """
 
     frames: Path
@@ -57,3 +60,5 @@ class LabelPlan:
     val_share: float = 0.2
     gap_share: float = 0.05
     seed: int = 0
+    workers: int | None = None
+    ray: str | None = None

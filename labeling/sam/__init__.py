@@ -18,7 +18,7 @@ from edgeloop.models.errors import NoInputError, UsageError
 from edgeloop.models.weights.digest import file_sha256
 from edgeloop.models.weights.registry import WEIGHTS, weights_path
 
-__all__ = ["Device", "InteractiveSegmenter", "Segmenter", "fingerprint", "load"]
+__all__ = ["Device", "InteractiveSegmenter", "Segmenter", "fingerprint", "load", "model_files"]
 
 _NANO = "nano"
 _CHECKPOINTS = (".pth", ".pt")
@@ -119,6 +119,18 @@ def load(
     official = OFFICIAL.get(name)
     path = fetch(official, offline=offline, progress=progress) if official else Path(name)
     return load_checkpoint(path, device=device)
+
+
+def model_files(name: str, *, offline: bool = False) -> tuple[Path, ...]:
+    """Files of a segmenter, named as for `load`, which loads their copies by the path of the first.
+
+    There is none for `nano`, which ships.
+    """
+    if name == _NANO:
+        return ()
+    if _is_pair(name):
+        return _pair_files(name)
+    return (fetch(OFFICIAL[name], offline=offline) if name in OFFICIAL else Path(name),)
 
 
 def fingerprint(name: str) -> str:

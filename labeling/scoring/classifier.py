@@ -45,11 +45,15 @@ class ClassExamples(NamedTuple):
 
 
 class ClassModel:
-    """Multinomial logistic regression on embeddings: the classes to label, `_ignore` and background."""
+    """Multinomial logistic regression on embeddings: the classes to label, `_ignore` and background.
 
-    def __init__(self, classifier: Pipeline, classes: int, embedder: Embedder) -> None:
-        """Keep a classifier fitted to embeddings; its classes 0 to `classes` - 1 are those to label."""
-        self._classifier = classifier
+    Attributes:
+        regression: Classifier of embeddings.
+    """
+
+    def __init__(self, regression: Pipeline, classes: int, embedder: Embedder) -> None:
+        """Keep a regression fitted to embeddings; its classes 0 to `classes` - 1 are those to label."""
+        self.regression = regression
         self._classes = classes
         self._embedder = embedder
 
@@ -57,9 +61,9 @@ class ClassModel:
         """See `Classifier.probabilities`."""
         probabilities = np.zeros((len(candidates), self._classes), np.float32)
         if candidates:
-            rows = self._classifier.predict_proba(self._embedder.embed(image, candidates))
-            known = self._classifier.classes_ < self._classes
-            probabilities[:, self._classifier.classes_[known]] = rows[:, known]
+            rows = self.regression.predict_proba(self._embedder.embed(image, candidates))
+            known = self.regression.classes_ < self._classes
+            probabilities[:, self.regression.classes_[known]] = rows[:, known]
         return probabilities
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edgeloop.edge.host.opencv import read_image
+from edgeloop.edge.host.image_bytes import decode_image
 from edgeloop.edge.synth import Scene
 from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.job import LabelReport, label_frames
@@ -62,12 +62,12 @@ def break_off(plan: LabelPlan, monkeypatch: pytest.MonkeyPatch, *, after: int) -
     """Label until so many frames were read, and be interrupted at the next."""
     frames_left = iter(range(after))
 
-    def read_or_stop(path: Path) -> object:
+    def decode_or_stop(data: bytes, name: str) -> object:
         if next(frames_left, None) is None:
             raise KeyboardInterrupt
-        return read_image(path)
+        return decode_image(data, name)
 
     with monkeypatch.context() as interrupted:
-        interrupted.setattr("edgeloop.labeling.job.read_image", read_or_stop)
+        interrupted.setattr("edgeloop.labeling.label_job.decode_image", decode_or_stop)
         with pytest.raises(KeyboardInterrupt):
             label_frames(plan)

@@ -19,7 +19,7 @@ from edgeloop.edge.scoring.coco import evaluate_boxes, precision_recall
 from edgeloop.export.data.yolo_dataset import open_dataset
 from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.job import label_frames
-from edgeloop.labeling.ledger import FrameResult, Ledger
+from edgeloop.labeling.ledger import FrameResult, LabeledRow, Ledger
 from edgeloop.models.errors import DataError
 from tests.calls import Outcome
 from tests.labeling.footage import BROKEN, DRAWN, INDICES, Footage, Labeled, break_off, scene_coco
@@ -167,12 +167,12 @@ from edgeloop.labeling.ledger import Ledger
 from edgeloop.labeling.engine import members
 members._MAX_STEPS, members.MEMBERS = 4, 2
 add, left = Ledger.add, int(sys.argv[4])
-def add_or_die(self, result):
+def add_or_die(self, row, stamp):
     global left
     if not left:
         os.kill(os.getpid(), signal.SIGKILL)
     left -= 1
-    add(self, result)
+    add(self, row, stamp)
 Ledger.add = add_or_die
 label_frames(LabelPlan(*map(Path, sys.argv[1:4])))
 """
@@ -201,13 +201,13 @@ def test_other_work_in_progress_is_not_touched(tmp_path: Path) -> None:
     with Ledger(path, {"sam": "mine"}):
         pass
     with Ledger(path, {"sam": "nano"}) as ledger:  # nothing was done under the other name
-        ledger.add(FrameResult(file="a.jpg"))
+        ledger.add(LabeledRow(FrameResult(file="a.jpg"), "d1", b""), "1-2")
         with pytest.raises(DataError, match="in use by another run"):
             Ledger(path, {"sam": "nano"})
     with pytest.raises(DataError, match="unfinished work with other sam"):
         Ledger(path, {"sam": "vit_b"})
     with Ledger(path, {"sam": "nano"}) as ledger:
-        assert "a.jpg" in ledger
+        assert ledger.stamps() == {"a.jpg": ("1-2", "d1")}
 
 
 def test_file_that_is_no_ledger(tmp_path: Path) -> None:

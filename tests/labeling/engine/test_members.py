@@ -92,7 +92,7 @@ def test_engine_of_one_frame_promises_nothing(nano: Segmenter, tmp_path: Path) -
         progress=no_progress,
     )  # fmt: skip
     assert engine.promise is None
-    found = engine.detect(exemplars.frames[0].image())
+    found = engine.open("cpu").detect(exemplars.frames[0].image())
     assert ((found.confidence >= 0) & (found.confidence <= 1)).all()
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
 import pytest
 
 from edgeloop.edge.frames.folder import FrameEntry, read_frames
+from edgeloop.edge.host.opencv import read_image
 from edgeloop.labeling.dataset.split import split_frames
 from edgeloop.labeling.dataset.statistics import read_stats
 from edgeloop.labeling.dataset.write import LabeledFrame, write_dataset
+from edgeloop.labeling.frames.frame_look import FrameLook
 from edgeloop.labeling.frames.recordings import FrameGroups, group_frames
 from edgeloop.labeling.ledger import FrameResult
 
@@ -55,7 +59,17 @@ def write(folder: Path, images: list[np.ndarray]) -> Path:
 
 def grouped(folder: Path, images: list[np.ndarray]) -> FrameGroups:
     write(folder, images)
-    return group_frames(read_frames(folder), folder)
+    return group(folder)
+
+
+def group(folder: Path, footage: Literal["auto", "film", "photos"] = "auto") -> FrameGroups:
+    entries = read_frames(folder)
+    return group_frames(entries, looks(folder, entries), footage)
+
+
+def looks(folder: Path, entries: Sequence[FrameEntry]) -> Iterator[FrameLook | None]:
+    images = (read_image(folder / entry.file) for entry in entries)
+    return (None if image is None else FrameLook.of(image) for image in images)
 
 
 def sizes(groups: FrameGroups) -> list[int]:
@@ -89,7 +103,7 @@ def test_a_flash_and_a_broken_frame_do_not_end_a_recording(tmp_path: Path) -> No
     images[12] = np.full_like(images[12], 250)
     folder = write(tmp_path / "frames", images)
     (folder / "20.jpg").write_bytes((folder / "20.jpg").read_bytes()[:900])
-    assert sizes(group_frames(read_frames(folder), folder)) == [30]
+    assert sizes(group(folder)) == [30]
 
 
 def test_unrelated_pictures_are_photos(tmp_path: Path) -> None:
@@ -109,8 +123,8 @@ def test_near_duplicate_photos_are_grouped_by_way_of_others(tmp_path: Path) -> N
 
 def test_the_decision_can_be_overridden(tmp_path: Path) -> None:
     folder = write(tmp_path / "frames", photos(1, 12))
-    assert group_frames(read_frames(folder), folder, "film").kind == "film"
-    assert group_frames(read_frames(folder), folder, "photos").kind == "photos"
+    assert group(folder, "film").kind == "film"
+    assert group(folder, "photos").kind == "photos"
 
 
 def test_frames_with_times_are_film_and_times_cut_it(tmp_path: Path) -> None:
@@ -119,7 +133,7 @@ def test_frames_with_times_are_film_and_times_cut_it(tmp_path: Path) -> None:
     times = [0, 1, 2, 3, 0, 1, 2, 3, 3600, 3601, 3602, 3603]
     entries = [FrameEntry(f"{place}.jpg", "door", place, float(time)) for place, time in enumerate(times)]
     entries[6] = FrameEntry("6.jpg", "yard", 0, 0.0)
-    groups = group_frames(entries, tmp_path / "frames")
+    groups = group_frames(entries, looks(tmp_path / "frames", entries))
     assert [list(group) for group in groups.groups] == [[0, 1, 2, 3], [4, 5, 7], [8, 9, 10, 11], [6]]
     assert groups.numbers == [0, 0, 0, 0, 1, 1, 3, 1, 2, 2, 2, 2]
 
@@ -135,7 +149,7 @@ def test_frames_with_times_are_film_and_times_cut_it(tmp_path: Path) -> None:
 def test_a_split_dataset_has_no_leaks(tmp_path: Path, images: list[np.ndarray]) -> None:
     folder = write(tmp_path / "frames", images)
     entries = read_frames(folder)
-    groups = group_frames(entries, folder)
+    groups = group(folder)
     splits = split_frames(entries, groups, val_share=0.2, gap_share=0.05)
     results = [FrameResult(file=entry.file, width=WIDTH, height=HEIGHT) for entry in entries]
     frames = (LabeledFrame(*parts) for parts in zip(entries, splits, results, groups.numbers, strict=True))

@@ -14,11 +14,12 @@ from edgeloop.labeling.studio.jobs.job_files import LedgerCopy, label_is_locked,
 LABELING = """
 import sys
 from pathlib import Path
-from edgeloop.labeling.ledger import FrameResult, Label, Ledger
+from edgeloop.labeling.ledger import FrameResult, Label, LabeledRow, Ledger
 box = Label(xyxy=(1, 2, 30, 40), class_id=0, score=0.9, prompt="detector", sam_score=0.8)
 with Ledger(Path(sys.argv[1]), {"seed": "0"}) as ledger:
     for line in sys.stdin:
-        ledger.add(FrameResult(file=line.strip(), width=320, height=240, labels=(box,)))
+        result = FrameResult(file=line.strip(), width=320, height=240, labels=(box,))
+        ledger.add(LabeledRow(result, "", b""), "")
         print(line, end="", flush=True)
 """
 

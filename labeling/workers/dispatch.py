@@ -1,0 +1,282 @@
+"""Distribution of frames to workers, and what happens when a worker dies."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+from edgeloop.labeling.workers.frame_job import FrameItem, FrameJob, Outcome, Shard
+from edgeloop.models.errors import DataError, EdgeloopError, UnavailableError
+
+__all__ = ["Died", "Event", "Finished", "Ready", "WorkerPool", "map_frames"]
+
+log = logging.getLogger(__name__)
+
+ItemT = TypeVar("ItemT", bound=FrameItem)
+RowT = TypeVar("RowT")
+
+_ROUNDS_LEFT = 4  # shards shrink so that each worker gets this many more: all end at about the same time
+_MOST_DEATHS = 2  # of workers, while they handle one frame
+_MOST_FAILED_STARTS = 3  # in a row
+_MOST_FAILED_FRAMES = 50  # from the first on: no frame will ever work
+_SENT_BYTES = 256 << 20  # encoded images on their way
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A worker has loaded its models.
+
+    Attributes:
+        worker: Its number.
+        reads_store: True if it can read the frames itself, False if they must be sent.
+    """
+
+    worker: int
+    reads_store: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Finished(Generic[RowT]):
+    """A worker has finished the shard that it got first.
+
+    Attributes:
+        worker: Its number.
+        outcomes: One for each frame of the shard.
+    """
+
+    worker: int
+    outcomes: Sequence[Outcome[RowT]]
+
+
+@dataclass(frozen=True, slots=True)
+class Died:
+    """A worker ended by itself; a new one has its place if the pool can start one.
+
+    Attributes:
+        worker: Its number.
+        reason: One line.
+        with_machine: True if its machine is gone: then the frames in work are not to blame.
+        error: What the models of the job were refused for; None for any other reason.
+    """
+
+    worker: int
+    reason: str
+    with_machine: bool = False
+    error: EdgeloopError | None = None
+
+
+Event = Ready | Finished[RowT] | Died
+
+
+class WorkerPool(Protocol[ItemT, RowT]):
+    """Workers in this process, in processes of this machine, or on a cluster."""
+
+    @property
+    def shard_frames(self) -> int:
+        """Number of frames that a worker gets at a time."""
+        ...
+
+    @property
+    def shards_ahead(self) -> int:
+        """Number of shards that a worker may hold: one in work, and those that wait."""
+        ...
+
+    def start_worker(self) -> None:
+        """Start one more worker; `Ready` or `Died` follows."""
+        ...
+
+    def submit(self, worker: int, shard: Shard[ItemT]) -> None:
+        """Give a shard to a worker that is ready; it handles its shards in order."""
+        ...
+
+    def wait(self) -> Sequence[Event[RowT]]:
+        """Wait for the next events."""
+        ...
+
+    def close(self) -> None:
+        """End all workers."""
+        ...
+
+
+@dataclass
+class _Task:
+    """Shard.
+
+    Attributes:
+        places: Positions of its frames.
+        deaths: Number of workers that died while they handled it.
+        sent_bytes: Size of the images that were sent with it.
+    """
+
+    places: Sequence[int]
+    deaths: int = 0
+    sent_bytes: int = 0
+
+
+@dataclass
+class _Worker:
+    """Worker that is ready, with the shards that it has, the one in work first."""
+
+    reads_store: bool
+    tasks: deque[_Task] = field(default_factory=deque)
+
+
+def map_frames(
+    job: FrameJob[ItemT, RowT], items: Sequence[ItemT], pool: WorkerPool[ItemT, RowT], workers: int
+) -> Iterator[tuple[int, RowT]]:
+    """Handle frames by many workers.
+
+    A frame that fails gives the row that `job.failed` makes, as does one during which two workers died. What
+    a worker that dies has in work is handled by others.
+
+    Args:
+        job: What is done to each frame.
+        items: The frames.
+        pool: Its workers are started and ended here.
+        workers: Number of workers.
+
+    Yields:
+        Position and row of each frame, in any order.
+
+    Raises:
+        UnavailableError: No worker can be started.
+        DataError: The first 50 frames all fail.
+    """
+    try:
+        yield from _Dispatch(job, items, pool, workers).run()
+    finally:
+        pool.close()
+
+
+class _Dispatch(Generic[ItemT, RowT]):
+    def __init__(
+        self, job: FrameJob[ItemT, RowT], items: Sequence[ItemT], pool: WorkerPool[ItemT, RowT], workers: int
+    ) -> None:
+        self._job, self._items, self._pool = job, items, pool
+        self._wanted = min(workers, max(len(items), 1))
+        self._workers: dict[int, _Worker] = {}
+        self._starting = 0
+        self._failed_starts = 0
+        self._next = 0
+        self._again: deque[_Task] = deque()
+        self._sent_bytes = 0
+        self._left = len(items)
+        self._failed_first = 0
+        self._any_succeeded = False
+
+    def run(self) -> Iterator[tuple[int, RowT]]:
+        if not self._items:
+            return
+        for _ in range(self._wanted):
+            self._start()
+        while self._left:
+            for event in self._pool.wait():
+                if isinstance(event, Ready):
+                    self._starting -= 1
+                    self._failed_starts = 0
+                    self._workers[event.worker] = _Worker(event.reads_store)
+                elif isinstance(event, Finished):
+                    yield from self._settle(event)
+                else:
+                    yield from self._bury(event)
+            self._supply()
+
+    def _start(self) -> None:
+        self._starting += 1
+        self._pool.start_worker()
+
+    def _settle(self, done: Finished[RowT]) -> Iterator[tuple[int, RowT]]:
+        task = self._workers[done.worker].tasks.popleft()
+        self._sent_bytes -= task.sent_bytes
+        for place, outcome in zip(task.places, done.outcomes, strict=True):
+            if outcome.fault is None:
+                self._any_succeeded = True
+                yield place, outcome.row  # type: ignore[misc]  # a row whenever there is no fault
+            else:
+                yield place, self._failed(place, outcome.fault)
+        self._left -= len(task.places)
+
+    def _failed(self, place: int, reason: str) -> RowT:
+        self._failed_first += not self._any_succeeded
+        if self._failed_first >= _MOST_FAILED_FRAMES:
+            raise DataError(f"{self._job.store}: the first {self._failed_first} frames all failed: {reason}")
+        return self._job.failed(self._items[place], reason)
+
+    def _bury(self, dead: Died) -> Iterator[tuple[int, RowT]]:
+        """Distribute anew what a dead worker had, its frames in work one by one."""
+        worker = self._workers.pop(dead.worker, None)
+        if dead.error is not None and not isinstance(dead.error, UnavailableError):
+            raise dead.error  # it is the same for all
+        if worker is None:  # it was never ready
+            self._starting -= 1
+            self._failed_starts += 1
+            if self._failed_starts >= _MOST_FAILED_STARTS:
+                self._give_up(dead)
+                return
+        else:
+            suspect = worker.tasks.popleft() if worker.tasks and not dead.with_machine else None
+            for task in worker.tasks:
+                self._take_back(task)
+            if suspect is not None:
+                yield from self._suspect(suspect, dead.reason)
+            log.warning("worker %d: %s; others go on with its frames", dead.worker, dead.reason)
+        if self._left:
+            self._start()
+
+    def _take_back(self, task: _Task) -> None:
+        self._sent_bytes -= task.sent_bytes
+        self._again.append(_Task(task.places, task.deaths))
+
+    def _suspect(self, task: _Task, reason: str) -> Iterator[tuple[int, RowT]]:
+        self._sent_bytes -= task.sent_bytes
+        deaths = task.deaths + 1
+        if deaths < _MOST_DEATHS:
+            self._again.extend(_Task([place], deaths) for place in task.places)
+            return
+        for place in task.places:
+            self._left -= 1
+            yield place, self._failed(place, f"{deaths} workers died while they handled it ({reason})")
+
+    def _give_up(self, dead: Died) -> None:
+        """Go on with the workers that are there, if any."""
+        if not self._workers and not self._starting:
+            raise dead.error or UnavailableError(f"no worker can be started: {dead.reason}")
+        log.warning("no further worker is started: %s", dead.reason)
+
+    def _supply(self) -> None:
+        """Give shards to workers, the idle ones first."""
+        for held in range(self._pool.shards_ahead):
+            for number, worker in self._workers.items():
+                if len(worker.tasks) == held and (task := self._next_task()) is not None:
+                    self._submit(number, worker, task)
+
+    def _next_task(self) -> _Task | None:
+        if self._sent_bytes >= _SENT_BYTES:
+            return None
+        if self._again:
+            return self._again.popleft()
+        if self._next == len(self._items):
+            return None
+        fair = (len(self._items) - self._next) // (_ROUNDS_LEFT * max(len(self._workers), 1))
+        size = max(self._job.batch, min(self._pool.shard_frames, fair), 1)
+        start, self._next = self._next, min(self._next + size, len(self._items))
+        return _Task(range(start, self._next))
+
+    def _submit(self, number: int, worker: _Worker, task: _Task) -> None:
+        items = [self._items[place] for place in task.places]
+        data = None
+        if not worker.reads_store:
+            data = [self._read(item) for item in items]
+            task.sent_bytes = sum(map(len, data))
+            self._sent_bytes += task.sent_bytes
+        worker.tasks.append(task)
+        self._pool.submit(number, Shard(task.places, items, data))
+
+    def _read(self, item: ItemT) -> bytes:
+        try:
+            return self._job.store.read(item.file)
+        except OSError:
+            return b""  # no image, as the handler will find

@@ -1,0 +1,132 @@
+"""What is done to each frame, wherever it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+from edgeloop.labeling.frames.frame_store import FrameStore
+from edgeloop.models.errors import EdgeloopError
+
+__all__ = ["FrameHandler", "FrameItem", "FrameJob", "Outcome", "Shard", "handle_shard"]
+
+RowT = TypeVar("RowT")
+RowT_co = TypeVar("RowT_co", covariant=True)
+
+
+class FrameItem(Protocol):
+    """One frame to handle; pickles."""
+
+    @property
+    def file(self) -> str:
+        """Name of its image in the job's store."""
+        ...
+
+
+ItemT = TypeVar("ItemT", bound=FrameItem)
+ItemT_contra = TypeVar("ItemT_contra", bound=FrameItem, contravariant=True)
+
+
+class FrameHandler(Protocol[ItemT_contra, RowT_co]):
+    """Opened job: models are loaded."""
+
+    def __call__(self, frames: Sequence[tuple[ItemT_contra, bytes]], /) -> Sequence[RowT_co]:
+        """Handle a batch of frames, at most `FrameJob.batch`, each given with its encoded image.
+
+        A row depends on its frame alone. If a batch fails, its frames are handled one by one, and whatever is
+        raised then is the reason of that frame.
+        """
+        ...
+
+
+class FrameJob(Protocol[ItemT_contra, RowT_co]):
+    """What is done to each frame; pickles, and is sent to every worker once."""
+
+    @property
+    def store(self) -> FrameStore:
+        """Where the frames are."""
+        ...
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """Files that `open` needs, by a relative path; machines without them get copies, once each."""
+        ...
+
+    @property
+    def batch(self) -> int:
+        """Number of frames that are handled together."""
+        ...
+
+    def open(self, files: Mapping[str, Path]) -> FrameHandler[ItemT_contra, RowT_co]:
+        """Load models in a worker.
+
+        Args:
+            files: Where this machine has each of `self.files`.
+        """
+        ...
+
+    def failed(self, item: ItemT_contra, reason: str) -> RowT_co:
+        """Make the row of a frame that could not be handled."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Shard(Generic[ItemT]):
+    """Contiguous frames that one worker handles.
+
+    Attributes:
+        places: Position of each frame in the job.
+        items: The frames.
+        data: Encoded image of each, where the worker cannot read the store; None where it can.
+    """
+
+    places: Sequence[int]
+    items: Sequence[ItemT]
+    data: Sequence[bytes] | None = None
+
+
+class Outcome(NamedTuple, Generic[RowT]):
+    """Row of a frame, or the reason why there is none.
+
+    Attributes:
+        row: What the handler returned; None if it failed.
+        fault: One line; None if it did not fail.
+    """
+
+    row: RowT | None
+    fault: str | None
+
+
+def handle_shard(
+    handler: FrameHandler[ItemT, RowT], job: FrameJob[ItemT, RowT], shard: Shard[ItemT]
+) -> list[Outcome[RowT]]:
+    """Handle the frames of a shard: one outcome for each, whatever fails."""
+    outcomes: list[Outcome[RowT]] = []
+    for start in range(0, len(shard.items), job.batch):
+        outcomes += _handle(handler, job, shard, range(len(shard.items))[start : start + job.batch])
+    return outcomes
+
+
+def _handle(
+    handler: FrameHandler[ItemT, RowT], job: FrameJob[ItemT, RowT], shard: Shard[ItemT], part: Sequence[int]
+) -> list[Outcome[RowT]]:
+    try:
+        rows = handler([(shard.items[number], _data(job, shard, number)) for number in part])
+        return [Outcome(row, None) for row in rows]
+    except Exception as error:
+        if len(part) == 1:
+            return [Outcome(None, _reason(error))]
+    return [outcome for number in part for outcome in _handle(handler, job, shard, [number])]
+
+
+def _data(job: FrameJob[ItemT, RowT], shard: Shard[ItemT], number: int) -> bytes:
+    return job.store.read(shard.items[number].file) if shard.data is None else shard.data[number]
+
+
+def _reason(error: Exception) -> str:
+    told = (str(error).strip().splitlines() or [""])[0]
+    if isinstance(error, OSError):
+        return f"cannot be read ({error.strerror or told})"
+    return told if isinstance(error, EdgeloopError) else f"{type(error).__name__}: {told}".rstrip(": ")

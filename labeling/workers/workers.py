@@ -1,0 +1,21 @@
+"""Choice of workers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Workers"]
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """Who does the work.
+
+    Attributes:
+        count: Number of processes on this machine, or of actors on a cluster; None for this process alone,
+            or for one actor on each core (with "cuda": each GPU) of the cluster.
+        ray: Address of a Ray cluster; "auto" for the one that runs on this machine; None for no cluster.
+    """
+
+    count: int | None = None
+    ray: str | None = None
