@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from sklearn.pipeline import Pipeline
@@ -53,22 +53,23 @@ class SegmenterChoice:
     Attributes:
         name: As of `LabelPlan.sam`.
         device: Processor to run on.
-        offline: Never download.
+        files: See `LabelingModels.files`; none for a segmenter that ships.
     """
 
     name: str
     device: Device
-    offline: bool
+    files: Mapping[str, Path]
 
-    @property
-    def files(self) -> dict[str, Path]:
-        """See `LabelingModels.files`."""
-        return {f"{_SAM}/{path.name}": path for path in model_files(self.name, offline=self.offline)}
+    @classmethod
+    def of(cls, plan: LabelPlan) -> Self:
+        """Find the files of a plan's segmenter."""
+        paths = model_files(plan.sam, offline=plan.offline)
+        return cls(plan.sam, plan.device, {f"{_SAM}/{path.name}": path for path in paths})
 
     def open(self, files: Mapping[str, Path]) -> Segmenter:
         """Load the segmenter from copies of its files."""
         copies = [files[name] for name in self.files]
-        return load(str(copies[0]) if copies else self.name, device=self.device, offline=self.offline)
+        return load(str(copies[0]) if copies else self.name, device=self.device, offline=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,32 +105,34 @@ class MotionModels:
         background: Background model.
         names: Classes to label.
         classifier: As of `LabelPlan.classifier`.
+        weights: File of its weights; None if it ships or is named by a tag.
         regression: Classifier that learned from crops; None without crops.
         segmenter: Draws the masks.
         confidence: Minimum label score, in [0, 1].
+        offline: Never download a classifier that is named by a tag.
     """
 
     background: Background
     names: tuple[str, ...]
     classifier: str
+    weights: Path | None
     regression: Pipeline | None
     segmenter: SegmenterChoice
     confidence: float
+    offline: bool
 
     @property
     def files(self) -> Mapping[str, Path]:
         """See `LabelingModels.files`."""
-        weights = weights_file(self.classifier)
-        own = {} if weights is None else {f"{_CLASSIFIER}/{weights.name}": weights}
+        own = {} if self.weights is None else {f"{_CLASSIFIER}/{self.weights.name}": self.weights}
         return {**own, **self.segmenter.files}
 
     def open(self, files: Mapping[str, Path]) -> MotionLabeler:
         """See `LabelingModels.open`."""
-        weights = weights_file(self.classifier)
         name = self.classifier
-        if weights is not None:
-            name = with_weights_file(name, files[f"{_CLASSIFIER}/{weights.name}"])
-        embedder = load_embedder(name, offline=self.segmenter.offline)
+        if self.weights is not None:
+            name = with_weights_file(name, files[f"{_CLASSIFIER}/{self.weights.name}"])
+        embedder = load_embedder(name, offline=self.offline)
         motion = MotionScorer(self.background)
         scorer: Scorer = motion
         if self.regression is not None:
@@ -158,7 +161,7 @@ def learn_models(
             there is no such device.
     """
     segmenter = load(plan.sam, offline=plan.offline, progress=progress, device=plan.device)
-    choice = SegmenterChoice(plan.sam, plan.device, plan.offline)
+    choice = SegmenterChoice.of(plan)
     exemplars, background = inputs.exemplars, inputs.background
     if background is None:
         engine = learn_engine(
@@ -170,7 +173,16 @@ def learn_models(
     if exemplars.crops:
         embedder = load_embedder(plan.classifier, offline=plan.offline)
         regression = _learn_from_crops(exemplars, frames, background, segmenter, embedder, seed=plan.seed)
-    return MotionModels(background, exemplars.names, plan.classifier, regression, choice, inputs.confidence)
+    return MotionModels(
+        background=background,
+        names=exemplars.names,
+        classifier=plan.classifier,
+        weights=weights_file(plan.classifier),
+        regression=regression,
+        segmenter=choice,
+        confidence=inputs.confidence,
+        offline=plan.offline,
+    )
 
 
 def _learn_from_crops(
