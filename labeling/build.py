@@ -37,6 +37,11 @@ class LabelingModels(Protocol):
     """Models of a job; they pickle, without the contents of `files`."""
 
     @property
+    def segmenter(self) -> SegmenterChoice:
+        """Segmenter that draws the masks, on the processor that all models run on."""
+        ...
+
+    @property
     def files(self) -> Mapping[str, Path]:
         """Files that `open` needs, by a relative path."""
         ...

@@ -52,6 +52,11 @@ class LabelJob:
         """See `FrameJob.files`."""
         return self.models.files
 
+    @property
+    def gpus(self) -> int:
+        """See `FrameJob.gpus`."""
+        return int(self.models.segmenter.device == "cuda")
+
     def open(self, files: Mapping[str, Path]) -> _LabelHandler:
         """See `FrameJob.open`."""
         return _LabelHandler(self.models.open(files))

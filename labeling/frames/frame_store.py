@@ -45,6 +45,10 @@ class FolderStore:
 
     folder: Path
 
+    def __reduce__(self) -> tuple[type[FolderStore], tuple[Path]]:
+        """Pickle the absolute path: a worker may have another current folder."""
+        return FolderStore, (self.folder.absolute(),)
+
     def __str__(self) -> str:
         """See `FrameStore.__str__`."""
         return str(self.folder)

@@ -58,7 +58,8 @@ class Died:
     Attributes:
         worker: Its number.
         reason: One line.
-        with_machine: True if its machine is gone: then the frames in work are not to blame.
+        with_machine: True if its machine is gone: then the frames in work are not to blame, and the pool
+            tells of it, once for all workers of the machine.
         error: What the models of the job were refused for; None for any other reason.
     """
 
@@ -212,7 +213,7 @@ class _Dispatch(Generic[ItemT, RowT]):
             raise dead.error  # it is the same for all
         if worker is None:  # it was never ready
             self._starting -= 1
-            self._failed_starts += 1
+            self._failed_starts += not dead.with_machine
             if self._failed_starts >= _MOST_FAILED_STARTS:
                 self._give_up(dead)
                 return
@@ -222,7 +223,8 @@ class _Dispatch(Generic[ItemT, RowT]):
                 self._take_back(task)
             if suspect is not None:
                 yield from self._suspect(suspect, dead.reason)
-            log.warning("worker %d: %s; others go on with its frames", dead.worker, dead.reason)
+            if not dead.with_machine:
+                log.warning("worker %d: %s; others go on with its frames", dead.worker, dead.reason)
         if self._left:
             self._start()
 
@@ -270,13 +272,13 @@ class _Dispatch(Generic[ItemT, RowT]):
         data = None
         if not worker.reads_store:
             data = [self._read(item) for item in items]
-            task.sent_bytes = sum(map(len, data))
+            task.sent_bytes = sum(len(image) for image in data if isinstance(image, bytes))
             self._sent_bytes += task.sent_bytes
         worker.tasks.append(task)
         self._pool.submit(number, Shard(task.places, items, data))
 
-    def _read(self, item: ItemT) -> bytes:
+    def _read(self, item: ItemT) -> bytes | OSError:
         try:
             return self._job.store.read(item.file)
-        except OSError:
-            return b""  # no image, as the handler will find
+        except OSError as error:
+            return error

@@ -59,6 +59,11 @@ class FrameJob(Protocol[ItemT_contra, RowT_co]):
         """Number of frames that are handled together."""
         ...
 
+    @property
+    def gpus(self) -> int:
+        """Number of GPUs that a worker needs for itself: 0 or 1."""
+        ...
+
     def open(self, files: Mapping[str, Path]) -> FrameHandler[ItemT_contra, RowT_co]:
         """Load models in a worker.
 
@@ -79,12 +84,13 @@ class Shard(Generic[ItemT]):
     Attributes:
         places: Position of each frame in the job.
         items: The frames.
-        data: Encoded image of each, where the worker cannot read the store; None where it can.
+        data: Encoded image of each, or the error with which it cannot be read, if the worker cannot read the
+            store; None if it can.
     """
 
     places: Sequence[int]
     items: Sequence[ItemT]
-    data: Sequence[bytes] | None = None
+    data: Sequence[bytes | OSError] | None = None
 
 
 class Outcome(NamedTuple, Generic[RowT]):
@@ -122,7 +128,10 @@ def _handle(
 
 
 def _data(job: FrameJob[ItemT, RowT], shard: Shard[ItemT], number: int) -> bytes:
-    return job.store.read(shard.items[number].file) if shard.data is None else shard.data[number]
+    data = job.store.read(shard.items[number].file) if shard.data is None else shard.data[number]
+    if isinstance(data, OSError):
+        raise data
+    return data
 
 
 def _reason(error: Exception) -> str:
