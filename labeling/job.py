@@ -7,6 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -218,8 +219,8 @@ def _label_all(
 ) -> float:
     """Label the frames that are left; frames per second."""
     started = time.monotonic()
-    with progress(len(items), "Labeling") as advance:
-        for place, row in run_job(job, items, workers):
+    with progress(len(items), "Labeling") as advance, closing(run_job(job, items, workers)) as rows:
+        for place, row in rows:
             ledger.add(row, stamps[place])
             advance(1)
     return len(items) / (time.monotonic() - started)

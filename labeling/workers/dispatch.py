@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
@@ -127,7 +127,7 @@ class _Worker:
 
 def map_frames(
     job: FrameJob[ItemT, RowT], items: Sequence[ItemT], pool: WorkerPool[ItemT, RowT], workers: int
-) -> Iterator[tuple[int, RowT]]:
+) -> Generator[tuple[int, RowT], None, None]:
     """Handle frames by many workers.
 
     A frame that fails gives the row that `job.failed` makes, as does one during which two workers died. What
@@ -281,4 +281,4 @@ class _Dispatch(Generic[ItemT, RowT]):
         try:
             return self._job.store.read(item.file)
         except OSError as error:
-            return error
+            return OSError(error.errno, error.strerror or str(error))  # one that pickles, whatever its class

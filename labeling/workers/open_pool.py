@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import TypeVar
 
 from edgeloop.labeling.workers.dispatch import map_frames
@@ -19,7 +19,7 @@ RowT = TypeVar("RowT")
 
 def run_job(
     job: FrameJob[ItemT, RowT], items: Sequence[ItemT], workers: Workers
-) -> Iterator[tuple[int, RowT]]:
+) -> Generator[tuple[int, RowT], None, None]:
     """Handle frames as `map_frames` does, by the workers that are asked for.
 
     Raises:

@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import os
 import pickle
 import signal
+import socket
+import subprocess
+import sys
+import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from edgeloop.edge.host.hardware import usable_cores
 from edgeloop.labeling.workers.dispatch import Died, Event, Finished, Ready
-from edgeloop.labeling.workers.frame_job import FrameItem, FrameJob, Shard, handle_shard
-from edgeloop.labeling.workers.worker_cores import share_cores
-from edgeloop.models.errors import EdgeloopError
+from edgeloop.labeling.workers.frame_job import FrameItem, FrameJob, Shard
 
 __all__ = ["ProcessPool"]
 
 ItemT = TypeVar("ItemT", bound=FrameItem)
 RowT = TypeVar("RowT")
 
-_SPAWN = multiprocessing.get_context("spawn")  # a fork would inherit the locks of onnxruntime's threads
+# Not a fork, which would inherit the locks of onnxruntime's threads; nor the spawn of multiprocessing, which
+# runs the script of a user again.
+_PROGRAM = (
+    "import sys; sys.path[:] = sys.argv[4:]; "
+    "from edgeloop.labeling.workers.process_worker import work; work(*map(int, sys.argv[1:4]))"
+)
 _END_S = 5.0
 
 
 @dataclass
 class _Process:
-    process: BaseProcess
+    process: subprocess.Popen[bytes]
     pipe: Connection
     ready: bool = False
 
@@ -37,41 +43,59 @@ class _Process:
 class ProcessPool(Generic[ItemT, RowT]):
     """See `WorkerPool`: the cores of this machine are shared out evenly.
 
-    A worker ends when this process ends, however that happens.
+    A worker ends at once when this process ends, however that happens.
 
     Attributes:
-        shard_frames: See `WorkerPool.shard_frames`.
-        shards_ahead: See `WorkerPool.shards_ahead`; no pipe is written to before the worker reads from it.
+        shard_frames: See `WorkerPool.shard_frames`: every frame is settled as soon as it is done.
+        shards_ahead: See `WorkerPool.shards_ahead`: no worker waits for this process.
     """
 
-    shard_frames = 8
-    shards_ahead = 1
+    shard_frames = 1
+    shards_ahead = 2
 
     def __init__(self, job: FrameJob[ItemT, RowT], workers: int) -> None:
         """Prepare the job for `workers` processes."""
-        self._job = pickle.dumps(job)
+        self._job = tempfile.TemporaryFile()  # noqa: SIM115  # `close` closes it
+        self._job.write(pickle.dumps(job))
+        self._job.flush()
         self._cores = max(1, usable_cores() // workers)
         self._started = 0
         self._processes: dict[int, _Process] = {}
+        self._not_started: list[Event[RowT]] = []
 
     def start_worker(self) -> None:
         """See `WorkerPool.start_worker`."""
-        here, there = _SPAWN.Pipe()
-        process = _SPAWN.Process(target=_work, args=(there, self._cores), daemon=True)
-        process.start()
-        there.close()
-        with suppress(OSError):  # it has ended already, as `wait` will find
-            here.send_bytes(self._job)
-        self._processes[self._started] = _Process(process, here)
-        self._started += 1
+        worker, self._started = self._started, self._started + 1
+        try:
+            self._processes[worker] = self._start()
+        except OSError as error:
+            self._not_started.append(Died(worker, f"its process cannot be started ({error.strerror})"))
+
+    def _start(self) -> _Process:
+        ours, theirs = socket.socketpair()
+        fds = theirs.fileno(), self._job.fileno()
+        cores = str(self._cores)
+        with ours, theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-c", _PROGRAM, *map(str, fds), cores, *sys.path],
+                pass_fds=fds,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                process_group=0,  # the interrupt of a terminal is for this process, which ends the others
+                env={**os.environ, "OMP_NUM_THREADS": cores},  # numpy reads it as it is imported
+            )
+            return _Process(process, Connection(ours.detach()))
 
     def submit(self, worker: int, shard: Shard[ItemT]) -> None:
         """See `WorkerPool.submit`."""
-        with suppress(OSError):
+        with suppress(OSError):  # it has ended, as `wait` will find
             self._processes[worker].pipe.send(shard)
 
     def wait(self) -> Sequence[Event[RowT]]:
         """See `WorkerPool.wait`."""
+        if self._not_started:
+            events, self._not_started = self._not_started, []
+            return events
         by_pipe = {own.pipe: number for number, own in self._processes.items()}
         return [self._receive(by_pipe[pipe]) for pipe in wait(list(by_pipe)) if isinstance(pipe, Connection)]
 
@@ -84,15 +108,16 @@ class ProcessPool(Generic[ItemT, RowT]):
         if own.ready:
             return Finished(worker, message)
         if message is not None:
+            reason, error = message
             self._end(self._processes.pop(worker))
-            return Died(worker, *message)
+            return Died(worker, reason, error=error)
         own.ready = True
         return Ready(worker)
 
     def _died(self, worker: int, own: _Process) -> Died:
         del self._processes[worker]
         self._end(own)
-        code = own.process.exitcode or 0
+        code = own.process.returncode
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         hint = "; is the memory full?" if code == -signal.SIGKILL else ""
         return Died(worker, f"its process {how}{hint}")
@@ -100,31 +125,16 @@ class ProcessPool(Generic[ItemT, RowT]):
     def close(self) -> None:
         """See `WorkerPool.close`."""
         for own in self._processes.values():
-            own.process.terminate()
+            own.process.kill()  # it has nothing to save
         for own in self._processes.values():
             self._end(own)
         self._processes.clear()
+        self._job.close()
 
     def _end(self, own: _Process) -> None:
         own.pipe.close()
-        own.process.join(_END_S)
-        if own.process.is_alive():
-            own.process.kill()
-            own.process.join()
-
-
-def _work(pipe: Connection, cores: int) -> None:
-    """Handle shards until the pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first process ends the others
-    share_cores(cores)  # before the job loads torch
-    with suppress(EOFError, OSError):
-        job: FrameJob[Any, Any] = pickle.loads(pipe.recv_bytes())
         try:
-            handler = job.open(job.files)
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            pipe.send((reason, False, error if isinstance(error, EdgeloopError) else None))
-            return
-        pipe.send(None)
-        while True:
-            pipe.send(handle_shard(handler, job, pipe.recv()))
+            own.process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            own.process.kill()
+            own.process.wait()
