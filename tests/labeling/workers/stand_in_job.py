@@ -97,7 +97,7 @@ class StandInHandler:
             case "cores":
                 import cv2
                 import torch
-                from threadpoolctl import threadpool_info
+                from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
 
                 blas = {each["num_threads"] for each in threadpool_info()}
                 return json.dumps([usable_cores(), cv2.getNumThreads(), torch.get_num_threads(), *blas])
