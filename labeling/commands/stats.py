@@ -14,6 +14,8 @@ from edgeloop.edge.cli.float_range import FloatRange
 from edgeloop.edge.cli.progress import progress_bar
 from edgeloop.edge.cli.table import table
 from edgeloop.edge.labels.label_problems import TOLERATED
+from edgeloop.labeling.commands.workers_options import workers_options
+from edgeloop.labeling.workers.workers import Workers
 from edgeloop.models.errors import DataError
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ _SIZES = 3  # sizes of images that are shown
     metavar="FOLDER",
     help="Images of exemplars that are not beside their labels.",
 )
+@workers_options
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as one JSON object.")
 def stats(
     dataset: Path,
@@ -62,6 +65,8 @@ def stats(
     within_bits: int,
     limit: float | None,
     images: Path | None,
+    workers: int | None,
+    ray: str | None,
     as_json: bool,
 ) -> None:
     """Count the images and labels of a dataset or of exemplars, and name what is wrong with them.
@@ -75,7 +80,12 @@ def stats(
 
     with progress_bar(None, "Comparing") as advance:
         found = read_stats(
-            dataset, within_frames=within_frames, within_bits=within_bits, images=images, advance=advance
+            dataset,
+            within_frames=within_frames,
+            within_bits=within_bits,
+            images=images,
+            workers=Workers(workers, ray),
+            advance=advance,
         )
     _print_stats(found, dataset)
     if as_json:

@@ -28,6 +28,7 @@ __all__ = [
     "Category",
     "Image",
     "Instances",
+    "image_path",
     "is_ours",
     "read_dataset_image",
     "read_instances",
@@ -165,12 +166,22 @@ def read_dataset_image(dataset: Path, image: Image) -> NDArray[np.uint8]:
         NoInputError: It does not exist.
         DataError: It is outside the dataset, or cannot be read.
     """
+    return require_image(image_path(dataset, image))
+
+
+def image_path(dataset: Path, image: Image) -> Path:
+    """Find the file of an image of a dataset.
+
+    Raises:
+        NoInputError: It does not exist.
+        DataError: It is outside the dataset.
+    """
     path = dataset / image.file_name
     if not path.resolve().is_relative_to(dataset.resolve()):
         raise DataError(f"{dataset / INSTANCES}: {image.file_name!r} lies outside the dataset")
     if not path.is_file():
         raise NoInputError(f"{path}: no such file, but {INSTANCES} lists it")
-    return require_image(path)
+    return path
 
 
 def _entries(path: Path, key: str, kind: type[_T]) -> Iterator[_T]:

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.edge.host.opencv import require_image
 from edgeloop.edge.labels.label_problems import LabelProblem, LabelProblems
 from edgeloop.export.data.yolo_dataset import LabeledImage, open_dataset
-from edgeloop.labeling.frames.perceptual_hash import perceptual_hash, to_gray
+from edgeloop.labeling.dataset.image_facts import ImageFacts, measure_images
 from edgeloop.labeling.inputs.crops import holds_crops, read_crops
 from edgeloop.labeling.inputs.exemplars import IGNORE, ExemplarFrame, find_boxes, read_boxes
 from edgeloop.labeling.inputs.yolo import find_names, is_yaml
+from edgeloop.labeling.workers.workers import Workers
 from edgeloop.models.errors import DataError, NoInputError
 
 __all__ = ["Shown", "ShownImage", "read_shown"]
@@ -62,25 +62,32 @@ class Shown:
     problems: Mapping[str, LabelProblem]
 
 
-def read_shown(path: Path, images_folder: Path | None, advance: Callable[[int], None]) -> Shown:
+def read_shown(
+    path: Path, images_folder: Path | None, workers: Workers, advance: Callable[[int], None]
+) -> Shown:
     """Read a dataset or exemplars that another tool may have made.
 
     Args:
         path: Dataset as of `open_dataset`, exemplars as of `read_exemplars`, or folders of crops.
         images_folder: Folder of the images of exemplars; None if they are beside their labels.
+        workers: Who reads the images.
         advance: Called with 1 after each image.
 
     Raises:
         NoInputError: It is none of these.
         DataError: It cannot be read at all, or it has no image.
+        UnavailableError: No worker can be started.
     """
     problems = LabelProblems(strict=False)
-    kind, names, images = _read(path, images_folder, problems)
+    kind, names, read = _read(path, images_folder, problems)
+    images = list(read)
     shown = []
-    for split, image in images:
-        if (own := _look(split, image, problems)) is not None:
-            shown.append(own)
-        advance(1)
+    measured = measure_images([image.path for _, image in images], workers, advance)
+    for (split, image), (file, facts) in zip(images, measured, strict=True):
+        if isinstance(facts, str):
+            problems.refuse("unreadable_image", f"{file}: {facts}")
+        else:
+            shown.append(_show(split, image, facts))
     if not shown and not problems.by_kind:
         raise DataError(f"{path}: there is no image in it, so there is nothing to count")
     used = {number for own in shown for number in own.class_id}
@@ -139,14 +146,9 @@ def _is_dataset(path: Path) -> bool:
         return True
 
 
-def _look(split: str, labeled: LabeledImage | ExemplarFrame, problems: LabelProblems) -> ShownImage | None:
-    """Read an image, and measure its boxes."""
-    try:
-        image = require_image(labeled.path)
-    except DataError as error:
-        problems.refuse("unreadable_image", str(error))
-        return None
-    height, width = image.shape[:2]
+def _show(split: str, labeled: LabeledImage | ExemplarFrame, facts: ImageFacts) -> ShownImage:
+    """Measure the boxes of an image."""
+    width, height = facts.size
     if isinstance(labeled, LabeledImage):
         areas = labeled.xywh[:, 2] * width * labeled.xywh[:, 3] * height
     else:
@@ -154,8 +156,8 @@ def _look(split: str, labeled: LabeledImage | ExemplarFrame, problems: LabelProb
     return ShownImage(
         file=str(labeled.path),
         split=split,
-        size=(width, height),
+        size=facts.size,
         class_id=labeled.class_id.tolist(),
         sides_px=np.sqrt(areas).tolist(),
-        code=perceptual_hash(to_gray(image)),
+        code=facts.code,
     )

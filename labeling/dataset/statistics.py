@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.edge.labels.label_problems import LabelProblem
-from edgeloop.labeling.dataset.read import INSTANCES, Image, is_ours, read_dataset_image, read_instances
+from edgeloop.labeling.dataset.image_facts import measure_images
+from edgeloop.labeling.dataset.read import INSTANCES, Image, image_path, is_ours, read_instances
 from edgeloop.labeling.dataset.read_others import Shown, ShownImage, read_shown
-from edgeloop.labeling.frames.perceptual_hash import bits_apart, perceptual_hash, to_gray
-from edgeloop.models.errors import DataError
+from edgeloop.labeling.frames.perceptual_hash import bits_apart
+from edgeloop.labeling.workers.workers import Workers
+from edgeloop.models.errors import DataError, EdgeloopError
 
 __all__ = ["DatasetStats", "Leak", "read_stats"]
+
+_THIS_PROCESS = Workers()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,7 @@ def read_stats(
     within_frames: int,
     within_bits: int,
     images: Path | None = None,
+    workers: Workers = _THIS_PROCESS,
     advance: Callable[[int], None] = lambda _: None,
 ) -> DatasetStats:
     """Count images and labels, and compare validation frames with training frames.
@@ -87,14 +92,16 @@ def read_stats(
             leak; only in what `edgeloop label` wrote.
         within_bits: Validation frames whose perceptual hash differs in at most this many of 256 bits leak.
         images: Folder of the images of exemplars; None if they are beside their labels.
+        workers: Who reads the images; the counts are the same.
         advance: Called with 1 after each image.
 
     Raises:
         NoInputError: There is no such dataset, or an image of what `edgeloop label` wrote is missing.
         DataError: It cannot be read at all, or it has no image.
+        UnavailableError: No worker can be started.
     """
     if not (dataset / INSTANCES).is_file() or not is_ours(dataset):
-        shown = read_shown(dataset, images, advance)
+        shown = read_shown(dataset, images, workers, advance)
         return _count(shown, within_bits)
     coco = read_instances(dataset)
     if not coco.images:
@@ -119,7 +126,7 @@ def read_stats(
         labels={name: dict(count) for name, count in labels.items()},
         sides_px={name: _percentiles(values) for name, values in sides.items() if values},
         prompts=dict(prompts),
-        leaks=_leaks(dataset, coco.images, within_frames, within_bits, advance),
+        leaks=_leaks(dataset, coco.images, within_frames, within_bits, workers, advance),
         image_sizes=dict(sizes.most_common()),
         problems={},
     )
@@ -170,21 +177,28 @@ def _leaks(
     images: Sequence[Image],
     within_frames: int,
     within_bits: int,
+    workers: Workers,
     advance: Callable[[int], None],
 ) -> list[Leak]:
     train = [image for image in images if image.split == "train"]
     val = [image for image in images if image.split == "val"]
     if not train or not val:
         return []
-    codes = np.stack([_code(dataset, image, advance) for image in train])
+    nearest = [_nearest(image, train) for image in val]
+    beside = [
+        other is not None and _frames_apart(image, other) <= within_frames
+        for image, other in zip(val, nearest, strict=True)
+    ]
+    apart = [image for image, is_beside in zip(val, beside, strict=True) if not is_beside]
+    measured = _codes(dataset, [*train, *apart], workers, advance)
+    codes = np.stack([next(measured) for _ in train])
     leaks = []
-    for image in val:
-        beside = _nearest(image, train)
-        if beside is not None and _frames_apart(image, beside) <= within_frames:
-            leaks.append(Leak(image.file_name, beside.file_name, _frames_apart(image, beside), None))
+    for image, other, is_beside in zip(val, nearest, beside, strict=True):
+        if is_beside and other is not None:
+            leaks.append(Leak(image.file_name, other.file_name, _frames_apart(image, other), None))
             advance(1)
             continue
-        row, bits = _closest(_code(dataset, image, advance), codes)
+        row, bits = _closest(next(measured), codes)
         if bits <= within_bits:
             leaks.append(Leak(image.file_name, train[row].file_name, None, bits))
     return leaks
@@ -207,8 +221,21 @@ def _frames_apart(one: Image, other: Image) -> int:
     return abs(one.frame_index - other.frame_index)
 
 
-def _code(dataset: Path, image: Image, advance: Callable[[int], None]) -> NDArray[np.bool_]:
-    """Hash an image: bool (256,)."""
-    code = perceptual_hash(to_gray(read_dataset_image(dataset, image)))
-    advance(1)
-    return code
+def _codes(
+    dataset: Path, images: Sequence[Image], workers: Workers, advance: Callable[[int], None]
+) -> Iterator[NDArray[np.bool_]]:
+    """Hash images, bool (256,) each; the first that cannot be read ends it."""
+    paths: list[Path] = []
+    refused: EdgeloopError | None = None
+    for image in images:
+        try:
+            paths.append(image_path(dataset, image))
+        except EdgeloopError as error:
+            refused = error  # told after what is wrong with the images before it
+            break
+    for path, facts in measure_images(paths, workers, advance):
+        if isinstance(facts, str):
+            raise DataError(f"{path}: {facts}")
+        yield facts.code
+    if refused is not None:
+        raise refused

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from edgeloop.labeling.commands.stats import stats
 from edgeloop.labeling.dataset.statistics import read_stats
+from edgeloop.labeling.workers.workers import Workers
 from edgeloop.models.errors import DataError, NoInputError
 
 
@@ -216,3 +217,33 @@ def test_settings_beside_exemplars_are_no_dataset(tmp_path: Path, name: str) -> 
     found, refused = run(tmp_path)
     assert refused is None
     assert (found["kind"], found["labels"]) == ("exemplars", {"bolt": {"exemplars": 1}})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["labeled", "dataset"])
+def test_workers_find_the_same_in_the_same_order(tmp_path: Path, kind: str) -> None:
+    """Shards of several workers end in any order."""
+    if kind == "labeled":
+        frames = [("train", 20 * n, n) for n in range(12)] + [("val", 1000 + 20 * n, n) for n in range(8)]
+        dataset = write(tmp_path, [*frames, ("val", 222, 50)])
+    else:
+        dataset = yolo(tmp_path, val=20)
+        for name in ("7", "3", "15"):
+            (dataset / "images" / "val" / f"{name}.png").write_bytes(b"\x89PNG half")
+    alone, refused = run(dataset, "--limit", 1)
+    shared, refused_too = run(dataset, "--limit", 1, "--workers", 3)
+    assert shared == alone
+    assert str(refused_too) == str(refused)
+    assert ("15.png" in str(refused)) == (kind == "dataset")  # the first by name
+    assert len(alone["leaks"]) == (9 if kind == "labeled" else 0)
+
+
+@pytest.mark.slow
+def test_the_first_image_that_is_wrong_is_named_however_many_workers(tmp_path: Path) -> None:
+    dataset = write(tmp_path, [*(("train", 20 * n, n) for n in range(12)), ("val", 1000, 99)])
+    for name in ("000160", "000040", "000200"):
+        (dataset / f"images/train/{name}.png").write_bytes(b"\x89PNG half")
+    (dataset / "images/train/000060.png").unlink()
+    for workers in (1, 3):
+        with pytest.raises(DataError, match=r"000040\.png: not an image"):
+            read_stats(dataset, within_frames=5, within_bits=4, workers=Workers(workers))
