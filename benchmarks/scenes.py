@@ -6,6 +6,9 @@ far scores are from the share of right labels (expected calibration error, ten b
 within the interval that was promised before. Variants take a part away: `no-paste` the copy-paste
 augmentation, `one-member` the ensemble.
 
+`--workers N` shares the detection out; what is found is the same. Frames/s is timed around each detection: it
+is the rate of one worker on its share of the cores. Learning and the rate with masks have all cores.
+
 OUT is reused: OUT/VARIANT/SCENE-SEED.json is not measured again, so an interrupted call continues. The tables
 show every result in OUT.
 """
@@ -17,22 +20,27 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from edgeloop.edge.cli.progress import progress, progress_bar
+from edgeloop.edge.cli.progress import progress_bar
+from edgeloop.edge.host.image_bytes import decode_image
 from edgeloop.edge.host.opencv import require_image
 from edgeloop.edge.scoring.coco import coco_results, evaluate_boxes, precision_recall
 from edgeloop.labeling.engine.calibration import HeldOut, match
-from edgeloop.labeling.engine.engine import Engine, learn_engine
+from edgeloop.labeling.engine.engine import Engine, LearnedEngine, learn_engine
+from edgeloop.labeling.frames.frame_store import FolderStore
 from edgeloop.labeling.inputs.exemplars import ExemplarFrame, read_exemplars
 from edgeloop.labeling.labeler import DetectorLabeler
 from edgeloop.labeling.sam import load
+from edgeloop.labeling.workers.open_pool import run_job
+from edgeloop.labeling.workers.workers import Workers
 from edgeloop.models.boxes import xywh_to_xyxy
 from edgeloop.models.detections import Detections
+from edgeloop.models.errors import DataError
 from few_shot_scenes import Scene, few_shot_scenes
 from report import Table, add_write_option, publish
 from scoring import Coco
@@ -54,7 +62,9 @@ class Result:
         calibration_error: Expected calibration error of scores from 0.05 on.
         promised, low, high: Promised mAP50 and its interval; None without a promise.
         learn_s: Duration of learning, s.
-        frames_s, masked_frames_s: Frames per second without and with masks.
+        frames_s: Frames per second of one worker, without masks.
+        masked_frames_s: Frames per second of this process, with masks.
+        workers: Number of workers that shared the cores for `frames_s`.
     """
 
     map50: float
@@ -68,6 +78,69 @@ class Result:
     learn_s: float
     frames_s: float
     masked_frames_s: float
+    workers: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SceneFrame:
+    """Frame to detect in, by its file name."""
+
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class DetectJob:
+    """Detection as a `FrameJob`; a row has what was found, and the seconds that it took.
+
+    Attributes:
+        store: See `FrameJob.store`.
+        engine: What was learned.
+        variant: One of `VARIANTS`.
+        batch: See `FrameJob.batch`.
+    """
+
+    store: FolderStore
+    engine: LearnedEngine
+    variant: str
+    batch: int = 1
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """See `FrameJob.files`."""
+        return {"ensemble.onnx": self.engine.graph}
+
+    @property
+    def gpus(self) -> int:
+        """See `FrameJob.gpus`."""
+        return 0
+
+    def open(self, files: Mapping[str, Path]) -> DetectHandler:
+        """See `FrameJob.open`."""
+        return DetectHandler(self.engine.open("cpu", files["ensemble.onnx"]), self.variant)
+
+    def failed(self, item: SceneFrame, reason: str) -> tuple[Detections, float]:
+        """See `FrameJob.failed`: a benchmark does without no frame."""
+        raise DataError(f"{self.store.folder / item.file}: {reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class DetectHandler:
+    """See `FrameHandler`."""
+
+    engine: Engine
+    variant: str
+
+    def __call__(self, frames: Sequence[tuple[SceneFrame, bytes]], /) -> list[tuple[Detections, float]]:
+        """See `FrameHandler.__call__`."""
+        return [self._detect(item, data) for item, data in frames]
+
+    def _detect(self, item: SceneFrame, data: bytes) -> tuple[Detections, float]:
+        image = decode_image(data, item.file)
+        if image is None:
+            raise DataError("not an image that can be read")
+        start = time.monotonic()
+        found = _detect(self.engine, image, self.variant)
+        return found, time.monotonic() - start
 
 
 def main() -> None:
@@ -80,6 +153,7 @@ def main() -> None:
     parser.add_argument("--scenes", nargs="+", metavar="NAME", help="Scenes to label. Default: all.")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="Random seeds.")
     parser.add_argument("--weights", help="Start weights, as of `edgeloop label`.")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="Processes that detect.")
     add_write_option(parser, "scenes")
     arguments = parser.parse_args()
     for seed in arguments.seeds:
@@ -89,18 +163,18 @@ def main() -> None:
                 wanted = arguments.scenes is None or scene.name in arguments.scenes
                 if wanted and not path.is_file():
                     path.parent.mkdir(parents=True, exist_ok=True)
-                    result = measure(scene, variant, seed, arguments.weights)
+                    result = measure(scene, variant, seed, arguments.weights, arguments.workers)
                     path.write_text(json.dumps(asdict(result)) + "\n")
     note = (
         "Five boxed frames. mAP over all that was found, precision and recall at "
         f"{_CONFIDENCE}; ECE: expected calibration error; promised: mAP50 as promised before labeling, with "
-        "its 90 % interval, and in how many seeds mAP50 was within it. Means over the seeds; last rows: "
-        "medians over the scenes without the street."
+        "its 90 % interval, and in how many seeds mAP50 was within it; frames/s: of one worker. Means over "
+        "the seeds; last rows: medians over the scenes without the street."
     )
     publish(arguments.write, scenes_table(arguments.out), note=note)
 
 
-def measure(scene: Scene, variant: str, seed: int, weights: str | None) -> Result:
+def measure(scene: Scene, variant: str, seed: int, weights: str | None, workers: int) -> Result:
     """Learn from the exemplar frames of a scene and score what is found on all others."""
     segmenter = load("nano")
     with tempfile.TemporaryDirectory() as folder:
@@ -113,15 +187,9 @@ def measure(scene: Scene, variant: str, seed: int, weights: str | None) -> Resul
             device="cpu", seed=seed, progress=progress_bar, pasted=0 if variant == "no-paste" else 60,
         )  # fmt: skip
         learn_s = time.monotonic() - began
+        found, spent = _detect_all(scene, DetectJob(FolderStore(scene.images), learned, variant), workers)
         engine = learned.open("cpu")
     categories = [scene.classes[name] for name in exemplars.names]
-    found = {}
-    spent = 0.0
-    for image in progress(scene.expected["images"], "Detecting"):
-        pixels = require_image(scene.images / Path(image["file_name"]).name)
-        start = time.monotonic()
-        found[image["id"]] = _detect(engine, pixels, variant)
-        spent += time.monotonic() - start
     expected = scene.expected
     rows = [
         {**row, "category_id": categories[row["category_id"]]}
@@ -143,7 +211,21 @@ def measure(scene: Scene, variant: str, seed: int, weights: str | None) -> Resul
         learn_s=round(learn_s, 1),
         frames_s=round(len(found) / spent, 2),
         masked_frames_s=round(_masked_rate(scene, DetectorLabeler(engine, segmenter, _CONFIDENCE)), 2),
+        workers=workers,
     )
+
+
+def _detect_all(scene: Scene, job: DetectJob, workers: int) -> tuple[dict[int, Detections], float]:
+    """Detect in all scored frames; what was found by image id, and the seconds of all detections."""
+    images = scene.expected["images"]
+    items = [SceneFrame(Path(image["file_name"]).name) for image in images]
+    rows = {}
+    with progress_bar(len(items), "Detecting") as advance:
+        for place, row in run_job(job, items, Workers(workers)):
+            rows[place] = row
+            advance(1)
+    found = {image["id"]: rows[place][0] for place, image in enumerate(images)}
+    return found, sum(seconds for _, seconds in rows.values())
 
 
 def _detect(engine: Engine, image: np.ndarray, variant: str) -> Detections:
@@ -202,7 +284,9 @@ def scenes_table(out: Path) -> Table:
             figures = [statistics.mean(getattr(result, name) for result in own) for name in columns]
             if scene != "street":
                 means.setdefault(variant, []).append(figures)
-            rows.append((scene, variant, str(len(own)), *_cells(figures, digits), _promised(own)))
+            shared = max(result.workers for result in own)
+            told = variant if shared == 1 else f"{variant}, up to {shared} workers"
+            rows.append((scene, told, str(len(own)), *_cells(figures, digits), _promised(own)))
         groups.append(rows)
     medians = [
         (
