@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -39,6 +40,7 @@ class EngineKind(NamedTuple):
         opener: Module and class that open a file.
         providers: Values of `provider` beside "auto", the first one its default.
         missing: Advice if the package is missing, where an extra is not all.
+        distribution: Name of what pip installs, if it is another than the package's.
     """
 
     suffix: str
@@ -47,6 +49,15 @@ class EngineKind(NamedTuple):
     opener: str
     providers: tuple[str, ...] = ("cpu",)
     missing: str = ""
+    distribution: str = ""
+
+    @property
+    def version(self) -> str:
+        """Version that is installed; "" if none is."""
+        try:
+            return version(self.distribution or self.package)
+        except PackageNotFoundError:
+            return ""
 
     @property
     def advice(self) -> str:
@@ -73,6 +84,7 @@ ENGINES: Mapping[str, EngineKind] = {
         ("npu",),
         missing="on the board pip install 'edgeloop[rknn]'; elsewhere no .rknn file can be opened, and the "
         "export ran it in Rockchip's simulator",
+        distribution="rknn-toolkit-lite2",
     ),
     "hailo": EngineKind(
         ".hef",
@@ -81,6 +93,7 @@ ENGINES: Mapping[str, EngineKind] = {
         "hailo_engine:HailoEngine",
         ("npu",),
         missing="install HailoRT and its Python package from Hailo's developer zone",
+        distribution="hailort",
     ),
 }
 

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +22,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from edgeloop.edge.engines.engine_protocol import Engine
+from edgeloop.edge.engines.open_engine import ENGINES, ONNX_ENGINES, engine_of
 from edgeloop.edge.engines.placement import ThreadCount
 from edgeloop.edge.host.hardware import physical_cores, processor_name, usable_cores
 from edgeloop.models.weights.cache import cache_folder
@@ -204,15 +204,14 @@ def _cache_file(model: Path) -> Path:
         processor_name(),
         usable_cores(),
         physical_cores(),
-        ort.__version__,
-        ort.get_available_providers(),
-        _openvino_version(),
+        _engine_versions(model),
     )
     return cache_folder() / "choices" / hashlib.sha256(repr(key).encode()).hexdigest()
 
 
-def _openvino_version() -> str:
-    try:
-        return version("openvino")
-    except PackageNotFoundError:
-        return ""
+def _engine_versions(model: Path) -> object:
+    """Version of the engine of a file; of an ONNX file those of the engines that are compared."""
+    name = engine_of(model)
+    if name in ONNX_ENGINES:
+        return ort.__version__, ort.get_available_providers(), ENGINES["openvino"].version
+    return name, ENGINES[name].version

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from edgeloop.edge.bench.benchmark import bench
+from edgeloop.edge.engines.open_engine import ENGINES
 from edgeloop.edge.engines.placement import Placement, ThreadCount
 from edgeloop.edge.engines.session import Session
 from edgeloop.edge.runtime.detector import Detector
@@ -125,6 +126,7 @@ def test_both_times_are_told(measure: Measure) -> None:
         ("usable_cores", lambda: 3),
         ("physical_cores", lambda: 9),
         ("ort.__version__", "9.9.9"),
+        ("ENGINES", ENGINES | {"openvino": ENGINES["openvino"]._replace(package="pytest")}),
     ],
 )
 def test_the_answer_is_that_of_this_machine(
@@ -133,6 +135,24 @@ def test_the_answer_is_that_of_this_machine(
     _, session, _ = measure(QUICK)
     monkeypatch.setattr(f"{MODULE}.{name}", value)
     assert read_choice(session.path, USE) is None
+
+
+@pytest.mark.parametrize(
+    ("suffix", "engine"), [(".ncnn", "ncnn"), (".tflite", "litert"), (".rknn", "rknn"), (".hef", "hailo")]
+)
+def test_the_answer_is_that_of_the_version_of_the_files_engine(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, engine: str
+) -> None:
+    model = cache.with_name(f"model{suffix}")
+    model.write_bytes(b"a model")
+    kept = Choice("cpu", ThreadCount(2, "an image takes 1 ms"))
+    keep_choice(model, USE, kept)
+    monkeypatch.setattr(f"{MODULE}.ort.__version__", "9.9.9")
+    assert read_choice(model, USE) == Choice("cpu", ThreadCount(2, EARLIER))
+    other = ENGINES[engine]._replace(package="pytest", distribution="")
+    assert other.version == pytest.__version__
+    monkeypatch.setattr(f"{MODULE}.ENGINES", ENGINES | {engine: other})
+    assert read_choice(model, USE) is None
 
 
 def test_the_answer_is_that_of_the_models_content(measure: Measure, tmp_path: Path) -> None:
