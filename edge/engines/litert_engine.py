@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from edgeloop.edge.engines.facts_file import read_facts
 from edgeloop.edge.engines.placement import Placement
 from edgeloop.edge.host.hardware import physical_cores
+from edgeloop.edge.host.stderr_filter import without_lines
 from edgeloop.models.errors import ModelError
 from edgeloop.models.facts.tensor_info import TensorInfo
 
@@ -21,6 +23,8 @@ __all__ = ["LitertEngine"]
 
 _NHWC_TO_NCHW = (0, 3, 1, 2)
 _IMAGE_AXES = 4
+# LiteRT has no switch for it that Python reaches.
+_CHATTER = re.compile(r"INFO: Created TensorFlow Lite XNNPACK delegate")
 
 
 class LitertEngine:
@@ -80,8 +84,9 @@ class _Loaded:
 
     def __init__(self, engine: LitertEngine, content: bytes) -> None:
         try:
-            self._interpreter = Interpreter(model_content=content, num_threads=engine.threads)
-            self._interpreter.allocate_tensors()
+            with without_lines(_CHATTER):
+                self._interpreter = Interpreter(model_content=content, num_threads=engine.threads)
+                self._interpreter.allocate_tensors()
             # The signature keeps the names of the graph, whatever a tool calls the tensors behind them.
             signature = self._interpreter.get_signature_runner()
         except (RuntimeError, ValueError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import zipfile
 from collections.abc import Mapping
 from functools import cache
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from edgeloop.edge.engines.facts_file import read_facts
 from edgeloop.edge.engines.placement import Placement
 from edgeloop.edge.host.hardware import physical_cores
+from edgeloop.edge.host.stderr_filter import without_lines
 from edgeloop.models.errors import ModelError, NoInputError, UnavailableError
 from edgeloop.models.facts.tensor_info import TensorInfo
 
@@ -25,6 +27,8 @@ _PARAM, _BIN = "model.ncnn.param", "model.ncnn.bin"
 # once, as the command line lets torch's, took 19 ms for the demo's detector, these 8 ms; beside a process
 # that keeps one of the two cores busy both took 17 ms.
 _SPINS = "10000"
+# ncnn describes every GPU that it finds, and has no switch for that.
+_CHATTER = re.compile(r"vkCreateInstance failed|\[\d+ .*\] ")
 
 
 class NcnnEngine:
@@ -50,7 +54,7 @@ class NcnnEngine:
         self.outputs: tuple[TensorInfo, ...] = tuple(each.info for each in facts.outputs)
         self.threads = threads or physical_cores()
         ncnn = _ncnn()
-        if provider == "vulkan" and not ncnn.get_gpu_count():
+        if provider == "vulkan" and not _gpu_count(ncnn):
             raise UnavailableError("provider 'vulkan': ncnn finds no GPU here; are its drivers there?")
         net = ncnn.Net()
         self._mat = ncnn.Mat
@@ -92,6 +96,12 @@ class NcnnEngine:
         if output.shape != shape[1:]:
             raise ModelError(f"{self.path}: output '{info.name}' is {output.shape}, its facts say {shape}")
         return output[None]
+
+
+def _gpu_count(ncnn: ModuleType) -> int:
+    """Number of GPUs with Vulkan."""
+    with without_lines(_CHATTER):
+        return int(ncnn.get_gpu_count())
 
 
 @cache

@@ -23,6 +23,7 @@ from edgeloop.models.facts.facts_path import facts_path
 from edgeloop.models.weights.digest import file_sha256
 from tests.block_detector import GRID, SIDE, check_bright_cell, check_threads_agree, check_verifies
 from tests.calls import Outcome
+from tests.calls import edgeloop as run_edgeloop
 from tests.litert_files import copy_litert, write_litert
 
 ENGINE = "edgeloop.edge.engines.litert_engine"
@@ -167,3 +168,10 @@ def test_the_command_line_runs_it(edgeloop: Callable[..., Outcome], model: Path)
 
 def _write_facts_of_it(model: Path, facts: EngineFacts) -> None:
     write_facts(model, facts.model_copy(update={"sha256": file_sha256(model)}))
+
+
+def test_opening_a_file_says_nothing_on_the_terminal(model: Path) -> None:
+    # A process of its own: LiteRT says it once in each.
+    done = run_edgeloop("verify", model, timeout_s=60)
+    assert done.returncode == 0
+    assert done.stderr == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -149,3 +150,13 @@ def test_the_command_line_runs_it(edgeloop: Callable[..., Outcome], model: Path)
     done = edgeloop("run", model, "synth:conveyor", "--max-frames", 3, "--json")
     assert done.code == 0, done.err
     assert len(done.out.splitlines()) >= 3
+
+
+def test_what_ncnn_says_of_gpus_is_kept_off_the_terminal(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    said = b"vkCreateInstance failed -9\n[0 llvmpipe (LLVM 15)]  queueC=0[1]\nERROR: the driver is too old\n"
+    monkeypatch.setattr("ncnn.get_gpu_count", lambda: os.write(2, said) * 0)
+    with pytest.raises(UnavailableError, match="ncnn finds no GPU here"):
+        open_engine(model, provider="vulkan")
+    assert capfd.readouterr().err == "ERROR: the driver is too old\n"
