@@ -1,6 +1,7 @@
 """Benchmark of the detection loop against the bare model, in alternating turns.
 
-The bare model is its engine with the default settings on one fixed input, in the same precision. On a
+The bare model is its engine with the default settings on one fixed input, in the same precision, on as many
+CPU threads as the loop has for all its images at a time. On a
 machine that does other work too, two rates that are measured one after the other are not comparable. So the
 bare model and the loop take turns of equally many frames, and the ratio is the median over the turns. First
 detection and memory are those of `edgeloop run --json` in a subprocess.
@@ -63,6 +64,7 @@ class BenchReport:
         frames: Frames in each half of a turn.
         turns: Rates of each turn.
         parallel: Number of frames in the model at a time, in the loop.
+        threads: CPU threads of the bare model, and of the loop for all frames at a time.
         model_fps: Median rate of the engine with its default settings on one fixed input.
         loop_fps: Median rate of reading, preparing, running and decoding together.
         ratio: Median over the turns of loop over model.
@@ -80,6 +82,7 @@ class BenchReport:
     frames: int
     turns: Sequence[Turn]
     parallel: int
+    threads: int
     model_fps: float
     loop_fps: float
     ratio: float
@@ -145,6 +148,7 @@ def bench(
         frames=frames,
         turns=pairs,
         parallel=detector.parallel,
+        threads=_threads(detector),
         model_fps=statistics.median(turn.model_fps for turn in pairs),
         loop_fps=statistics.median(turn.loop_fps for turn in pairs),
         ratio=round(statistics.median(turn.loop_fps / turn.model_fps for turn in pairs), 3),
@@ -191,8 +195,15 @@ def _first_image(footage: str) -> NDArray[np.uint8]:
 
 
 def _open_bare(detector: Detector) -> Engine:
-    """Open the model again, with its engine's default settings."""
-    return open_engine(detector.path, provider=detector.provider, allow_cpu=True, bare=True)
+    """Open the model again, with its engine's default settings, on as many threads as the loop has."""
+    return open_engine(
+        detector.path, provider=detector.provider, allow_cpu=True, threads=_threads(detector), bare=True
+    )
+
+
+def _threads(detector: Detector) -> int:
+    """CPU threads of all images at a time."""
+    return detector.threads.count * detector.parallel
 
 
 def _run_model(bare: Engine, tensor: NDArray[np.generic], frames: int) -> float:

@@ -73,7 +73,8 @@ def _lines(report: BenchReport) -> Iterator[tuple[str, str]]:
     engine = "" if report.engine == "onnxruntime" else f"{report.engine} on "
     yield "model", f"{report.model} on {engine}{report.provider}{share}"
     yield "source", f"{report.source}, {len(report.turns)} turns of {report.frames} frames"
-    yield "bare model", f"{report.model_fps:.1f} fps"
+    threads = f"{report.threads} CPU thread{'' if report.threads == 1 else 's'}"
+    yield "bare model", f"{report.model_fps:.1f} fps, on {threads} as the loop"
     several = f", {report.parallel} frames in the model at a time" if report.parallel > 1 else ""
     yield "loop", f"{report.loop_fps:.1f} fps{several}"
     ratios = [turn.loop_fps / turn.model_fps for turn in report.turns]

@@ -58,7 +58,8 @@ class OpenVinoEngine:
             allow_cpu: Let the CPU run the layers that the GPU or NPU does not support.
             threads: CPU threads of one inference; None for one per physical core.
             parallel: Inferences at a time; above 1, each has a stream of its own.
-            bare: Keep the default settings of OpenVINO except for the precision; the baseline of `bench`.
+            bare: Keep OpenVINO's default settings except for the precision and `threads`; the baseline of
+                `bench`.
 
         Raises:
             NoInputError: The file does not exist.
@@ -75,7 +76,7 @@ class OpenVinoEngine:
             raise ModelError(
                 f"{path}: keeps its weights in a second file, which is not read; export it as one file"
             )
-        settings = _precision(provider) if bare else _settings(provider, threads, parallel)
+        settings = _bare(provider, threads) if bare else _settings(provider, threads, parallel)
         try:
             model = _core().read_model(content)
             device, self.placement = _place(model, provider, allow_cpu=allow_cpu)
@@ -145,6 +146,11 @@ def _core() -> Any:
 def _precision(provider: str) -> dict[str, Any]:
     # Left alone, OpenVINO computes in bfloat16 where the CPU has it, as far off as int8; NPUs lack float32.
     return {} if provider == "openvino-npu" else {_PRECISION: "f32"}
+
+
+def _bare(provider: str, threads: int | None) -> dict[str, Any]:
+    on_cpu = provider == "openvino" and threads is not None
+    return _precision(provider) | ({"INFERENCE_NUM_THREADS": threads} if on_cpu else {})
 
 
 def _settings(provider: str, threads: int | None, parallel: int) -> dict[str, Any]:

@@ -56,8 +56,10 @@ class Session:
             provider: "auto" for the best one that works, or one of
                 `edgeloop.edge.engines.providers.PROVIDERS`, which then has to run every node.
             allow_cpu: Let the CPU run the operators that the provider does not support.
-            threads: CPU threads of one inference; None for one per physical core.
-            bare: Keep the default settings of onnxruntime, except for safety; the baseline of `bench`.
+            threads: CPU threads of one inference; None for one per physical core, if `bare` onnxruntime's
+                choice.
+            bare: Keep the default settings of onnxruntime, except for safety and `threads`; the baseline of
+                `bench`.
             weights_beside: Read external weights from the folder of the model. For trusted models only:
                 others could name any file there.
 
@@ -147,6 +149,7 @@ def _options(threads: int | None, *, bare: bool) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.log_severity_level = _FATAL_ONLY
     if bare:
+        options.intra_op_num_threads = threads or 0
         return options
     # Graph optimization keeps its default, all of it: for yolo26n, the demo's detector and NanoDet it was
     # never slower than less, and up to 2.5 times as fast.

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from edgeloop.edge.bench import benchmark
+from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.sources.iterable import ImageIterable
 from edgeloop.models.errors import DataError, UsageError
 from tests.calls import Outcome, edgeloop
+from tests.marks import needs_openvino
 from tests.meter import ModelWriter
 
 
@@ -27,6 +30,7 @@ def test_the_report_adds_up(block_model: Path, clip: Path) -> None:
     report = json.loads(done.stdout)
     assert (report["provider"], report["provider_share"]) == ("cpu", 1.0)
     assert len(report["turns"]) == 3
+    assert report["threads"] >= report["parallel"]
     ratios = [turn["loop_fps"] / turn["model_fps"] for turn in report["turns"]]
     assert report["ratio"] == pytest.approx(sorted(ratios)[1], abs=0.001)
     assert min(ratios) <= report["ratio"] <= max(ratios)
@@ -62,6 +66,38 @@ def test_one_image_has_no_rate_and_a_first_detection(block_model: Path, image_fo
     done = bench(block_model, min(image_folder.iterdir()), "--frames", 5, "--turns", 1, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["first_detection_s"] > 0
+
+
+@pytest.mark.parametrize(("throughput", "threads", "total"), [(False, 1, 1), (False, 3, 3), (True, 2, 4)])
+def test_the_bare_model_has_as_many_threads_as_the_loop(
+    block_model: Path, monkeypatch: pytest.MonkeyPatch, throughput: bool, threads: int, total: int
+) -> None:
+    monkeypatch.setattr("edgeloop.edge.runtime.detector.physical_cores", lambda: 2)
+    detector = Detector(block_model, provider="cpu", throughput=throughput, threads=threads)
+    assert benchmark._open_bare(detector).threads == total
+
+
+@needs_openvino
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_bare_model_in_openvino_too(block_model: Path, threads: int) -> None:
+    detector = Detector(block_model, provider="openvino", threads=threads)
+    bare = benchmark._open_bare(detector)
+    assert bare._compiled.get_property("INFERENCE_NUM_THREADS") == threads
+
+
+@pytest.mark.parametrize(
+    ("package", "module", "writer", "name"),
+    [
+        ("ncnn", "tests.ncnn_files", "write_ncnn", "x.ncnn"),
+        ("ai_edge_litert", "tests.litert_files", "write_litert", "x.tflite"),
+    ],
+)
+def test_the_bare_model_in_other_engines_too(
+    tmp_path: Path, package: str, module: str, writer: str, name: str
+) -> None:
+    pytest.importorskip(package)
+    model = getattr(import_module(module), writer)(tmp_path / name)
+    assert benchmark._open_bare(Detector(model, threads=1)).threads == 1
 
 
 def test_a_source_without_a_frame_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
