@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edgeloop.edge.engines.facts_file import read_facts
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.verification import make_golden
 from edgeloop.export.convert import rknn_converter, rknn_simulator
@@ -22,9 +24,12 @@ from edgeloop.export.export_options import ExportOptions
 from edgeloop.export.graph.cut_head import cut_head
 from edgeloop.export.graph.graph_io import save_graph
 from edgeloop.export.graph.to_onnx import model_spec, to_onnx
+from edgeloop.models.bundle.document import read_document
 from edgeloop.models.errors import ModelError, UnavailableError
+from tests.calls import Outcome
 from tests.export import fake_rknn
-from tests.export.untrained import NAMES, untrained_model
+from tests.export.conftest import write_dataset
+from tests.export.untrained import NAMES, untrained_model, untrained_run
 
 SIDE = 96
 FP16 = RknnConverter().attempts("fp16")[0]
@@ -115,6 +120,24 @@ def test_int8_is_calibrated_on_the_frames(source: Source, attempt: Attempt) -> N
             "custom_quantize_layers:\n    boxes_8: float16\n    scores_8: float16\n#"
         )
         assert sum(call.startswith("RKNN") for call in calls) == 2
+
+
+@pytest.mark.usefixtures("toolkit")
+def test_a_simulated_file_records_no_time(
+    edgeloop: Callable[..., Outcome], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The simulator's time says nothing of the chip."""
+    run = untrained_run(tmp_path / "run")
+    data = write_dataset(tmp_path_factory.mktemp("few"), train=4, val=3)
+    out = tmp_path / "x.rknn"
+    done = edgeloop("export", run, "-d", data, "-o", out, "--target", "rknn", "--precision", "fp16")
+    assert done.code == 0, done.err
+    assert "in a simulator" in done.out
+    document = read_document(read_facts(out, "rknn").metadata)
+    assert document is not None
+    assert document.record.measured.latency_ms is None
+    assert document.record.measured.parity == 1
+    assert json.loads((tmp_path / "x.json").read_text())["latency_ms"] == 0
 
 
 def test_frames_keep_their_colors(source: Source) -> None:
