@@ -24,7 +24,7 @@ from edgeloop.labeling.dataset.write import DatasetReport, LabeledFrame, write_d
 from edgeloop.labeling.engine.promise import Promise
 from edgeloop.labeling.features.embedders import fingerprint as fingerprint_of_embedder
 from edgeloop.labeling.frames.frame_look import FrameLook
-from edgeloop.labeling.frames.frame_store import FolderStore, FrameStore
+from edgeloop.labeling.frames.frame_store import FolderStore
 from edgeloop.labeling.frames.recordings import FrameGroups, group_frames
 from edgeloop.labeling.inputs.load import LabelInputs, read_inputs
 from edgeloop.labeling.inputs.plan import LITE0, LabelPlan
@@ -33,6 +33,7 @@ from edgeloop.labeling.ledger import Ledger
 from edgeloop.labeling.motion.confirm import confirm_moving
 from edgeloop.labeling.sam import fingerprint
 from edgeloop.labeling.step_progress import Progress, no_progress
+from edgeloop.labeling.unlabeled import unlabeled_frames
 from edgeloop.labeling.workers.open_pool import run_job
 from edgeloop.labeling.workers.workers import Workers
 from edgeloop.models.errors import DataError, NoInputError
@@ -103,7 +104,7 @@ def label_frames(
     # Named by the job: before the first frame is labeled, another job may take over `unfinished`.
     learned = unfinished / f"engine-{hashlib.sha256(repr(job).encode()).hexdigest()[:12]}"
     with Ledger(unfinished / "ledger.sqlite3", job) as ledger:
-        todo = _unlabeled(entries, store, ledger)
+        todo = unlabeled_frames(entries, store, ledger)
         frames_per_s = 0.0
         if todo:
             paths = [plan.frames / entry.file for entry in entries]
@@ -184,29 +185,6 @@ def _saved_promise(path: Path) -> dict[str, Any] | None:
     """Read what `_announce` saved, perhaps in an earlier run."""
     promise: dict[str, Any] | None = json.loads(path.read_text("utf-8")) if path.is_file() else None
     return promise
-
-
-def _unlabeled(
-    entries: Sequence[FrameEntry], store: FrameStore, ledger: Ledger
-) -> list[tuple[FrameEntry, str]]:
-    """Frames that are left, with their stamps; of a frame that was written again, the content counts."""
-    known = ledger.stamps()
-    left = []
-    for entry in entries:
-        stamp = store.stamp(entry.file)
-        then, digest = known.get(entry.name, (None, ""))
-        if then is not None and then != stamp and _digest(store, entry.file) == digest:
-            ledger.restamp(entry.name, stamp)
-        elif then != stamp:
-            left.append((entry, stamp))
-    return left
-
-
-def _digest(store: FrameStore, file: str) -> str | None:
-    try:
-        return hashlib.sha256(store.read(file)).hexdigest()
-    except OSError:
-        return None
 
 
 def _label_all(
