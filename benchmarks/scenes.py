@@ -20,18 +20,18 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
+from detect_job import ONE_MEMBER, DetectJob, SceneFrame
 from edgeloop.edge.cli.progress import progress_bar
-from edgeloop.edge.host.image_bytes import decode_image
 from edgeloop.edge.host.opencv import require_image
 from edgeloop.edge.scoring.coco import coco_results, evaluate_boxes, precision_recall
 from edgeloop.labeling.engine.calibration import HeldOut, match
-from edgeloop.labeling.engine.engine import Engine, LearnedEngine, learn_engine
+from edgeloop.labeling.engine.engine import learn_engine
 from edgeloop.labeling.frames.frame_store import FolderStore
 from edgeloop.labeling.inputs.exemplars import ExemplarFrame, read_exemplars
 from edgeloop.labeling.labeler import DetectorLabeler
@@ -40,12 +40,11 @@ from edgeloop.labeling.workers.open_pool import run_job
 from edgeloop.labeling.workers.workers import Workers
 from edgeloop.models.boxes import xywh_to_xyxy
 from edgeloop.models.detections import Detections
-from edgeloop.models.errors import DataError
 from few_shot_scenes import Scene, few_shot_scenes
 from report import Table, add_write_option, publish
 from scoring import Coco
 
-VARIANTS = ("engine", "no-paste", "one-member")
+VARIANTS = ("engine", "no-paste", ONE_MEMBER)
 _CONFIDENCE = 0.5
 _MAX_BOXES = 500
 _BINS, _MIN_BINNED = 10, 0.05
@@ -79,68 +78,6 @@ class Result:
     frames_s: float
     masked_frames_s: float
     workers: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class SceneFrame:
-    """Frame to detect in, by its file name."""
-
-    file: str
-
-
-@dataclass(frozen=True, slots=True)
-class DetectJob:
-    """Detection as a `FrameJob`; a row has what was found, and the seconds that it took.
-
-    Attributes:
-        store: See `FrameJob.store`.
-        engine: What was learned.
-        variant: One of `VARIANTS`.
-        batch: See `FrameJob.batch`.
-    """
-
-    store: FolderStore
-    engine: LearnedEngine
-    variant: str
-    batch: int = 1
-
-    @property
-    def files(self) -> Mapping[str, Path]:
-        """See `FrameJob.files`."""
-        return {"ensemble.onnx": self.engine.graph}
-
-    @property
-    def gpus(self) -> int:
-        """See `FrameJob.gpus`."""
-        return 0
-
-    def open(self, files: Mapping[str, Path]) -> DetectHandler:
-        """See `FrameJob.open`."""
-        return DetectHandler(self.engine.open("cpu", files["ensemble.onnx"]), self.variant)
-
-    def failed(self, item: SceneFrame, reason: str) -> tuple[Detections, float]:
-        """See `FrameJob.failed`: a benchmark does without no frame."""
-        raise DataError(f"{self.store.folder / item.file}: {reason}")
-
-
-@dataclass(frozen=True, slots=True)
-class DetectHandler:
-    """See `FrameHandler`."""
-
-    engine: Engine
-    variant: str
-
-    def __call__(self, frames: Sequence[tuple[SceneFrame, bytes]], /) -> list[tuple[Detections, float]]:
-        """See `FrameHandler.__call__`."""
-        return [self._detect(item, data) for item, data in frames]
-
-    def _detect(self, item: SceneFrame, data: bytes) -> tuple[Detections, float]:
-        image = decode_image(data, item.file)
-        if image is None:
-            raise DataError("not an image that can be read")
-        start = time.monotonic()
-        found = _detect(self.engine, image, self.variant)
-        return found, time.monotonic() - start
 
 
 def main() -> None:
@@ -226,13 +163,6 @@ def _detect_all(scene: Scene, job: DetectJob, workers: int) -> tuple[dict[int, D
             advance(1)
     found = {image["id"]: rows[place][0] for place, image in enumerate(images)}
     return found, sum(seconds for _, seconds in rows.values())
-
-
-def _detect(engine: Engine, image: np.ndarray, variant: str) -> Detections:
-    if variant != "one-member":
-        return engine.detect(image)
-    found = engine.ensemble.detect(image, 0)
-    return Detections(found.xyxy, engine.calibration(found.confidence, member=True), found.class_id)
 
 
 def _masked_rate(scene: Scene, labeler: DetectorLabeler) -> float:
