@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import onnx
+from numpy.typing import NDArray
 
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.export.check.gate import refusals
@@ -17,15 +19,23 @@ from edgeloop.export.data.yolo_dataset import Dataset
 from edgeloop.export.export_options import ExportOptions, Precision
 from edgeloop.export.graph.graph_io import save_graph, with_image_input
 from edgeloop.export.graph.ort_layout import channels_last
-from edgeloop.export.graph.stages import stage_errors
-from edgeloop.export.quantize.activation_ranges import training_frames
-from edgeloop.export.quantize.convert import to_fp16
+from edgeloop.export.graph.stages import decoding_nodes, last_stages, stage_errors, stage_nodes
+from edgeloop.export.quantize.activation_ranges import Method, calibrate, training_frames
+from edgeloop.export.quantize.convert import to_fp16, to_int8
 from edgeloop.export.quantize.search import Quantization, search_int8
 from edgeloop.export.targets import TARGETS
 from edgeloop.models.bundle.document import Golden
 from edgeloop.models.spec import ModelSpec
 
-__all__ = ["Bundle", "Candidate", "best_refused", "fastest", "make_bundles", "measure_bundles"]
+__all__ = [
+    "Bundle",
+    "Candidate",
+    "best_refused",
+    "fastest",
+    "make_bundles",
+    "measure_bundles",
+    "try_further_int8",
+]
 
 # float32 is always built: the others are made from it and compared with it.
 _WANTED: Mapping[Precision, tuple[BundlePrecision, ...]] = {
@@ -35,6 +45,8 @@ _WANTED: Mapping[Precision, tuple[BundlePrecision, ...]] = {
     "auto": ("fp32", "fp16", "int8"),
 }
 _LAYER_FRAMES = 4
+_PLAIN = "plain.onnx"
+_METHOD: Method = "percentile"  # of further attempts: the search has tried the extremes
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +59,8 @@ class Bundle:
         spec: Spec of the graph.
         path: File of the graph, with the spec as metadata.
         layers: Relative error of each stage's output against the float32 graph; empty for float32 itself.
-        quantization: How it was quantized; None if it was not.
+        quantization: How it was quantized; None if it was not, or without a search.
+        attempt: Further way to int8, in words; "" for the first one.
         converted: Facts of a file of another engine; None for onnxruntime.
         golden: Golden sample of such a file that passes.
     """
@@ -58,6 +71,7 @@ class Bundle:
     path: Path
     layers: Mapping[str, float]
     quantization: Quantization | None
+    attempt: str = ""
     converted: Converted | None = None
     golden: Golden | None = None
 
@@ -71,7 +85,7 @@ class Candidate:
         reasons: Reasons to refuse it; empty if it passes.
         layers: As in `Bundle`.
         quantization: As in `Bundle`.
-        attempt: How it was converted for another engine, in words; "" for onnxruntime.
+        attempt: How it was converted, in words; "" for the first way to an ONNX bundle.
     """
 
     measurement: Measurement
@@ -116,11 +130,10 @@ def make_bundles(
         DataError: There are too few images to calibrate on, or one cannot be read.
         ModelError: A graph does not run.
     """
-    plain = folder / "plain.onnx"
+    plain = folder / _PLAIN
     save_graph(graph, spec.to_metadata(), plain)
     detector = Detector(plain, provider="cpu", confidence=LOWEST_CONFIDENCE)
-    images = [image.read() for image in data.val[:_LAYER_FRAMES]]
-    tensors = [detector.preprocess(image).tensor.copy() for image in images]
+    tensors = _layer_tensors(detector, data)
     anything = any((found.confidence >= SURE).any() for found in reference.found)
     for_cpu = options.target in (None, "cpu")
     bundles = []
@@ -133,29 +146,95 @@ def make_bundles(
         layers = {} if precision == "fp32" else stage_errors(graph, changed, tensors, spec.head)
         if precision == "int8" and for_cpu:
             changed = channels_last(changed)
-        shipped, shipped_spec = (
-            with_image_input(changed, spec) if options.input == "image" else (changed, spec)
-        )
         path = folder / f"{precision}.onnx"
-        save_graph(shipped, shipped_spec.to_metadata(), path)
-        bundles.append(Bundle(precision, shipped, shipped_spec, path, layers, quantization))
+        bundles.append(_bundle(precision, changed, spec, options, path, layers, quantization))
     return bundles
+
+
+def try_further_int8(
+    graph: onnx.ModelProto,
+    spec: ModelSpec,
+    reference: Reference,
+    data: Dataset,
+    options: ExportOptions,
+    folder: Path,
+) -> Iterator[tuple[Bundle, Candidate]]:
+    """Quantize a detector in the further ways of a target, until one passes the gate.
+
+    Ranges are cut at a percentile, and the leading stages and those of the head stay in float. The arguments
+    are those of `make_bundles`, which was called before. The candidates have no times.
+
+    Raises:
+        DataError: There are too few images to calibrate on, or one cannot be read.
+        ModelError: A graph does not run.
+    """
+    detector = Detector(folder / _PLAIN, provider="cpu", confidence=LOWEST_CONFIDENCE)
+    tensors = _layer_tensors(detector, data)
+    ranges = calibrate(detector, training_frames(data).calibration, _METHOD)
+    stages, head = stage_nodes(graph.graph), last_stages(graph.graph)
+    for count in TARGETS[options.target or "cpu"].further_int8:
+        in_float = dict.fromkeys((*list(stages)[:count], *head))
+        nodes = [*decoding_nodes(graph.graph), *(node for stage in in_float for node in stages[stage])]
+        changed = to_int8(graph, ranges, nodes)
+        layers = stage_errors(graph, changed, tensors, spec.head)
+        name = f"ranges by {_METHOD}, the first {count} stages and the head in float"
+        path = folder / f"int8-{count}.onnx"
+        bundle = _bundle("int8", changed, spec, options, path, layers, None, name)
+        candidate = _measured(bundle, reference, options)
+        yield bundle, candidate
+        if not candidate.reasons:
+            return
+
+
+def _layer_tensors(detector: Detector, data: Dataset) -> list[NDArray[np.generic]]:
+    """Inputs on which layers are compared."""
+    return [detector.preprocess(image.read()).tensor.copy() for image in data.val[:_LAYER_FRAMES]]
+
+
+def _bundle(
+    precision: BundlePrecision,
+    graph: onnx.ModelProto,
+    spec: ModelSpec,
+    options: ExportOptions,
+    path: Path,
+    layers: Mapping[str, float],
+    quantization: Quantization | None,
+    attempt: str = "",
+) -> Bundle:
+    """Write a graph, with the input format that was asked for."""
+    shipped, shipped_spec = with_image_input(graph, spec) if options.input == "image" else (graph, spec)
+    save_graph(shipped, shipped_spec.to_metadata(), path)
+    return Bundle(precision, shipped, shipped_spec, path, layers, quantization, attempt)
 
 
 def measure_bundles(
     bundles: Sequence[Bundle], reference: Reference, options: ExportOptions
 ) -> tuple[Candidate, ...]:
-    """Measure bundles side by side and check them against torch; one candidate per bundle, in order."""
-    provider = "cpu" if options.target is None else TARGETS[options.target].provider
-    opened = [Detector(each.path, provider=provider, confidence=LOWEST_CONFIDENCE) for each in bundles]
-    measurements = [
-        measure(each.precision, detector, reference) for each, detector in zip(bundles, opened, strict=True)
-    ]
-    timed = with_latencies(measurements, opened, reference.images[0].read())
-    return tuple(
-        Candidate(one, refusals(one, reference, options), each.layers, each.quantization)
-        for one, each in zip(timed, bundles, strict=True)
+    """Check bundles against torch and time them side by side; one candidate per bundle, in order."""
+    return time_bundles(
+        bundles, [_measured(each, reference, options) for each in bundles], reference, options
     )
+
+
+def time_bundles(
+    bundles: Sequence[Bundle], candidates: Sequence[Candidate], reference: Reference, options: ExportOptions
+) -> tuple[Candidate, ...]:
+    """Time bundles side by side; return their candidates with the times."""
+    opened = [_open(each, options) for each in bundles]
+    timed = with_latencies([each.measurement for each in candidates], opened, reference.images[0].read())
+    return tuple(replace(each, measurement=one) for each, one in zip(candidates, timed, strict=True))
+
+
+def _open(bundle: Bundle, options: ExportOptions) -> Detector:
+    provider = "cpu" if options.target is None else TARGETS[options.target].provider
+    return Detector(bundle.path, provider=provider, confidence=LOWEST_CONFIDENCE)
+
+
+def _measured(bundle: Bundle, reference: Reference, options: ExportOptions) -> Candidate:
+    """Check a bundle against torch, without its time."""
+    one = measure(bundle.precision, _open(bundle, options), reference)
+    reasons = refusals(one, reference, options)
+    return Candidate(one, reasons, bundle.layers, bundle.quantization, bundle.attempt)
 
 
 def fastest(candidates: Sequence[Candidate]) -> Candidate | None:

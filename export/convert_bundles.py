@@ -95,7 +95,17 @@ def convert_bundles(
             failed.append(FailedAttempt(attempt, str(error)))
             continue
         bundles.append(
-            Bundle(attempt.precision, cut, converted.spec, converted.path, {}, None, converted, golden)
+            Bundle(
+                attempt.precision,
+                cut,
+                converted.spec,
+                converted.path,
+                {},
+                None,
+                attempt.name,
+                converted,
+                golden,
+            )
         )
         candidates.append(candidate)
         if not candidate.reasons:

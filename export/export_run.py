@@ -23,6 +23,8 @@ from edgeloop.export.candidates import (
     fastest,
     make_bundles,
     measure_bundles,
+    time_bundles,
+    try_further_int8,
 )
 from edgeloop.export.check.measure import Measurement, Reference, measure_torch
 from edgeloop.export.check.parity import SURE, TorchDetector
@@ -130,7 +132,14 @@ def _make(
     if _has_raw_head(options.target):
         graph, spec = cut_head(graph, spec)
     bundles = make_bundles(graph, spec, reference, data, options, folder)
-    return bundles, measure_bundles(bundles, reference, options), ()
+    candidates = measure_bundles(bundles, reference, options)
+    possible = options.target is not None and TARGETS[options.target].further_int8
+    if possible and any(each.precision == "int8" and each.reasons for each in candidates):
+        further = list(try_further_int8(graph, spec, reference, data, options, folder))
+        bundles += [bundle for bundle, _ in further]
+        candidates = (*candidates, *(candidate for _, candidate in further))
+        candidates = time_bundles(bundles, candidates, reference, options)
+    return bundles, candidates, ()
 
 
 def _refusal(report: ExportReport) -> str:

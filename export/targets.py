@@ -38,6 +38,7 @@ class Target:
             is taken as it is.
         provider: Provider that a bundle is checked on.
         chips: Chips to choose from, the first one the default; none if the file fits all.
+        further_int8: Further attempts at int8: each leaves so many leading stages, and the head, in float.
         raw_head: True if the .onnx file ends at the head's last convolutions, and the frames to calibrate on
             go beside it in an .npy file, (N, H, W, 3) uint8 RGB.
     """
@@ -57,6 +58,7 @@ class Target:
     converter: str = ""
     provider: str = "cpu"
     chips: tuple[str, ...] = ()
+    further_int8: tuple[int, ...] = ()
     raw_head: bool = False
 
     def chip(self, chosen: str | None) -> str:
@@ -88,6 +90,7 @@ TARGETS: Mapping[str, Target] = {
         precisions=_ANY,
         end2end=True,
         provider="openvino",
+        further_int8=(2, 3, 5),
         next="edgeloop run {bundle} 0 --provider openvino",
         sources=(
             # Static shapes are better in speed and memory, and some devices take no others.

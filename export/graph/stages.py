@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edgeloop.edge.engines.session import Session
 from edgeloop.models.heads import Head
 
-__all__ = ["decoding_nodes", "stage_errors", "stage_nodes"]
+__all__ = ["decoding_nodes", "last_stages", "stage_errors", "stage_nodes"]
 
 Array = NDArray[np.generic]
 
@@ -61,6 +61,21 @@ def stage_nodes(graph: onnx.GraphProto) -> dict[str, list[str]]:
             if node.op_type in _HEAVY:
                 weighted.add(stage)
     return {stage: names for stage, names in stages.items() if stage in weighted}
+
+
+def last_stages(graph: onnx.GraphProto) -> list[str]:
+    """List the stages that only the decoding reads: those of the head."""
+    stages, readers = stage_nodes(graph), _readers(graph)
+    decoding = set(decoding_nodes(graph))
+    outputs = {node.name: list(node.output) for node in graph.node}
+
+    def leads_on(names: Sequence[str]) -> bool:
+        known = {*names, *decoding}
+        return any(
+            reader.name not in known for name in names for out in outputs[name] for reader in readers[out]
+        )
+
+    return [stage for stage, names in stages.items() if not leads_on(names)]
 
 
 def stage_errors(

@@ -85,7 +85,7 @@ def _classes(report: ExportReport) -> Iterator[str]:
 
 
 def _layers(candidate: Candidate) -> Iterator[str]:
-    yield f"## Layers, {candidate.precision}"
+    yield f"## Layers, {candidate.name}"
     found = candidate.quantization
     if found is not None:
         others = ", ".join(f"{name} {value:.3f}" for name, value in found.methods.items())

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgeloop.export.export_options import ExportOptions
 from edgeloop.export.graph.ort_layout import channels_last
 from edgeloop.export.graph.split_conv import split_convolutions
-from edgeloop.export.graph.stages import decoding_nodes, stage_nodes
+from edgeloop.export.graph.stages import decoding_nodes, last_stages, stage_nodes
 from edgeloop.export.graph.to_onnx import to_onnx
 from edgeloop.export.quantize.convert import to_int8
 from tests.export.graphs import check_cuts, kinds, run
@@ -33,6 +33,8 @@ def test_the_stages_of_the_graph_are_parts_of_the_detector(tmp_path: Path) -> No
     assert stages[:7] == [f"backbone/stages.{number}" for number in range(7)]
     assert {"neck/pooling", "neck/bottom_up_32", "head/boxes.0", "head/scores.2"} < set(stages)
     assert len(stages) == 20
+    head = {f"head/{branch}.{level}" for branch in ("boxes", "scores") for level in range(3)}
+    assert set(last_stages(graph)) == head
     decoding = decoding_nodes(graph)
     convolutions = [node.name for node in graph.node if node.name in decoding and node.op_type == "Conv"]
     assert sorted(convolutions) == [

@@ -12,7 +12,11 @@ import pytest
 
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.verification import verify
+from edgeloop.export import candidates
 from edgeloop.export.export_options import ExportOptions
+from edgeloop.export.graph.stages import decoding_nodes
+from edgeloop.export.quantize.activation_ranges import Frames, calibrate
+from edgeloop.export.quantize.convert import to_int8
 from edgeloop.export.targets import TARGETS, next_step, options_for
 from edgeloop.models.errors import UsageError
 from tests.calls import Outcome
@@ -122,3 +126,41 @@ def test_openvino_finds_the_same_boxes(
         np.testing.assert_array_equal(actual.class_id, expected.class_id)
         boxes += len(expected)
     assert boxes >= 4
+
+
+@needs_openvino
+@pytest.mark.slow
+def test_openvino_int8_has_further_attempts(
+    edgeloop: Callable[..., Outcome],
+    run: Path,
+    dataset: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def spoiled(graph: onnx.ModelProto, bundle: Detector, frames: Frames, **_: object) -> object:
+        ranges = calibrate(bundle, frames.calibration, "minmax")
+        wide = {name: (100 * low, 100 * high) for name, (low, high) in ranges.items()}
+        return to_int8(graph, wide, decoding_nodes(graph.graph)), None
+
+    monkeypatch.setattr(candidates, "search_int8", spoiled)
+    out = tmp_path / "parts.onnx"
+    lenient = ("--tolerance-boxes", 0.2, "--tolerance-map", 0.1)
+    done = edgeloop(
+        "export", run, "-d", dataset, "-o", out, "--target", "openvino", "--precision", "int8", *lenient
+    )
+    assert done.code == 0, done.err
+    report = json.loads(out.with_suffix(".json").read_text())
+    attempts = [each["attempt"] for each in report["precisions"]]
+    assert attempts == ["", "", "ranges by percentile, the first 2 stages and the head in float"]
+    first, further = report["precisions"][1:]
+    assert first["refused"]
+    assert not further["refused"]
+    assert (report["precision"], report["parity"]) == ("int8", further["parity"])
+    assert further["latency_ms"] > 0
+    quantized = {
+        node.input[0].removesuffix("_DequantizeLinear_Output")
+        for node in onnx.load(out).graph.node
+        if node.op_type == "Conv" and node.input[0].endswith("_DequantizeLinear_Output")
+    }
+    assert any("neck" in name for name in quantized)
+    assert not any(f"/{stage}/" in name for name in quantized for stage in ("backbone/stages.0", "head"))
