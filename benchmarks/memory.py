@@ -12,6 +12,7 @@ import argparse
 import multiprocessing
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -35,6 +36,13 @@ class Squares:
     def set_image(self, image: npt.NDArray[np.uint8]) -> None:
         """See `Segmenter.set_image`."""
         self._size = image.shape[:2]
+
+    def encode(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[Squares]:
+        """See `Segmenter.encode`."""
+        encoded = [Squares() for _ in images]
+        for own, image in zip(encoded, images, strict=True):
+            own.set_image(image)
+        return encoded
 
     def masks(
         self, *, boxes: npt.NDArray[np.float32] | None = None, points: npt.NDArray[np.float32] | None = None

@@ -170,7 +170,7 @@ def _masked_rate(scene: Scene, labeler: DetectorLabeler) -> float:
     pixels = [require_image(scene.images / Path(image["file_name"]).name) for image in images]
     began = time.monotonic()
     for each in pixels:
-        labeler.label(each)
+        labeler.label([each])
     return len(pixels) / (time.monotonic() - began)
 
 

@@ -30,6 +30,9 @@ from edgeloop.models.errors import DataError
 __all__ = ["DetectorModels", "LabelingModels", "MotionModels", "learn_models"]
 
 _BACKGROUND_FRAMES = 15  # frames from which crops get their background examples
+# Frames that go through SAM's encoder together, to keep a GPU busy. Each takes about 2.5 GB (vit_b) to 3.3 GB
+# (vit_l, vit_h) of its memory meanwhile, in fp32; a batch that does not fit is labeled frame by frame.
+_GPU_BATCH = 8
 _GRAPH, _SAM, _CLASSIFIER = "ensemble.onnx", "sam", "classifier"  # names of files that are sent to workers
 
 
@@ -44,6 +47,11 @@ class LabelingModels(Protocol):
     @property
     def files(self) -> Mapping[str, Path]:
         """Files that `open` needs, by a relative path."""
+        ...
+
+    @property
+    def batch(self) -> int:
+        """Number of frames to label together."""
         ...
 
     def open(self, files: Mapping[str, Path]) -> FrameLabeler:
@@ -96,6 +104,14 @@ class DetectorModels:
         """See `LabelingModels.files`."""
         return {_GRAPH: self.engine.graph, **self.segmenter.files}
 
+    @property
+    def batch(self) -> int:
+        """See `LabelingModels.batch`: 1 on the CPU, where labels are then the same to the byte.
+
+        A batch has not been run on a GPU yet.
+        """
+        return _GPU_BATCH if self.segmenter.device == "cuda" else 1
+
     def open(self, files: Mapping[str, Path]) -> DetectorLabeler:
         """See `LabelingModels.open`."""
         engine = self.engine.open(self.segmenter.device, files[_GRAPH])
@@ -131,6 +147,11 @@ class MotionModels:
         """See `LabelingModels.files`."""
         own = {} if self.weights is None else {f"{_CLASSIFIER}/{self.weights.name}": self.weights}
         return {**own, **self.segmenter.files}
+
+    @property
+    def batch(self) -> int:
+        """See `LabelingModels.batch`: 1, as `Background` remembers its comparison of one frame."""
+        return 1
 
     def open(self, files: Mapping[str, Path]) -> MotionLabeler:
         """See `LabelingModels.open`."""

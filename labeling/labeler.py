@@ -1,7 +1,8 @@
-"""Labeling of one frame: detect or find what moves, segment, score."""
+"""Labeling of frames: detect or find what moves, segment, score."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -11,7 +12,7 @@ from pycocotools import mask as rle
 
 from edgeloop.labeling.candidates.candidate import Candidate
 from edgeloop.labeling.candidates.dedupe import deduplicate
-from edgeloop.labeling.candidates.find import find_candidates
+from edgeloop.labeling.candidates.find import find_candidates, find_in_frames
 from edgeloop.labeling.candidates.mask import CroppedMask
 from edgeloop.labeling.candidates.prompts import Prompts
 from edgeloop.labeling.engine.engine import Engine
@@ -21,16 +22,20 @@ from edgeloop.labeling.motion.background import Background
 from edgeloop.labeling.motion.motion_prompts import motion_prompts
 from edgeloop.labeling.sam import Segmenter
 from edgeloop.labeling.scoring.scorers import Scorer
+from edgeloop.models.detections import Detections
 
-__all__ = ["DetectorLabeler", "FrameLabeler", "MotionLabeler", "label_exemplar"]
+__all__ = ["DetectorLabeler", "FrameLabeler", "FrameLabels", "MotionLabeler", "label_exemplar"]
 
 _UNSURE_SHARE = 0.5  # of the minimum score, from which on a candidate is worth a person's look
 _MIN_MARGIN = 0.1  # between the best class and the next; below, the class is unsure
 _MIN_MASK_SCORE = 0.2  # label score below which no mask is drawn
 
+FrameLabels = tuple[list[Label], list[Label]]
+"""Labels of a frame to train on, and unsure ones, each by descending score."""
+
 
 class FrameLabeler(Protocol):
-    """Labels frames one by one; a result depends on the frame alone."""
+    """Labels frames: each depends on itself alone, apart from rounding by `Segmenter.encode`."""
 
     @property
     def segmenter(self) -> Segmenter:
@@ -41,8 +46,8 @@ class FrameLabeler(Protocol):
         """Give the reason why a frame, HxWx3 uint8 BGR, cannot be labeled; None if it can."""
         ...
 
-    def label(self, image: NDArray[np.uint8]) -> tuple[list[Label], list[Label]]:
-        """Label a frame, HxWx3 uint8 BGR: labels to train on, and unsure ones, each by descending score."""
+    def label(self, images: Sequence[NDArray[np.uint8]]) -> list[FrameLabels]:
+        """Label frames, HxWx3 uint8 BGR."""
         ...
 
 
@@ -65,14 +70,26 @@ class DetectorLabeler:
         del image
         return None
 
-    def label(self, image: NDArray[np.uint8]) -> tuple[list[Label], list[Label]]:
-        """See `FrameLabeler.label`."""
+    def label(self, images: Sequence[NDArray[np.uint8]]) -> list[FrameLabels]:
+        """See `FrameLabeler.label`; the frames on which there are masks to draw are encoded together."""
+        detected = [self._detect(image) for image in images]
+        prompts = [[Prompts("detector", found.xyxy[self._masked(found)])] for found in detected]
+        segmented = find_in_frames(images, prompts, self.segmenter)
+        return [self._label(*frame) for frame in zip(images, detected, segmented, strict=True)]
+
+    def _detect(self, image: NDArray[np.uint8]) -> Detections:
         found = self.engine.detect(image)
-        found = found[found.confidence >= _UNSURE_SHARE * self.confidence]
-        sure = found.confidence >= self.confidence
-        masked = sure & (found.confidence >= _MIN_MASK_SCORE)
-        segmented = iter(find_candidates(image, [Prompts("detector", found.xyxy[masked])], self.segmenter))
-        labels: tuple[list[Label], list[Label]] = [], []
+        return found[found.confidence >= _UNSURE_SHARE * self.confidence]
+
+    def _masked(self, found: Detections) -> NDArray[np.bool_]:
+        return found.confidence >= max(self.confidence, _MIN_MASK_SCORE)
+
+    def _label(
+        self, image: NDArray[np.uint8], found: Detections, candidates: Sequence[Candidate]
+    ) -> FrameLabels:
+        sure, masked = found.confidence >= self.confidence, self._masked(found)
+        segmented = iter(candidates)
+        labels: FrameLabels = [], []
         for row, box in enumerate(found.xyxy):
             candidate = next(segmented) if masked[row] else Candidate(box, None, False, 0.0, "detector")
             own = replace(candidate, xyxy=box + np.float32(self.engine.mask_weight) * (candidate.xyxy - box))
@@ -101,15 +118,18 @@ class MotionLabeler:
         """See `FrameLabeler.problem`: a frame that changed as a whole does not tell what moves."""
         return self.background.compare(image).problem
 
-    def label(self, image: NDArray[np.uint8]) -> tuple[list[Label], list[Label]]:
+    def label(self, images: Sequence[NDArray[np.uint8]]) -> list[FrameLabels]:
         """See `FrameLabeler.label`."""
+        return [self._label(image) for image in images]
+
+    def _label(self, image: NDArray[np.uint8]) -> FrameLabels:
         candidates = find_candidates(image, motion_prompts(image, self.background), self.segmenter)
         if not candidates:
             return [], []
         scores = self.scorer.scores(image, candidates)
         best, class_id = scores.max(axis=1), scores.argmax(axis=1)
         margin = best - np.sort(scores, axis=1)[:, -2] if scores.shape[1] > 1 else best
-        labels: tuple[list[Label], list[Label]] = [], []
+        labels: FrameLabels = [], []
         for row in deduplicate(candidates, best, class_id):
             if best[row] >= _UNSURE_SHARE * self.confidence:
                 sure = best[row] >= self.confidence and margin[row] >= _MIN_MARGIN

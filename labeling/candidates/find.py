@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from edgeloop.labeling.candidates.prompts import Prompts
 from edgeloop.labeling.sam import Segmenter
 from edgeloop.models.boxes import iou_matrix
 
-__all__ = ["find_candidates"]
+__all__ = ["find_candidates", "find_in_frames"]
 
 _BATCH = 32  # masks come at the size of the frame
 _MIN_AGREEMENT = 0.6  # IoU of a box and its mask's box
@@ -23,20 +23,32 @@ _MIN_POINT_SCORE = 0.3  # points are classified later; this only drops hopeless 
 def find_candidates(
     image: NDArray[np.uint8], prompts: Iterable[Prompts], segmenter: Segmenter
 ) -> list[Candidate]:
-    """Segment the objects at some prompts.
+    """Segment the objects at some prompts of one frame, as `find_in_frames` does for several."""
+    (found,) = find_in_frames([image], [prompts], segmenter)
+    return found
+
+
+def find_in_frames(
+    images: Sequence[NDArray[np.uint8]], prompts: Sequence[Iterable[Prompts]], segmenter: Segmenter
+) -> list[list[Candidate]]:
+    """Segment the objects at some prompts of several frames.
 
     Args:
-        image: HxWx3 uint8 BGR.
-        prompts: Boxes and points.
-        segmenter: Encodes the image once, however many prompts there are; not at all if there is none.
+        images: HxWx3 uint8 BGR.
+        prompts: Boxes and points of each frame.
+        segmenter: Encodes the frames together, each once, however many prompts it has; one without prompts
+            is not encoded.
 
     Returns:
-        One candidate for each box, and for each point at which SAM is sure of an object.
+        For each frame, one candidate for each box, and for each point at which SAM is sure of an object.
     """
-    asked = [own for own in prompts if len(own)]
-    if asked:
-        segmenter.set_image(image)
-    return [candidate for own in asked for candidate in _segment(own, segmenter)]
+    asked = [[own for own in each if len(own)] for each in prompts]
+    places = [place for place, own in enumerate(asked) if own]
+    encoded = segmenter.encode([images[place] for place in places]) if places else []
+    found: list[list[Candidate]] = [[] for _ in asked]
+    for place, frame in zip(places, encoded, strict=True):
+        found[place] = [candidate for own in asked[place] for candidate in _segment(own, frame)]
+    return found
 
 
 def _segment(prompts: Prompts, segmenter: Segmenter) -> Iterator[Candidate]:

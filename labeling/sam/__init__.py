@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, Self, get_args
 
@@ -25,10 +26,23 @@ _CHECKPOINTS = (".pth", ".pt")
 
 
 class Segmenter(Protocol):
-    """A promptable segmenter: one image at a time, any number of prompts on it."""
+    """A promptable segmenter: any number of prompts on an image."""
 
     def set_image(self, image: npt.NDArray[np.uint8]) -> None:
         """Encode an image, HxWx3 uint8 BGR in [0, 255]; later prompts refer to it."""
+
+    def encode(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[Self]:
+        """Encode several images, as `set_image` does for one; this segmenter keeps its own image.
+
+        Models that run through torch encode them in one call, ONNX graphs one after another. One image gives
+        the same bytes as `set_image`; the masks of several may differ from those of each alone by rounding.
+
+        Args:
+            images: HxWx3 uint8 BGR in [0, 255], at least one; their sizes may differ.
+
+        Returns:
+            A segmenter of each image, which shares the model.
+        """
 
     def masks(
         self,

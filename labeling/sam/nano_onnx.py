@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -39,6 +40,10 @@ class OnnxNano:
     def set_image(self, image: npt.NDArray[np.uint8]) -> None:
         """See `Segmenter.set_image`."""
         self._encode(image, _LONG_SIDE_PX)
+
+    def encode(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[Self]:
+        """See `Segmenter.encode`; the graph takes one image."""
+        return [self.with_image(image) for image in images]
 
     def masks(
         self,

@@ -7,7 +7,7 @@ normalizes and pads the image itself.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -146,6 +146,10 @@ class OnnxPair:
             rgb = np.asarray(Image.fromarray(rgb).resize(valid, Image.Resampling.BILINEAR))
         outputs = self._encoder.run(self._blob(rgb))
         self._features = dict(zip((info.name for info in self._encoder.outputs), outputs, strict=True))
+
+    def encode(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[Self]:
+        """See `Segmenter.encode`; exporters fix the encoder's batch to 1 or leave it untested."""
+        return [self.with_image(image) for image in images]
 
     def masks(
         self,

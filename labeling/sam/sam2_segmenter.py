@@ -5,9 +5,11 @@ Ravi et al., "SAM 2: Segment Anything in Images and Videos" (2024).
 
 from __future__ import annotations
 
+import copy
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,11 +32,20 @@ class Sam2Segmenter(SamSegmenter):
 
         self._predictor = SAM2ImagePredictor(model)
 
-    def set_image(self, image: npt.NDArray[np.uint8]) -> None:
-        """See `Segmenter.set_image`."""
-        self._size = image.shape[:2]
-        with torch.inference_mode():
-            self._predictor.set_image(np.ascontiguousarray(image[..., ::-1]))
+    def _encode(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[Any]:
+        """Give a predictor of each image, as `SAM2ImagePredictor.set_image` would leave it."""
+        together = copy.copy(self._predictor)
+        together.set_image_batch([np.ascontiguousarray(image[..., ::-1]) for image in images])
+        embeddings, fine = together._features["image_embed"], together._features["high_res_feats"]
+        predictors = [copy.copy(self._predictor) for _ in images]
+        for row, (predictor, image) in enumerate(zip(predictors, images, strict=True)):
+            part = slice(row, row + 1)
+            predictor._features = {
+                "image_embed": embeddings[part],
+                "high_res_feats": [level[part] for level in fine],
+            }
+            predictor._orig_hw, predictor._is_image_set = [image.shape[:2]], True
+        return predictors
 
     def _predict(
         self, given: npt.NDArray[np.float32], *, are_boxes: bool

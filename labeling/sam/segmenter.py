@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Self
+import copy
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -28,9 +30,21 @@ class SamSegmenter:
 
     def set_image(self, image: npt.NDArray[np.uint8]) -> None:
         """See `Segmenter.set_image`."""
-        self._size = image.shape[:2]
+        (encoded,) = self.encode([image])
+        self._predictor, self._size = encoded._predictor, encoded._size
+
+    def encode(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[Self]:
+        """See `Segmenter.encode`; the images are padded to one size and go through the encoder together.
+
+        Raises:
+            torch.cuda.OutOfMemoryError: They do not fit into the memory of the GPU together.
+        """
         with torch.inference_mode():
-            self._predictor.set_image(image, image_format="BGR")
+            predictors = self._encode(images)
+        encoded = [copy.copy(self) for _ in images]
+        for own, predictor, image in zip(encoded, predictors, images, strict=True):
+            own._predictor, own._size = predictor, image.shape[:2]
+        return encoded
 
     def masks(
         self,
@@ -65,9 +79,22 @@ class SamSegmenter:
 
     def with_image(self, image: npt.NDArray[np.uint8], *, long_side_px: int | None = None) -> Self:  # noqa: ARG002
         """See `InteractiveSegmenter.with_image`; the model has one size."""
-        other = type(self)(self._predictor.model)
-        other.set_image(image)
-        return other
+        (encoded,) = self.encode([image])
+        return encoded
+
+    def _encode(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[Any]:
+        """Give a predictor of each image, as `SamPredictor.set_image` would leave it."""
+        predictors = [copy.copy(self._predictor) for _ in images]
+        inputs = []
+        for predictor, image in zip(predictors, images, strict=True):
+            resized = predictor.transform.apply_image(image[..., ::-1])
+            pixels = torch.as_tensor(resized, device=predictor.device).permute(2, 0, 1).contiguous()[None]
+            predictor.original_size, predictor.input_size = image.shape[:2], tuple(pixels.shape[-2:])
+            inputs.append(predictor.model.preprocess(pixels))
+        features = self._predictor.model.image_encoder(torch.cat(inputs))
+        for predictor, own in zip(predictors, features.split(1), strict=True):
+            predictor.features, predictor.is_image_set = own, True
+        return predictors
 
     def _predict(
         self, given: npt.NDArray[np.float32], *, are_boxes: bool

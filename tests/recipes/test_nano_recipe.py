@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -248,6 +249,12 @@ class Filler:
 
     def set_image(self, image: np.ndarray) -> None:
         self.shape = image.shape[:2]
+
+    def encode(self, images: Sequence[np.ndarray]) -> list[Filler]:
+        encoded = [Filler() for _ in images]
+        for own, image in zip(encoded, images, strict=True):
+            own.set_image(image)
+        return encoded
 
     def masks(
         self, *, boxes: np.ndarray | None = None, points: np.ndarray | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import pytest
@@ -68,6 +70,9 @@ def test_points_find_objects_without_exemplars(nano: Segmenter) -> None:
 def test_no_prompts_cost_nothing(discs: NDArray[np.uint8]) -> None:
     class Asleep:
         def set_image(self, _image: NDArray[np.uint8]) -> None:
+            raise AssertionError("nobody asked")
+
+        def encode(self, _images: Sequence[NDArray[np.uint8]]) -> list[Asleep]:
             raise AssertionError("nobody asked")
 
         def masks(self, **_: object) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 import warnings
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 import torch
-from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+from segment_anything.modeling import Sam
 from segment_anything.utils.onnx import SamOnnxModel
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -20,15 +21,15 @@ from torch.nn import functional as F
 from edgeloop.labeling.sam import Segmenter, fingerprint, load
 from edgeloop.labeling.sam.segmenter import SamSegmenter
 from edgeloop.models.errors import ModelError, NoInputError, UnavailableError, UsageError
+from tests.labeling.sam.tiny_sam import CHANNELS, MEAN, SIDE, STD, tiny_sam
 
-SIDE, GRID, CHANNELS = 256, 64, 32
+GRID = 64
 BOXES = np.array([[20, 10, 90, 60], [100, 40, 180, 110], [5, 70, 60, 118]], np.float32)
 POINTS = np.array([[50, 40], [140, 80], [190, 20]], np.float32)
 LOW = torch.zeros(1, 1, GRID, GRID)
 PROMPT = {"point_coords": torch.rand(1, 5, 2) * SIDE, "point_labels": torch.ones(1, 5)}
 MASK = {"mask_input": LOW, "has_mask_input": torch.zeros(1)}
 EMBEDDING = {"image_embeddings": torch.zeros(1, CHANNELS, 16, 16)}
-MEAN, STD = (torch.tensor(v) for v in ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]))
 
 
 class Encoder(nn.Module):
@@ -91,14 +92,7 @@ class Decoder(nn.Module):
 
 @pytest.fixture(scope="module")
 def sam() -> Sam:
-    torch.manual_seed(3)
-    encoder = ImageEncoderViT(
-        img_size=SIDE, embed_dim=16, depth=1, num_heads=2, out_chans=CHANNELS, global_attn_indexes=(0,)
-    )
-    prompts = PromptEncoder(CHANNELS, (16, 16), (SIDE, SIDE), 4)
-    transformer = TwoWayTransformer(depth=1, embedding_dim=CHANNELS, num_heads=2, mlp_dim=16)
-    decoder = MaskDecoder(transformer_dim=CHANNELS, transformer=transformer)
-    return Sam(encoder, prompts, decoder, MEAN.tolist(), STD.tolist()).eval()
+    return tiny_sam()
 
 
 @pytest.fixture(scope="module")
@@ -214,6 +208,12 @@ class Stretched:
         pixels = F.interpolate(pixels, (SIDE, SIDE), mode="bilinear")
         with torch.no_grad():
             self.features = self.encoder((pixels - MEAN.view(3, 1, 1)) / STD.view(3, 1, 1))
+
+    def encode(self, images: Sequence[np.ndarray]) -> list[Stretched]:
+        encoded = [copy.copy(self) for _ in images]
+        for own, image in zip(encoded, images, strict=True):
+            own.set_image(image)
+        return encoded
 
     def masks(self, *, boxes: Any = None, points: Any = None) -> tuple[np.ndarray, np.ndarray]:
         found = [

@@ -52,6 +52,36 @@ def test_prompts_together_are_decoded_as_each_alone(segmenter: Segmenter, kind: 
 
 
 @pytest.mark.slow
+def test_images_together_have_the_masks_of_each_alone(segmenter: Segmenter) -> None:
+    rng = np.random.default_rng(1)
+    images = [rng.integers(0, 255, (*size, 3), dtype=np.uint8) for size in ((90, 160), (120, 70))]
+    boxes = np.array([[10, 10, 60, 50], [5, 20, 65, 80]], np.float32)
+    for own, image in zip(segmenter.encode(images), images, strict=True):
+        (alone,) = segmenter.encode([image])
+        masks, scores = own.masks(boxes=boxes)
+        wanted, wanted_scores = alone.masks(boxes=boxes)
+        assert masks.shape == (2, *image.shape[:2])
+        assert (masks == wanted).mean() > 0.99
+        np.testing.assert_allclose(scores, wanted_scores, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_one_image_is_encoded_as_by_the_package_to_the_bit(tiny: Path) -> None:
+    from sam2.sam2_image_predictor import SAM2ImagePredictor
+
+    segmenter = load(str(tiny))
+    image = np.random.default_rng(2).integers(0, 255, (120, 70, 3), dtype=np.uint8)
+    segmenter.set_image(image)
+    predictor = SAM2ImagePredictor(segmenter._predictor.model)  # type: ignore[attr-defined]
+    with torch.inference_mode():
+        predictor.set_image(np.ascontiguousarray(image[..., ::-1]))
+        masks, scores, _ = predictor.predict(box=np.array([5, 20, 65, 80]), multimask_output=False)
+    own, own_scores = segmenter.masks(boxes=np.array([[5, 20, 65, 80]], np.float32))
+    np.testing.assert_array_equal(own, masks > 0)
+    np.testing.assert_array_equal(own_scores, scores)
+
+
+@pytest.mark.slow
 def test_the_first_sam2_is_refused(tiny: Path, tmp_path: Path) -> None:
     weights = torch.load(tiny, weights_only=True)["model"]
     del weights["no_obj_embed_spatial"]  # new in 2.1
