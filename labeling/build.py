@@ -32,7 +32,7 @@ __all__ = ["DetectorModels", "LabelingModels", "MotionModels", "learn_models"]
 _BACKGROUND_FRAMES = 15  # frames from which crops get their background examples
 # Frames that go through SAM's encoder together, to keep a GPU busy. Each takes about 2.5 GB (vit_b) to 3.3 GB
 # (vit_l, vit_h) of its memory meanwhile, in fp32; a batch that does not fit is labeled frame by frame.
-_GPU_BATCH = 8
+_GPU_BATCH = 4
 _GRAPH, _SAM, _CLASSIFIER = "ensemble.onnx", "sam", "classifier"  # names of files that are sent to workers
 
 

@@ -81,8 +81,7 @@ def test_the_bare_model_has_as_many_threads_as_the_loop(
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_bare_model_in_openvino_too(block_model: Path, threads: int) -> None:
     detector = Detector(block_model, provider="openvino", threads=threads)
-    bare = benchmark._open_bare(detector)
-    assert bare._compiled.get_property("INFERENCE_NUM_THREADS") == threads
+    assert benchmark._open_bare(detector).threads == threads  # as OpenVINO says
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ def test_both_times_are_told(measure: Measure) -> None:
         ("usable_cores", lambda: 3),
         ("physical_cores", lambda: 9),
         ("ort.__version__", "9.9.9"),
-        ("ENGINES", ENGINES | {"openvino": ENGINES["openvino"]._replace(package="pytest")}),
+        ("ENGINES", {**ENGINES, "openvino": ENGINES["openvino"]._replace(package="pytest")}),
     ],
 )
 def test_the_answer_is_that_of_this_machine(
@@ -151,7 +151,7 @@ def test_the_answer_is_that_of_the_version_of_the_files_engine(
     assert read_choice(model, USE) == Choice("cpu", ThreadCount(2, EARLIER))
     other = ENGINES[engine]._replace(package="pytest", distribution="")
     assert other.version == pytest.__version__
-    monkeypatch.setattr(f"{MODULE}.ENGINES", ENGINES | {engine: other})
+    monkeypatch.setattr(f"{MODULE}.ENGINES", {**ENGINES, engine: other})
     assert read_choice(model, USE) is None
 
 

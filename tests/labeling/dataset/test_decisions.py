@@ -33,10 +33,11 @@ from edgeloop.labeling.dataset.decisions import (
 )
 from edgeloop.labeling.dataset.split import Split
 from edgeloop.labeling.dataset.write import LabeledFrame, write_dataset
+from edgeloop.labeling.frames.frame_store import FolderStore
 from edgeloop.labeling.inputs.load import read_inputs
 from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.job import job_key, label_frames
-from edgeloop.labeling.ledger import FrameResult, Label, Ledger
+from edgeloop.labeling.ledger import FrameResult, Label, LabeledRow, Ledger
 from edgeloop.models.errors import DataError
 
 NAMES = ["bolt", "nut"]
@@ -317,10 +318,12 @@ def test_a_later_run_of_label_keeps_a_persons_word(tmp_path: Path) -> None:
     )
     entries = read_frames(frames)
     (tmp_path / "dataset.unfinished").mkdir()
-    key = job_key(plan, entries, read_inputs(plan, entries, None))
+    key = job_key(plan, read_inputs(plan, entries, None))
+    store = FolderStore(frames)
     with Ledger(tmp_path / "dataset.unfinished" / "ledger.sqlite3", key) as ledger:
         for number in range(4):
-            ledger.add(found(LEFT).model_copy(update={"file": f"{number}.png"}))
+            result = found(LEFT).model_copy(update={"file": f"{number}.png"})
+            ledger.add(LabeledRow(result, "", b""), store.stamp(f"{number}.png"))
     label_frames(plan)
     assert [_boxes(plan.out, number) for number in range(3)] == [
         [], [("bolt", LEFT), ("bolt", RIGHT)], [("bolt", LEFT)]
