@@ -47,6 +47,9 @@ INFERENCES = 10
 LIMIT_S = 3600
 """Longest export."""
 
+PLUGINS = {"qnn": "onnxruntime-qnn"}
+"""Packages of makers beside onnxruntime, by the engine that a placement names, which is the target's name."""
+
 OUTCOMES = {0: "yes", 65: "refused", 69: "not installed"}
 """Outcome of an export by its exit code; any other is a failure."""
 
@@ -90,15 +93,17 @@ class Exported:
 
     @property
     def tools(self) -> Mapping[str, str]:
-        """Versions of the maker's tools, by name; empty if the file is ONNX."""
-        facts = facts_path(self.file)
+        """Versions of the maker's tools, by name; empty if the file is made without any."""
+        facts, package = facts_path(self.file), PLUGINS.get(self.target)
+        if package is not None and self.exit_code == 0:
+            return {package: version(package)}
         return json.loads(facts.read_text())["versions"] if facts.is_file() else {}
 
     @property
     def provider(self) -> str:
         """Value of `--provider` with which the file runs."""
         target = TARGETS[self.target]
-        return "auto" if target.converter else target.provider
+        return target.provider if target.suffix == ".onnx" else "auto"
 
     @property
     def in_its_own(self) -> bool:
@@ -113,7 +118,7 @@ class Opened:
 
     Attributes:
         engine: Engine, its version, and the device or simulator.
-        latency_ms: Median time of an inference; None if it does not open here.
+        latency_ms: Median time of an inference; None in a simulator, and if it does not open here.
         ratio: Median over the turns of onnxruntime's time over this one; None likewise.
     """
 
@@ -197,6 +202,8 @@ def _row(one: Exported, baseline: Path, frames: Path, turns: int, notes: list[st
     head = (one.target, one.precision, OUTCOMES.get(one.exit_code, f"failed ({one.exit_code})"))
     if one.said:
         _tell(notes, one, "", one.said)
+    if one.report and (checked := one.report["parity"]["frames"]) < one.report["held_out_frames"]:
+        _tell(notes, one, "", f"checked on {checked} of {one.report['held_out_frames']} held-out frames")
     if one.exit_code:
         return (*head, "", *_figures(one.report), "", "", "", "", "")
     opened = _open(one, baseline, frames, turns, notes)
@@ -251,6 +258,8 @@ def _time(file: Path, provider: str, baseline: Path, picture: Path, turns: int) 
     detector = Detector(file, provider=provider)
     placement = detector.placement
     name = f"{_versioned(placement.engine)} on {placement.provider}"
+    if placement.is_simulated:  # says nothing about the time on its chip
+        return Opened(name)
     image = read_image(picture)
     if image is None:
         raise DataError(f"{picture}: not a readable image")
@@ -273,7 +282,7 @@ def _time(file: Path, provider: str, baseline: Path, picture: Path, turns: int) 
 def _versioned(engine: str) -> str:
     """Name and version of an engine."""
     package = ENGINES[engine].package if engine in ENGINES else engine
-    distribution = packages_distributions().get(package, [package])[0]
+    distribution = PLUGINS.get(engine) or packages_distributions().get(package, [package])[0]
     return f"{engine} {version(distribution)}"
 
 

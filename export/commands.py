@@ -213,6 +213,7 @@ def export(
     report = export_bundle(run, dataset, out, chosen)
     parity, scores = report.measurement.parity, report.measurement.scores
     header, *rows = report.precision_rows()
+    click.echo(f"held-out frames: {report.frames}", err=True)
     click.echo(table("<>>>>><", header, rows), err=True)
     for candidate in report.candidates:
         for reason in candidate.reasons:

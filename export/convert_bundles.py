@@ -28,12 +28,12 @@ from edgeloop.export.graph.cut_head import cut_head
 from edgeloop.export.quantize.activation_ranges import training_frames
 from edgeloop.export.targets import TARGETS
 from edgeloop.models.bundle.document import Golden
-from edgeloop.models.errors import EdgeloopError, ModelError
+from edgeloop.models.errors import EdgeloopError, ModelError, UnavailableError
 from edgeloop.models.letterbox import Letterbox
 from edgeloop.models.spec import ModelSpec
 from edgeloop.models.weights.digest import file_sha256
 
-__all__ = ["calibration_frames", "convert_bundles", "facts_of", "load_converter"]
+__all__ = ["calibration_frames", "convert_bundles", "facts_of", "is_onnx", "load_converter"]
 
 _log = logging.getLogger(__name__)
 
@@ -89,7 +89,10 @@ def convert_bundles(
             cut, cut_spec = cut_head(graph, spec) if attempt.raw_head else (graph, spec)
             source = Source(cut, cut_spec, frames, work, target.chip(options.chip))
             converted = _convert(converter, source, attempt)
-            write_facts(converted.path, facts_of(converted, converted.spec.to_metadata()))
+            if is_onnx(converted.path):
+                cut = onnx.load(converted.path)
+            else:
+                write_facts(converted.path, facts_of(converted, converted.spec.to_metadata()))
             candidate, golden = _measure(converted, attempt, reference, options)
         except ModelError as error:
             failed.append(FailedAttempt(attempt, str(error)))
@@ -113,6 +116,11 @@ def convert_bundles(
     if not candidates:
         raise ModelError(_all_failed(name, failed))
     return bundles, tuple(candidates), tuple(failed)
+
+
+def is_onnx(path: Path) -> bool:
+    """True if a file carries its metadata itself."""
+    return engine_of(path) == "onnxruntime"
 
 
 def facts_of(converted: Converted, metadata: dict[str, str]) -> EngineFacts:
@@ -159,11 +167,19 @@ def _measure(
     converted: Converted, attempt: Attempt, reference: Reference, options: ExportOptions
 ) -> tuple[Candidate, Golden | None]:
     """Measure a file in its engine or its maker's simulator, and record its golden sample if it passes."""
-    detector = Detector(converted.path, confidence=LOWEST_CONFIDENCE, engine=converted.simulator)
+    provider = TARGETS[options.target or ""].provider if is_onnx(converted.path) else "auto"
+    try:
+        detector = Detector(
+            converted.path, provider=provider, confidence=LOWEST_CONFIDENCE, engine=converted.simulator
+        )
+    except UnavailableError as error:
+        if not is_onnx(converted.path):
+            raise
+        raise ModelError(str(error)) from error  # the chip lacks an operator in this precision
     try:
         measurement = measure(attempt.precision, detector, reference)
         # A simulator says nothing about the time on its chip.
-        if converted.simulator is None:
+        if not detector.placement.is_simulated:
             (measurement,) = with_latencies([measurement], [detector], reference.images[0].read())
         reasons = refusals(measurement, reference, options)
         candidate = Candidate(measurement, reasons, attempt=attempt.name)

@@ -13,6 +13,7 @@ import onnx
 import onnxruntime
 
 from edgeloop.edge.doctor.examine import machine
+from edgeloop.edge.engines.accelerators.qnn_plugin import is_emulated
 from edgeloop.edge.engines.facts_file import write_facts
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.verification import make_golden
@@ -29,8 +30,8 @@ from edgeloop.export.candidates import (
 from edgeloop.export.check.measure import Measurement, Reference, measure_torch
 from edgeloop.export.check.parity import SURE, TorchDetector
 from edgeloop.export.convert.converter import FailedAttempt
-from edgeloop.export.convert_bundles import calibration_frames, convert_bundles, facts_of
-from edgeloop.export.data.yolo_dataset import Dataset, open_dataset
+from edgeloop.export.convert_bundles import calibration_frames, convert_bundles, facts_of, is_onnx
+from edgeloop.export.data.yolo_dataset import Dataset, LabeledImage, open_dataset
 from edgeloop.export.export_model import ExportModel
 from edgeloop.export.export_options import ExportOptions
 from edgeloop.export.graph.cut_head import cut_head
@@ -73,7 +74,8 @@ def export_run(run: Path, dataset: Path, out: Path, options: ExportOptions) -> E
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{out.stem}-", dir=out.parent) as name:
         folder = Path(name)
-        reference = measure_torch(TorchDetector(model.module, spec), data.val, spec.names)
+        held_out = _held_out(data, options.target)
+        reference = measure_torch(TorchDetector(model.module, spec), held_out, spec.names)
         if any((each.confidence >= SURE).sum() >= spec.max_detections for each in reference.found):
             _log.warning(
                 "%s: a held-out image has %d detections, the maximum; --max-detections sets another limit",
@@ -102,7 +104,18 @@ def export_run(run: Path, dataset: Path, out: Path, options: ExportOptions) -> E
             golden = make_golden(Detector(kept.path, provider=_provider(options)))
         written = _record(provenance, chosen.measurement, golden)
         shipped = kept.spec.updated(settings)
-        report = ExportReport(out, None, shipped, written, chosen, candidates, reference, provenance, failed)
+        report = ExportReport(
+            out,
+            None,
+            shipped,
+            written,
+            chosen,
+            candidates,
+            reference,
+            len(data.val),
+            provenance,
+            failed,
+        )
         if chosen.reasons:
             _write_beside(report, folder, _REFUSED)
             raise ModelError(f"{out}: not written; {_refusal(report)}; see {_beside(out, _REFUSED)['.md']}")
@@ -116,6 +129,16 @@ def warn_about_activation(name: str, model: ExportModel) -> None:
     against = TARGETS[name].silu
     if against and model.has_silu:
         _log.warning("--target %s: %s; train one with --activation relu", name, against)
+
+
+def _held_out(data: Dataset, target: str | None) -> tuple[LabeledImage, ...]:
+    """Frames to check on: the validation part, or as many of those with objects as an emulator is given."""
+    most = TARGETS[target].emulated_frames if target is not None and is_emulated() else 0
+    if not 0 < most < len(data.val):
+        return data.val
+    shown = [image for image in data.val if len(image.class_id)]
+    rows = np.linspace(0, len(shown) - 1, min(most, len(shown))).round().astype(int)
+    return tuple(shown[row] for row in rows)
 
 
 def _make(
@@ -202,14 +225,14 @@ def _write_bundle(report: ExportReport, kept: Bundle, folder: Path) -> ExportRep
     """Write the bundle and its report; all are complete when the first is renamed, the bundle last."""
     out, bundle = report.bundle, folder / report.bundle.name
     metadata = report.spec.to_metadata(report.record) | _ultralytics_metadata(report.provenance.run)
-    if kept.converted is None:
+    if kept.converted is None or is_onnx(kept.path):
         save_graph(kept.graph, metadata, bundle)
     else:
         kept.path.replace(bundle)
         write_facts(bundle, facts_of(replace(kept.converted, path=bundle), metadata))
     report = replace(report, sha256=file_sha256(bundle))
     _write_beside(report, folder, "")
-    if kept.converted is not None:
+    if facts_path(bundle).exists():
         facts_path(bundle).replace(facts_path(out))
     bundle.replace(out)
     for path in _beside(out, _REFUSED).values():

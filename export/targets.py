@@ -1,7 +1,6 @@
 """Export targets: the settings that each vendor's tools need, and the command to run next.
 
-docs/targets.md says the same in words. Every fact has its source. Of these runtimes only onnxruntime and
-OpenVINO on a CPU were run; the others follow their vendors' documentation.
+docs/targets.md says the same in words, and which of these runtimes were run. Every fact has its source.
 """
 
 from __future__ import annotations
@@ -36,7 +35,9 @@ class Target:
         suffix: Suffix of its files.
         converter: Module and class in `edgeloop.export.convert` that makes them; "" if onnxruntime's format
             is taken as it is.
-        provider: Provider that a bundle is checked on.
+        provider: Provider that an ONNX file is checked on.
+        emulated_frames: Maximum number of held-out frames, evenly spread, to check on if the chip is
+            emulated, which takes seconds for each; 0 for all.
         chips: Chips to choose from, the first one the default; none if the file fits all.
         further_int8: Further attempts at int8: each leaves so many leading stages, and the head, in float.
         raw_head: True if the .onnx file ends at the head's last convolutions, and the frames to calibrate on
@@ -57,6 +58,7 @@ class Target:
     suffix: str = ".onnx"
     converter: str = ""
     provider: str = "cpu"
+    emulated_frames: int = 0
     chips: tuple[str, ...] = ()
     further_int8: tuple[int, ...] = ()
     raw_head: bool = False
@@ -132,10 +134,13 @@ TARGETS: Mapping[str, Target] = {
         opsets=range(13, 21),
         precision="int8",
         precisions=("int8",),
+        converter="qnn_converter:QnnConverter",
+        provider="qnn",
+        emulated_frames=12,
         silu="Qualcomm calls ReLU the best choice for its NPU and advises against Swish (SiLU)",
         next="edgeloop verify {bundle} --provider qnn",
         sources=(
-            # Takes quantized models and no dynamic shapes.
+            # Takes quantized models and no dynamic shapes; the settings of the quantizer.
             f"{_ORT}/QNN-ExecutionProvider.html",
             # The end-to-end head is switched off for it.
             _ULTRALYTICS,

@@ -43,6 +43,11 @@ class Placement:
         return f"{on}{nodes}{compared}{f'; {self.refused}' if self.refused else ''}"
 
     @property
+    def is_simulated(self) -> bool:
+        """True if the chip is not here: the results are its own, the time is not."""
+        return self.provider == "simulator"
+
+    @property
     def shortfall(self) -> str:
         """Part of the model that the provider does not take, in words."""
         if self.share is None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edgeloop.edge.engines.session import Session
 from edgeloop.models.heads import Head
 
-__all__ = ["decoding_nodes", "last_stages", "stage_errors", "stage_nodes"]
+__all__ = ["decoding_nodes", "last_stages", "run_with_outputs", "stage_errors", "stage_nodes"]
 
 Array = NDArray[np.generic]
 
@@ -94,8 +94,8 @@ def stage_errors(
     ends = {name: stage for name, stage in ends.items() if names[name]}
     squares: dict[str, NDArray[np.float64]] = defaultdict(lambda: np.zeros(2))
     pairs = zip(
-        _run_with_outputs(reference, list(ends), tensors),
-        _run_with_outputs(changed, [names[name] or "" for name in ends], tensors),
+        run_with_outputs(reference, list(ends), tensors),
+        run_with_outputs(changed, [names[name] or "" for name in ends], tensors),
         strict=True,
     )
     for expected, actual in pairs:
@@ -144,7 +144,7 @@ def _name_in(changed: onnx.GraphProto, name: str, reference: onnx.GraphProto) ->
     return name + _DEQUANTIZED if name + _DEQUANTIZED in there else name
 
 
-def _run_with_outputs(
+def run_with_outputs(
     model: onnx.ModelProto, names: Sequence[str], tensors: Sequence[Array]
 ) -> Iterator[list[Array]]:
     """Values of intermediate tensors, one list per input."""

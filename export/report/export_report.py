@@ -58,6 +58,7 @@ class ExportReport:
         chosen: The candidate that was written, or the one that was refused.
         candidates: All candidates, the chosen one among them.
         reference: Torch on the same frames.
+        held_out: Number of held-out frames; an emulator is given some of them.
         provenance: Inputs of the export.
         failed: Attempts of which the maker's tool or engine failed.
     """
@@ -69,6 +70,7 @@ class ExportReport:
     chosen: Candidate
     candidates: tuple[Candidate, ...]
     reference: Reference
+    held_out: int
     provenance: Provenance
     failed: tuple[FailedAttempt, ...] = ()
 
@@ -76,6 +78,12 @@ class ExportReport:
     def measurement(self) -> Measurement:
         """Results of the chosen candidate."""
         return self.chosen.measurement
+
+    @property
+    def frames(self) -> str:
+        """Number of held-out frames that were checked on, in words."""
+        checked = len(self.reference.images)
+        return f"{checked}" if checked == self.held_out else f"{checked} of {self.held_out}, evenly spread"
 
     @property
     def next_step(self) -> str | None:
@@ -133,6 +141,7 @@ class ExportReport:
             "golden": self.record.golden.model_dump() if self.record.golden else None,
             **_figures(self.chosen),
             "torch": asdict(self.reference.scores),
+            "held_out_frames": self.held_out,
             "tolerance": {"map50_95": options.tolerance_map, "boxes": options.tolerance_boxes},
             "precisions": [
                 _figures(each)

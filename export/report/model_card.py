@@ -45,14 +45,14 @@ def _head(report: ExportReport) -> Iterator[str]:
 
 
 def _precisions(report: ExportReport) -> Iterator[str]:
-    frames, options = report.measurement.parity.frames, report.provenance.options
+    options = report.provenance.options
     machine = report.provenance.machine
     header, *rows = report.precision_rows()
     yield "## Precisions"
     yield _table(header, rows)
     yield (
-        f"On {frames} held-out frames. A box of torch with a confidence of 0.25 or more is repeated if the "
-        "bundle has one of its class at IoU 0.95, for int8 at 0.75. Allowed to lose: "
+        f"Held-out frames: {report.frames}. A box of torch with a confidence of 0.25 or more is repeated if "
+        "the bundle has one of its class at IoU 0.95, for int8 at 0.75. Allowed to lose: "
         f"{options.tolerance_map:g} mAP50-95 and {options.tolerance_boxes:.1%} of boxes. Time is the median "
         f"of the bare inference, timed round robin, on {machine.processor}, {machine.cores} cores, "
         f"{', '.join(f'{name} {version}' for name, version in report.provenance.versions.items())}."

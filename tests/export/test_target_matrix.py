@@ -67,18 +67,24 @@ def test_a_target_is_measured_and_one_without_tools_says_so(
 
 
 def test_a_refused_export_keeps_its_figures(tmp_path: Path) -> None:
-    parity = {"repeated": 363, "boxes": 371, "confidence_drift": 0.136}
+    parity = {"frames": 12, "repeated": 363, "boxes": 371, "confidence_drift": 0.136}
     attempts = [{"attempt": "as trained"}, {"attempt": "head on the host"}]
     report = {"map50_95": 0.81, "torch": {"map50_95": 0.83}, "parity": parity, "precisions": attempts}
+    report["held_out_frames"] = 48
     (tmp_path / "rknn-int8.refused.json").write_text(json.dumps(report))
     one = Exported("rknn", "int8", tmp_path / "rknn-int8.rknn", 65, "not written; see rknn-int8.refused.md")
 
-    row = dict(zip(HEADER, targets._row(one, tmp_path, tmp_path, 1, []), strict=True))
+    notes = list[str]()
+    row = dict(zip(HEADER, targets._row(one, tmp_path, tmp_path, 1, notes), strict=True))
 
     assert row["converted"] == "refused"
     assert (row["mAP50-95"], row["lost"]) == ("0.810", "+0.0200")
     assert (row["boxes repeated"], row["attempts"]) == ("363 of 371", "2")
     assert row["ran in"] == row["ms"] == row["verify"] == ""
+    assert notes == [
+        "- rknn int8: not written; see rknn-int8.refused.md",
+        "- rknn int8: checked on 12 of 48 held-out frames",
+    ]
 
 
 def _rows(page: Path) -> list[dict[str, str]]:

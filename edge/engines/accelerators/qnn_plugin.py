@@ -7,8 +7,12 @@ On a processor that is not Qualcomm's own its NPU is emulated, which takes secon
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import os
 import platform
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -52,9 +56,31 @@ def open_on_plugin(model: bytes, entries: Mapping[str, str]) -> ort.InferenceSes
     for key, value in entries.items():
         options.add_session_config_entry(key, value)
     options.add_provider_for_devices(devices[:1], {"backend_type": "htp"})
-    return ort.InferenceSession(model, options, enable_fallback=0)
+    with _silent_emulator():
+        return ort.InferenceSession(model, options, enable_fallback=0)
 
 
 @cache
 def _register() -> None:
     ort.register_execution_provider_library(_NAME, import_module(_PACKAGE).get_library_path())
+
+
+@contextlib.contextmanager
+def _silent_emulator() -> Iterator[None]:
+    """Drop the notice about a file of settings that the emulator writes to stdout, among the results."""
+    if not is_emulated() or os.name != "posix":
+        yield
+        return
+    c_library = ctypes.CDLL(None)  # it buffers what its programs print
+    sys.stdout.flush()
+    c_library.fflush(None)
+    stdout = os.dup(1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        yield
+    finally:
+        c_library.fflush(None)
+        os.dup2(stdout, 1)
+        os.close(stdout)
+        os.close(nowhere)
