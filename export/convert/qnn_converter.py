@@ -56,7 +56,7 @@ class QnnConverter:
         """Convert a detector."""
         if not has_plugin():
             raise UnavailableError(
-                "--target qnn: needs onnxruntime-qnn, which is not installed; "
+                "--target qnn: needs onnxruntime-qnn, and onnxruntime 1.31 or later; "
                 "pip install 'edgeloop[export,qnn]'"
             )
         path = source.folder / "model.onnx"

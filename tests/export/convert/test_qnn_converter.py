@@ -164,7 +164,10 @@ def test_without_the_package_the_command_to_install_it_is_told(
     whole: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(qnn_converter, "has_plugin", lambda: False)
-    said = "needs onnxruntime-qnn, which is not installed; pip install 'edgeloop[export,qnn]'"
+    said = (
+        "--target qnn: needs onnxruntime-qnn, and onnxruntime 1.31 or later; "
+        "pip install 'edgeloop[export,qnn]'"
+    )
     with pytest.raises(UnavailableError, match=re.escape(said)) as caught:
         QnnConverter().convert(whole, ATTEMPTS[0])
     assert caught.value.exit_code == 69
