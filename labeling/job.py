@@ -34,7 +34,7 @@ from edgeloop.labeling.motion.confirm import confirm_moving
 from edgeloop.labeling.sam import fingerprint
 from edgeloop.labeling.step_progress import Progress, no_progress
 from edgeloop.labeling.unlabeled import unlabeled_frames
-from edgeloop.labeling.workers.open_pool import run_job
+from edgeloop.labeling.workers.open_pool import check_workers, run_job
 from edgeloop.labeling.workers.workers import Workers
 from edgeloop.models.errors import DataError, NoInputError
 from edgeloop.models.weights.digest import file_sha256
@@ -107,7 +107,9 @@ def label_frames(
         todo = unlabeled_frames(entries, store, ledger)
         frames_per_s = 0.0
         if todo:
+            workers = Workers(plan.workers, plan.ray)
             paths = [plan.frames / entry.file for entry in entries]
+            check_workers(workers)
             models = learn_models(plan, inputs, paths, learned, progress)
             if isinstance(models, DetectorModels):
                 tell(_announce(models.engine.promise, learned / _PROMISE))
@@ -117,7 +119,6 @@ def label_frames(
                 for entry, _ in todo
             ]
             stamps = [stamp for _, stamp in todo]
-            workers = Workers(plan.workers, plan.ray)
             frames_per_s = _label_all(LabelJob(store, models), items, stamps, workers, ledger, progress)
         looks = ledger.looks(entry.name for entry in entries)
         groups = group_frames(entries, map(FrameLook.from_bytes, looks), plan.footage)

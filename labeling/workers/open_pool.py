@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import TypeVar
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from edgeloop.labeling.workers.dispatch import map_frames
 from edgeloop.labeling.workers.frame_job import FrameItem, FrameJob
 from edgeloop.labeling.workers.inline_pool import InlinePool
 from edgeloop.labeling.workers.process_pool import ProcessPool
 from edgeloop.labeling.workers.workers import Workers
+from edgeloop.models.errors import UnavailableError
 
-__all__ = ["run_job"]
+if TYPE_CHECKING:
+    from edgeloop.labeling.workers.ray_pool import RayPool
+
+__all__ = ["check_workers", "run_job"]
 
 ItemT = TypeVar("ItemT", bound=FrameItem)
 RowT = TypeVar("RowT")
+
+
+def check_workers(workers: Workers) -> None:
+    """Connect to the cluster for a moment, if there is to be one, before anything is done in vain.
+
+    Raises:
+        UnavailableError: There is no such cluster, or the package ray is missing.
+    """
+    if workers.ray is not None:
+        _ray_pool(workers.ray).check(workers.ray)
 
 
 def run_job(
@@ -25,6 +40,17 @@ def run_job(
     Raises:
         UnavailableError: There is no such cluster, the package ray is missing, or no worker can be started.
     """
+    if workers.ray is not None:
+        pool = _ray_pool(workers.ray)(job, items, workers.ray, workers.count)
+        return map_frames(job, items, pool, pool.size)
     if workers.count is None or workers.count == 1:
         return map_frames(job, items, InlinePool(job), 1)
     return map_frames(job, items, ProcessPool(job, workers.count), workers.count)
+
+
+def _ray_pool(address: str) -> type[RayPool[Any, Any]]:
+    if find_spec("ray") is None:
+        raise UnavailableError(f"--ray {address}: the package ray is missing; pip install 'edgeloop[ray]'")
+    from edgeloop.labeling.workers.ray_pool import RayPool  # an extra, which takes seconds to load
+
+    return RayPool

@@ -1,0 +1,297 @@
+"""Workers on a Ray cluster.
+
+These are actors of Ray Core and not a job of Ray Data, which loses a whole block of frames on an error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import pickle
+import re
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import ray
+from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from edgeloop.labeling.workers.dispatch import Died, Event, Finished, Ready
+from edgeloop.labeling.workers.frame_job import FrameItem, FrameJob, Shard
+from edgeloop.labeling.workers.node_files import files_key, remove_files
+from edgeloop.labeling.workers.ray_actor import FrameActor, NodeFacts, Opened, SentFile, node_facts
+from edgeloop.labeling.workers.ray_connection import connected
+from edgeloop.models.errors import UnavailableError
+
+__all__ = ["RayPool"]
+
+log = logging.getLogger(__name__)
+_cluster: Any = ray  # for the functions of Ray that have no types
+
+ItemT = TypeVar("ItemT", bound=FrameItem)
+RowT = TypeVar("RowT")
+
+_TICK_S = 1.0
+_TELL_S = 10.0  # until the user reads that workers wait for room
+_NO_ROOM_S = 300.0  # until the job ends because there is room for none
+_NODE_DEATH_S = 2.0  # between the death of a worker and that of its node
+_CLEAN_S = 10.0
+_PROBED = 100  # frames of which one that can be read is searched
+
+
+@dataclass
+class _Actor:
+    """Actor that was started.
+
+    Attributes:
+        handle: Ray's handle.
+        calls: References to the results that are awaited, the oldest first.
+        node: Id of its node; "" until it runs.
+        ready: True if its models are loaded.
+    """
+
+    handle: Any
+    calls: deque[Any] = field(default_factory=deque)
+    node: str = ""
+    ready: bool = False
+
+
+class RayPool(Generic[ItemT, RowT]):
+    """See `WorkerPool`: each worker is an actor that has one core, or one GPU and one core.
+
+    Attributes:
+        shard_frames: See `WorkerPool.shard_frames`.
+        shards_ahead: See `WorkerPool.shards_ahead`: one is on its way while one is in work.
+        size: Number of workers to start.
+    """
+
+    shard_frames = 8
+    shards_ahead = 2
+
+    def __init__(
+        self, job: FrameJob[ItemT, RowT], items: Sequence[ItemT], address: str, count: int | None
+    ) -> None:
+        """Connect to a cluster, and put the job and its files there.
+
+        Args:
+            job: What is done to each frame.
+            items: The frames; some show whether a worker reads the store.
+            address: As of `Workers.ray`.
+            count: As of `Workers.count`.
+
+        Raises:
+            UnavailableError: There is no such cluster.
+        """
+        with ExitStack() as stack:
+            stack.enter_context(connected(address))
+            resource = "GPU" if job.gpus else "CPU"
+            self._needs = f"1 {resource}"
+            self.size = count or max(1, int(_cluster.cluster_resources().get(resource, 0)))
+            self._class: Any = ray.remote(
+                num_cpus=1,
+                num_gpus=job.gpus,
+                max_restarts=0,
+                max_task_retries=0,
+                scheduling_strategy="SPREAD",
+            )(FrameActor)
+            self._job = ray.put(pickle.dumps(job))
+            self._files = {name: _send(path) for name, path in job.files.items()}
+            self._probes = _probe(job, items)
+            self._exit = stack.pop_all()
+        self._facts = node_facts()
+        self._actors: dict[int, _Actor] = {}
+        self._hosts: dict[str, str] = {}  # by id of the node, of all nodes that had workers
+        self._gone: set[str] = set()
+        self._started = 0
+        self._stalled_since = time.monotonic()
+        self._told = False
+
+    @staticmethod
+    def check(address: str) -> None:
+        """Connect to a cluster for a moment.
+
+        Raises:
+            UnavailableError: There is no such cluster.
+        """
+        with connected(address):
+            pass
+
+    def start_worker(self) -> None:
+        """See `WorkerPool.start_worker`: it waits until the cluster has room for it."""
+        actor = _Actor(self._class.remote())
+        actor.calls.append(actor.handle.facts.remote())
+        self._actors[self._started] = actor
+        self._started += 1
+
+    def submit(self, worker: int, shard: Shard[ItemT]) -> None:
+        """See `WorkerPool.submit`."""
+        actor = self._actors[worker]
+        actor.calls.append(actor.handle.handle.remote(shard))
+
+    def wait(self) -> Sequence[Event[RowT]]:
+        """See `WorkerPool.wait`.
+
+        Raises:
+            UnavailableError: The cluster has had no room for a single worker for five minutes.
+        """
+        while True:
+            awaited = {actor.calls[0]: number for number, actor in self._actors.items() if actor.calls}
+            done, _ = ray.wait(list(awaited), timeout=_TICK_S)
+            if done:
+                done, _ = ray.wait(list(awaited), num_returns=len(awaited), timeout=0)
+            events: list[Event[RowT]] = []
+            failed: dict[int, RayError] = {}
+            for call in done:
+                try:
+                    events += self._receive(awaited[call], ray.get(call))
+                except RayError as error:
+                    failed[awaited[call]] = error
+            events += self._bury(failed)
+            self._watch_starts()
+            if events:
+                return events
+
+    def _receive(self, worker: int, answer: Any) -> list[Event[RowT]]:
+        actor = self._actors[worker]
+        actor.calls.popleft()
+        if actor.ready:
+            return [Finished(worker, answer)]
+        if isinstance(answer, Opened):
+            if answer.fault is not None:
+                self._end(worker)
+                return [Died(worker, answer.fault, error=answer.error)]
+            actor.ready = True
+            return [Ready(worker, answer.reads_store)]
+        actor.node, facts = answer
+        self._stalled_since = time.monotonic()
+        if (reason := self._meet(actor.node, facts)) is not None:
+            self._end(worker)
+            return [Died(worker, reason)]
+        actor.calls.append(actor.handle.open.remote(self._job, self._files, self._probes))
+        return []
+
+    def _meet(self, node: str, facts: NodeFacts) -> str | None:
+        """Reason to refuse a node; what differs otherwise is told once."""
+        is_new = node not in self._hosts
+        if is_new:
+            self._hosts[node] = next((n["NodeName"] for n in _cluster.nodes() if n["NodeID"] == node), node)
+        host = self._hosts[node]
+        if wrong := _differences(self._facts["required"], facts["required"]):
+            return f"node {host}: {wrong}; install the same there"
+        if is_new and (unlike := _differences(self._facts["wanted"], facts["wanted"])):
+            log.warning("node %s: %s; the last bits of its float results can differ", host, unlike)
+        return None
+
+    def _bury(self, failed: dict[int, RayError]) -> list[Event[RowT]]:
+        if not failed:
+            return []
+        lost = {self._actors[worker].node for worker in failed} - {""}
+        dead = self._dead_nodes(
+            lost, any(isinstance(error, ActorUnavailableError) for error in failed.values())
+        )
+        events: list[Event[RowT]] = []
+        for worker, error in failed.items():
+            node = self._actors[worker].node
+            with_machine = node in dead or (bool(node) and isinstance(error, ActorUnavailableError))
+            if with_machine and node not in self._gone:
+                self._gone.add(node)
+                log.warning("node %s is gone; others go on with its frames", self._hosts[node])
+            self._end(worker)
+            events.append(Died(worker, _reason(error), with_machine))
+        return events
+
+    def _dead_nodes(self, nodes: set[str], unreachable: bool) -> set[str]:
+        """Those of `nodes` that are gone: Ray may learn of it a little later than of the workers."""
+        deadline = time.monotonic() + (0 if unreachable or not nodes else _NODE_DEATH_S)
+        while True:
+            dead = nodes - {node["NodeID"] for node in _cluster.nodes() if node["Alive"]}
+            if dead or time.monotonic() > deadline:
+                return dead
+            time.sleep(0.1)
+
+    def _watch_starts(self) -> None:
+        """Tell of workers that wait for room, and give up if there is room for none."""
+        waiting = sum(not actor.node for actor in self._actors.values())
+        if not waiting:
+            return
+        seconds = time.monotonic() - self._stalled_since
+        there = len(self._actors) - waiting
+        if not there and seconds > _NO_ROOM_S:
+            raise UnavailableError(
+                f"no worker can be started: the cluster had no room for one (each needs {self._needs}) "
+                f"for {seconds:.0f} s"
+            )
+        if not self._told and seconds > _TELL_S:
+            self._told = True
+            log.warning(
+                "%d of %d workers are there; the others wait for room on the cluster (each needs %s)",
+                there, len(self._actors), self._needs,
+            )  # fmt: skip
+
+    def _end(self, worker: int) -> None:
+        with suppress(RayError):
+            ray.kill(self._actors.pop(worker).handle)
+
+    def close(self) -> None:
+        """See `WorkerPool.close`; the copies of the job's files are removed from the nodes."""
+        with self._exit:
+            for worker in list(self._actors):
+                self._end(worker)
+            if self._files:
+                self._clean(
+                    {node["NodeID"] for node in _cluster.nodes() if node["Alive"]} & self._hosts.keys()
+                )
+
+    def _clean(self, nodes: Iterable[str]) -> None:
+        key = files_key({name: file.digest for name, file in self._files.items()})
+        clean: Any = ray.remote(num_cpus=0, max_retries=0)(remove_files)
+        calls = [
+            clean.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(
+                key, wait_s=_CLEAN_S / 2
+            )
+            for node in nodes
+        ]
+        if calls:
+            ray.wait(calls, num_returns=len(calls), timeout=_CLEAN_S)
+
+
+def _send(path: Path) -> SentFile:
+    content = np.fromfile(path, np.uint8)
+    return SentFile(hashlib.sha256(content.data).hexdigest(), ray.put(content))
+
+
+def _probe(job: FrameJob[ItemT, RowT], items: Sequence[ItemT]) -> dict[str, str]:
+    """Digest of the first frame that can be read."""
+    for item in items[:_PROBED]:
+        with suppress(OSError):
+            return {item.file: hashlib.sha256(job.store.read(item.file)).hexdigest()}
+    return {}
+
+
+def _differences(here: dict[str, str], there: dict[str, str]) -> str:
+    """Describe what differs, such as "Python 3.11.2 there, 3.11.7 here"."""
+    return ", ".join(
+        f"{name} {there.get(name, 'missing')} there, {here.get(name, 'missing')} here"
+        for name in here | there
+        if there.get(name) != here.get(name)
+    )
+
+
+def _reason(error: RayError) -> str:
+    """Put the death of an actor into one line."""
+    if isinstance(error, OutOfMemoryError):
+        return "it was killed because the memory of its node is full"
+    text = str(error)
+    if missing := re.search(r"ModuleNotFoundError: (No module named \S+)", text):
+        return f"its node has no such edgeloop ({missing[1]}); install there what is installed here"
+    if "its node has died" in text:
+        return "its node died"
+    if detail := re.search(r"Worker exit detail: (.+?)\.(?:\s|$)", text):
+        return f"its process ended ({detail[1]})"
+    return (text.strip().splitlines() or [type(error).__name__])[0]
