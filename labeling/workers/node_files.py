@@ -44,7 +44,6 @@ class KeptFiles:
             UnavailableError: The folder for them belongs to another user.
         """
         root, key = _root(), files_key(digests)
-        remove_files(root=root)  # of jobs that were killed
         self.paths = {name: root / key / name for name in digests}
         while True:
             self._lock = (root / f"{key}.lock").open("a")
@@ -53,9 +52,10 @@ class KeptFiles:
                 if not path.is_file():
                     _write(path, fetch(name))
             fcntl.flock(self._lock, fcntl.LOCK_SH)
-            if _is_linked(self._lock):  # else `remove_files` was faster
-                return
-            self._lock.close()
+            if _is_linked(self._lock):
+                break
+            self._lock.close()  # `remove_files` was faster
+        remove_files(root=root)  # of jobs that were killed
 
     def close(self) -> None:
         """Let the files go; `remove_files` removes them."""

@@ -108,6 +108,7 @@ class RayPool(Generic[ItemT, RowT]):
         self._actors: dict[int, _Actor] = {}
         self._hosts: dict[str, str] = {}  # by id of the node, of all nodes that had workers
         self._gone: set[str] = set()
+        self._told_of: set[str] = set()  # differences between nodes and this one
         self._started = 0
         self._stalled_since = time.monotonic()
         self._told = False
@@ -178,14 +179,17 @@ class RayPool(Generic[ItemT, RowT]):
 
     def _meet(self, node: str, facts: NodeFacts) -> str | None:
         """Reason to refuse a node; what differs otherwise is told once."""
-        is_new = node not in self._hosts
-        if is_new:
-            self._hosts[node] = next((n["NodeName"] for n in _cluster.nodes() if n["NodeID"] == node), node)
+        if node not in self._hosts:
+            self._hosts[node] = next(
+                (n["NodeManagerHostname"] for n in _cluster.nodes() if n["NodeID"] == node), node
+            )
         host = self._hosts[node]
         if wrong := _differences(self._facts["required"], facts["required"]):
             return f"node {host}: {wrong}; install the same there"
-        if is_new and (unlike := _differences(self._facts["wanted"], facts["wanted"])):
-            log.warning("node %s: %s; the last bits of its float results can differ", host, unlike)
+        unlike = _differences(self._facts["wanted"], facts["wanted"])
+        if unlike and unlike not in self._told_of:
+            self._told_of.add(unlike)
+            log.warning("node %s: %s; the last bits of float results can differ there", host, unlike)
         return None
 
     def _bury(self, failed: dict[int, RayError]) -> list[Event[RowT]]:
@@ -292,6 +296,8 @@ def _reason(error: RayError) -> str:
         return f"its node has no such edgeloop ({missing[1]}); install there what is installed here"
     if "its node has died" in text:
         return "its node died"
+    if "connection error code 2" in text:
+        return "its process crashed or was killed"
     if detail := re.search(r"Worker exit detail: (.+?)\.(?:\s|$)", text):
         return f"its process ended ({detail[1]})"
     return (text.strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,175 @@
+"""Workers on a Ray cluster, with a job that has no models."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edgeloop.labeling.workers.open_pool import check_workers, run_job
+from edgeloop.labeling.workers.workers import Workers
+from edgeloop.models.errors import UnavailableError
+from tests.labeling.workers.cluster_job import FRAMES, ClusterJob, HeadStore, Item, make_job
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from tests.labeling.workers.small_cluster import SmallCluster
+
+ROOT = Path(__file__).parents[3]
+WITHIN_S = 60
+
+Rows = dict[int, tuple[str, str, str]]
+
+
+def rows_here(job: ClusterJob, items: Sequence[Item]) -> Rows:
+    return dict(run_job(job, items, Workers()))
+
+
+def rows_there(
+    cluster: SmallCluster, job: ClusterJob, items: Sequence[Item], count: int | None = None
+) -> Rows:
+    rows: Rows = {}
+    for place, row in run_job(job, items, Workers(count, cluster.address)):
+        assert place not in rows
+        rows[place] = row
+    return rows
+
+
+def traces(job: ClusterJob, kind: str) -> list[str]:
+    return sorted(path.name for path in job.traces.glob(f"{kind}-*"))
+
+
+def test_rows_are_those_of_one_process(
+    cluster: SmallCluster, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A frame that raises, one that is missing, and one that killed a worker, told in one line."""
+    job, items = make_job(tmp_path, odd={5: "raise", 11: "missing", 30: "once"})
+    there = rows_there(cluster, job, items)
+    assert len(traces(job, "worker")) == 3  # one on each core, and one in place of the dead
+    assert len(traces(job, "model")) == 1  # written once, for both nodes of this machine
+    assert [re.sub(r"\d", "N", record.getMessage()) for record in caplog.records] == [
+        "worker N: its process crashed or was killed; others go on with its frames"
+    ]
+    assert capfd.readouterr() == ("", "")
+    assert list(cluster.temporary.glob("edgeloop-*/*")) == []
+    assert there == rows_here(job, items)
+    assert there[5][1:] == ("failed", "ValueError: raise_005.jpg is")
+    assert there[11][1:] == ("failed", "cannot be read (No such file or directory)")
+
+
+def test_frame_that_kills_two_workers_is_set_aside(cluster: SmallCluster, tmp_path: Path) -> None:
+    job, items = make_job(tmp_path, odd={20: "kill"})
+    there, here = rows_there(cluster, job, items), rows_here(job, items)
+    assert there[20][1] == "failed"
+    assert there[20][2].startswith("2 workers died while they handled it (its process crashed or was killed)")
+    assert {place for place in here if there[place] != here[place]} == {20}
+
+
+def test_lost_node_costs_no_frame(
+    cluster: SmallCluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    job, items = make_job(tmp_path, pause_s=0.1)
+    node = cluster.add_node()
+    rows: Rows = {}
+    for place, row in run_job(job, items, Workers(3, cluster.address)):
+        rows[place] = row
+        if len(rows) == FRAMES // 3:
+            assert len(traces(job, "worker")) == 3
+            cluster.remove_node(node)
+    assert rows == rows_here(job, items)
+    assert [record.getMessage() for record in caplog.records if "gone" in record.getMessage()] == [
+        f"node {os.uname().nodename} is gone; others go on with its frames"
+    ]
+
+
+def test_frames_that_workers_cannot_read_are_sent(cluster: SmallCluster, tmp_path: Path) -> None:
+    job, items = make_job(tmp_path, odd={0: "missing"})
+    hidden = replace(job, store=HeadStore(job.store.folder, os.getpid()))
+    assert rows_there(cluster, hidden, items) == rows_here(job, items)
+
+
+def test_workers_for_whom_there_is_no_room(
+    cluster: SmallCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two of three start at once; and a cluster without a GPU has room for none."""
+    monkeypatch.setattr("edgeloop.labeling.workers.ray_pool._TELL_S", 0)
+    monkeypatch.setattr("edgeloop.labeling.workers.ray_pool._NO_ROOM_S", 2)
+    job, items = make_job(tmp_path, pause_s=0.1)
+    assert rows_there(cluster, job, items, count=3) == rows_here(job, items)
+    assert "of 3 workers are there; the others wait for room on the cluster (each needs 1 CPU)" in caplog.text
+    with pytest.raises(UnavailableError, match="had no room for one"):
+        rows_there(cluster, replace(job, gpus=1), items)
+
+
+def test_other_version_is_refused(
+    cluster: SmallCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = {"required": {"edgeloop": "0.0.1"}, "wanted": {}}
+    monkeypatch.setattr("edgeloop.labeling.workers.ray_pool.node_facts", lambda: facts)
+    job, items = make_job(tmp_path)
+    with pytest.raises(
+        UnavailableError, match=r"no worker can be started: node \S+: edgeloop .* 0\.0\.1 here"
+    ):
+        rows_there(cluster, job, items)
+
+
+def test_other_processor_is_told_of(
+    cluster: SmallCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from edgeloop.labeling.workers.ray_actor import node_facts  # needs Ray
+
+    facts = {**node_facts(), "wanted": {**node_facts()["wanted"], "CPU": "z80"}}
+    monkeypatch.setattr("edgeloop.labeling.workers.ray_pool.node_facts", lambda: facts)
+    job, items = make_job(tmp_path)
+    assert rows_there(cluster, job, items) == rows_here(job, items)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert re.fullmatch(r"node \S+: CPU .* there, z80 here; .* results can differ there", line)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+def test_workers_end_with_the_head(cluster: SmallCluster, tmp_path: Path, sent: signal.Signals) -> None:
+    """The files of a job that was killed are removed by the next."""
+    make_job(tmp_path, pause_s=0.5)
+    code = (
+        "from tests.labeling.workers.cluster_job import label_slowly; import sys; label_slowly(*sys.argv[1:])"
+    )
+    head = subprocess.Popen(
+        [sys.executable, "-c", code, tmp_path, cluster.address], cwd=ROOT, stderr=subprocess.PIPE
+    )
+    with head:
+        until(lambda: len(list((tmp_path / "traces").glob("worker-*"))) == 2, WITHIN_S)
+        head.send_signal(sent)
+        head.wait(WITHIN_S)
+    workers = [int(path.name.partition("-")[2]) for path in (tmp_path / "traces").glob("worker-*")]
+    until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers), WITHIN_S)
+    assert (list(cluster.temporary.glob("edgeloop-*/*")) == []) == (sent == signal.SIGINT)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("127.0.0.1:1", "no Ray cluster answers there .*ray start --head --disable-usage-stats"),
+        ("local", "expected HOST:PORT, ray://HOST:PORT or auto"),
+        ("auto", "no Ray cluster answers there"),
+    ],
+)
+def test_no_cluster(address: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray", reason="needs Ray: pip install 'edgeloop[ray]'")
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(UnavailableError, match=told):
+        check_workers(Workers(ray=address))
+
+
+def test_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeloop.labeling.workers.open_pool.find_spec", lambda _: None)
+    with pytest.raises(UnavailableError, match=r"pip install 'edgeloop\[ray\]'$"):
+        check_workers(Workers(ray="auto"))
