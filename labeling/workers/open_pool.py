@@ -14,7 +14,7 @@ from edgeloop.labeling.workers.workers import Workers
 from edgeloop.models.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from edgeloop.labeling.workers.ray_pool import RayPool
+    from edgeloop.labeling.workers.cluster.ray_pool import RayPool
 
 __all__ = ["check_workers", "run_job"]
 
@@ -51,6 +51,6 @@ def run_job(
 def _ray_pool(address: str) -> type[RayPool[Any, Any]]:
     if find_spec("ray") is None:
         raise UnavailableError(f"--ray {address}: the package ray is missing; pip install 'edgeloop[ray]'")
-    from edgeloop.labeling.workers.ray_pool import RayPool  # an extra, which takes seconds to load
+    from edgeloop.labeling.workers.cluster.ray_pool import RayPool  # an extra, which takes seconds to load
 
     return RayPool

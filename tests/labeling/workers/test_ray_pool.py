@@ -100,8 +100,8 @@ def test_workers_for_whom_there_is_no_room(
     cluster: SmallCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Two of three start at once; and a cluster without a GPU has room for none."""
-    monkeypatch.setattr("edgeloop.labeling.workers.ray_pool._TELL_S", 0)
-    monkeypatch.setattr("edgeloop.labeling.workers.ray_pool._NO_ROOM_S", 2)
+    monkeypatch.setattr("edgeloop.labeling.workers.cluster.ray_pool._TELL_S", 0)
+    monkeypatch.setattr("edgeloop.labeling.workers.cluster.ray_pool._NO_ROOM_S", 2)
     job, items = make_job(tmp_path, pause_s=0.1)
     assert rows_there(cluster, job, items, count=3) == rows_here(job, items)
     assert "of 3 workers are there; the others wait for room on the cluster (each needs 1 CPU)" in caplog.text
@@ -113,7 +113,7 @@ def test_other_version_is_refused(
     cluster: SmallCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     facts = {"required": {"edgeloop": "0.0.1"}, "wanted": {}}
-    monkeypatch.setattr("edgeloop.labeling.workers.ray_pool.node_facts", lambda: facts)
+    monkeypatch.setattr("edgeloop.labeling.workers.cluster.ray_pool.node_facts", lambda: facts)
     job, items = make_job(tmp_path)
     with pytest.raises(
         UnavailableError, match=r"no worker can be started: node \S+: edgeloop .* 0\.0\.1 here"
@@ -124,10 +124,10 @@ def test_other_version_is_refused(
 def test_other_processor_is_told_of(
     cluster: SmallCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from edgeloop.labeling.workers.ray_actor import node_facts  # needs Ray
+    from edgeloop.labeling.workers.cluster.ray_actor import node_facts  # needs Ray
 
     facts = {**node_facts(), "wanted": {**node_facts()["wanted"], "CPU": "z80"}}
-    monkeypatch.setattr("edgeloop.labeling.workers.ray_pool.node_facts", lambda: facts)
+    monkeypatch.setattr("edgeloop.labeling.workers.cluster.ray_pool.node_facts", lambda: facts)
     job, items = make_job(tmp_path)
     assert rows_there(cluster, job, items) == rows_here(job, items)
     (line,) = [record.getMessage() for record in caplog.records]

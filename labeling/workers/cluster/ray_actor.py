@@ -17,8 +17,8 @@ import ray
 
 from edgeloop.edge.cli.environment import prepare_environment
 from edgeloop.labeling.frames.frame_store import FrameStore
+from edgeloop.labeling.workers.cluster.node_files import KeptFiles
 from edgeloop.labeling.workers.frame_job import FrameHandler, FrameJob, Outcome, Shard, handle_shard
-from edgeloop.labeling.workers.node_files import KeptFiles
 from edgeloop.labeling.workers.worker_cores import share_cores
 from edgeloop.models.errors import EdgeloopError
 

@@ -45,16 +45,13 @@ class KeptFiles:
         """
         root, key = _root(), files_key(digests)
         self.paths = {name: root / key / name for name in digests}
-        while True:
-            self._lock = (root / f"{key}.lock").open("a")
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._lock = _keep(root / f"{key}.lock")
+        (root / key).mkdir(exist_ok=True)
+        with (root / key / ".writing").open("a") as writing:
+            fcntl.flock(writing, fcntl.LOCK_EX)
             for name, path in self.paths.items():
                 if not path.is_file():
                     _write(path, fetch(name))
-            fcntl.flock(self._lock, fcntl.LOCK_SH)
-            if _is_linked(self._lock):
-                break
-            self._lock.close()  # `remove_files` was faster
         remove_files(root=root)  # of jobs that were killed
 
     def close(self) -> None:
@@ -86,6 +83,16 @@ def _root() -> Path:
     if root.stat().st_uid != os.getuid():
         raise UnavailableError(f"{root}: belongs to another user; remove it, or set TMPDIR")
     return root
+
+
+def _keep(path: Path) -> TextIOWrapper:
+    """Take a shared lock, which `remove_files` respects."""
+    while True:
+        lock = path.open("a")
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        if _is_linked(lock):
+            return lock
+        lock.close()  # removed meanwhile, with the files
 
 
 def _write(path: Path, content: memoryview) -> None:

@@ -88,7 +88,7 @@ def _quiet_driver() -> Iterator[None]:
     """Leave out the thread that prints what nodes report, which `log_to_driver` does not."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     name = "listen_error_messages"
-    listen = getattr(driver, name)
+    listen = getattr(driver, name, None)
     setattr(driver, name, lambda *_: None)
     try:
         yield

@@ -5,28 +5,23 @@ These are actors of Ray Core and not a job of Ray Data, which loses a whole bloc
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import pickle
 import re
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-import numpy as np
 import ray
-from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayError, RayTaskError
 
+from edgeloop.labeling.workers.cluster.ray_actor import FrameActor, NodeFacts, Opened, node_facts
+from edgeloop.labeling.workers.cluster.ray_connection import connected
+from edgeloop.labeling.workers.cluster.sent_job import SentJob
 from edgeloop.labeling.workers.dispatch import Died, Event, Finished, Ready
 from edgeloop.labeling.workers.frame_job import FrameItem, FrameJob, Shard
-from edgeloop.labeling.workers.node_files import files_key, remove_files
-from edgeloop.labeling.workers.ray_actor import FrameActor, NodeFacts, Opened, SentFile, node_facts
-from edgeloop.labeling.workers.ray_connection import connected
 from edgeloop.models.errors import UnavailableError
 
 __all__ = ["RayPool"]
@@ -41,8 +36,6 @@ _TICK_S = 1.0
 _TELL_S = 10.0  # until the user reads that workers wait for room
 _NO_ROOM_S = 300.0  # until the job ends because there is room for none
 _NODE_DEATH_S = 2.0  # between the death of a worker and that of its node
-_CLEAN_S = 10.0
-_PROBED = 100  # frames of which one that can be read is searched
 
 
 @dataclass
@@ -100,9 +93,7 @@ class RayPool(Generic[ItemT, RowT]):
                 max_task_retries=0,
                 scheduling_strategy="SPREAD",
             )(FrameActor)
-            self._job = ray.put(pickle.dumps(job))
-            self._files = {name: _send(path) for name, path in job.files.items()}
-            self._probes = _probe(job, items)
+            self._sent = SentJob.put(job, items)
             self._exit = stack.pop_all()
         self._facts = node_facts()
         self._actors: dict[int, _Actor] = {}
@@ -174,7 +165,8 @@ class RayPool(Generic[ItemT, RowT]):
         if (reason := self._meet(actor.node, facts)) is not None:
             self._end(worker)
             return [Died(worker, reason)]
-        actor.calls.append(actor.handle.open.remote(self._job, self._files, self._probes))
+        sent = self._sent
+        actor.calls.append(actor.handle.open.remote(sent.pickled, sent.files, sent.probes))
         return []
 
     def _meet(self, node: str, facts: NodeFacts) -> str | None:
@@ -214,7 +206,7 @@ class RayPool(Generic[ItemT, RowT]):
         """Those of `nodes` that are gone: Ray may learn of it a little later than of the workers."""
         deadline = time.monotonic() + (0 if unreachable or not nodes else _NODE_DEATH_S)
         while True:
-            dead = nodes - {node["NodeID"] for node in _cluster.nodes() if node["Alive"]}
+            dead = nodes - _alive()
             if dead or time.monotonic() > deadline:
                 return dead
             time.sleep(0.1)
@@ -239,6 +231,7 @@ class RayPool(Generic[ItemT, RowT]):
             )  # fmt: skip
 
     def _end(self, worker: int) -> None:
+        self._stalled_since = time.monotonic()
         with suppress(RayError):
             ray.kill(self._actors.pop(worker).handle)
 
@@ -247,35 +240,12 @@ class RayPool(Generic[ItemT, RowT]):
         with self._exit:
             for worker in list(self._actors):
                 self._end(worker)
-            if self._files:
-                self._clean(
-                    {node["NodeID"] for node in _cluster.nodes() if node["Alive"]} & self._hosts.keys()
-                )
-
-    def _clean(self, nodes: Iterable[str]) -> None:
-        key = files_key({name: file.digest for name, file in self._files.items()})
-        clean: Any = ray.remote(num_cpus=0, max_retries=0)(remove_files)
-        calls = [
-            clean.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(
-                key, wait_s=_CLEAN_S / 2
-            )
-            for node in nodes
-        ]
-        if calls:
-            ray.wait(calls, num_returns=len(calls), timeout=_CLEAN_S)
+            self._sent.remove_copies(_alive() & self._hosts.keys())
 
 
-def _send(path: Path) -> SentFile:
-    content = np.fromfile(path, np.uint8)
-    return SentFile(hashlib.sha256(content.data).hexdigest(), ray.put(content))
-
-
-def _probe(job: FrameJob[ItemT, RowT], items: Sequence[ItemT]) -> dict[str, str]:
-    """Digest of the first frame that can be read."""
-    for item in items[:_PROBED]:
-        with suppress(OSError):
-            return {item.file: hashlib.sha256(job.store.read(item.file)).hexdigest()}
-    return {}
+def _alive() -> set[str]:
+    """Ids of the nodes that are there."""
+    return {node["NodeID"] for node in _cluster.nodes() if node["Alive"]}
 
 
 def _differences(here: dict[str, str], there: dict[str, str]) -> str:
@@ -291,6 +261,7 @@ def _reason(error: RayError) -> str:
     """Put the death of an actor into one line."""
     if isinstance(error, OutOfMemoryError):
         return "it was killed because the memory of its node is full"
+    cause = error.cause if isinstance(error, RayTaskError) else error
     text = str(error)
     if missing := re.search(r"ModuleNotFoundError: (No module named \S+)", text):
         return f"its node has no such edgeloop ({missing[1]}); install there what is installed here"
@@ -300,4 +271,4 @@ def _reason(error: RayError) -> str:
         return "its process crashed or was killed"
     if detail := re.search(r"Worker exit detail: (.+?)\.(?:\s|$)", text):
         return f"its process ended ({detail[1]})"
-    return (text.strip().splitlines() or [type(error).__name__])[0]
+    return f"{type(cause).__name__}: {cause}".splitlines()[0]
