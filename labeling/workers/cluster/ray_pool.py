@@ -33,9 +33,9 @@ ItemT = TypeVar("ItemT", bound=FrameItem)
 RowT = TypeVar("RowT")
 
 _TICK_S = 1.0
-_TELL_S = 10.0  # until the user reads that workers wait for room
+_TELL_S = 15.0  # until the user reads that workers are missing
 _NO_ROOM_S = 300.0  # until the job ends because there is room for none
-_NODE_DEATH_S = 2.0  # between the death of a worker and that of its node
+_NODE_DIED = "its node has died"  # how Ray says it
 
 
 @dataclass
@@ -185,31 +185,22 @@ class RayPool(Generic[ItemT, RowT]):
         return None
 
     def _bury(self, failed: dict[int, RayError]) -> list[Event[RowT]]:
-        if not failed:
-            return []
-        lost = {self._actors[worker].node for worker in failed} - {""}
-        dead = self._dead_nodes(
-            lost, any(isinstance(error, ActorUnavailableError) for error in failed.values())
-        )
+        alive = _alive() if failed else set()
         events: list[Event[RowT]] = []
         for worker, error in failed.items():
             node = self._actors[worker].node
-            with_machine = node in dead or (bool(node) and isinstance(error, ActorUnavailableError))
-            if with_machine and node not in self._gone:
-                self._gone.add(node)
-                log.warning("node %s is gone; others go on with its frames", self._hosts[node])
+            with_machine = isinstance(error, ActorUnavailableError) or _NODE_DIED in str(error)
+            if node and (with_machine or node not in alive):
+                with_machine = True
+                self._tell_gone(node)
             self._end(worker)
             events.append(Died(worker, _reason(error), with_machine))
         return events
 
-    def _dead_nodes(self, nodes: set[str], unreachable: bool) -> set[str]:
-        """Those of `nodes` that are gone: Ray may learn of it a little later than of the workers."""
-        deadline = time.monotonic() + (0 if unreachable or not nodes else _NODE_DEATH_S)
-        while True:
-            dead = nodes - _alive()
-            if dead or time.monotonic() > deadline:
-                return dead
-            time.sleep(0.1)
+    def _tell_gone(self, node: str) -> None:
+        if node not in self._gone:
+            self._gone.add(node)
+            log.warning("node %s is gone or out of reach; others go on with its frames", self._hosts[node])
 
     def _watch_starts(self) -> None:
         """Tell of workers that wait for room, and give up if there is room for none."""
@@ -226,7 +217,7 @@ class RayPool(Generic[ItemT, RowT]):
         if not self._told and seconds > _TELL_S:
             self._told = True
             log.warning(
-                "%d of %d workers are there; the others wait for room on the cluster (each needs %s)",
+                "%d of %d workers are there; the others start, or wait for room on the cluster (each needs %s)",
                 there, len(self._actors), self._needs,
             )  # fmt: skip
 
@@ -265,8 +256,8 @@ def _reason(error: RayError) -> str:
     text = str(error)
     if missing := re.search(r"ModuleNotFoundError: (No module named \S+)", text):
         return f"its node has no such edgeloop ({missing[1]}); install there what is installed here"
-    if "its node has died" in text:
-        return "its node died"
+    if isinstance(error, ActorUnavailableError) or _NODE_DIED in text:
+        return "its node died or is out of reach"
     if "connection error code 2" in text:
         return "its process crashed or was killed"
     if detail := re.search(r"Worker exit detail: (.+?)\.(?:\s|$)", text):

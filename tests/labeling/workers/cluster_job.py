@@ -12,6 +12,7 @@ from pathlib import Path
 from edgeloop.labeling.frames.frame_store import FolderStore
 from edgeloop.labeling.workers.open_pool import run_job
 from edgeloop.labeling.workers.workers import Workers
+from tests.waiting import until
 
 FRAMES = 60
 
@@ -40,7 +41,7 @@ class HeadStore(FolderStore):
 class ClusterJob:
     """Row: frame, digest of image and model.
 
-    A frame named "raise" fails, "kill" ends a worker, "once" ends the first worker.
+    A frame named "raise" fails, "kill" ends its worker. No worker begins before so many are `together`.
     """
 
     store: FolderStore
@@ -48,6 +49,7 @@ class ClusterJob:
     traces: Path
     head: int
     pause_s: float = 0
+    together: int = 0
     batch: int = 2
     gpus: int = 0
 
@@ -72,18 +74,16 @@ class ClusterHandler:
     model: str
 
     def __call__(self, frames: Sequence[tuple[Item, bytes]]) -> list[tuple[str, str, str]]:
-        time.sleep(self.job.pause_s)
+        if os.getpid() != self.job.head:
+            until(lambda: len(list(self.job.traces.glob("worker-*"))) >= self.job.together, 60)
+            time.sleep(self.job.pause_s)
         return [self._handle(item, data) for item, data in frames]
 
     def _handle(self, item: Item, data: bytes) -> tuple[str, str, str]:
         if "raise" in item.file:
             raise ValueError(f"{item.file} is\nbad")
-        if os.getpid() != self.job.head:
-            if "once" in item.file and not (self.job.traces / "once").exists():
-                (self.job.traces / "once").touch()
-                os._exit(3)
-            if "kill" in item.file:
-                os._exit(3)
+        if "kill" in item.file and os.getpid() != self.job.head:
+            os._exit(3)
         return item.file, hashlib.sha256(data).hexdigest(), self.model
 
 
@@ -97,7 +97,7 @@ def label_slowly(folder: str, address: str) -> None:
 
 
 def make_job(
-    folder: Path, *, odd: Mapping[int, str] | None = None, pause_s: float = 0
+    folder: Path, *, odd: Mapping[int, str] | None = None, pause_s: float = 0, together: int = 0
 ) -> tuple[ClusterJob, list[Item]]:
     """Write frames and a model; `odd` names frames by their number."""
     names = [f"{(odd or {}).get(number, 'frame')}_{number:03d}.jpg" for number in range(FRAMES)]
@@ -108,5 +108,5 @@ def make_job(
     (folder / "traces").mkdir()
     model = folder / "model.bin"
     model.write_bytes(folder.name.encode() * 100_000)
-    job = ClusterJob(FolderStore(folder / "frames"), model, folder / "traces", os.getpid(), pause_s)
+    job = ClusterJob(FolderStore(folder / "frames"), model, folder / "traces", os.getpid(), pause_s, together)
     return job, [Item(name) for name in names]

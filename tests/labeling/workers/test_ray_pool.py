@@ -50,62 +50,67 @@ def traces(job: ClusterJob, kind: str) -> list[str]:
 def test_rows_are_those_of_one_process(
     cluster: SmallCluster, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A frame that raises, one that is missing, and one that killed a worker, told in one line."""
-    job, items = make_job(tmp_path, odd={5: "raise", 11: "missing", 30: "once"})
-    there = rows_there(cluster, job, items)
-    assert len(traces(job, "worker")) == 3  # one on each core, and one in place of the dead
-    assert len(traces(job, "model")) == 1  # written once, for both nodes of this machine
-    assert [re.sub(r"\d", "N", record.getMessage()) for record in caplog.records] == [
-        "worker N: its process crashed or was killed; others go on with its frames"
+    """But for a frame that kills two workers, each told in one line; one that raises or is missing is a row."""
+    job, items = make_job(tmp_path, odd={5: "raise", 11: "missing", 30: "kill"})
+    there, here = rows_there(cluster, job, items), rows_here(job, items)
+    told = [
+        record.getMessage() for record in caplog.records if "workers are there" not in record.getMessage()
     ]
+    assert [re.sub(r"\d", "N", line) for line in told] == [
+        "worker N: its process crashed or was killed; others go on with its frames"
+    ] * 2
     assert capfd.readouterr() == ("", "")
     assert list(cluster.temporary.glob("edgeloop-*/*")) == []
-    assert there == rows_here(job, items)
+    assert there.pop(30)[1:] == (
+        "failed",
+        "2 workers died while they handled it (its process crashed or was killed)",
+    )
+    del here[30]
+    assert there == here
     assert there[5][1:] == ("failed", "ValueError: raise_005.jpg is")
     assert there[11][1:] == ("failed", "cannot be read (No such file or directory)")
-
-
-def test_frame_that_kills_two_workers_is_set_aside(cluster: SmallCluster, tmp_path: Path) -> None:
-    job, items = make_job(tmp_path, odd={20: "kill"})
-    there, here = rows_there(cluster, job, items), rows_here(job, items)
-    assert there[20][1] == "failed"
-    assert there[20][2].startswith("2 workers died while they handled it (its process crashed or was killed)")
-    assert {place for place in here if there[place] != here[place]} == {20}
 
 
 def test_lost_node_costs_no_frame(
     cluster: SmallCluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    job, items = make_job(tmp_path, pause_s=0.1)
+    job, items = make_job(tmp_path, pause_s=0.1, together=3)
     node = cluster.add_node()
     rows: Rows = {}
     for place, row in run_job(job, items, Workers(3, cluster.address)):
         rows[place] = row
         if len(rows) == FRAMES // 3:
-            assert len(traces(job, "worker")) == 3
             cluster.remove_node(node)
     assert rows == rows_here(job, items)
-    assert [record.getMessage() for record in caplog.records if "gone" in record.getMessage()] == [
-        f"node {os.uname().nodename} is gone; others go on with its frames"
+    assert len(traces(job, "model")) == 1  # written once, for all workers of this machine
+    assert [record.getMessage() for record in caplog.records if "others go on" in record.getMessage()] == [
+        f"node {os.uname().nodename} is gone or out of reach; others go on with its frames"
     ]
 
 
-def test_frames_that_workers_cannot_read_are_sent(cluster: SmallCluster, tmp_path: Path) -> None:
-    job, items = make_job(tmp_path, odd={0: "missing"})
-    hidden = replace(job, store=HeadStore(job.store.folder, os.getpid()))
-    assert rows_there(cluster, hidden, items) == rows_here(job, items)
-
-
-def test_workers_for_whom_there_is_no_room(
+def test_workers_that_see_no_frames_wait_for_room_and_run_on_another_processor(
     cluster: SmallCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Two of three start at once; and a cluster without a GPU has room for none."""
+    """The frames are sent, and the rest is told in two lines."""
+    from edgeloop.labeling.workers.cluster.ray_actor import node_facts  # needs Ray
+
+    facts = {**node_facts(), "wanted": {**node_facts()["wanted"], "CPU": "z80"}}
+    monkeypatch.setattr("edgeloop.labeling.workers.cluster.ray_pool.node_facts", lambda: facts)
     monkeypatch.setattr("edgeloop.labeling.workers.cluster.ray_pool._TELL_S", 0)
-    monkeypatch.setattr("edgeloop.labeling.workers.cluster.ray_pool._NO_ROOM_S", 2)
-    job, items = make_job(tmp_path, pause_s=0.1)
-    assert rows_there(cluster, job, items, count=3) == rows_here(job, items)
-    assert "of 3 workers are there; the others wait for room on the cluster (each needs 1 CPU)" in caplog.text
-    with pytest.raises(UnavailableError, match="had no room for one"):
+    job, items = make_job(tmp_path, odd={0: "missing"})
+    hidden = replace(job, store=HeadStore(job.store.folder, os.getpid()))
+    assert rows_there(cluster, hidden, items, count=3) == rows_here(job, items)
+    waiting, processor = [record.getMessage() for record in caplog.records]
+    assert re.fullmatch(r"\d of 3 workers are there; .* room on the cluster \(each needs 1 CPU\)", waiting)
+    assert re.fullmatch(r"node \S+: CPU .* there, z80 here; .* results can differ there", processor)
+
+
+def test_cluster_without_room_for_any_worker(
+    cluster: SmallCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgeloop.labeling.workers.cluster.ray_pool._NO_ROOM_S", 1)
+    job, items = make_job(tmp_path)
+    with pytest.raises(UnavailableError, match=r"had no room for one \(each needs 1 GPU\)"):
         rows_there(cluster, replace(job, gpus=1), items)
 
 
@@ -118,20 +123,7 @@ def test_other_version_is_refused(
     with pytest.raises(
         UnavailableError, match=r"no worker can be started: node \S+: edgeloop .* 0\.0\.1 here"
     ):
-        rows_there(cluster, job, items)
-
-
-def test_other_processor_is_told_of(
-    cluster: SmallCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    from edgeloop.labeling.workers.cluster.ray_actor import node_facts  # needs Ray
-
-    facts = {**node_facts(), "wanted": {**node_facts()["wanted"], "CPU": "z80"}}
-    monkeypatch.setattr("edgeloop.labeling.workers.cluster.ray_pool.node_facts", lambda: facts)
-    job, items = make_job(tmp_path)
-    assert rows_there(cluster, job, items) == rows_here(job, items)
-    (line,) = [record.getMessage() for record in caplog.records]
-    assert re.fullmatch(r"node \S+: CPU .* there, z80 here; .* results can differ there", line)
+        rows_there(cluster, job, items, count=1)
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
