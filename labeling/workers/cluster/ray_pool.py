@@ -217,7 +217,7 @@ class RayPool(Generic[ItemT, RowT]):
         if not self._told and seconds > _TELL_S:
             self._told = True
             log.warning(
-                "%d of %d workers are there; the others start, or wait for room on the cluster (each needs %s)",
+                "%d of %d workers are there; others start or wait for room on the cluster (each needs %s)",
                 there, len(self._actors), self._needs,
             )  # fmt: skip
 

@@ -50,7 +50,7 @@ def traces(job: ClusterJob, kind: str) -> list[str]:
 def test_rows_are_those_of_one_process(
     cluster: SmallCluster, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """But for a frame that kills two workers, each told in one line; one that raises or is missing is a row."""
+    """But for a frame that kills two workers, told in two lines; one that raises or is missing is a row."""
     job, items = make_job(tmp_path, odd={5: "raise", 11: "missing", 30: "kill"})
     there, here = rows_there(cluster, job, items), rows_here(job, items)
     told = [
