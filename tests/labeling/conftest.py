@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import cv2
 import pytest
@@ -46,3 +47,19 @@ def labeled(_slow: None, footage: Footage, tmp_path_factory: pytest.TempPathFact
     out = tmp_path_factory.mktemp("labeled") / "dataset"
     report = label_frames(LabelPlan(footage.frames, footage.exemplars, out))
     return Labeled(footage, out, report)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Learn for moments only, where it is not the labels that are tested."""
+    monkeypatch.setattr("edgeloop.labeling.engine.members._MAX_STEPS", 4)
+
+
+@pytest.fixture(scope="module")
+def few(footage: Footage, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The exemplar frames and three others."""
+    folder = tmp_path_factory.mktemp("few")
+    for index in (*DRAWN, 1080, 1200, 1320):
+        name = f"frame_{index:04d}.jpg"
+        (folder / name).write_bytes((footage.frames / name).read_bytes())
+    return folder

@@ -110,22 +110,6 @@ def test_training_sees_the_same_dataset(labeled: Labeled) -> None:
     assert sum(len(i.class_id) == 0 for i in (*dataset.train, *dataset.val)) == figures.empty
 
 
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Learn for moments only, where it is not the labels that are tested."""
-    monkeypatch.setattr("edgeloop.labeling.engine.members._MAX_STEPS", 4)
-
-
-@pytest.fixture(scope="module")
-def few(footage: Footage, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The exemplar frames and three others."""
-    folder = tmp_path_factory.mktemp("few")
-    for index in (*DRAWN, 1080, 1200, 1320):
-        name = f"frame_{index:04d}.jpg"
-        (folder / name).write_bytes((footage.frames / name).read_bytes())
-    return folder
-
-
 @pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 def test_interrupted_job_goes_on_and_ends_the_same(
