@@ -31,6 +31,7 @@ class SmallCluster:
     def add_node(self) -> Any:
         with pytest.MonkeyPatch.context() as patched:
             patched.setenv("RAY_USAGE_STATS_ENABLED", "0")
+            patched.setenv("RAY_worker_niceness", "0")  # else whatever else runs here comes first
             patched.setenv("RAY_TMPDIR", str(self._folder))
             patched.setenv("TMPDIR", str(self.temporary))
             return self._cluster.add_node(**_NODE)
