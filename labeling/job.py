@@ -84,13 +84,14 @@ def label_frames(
         DataError: The exemplars, `plan.corrected`, `plan.decisions` or frames.jsonl are malformed, `plan.out`
             exists, not one frame can be read, unfinished work was started with other settings, or motion is
             asked for and the camera is not fixed.
-        UsageError: There is no such segmenter or classifier, an option does not fit the exemplars, or
-            class names are given to a classifier that reads none.
+        UsageError: There is no such segmenter or classifier, an option does not fit the exemplars, class
+            names are given to a classifier that reads none, or `plan.workers` is less than 1.
         UnavailableError: A checkpoint is not in the cache and cannot be downloaded, or open_clip or timm
             is missing; or no worker can be started.
     """
     started = time.monotonic()
     progress = progress or no_progress
+    workers = Workers(plan.workers, plan.ray)
     if plan.out.exists():
         raise DataError(f"{plan.out}: exists already; name another folder with -o, or remove it")
     store = FolderStore(plan.frames)

@@ -20,6 +20,7 @@ CREATE TABLE IF NOT EXISTS frame (
     file TEXT PRIMARY KEY, stamp TEXT NOT NULL, digest TEXT NOT NULL, result TEXT NOT NULL, look BLOB NOT NULL
 ) WITHOUT ROWID;
 """
+_COLUMNS = ["file", "stamp", "digest", "result", "look"]
 
 
 class Label(BaseModel):
@@ -90,7 +91,8 @@ class Ledger:
         """Open the ledger of a job, or create one; only the same `job` may resume unfinished work.
 
         Raises:
-            DataError: The file belongs to another job, is in use, or is not a ledger.
+            DataError: The file belongs to another job or another version of edgeloop, is in use, or is not a
+                ledger.
         """
         self._path = path
         try:
@@ -98,6 +100,7 @@ class Ledger:
             self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
+            self._drop_other_format()
             self._db.executescript(_SCHEMA)
             self._claim(job)
         except sqlite3.OperationalError as error:
@@ -107,11 +110,27 @@ class Ledger:
                 f"{path}: not a ledger of ours ({error}); remove {path.parent} to start again"
             ) from error
 
+    def _drop_other_format(self) -> None:
+        """Drop the table of frames that another version of edgeloop made, if it has no frame."""
+        columns = [name for _, name, *_ in self._db.execute("PRAGMA table_info(frame)")]
+        if columns in ([], _COLUMNS):
+            return
+        if self._any_frame():
+            self._db.close()
+            raise DataError(
+                f"{self._path.parent}: holds unfinished work of another version of edgeloop; finish it with "
+                "that version, or remove the folder to start anew"
+            )
+        self._db.execute("DROP TABLE frame")
+
+    def _any_frame(self) -> bool:
+        return self._db.execute("SELECT 1 FROM frame LIMIT 1").fetchone() is not None
+
     def _claim(self, job: Mapping[str, str]) -> None:
         earlier = dict(self._db.execute("SELECT key, value FROM job"))
         if earlier == dict(job):
             return
-        if self._db.execute("SELECT 1 FROM frame LIMIT 1").fetchone() is not None:
+        if self._any_frame():
             keys = sorted(key for key in earlier.keys() | job.keys() if earlier.get(key) != job.get(key))
             self._db.close()
             raise DataError(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from edgeloop.edge.host.hardware import usable_cores
 from edgeloop.labeling.workers.dispatch import map_frames
 from edgeloop.labeling.workers.frame_job import FrameItem, FrameJob
 from edgeloop.labeling.workers.inline_pool import InlinePool
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from edgeloop.labeling.workers.cluster.ray_pool import RayPool
 
 __all__ = ["check_workers", "run_job"]
+
+log = logging.getLogger(__name__)
 
 ItemT = TypeVar("ItemT", bound=FrameItem)
 RowT = TypeVar("RowT")
@@ -45,6 +49,8 @@ def run_job(
         return map_frames(job, items, pool, pool.size)
     if workers.count is None or workers.count == 1:
         return map_frames(job, items, InlinePool(job), 1)
+    if workers.count > (cores := usable_cores()):
+        log.warning("%d workers share %d cores: no faster, and each needs memory", workers.count, cores)
     return map_frames(job, items, ProcessPool(job, workers.count), workers.count)
 
 

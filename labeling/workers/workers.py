@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgeloop.models.errors import UsageError
+
 __all__ = ["Workers"]
 
 
@@ -19,3 +21,12 @@ class Workers:
 
     count: int | None = None
     ray: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse no workers.
+
+        Raises:
+            UsageError: `count` is less than 1.
+        """
+        if self.count is not None and self.count < 1:
+            raise UsageError(f"--workers {self.count}: expected at least 1")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import cv2
@@ -20,7 +22,7 @@ from edgeloop.export.data.yolo_dataset import open_dataset
 from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.job import label_frames
 from edgeloop.labeling.ledger import FrameResult, LabeledRow, Ledger
-from edgeloop.models.errors import DataError
+from edgeloop.models.errors import DataError, UsageError
 from tests.calls import Outcome
 from tests.labeling.footage import BROKEN, DRAWN, INDICES, Footage, Labeled, break_off, scene_coco
 
@@ -194,6 +196,24 @@ def test_other_work_in_progress_is_not_touched(tmp_path: Path) -> None:
         assert ledger.stamps() == {"a.jpg": ("1-2", "d1")}
 
 
+@pytest.mark.parametrize("frames", [0, 1])
+def test_work_of_another_format_is_told_of_unless_it_is_nothing(frames: int, tmp_path: Path) -> None:
+    path = tmp_path / "out.unfinished" / "ledger.sqlite3"
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("CREATE TABLE job (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
+        db.execute("CREATE TABLE frame (file TEXT PRIMARY KEY, result TEXT NOT NULL) WITHOUT ROWID")
+        db.executemany("INSERT INTO frame VALUES (?, ?)", [("a.jpg", "{}")] * frames)
+    if frames:
+        told = r"out\.unfinished: holds unfinished work of another version of edgeloop; finish it with that"
+        with pytest.raises(DataError, match=told):
+            Ledger(path, {"sam": "nano"})
+        return
+    with Ledger(path, {"sam": "nano"}) as ledger:
+        ledger.add(LabeledRow(FrameResult(file="a.jpg"), "d1", b""), "1-2")
+        assert ledger.stamps() == {"a.jpg": ("1-2", "d1")}
+
+
 def test_file_that_is_no_ledger(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite3"
     path.write_bytes(b"a letter" * 200)
@@ -244,6 +264,23 @@ def test_only_unreadable_frames(footage: Footage, tmp_path: Path, edgeloop: Call
     assert done.code == 65
     assert "not one of 1 frames can be read" in done.err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "two"])
+def test_no_such_number_of_workers(
+    count: str, footage: Footage, tmp_path: Path, edgeloop: Callable[..., Outcome]
+) -> None:
+    command = "label", footage.frames, "-e", footage.exemplars, "-o", tmp_path / "out"
+    done = edgeloop(*command, "--workers", count)
+    assert (done.code, done.out) == (2, "")
+    assert "'--workers'" in done.err
+    assert not (tmp_path / "out.unfinished").exists()
+
+
+def test_no_workers_from_python(footage: Footage, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--workers 0: expected at least 1"):
+        label_frames(LabelPlan(footage.frames, footage.exemplars, tmp_path / "out", workers=0))
+    assert not (tmp_path / "out.unfinished").exists()
 
 
 @pytest.mark.parametrize("verb", ["label", "collect"])

@@ -85,6 +85,7 @@ class LedgerCopy:
         self._ledger = unfinished_label(dataset) / _LEDGER
         self._versions: object = None
         self._results: dict[str, FrameResult] = {}
+        self._marks: dict[str, str] = {}
 
     def results(self) -> dict[str, FrameResult]:
         """Frames that are labeled so far, by name, in the order in which they were."""
@@ -106,11 +107,11 @@ class LedgerCopy:
                 if path.is_file():
                     shutil.copyfile(path, Path(folder) / path.name)
             with closing(sqlite3.connect(Path(folder) / _LEDGER)) as db:
-                known = dict(self._results)
-                rows = db.execute("SELECT file, result FROM frame").fetchall()
-        files = {file for file, _ in rows}
-        kept = {file: result for file, result in known.items() if file in files}
-        for file, text in rows:
-            if file not in kept:
-                kept[file] = FrameResult.model_validate_json(text)
-        return kept
+                rows = db.execute("SELECT file, stamp || digest, result FROM frame").fetchall()
+        marks = {file: mark for file, mark, _ in rows}
+        results = {file: old for file, old in self._results.items() if marks.get(file) == self._marks[file]}
+        for file, _, text in rows:
+            if file not in results:
+                results[file] = FrameResult.model_validate_json(text)
+        self._marks = marks
+        return results

@@ -18,8 +18,9 @@ from edgeloop.labeling.ledger import FrameResult, Label, LabeledRow, Ledger
 box = Label(xyxy=(1, 2, 30, 40), class_id=0, score=0.9, prompt="detector", sam_score=0.8)
 with Ledger(Path(sys.argv[1]), {"seed": "0"}) as ledger:
     for line in sys.stdin:
-        result = FrameResult(file=line.strip(), width=320, height=240, labels=(box,))
-        ledger.add(LabeledRow(result, "", b""), "")
+        name, _, content = line.strip().partition(" ")
+        result = FrameResult(file=name, width=320, height=240, labels=() if content else (box,))
+        ledger.add(LabeledRow(result, content, b""), "")
         print(line, end="", flush=True)
 """
 
@@ -59,6 +60,11 @@ def test_labels_of_another_process_are_read_while_it_labels(
     results = ledger.results()
     assert list(results) == ["a.jpg", "b.jpg"]
     assert results["b.jpg"].labels[0].xyxy == (1, 2, 30, 40)
+    label(terminal, "a.jpg rewritten")
+    assert [(name, len(result.labels)) for name, result in ledger.results().items()] == [
+        ("b.jpg", 1),
+        ("a.jpg", 0),
+    ]
     terminal.kill()
     terminal.wait()
     assert not label_is_locked(dataset)

@@ -85,6 +85,15 @@ def test_a_machine_without_room_for_a_process_is_told_of(monkeypatch: pytest.Mon
         said_by({"a": b"a", "b": b"b"})
 
 
+@pytest.mark.parametrize(("cores", "told"), [(1, ["2 workers share 1 cores"]), (2, [])])
+def test_more_workers_than_cores_are_told_of(
+    cores: int, told: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("edgeloop.labeling.workers.open_pool.usable_cores", lambda: cores)
+    assert said_by({"a": b"a", "b": b"b"}) == ["a", "b"]
+    assert [message.split(":")[0] for message in caplog.messages] == told
+
+
 def test_no_process_is_left() -> None:
     said_by({str(number): b"x" for number in range(4)})
     assert psutil.Process().children() == []

@@ -1,0 +1,149 @@
+"""`edgeloop label` by several processes: the dataset of one, whatever happens meanwhile."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from edgeloop.labeling.inputs.plan import LabelPlan
+from edgeloop.labeling.job import label_frames
+from edgeloop.labeling.ledger import LabeledRow, Ledger
+from tests.calls import Outcome
+from tests.labeling.footage import BROKEN, Footage, break_off
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick")]
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def frames(footage: Footage, few: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Few frames, one of them broken."""
+    folder = tmp_path_factory.mktemp("shared") / "frames"
+    shutil.copytree(few, folder)
+    shutil.copy(footage.frames / BROKEN, folder)
+    return folder
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What one process makes.
+
+    Attributes:
+        learned: Unfinished work that has learned and not labeled, which is the same for all plans here.
+        dataset: Content of the dataset.
+    """
+
+    learned: Path
+    dataset: dict[str, bytes]
+
+    def plan(self, frames: Path, exemplars: Path, out: Path, workers: int | None = None) -> LabelPlan:
+        """Plan of a job that needs not learn any more."""
+        shutil.copytree(self.learned, out.with_name(f"{out.name}.unfinished"))
+        return LabelPlan(frames, exemplars, out, workers=workers)
+
+
+@pytest.fixture(scope="module")
+def whole(footage: Footage, frames: Path, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    plan = LabelPlan(frames, footage.exemplars, tmp_path_factory.mktemp("whole") / "dataset")
+    learned = plan.out.with_name("learned")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("edgeloop.labeling.engine.members._MAX_STEPS", 4)
+        break_off(plan, patched, after=0)
+        shutil.copytree(plan.out.with_name("dataset.unfinished"), learned)
+        report = label_frames(plan)
+    assert report.dataset.set_aside == 1
+    assert len(report.dataset.labels) > 1
+    return Whole(learned, tree(plan.out))
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_any_number_of_workers_makes_the_same_dataset(
+    workers: int,
+    footage: Footage,
+    frames: Path,
+    whole: Whole,
+    tmp_path: Path,
+    edgeloop: Callable[..., Outcome],
+) -> None:
+    out = whole.plan(frames, footage.exemplars, tmp_path / "dataset").out
+    done = edgeloop("label", frames, "-e", footage.exemplars, "-o", out, "--workers", workers)
+    assert done.code == 0, done.err
+    assert "Labeling" in done.err
+    assert tree(out) == whole.dataset
+
+
+def test_a_worker_that_is_killed_changes_nothing(
+    footage: Footage,
+    frames: Path,
+    whole: Whole,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """kill -9 of all workers as the third frame is noted."""
+    add, noted = Ledger.add, []
+
+    def add_and_kill(self: Ledger, row: LabeledRow, stamp: str) -> None:
+        add(self, row, stamp)
+        noted.append(row)
+        if len(noted) == 3:
+            for worker in psutil.Process().children():
+                worker.kill()
+
+    monkeypatch.setattr(Ledger, "add", add_and_kill)
+    plan = whole.plan(frames, footage.exemplars, tmp_path / "dataset", workers=2)
+    label_frames(plan)
+    assert [message for message in caplog.messages if "was killed by SIGKILL" in message]
+    assert tree(plan.out) == whole.dataset
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from edgeloop.labeling.job import label_frames
+from edgeloop.labeling.inputs.plan import LabelPlan
+from edgeloop.labeling.ledger import Ledger
+from edgeloop.labeling.engine import members
+members._MAX_STEPS, members.MEMBERS = 4, 2
+add, left = Ledger.add, 3
+def add_or_die(self, row, stamp):
+    global left
+    if not left:
+        os.kill(os.getpid(), getattr(signal, sys.argv[5]))
+    left -= 1
+    add(self, row, stamp)
+Ledger.add = add_or_die
+label_frames(LabelPlan(*map(Path, sys.argv[1:4]), workers=int(sys.argv[4])))
+"""
+
+
+@pytest.mark.parametrize(("sent", "before", "after"), [("SIGKILL", 2, 3), ("SIGINT", 3, None)])
+def test_a_job_that_is_killed_goes_on_with_any_number_of_workers(
+    sent: str,
+    before: int,
+    after: int | None,
+    footage: Footage,
+    frames: Path,
+    whole: Whole,
+    tmp_path: Path,
+) -> None:
+    plan = whole.plan(frames, footage.exemplars, tmp_path / "dataset", workers=after)
+    arguments = [*map(str, (plan.frames, plan.exemplars, plan.out)), str(before), sent]
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, *arguments], check=False, stderr=subprocess.DEVNULL
+    )
+    assert killed.returncode == -getattr(signal, sent)
+    assert not plan.out.exists()
+    assert label_frames(plan).resumed == 3
+    assert tree(plan.out) == whole.dataset
