@@ -70,10 +70,10 @@ def main() -> None:
         found = measure[part](arguments)
         (kept / f"{part}.json").write_text(json.dumps(found, indent=1) + "\n")
     results = {path.stem: json.loads(path.read_text()) for path in kept.glob("*.json")}
-    tell = {"kill": _kill_table, "speed": _speed_table, "standin": _stand_in_table, "plan": _plan_table}
+    tell = {"kill": kill_table, "speed": speed_table, "standin": _stand_in_table, "plan": _plan_table}
     tables = [tell[part](results[part]) for part in PARTS if part in results]
     if {"speed", "plan", "kill"} <= results.keys():
-        tables.append(_day_table(results["speed"], results["plan"], results["kill"]))
+        tables.append(day_table(results["speed"], results["plan"], results["kill"]))
     publish(arguments.write, *tables)
 
 
@@ -102,15 +102,16 @@ def _new_log() -> Iterator[Path]:
 @contextmanager
 def _cluster(actors: Sequence[int]) -> Iterator[tuple[str, Callable[[], None]]]:
     """Start a Ray cluster, a node for each number of actors; yield its address, and what kills the last."""
-    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": _python_path()}
+    folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")  # sockets are in it, whose names must be short
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_TMPDIR": folder, "PYTHONPATH": _python_path()}
     from ray.cluster_utils import Cluster
 
-    folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")  # sockets are in it, whose names must be short
-    own: dict[str, Any] = {"object_store_memory": _OBJECT_STORE, "node_ip_address": "127.0.0.1"}
-    head = own | {"num_cpus": actors[0], "include_dashboard": False, "temp_dir": folder}
-    cluster: Any = Cluster(initialize_head=True, head_node_args=head)
+    cluster: Any = Cluster()
     try:
-        nodes = [cluster.add_node(num_cpus=count, **own) for count in actors[1:]]
+        nodes = [
+            cluster.add_node(num_cpus=count, object_store_memory=_OBJECT_STORE, include_dashboard=False)
+            for count in actors
+        ]
         yield cluster.address, lambda: cluster.remove_node(nodes[-1], allow_graceful=False)
     finally:
         cluster.shutdown()
@@ -158,7 +159,7 @@ def _killed(out: Path, frames: int, nodes: int, folder: Path) -> dict[str, Any]:
     }
 
 
-def _kill_table(found: dict[str, Any]) -> Table:
+def kill_table(found: dict[str, Any]) -> Table:
     rows = [
         (
             str(row["nodes"]),
@@ -217,7 +218,7 @@ def _rate_on_ray(actors: int, out: Path, frames: int) -> Any:
         return _alone(scaleout_label.rate, out, frames, Workers(actors, address), log)
 
 
-def _speed_table(found: dict[str, Any]) -> Table:
+def speed_table(found: dict[str, Any]) -> Table:
     rates = {name: statistics.median(own) for name, own in found["rates"].items()}
     one, threads = list(rates.values())[:2]
     rows = [
@@ -255,8 +256,9 @@ def _waiting_rate(workers: Workers, frames: int) -> float:
 def _wait(folder: Path, workers: Workers, frames: int, log: Path) -> float:
     count = workers.count or 1
     job = WatchedJob(SleepJob(FolderStore(folder), _FRAME_S), log, count)
-    rows = list(run_job(job, [FrameName("frame.jpg")] * frames, workers))
-    return len(rows) / (time.monotonic() - began(log, count))
+    for _ in run_job(job, [FrameName("frame.jpg")] * frames, workers):
+        ended = time.monotonic()
+    return frames / (ended - began(log, count))
 
 
 def _stand_in_table(found: dict[str, Any]) -> Table:
@@ -292,7 +294,7 @@ def _plan_table(found: dict[str, Any]) -> Table:
     return Table("<><", (f"planning of {found['frames']} frames", "", "limit"), [rows, head])
 
 
-def _day_table(speed: dict[str, Any], plan: dict[str, Any], kill: dict[str, Any]) -> Table:
+def day_table(speed: dict[str, Any], plan: dict[str, Any], kill: dict[str, Any]) -> Table:
     """Compute what a day of many cameras takes by the figures of the other tables."""
     per_core = statistics.median(next(iter(speed["rates"].values())))
     every = _CAMERAS * _FPS * _DAY_S
