@@ -5,8 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import shutil
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -19,10 +23,11 @@ from edgeloop.labeling import job as labeling
 from edgeloop.labeling.build import LabelingModels, learn_models
 from edgeloop.labeling.dataset.write import write_dataset
 from edgeloop.labeling.frames.frame_store import FolderStore
-from edgeloop.labeling.inputs.load import read_inputs
+from edgeloop.labeling.inputs.load import LabelInputs
 from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.label_job import LabelItem, LabelJob
 from edgeloop.labeling.ledger import Ledger
+from edgeloop.labeling.step_progress import Progress
 from edgeloop.labeling.workers.open_pool import run_job
 from edgeloop.labeling.workers.workers import Workers
 from scaleout_jobs import WatchedJob, began
@@ -71,11 +76,22 @@ def prepare(out: Path, frames: int) -> None:
     call_verb("collect", source, "-o", out / "frames", "--keep-all")
     scene = open_scene("conveyor", seed=SEED, size=SIZE)
     write_exemplars(scene, out / "frames", out / "exemplars.json", count=_DRAWN)
-    plan = _plan(out, out / "none", Workers())
-    entries = FolderStore(out / "frames").entries()
-    paths = [out / "frames" / entry.file for entry in entries]
-    models = learn_models(plan, read_inputs(plan, entries), paths, out / "engine", progress_bar)
+    with patch.object(labeling, "learn_models", partial(_keep, out)), suppress(_LearnedError):
+        labeling.label_frames(_plan(out, out / "dataset", Workers()), progress=progress_bar)
+    shutil.rmtree(out / "dataset.unfinished")
+
+
+class _LearnedError(Exception):
+    """Nothing is to be labeled now."""
+
+
+def _keep(
+    out: Path, plan: LabelPlan, inputs: LabelInputs, frames: Sequence[Path], _: Path, progress: Progress
+) -> None:
+    """Learn as a job does, but for good."""
+    models = learn_models(plan, inputs, frames, out / "engine", progress)
     (out / _MODELS).write_bytes(pickle.dumps(models))  # last: it marks all as complete
+    raise _LearnedError
 
 
 def label(out: Path, dataset: Path, workers: Workers, log: Path) -> LabelRun:
