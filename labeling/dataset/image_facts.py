@@ -49,11 +49,13 @@ def measure_images(
 
     Raises:
         UnavailableError: No worker can be started.
+        DataError: The first 50 files cannot be opened.
     """
     items = [_ImageItem(str(path.absolute())) for path in paths]
     early: dict[int, _Row] = {}
     following = 0
-    for place, row in run_job(_MeasureJob(_ImageFiles(Path())), items, workers):
+    store = FolderStore(paths[0].parent if paths else Path())  # absolute names are found from any folder
+    for place, row in run_job(_MeasureJob(store), items, workers):
         advance(1)
         early[place] = row
         while following in early:
@@ -67,18 +69,6 @@ class _ImageItem:
     """Image to measure, by its absolute path."""
 
     file: str
-
-
-class _ImageFiles(FolderStore):
-    """Images anywhere on this machine; one that cannot be read fails like a corrupt one, as empty."""
-
-    __slots__ = ()
-
-    def read(self, file: str) -> bytes:
-        try:
-            return Path(file).read_bytes()
-        except OSError:
-            return b""
 
 
 @dataclass(frozen=True, slots=True)
