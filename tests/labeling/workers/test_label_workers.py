@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import psutil
 import pytest
 
@@ -147,3 +149,25 @@ def test_a_job_that_is_killed_goes_on_with_any_number_of_workers(
     assert not plan.out.exists()
     assert label_frames(plan).resumed == 3
     assert tree(plan.out) == whole.dataset
+
+
+@pytest.mark.parametrize("classes", [True, False], ids=["moving", "crops"])
+def test_what_moves_is_labeled_the_same_by_workers(classes: bool, tmp_path: Path) -> None:
+    wall = np.random.default_rng(5).integers(90, 140, (30, 60, 3), np.uint8)
+    wall = np.asarray(cv2.resize(wall, (480, 240), interpolation=cv2.INTER_CUBIC), np.uint8)
+    (tmp_path / "frames").mkdir()
+    for index in range(16):
+        image = wall.copy()
+        x = (37 * index) % 420
+        cv2.circle(image, (x + 28, 50), 28, (30, 30, 230), -1, cv2.LINE_AA)
+        cv2.rectangle(image, (420 - x, 140), (475 - x, 195), (230, 60, 30), -1)
+        cv2.imwrite(str(tmp_path / "frames" / f"{index:03d}.png"), image)
+        for kind, crop in (("ball", image[22:78, x : x + 56]), ("crate", image[140:196, 420 - x : 476 - x])):
+            (tmp_path / "crops" / kind).mkdir(parents=True, exist_ok=True)
+            if index < 4:
+                cv2.imwrite(str(tmp_path / "crops" / kind / f"{index}.png"), crop)
+    alone = LabelPlan(tmp_path / "frames", None if classes else tmp_path / "crops", tmp_path / "alone")
+    report = label_frames(alone)
+    assert all(sum(counts.values()) for counts in report.dataset.labels.values())
+    label_frames(replace(alone, out=tmp_path / "shared", workers=2))
+    assert tree(tmp_path / "shared") == tree(tmp_path / "alone")
