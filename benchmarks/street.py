@@ -27,6 +27,7 @@ from edgeloop.edge.scoring.coco import coco_results
 from edgeloop.labeling.dataset.split import split_frames
 from edgeloop.labeling.dataset.write import LabeledFrame, write_dataset
 from edgeloop.labeling.frames.frame_look import FrameLook
+from edgeloop.labeling.frames.frame_store import FolderStore
 from edgeloop.labeling.frames.recordings import FrameGroups, group_frames
 from edgeloop.labeling.ledger import FrameResult, Label
 from report import add_write_option, publish
@@ -75,7 +76,7 @@ def _write_human_dataset(folder: Path, frames: Path, truth: Coco, names: Sequenc
     splits = split_frames(entries, _groups(entries, frames), val_share=VAL_SHARE, gap_share=0)
     results = (_human_result(entry, truth, names) for entry in entries)
     labeled = (LabeledFrame(*parts) for parts in zip(entries, splits, results, strict=True))
-    write_dataset(folder, names, labeled, frames, {"description": "boxes of the ground truth"})
+    write_dataset(folder, names, labeled, FolderStore(frames), {"description": "boxes of the ground truth"})
 
 
 def _groups(entries: Sequence[FrameEntry], frames: Path) -> FrameGroups:

@@ -2,7 +2,7 @@
 
 User, password or token may be in any part of an address: before the host, in the path, in the query. So an
 address shows its scheme and host, and the rest only if it consists of words that streams are commonly named
-by.
+by. Buckets and folders of object storage are no secrets.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ _ELEMENT = re.compile(r"[a-z][a-z0-9_]*")
 _TOKEN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+|[-_.]")
 _SEPARATORS = re.compile(r"[:/?&=#@;,!\s]+")
 _HIDDEN = "***"
+
+_STORAGE = frozenset(["abfs", "abfss", "adl", "az", "file", "gcs", "gs", "memory", "oss", "s3", "s3a"])
+"""Protocols of object storage and of files, which take credentials from the environment."""
 
 _WORDS = """
     api av avi axis back backdoor bridge cam camera cameras cams cgi ch channel channels clip dash door
@@ -94,7 +97,8 @@ def shown_name(text: str) -> str:
     if os.path.lexists(text):
         return text
     if address := _ADDRESS.fullmatch(text):
-        return f"{address['scheme'].lower()}://{_shown_place(address['place'])}"
+        scheme, place = address["scheme"].lower(), address["place"]
+        return f"{scheme}://{place if _is_folder(scheme, place) else _shown_place(place)}"
     if is_pipeline(text):
         elements = [part.split(maxsplit=1)[0] for part in text.split("!") if part.strip()]
         return " ! ".join(each if _ELEMENT.fullmatch(each) else _HIDDEN for each in elements)
@@ -123,6 +127,12 @@ def hide_secrets(message: str, sources: Iterable[str]) -> str:
         for part in _hidden_parts(text, shown):
             message = message.replace(part, _HIDDEN)
     return message
+
+
+def _is_folder(scheme: str, place: str) -> bool:
+    """True for a bucket and folder of object storage, with nothing that may be a secret."""
+    named = scheme in _STORAGE and ":" not in place.partition("/")[0]
+    return named and "?" not in place and not _CREDENTIAL.search(place)
 
 
 def _shown_place(place: str) -> str:

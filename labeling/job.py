@@ -24,8 +24,10 @@ from edgeloop.labeling.dataset.write import DatasetReport, LabeledFrame, write_d
 from edgeloop.labeling.engine.promise import Promise
 from edgeloop.labeling.features.embedders import fingerprint as fingerprint_of_embedder
 from edgeloop.labeling.frames.frame_look import FrameLook
-from edgeloop.labeling.frames.frame_store import FolderStore
+from edgeloop.labeling.frames.frame_store import FrameStore
+from edgeloop.labeling.frames.open_store import open_frames
 from edgeloop.labeling.frames.recordings import FrameGroups, group_frames
+from edgeloop.labeling.inputs.frames_folder import frame_paths, local_folder
 from edgeloop.labeling.inputs.load import LabelInputs, read_inputs
 from edgeloop.labeling.inputs.plan import LITE0, LabelPlan
 from edgeloop.labeling.label_job import LabelItem, LabelJob
@@ -86,21 +88,21 @@ def label_frames(
             asked for and the camera is not fixed.
         UsageError: There is no such segmenter or classifier, an option does not fit the exemplars, class
             names are given to a classifier that reads none, or `plan.workers` is less than 1.
-        UnavailableError: A checkpoint is not in the cache and cannot be downloaded, or open_clip or timm
-            is missing; or no worker can be started.
+        UnavailableError: A checkpoint is not in the cache and cannot be downloaded; a package is missing;
+            object storage refuses access or does not answer; or no worker can be started.
     """
     started = time.monotonic()
     progress = progress or no_progress
     workers = Workers(plan.workers, plan.ray)
     if plan.out.exists():
         raise DataError(f"{plan.out}: exists already; name another folder with -o, or remove it")
-    store = FolderStore(plan.frames)
-    entries = store.entries()
-    corrected = None if plan.corrected is None else read_corrected(plan.corrected, plan.frames)
-    _decisions(plan)  # a malformed line is reported now, not after hours
-    inputs = read_inputs(plan, entries, corrected)
-    job = job_key(plan, inputs)
     unfinished = plan.out.with_name(plan.out.name + ".unfinished")
+    store, frames = open_frames(plan.frames, unfinished / "frames")
+    entries = store.entries()
+    corrected = None if plan.corrected is None else read_corrected(plan.corrected, frames)
+    _decisions(plan)  # a malformed line is reported now, not after hours
+    inputs = read_inputs(plan, frames, entries, corrected)
+    job = job_key(plan, inputs)
     unfinished.mkdir(parents=True, exist_ok=True)
     # Named by the job: before the first frame is labeled, another job may take over `unfinished`.
     learned = unfinished / f"engine-{hashlib.sha256(repr(job).encode()).hexdigest()[:12]}"
@@ -109,14 +111,14 @@ def label_frames(
         frames_per_s = 0.0
         if todo:
             workers = Workers(plan.workers, plan.ray)
-            paths = [plan.frames / entry.file for entry in entries]
+            paths = frame_paths(frames, [entry.file for entry in entries])
             check_workers(workers)
             models = learn_models(plan, inputs, paths, learned, progress)
             if isinstance(models, DetectorModels):
                 tell(_announce(models.engine.promise, learned / _PROMISE))
-            drawn = {frame.path: frame for frame in inputs.drawn}
+            drawn, folder = {frame.path: frame for frame in inputs.drawn}, local_folder(frames)
             items = [
-                LabelItem(entry.file, entry.name, drawn.get((plan.frames / entry.file).resolve()))
+                LabelItem(entry.file, entry.name, drawn.get((folder / entry.file).resolve()))
                 for entry, _ in todo
             ]
             stamps = [stamp for _, stamp in todo]
@@ -124,12 +126,12 @@ def label_frames(
         looks = ledger.looks(entry.name for entry in entries)
         groups = group_frames(entries, map(FrameLook.from_bytes, looks), plan.footage)
         promise = _saved_promise(learned / _PROMISE)
-        report = _write(plan, entries, groups, inputs, ledger, unfinished / "dataset", promise)
+        report = _write(plan, store, entries, groups, inputs, ledger, unfinished / "dataset", promise)
     if report.set_aside < len(entries):
         (unfinished / "dataset").replace(plan.out)
     shutil.rmtree(unfinished)
     if report.set_aside == len(entries):
-        raise DataError(f"{plan.frames}: not one of {len(entries)} frames can be read")
+        raise DataError(f"{store}: not one of {len(entries)} frames can be read")
     return LabelReport(
         report,
         groups.description,
@@ -208,6 +210,7 @@ def _label_all(
 
 def _write(
     plan: LabelPlan,
+    store: FrameStore,
     entries: Sequence[FrameEntry],
     groups: FrameGroups,
     inputs: LabelInputs,
@@ -239,4 +242,4 @@ def _write(
         info["promise"] = promise
     if decisions:
         info["decisions"] = decisions_digest(decisions)
-    return write_dataset(folder, names, frames, plan.frames, info)
+    return write_dataset(folder, names, frames, store, info)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -23,11 +23,12 @@ from edgeloop.edge.labels.label_lines import decode_text
 from edgeloop.edge.sources.images import is_image, natural_key, warn_of_unread
 from edgeloop.models.errors import DataError, EdgeloopError, NoInputError, first_validation_error
 
-__all__ = ["FrameEntry", "FrameWriter", "SourceClock", "read_frames"]
+__all__ = ["FRAME_LIST", "FrameEntry", "FrameWriter", "SourceClock", "list_frames", "read_frames"]
 
 log = logging.getLogger(__name__)
 
-_LIST = "frames.jsonl"
+FRAME_LIST = "frames.jsonl"
+"""Name of the list of the frames of a folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +77,14 @@ class FrameWriter:
             DataError: The folder holds something else, or is no folder.
             EdgeloopError: The folder cannot be created.
         """
-        path = folder / _LIST
+        path = folder / FRAME_LIST
         resumes = append and path.is_file()
         self._created = not folder.exists()
         if not self._created and not resumes and (not folder.is_dir() or any(folder.iterdir())):
             raise DataError(f"{folder}: expected a new or empty folder for the frames; name another")
-        self._taken = {Path(entry.file).stem for entry in _listed(path)} if resumes else set()
+        self._taken = (
+            {Path(entry.file).stem for entry in _listed(path.read_bytes(), str(path))} if resumes else set()
+        )
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if resumes:
@@ -126,7 +129,7 @@ class FrameWriter:
         """Close the folder. Without a frame it is left as it was found, for the next try."""
         self._list.close()
         if not self._taken:
-            (self.folder / _LIST).unlink()
+            (self.folder / FRAME_LIST).unlink()
             if self._created:
                 self.folder.rmdir()
 
@@ -196,18 +199,36 @@ def read_frames(folder: Path) -> tuple[FrameEntry, ...]:
     if not folder.is_dir():
         raise NoInputError(f"{folder}: no such folder; expected frames as `edgeloop collect` writes them")
     warn_of_unread(folder)
-    listed = folder / _LIST
-    entries = tuple(_listed(listed) if listed.is_file() else _unlisted(folder))
-    if entries and listed.is_file():
-        _warn_of_unlisted(folder, {entry.file for entry in entries})
+    listed = folder / FRAME_LIST
+    lines = listed.read_bytes() if listed.is_file() else None
+    return list_frames(str(folder), [path.name for path in folder.iterdir()], lines)
+
+
+def list_frames(place: str, names: Collection[str], lines: bytes | None) -> tuple[FrameEntry, ...]:
+    """List the frames of a place as of `read_frames`.
+
+    Args:
+        place: Folder or address as messages and `FrameEntry.source` name it, without secrets.
+        names: Names of its files, in any order.
+        lines: Content of its frames.jsonl; None if there is none.
+    """
+    images = [name for name in names if is_image(Path(name))]
+    if lines is None:
+        images.sort(key=lambda name: natural_key(Path(name)))
+        source = printable_name(place)
+        entries = tuple(FrameEntry(name, source=source, index=index) for index, name in enumerate(images))
+    else:
+        entries = tuple(_listed(lines, f"{place}/{FRAME_LIST}"))
+        if entries:
+            _warn_of_unlisted(place, sorted({*images}.difference(entry.file for entry in entries)))
     if not entries:
-        raise NoInputError(f"{folder}: there is no frame in it; expected images, or {_LIST} beside them")
+        raise NoInputError(f"{place}: there is no frame in it; expected images, or {FRAME_LIST} beside them")
     stems: dict[str, str] = {}  # a label file is named like its image, whatever the image's suffix
     for entry in entries:
         stem = Path(entry.name).stem
         if stem in stems:
             raise DataError(
-                f"{folder}: {stems[stem]} and {entry.file} would share one label file; "
+                f"{place}: {stems[stem]} and {entry.file} would share one label file; "
                 "give every frame a name of its own"
             )
         stems[stem] = entry.file
@@ -220,35 +241,23 @@ def _drop_incomplete_line(path: Path) -> None:
         file.truncate(file.read().rfind(b"\n") + 1)
 
 
-def _lines(path: Path) -> list[str]:
-    """Complete lines: after the last newline there is at most the incomplete line of a killed writer."""
-    data = path.read_bytes()
-    return decode_text(data[: data.rfind(b"\n") + 1], path).split("\n")[:-1]
-
-
-def _listed(path: Path) -> Iterator[FrameEntry]:
-    for number, line in enumerate(_lines(path), start=1):
+def _listed(data: bytes, name: str) -> Iterator[FrameEntry]:
+    """Entries of the complete lines; after the last newline is at most the rest of a killed writer's line."""
+    lines = decode_text(data[: data.rfind(b"\n") + 1], name).split("\n")[:-1]
+    for number, line in enumerate(lines, start=1):
         try:
             entry = _LINE.validate_json(line)
         except ValidationError as error:
-            raise DataError(f"{path}:{number}: {first_validation_error(error, 'line')}") from error
+            raise DataError(f"{name}:{number}: {first_validation_error(error, 'line')}") from error
         if Path(entry.file).name != entry.file or "\0" in entry.file:
-            raise DataError(f"{path}:{number}: file must be a name in this folder, got {entry.file!r}")
+            raise DataError(f"{name}:{number}: file must be a name in this folder, got {entry.file!r}")
         yield entry
 
 
-def _warn_of_unlisted(folder: Path, listed: set[str]) -> None:
-    names = sorted(path.name for path in folder.iterdir() if is_image(path) and path.name not in listed)
+def _warn_of_unlisted(place: str, names: Sequence[str]) -> None:
     if names:
         log.warning(
             "%s: %d images are not in %s and are left out, such as %s; of folders put together, join "
             "the lists too (cat A/%s B/%s > ...)",
-            folder, len(names), _LIST, names[0], _LIST, _LIST,
+            place, len(names), FRAME_LIST, names[0], FRAME_LIST, FRAME_LIST,
         )  # fmt: skip
-
-
-def _unlisted(folder: Path) -> Iterator[FrameEntry]:
-    paths = sorted((path for path in folder.iterdir() if is_image(path)), key=natural_key)
-    return (
-        FrameEntry(path.name, source=printable_name(folder), index=index) for index, path in enumerate(paths)
-    )

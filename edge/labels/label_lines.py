@@ -21,7 +21,7 @@ Box = tuple[float, float, float, float]
 """Left, top, right, bottom."""
 
 
-def decode_text(data: bytes, path: Path) -> str:
+def decode_text(data: bytes, path: Path | str) -> str:
     """Decode a text file: UTF-8, with or without byte order mark.
 
     Raises:

@@ -7,7 +7,7 @@ import logging
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from edgeloop.edge.frame import Frame
@@ -27,6 +27,7 @@ __all__ = [
     "open_folder",
     "open_glob",
     "warn_of_unread",
+    "warn_of_unread_files",
 ]
 
 log = logging.getLogger(__name__)
@@ -94,8 +95,12 @@ def is_image(path: Path) -> bool:
     return suffix in SUFFIXES or (suffix == ".avif" and reads_avif())
 
 
-def count_unread(paths: Iterable[Path]) -> str:
+def count_unread(paths: Iterable[Path], is_folder: Callable[[Path], bool] = Path.is_dir) -> str:
     """Count what is not read of a folder, by kind.
+
+    Args:
+        paths: Contents of the folder.
+        is_folder: Tells subfolders from files.
 
     Returns:
         Such as "2 .heic (pip install 'edgeloop[heif]'), 1 .mp4, 3 subfolders"; empty if there is nothing but
@@ -104,20 +109,23 @@ def count_unread(paths: Iterable[Path]) -> str:
     kinds: Counter[str] = Counter()
     for path in paths:
         suffix = path.suffix.lower()
-        if path.name.startswith(".") or (suffix in _NOTES and not path.is_dir()) or is_image(path):
+        if path.name.startswith(".") or (suffix in _NOTES and not is_folder(path)) or is_image(path):
             continue
-        kinds["subfolder" if path.is_dir() else suffix or "file without a suffix"] += 1
+        kinds["subfolder" if is_folder(path) else suffix or "file without a suffix"] += 1
     return ", ".join(f"{count} {_kind(kind, count)}" for kind, count in sorted(kinds.items()))
 
 
 def warn_of_unread(folder: Path, *, deep: bool = False) -> None:
     """Name in the log what is not read of a folder of images; with `deep`, its subfolders are read too."""
     files = folder.iterdir() if not deep else (path for path in folder.rglob("*") if not path.is_dir())
-    _warn(str(folder), files)
+    warn_of_unread_files(str(folder), files)
 
 
-def _warn(name: str, paths: Iterable[Path]) -> None:
-    if unread := count_unread(paths):
+def warn_of_unread_files(
+    name: str, paths: Iterable[Path], is_folder: Callable[[Path], bool] = Path.is_dir
+) -> None:
+    """Name in the log what is not read of `name`, with `count_unread` of its contents."""
+    if unread := count_unread(paths, is_folder):
         log.warning("%s: not read: %s", printable_name(name), unread)
 
 
@@ -151,7 +159,7 @@ def open_glob(pattern: str) -> ImageFiles:
     matches = glob.glob(pattern, recursive=True)  # noqa: PTH207  Path.glob takes no absolute pattern
     paths = list(map(Path, matches))
     source = _open(pattern, paths, "the pattern matches no image")
-    _warn(pattern, (path for path in paths if not path.is_dir()))
+    warn_of_unread_files(pattern, (path for path in paths if not path.is_dir()))
     return source
 
 

@@ -14,6 +14,7 @@ from edgeloop.edge.cli.aliased_option import AliasedOption
 from edgeloop.edge.cli.float_range import FloatRange
 from edgeloop.edge.cli.progress import progress_bar
 from edgeloop.edge.cli.table import table
+from edgeloop.labeling.commands.frames_argument import FramesArgument, LocalPath
 from edgeloop.labeling.commands.workers_options import workers_options
 from edgeloop.labeling.inputs.plan import LITE0, MOVING, LabelPlan
 
@@ -22,15 +23,15 @@ if TYPE_CHECKING:
 
 __all__ = ["label"]
 
-_FOLDER = click.Path(path_type=Path, file_okay=False)
+_FOLDER = LocalPath(path_type=Path, file_okay=False)
 
 
 @click.command(context_settings={"show_default": True})
-@click.argument("frames", type=_FOLDER)
+@click.argument("frames", type=FramesArgument(path_type=Path, file_okay=False))
 @click.option(
     "-e",
     "--exemplars",
-    type=click.Path(path_type=Path),
+    type=LocalPath(path_type=Path),
     help="Boxes around all objects of interest on a few of the frames: a COCO json, or a folder of YOLO text "
     "files with classes.txt. Or, for what moves in front of a fixed camera, folders of crops named by "
     "class. Objects of class _ignore are never labeled.",
@@ -42,7 +43,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 )
 @click.option(
     "--corrected",
-    type=click.Path(path_type=Path),
+    type=LocalPath(path_type=Path),
     metavar="DATASET",
     help="Dataset of these frames that a person corrected: its boxes are kept as they are, and learned from. "
     "A folder that edgeloop label wrote, with edited labels, or an export of another tool (as for -e), of "
@@ -50,7 +51,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 )
 @click.option(
     "--decisions",
-    type=click.Path(path_type=Path),
+    type=LocalPath(path_type=Path),
     metavar="FILE",
     help="Decisions of a person in the review of edgeloop studio, OUT/decisions.jsonl there: what was called "
     "right, changed or added stays so, what was called wrong stays away.",
@@ -110,7 +111,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @workers_options
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
 def label(
-    frames: Path,
+    frames: Path | str,
     exemplars: Path | None,
     classes: str | None,
     corrected: Path | None,
@@ -133,7 +134,8 @@ def label(
 ) -> None:
     """Label frames with SAM from boxes on a few of them, or label whatever moves.
 
-    FRAMES is a folder that `edgeloop collect` wrote, or any folder of images. The dataset is split into
+    FRAMES is a folder that `edgeloop collect` wrote, any folder of images, or such a folder in object storage
+    (s3://bucket/folder, gs://, az:// ...; credentials come from the environment). The dataset is split into
     train and val, and opens in Ultralytics and in COCO tools. To resume an interrupted run, give the same
     command again.
     """

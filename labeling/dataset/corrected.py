@@ -18,6 +18,7 @@ from edgeloop.labeling.dataset.read import INSTANCES, is_ours
 from edgeloop.labeling.frames.perceptual_hash import bits_apart, perceptual_hash, to_gray
 from edgeloop.labeling.inputs.exemplars import ExemplarFrame, find_boxes, read_boxes
 from edgeloop.labeling.inputs.find_image import ImageFinder
+from edgeloop.labeling.inputs.frames_folder import FramesFolder, local_folder
 from edgeloop.models.errors import DataError
 from edgeloop.models.weights.digest import BoxesDigest
 
@@ -31,7 +32,7 @@ _MOVED_PX = 0.5  # a shift below this is rounding
 _OTHER_PICTURE_BITS = 64
 
 
-def read_corrected(path: Path, frames_folder: Path) -> tuple[tuple[str, ...], list[ExemplarFrame]]:
+def read_corrected(path: Path, frames_folder: FramesFolder) -> tuple[tuple[str, ...], list[ExemplarFrame]]:
     """Read the frames of a corrected dataset on which a person has the last word.
 
     Args:
@@ -57,7 +58,7 @@ def read_corrected(path: Path, frames_folder: Path) -> tuple[tuple[str, ...], li
     if (path.is_dir() or path.name == INSTANCES) and (dataset / INSTANCES).is_file() and is_ours(dataset):
         boxed = _by_person(path, frames_folder, names, boxed)
     finder = ImageFinder(path, frames_folder)
-    folder = frames_folder.resolve()
+    folder = local_folder(frames_folder).resolve()
     frames: dict[Path, ExemplarFrame] = {}
     others: list[Path] = []
     changed: list[Path] = []
@@ -111,7 +112,7 @@ def _is_copy(one: ExemplarFrame, file: Path) -> bool:
 
 
 def _by_person(
-    path: Path, frames_folder: Path, names: Sequence[str], boxed: list[ExemplarFrame]
+    path: Path, frames_folder: FramesFolder, names: Sequence[str], boxed: list[ExemplarFrame]
 ) -> list[ExemplarFrame]:
     """Frames of a dataset of ours, or of its instances.json, whose labels are not those that were written.
 

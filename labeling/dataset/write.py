@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ from pycocotools import mask as rle
 from edgeloop.edge.frames.folder import FrameEntry
 from edgeloop.labeling.dataset.json_stream import JsonStreamWriter, open_json_stream
 from edgeloop.labeling.dataset.split import Split
+from edgeloop.labeling.frames.frame_store import FrameStore
 from edgeloop.labeling.ledger import FrameResult, Label
+from edgeloop.models.errors import DataError
 from edgeloop.models.weights.digest import BoxesDigest, DatasetDigest
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
 ]
 
 _SPLITS = (Split.TRAIN, Split.VAL)
+_READ_AHEAD = 8  # images: object storage takes long to answer, and answers several at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ def write_dataset(
     folder: Path,
     names: Sequence[str],
     frames: Iterable[LabeledFrame],
-    frames_folder: Path,
+    store: FrameStore,
     info: dict[str, Any],
 ) -> DatasetReport:
     """Write images/, labels/, data.yaml, instances.json and review.json.
@@ -76,8 +79,12 @@ def write_dataset(
         folder: New folder.
         names: Classes; `Label.class_id` is an index into them.
         frames: Frames in time order. Memory does not grow with their number.
-        frames_folder: Folder of the images, which are copied.
+        store: Place of the images, which are copied.
         info: Settings of the job, for instances.json.
+
+    Raises:
+        DataError: An image is gone.
+        UnavailableError: The store does not answer.
     """
     for split in _SPLITS:
         (folder / "images" / split.value).mkdir(parents=True)
@@ -88,11 +95,11 @@ def write_dataset(
         open_json_stream(folder / "instances.json", ("images", "annotations")) as coco,
         open_json_stream(folder / "review.json", ("unsure", "set_aside")) as review,
     ):
-        for frame in frames:
+        for frame, image in _read_ahead(frames, store):
             tally.add(frame)
             _list_for_review(frame, names, review)
-            if frame.result.problem is None and frame.split is not Split.GAP:
-                _write_image(folder, frame, frames_folder)
+            if image is not None:
+                _write_image(folder, frame, _image(image, f"{store}/{frame.entry.file}"))
                 _list_in_coco(frame, coco)
                 for label in frame.result.labels:
                     boxes.add(_file_name(frame), names[label.class_id], _bbox(label))
@@ -102,6 +109,27 @@ def write_dataset(
         coco.write(info=told, categories=categories)
         review.write()
     return tally.report(digest)
+
+
+def _read_ahead(
+    frames: Iterable[LabeledFrame], store: FrameStore
+) -> Iterator[tuple[LabeledFrame, Future[bytes] | None]]:
+    """Frames in order, with the image of each that belongs into the dataset."""
+    with ThreadPoolExecutor(_READ_AHEAD) as pool:
+        ahead: deque[tuple[LabeledFrame, Future[bytes] | None]] = deque()
+        for frame in frames:
+            is_copied = frame.result.problem is None and frame.split is not Split.GAP
+            ahead.append((frame, pool.submit(store.read, frame.entry.file) if is_copied else None))
+            if len(ahead) > _READ_AHEAD:
+                yield ahead.popleft()
+        yield from ahead
+
+
+def _image(image: Future[bytes], name: str) -> bytes:
+    try:
+        return image.result()
+    except OSError as error:
+        raise DataError(f"{name}: was labeled, and cannot be read any more ({error.strerror})") from error
 
 
 class _Tally:
@@ -144,9 +172,9 @@ def _write_config(path: Path, names: Sequence[str]) -> None:
     path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
 
 
-def _write_image(folder: Path, frame: LabeledFrame, frames_folder: Path) -> None:
+def _write_image(folder: Path, frame: LabeledFrame, image: bytes) -> None:
     split, name = frame.split.value, Path(frame.entry.name)
-    shutil.copyfile(frames_folder / frame.entry.file, folder / "images" / split / name)
+    (folder / "images" / split / name).write_bytes(image)
     (folder / "labels" / split / name.with_suffix(".txt")).write_text(label_text(frame.result), "ascii")
 
 

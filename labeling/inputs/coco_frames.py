@@ -23,6 +23,7 @@ from edgeloop.edge.labels.coco_json import (
 from edgeloop.edge.labels.label_lines import Box, fit_box
 from edgeloop.edge.labels.label_problems import LabelProblems
 from edgeloop.labeling.inputs.find_image import ImageFinder
+from edgeloop.labeling.inputs.frames_folder import FramesFolder
 from edgeloop.models.errors import DataError
 
 __all__ = ["ExemplarFrame", "find_coco", "read_coco_frames"]
@@ -68,7 +69,7 @@ def find_coco(folder: Path) -> Path | None:
 
 
 def read_coco_frames(
-    path: Path, frames_folder: Path, problems: LabelProblems
+    path: Path, frames_folder: FramesFolder, problems: LabelProblems
 ) -> tuple[tuple[str, ...], list[ExemplarFrame]]:
     """Read the boxes of a COCO json.
 

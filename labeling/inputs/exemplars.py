@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from edgeloop.edge.host.opencv import require_image
 from edgeloop.edge.labels.label_problems import LabelProblems
 from edgeloop.labeling.inputs.coco_frames import ExemplarFrame, find_coco, read_coco_frames
+from edgeloop.labeling.inputs.frames_folder import FramesFolder
 from edgeloop.labeling.inputs.yolo import find_names, is_yaml, read_yolo_images
 from edgeloop.models.boxes import cxcywh_to_xyxy
 from edgeloop.models.errors import DataError
@@ -67,7 +68,7 @@ class Exemplars:
     crops: tuple[Crop, ...] = ()
 
 
-def read_exemplars(path: Path, frames_folder: Path) -> Exemplars:
+def read_exemplars(path: Path, frames_folder: FramesFolder) -> Exemplars:
     """Read a COCO json of boxes, or a folder of YOLO text files.
 
     Args:
@@ -131,7 +132,7 @@ def find_boxes(folder: Path) -> Path | None:
 
 
 def read_boxes(
-    path: Path, frames_folder: Path, problems: LabelProblems, *, unlabeled_is_empty: bool = False
+    path: Path, frames_folder: FramesFolder, problems: LabelProblems, *, unlabeled_is_empty: bool = False
 ) -> tuple[tuple[str, ...], list[ExemplarFrame]]:
     """Read boxes as of `read_exemplars`, with all classes.
 

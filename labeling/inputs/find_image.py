@@ -14,6 +14,7 @@ import numpy as np
 
 from edgeloop.edge.host.opencv import read_image
 from edgeloop.edge.sources.images import is_image
+from edgeloop.labeling.inputs.frames_folder import FramesFolder, frame_path
 from edgeloop.models.errors import DataError
 
 __all__ = ["ImageFinder"]
@@ -30,7 +31,7 @@ _RECODED_LEVELS = 5.0  # of 255, in thumbnails; those of unrelated images differ
 class ImageFinder:
     """Finds images by the names that drawing tools write."""
 
-    def __init__(self, labels: Path, frames_folder: Path) -> None:
+    def __init__(self, labels: Path, frames_folder: FramesFolder) -> None:
         """Remember where to look.
 
         Args:
@@ -44,7 +45,7 @@ class ImageFinder:
         if self._beside.name == "annotations":
             folder = self._beside.parent / "images"
             self._places += [folder, *sorted(path for path in folder.glob("*") if path.is_dir())]
-        self._by_key: dict[tuple[Path, Callable[[str], str]], dict[str, list[Path]]] = {}
+        self._by_key: dict[tuple[FramesFolder, Callable[[str], str]], dict[str, list[str]]] = {}
 
     def find(self, file_name: str) -> Path:
         """Find the image that a COCO json names, as it is written or as a tool changed it.
@@ -63,26 +64,30 @@ class ImageFinder:
                     return self.prefer_frame(pointed[0])
         for spelling in spellings:
             name = PurePosixPath(spelling).name
-            places = (self._frames_folder, *self._places)
-            if found := [place / name for place in places if _is_file(place / name)]:
+            files = [frame_path(self._frames_folder, name), *(place / name for place in self._places)]
+            if found := [file for file in files if _is_file(file)]:
                 return self.only(file_name, found)
         name = PurePosixPath(spellings[-1]).name
         return self.only(file_name, self._like(name, _key))
 
     def find_frame(self, file: Path) -> Path:
         """Find the frame that a label file is named after; DataError as of `find`."""
-        found = self.images(self._frames_folder, file.stem) or self._like(f"{file.stem}.jpg", _stem_key)
+        found = self.frames(file.stem) or self._like(f"{file.stem}.jpg", _stem_key)
         if not found:
             raise DataError(f"{file}: there is no image {file.stem} in {self._frames_folder}")
         return self.only(file.stem, found)
 
     def images(self, folder: Path, stem: str) -> list[Path]:
         """List the images directly in a folder whose name has this stem."""
-        return [path for path in self._index(folder, _stem).get(stem, []) if path.is_file()]
+        return self._named(folder, stem)
+
+    def frames(self, stem: str) -> list[Path]:
+        """List the frames whose name has this stem."""
+        return self._named(self._frames_folder, stem)
 
     def prefer_frame(self, image: Path) -> Path:
         """Frame that an image beside the labels is a copy of, also a recoded one, or that image."""
-        frames = self.images(self._frames_folder, image.stem)
+        frames = self.frames(image.stem)
         copies = [frame for frame in frames if filecmp.cmp(frame, image, shallow=False)]
         copies = copies or [frame for frame in frames if _look_same(frame, image)]
         return (copies or [image])[0].resolve()
@@ -106,14 +111,19 @@ class ImageFinder:
     def _like(self, name: str, key: Callable[[str], str]) -> list[Path]:
         """Frames whose name is the same but for what tools change."""
         frames = self._index(self._frames_folder, key)
-        return next((frames[own] for own in _keys(name, key) if own in frames), [])
+        names: list[str] = next((frames[own] for own in _keys(name, key) if own in frames), [])
+        return [frame_path(self._frames_folder, own) for own in names]
 
-    def _index(self, folder: Path, key: Callable[[str], str]) -> dict[str, list[Path]]:
-        """Images of a folder by the key of their name."""
+    def _named(self, folder: FramesFolder, stem: str) -> list[Path]:
+        paths = (frame_path(folder, name) for name in self._index(folder, _stem).get(stem, []))
+        return [path for path in paths if path.is_file()]
+
+    def _index(self, folder: FramesFolder, key: Callable[[str], str]) -> dict[str, list[str]]:
+        """Names of the images of a folder by their key."""
         if (folder, key) not in self._by_key:
-            index: dict[str, list[Path]] = {}
-            for path in _images(folder):
-                index.setdefault(key(path.name), []).append(path)
+            index: dict[str, list[str]] = {}
+            for name in _images(folder) if isinstance(folder, Path) else folder.names():
+                index.setdefault(key(name), []).append(name)
             self._by_key[folder, key] = index
         return self._by_key[folder, key]
 
@@ -163,5 +173,5 @@ def _look_same(one: Path, other: Path) -> bool:
     return float(np.mean(cv2.absdiff(*small))) <= _RECODED_LEVELS
 
 
-def _images(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if is_image(path)) if folder.is_dir() else []
+def _images(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if is_image(path)) if folder.is_dir() else []

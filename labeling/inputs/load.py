@@ -12,6 +12,7 @@ from edgeloop.edge.frames.folder import FrameEntry
 from edgeloop.labeling.features.embedders import reads_text
 from edgeloop.labeling.inputs.crops import holds_crops, read_crops
 from edgeloop.labeling.inputs.exemplars import ExemplarFrame, Exemplars, add_frames, read_exemplars
+from edgeloop.labeling.inputs.frames_folder import FramesFolder, frame_paths
 from edgeloop.labeling.inputs.plan import LITE0, MOVING, LabelPlan
 from edgeloop.labeling.motion.background import Background, learn_background
 from edgeloop.models.errors import DataError, UsageError
@@ -53,6 +54,7 @@ class LabelInputs:
 
 def read_inputs(
     plan: LabelPlan,
+    frames: FramesFolder,
     entries: Sequence[FrameEntry],
     corrected: tuple[Sequence[str], Sequence[ExemplarFrame]] | None = None,
 ) -> LabelInputs:
@@ -60,6 +62,7 @@ def read_inputs(
 
     Args:
         plan: Settings of the job.
+        frames: Folder of the frames.
         entries: The frames.
         corrected: Class names and frames that a person corrected.
 
@@ -69,7 +72,7 @@ def read_inputs(
         UsageError: An option does not fit the exemplars, or class names are given to a classifier that reads
             none.
     """
-    exemplars = _exemplars(plan)
+    exemplars = _exemplars(plan, frames)
     if corrected is not None:
         exemplars = _add_corrected(exemplars, *corrected)
     given = plan.confidence
@@ -83,7 +86,7 @@ def read_inputs(
         return LabelInputs(exemplars.frames, learned, None, 0.5 if given is None else given)
     if plan.weights is not None:
         raise UsageError(f"--weights {plan.weights}: no detector is trained without boxes on whole frames")
-    return LabelInputs((), exemplars, _background(plan, entries), 0.3 if given is None else given)
+    return LabelInputs((), exemplars, _background(frames, entries), 0.3 if given is None else given)
 
 
 def _add_corrected(exemplars: Exemplars, names: Sequence[str], frames: Sequence[ExemplarFrame]) -> Exemplars:
@@ -106,7 +109,7 @@ def _choose(frames: tuple[ExemplarFrame, ...]) -> tuple[ExemplarFrame, ...]:
     return tuple(frames[row] for row in sorted(chosen))
 
 
-def _exemplars(plan: LabelPlan) -> Exemplars:
+def _exemplars(plan: LabelPlan, frames: FramesFolder) -> Exemplars:
     if plan.exemplars is None:
         if plan.classes and not reads_text(plan.classifier):
             raise UsageError(
@@ -116,14 +119,14 @@ def _exemplars(plan: LabelPlan) -> Exemplars:
         return Exemplars(plan.classes or (MOVING,), ())
     if holds_crops(plan.exemplars):
         return read_crops(plan.exemplars)
-    return read_exemplars(plan.exemplars, plan.frames)
+    return read_exemplars(plan.exemplars, frames)
 
 
-def _background(plan: LabelPlan, entries: Sequence[FrameEntry]) -> Background:
+def _background(frames: FramesFolder, entries: Sequence[FrameEntry]) -> Background:
     sources = {entry.source for entry in entries}
     if len(sources) > 1:
         raise DataError(
-            f"{plan.frames}: without boxes on whole frames, expected frames of one fixed camera, got those "
+            f"{frames}: without boxes on whole frames, expected frames of one fixed camera, got those "
             f"of {len(sources)} sources; label each on its own"
         )
-    return learn_background([plan.frames / entry.file for entry in entries])
+    return learn_background(frame_paths(frames, [entry.file for entry in entries]))

@@ -20,7 +20,7 @@ class LabelPlan:
     """Settings of a labeling job.
 
     Attributes:
-        frames: Folder of frames.
+        frames: Folder of frames, or an address in object storage such as "s3://bucket/folder", as text.
         exemplars: Boxes as COCO json or YOLO text files, or folders of crops; None to label what moves.
         out: Folder of the dataset; must not exist.
         corrected: Dataset that a person corrected, as of `read_corrected`; its boxes are kept as they are.
@@ -44,7 +44,7 @@ class LabelPlan:
         ray: Address of a Ray cluster that labels, or "auto" for the one that runs on this machine.
     """
 
-    frames: Path
+    frames: Path | str
     exemplars: Path | None
     out: Path
     corrected: Path | None = None

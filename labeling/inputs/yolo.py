@@ -13,6 +13,7 @@ from edgeloop.edge.labels.label_problems import LabelProblems
 from edgeloop.export.data.data_yaml import find_data_yaml, is_litter, read_data_yaml
 from edgeloop.export.data.yolo_dataset import LabeledImage
 from edgeloop.labeling.inputs.find_image import ImageFinder
+from edgeloop.labeling.inputs.frames_folder import FramesFolder
 from edgeloop.models.errors import DataError, NoInputError
 
 __all__ = ["find_names", "is_yaml", "read_yolo_images"]
@@ -34,7 +35,7 @@ def find_names(folder: Path) -> Path | None:
 
 
 def read_yolo_images(
-    folder: Path, frames_folder: Path, problems: LabelProblems, *, unlabeled_is_empty: bool = False
+    folder: Path, frames_folder: FramesFolder, problems: LabelProblems, *, unlabeled_is_empty: bool = False
 ) -> tuple[tuple[str, ...], list[LabeledImage]]:
     """Read text files of boxes, with the names of the classes.
 
@@ -52,7 +53,7 @@ def read_yolo_images(
     """
     names, named_in, keypoints = _read_names(folder)
     finder = ImageFinder(folder, frames_folder)
-    files = sorted(_label_files(folder, frames_folder, finder))
+    files = sorted(_label_files(folder, finder))
     if not files:
         raise NoInputError(f"{folder}: holds no text file of boxes; expected one a frame, named like it")
     images = []
@@ -108,7 +109,7 @@ def is_yaml(file: Path) -> bool:
     return file.suffix.lower() in (".yaml", ".yml")
 
 
-def _label_files(folder: Path, frames_folder: Path, finder: ImageFinder) -> Iterator[Path]:
+def _label_files(folder: Path, finder: ImageFinder) -> Iterator[Path]:
     below = [path for path in (*folder.rglob("labels"), *folder.glob("obj_*_data")) if path.is_dir()]
     found = (path for place in below for path in place.rglob("*.txt")) if below else folder.glob("*.txt")
     for path in found:
@@ -116,7 +117,7 @@ def _label_files(folder: Path, frames_folder: Path, finder: ImageFinder) -> Iter
             continue
         if not below and _LIST_OR_NOTE.fullmatch(path.name):  # unless it is named like an image
             beside = _images_beside(path, folder, finder)
-            if not beside and not finder.images(frames_folder, path.stem):
+            if not beside and not finder.frames(path.stem):
                 continue
         yield path
 

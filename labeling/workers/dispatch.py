@@ -143,7 +143,7 @@ def map_frames(
         Position and row of each frame, in any order.
 
     Raises:
-        UnavailableError: No worker can be started.
+        UnavailableError: No worker can be started, or the store does not answer.
         DataError: The first 50 frames all fail.
     """
     try:
@@ -193,6 +193,8 @@ class _Dispatch(Generic[ItemT, RowT]):
         task = self._workers[done.worker].tasks.popleft()
         self._sent_bytes -= task.sent_bytes
         for place, outcome in zip(task.places, done.outcomes, strict=True):
+            if outcome.error is not None:
+                raise outcome.error
             if outcome.fault is None:
                 self._any_succeeded = True
                 yield place, outcome.row  # type: ignore[misc]  # a row whenever there is no fault

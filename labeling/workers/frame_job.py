@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from edgeloop.labeling.frames.frame_store import FrameStore
-from edgeloop.models.errors import EdgeloopError
+from edgeloop.models.errors import EdgeloopError, UnavailableError
 
 __all__ = ["FrameHandler", "FrameItem", "FrameJob", "Outcome", "Shard", "handle_shard"]
 
@@ -99,10 +99,12 @@ class Outcome(NamedTuple, Generic[RowT]):
     Attributes:
         row: What the handler returned; None if it failed.
         fault: One line; None if it did not fail.
+        error: What ends the job, as it is no fault of the frame; None for any other fault.
     """
 
     row: RowT | None
     fault: str | None
+    error: UnavailableError | None = None
 
 
 def handle_shard(
@@ -121,6 +123,8 @@ def _handle(
     try:
         rows = handler([(shard.items[number], _data(job, shard, number)) for number in part])
         return [Outcome(row, None) for row in rows]
+    except UnavailableError as error:
+        return [Outcome(None, str(error), error) for _ in part]
     except Exception as error:
         if len(part) == 1:
             return [Outcome(None, _reason(error))]

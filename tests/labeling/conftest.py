@@ -14,6 +14,7 @@ from edgeloop.edge.synth import open_scene
 from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.job import label_frames
 from tests.labeling.footage import BROKEN, DRAWN, INDICES, Footage, Labeled, scene_coco
+from tests.labeling.object_storage import ObjectStorage, serve_objects
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -63,3 +64,10 @@ def few(footage: Footage, tmp_path_factory: pytest.TempPathFactory) -> Path:
         name = f"frame_{index:04d}.jpg"
         (folder / name).write_bytes((footage.frames / name).read_bytes())
     return folder
+
+
+@pytest.fixture
+def storage(_slow: None, tmp_path: Path) -> Iterator[ObjectStorage]:
+    """An empty bucket of S3, which the environment names."""
+    with serve_objects(tmp_path) as served:
+        yield served

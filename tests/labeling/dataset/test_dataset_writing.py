@@ -15,6 +15,7 @@ from edgeloop.edge.frames.folder import FrameEntry
 from edgeloop.labeling.dataset.json_stream import open_json_stream
 from edgeloop.labeling.dataset.split import Split
 from edgeloop.labeling.dataset.write import LabeledFrame, write_dataset
+from edgeloop.labeling.frames.frame_store import FolderStore
 from edgeloop.labeling.ledger import FrameResult, Label
 
 LABELS_PER_FRAME = 12
@@ -46,7 +47,7 @@ def peak_bytes(count: int, folder: Path) -> int:
     """Most memory that Python held at once while a dataset of so many frames was written."""
     frames = folder / "frames"
     tracemalloc.start()
-    write_dataset(folder / f"dataset{count}", ["part"], labeled(count, frames), frames, {})
+    write_dataset(folder / f"dataset{count}", ["part"], labeled(count, frames), FolderStore(frames), {})
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     for name in range(1, count):
@@ -65,7 +66,9 @@ def test_memory_does_not_grow_with_the_frames(tmp_path: Path) -> None:
 
 def test_entries_are_numbered_and_all_there(tmp_path: Path, frames_folder: Path) -> None:
     out = tmp_path / "dataset"
-    report = write_dataset(out, ["part"], labeled(10, frames_folder), frames_folder, {"sam": "nano"})
+    report = write_dataset(
+        out, ["part"], labeled(10, frames_folder), FolderStore(frames_folder), {"sam": "nano"}
+    )
     assert report.images == {"train": 8, "val": 2, "gap": 0}
     assert report.unsure == {"part": 10}
     coco = json.loads((out / "instances.json").read_text())

@@ -207,7 +207,7 @@ def _dataset(folder: Path, *results: FrameResult) -> Path:
         entry = FrameEntry(file=name, source="a", index=number)
         own = result.model_copy(update={"file": name})
         labeled.append(LabeledFrame(entry, Split.TRAIN if number % 2 == 0 else Split.VAL, own))
-    write_dataset(folder / "dataset", NAMES, labeled, frames, {})
+    write_dataset(folder / "dataset", NAMES, labeled, FolderStore(frames), {})
     return folder / "dataset"
 
 
@@ -318,7 +318,7 @@ def test_a_later_run_of_label_keeps_a_persons_word(tmp_path: Path) -> None:
     )
     entries = read_frames(frames)
     (tmp_path / "dataset.unfinished").mkdir()
-    key = job_key(plan, read_inputs(plan, entries, None))
+    key = job_key(plan, read_inputs(plan, frames, entries, None))
     store = FolderStore(frames)
     with Ledger(tmp_path / "dataset.unfinished" / "ledger.sqlite3", key) as ledger:
         for number in range(4):

@@ -16,6 +16,7 @@ from edgeloop.labeling.dataset.split import split_frames
 from edgeloop.labeling.dataset.statistics import read_stats
 from edgeloop.labeling.dataset.write import LabeledFrame, write_dataset
 from edgeloop.labeling.frames.frame_look import FrameLook
+from edgeloop.labeling.frames.frame_store import FolderStore
 from edgeloop.labeling.frames.recordings import FrameGroups, group_frames
 from edgeloop.labeling.ledger import FrameResult
 
@@ -153,7 +154,7 @@ def test_a_split_dataset_has_no_leaks(tmp_path: Path, images: list[np.ndarray]) 
     splits = split_frames(entries, groups, val_share=0.2, gap_share=0.05)
     results = [FrameResult(file=entry.file, width=WIDTH, height=HEIGHT) for entry in entries]
     frames = (LabeledFrame(*parts) for parts in zip(entries, splits, results, groups.numbers, strict=True))
-    write_dataset(tmp_path / "dataset", ["part"], frames, folder, {})
+    write_dataset(tmp_path / "dataset", ["part"], frames, FolderStore(folder), {})
     found = read_stats(tmp_path / "dataset", within_frames=5, within_bits=4)
     assert found.images["val"] >= 0.1 * len(entries)
     assert found.leaks == []

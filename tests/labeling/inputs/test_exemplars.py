@@ -274,7 +274,7 @@ def test_images_of_an_export_are_no_crops(
     if names:
         (yolo / "classes.txt").rename(folder / names)
     (yolo / "one.txt" if names else written(tmp_path)).rename(folder / boxes)
-    inputs = read_inputs(LabelPlan(frames, folder, tmp_path / "out"), [])
+    inputs = read_inputs(LabelPlan(frames, folder, tmp_path / "out"), frames, [])
     assert [frame.class_id.tolist() for frame in inputs.drawn] == [[1, -1, 0]]
 
 

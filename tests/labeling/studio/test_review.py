@@ -16,6 +16,7 @@ from edgeloop.export.data.yolo_dataset import open_dataset
 from edgeloop.labeling.dataset.decisions import ChangeDecision, by_frame, decide_frame, read_decisions
 from edgeloop.labeling.dataset.split import Split
 from edgeloop.labeling.dataset.write import LabeledFrame, write_dataset
+from edgeloop.labeling.frames.frame_store import FolderStore
 from edgeloop.labeling.ledger import FrameResult, Label
 from edgeloop.labeling.studio.project import work_folder
 from tests.labeling.studio.serving import Serving, serve
@@ -47,7 +48,7 @@ def labeled_frames(frames: Path) -> Path:
         labeled.append(LabeledFrame(entry, Split.VAL if number == 3 else Split.TRAIN, result))
     work = work_folder(frames)
     work.mkdir()
-    write_dataset(work / "dataset", NAMES, labeled, frames, {"footage": {"kind": "photos"}})
+    write_dataset(work / "dataset", NAMES, labeled, FolderStore(frames), {"footage": {"kind": "photos"}})
     return frames
 
 
