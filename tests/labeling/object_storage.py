@@ -7,11 +7,12 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 from urllib.request import Request, urlopen
 
-import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
@@ -50,8 +51,8 @@ class ObjectStorage:
         """Remove an object."""
         self._client().delete_object(Bucket=self.bucket, Key=key)
 
-    def _client(self):  # type: ignore[no-untyped-def]
-        return boto3.client(
+    def _client(self) -> Any:
+        return import_module("boto3").client(
             "s3", endpoint_url=self.endpoint, aws_access_key_id="test", aws_secret_access_key="test"
         )
 
