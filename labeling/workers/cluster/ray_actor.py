@@ -20,7 +20,7 @@ from edgeloop.labeling.frames.frame_store import FrameStore
 from edgeloop.labeling.workers.cluster.node_files import KeptFiles
 from edgeloop.labeling.workers.frame_job import FrameHandler, FrameJob, Outcome, Shard, handle_shard
 from edgeloop.labeling.workers.worker_cores import share_cores
-from edgeloop.models.errors import EdgeloopError
+from edgeloop.models.errors import EdgeloopError, UnavailableError
 
 __all__ = ["FrameActor", "NodeFacts", "Opened", "SentFile", "node_facts"]
 
@@ -119,5 +119,5 @@ class FrameActor:
 def _reads(store: FrameStore, file: str, digest: str) -> bool:
     try:
         return hashlib.sha256(store.read(file)).hexdigest() == digest
-    except OSError:
+    except (OSError, UnavailableError):  # no such folder here, or an object storage out of reach
         return False
