@@ -17,7 +17,7 @@ import pytest
 from edgeloop.labeling.workers.open_pool import check_workers, run_job
 from edgeloop.labeling.workers.workers import Workers
 from edgeloop.models.errors import UnavailableError
-from tests.labeling.workers.cluster_job import ClusterJob, HeadStore, Item, make_job
+from tests.labeling.workers.cluster_job import FRAMES, ClusterJob, HeadStore, Item, make_job
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -69,6 +69,23 @@ def test_rows_are_those_of_one_process(
     assert there == here
     assert there[5][1:] == ("failed", "ValueError: raise_005.jpg is")
     assert there[11][1:] == ("failed", "cannot be read (No such file or directory)")
+
+
+def test_lost_node_costs_no_frame(
+    cluster: SmallCluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    job, items = make_job(tmp_path, pause_s=0.1, together=3)
+    node = cluster.add_node()
+    rows: Rows = {}
+    for place, row in run_job(job, items, Workers(3, cluster.address)):
+        rows[place] = row
+        if len(rows) == FRAMES // 3:
+            cluster.remove_node(node)
+    assert len(traces(job, "model")) == 1  # written once, for all workers of this machine
+    assert rows == rows_here(job, items)
+    assert [record.getMessage() for record in caplog.records if "others go on" in record.getMessage()] == [
+        f"node {os.uname().nodename} is gone or out of reach; others go on with its frames"
+    ]
 
 
 def test_workers_that_see_no_frames_wait_for_room_and_run_on_another_processor(
