@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import pytest
 from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.job import label_frames
 from tests.calls import Outcome
-from tests.labeling.footage import Footage
+from tests.labeling.footage import Footage, break_off
 
 if TYPE_CHECKING:
     from tests.labeling.workers.small_cluster import SmallCluster
@@ -23,8 +24,16 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.usefixtures("quick")
 def test_dataset_is_that_of_one_process(
-    cluster: SmallCluster, footage: Footage, few: Path, tmp_path: Path, edgeloop: Callable[..., Outcome]
+    cluster: SmallCluster,
+    footage: Footage,
+    few: Path,
+    tmp_path: Path,
+    edgeloop: Callable[..., Outcome],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Both go on with what was learned once."""
+    break_off(LabelPlan(few, footage.exemplars, tmp_path / "many"), monkeypatch, after=0)
+    shutil.copytree(tmp_path / "many.unfinished", tmp_path / "one.unfinished")
     label_frames(LabelPlan(few, footage.exemplars, tmp_path / "one"))
     command = "label", few, "-e", footage.exemplars, "-o", tmp_path / "many", "--ray", cluster.address
     done = edgeloop(*command)
