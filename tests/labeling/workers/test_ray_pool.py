@@ -17,7 +17,7 @@ import pytest
 from edgeloop.labeling.workers.open_pool import check_workers, run_job
 from edgeloop.labeling.workers.workers import Workers
 from edgeloop.models.errors import UnavailableError
-from tests.labeling.workers.cluster_job import FRAMES, ClusterJob, HeadStore, Item, make_job
+from tests.labeling.workers.cluster_job import ClusterJob, HeadStore, Item, make_job
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ def test_rows_are_those_of_one_process(
     assert [re.sub(r"\d", "N", line) for line in told] == [
         "worker N: its process crashed or was killed; others go on with its frames"
     ] * 2
-    assert capfd.readouterr() == ("", "")
+    shown = capfd.readouterr()
+    assert [line for line in (shown.out + shown.err).splitlines() if "others go on" not in line] == []
     assert list(cluster.temporary.glob("edgeloop-*/*")) == []
     assert there.pop(30)[1:] == (
         "failed",
@@ -74,12 +75,12 @@ def test_rows_are_those_of_one_process(
 def test_lost_node_costs_no_frame(
     cluster: SmallCluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    job, items = make_job(tmp_path, pause_s=0.1, together=3)
+    job, items = make_job(tmp_path, pause_s=0.4, together=3)
     node = cluster.add_node()
     rows: Rows = {}
     for place, row in run_job(job, items, Workers(3, cluster.address)):
         rows[place] = row
-        if len(rows) == FRAMES // 3:
+        if len(rows) == 1:
             cluster.remove_node(node)
     assert len(traces(job, "model")) == 1  # written once, for all workers of this machine
     assert rows == rows_here(job, items)
