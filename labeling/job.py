@@ -110,7 +110,6 @@ def label_frames(
         todo = unlabeled_frames(entries, store, ledger)
         frames_per_s = 0.0
         if todo:
-            workers = Workers(plan.workers, plan.ray)
             paths = frame_paths(frames, [entry.file for entry in entries])
             check_workers(workers)
             models = learn_models(plan, inputs, paths, learned, progress)

@@ -75,7 +75,7 @@ class LabeledRow:
 
     Attributes:
         result: Its labels.
-        digest: sha256 of the encoded image; "" if it could not be read.
+        digest: sha256 of the encoded image; "" if it could not be read, or what came of it is unknown.
         look: What tells recordings apart, as `FrameLook.to_bytes` writes it; empty without a picture.
     """
 

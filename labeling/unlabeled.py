@@ -17,24 +17,29 @@ def unlabeled_frames(
 ) -> list[tuple[FrameEntry, str]]:
     """Find the frames that are left; of a frame that was written again, the content counts.
 
+    One that could not be read or handled is tried again, after those that have not been tried: a full memory
+    or a disk out of reach is none of its faults.
+
     Args:
         entries: All frames of the job.
         store: Where they are.
-        ledger: Those that are labeled; new stamps are noted there.
+        ledger: Those that were tried; new stamps are noted there.
 
     Returns:
         Each frame that is left, with the stamp of its image.
     """
     known = ledger.stamps()
-    left = []
+    left, failed = [], []
     for entry in entries:
         stamp = store.stamp(entry.file)
         then, digest = known.get(entry.name, (None, ""))
-        if then is not None and then != stamp and _digest(store, entry.file) == digest:
+        if then is not None and not digest:
+            failed.append((entry, stamp))
+        elif then is not None and then != stamp and _digest(store, entry.file) == digest:
             ledger.restamp(entry.name, stamp)
         elif then != stamp:
             left.append((entry, stamp))
-    return left
+    return left + failed
 
 
 def _digest(store: FrameStore, file: str) -> str | None:

@@ -49,7 +49,7 @@ def measure_images(
 
     Raises:
         UnavailableError: No worker can be started.
-        DataError: The first 50 files cannot be opened.
+        DataError: The first 50 images that can be read all fail, as when each kills its worker.
     """
     items = [_ImageItem(str(path.absolute())) for path in paths]
     early: dict[int, _Row] = {}

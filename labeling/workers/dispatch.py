@@ -20,6 +20,7 @@ RowT = TypeVar("RowT")
 
 _ROUNDS_LEFT = 4  # shards shrink so that each worker gets this many more: all end at about the same time
 _MOST_DEATHS = 2  # of workers, while they handle one frame
+_MOST_MACHINES = 5  # that die while one frame is in work there: of themselves, so many are no accident
 _MOST_FAILED_STARTS = 3  # in a row
 _MOST_FAILED_FRAMES = 50  # from the first on: no frame will ever work
 _SENT_BYTES = 256 << 20  # encoded images on their way
@@ -58,7 +59,7 @@ class Died:
     Attributes:
         worker: Its number.
         reason: One line.
-        with_machine: True if its machine is gone: then the frames in work are not to blame, and the pool
+        with_machine: True if its machine is gone: then the frames in work are hardly to blame, and the pool
             tells of it, once for all workers of the machine.
         error: What the models of the job were refused for; None for any other reason.
     """
@@ -109,11 +110,13 @@ class _Task:
     Attributes:
         places: Positions of its frames.
         deaths: Number of workers that died while they handled it.
+        machines: Number of machines that did.
         sent_bytes: Size of the images that were sent with it.
     """
 
     places: Sequence[int]
     deaths: int = 0
+    machines: int = 0
     sent_bytes: int = 0
 
 
@@ -130,8 +133,8 @@ def map_frames(
 ) -> Generator[tuple[int, RowT], None, None]:
     """Handle frames by many workers.
 
-    A frame that fails gives the row that `job.failed` makes, as does one during which two workers died. What
-    a worker that dies has in work is handled by others.
+    A frame that fails gives the row that `job.failed` makes, as does one during which two workers, or five
+    machines, died. What a worker that dies has in work is handled by others.
 
     Args:
         job: What is done to each frame.
@@ -144,7 +147,7 @@ def map_frames(
 
     Raises:
         UnavailableError: No worker can be started, or the store does not answer.
-        DataError: The first 50 frames all fail.
+        DataError: The first 50 frames that can be read all fail.
     """
     try:
         yield from _Dispatch(job, items, pool, workers).run()
@@ -199,14 +202,17 @@ class _Dispatch(Generic[ItemT, RowT]):
                 self._any_succeeded = True
                 yield place, outcome.row  # type: ignore[misc]  # a row whenever there is no fault
             else:
-                yield place, self._failed(place, outcome.fault)
+                self._count_failed(outcome)
+                yield place, self._job.failed(self._items[place], outcome.fault)
         self._left -= len(task.places)
 
-    def _failed(self, place: int, reason: str) -> RowT:
-        self._failed_first += not self._any_succeeded
+    def _count_failed(self, outcome: Outcome[RowT]) -> None:
+        """Refuse to go on if nothing works; images that cannot be read say nothing about the models."""
+        self._failed_first += not (self._any_succeeded or outcome.is_unread)
         if self._failed_first >= _MOST_FAILED_FRAMES:
-            raise DataError(f"{self._job.store}: the first {self._failed_first} frames all failed: {reason}")
-        return self._job.failed(self._items[place], reason)
+            raise DataError(
+                f"{self._job.store}: the first {self._failed_first} frames all failed: {outcome.fault}"
+            )
 
     def _bury(self, dead: Died) -> Iterator[tuple[int, RowT]]:
         """Distribute anew what a dead worker had, its frames in work one by one."""
@@ -220,11 +226,11 @@ class _Dispatch(Generic[ItemT, RowT]):
                 self._give_up(dead)
                 return
         else:
-            suspect = worker.tasks.popleft() if worker.tasks and not dead.with_machine else None
+            suspect = worker.tasks.popleft() if worker.tasks else None
             for task in worker.tasks:
                 self._take_back(task)
             if suspect is not None:
-                yield from self._suspect(suspect, dead.reason)
+                yield from self._suspect(suspect, dead)
             if not dead.with_machine:
                 log.warning("worker %d: %s; others go on with its frames", dead.worker, dead.reason)
         if self._left:
@@ -232,17 +238,20 @@ class _Dispatch(Generic[ItemT, RowT]):
 
     def _take_back(self, task: _Task) -> None:
         self._sent_bytes -= task.sent_bytes
-        self._again.append(_Task(task.places, task.deaths))
+        self._again.append(_Task(task.places, task.deaths, task.machines))
 
-    def _suspect(self, task: _Task, reason: str) -> Iterator[tuple[int, RowT]]:
+    def _suspect(self, task: _Task, dead: Died) -> Iterator[tuple[int, RowT]]:
         self._sent_bytes -= task.sent_bytes
-        deaths = task.deaths + 1
-        if deaths < _MOST_DEATHS:
-            self._again.extend(_Task([place], deaths) for place in task.places)
+        deaths, machines = task.deaths + (not dead.with_machine), task.machines + dead.with_machine
+        if deaths < _MOST_DEATHS and machines < _MOST_MACHINES:
+            self._again.extend(_Task([place], deaths, machines) for place in task.places)
             return
+        who = f"{machines} machines" if dead.with_machine else f"{deaths} workers"
+        reason = f"{who} died while they handled it ({dead.reason})"
         for place in task.places:
             self._left -= 1
-            yield place, self._failed(place, f"{deaths} workers died while they handled it ({reason})")
+            self._count_failed(Outcome(None, reason))
+            yield place, self._job.failed(self._items[place], reason)
 
     def _give_up(self, dead: Died) -> None:
         """Go on with the workers that are there, if any."""

@@ -100,11 +100,13 @@ class Outcome(NamedTuple, Generic[RowT]):
         row: What the handler returned; None if it failed.
         fault: One line; None if it did not fail.
         error: What ends the job, as it is no fault of the frame; None for any other fault.
+        is_unread: True if its image could not be read.
     """
 
     row: RowT | None
     fault: str | None
     error: UnavailableError | None = None
+    is_unread: bool = False
 
 
 def handle_shard(
@@ -127,7 +129,7 @@ def _handle(
         return [Outcome(None, str(error), error) for _ in part]
     except Exception as error:
         if len(part) == 1:
-            return [Outcome(None, _reason(error))]
+            return [Outcome(None, _reason(error), is_unread=isinstance(error, OSError))]
     return [outcome for number in part for outcome in _handle(handler, job, shard, [number])]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import threading
+import traceback
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
@@ -47,10 +48,16 @@ def work(pipe_fd: int, job_fd: int, cores: int) -> None:
 
 
 def _receive(pipe: Connection, shards: SimpleQueue[Shard[Any]]) -> None:
-    with suppress(EOFError, OSError):
+    code = 0
+    try:
         while True:
             shards.put(pipe.recv())
-    os._exit(0)  # a frame in work may take long, and nobody waits for it
+    except (EOFError, OSError):
+        pass  # a frame in work may take long, and nobody waits for it
+    except Exception:  # a shard that cannot be unpickled here; this process would wait for it for ever
+        traceback.print_exc()
+        code = 1
+    os._exit(code)
 
 
 def _failure(error: Exception) -> OpenFailure:

@@ -67,3 +67,15 @@ def test_frame_that_is_gone_is_left(store: FolderStore, ledger: Ledger) -> None:
     entries = store.entries()
     (store.folder / "a.jpg").unlink()
     assert [entry.file for entry, _ in unlabeled_frames(entries, store, ledger)] == ["a.jpg"]
+
+
+def test_frame_that_failed_is_tried_again_after_the_others(store: FolderStore, ledger: Ledger) -> None:
+    (store.folder / "c.jpg").write_bytes(b"c")
+    ledger.add(LabeledRow(FrameResult(file="a.jpg", problem="2 workers died"), "", b""), store.stamp("a.jpg"))
+    assert left(store, ledger) == ["c.jpg", "a.jpg"]
+
+
+def test_frame_that_is_no_image_is_not_tried_again(store: FolderStore, ledger: Ledger) -> None:
+    digest = hashlib.sha256(b"a").hexdigest()
+    ledger.add(LabeledRow(FrameResult(file="a.jpg", problem="no image"), digest, b""), store.stamp("a.jpg"))
+    assert left(store, ledger) == []

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 from edgeloop.edge.frames.folder import FrameEntry
 from edgeloop.edge.host.hardware import usable_cores
@@ -122,3 +123,7 @@ def hang(note: Path) -> None:
     """Give three workers frames that take ten minutes each."""
     store = MemoryStore({str(number): b"hang" for number in range(8)})
     rows_of(StandInJob(store, note=note), items_of(store), 3)
+
+
+def fail_to_unpickle(file: str) -> NoReturn:
+    raise LookupError(f"{file}: of another machine's class")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from edgeloop.labeling.workers.dispatch import Died, Event, Finished, Ready, map_frames
 from edgeloop.labeling.workers.frame_job import Outcome, Shard
+from edgeloop.labeling.workers.inline_pool import InlinePool
 from edgeloop.models.errors import DataError, UnavailableError
 from tests.labeling.workers.stand_in_job import MemoryStore, NamedItem, StandInJob, items_of
 
@@ -190,7 +191,14 @@ def test_nobody_is_blamed_when_a_machine_goes() -> None:
 
     pool = PlayedPool(fate=fate)
     assert map_all(frames_of(40), pool, 2) == ["done"] * 40
-    assert [shard for shard in pool.shards if 5 in shard] == [[4, 5, 6, 7]] * 4
+    assert [shard for shard in pool.shards if 5 in shard] == [[4, 5, 6, 7], [5], [5], [5]]
+
+
+def test_a_frame_that_takes_five_machines_with_it_is_set_aside_and_only_it() -> None:
+    pool = PlayedPool(fate=dies_on("5", with_machine=True))
+    rows = map_all(frames_of(40), pool, 2)
+    assert rows.pop(5) == "failed: 5 machines died while they handled it (it fell over)"
+    assert rows == ["done"] * 39
 
 
 def test_a_failing_frame_is_a_row() -> None:
@@ -210,6 +218,13 @@ def test_a_job_on_whose_first_frames_all_workers_die_is_given_up() -> None:
     pool = PlayedPool(fate=lambda _: Died(0, "it fell over"))
     with pytest.raises(DataError, match="the first 50 frames all failed: 2 workers died"):
         map_all(frames_of(300), pool, 3)
+
+
+def test_images_that_cannot_be_read_do_not_end_a_job() -> None:
+    """Such as the last ones of a job that is resumed: without the interruption they would be set aside."""
+    job = frames_of(0)
+    rows = map_frames(job, [NamedItem(str(number)) for number in range(60)], InlinePool(job), 1)
+    assert {told for _, (_, told) in rows} == {"failed: cannot be read (No such file or directory)"}
 
 
 def test_many_frames_may_fail_once_one_succeeded() -> None:

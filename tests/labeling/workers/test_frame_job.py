@@ -58,14 +58,14 @@ def test_a_batch_that_fails_is_handled_frame_by_frame() -> None:
 
 @pytest.mark.parametrize(("data", "told"), [(b"odd", "ValueError"), (b"slow", "cannot be read (no answer)")])
 def test_the_reason_is_one_line(data: bytes, told: str) -> None:
-    assert handle({"a": data}, 1)[0] == [Outcome(None, told)]
+    assert handle({"a": data}, 1)[0] == [Outcome(None, told, is_unread=data == b"slow")]
 
 
 @pytest.mark.parametrize("batch", [1, 4])
 def test_a_frame_that_is_gone_leaves_the_others(batch: int) -> None:
     items = [NamedItem("a"), NamedItem("gone"), NamedItem("b")]
     job = StandInJob(MemoryStore({"a": b"x", "b": b"x"}), batch=batch)
-    done = Outcome(("a", "x"), None), Outcome(None, GONE), Outcome(("b", "x"), None)
+    done = Outcome(("a", "x"), None), Outcome(None, GONE, is_unread=True), Outcome(("b", "x"), None)
     assert tuple(handle_shard(Batches(), job, Shard(range(3), items))) == done
     sent: list[bytes | OSError] = [b"x", FileNotFoundError(2, "No such file or directory", "gone"), b"x"]
     assert tuple(handle_shard(Batches(), job, Shard(range(3), items, sent))) == done

@@ -7,13 +7,24 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import psutil
 import pytest
 
+from edgeloop.labeling.workers.open_pool import run_job
+from edgeloop.labeling.workers.workers import Workers
 from edgeloop.models.errors import DataError, UnavailableError
-from tests.labeling.workers.stand_in_job import MemoryStore, StandInJob, items_of, rows_of
+from tests.labeling.workers.stand_in_job import (
+    MemoryStore,
+    NamedItem,
+    StandInJob,
+    fail_to_unpickle,
+    items_of,
+    rows_of,
+)
 from tests.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -102,7 +113,10 @@ def test_no_process_is_left() -> None:
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_workers_end_with_the_process_that_started_them(sent: signal.Signals, tmp_path: Path) -> None:
     """In the middle of a frame that takes ten minutes."""
-    code = "from tests.labeling.workers.stand_in_job import hang, Path; import sys; hang(Path(sys.argv[1]))"
+    code = (  # a suite in the background of a shell ignores SIGINT, and its processes would too
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from tests.labeling.workers.stand_in_job import hang, Path; import sys; hang(Path(sys.argv[1]))"
+    )
     head = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stderr=subprocess.DEVNULL, process_group=0
     )
@@ -119,3 +133,17 @@ def alive(number: int) -> bool:
         return bool(psutil.Process(number).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+def test_a_frame_that_workers_cannot_unpickle_is_a_row(capfd: pytest.CaptureFixture[str]) -> None:
+    """They end, and do not wait for it for ever."""
+    job = StandInJob(MemoryStore({"a": b"a", "b": b"b"}))
+    rows = dict(run_job(job, [Unpicklable("a"), Unpicklable("b")], Workers(2)))
+    reason = "failed: 2 workers died while they handled it (its process ended with exit code 1)"
+    assert rows == {0: ("a", reason), 1: ("b", reason)}
+    assert "another machine's class" in capfd.readouterr().err
+
+
+class Unpicklable(NamedItem):
+    def __reduce__(self) -> tuple[Callable[[str], NoReturn], tuple[str]]:
+        return fail_to_unpickle, (self.file,)

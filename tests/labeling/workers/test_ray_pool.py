@@ -131,7 +131,8 @@ def test_other_version_is_refused(
 def test_workers_end_with_the_head(cluster: SmallCluster, tmp_path: Path, sent: signal.Signals) -> None:
     """The files of a job that was killed are removed by the next."""
     make_job(tmp_path, pause_s=0.5)
-    code = (
+    code = (  # a suite in the background of a shell ignores SIGINT, and its processes would too
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
         "from tests.labeling.workers.cluster_job import label_slowly; import sys; label_slowly(*sys.argv[1:])"
     )
     head = subprocess.Popen(
