@@ -116,8 +116,8 @@ def handle(folder: Path, counting: Counting, device: Device) -> list[Outcome[Lab
     ("device", "most", "calls"),
     [
         pytest.param("cpu", 99, [1, 1, 1, 1], id="one by one on the CPU"),
-        pytest.param("cuda", 99, [1, 3], id="together on a GPU, but for the person's"),
-        pytest.param("cuda", 1, [1, 3, 1, 1, 1, 1], id="one by one if the GPU's memory is too small"),
+        pytest.param("cuda", 99, [3, 1], id="together on a GPU, but for the person's"),
+        pytest.param("cuda", 1, [3, 1, 1, 1, 1], id="one by one if the GPU's memory is too small"),
     ],
 )
 def test_rows_do_not_depend_on_the_batch(tmp_path: Path, device: Device, most: int, calls: list[int]) -> None:
