@@ -48,7 +48,7 @@ def correct_biases(model: onnx.ModelProto, tensors: Iterable[NDArray[np.float32]
         if bias is None:
             continue  # computed within the graph
         corrected = (bias - (error * inputs).sum(axis=1)).astype(np.float32)
-        node.input[2:] = [graph.add_constant(f"{node.name}/corrected_bias", corrected)]
+        node.input[2:] = [graph.add_constant(f"{node.output[0]}/corrected_bias", corrected)]
     return graph.result()
 
 

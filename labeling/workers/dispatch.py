@@ -62,12 +62,14 @@ class Died:
         with_machine: True if its machine is gone: then the frames in work are hardly to blame, and the pool
             tells of it, once for all workers of the machine.
         error: What the models of the job were refused for; None for any other reason.
+        by_memory: True if its machine's memory may be full: then it is not replaced while others work.
     """
 
     worker: int
     reason: str
     with_machine: bool = False
     error: EdgeloopError | None = None
+    by_memory: bool = False
 
 
 Event = Ready | Finished[RowT] | Died
@@ -233,7 +235,7 @@ class _Dispatch(Generic[ItemT, RowT]):
                 yield from self._suspect(suspect, dead)
             if not dead.with_machine:
                 log.warning("worker %d: %s; others go on with its frames", dead.worker, dead.reason)
-        if self._left:
+        if self._left and not (dead.by_memory and (self._workers or self._starting)):
             self._start()
 
     def _take_back(self, task: _Task) -> None:

@@ -119,8 +119,9 @@ class ProcessPool(Generic[ItemT, RowT]):
         self._end(own)
         code = own.process.returncode
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        hint = "; is the memory full?" if code == -signal.SIGKILL else ""
-        return Died(worker, f"its process {how}{hint}")
+        by_memory = code == -signal.SIGKILL
+        hint = "; is the memory full?" if by_memory else ""
+        return Died(worker, f"its process {how}{hint}", by_memory=by_memory)
 
     def close(self) -> None:
         """See `WorkerPool.close`."""

@@ -194,7 +194,8 @@ class RayPool(Generic[ItemT, RowT]):
                 with_machine = True
                 self._tell_gone(node)
             self._end(worker)
-            events.append(Died(worker, _reason(error), with_machine))
+            by_memory = isinstance(error, OutOfMemoryError)
+            events.append(Died(worker, _reason(error), with_machine, by_memory=by_memory))
         return events
 
     def _tell_gone(self, node: str) -> None:

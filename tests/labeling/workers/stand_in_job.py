@@ -121,7 +121,6 @@ def rows_of(job: FrameJob[NamedItem, tuple[str, str]], items: Sequence[NamedItem
 
 def hang(note: Path) -> None:
     """Give three workers frames that take ten minutes each."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has a job in its background ignore it
     store = MemoryStore({str(number): b"hang" for number in range(8)})
     rows_of(StandInJob(store, note=note), items_of(store), 3)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ class PlayedPool:
     Attributes:
         shards: Places of all shards, in the order in which they were submitted.
         held: Shards of each worker that lives, the one in work first.
+        started: Number of workers that were started.
         most_sent: Most bytes that were with the workers at a time.
         closed: True once the workers are ended.
     """
@@ -55,7 +57,7 @@ class PlayedPool:
         self.shard_frames, self.shards_ahead = shard_frames, shards_ahead
         self._reads_store = reads_store
         self._choose, self._fate, self._start, self._fault = choose, fate, start, fault
-        self._started = 0
+        self.started = 0
         self._starting: list[int] = []
         self.held: dict[int, deque[Shard[NamedItem]]] = {}
         self.shards: list[list[int]] = []
@@ -63,8 +65,8 @@ class PlayedPool:
         self.closed = False
 
     def start_worker(self) -> None:
-        self._starting.append(self._started)
-        self._started += 1
+        self._starting.append(self.started)
+        self.started += 1
 
     def submit(self, worker: int, shard: Shard[NamedItem]) -> None:
         assert (shard.data is None) == self._reads_store
@@ -90,7 +92,7 @@ class PlayedPool:
         shard = self.held[number][0]
         if (dead := self._fate(shard)) is not None:
             del self.held[number]
-            return Died(number, dead.reason, dead.with_machine, dead.error)
+            return replace(dead, worker=number)
         self.held[number].popleft()
         return Finished(number, [self._outcome(item.file) for item in shard.items])
 
@@ -199,6 +201,29 @@ def test_a_frame_that_takes_five_machines_with_it_is_set_aside_and_only_it() -> 
     rows = map_all(frames_of(40), pool, 2)
     assert rows.pop(5) == "failed: 5 machines died while they handled it (it fell over)"
     assert rows == ["done"] * 39
+
+
+def test_where_the_memory_is_full_fewer_workers_go_on() -> None:
+    """With three of them each dies, with two none."""
+
+    def fate(_: Shard[NamedItem]) -> Died | None:
+        full = len(pool.held) > 2
+        return Died(-1, "was killed", by_memory=True) if full else None
+
+    pool = PlayedPool(fate=fate)
+    assert map_all(frames_of(40), pool, 3) == ["done"] * 40
+    assert pool.started == 3
+
+
+def test_the_last_worker_is_replaced_even_if_the_memory_is_full() -> None:
+    killed = iter([True])
+
+    def fate(_: Shard[NamedItem]) -> Died | None:
+        return Died(-1, "was killed", by_memory=True) if next(killed, False) else None
+
+    pool = PlayedPool(fate=fate)
+    assert map_all(frames_of(4), pool, 1) == ["done"] * 4
+    assert pool.started == 2
 
 
 def test_a_failing_frame_is_a_row() -> None:

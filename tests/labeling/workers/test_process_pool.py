@@ -121,11 +121,14 @@ def test_workers_end_with_the_process_that_started_them(sent: signal.Signals, tm
     head = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stderr=subprocess.DEVNULL, process_group=0
     )
-    with head:
+    try:
         until(lambda: len(list(tmp_path.iterdir())) == 3, WITHIN_S)
         workers = [int(path.name) for path in tmp_path.iterdir()]
         os.killpg(head.pid, sent)
         assert head.wait(WITHIN_S) != 0
+    finally:
+        head.kill()
+        head.wait()
     until(lambda: not any(map(alive, workers)), WITHIN_S)
 
 

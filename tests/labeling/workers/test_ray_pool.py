@@ -139,9 +139,12 @@ def test_workers_end_with_the_head(cluster: SmallCluster, tmp_path: Path, sent: 
         [sys.executable, "-c", code, tmp_path, cluster.address], cwd=ROOT, stderr=subprocess.PIPE
     )
     with head:
-        until(lambda: len(list((tmp_path / "traces").glob("worker-*"))) == 2, WITHIN_S)
-        head.send_signal(sent)
-        head.wait(WITHIN_S)
+        try:
+            until(lambda: len(list((tmp_path / "traces").glob("worker-*"))) == 2, WITHIN_S)
+            head.send_signal(sent)
+            head.wait(WITHIN_S)
+        finally:
+            head.kill()
     workers = [int(path.name.partition("-")[2]) for path in (tmp_path / "traces").glob("worker-*")]
     until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers), WITHIN_S)
     assert (list(cluster.temporary.glob("edgeloop-*/*")) == []) == (sent == signal.SIGINT)
