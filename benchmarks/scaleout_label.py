@@ -108,8 +108,13 @@ def label(out: Path, dataset: Path, workers: Workers, log: Path) -> LabelRun:
         took.append(time.monotonic() - start)
         return report
 
+    def learned(*arguments: Any) -> LabelingModels:
+        folder: Path = arguments[3]
+        folder.mkdir()  # for the promise
+        return models
+
     with (
-        patch.object(labeling, "learn_models", lambda *_: models),
+        patch.object(labeling, "learn_models", learned),
         patch.object(labeling, "LabelJob", watched),
         patch.object(labeling, "write_dataset", timed),
     ):
