@@ -12,17 +12,11 @@ import numpy as np
 from edgeloop.edge.host.image_bytes import decode_image
 from edgeloop.labeling.engine.engine import Engine, LearnedEngine
 from edgeloop.labeling.frames.frame_store import FolderStore
+from edgeloop.labeling.workers.frame_job import FrameFile
 from edgeloop.models.detections import Detections
 from edgeloop.models.errors import DataError
 
 ONE_MEMBER = "one-member"
-
-
-@dataclass(frozen=True, slots=True)
-class SceneFrame:
-    """Frame to detect in, by its file name."""
-
-    file: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +49,7 @@ class DetectJob:
         """See `FrameJob.open`."""
         return DetectHandler(self.engine.open("cpu", files["ensemble.onnx"]), self.variant)
 
-    def failed(self, item: SceneFrame, reason: str) -> tuple[Detections, float]:
+    def failed(self, item: FrameFile, reason: str) -> tuple[Detections, float]:
         """See `FrameJob.failed`: a benchmark does without no frame."""
         raise DataError(f"{self.store.folder / item.file}: {reason}")
 
@@ -67,11 +61,11 @@ class DetectHandler:
     engine: Engine
     variant: str
 
-    def __call__(self, frames: Sequence[tuple[SceneFrame, bytes]], /) -> list[tuple[Detections, float]]:
+    def __call__(self, frames: Sequence[tuple[FrameFile, bytes]], /) -> list[tuple[Detections, float]]:
         """See `FrameHandler.__call__`."""
         return [self._detect(item, data) for item, data in frames]
 
-    def _detect(self, item: SceneFrame, data: bytes) -> tuple[Detections, float]:
+    def _detect(self, item: FrameFile, data: bytes) -> tuple[Detections, float]:
         image = decode_image(data, item.file)
         if image is None:
             raise DataError("not an image that can be read")

@@ -33,10 +33,11 @@ import cv2
 import numpy as np
 
 from edgeloop.labeling.frames.frame_store import FolderStore
+from edgeloop.labeling.workers.frame_job import FrameFile
 from edgeloop.labeling.workers.open_pool import run_job
 from edgeloop.labeling.workers.workers import Workers
 from report import Table, add_write_option, publish
-from scaleout_jobs import FrameName, SleepJob, WatchedJob, began, handled
+from scaleout_jobs import SleepJob, WatchedJob, began, handled
 from scaleout_plan import fill_ledger, measure_plan, write_frames
 
 T = TypeVar("T")
@@ -256,7 +257,7 @@ def _waiting_rate(workers: Workers, frames: int) -> float:
 def _wait(folder: Path, workers: Workers, frames: int, log: Path) -> float:
     count = workers.count or 1
     job = WatchedJob(SleepJob(FolderStore(folder), _FRAME_S), log, count)
-    for _ in run_job(job, [FrameName("frame.jpg")] * frames, workers):
+    for _ in run_job(job, [FrameFile("frame.jpg")] * frames, workers):
         ended = time.monotonic()
     return frames / (ended - began(log, count))
 

@@ -11,18 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from edgeloop.labeling.frames.frame_store import FrameStore
-from edgeloop.labeling.workers.frame_job import FrameHandler, FrameJob
+from edgeloop.labeling.workers.frame_job import FrameFile, FrameHandler, FrameJob
 from edgeloop.models.errors import DataError, UnavailableError
 
 _START_S = 300.0
 _LOOK_S = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class FrameName:
-    """Frame to handle, by its file name."""
-
-    file: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +42,7 @@ class SleepJob:
         """See `FrameJob.open`."""
         return SleepHandler(self.seconds)
 
-    def failed(self, item: FrameName, reason: str) -> int:
+    def failed(self, item: FrameFile, reason: str) -> int:
         """See `FrameJob.failed`: a benchmark does without no frame."""
         raise DataError(f"{item.file}: {reason}")
 
@@ -60,7 +53,7 @@ class SleepHandler:
 
     seconds: float
 
-    def __call__(self, frames: Sequence[tuple[FrameName, bytes]], /) -> list[int]:
+    def __call__(self, frames: Sequence[tuple[FrameFile, bytes]], /) -> list[int]:
         """See `FrameHandler.__call__`."""
         time.sleep(self.seconds * len(frames))
         return [len(data) for _, data in frames]

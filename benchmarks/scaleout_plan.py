@@ -22,8 +22,8 @@ from edgeloop.labeling.frames.recordings import group_frames
 from edgeloop.labeling.ledger import FrameResult, Label, LabeledRow, Ledger
 from edgeloop.labeling.unlabeled import unlabeled_frames
 from edgeloop.labeling.workers.dispatch import Finished, Ready, map_frames
-from edgeloop.labeling.workers.frame_job import Outcome, Shard
-from scaleout_jobs import FrameName, SleepJob
+from edgeloop.labeling.workers.frame_job import FrameFile, Outcome, Shard
+from scaleout_jobs import SleepJob
 
 _WORKERS = 16
 _LABELS = 8  # of a frame, as on the conveyor
@@ -134,7 +134,7 @@ def measure_plan(folder: Path, commits_per_s: float) -> PlanFigures:
     looked_up = time.monotonic()
     if len(left) != len(entries) // 2:
         raise RuntimeError(f"{len(left)} of {len(entries)} frames are left, expected half of them")
-    items = [FrameName(entry.file) for entry, _ in left]
+    items = [FrameFile(entry.file) for entry, _ in left]
     given = sum(1 for _ in map_frames(SleepJob(store, 0.0), items, IdlePool(), _WORKERS))
     if given != len(left):
         raise RuntimeError(f"{given} of {len(left)} frames were given out")

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from detect_job import ONE_MEMBER, DetectJob, SceneFrame
+from detect_job import ONE_MEMBER, DetectJob
 from edgeloop.edge.cli.progress import progress_bar
 from edgeloop.edge.host.opencv import require_image
 from edgeloop.edge.scoring.coco import coco_results, evaluate_boxes, precision_recall
@@ -36,6 +36,7 @@ from edgeloop.labeling.frames.frame_store import FolderStore
 from edgeloop.labeling.inputs.exemplars import ExemplarFrame, read_exemplars
 from edgeloop.labeling.labeler import DetectorLabeler
 from edgeloop.labeling.sam import load
+from edgeloop.labeling.workers.frame_job import FrameFile
 from edgeloop.labeling.workers.open_pool import run_job
 from edgeloop.labeling.workers.workers import Workers
 from edgeloop.models.boxes import xywh_to_xyxy
@@ -155,7 +156,7 @@ def measure(scene: Scene, variant: str, seed: int, weights: str | None, workers:
 def _detect_all(scene: Scene, job: DetectJob, workers: int) -> tuple[dict[int, Detections], float]:
     """Detect in all scored frames; what was found by image id, and the seconds of all detections."""
     images = scene.expected["images"]
-    items = [SceneFrame(Path(image["file_name"]).name) for image in images]
+    items = [FrameFile(Path(image["file_name"]).name) for image in images]
     rows = {}
     with progress_bar(len(items), "Detecting") as advance:
         for place, row in run_job(job, items, Workers(workers)):

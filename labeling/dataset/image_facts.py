@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edgeloop.edge.host.image_bytes import decode_image, image_fault
 from edgeloop.labeling.frames.frame_store import FolderStore, FrameStore
 from edgeloop.labeling.frames.perceptual_hash import perceptual_hash, to_gray
+from edgeloop.labeling.workers.frame_job import FrameFile
 from edgeloop.labeling.workers.open_pool import run_job
 from edgeloop.labeling.workers.workers import Workers
 
@@ -51,7 +52,7 @@ def measure_images(
         UnavailableError: No worker can be started.
         DataError: The first 50 images that can be read all fail, as when each kills its worker.
     """
-    items = [_ImageItem(str(path.absolute())) for path in paths]
+    items = [FrameFile(str(path.absolute())) for path in paths]
     early: dict[int, _Row] = {}
     following = 0
     store = FolderStore(paths[0].parent if paths else Path())  # absolute names are found from any folder
@@ -62,13 +63,6 @@ def measure_images(
             facts, path = early.pop(following), paths[following]
             yield path, image_fault(path) if facts is None else facts
             following += 1
-
-
-@dataclass(frozen=True, slots=True)
-class _ImageItem:
-    """Image to measure, by its absolute path."""
-
-    file: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +83,12 @@ class _MeasureJob:
     def open(self, files: Mapping[str, Path]) -> _MeasureHandler:  # noqa: ARG002  FrameJob asks for it
         return _MeasureHandler()
 
-    def failed(self, item: _ImageItem, reason: str) -> _Row:  # noqa: ARG002  FrameJob asks for it
+    def failed(self, item: FrameFile, reason: str) -> _Row:  # noqa: ARG002  FrameJob asks for it
         return reason
 
 
 class _MeasureHandler:
-    def __call__(self, frames: Sequence[tuple[_ImageItem, bytes]], /) -> list[_Row]:
+    def __call__(self, frames: Sequence[tuple[FrameFile, bytes]], /) -> list[_Row]:
         return [_measure(item.file, data) for item, data in frames]
 
 

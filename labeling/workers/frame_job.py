@@ -10,7 +10,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from edgeloop.labeling.frames.frame_store import FrameStore
 from edgeloop.models.errors import EdgeloopError, UnavailableError
 
-__all__ = ["FrameHandler", "FrameItem", "FrameJob", "Outcome", "Shard", "handle_shard"]
+__all__ = ["FrameFile", "FrameHandler", "FrameItem", "FrameJob", "Outcome", "Shard", "handle_shard"]
 
 RowT = TypeVar("RowT")
 RowT_co = TypeVar("RowT_co", covariant=True)
@@ -23,6 +23,13 @@ class FrameItem(Protocol):
     def file(self) -> str:
         """Name of its image in the job's store."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class FrameFile:
+    """See `FrameItem`: nothing but the name of an image."""
+
+    file: str
 
 
 ItemT = TypeVar("ItemT", bound=FrameItem)

@@ -9,10 +9,11 @@ import pytest
 import scaleout
 
 from edgeloop.labeling.frames.frame_store import FolderStore
+from edgeloop.labeling.workers.frame_job import FrameFile
 from edgeloop.labeling.workers.open_pool import run_job
 from edgeloop.labeling.workers.workers import Workers
 from edgeloop.models.errors import DataError
-from scaleout_jobs import FrameName, SleepJob, WatchedJob, began, handled
+from scaleout_jobs import SleepJob, WatchedJob, began, handled
 from scaleout_plan import fill_ledger, measure_plan, write_frames
 
 
@@ -24,7 +25,7 @@ def test_workers_begin_together_and_note_every_frame(tmp_path: Path, count: int)
     for name in names:
         (tmp_path / name).write_bytes(b"image")
     job = WatchedJob(SleepJob(FolderStore(tmp_path), 0.0), log, count)
-    items = [FrameName(name) for name in [*names, names[5]]]
+    items = [FrameFile(name) for name in [*names, names[5]]]
     assert sorted(run_job(job, items, Workers(count))) == [(place, 5) for place in range(13)]
     assert handled(log) == dict.fromkeys(names, 1) | {names[5]: 2}
     assert len(list(log.glob("ready-*"))) == count
@@ -34,7 +35,7 @@ def test_workers_begin_together_and_note_every_frame(tmp_path: Path, count: int)
 def test_no_frame_of_a_rate_may_fail(tmp_path: Path) -> None:
     job = WatchedJob(SleepJob(FolderStore(tmp_path), 0.0), tmp_path, 1)
     with pytest.raises(DataError, match=r"gone\.jpg: cannot be read"):
-        list(run_job(job, [FrameName("gone.jpg")], Workers()))
+        list(run_job(job, [FrameFile("gone.jpg")], Workers()))
 
 
 def test_planning_finds_the_half_that_is_left(tmp_path: Path) -> None:
