@@ -323,7 +323,7 @@ def test_a_later_run_of_label_keeps_a_persons_word(tmp_path: Path) -> None:
     with Ledger(tmp_path / "dataset.unfinished" / "ledger.sqlite3", key) as ledger:
         for number in range(4):
             result = found(LEFT).model_copy(update={"file": f"{number}.png"})
-            ledger.add(LabeledRow(result, "", b""), store.stamp(f"{number}.png"))
+            ledger.add(LabeledRow(result, "d", b""), store.stamp(f"{number}.png"))
     label_frames(plan)
     assert [_boxes(plan.out, number) for number in range(3)] == [
         [], [("bolt", LEFT), ("bolt", RIGHT)], [("bolt", LEFT)]
