@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="Parts to measure.")
     parser.add_argument("--frames", type=int, default=240, help="Frames of the conveyor, drawn once.")
     parser.add_argument("--rounds", type=int, default=3, help="Rounds of speed.")
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4, 8, 16], help="Of standin.")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4, 8, 16], help="Counts in standin.")
     parser.add_argument("--seconds", type=float, default=10, help="Duration of each row of standin.")
     parser.add_argument("--planned", type=int, default=100_000, help="Frames of plan.")
     add_write_option(parser, "scaleout")

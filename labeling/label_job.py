@@ -94,8 +94,8 @@ class _LabelHandler:
         digest = hashlib.sha256(data).hexdigest()
         image = decode_image(data, item.name)
         if image is None:
-            problem: str | None = "not an image that can be read (corrupt or cut off)"
-            return LabeledRow(FrameResult(file=item.name, problem=problem), digest, b""), None
+            unread = "not an image that can be read (corrupt or cut off)"
+            return LabeledRow(FrameResult(file=item.name, problem=unread), digest, b""), None
         look = FrameLook.of(image).to_bytes()
         if item.drawn is not None:
             labels = label_exemplar(image, item.drawn, self.labeler.segmenter)

@@ -71,7 +71,7 @@ class FrameResult(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class LabeledRow:
-    """What is known of a frame once it is labeled.
+    """Labeled frame with its digest and look.
 
     Attributes:
         result: Its labels.

@@ -56,7 +56,7 @@ class Engine:
 
 @dataclass(frozen=True, slots=True)
 class LearnedEngine:
-    """What a job has learned; pickles, for workers that open it.
+    """Learned engine of a job; pickles, for workers that open it.
 
     Attributes:
         graph: Ensemble as `write_ensemble` writes it.

@@ -1,4 +1,4 @@
-"""What a frame looks like, in little: enough to tell recordings and near-duplicates apart."""
+"""Thumbnail and hash of a frame, which tell recordings and near-duplicates apart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is done to each frame, wherever it is done."""
+"""Jobs on frames, and the shards and outcomes that go to and from workers."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ class FrameHandler(Protocol[ItemT_contra, RowT_co]):
 
 
 class FrameJob(Protocol[ItemT_contra, RowT_co]):
-    """What is done to each frame; pickles, and is sent to every worker once."""
+    """Work on each frame; pickles, and is sent to every worker once."""
 
     @property
     def store(self) -> FrameStore:
-        """Where the frames are."""
+        """Place of the frames."""
         ...
 
     @property

@@ -109,7 +109,7 @@ def frames_of(count: int, size: int = 1) -> StandInJob:
 
 
 def map_all(job: StandInJob, pool: PlayedPool, workers: int) -> list[str]:
-    """What became of each frame; each has exactly one row, and the workers are ended."""
+    """Fate of each frame; each has exactly one row, and the workers are ended."""
     items = items_of(job.store)
     rows: dict[int, Row] = {}
     try:
@@ -246,7 +246,7 @@ def test_a_job_on_whose_first_frames_all_workers_die_is_given_up() -> None:
 
 
 def test_images_that_cannot_be_read_do_not_end_a_job() -> None:
-    """Such as the last ones of a job that is resumed: without the interruption they would be set aside."""
+    """They may be the last ones of a resumed job, and would be set aside without the interruption."""
     job = frames_of(0)
     rows = map_frames(job, [NamedItem(str(number)) for number in range(60)], InlinePool(job), 1)
     assert {told for _, (_, told) in rows} == {"failed: cannot be read (No such file or directory)"}
@@ -290,7 +290,7 @@ def test_one_worker_does_it_if_no_other_starts() -> None:
 
 
 def test_encoded_images_on_their_way_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the workers cannot read the store: less than the bound and one shard more."""
+    """Workers that cannot read the store have less than the bound and one shard more."""
     monkeypatch.setattr("edgeloop.labeling.workers.dispatch._SENT_BYTES", 1000)
     pool = PlayedPool(shard_frames=4, shards_ahead=8, reads_store=False)
     assert map_all(frames_of(100, size=150), pool, 6) == ["done"] * 100

@@ -39,7 +39,7 @@ def frames(footage: Footage, few: Path, tmp_path_factory: pytest.TempPathFactory
 
 @dataclass(frozen=True)
 class Whole:
-    """What one process makes.
+    """Dataset of one process.
 
     Attributes:
         learned: Unfinished work that has learned and not labeled, which is the same for all plans here.
