@@ -1,0 +1,1 @@
+"""Drift: frames unlike those that a model was trained on."""

@@ -1,0 +1,1 @@
+"""Ring of frames that a device keeps within a budget, to be labeled later."""

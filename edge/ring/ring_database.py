@@ -1,0 +1,154 @@
+"""Database of a ring, RING/ring.sqlite3: one row for each frame that it keeps.
+
+A row is written after its image and removed before it, so that every row has an image whenever a process is
+killed. Readers see the rows as they were at one moment, also while a device writes.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeloop.edge.doubt.judged_frame import Doubt
+from edgeloop.edge.frames.folder import FrameEntry
+from edgeloop.edge.ring.ring_entry import RingEntry, RingModel
+from edgeloop.models.detections import Detections
+from edgeloop.models.errors import DataError, NoInputError
+
+__all__ = ["IMAGES", "RING_FILE", "Ring", "open_database", "read_ring", "row_of"]
+
+RING_FILE = "ring.sqlite3"
+"""Name of the database in the folder of a ring."""
+
+IMAGES = "images"
+"""Name of the folder of its images."""
+
+_FORMAT = 1
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS model (digest TEXT PRIMARY KEY, names TEXT NOT NULL, threshold REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS frame (
+    file TEXT PRIMARY KEY, source TEXT NOT NULL, position INTEGER NOT NULL, time_s REAL, wall_time REAL,
+    kept_at REAL NOT NULL, share TEXT NOT NULL, draw REAL NOT NULL, inclusion REAL NOT NULL,
+    doubt REAL NOT NULL, signs TEXT NOT NULL, detections TEXT NOT NULL, model TEXT NOT NULL,
+    width INTEGER NOT NULL, height INTEGER NOT NULL, bytes INTEGER NOT NULL
+);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """Ring as it was at one moment.
+
+    Attributes:
+        folder: Its folder.
+        entries: Frames in the order of their sources and times.
+        models: Models that answered on them, by digest.
+    """
+
+    folder: Path
+    entries: tuple[RingEntry, ...]
+    models: Mapping[str, RingModel]
+
+    def path(self, entry: RingEntry) -> Path:
+        """Path of the image of an entry; a device that runs may have removed it since."""
+        return self.folder / IMAGES / entry.frame.file
+
+
+def open_database(folder: Path) -> sqlite3.Connection:
+    """Open the database of a ring to write, and create it if it is missing.
+
+    Raises:
+        DataError: The file is no ring, or of another version.
+    """
+    (folder / IMAGES).mkdir(parents=True, exist_ok=True)
+    path = folder / RING_FILE
+    try:
+        database = sqlite3.connect(path, isolation_level=None, timeout=5, check_same_thread=False)
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("PRAGMA synchronous=NORMAL")
+        _check_format(database, path)
+        database.executescript(_SCHEMA)
+        database.execute(f"PRAGMA user_version={_FORMAT}")
+    except sqlite3.DatabaseError as error:
+        raise DataError(f"{path}: cannot be used as a ring ({error}); name another folder") from error
+    return database
+
+
+def read_ring(folder: Path) -> Ring:
+    """Read a ring, also while a device writes to it.
+
+    Raises:
+        NoInputError: There is no ring in the folder.
+        DataError: It is damaged, or of another version.
+    """
+    path = folder / RING_FILE
+    if not path.is_file():
+        raise NoInputError(f"{folder}: no ring of frames; expected a folder that `edgeloop run --ring` keeps")
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=5)) as database:
+            _check_format(database, path)
+            database.row_factory = sqlite3.Row
+            database.execute("BEGIN")
+            models = {
+                row["digest"]: RingModel(row["digest"], tuple(json.loads(row["names"])), row["threshold"])
+                for row in database.execute("SELECT * FROM model")
+            }
+            entries = tuple(_entries(database))
+    except (sqlite3.DatabaseError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: is damaged ({error}); restore it, or begin a new ring") from error
+    return Ring(folder, entries, models)
+
+
+def row_of(entry: RingEntry, *, kept_at: float, draw: float) -> tuple[Any, ...]:
+    """Make the row of an entry, in the order of the columns.
+
+    Args:
+        entry: The entry.
+        kept_at: Unix time in seconds when it was kept.
+        draw: Random number in [0, 1) by which it is drawn.
+    """
+    frame, found = entry.frame, entry.detections
+    detections = {
+        "xyxy": [[round(side, 2) for side in box] for box in found.xyxy.tolist()],
+        "confidence": [round(score, 4) for score in found.confidence.tolist()],
+        "class_id": found.class_id.tolist(),
+    }
+    return (
+        *(frame.file, frame.source, frame.index, frame.time_s, frame.wall_time),
+        *(kept_at, entry.share, draw, entry.inclusion, entry.doubt.value),
+        *(json.dumps(dict(entry.doubt.signs)), json.dumps(detections), entry.model, *entry.size, entry.bytes),
+    )
+
+
+def _entries(database: sqlite3.Connection) -> Iterator[RingEntry]:
+    for row in database.execute("SELECT * FROM frame ORDER BY source, kept_at, position"):
+        found = json.loads(row["detections"])
+        yield RingEntry(
+            frame=FrameEntry(row["file"], row["source"], row["position"], row["time_s"], row["wall_time"]),
+            share=row["share"],
+            inclusion=row["inclusion"],
+            doubt=Doubt(row["doubt"], json.loads(row["signs"])),
+            detections=Detections(
+                np.array(found["xyxy"], np.float32).reshape(-1, 4),
+                np.array(found["confidence"], np.float32),
+                np.array(found["class_id"], np.int64),
+            ),
+            model=row["model"],
+            size=(row["width"], row["height"]),
+            bytes=row["bytes"],
+        )
+
+
+def _check_format(database: sqlite3.Connection, path: Path) -> None:
+    (found,) = database.execute("PRAGMA user_version").fetchone()
+    if found not in (0, _FORMAT):
+        raise DataError(
+            f"{path}: a ring of format {found}, expected {_FORMAT}; use the version of edgeloop that wrote it"
+        )

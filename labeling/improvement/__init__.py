@@ -1,0 +1,1 @@
+"""Improvement: the next generation of a detector, judged against the current one."""

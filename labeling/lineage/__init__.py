@@ -1,0 +1,1 @@
+"""Loop folder: generations of a detector, and where each came from."""
