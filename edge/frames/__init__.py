@@ -1,1 +1,1 @@
-"""Folders of frames for labeling, and the uncertainty that chooses them."""
+"""Folders of frames for labeling."""

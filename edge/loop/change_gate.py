@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeloop.edge.loop.cell_changes import VISIBLE, change_energy, learn_usual, shrink_to_cells
 from edgeloop.edge.tracking.tracker import LOST_S, START_SHARE
 from edgeloop.models.boxes import iou_matrix
 from edgeloop.models.detections import Detections
@@ -22,9 +22,6 @@ __all__ = ["LOOK_S", "ChangeGate"]
 
 LOOK_S = 2.0
 """Longest time in seconds from one look to the next, whatever the pictures say."""
-
-CELLS, CELL_PX = 40, 8
-"""Cells along the longer side, and the side of a cell in pixels of the small picture."""
 
 USUAL = 0.95
 """Quantile of the energies of a cell that counts as its usual one: compression refreshes the whole picture
@@ -36,11 +33,6 @@ EXCEEDS = 3.0
 Noise of a camera is correlated by its compression, so the 64 pixels of a cell count as about 8 independent
 ones. Then its energy, a chi-squared variable, exceeds 2.8 times this quantile once in a million.
 """
-
-VISIBLE = 64.0
-"""Lowest energy in squared gray levels at which something changed: that of an object that differs by a
-sixteenth of the range of brightness in a quarter of a cell, an eightieth of the picture's width. Detectors
-find hardly any that are smaller or fainter."""
 
 LEARN_S, LEARN_FRAMES = 2.0, 30
 """Time in seconds in which the usual energy of a cell may grow by a factor of e, and the number of frames
@@ -83,12 +75,12 @@ class ChangeGate:
         """
         before_s, self._at_s = self._at_s, at_s
         self._step = min(self._at_s - before_s, 1.0) / LEARN_S
-        self._small = _shrink(image)
+        self._small = shrink_to_cells(image)
         if self._shape != image.shape:
             self._shape, self._frames, self._usual = image.shape, 0, np.empty((0, 0), np.float32)
             return None
         self._frames += 1
-        self._energy = _energy(self._small - self._looked)
+        self._energy = change_energy(self._small - self._looked)
         if not self._usual.size:
             self._usual = np.maximum(self._energy, VISIBLE / EXCEEDS)
         if (
@@ -112,8 +104,7 @@ class ChangeGate:
     def _learn(self) -> None:
         """Move the usual energy of each cell towards its quantile, from a frame in which no object moved."""
         step = max(1 / self._frames, self._step)
-        steps = np.where(self._energy > self._usual, np.float32(step * USUAL), np.float32(step * (USUAL - 1)))
-        np.maximum(self._usual * np.exp(steps), VISIBLE / EXCEEDS, out=self._usual)
+        learn_usual(self._usual, self._energy, step=step, quantile=USUAL, lowest=VISIBLE / EXCEEDS)
 
     def _has_moved(self, before: Detections, after: Detections) -> bool:
         """True if an object came, went or moved."""
@@ -126,23 +117,3 @@ class ChangeGate:
             if (gone | ((best >= OTHER_IOU) & (best < MOVED_IOU))).any():
                 return True
         return False
-
-
-def _shrink(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Make the small gray picture, of whole cells. Few pixels are read, and four of them averaged."""
-    height, width = image.shape[:2]
-    scale = CELLS / max(height, width)
-    size = [max(round(side * scale), 1) * CELL_PX for side in (width, height)]
-    sampled = cv2.resize(image, [2 * side for side in size], interpolation=cv2.INTER_LINEAR)
-    small = cv2.resize(cv2.cvtColor(sampled, cv2.COLOR_BGR2GRAY), size, interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.float32)
-
-
-def _energy(difference: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mean squared difference of each cell, without what all cells have in common, such as the exposure."""
-    height, width = difference.shape
-    cells = (width // CELL_PX, height // CELL_PX)
-    mean = cv2.resize(difference, cells, interpolation=cv2.INTER_AREA)
-    squares = cv2.resize(difference * difference, cells, interpolation=cv2.INTER_AREA)
-    common = np.float32(np.median(mean))
-    return np.asarray(squares - 2 * common * mean + common * common, np.float32)

@@ -3,42 +3,32 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
-from dataclasses import dataclass
-from itertools import pairwise
+import math
 from typing import TYPE_CHECKING
 
+from edgeloop.edge.doubt.frame_doubt import FrameDoubt
 from edgeloop.edge.frames.folder import FrameWriter, SourceClock
-from edgeloop.edge.frames.uncertainty import has_gap, uncertainty
 from edgeloop.edge.result import Sink
 
 if TYPE_CHECKING:
-    from edgeloop.edge.frame import Frame, Source
+    from edgeloop.edge.doubt.judged_frame import JudgedFrame
+    from edgeloop.edge.frame import Source
     from edgeloop.edge.result import Result
 
 __all__ = ["UncertainFrames"]
 
 log = logging.getLogger(__name__)
 
-_MIN_UNCERTAINTY = 0.5
-"""Minimum uncertainty of a frame that is saved."""
-
-_NEIGHBORS_S = 0.5
-"""Longest time in seconds between frames that are compared; later ones say little about each other."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Candidate:
-    frame: Frame
-    time_s: float
-    uncertainty: float
+_LEAST_DOUBT = 0.25
+"""Smallest doubt about a frame that is saved: that of a score half-way from the threshold to 1, as
+`DEFAULT_WEIGHTS` has it."""
 
 
 class UncertainFrames(Sink):
-    """Saves the least certain frame of every few seconds, if there is one, in a folder that `label` reads.
+    """Saves the most doubtful frame of every few seconds, if there is one, in a folder that `label` reads.
 
-    A frame counts as uncertain if a confidence is nearer to the threshold than to 1, and more so if a
-    detection of the frames before and after is missing. Three frames and the best so far are held in memory.
+    A frame is in doubt if a score is nearer to the threshold than to 1, and also if something seems to be
+    missing (`FrameDoubt`). Two frames and the best so far are held in memory.
     """
 
     def __init__(
@@ -53,45 +43,36 @@ class UncertainFrames(Sink):
             every_s: Save at most one frame per this many seconds; without times, every uncertain frame.
             max_frames: Maximum number of frames that the writer takes in all.
         """
-        self._writer, self._max_frames = writer, max_frames
-        self._threshold, self._every_s = threshold, every_s
+        self._writer, self._max_frames, self._every_s = writer, max_frames, every_s
         self._clock = SourceClock(source)
-        self._recent: deque[tuple[Result, float]] = deque(maxlen=3)
-        self._best: _Candidate | None = None
-        self._due_s = float("-inf")
+        self._doubt = FrameDoubt(threshold)
+        self._best: JudgedFrame | None = None
+        self._due_s = -math.inf
 
     def write(self, result: Result) -> None:
-        """Rate the frame before this one, which has two neighbors now."""
-        self._recent.append((result, self._clock.time_s(result.frame)))
-        if len(self._recent) > 1:
-            self._rate(-2)
+        """Rate the frame before this one, whose neighbors are known now."""
+        self._rate(self._doubt.add(result, self._clock.time_s(result.frame)))
 
     def close(self) -> None:
         """Rate the last frame, and save the best that is left."""
-        if self._recent:
-            self._rate(-1)
-            self._recent.clear()
+        self._rate(self._doubt.close())
         self._save()
 
-    def _rate(self, position: int) -> None:
-        result, time_s = self._recent[position]
-        if not time_s < self._due_s:  # also if the time is unknown, NaN
+    def _rate(self, judged: JudgedFrame | None) -> None:
+        if judged is None:
+            return
+        if not judged.time_s < self._due_s:  # also if the time is unknown, NaN
             self._save()
-            self._due_s = time_s + self._every_s
-        total = uncertainty(result.detections, self._threshold) + (position == -2 and self._has_gap())
-        if total >= _MIN_UNCERTAINTY and (self._best is None or total > self._best.uncertainty):
-            self._best = _Candidate(result.frame, time_s, total)
-
-    def _has_gap(self) -> bool:
-        times = [time_s for _, time_s in self._recent]
-        if len(times) < 3 or not all(later - time < _NEIGHBORS_S for time, later in pairwise(times)):
-            return False
-        return has_gap(*(result.detections for result, _ in self._recent))
+            self._due_s = judged.time_s + self._every_s
+        value = judged.doubt.value
+        if value >= _LEAST_DOUBT and (self._best is None or value > self._best.doubt.value):
+            self._best = judged
 
     def _save(self) -> None:
         best, self._best = self._best, None
         if best is None or self._writer.written >= self._max_frames:
             return
-        self._writer.add(best.frame.image, self._clock.entry(best.frame, best.time_s))
+        frame = best.result.frame
+        self._writer.add(frame.image, self._clock.entry(frame, best.time_s))
         if self._writer.written == self._max_frames:
             log.warning("%s: holds %d frames now and takes no more", self._writer.folder, self._max_frames)

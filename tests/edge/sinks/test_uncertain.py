@@ -14,7 +14,6 @@ import pytest
 
 from edgeloop.edge.frame import Frame, Source
 from edgeloop.edge.frames.folder import FrameWriter, read_frames
-from edgeloop.edge.frames.uncertainty import has_gap, uncertainty
 from edgeloop.edge.result import Result, Timings
 from edgeloop.edge.sinks import UncertainFrames
 from edgeloop.edge.sources import open_source
@@ -34,40 +33,6 @@ def found(*boxes: tuple[float, float], class_id: int = 0) -> Detections:
 
 
 NOTHING = found()
-
-
-@pytest.mark.parametrize(
-    ("detections", "expected"),
-    [
-        pytest.param(NOTHING, 0.0, id="nothing found is certain"),
-        pytest.param(found((0, 1.0)), 0.0, id="certain"),
-        pytest.param(found((0, 0.7)), 0.5, id="half-way"),
-        pytest.param(found((0, 0.4)), 1.0, id="at the threshold"),
-        pytest.param(found((0, 1.0), (50, 0.4)), 1.0, id="the worst box counts"),
-        pytest.param(found((0, 0.3)), 1.0, id="below it, as trackers hand on"),
-    ],
-)
-def test_uncertainty_grows_towards_the_threshold(detections: Detections, expected: float) -> None:
-    assert uncertainty(detections, THRESHOLD) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(
-    ("before", "now", "after", "expected"),
-    [
-        pytest.param(found((0, SURE)), NOTHING, found((2, SURE)), True, id="gone for one frame"),
-        pytest.param(found((0, SURE)), found((1, SURE)), found((2, SURE)), False, id="there all the time"),
-        pytest.param(found((0, SURE)), NOTHING, NOTHING, False, id="left"),
-        pytest.param(NOTHING, NOTHING, found((0, SURE)), False, id="came"),
-        pytest.param(found((0, SURE)), NOTHING, found((60, SURE)), False, id="another one came"),
-        pytest.param(
-            found((0, SURE)), found((1, SURE), class_id=1), found((2, SURE)), True, id="of another class once"
-        ),
-    ],
-)
-def test_an_object_that_is_missing_once(
-    before: Detections, now: Detections, after: Detections, expected: bool
-) -> None:
-    assert has_gap(before, now, after) is expected
 
 
 def kept(
