@@ -42,6 +42,7 @@ class _Query:
     step: int = 1
     frames: int | None = None
     size: tuple[int, int] = (640, 480)
+    change: int | None = None
 
     @property
     def indices(self) -> Iterator[int]:
@@ -80,7 +81,8 @@ def open_synth(text: str, policy: LivePolicy) -> Source:
     """Open a built-in scene.
 
     Args:
-        text: `synth:NAME?seed=1&fps=30&start=0&step=1&frames=300&size=640x480`, every option optional.
+        text: `synth:NAME?seed=1&fps=30&start=0&step=1&frames=300&size=640x480&change=900`, every option
+            optional.
         policy: How to treat late frames of a live scene.
 
     Returns:
@@ -93,7 +95,7 @@ def open_synth(text: str, policy: LivePolicy) -> Source:
     if scene_name not in SCENES:
         raise UsageError(f"source {text}: no scene {scene_name!r}; there are: {', '.join(SCENES)}")
     query = _Query(**read_options(text, query_text, _OPTIONS))
-    scene = open_scene(scene_name, seed=query.seed, size=query.size)
+    scene = open_scene(scene_name, seed=query.seed, size=query.size, change=query.change)
     if query.fps is None:
         return SynthSource(text, scene, query)
     images = _paced(scene, query.indices, 1 / query.fps)
@@ -129,4 +131,5 @@ _OPTIONS: Known = {
     "step": (between(int, 1, 10**9), "scene frames from one to the next, from 1"),
     "frames": (between(int, 1, 10**9), "a number of frames from 1"),
     "size": (_size, f"WIDTHxHEIGHT, 32 to {MAX_SIDE} pixels a side"),
+    "change": (between(int, 0, 10**9), "the frame index of a change, from 0"),
 }

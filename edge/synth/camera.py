@@ -1,6 +1,8 @@
-"""Camera above the belt: uneven and drifting light, vignetting, sensor noise."""
+"""Camera above the belt: uneven and drifting light, vignetting, sensor noise, and light that changes."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -39,15 +41,24 @@ class BeltCamera:
         seed: Seed of the scene.
         light: Light of the scene.
         size: Width and height of the frame, px.
+        change: Index of the frame from which on the light is another; None if it stays.
     """
 
-    def __init__(self, seed: int, light: Light, size: tuple[int, int]) -> None:
+    def __init__(self, seed: int, light: Light, size: tuple[int, int], change: int | None = None) -> None:
         rng = random_stream(seed, "camera")
         self._seed = seed
         self._periods_s = rng.uniform((17.0, 40.0, 70.0), (29.0, 66.0, 130.0))
         self._phases = rng.uniform(0, 2 * np.pi, 3)
         self._light_map = _light_map(rng, light, size)
         self._noise = _noise_tile(rng, size)
+        self._change, self._late_gain, self._late_map = change, np.ones(3), self._light_map
+        if change is not None:
+            rng = random_stream(seed, "change")
+            azimuth = np.arctan2(light.toward[1], light.toward[0]) + rng.uniform(0.6, 1.4) * np.pi
+            flat = float(np.hypot(*light.toward[:2]))
+            toward = (flat * float(np.cos(azimuth)), flat * float(np.sin(azimuth)), light.toward[2])
+            self._late_map = _light_map(rng, replace(light, toward=toward), size)
+            self._late_gain = rng.uniform(0.5, 0.62) * np.array((1.12, 1.0, 0.86))  # dim and cool
 
     def expose(self, picture: NDArray[np.uint8], index: int) -> None:
         """Apply light, tone and noise to a frame, in place.
@@ -57,17 +68,23 @@ class BeltCamera:
             index: Index of the frame.
         """
         height, width = picture.shape[:2]
-        cv2.multiply(picture, self._light_map, picture, 1 / _NEUTRAL)
+        light_map = self._late_map if self._changed(index) else self._light_map
+        cv2.multiply(picture, light_map, picture, 1 / _NEUTRAL)
         cv2.LUT(picture, self._tone(index), picture)
         dx, dy = random_stream(self._seed, "exposure", index).integers(0, _SPARE, 2)
         noise = self._noise[dy : dy + height, dx : dx + width]
         cv2.add(picture, noise, picture, dtype=cv2.CV_8U)
+
+    def _changed(self, index: int) -> bool:
+        return self._change is not None and index >= self._change
 
     def _tone(self, index: int) -> NDArray[np.uint8]:
         """Compute the drift of brightness and color as a look-up table, uint8 (1, 256, 3)."""
         waves = np.sin(2 * np.pi * (index / _FPS) / self._periods_s + self._phases)
         gain = 1 + 0.045 * waves[0] + 0.06 * waves[1]
         color = gain * (1 + 0.02 * waves[2] * np.array((-1.0, 0.0, 1.0)))
+        if self._changed(index):
+            color = color * self._late_gain
         levels = np.arange(256)[None, :, None] * color
         table: NDArray[np.uint8] = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
         return table

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from edgeloop.edge.synth.belt import belt_strip
 from edgeloop.edge.synth.camera import BeltCamera, draw_light
-from edgeloop.edge.synth.layout import PITCH, REACH, Item, item_at, random_stream
-from edgeloop.edge.synth.parts import PARTS
+from edgeloop.edge.synth.layout import PITCH, REACH, Item, item_at, late_item, random_stream
+from edgeloop.edge.synth.parts import LATE_PARTS, PARTS
 from edgeloop.edge.synth.rails import RAIL_WIDTH, rail
 from edgeloop.edge.synth.sprites import SPRITE_MARGIN, Sprite, make_sprite
 from edgeloop.edge.synth.truth import Placed, Truth, visible_truth
@@ -35,17 +35,21 @@ class ConveyorScene:
     Args:
         seed: Random seed of belt, lamp and parts; 0 or more.
         size: Width and height of the frames, px.
+        change: Index of the frame from which on the light is another and nuts, a fourth class, come into
+            view; None for a scene that stays as it is.
     """
 
     name = "conveyor"
-    classes = tuple(PARTS)
+    classes: tuple[str, ...] = tuple(PARTS)
 
-    def __init__(self, seed: int, size: tuple[int, int]) -> None:
+    def __init__(self, seed: int, size: tuple[int, int], change: int | None = None) -> None:
         self.size = size
+        if change is not None:
+            self.classes = (*PARTS, *LATE_PARTS)
         self._seed = seed
         self._scale = size[1] / _HEIGHT
         self._light = draw_light(seed)
-        self._camera = BeltCamera(seed, self._light, size)
+        self._camera = BeltCamera(seed, self._light, size, change)
         speed = float(random_stream(seed, "motion").uniform(3.1, 3.7))  # units per frame
         self._speed_px = speed * self._scale
         self._blur = speed * _SHUTTER
@@ -61,7 +65,9 @@ class ConveyorScene:
             random_stream(seed, "belt"), self._light, belt_px, self._scale, self._blur, margin_px=size[0]
         )
         self._belt_period = self._belt.shape[1] - size[0]
-        self._item_at = lru_cache(maxsize=4 * _SPRITES)(partial(item_at, seed, belt_width=_BELT_WIDTH))
+        # Places that are further away than this number are out of view as the change comes.
+        self._first_late = math.inf if change is None else (change * speed + width + REACH) / PITCH
+        self._item_at = lru_cache(maxsize=4 * _SPRITES)(self._draw_item)
         self._sprite_of = lru_cache(maxsize=_SPRITES)(self._draw_sprite)
 
     def render(self, index: int) -> NDArray[np.uint8]:
@@ -107,7 +113,7 @@ class ConveyorScene:
         """
         stack = []
         for item, sprite, left, top in self._lying(index):
-            class_id = self.classes.index(item.kind) if item.kind in PARTS else None
+            class_id = self.classes.index(item.kind) if item.kind in self.classes else None
             stack.append(Placed(sprite.mask, left, self._belt_rows[0] + top, class_id, item.number))
         return visible_truth(stack, self.size)
 
@@ -143,6 +149,10 @@ class ConveyorScene:
             if left < self.size[0] and left + sprite.mask.shape[1] > 0:
                 lying.append((item, sprite, left, top))
         return sorted(lying, key=lambda placed: (placed[0].kind != "oil", placed[0].number))
+
+    def _draw_item(self, number: int) -> Item | None:
+        item = item_at(self._seed, number, _BELT_WIDTH)
+        return item if item is None or number < self._first_late else late_item(self._seed, item)
 
     def _draw_sprite(self, item: Item) -> Sprite:
         look = random_stream(self._seed, "look", item.number)

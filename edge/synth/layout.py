@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from edgeloop.edge.synth.litter import LITTER_RADII
-from edgeloop.edge.synth.parts import PART_RADII
+from edgeloop.edge.synth.parts import LATE_RADII, PART_RADII
 from edgeloop.edge.synth.relief import pick
 
-__all__ = ["PITCH", "REACH", "Item", "item_at", "random_stream"]
+__all__ = ["PITCH", "REACH", "Item", "item_at", "late_item", "random_stream"]
 
 PITCH = 78.0  # units of belt for one place, which holds one object or none
 REACH = 4 * PITCH  # nothing of object k, shadow included, is further than this from k * PITCH
 
 _CYCLE = 72  # places from one gap in production to the next
+_LATE_SHARE = 0.3  # of the parts, those of a class that appears with a change
 _GOLDEN = 0.6180339887
-_PURPOSES = ("place", "item", "cycle", "look", "light", "motion", "rails", "belt", "camera", "exposure")
+_PURPOSES = (
+    "place", "item", "cycle", "look", "light", "motion", "rails", "belt", "camera", "exposure", "change",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,16 @@ def item_at(seed: int, number: int, belt_width: float) -> Item | None:
         across = radius + 3 + lane_before * room + apart * np.sin(turn)
         across = min(max(across, radius + 3), belt_width - radius - 3)
     return Item(number, kind, radius, float(along), float(across), float(rng.uniform(0, 2 * np.pi)))
+
+
+def late_item(seed: int, item: Item) -> Item:
+    """Draw the object that is on the place of `item` after a change: the same, or a part of a late class."""
+    rng = random_stream(seed, "change", item.number)
+    if item.kind not in PART_RADII or rng.random() >= _LATE_SHARE:
+        return item
+    kind = pick(rng, tuple(LATE_RADII))
+    # No larger than what it replaces, which has the room.
+    return replace(item, kind=kind, radius=min(item.radius, float(rng.uniform(*LATE_RADII[kind]))))
 
 
 def _place(seed: int, number: int) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Labeled parts: gears, bolts and brackets, no two alike.
+"""Labeled parts: gears, bolts and brackets, and nuts that come later, no two alike.
 
 Each function takes a random generator, a canvas and the radius of the circle that the part fills (units),
 and returns the part as a relief. Parts of a class vary in size, proportions, number of teeth and holes,
@@ -17,7 +17,7 @@ import numpy as np
 from edgeloop.edge.synth.canvas import Canvas
 from edgeloop.edge.synth.relief import F32, Finish, Relief, pick
 
-__all__ = ["PARTS", "PART_RADII"]
+__all__ = ["LATE_PARTS", "LATE_RADII", "PARTS", "PART_RADII"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ _ORANGE_PAINT = _Material((0.03, 0.24, 0.68), 0.0, 0.45)
 
 _GEAR_MATERIALS = (_STEEL, _STEEL, _BRASS, _WHITE_NYLON, _BLACK_PLASTIC, _RED_PLASTIC)
 _BOLT_MATERIALS = (_STEEL, _STEEL, _YELLOW_ZINC, _BLACK_OXIDE, _BRASS)
+_NUT_MATERIALS = (_STEEL, _YELLOW_ZINC, _BRASS, _BLUE_PAINT)
 _BRACKET_MATERIALS = (_GALVANIZED, _GALVANIZED, _STEEL, _BLUE_PAINT, _ORANGE_PAINT, _BLACK_OXIDE)
 
 
@@ -161,6 +162,25 @@ def _bracket(rng: np.random.Generator, canvas: Canvas, radius: float) -> Relief:
     return _finished(rng, canvas, coverage, _beveled(canvas, coverage, profile, 1.3), material)
 
 
+def _nut(rng: np.random.Generator, canvas: Canvas, radius: float) -> Relief:
+    """Draw a hexagon nut lying flat: chamfered corners, threaded bore, with or without a flange."""
+    flange = rng.random() < 0.4
+    corner = radius * (0.8 if flange else 1.0)
+    turns = np.arange(6) * (np.pi / 3)
+    body = canvas.polygon(corner * np.stack((np.cos(turns), np.sin(turns)), axis=1))
+    bore = corner * rng.uniform(0.40, 0.52)
+    distance = np.hypot(canvas.u, canvas.v)
+    thick = corner * rng.uniform(0.5, 0.75)
+    profile = body * (thick - np.maximum(distance - 0.84 * corner, 0) * np.float32(0.6))
+    profile = profile - canvas.edge(1.16 * bore - distance) * np.maximum(1.16 * bore - distance, 0)
+    if flange:
+        profile = np.maximum(profile, canvas.disc((0, 0), radius) * np.float32(0.16 * radius))
+        body = canvas.disc((0, 0), radius)
+    coverage = body * (1 - canvas.disc((0, 0), bore))
+    height = _beveled(canvas, coverage, profile, 0.08 * thick + 0.8)
+    return _finished(rng, canvas, coverage, height, pick(rng, _NUT_MATERIALS))
+
+
 def _beveled(canvas: Canvas, coverage: F32, profile: F32, bevel: float) -> F32:
     """Round the edges of a height profile over `bevel` units."""
     fall = np.clip(1 - canvas.depth(coverage) / np.float32(bevel), 0, 1)
@@ -192,3 +212,9 @@ PARTS: Mapping[str, Callable[[np.random.Generator, Canvas, float], Relief]] = Ma
 PART_RADII: Mapping[str, tuple[float, float]] = MappingProxyType(
     {"bolt": (30.0, 62.0), "bracket": (34.0, 64.0), "gear": (25.0, 54.0)}
 )
+LATE_PARTS: Mapping[str, Callable[[np.random.Generator, Canvas, float], Relief]] = MappingProxyType(
+    {"nut": _nut}
+)
+"""Parts that are on the belt only after a change."""
+
+LATE_RADII: Mapping[str, tuple[float, float]] = MappingProxyType({"nut": (26.0, 44.0)})

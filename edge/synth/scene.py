@@ -29,7 +29,7 @@ class Scene(Protocol):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Class names, which `Truth.class_id` indexes. The same for every seed."""
+        """Class names, which `Truth.class_id` indexes: the same for every seed, one more with a change."""
         ...
 
     @property
@@ -46,27 +46,35 @@ class Scene(Protocol):
         ...
 
 
-SCENES: Mapping[str, Callable[[int, tuple[int, int]], Scene]] = MappingProxyType({"conveyor": ConveyorScene})
+SCENES: Mapping[str, Callable[[int, tuple[int, int], int | None], Scene]] = MappingProxyType(
+    {"conveyor": ConveyorScene}
+)
 
 
-def open_scene(name: str, *, seed: int = 1, size: tuple[int, int] = (640, 480)) -> Scene:
+def open_scene(
+    name: str, *, seed: int = 1, size: tuple[int, int] = (640, 480), change: int | None = None
+) -> Scene:
     """Open a built-in scene.
 
     Args:
         name: A key of `SCENES`.
         seed: Random seed of the looks and events of the scene; 0 or more.
         size: Width and height of the frames, px; 160x120 to 1920x1080, between square and 5:2.
+        change: Index of the frame from which on the light is another and a further class comes into view, 0
+            or more; None for a scene that stays as it is.
 
     Returns:
         The scene, ready to render.
 
     Raises:
-        UsageError: The name is unknown, the seed negative, or the size out of range.
+        UsageError: The name is unknown, the seed or the change negative, or the size out of range.
     """
     if name not in SCENES:
         raise UsageError(f"unknown scene {name!r}; there is: {', '.join(sorted(SCENES))}")
     if seed < 0:
         raise UsageError(f"synth:{name}: seed must be 0 or more, got {seed}")
+    if change is not None and change < 0:
+        raise UsageError(f"synth:{name}: change must be a frame index from 0, got {change}")
     width, height = size
     if not (_SMALLEST[0] <= width <= _LARGEST[0] and _SMALLEST[1] <= height <= _LARGEST[1]):
         raise UsageError(
@@ -77,4 +85,4 @@ def open_scene(name: str, *, seed: int = 1, size: tuple[int, int] = (640, 480)) 
         raise UsageError(
             f"synth:{name}: width must be 1 to {_WIDEST:g} times the height, got {width}x{height}"
         )
-    return SCENES[name](seed, size)
+    return SCENES[name](seed, size, change)

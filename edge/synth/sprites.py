@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edgeloop.edge.synth.canvas import Canvas
 from edgeloop.edge.synth.layout import Item
 from edgeloop.edge.synth.litter import LITTER
-from edgeloop.edge.synth.parts import PARTS
+from edgeloop.edge.synth.parts import LATE_PARTS, PARTS
 from edgeloop.edge.synth.relief import F32, Light, cast_shadow, shade, shadow_reach
 
 __all__ = ["SPRITE_MARGIN", "Sprite", "make_sprite"]
@@ -20,6 +20,7 @@ SPRITE_MARGIN = 60.0  # units; no sprite, shadow included, reaches further beyon
 _DETAIL = 2.0  # minimum pixels per unit while drawing; for small frames the same parts are shrunk
 _BLUR_ROOM = 4.0  # units around an object while it is drawn and blurred
 _SHADOW_DEPTH = 0.58  # share of the belt's light that a full shadow takes
+_KINDS = {**PARTS, **LATE_PARTS, **LITTER}
 _SHADOW_TINT = (0.92, 0.97, 1.0)  # BGR: the hall still lights a shadow, and its light is cooler
 
 
@@ -58,7 +59,7 @@ def make_sprite(item: Item, rng: np.random.Generator, light: Light, scale: float
     shrink = max(1, round(_DETAIL / scale))
     fine = scale * shrink
     canvas = Canvas.around(item.radius + _BLUR_ROOM, item.angle, fine, multiple=shrink)
-    draw = PARTS[item.kind] if item.kind in PARTS else LITTER[item.kind]
+    draw = _KINDS[item.kind]
     relief = draw(rng, canvas, item.radius)
     lit = shade(relief, light, fine) * relief.coverage[..., None]
 

@@ -323,6 +323,7 @@ def test_an_unreadable_image_in_a_folder_is_set_aside(
         ("synth:conveyor?fps=nan", UsageError, "fps=nan: expected"),
         ("synth:conveyor?seed=one", UsageError, "seed=one: expected a whole number"),
         ("synth:conveyor?size=9000x9000", UsageError, "size=9000x9000: expected WIDTHxHEIGHT"),
+        ("synth:conveyor?change=-1", UsageError, "change=-1: expected the frame index of a change"),
         ("synth:conveyor?frames=0", UsageError, "frames=0: expected a number of frames"),
         ("synth:conveyor?fps", UsageError, "expected name=value pairs"),
     ],

@@ -249,6 +249,40 @@ def test_light_drifts_slowly(scene: ConveyorScene) -> None:
     assert abs(float(scene.render(1)[:20].mean()) - rails[0]) < 0.01 * rails[0]
 
 
+# Change
+
+
+@pytest.fixture(scope="module")
+def changing() -> ConveyorScene:
+    return ConveyorScene(1, SMALL, change=300)
+
+
+def test_until_the_change_the_scene_is_the_same(scene: ConveyorScene, changing: ConveyorScene) -> None:
+    for index in (0, 150, 299):
+        assert digest(changing.render(index)) == digest(scene.render(index))
+        assert changing.truth(index).class_id.tolist() == scene.truth(index).class_id.tolist()
+
+
+def test_with_the_change_the_light_is_another(scene: ConveyorScene, changing: ConveyorScene) -> None:
+    before, after = changing.background(299).astype(float), changing.background(300).astype(float)
+    assert after.mean() < 0.75 * before.mean()
+    assert digest(changing.render(300)) == digest(ConveyorScene(1, SMALL, change=300).render(300))
+    np.testing.assert_array_equal(changing.truth(300).xyxy, scene.truth(300).xyxy)
+
+
+def test_a_fourth_class_comes_into_view_after_the_change(
+    scene: ConveyorScene, changing: ConveyorScene
+) -> None:
+    assert scene.classes == tuple(PARTS)
+    assert changing.classes == (*PARTS, "nut")
+    nut = changing.classes.index("nut")
+    truths = {index: changing.truth(index) for index in range(0, 3000, 30)}
+    first = min(index for index, seen in truths.items() if nut in seen.class_id)
+    assert 300 < first < 900
+    late = np.concatenate([seen.class_id for index, seen in truths.items() if index >= 900])
+    assert 0.15 < (late == nut).mean() < 0.45
+
+
 # Opening
 
 
@@ -257,6 +291,7 @@ def test_light_drifts_slowly(scene: ConveyorScene) -> None:
     [
         pytest.param({"name": "street"}, "conveyor", id="unknown scene names the known ones"),
         pytest.param({"name": "conveyor", "seed": -1}, "seed must be 0 or more", id="negative seed"),
+        pytest.param({"name": "conveyor", "change": -1}, "change must be a frame", id="negative change"),
         pytest.param({"name": "conveyor", "size": (80, 60)}, "160x120 to 1920x1080", id="too small"),
         pytest.param({"name": "conveyor", "size": (3840, 2160)}, "160x120 to 1920x1080", id="too large"),
         pytest.param({"name": "conveyor", "size": (240, 480)}, "times the height", id="upright"),
