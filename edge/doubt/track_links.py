@@ -14,8 +14,8 @@ _REACH = 1.0
 """Longest way of a center off its prediction, in sides of the box: a neighbor that does not overlap is
 farther."""
 
-_SIZE_RATIO = 3.0
-"""Largest ratio of the areas of one object in two frames."""
+_SIZE_RATIO = 2.0
+"""Largest ratio of the longer sides of one object in two frames."""
 
 _ROUNDS = 3
 """Rounds of matching: in each, objects and boxes are linked that are each other's nearest."""
@@ -74,14 +74,21 @@ def away_from_all(
 
 def _distances(objects: Detections, predicted: NDArray[np.float32], found: Detections) -> NDArray[np.float32]:
     """Distances of centers in sides, (N, M); infinite between other classes and other sizes."""
-    sides, found_sides = predicted[:, 2:] - predicted[:, :2], found.xyxy[:, 2:] - found.xyxy[:, :2]
+    (reach, longest), (found_reach, found_longest) = _sides(predicted), _sides(found.xyxy)
     way = predicted[:, None, :2] + predicted[:, None, 2:] - found.xyxy[:, :2] - found.xyxy[:, 2:]
-    distance = np.sqrt(((way / (sides[:, None] + found_sides).clip(1)) ** 2).sum(axis=2))
-    areas, found_areas = sides.prod(axis=1)[:, None], found_sides.prod(axis=1)
+    distance = np.sqrt(((way / (reach[:, None] + found_reach)) ** 2).sum(axis=2))
     other = objects.class_id[:, None] != found.class_id
-    other |= (areas > _SIZE_RATIO * found_areas) | (found_areas > _SIZE_RATIO * areas)
+    other |= longest[:, None] > _SIZE_RATIO * found_longest
+    other |= found_longest > _SIZE_RATIO * longest[:, None]
     distance[other] = np.inf
     if objects.tracker_id is not None and found.tracker_id is not None:
         same = objects.tracker_id[:, None] == found.tracker_id
         distance[same & (found.tracker_id >= 0)] = _SAME_ID
     return np.asarray(distance, np.float32)
+
+
+def _sides(boxes: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Width and height (N, 2), and the longer of them (N,). A flat box jitters by more than its height."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    longest = sides.max(axis=1, initial=1)
+    return np.maximum(sides, longest[:, None] / 2), longest

@@ -49,6 +49,9 @@ _MARGIN = 1.25
 _OBJECT_CELLS = 4.0
 """Cells of an object as long as no box has been seen."""
 
+_SMALLEST = 0.25
+"""Smallest spot that counts, as a share of an object."""
+
 _SIZE_SHARE = 0.02
 """Weight of a frame in the mean size of boxes."""
 
@@ -61,8 +64,9 @@ class _Picture:
 
 
 class UncoveredMotion(TemporalSign):
-    """Largest spot that moves without a box, measured by half the usual size of an object.
+    """All that moves without a box, n times the usual size of an object, as n / (1 + n).
 
+    So more motion is more doubt, also in a scene in which some things always pass that are no objects.
     Pictures a fifth of a second apart are compared cell by cell, and each cell with what is usual in it. A
     cell is covered if a box of one of the two pictures, or of a neighbor of this one, is there.
     """
@@ -99,7 +103,7 @@ class UncoveredMotion(TemporalSign):
         covered = covered | earlier.covered
         value = None
         if self._frames >= _LEARN_FRAMES and moves.mean() <= _MOST:
-            value = min(1.0, _largest_spot(moves & ~covered) / (self._object_cells / 2))
+            value = self._doubt(moves & ~covered)
         energy[covered] = self._usual[covered]
         step = max(_EAGER / self._frames, gap_s / _LEARN_S)
         learn_usual(self._usual, energy, step=step, quantile=_USUAL, lowest=VISIBLE / _EXCEEDS)
@@ -114,10 +118,11 @@ class UncoveredMotion(TemporalSign):
             self._object_cells += _SIZE_SHARE * (max(area, 1.0) - self._object_cells)
         return cover_cells(boxes, around.size, cells, grown=_MARGIN)
 
-
-def _largest_spot(cells: NDArray[np.bool_]) -> int:
-    """Number of cells of the largest connected spot."""
-    if not cells.any():
-        return 0
-    _, _, spots, _ = cv2.connectedComponentsWithStats(cells.astype(np.uint8), connectivity=8)
-    return int(spots[1:, cv2.CC_STAT_AREA].max())
+    def _doubt(self, moving: NDArray[np.bool_]) -> float:
+        """Doubt by the size of all spots that are large enough: a half if it is that of one object."""
+        if not moving.any():
+            return 0.0
+        _, _, spots, _ = cv2.connectedComponentsWithStats(moving.astype(np.uint8), connectivity=8)
+        sizes = spots[1:, cv2.CC_STAT_AREA]
+        objects = float(sizes[sizes >= _SMALLEST * self._object_cells].sum()) / self._object_cells
+        return objects / (1 + objects)

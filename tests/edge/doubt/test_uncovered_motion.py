@@ -54,7 +54,7 @@ def test_a_still_scene_is_in_no_doubt() -> None:
 def test_an_object_that_nobody_finds_is_in_doubt() -> None:
     values = known(judge_all(UncoveredMotion(), [NOTHING] * FRAMES, images=film(walker)))
     assert max(values[31:SHOWN]) == 0.0
-    assert min(values[SHOWN + 2 :]) > 0.8
+    assert min(values[SHOWN + 2 :]) > 0.5
 
 
 def test_an_object_with_a_box_is_in_no_doubt() -> None:
@@ -69,7 +69,7 @@ def test_one_of_two_objects_without_a_box_is_in_doubt() -> None:
             image[30:60, 280 - 8 * (index - SHOWN) : 310 - 8 * (index - SHOWN)] = 240
 
     frames = [its_boxes(index) for index in range(FRAMES)]
-    assert min(known(judge_all(UncoveredMotion(), frames, images=film(two)))[SHOWN + 2 :]) > 0.8
+    assert min(known(judge_all(UncoveredMotion(), frames, images=film(two)))[SHOWN + 2 :]) > 0.5
 
 
 def test_a_moving_camera_gives_no_sign() -> None:
@@ -91,7 +91,7 @@ def test_leaves_that_always_move_are_usual_and_an_object_elsewhere_is_not() -> N
 
     values = known(judge_all(UncoveredMotion(), [NOTHING] * FRAMES, images=film(leaves)))
     assert max(values[31:SHOWN]) < 0.3
-    assert min(values[SHOWN + 2 :]) > 0.8
+    assert min(values[SHOWN + 2 :]) > 0.5
 
 
 @pytest.mark.parametrize("fps", [0.5, 1.0])
