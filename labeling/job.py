@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +20,8 @@ from edgeloop.labeling.build import DetectorModels, learn_models
 from edgeloop.labeling.dataset.apply_decisions import decisions_digest, keep_original
 from edgeloop.labeling.dataset.corrected import read_corrected
 from edgeloop.labeling.dataset.decisions import Decision, by_frame, decide, read_decisions
-from edgeloop.labeling.dataset.split import split_frames
+from edgeloop.labeling.dataset.lasting_splits import lasting_splits
+from edgeloop.labeling.dataset.split import Split, split_frames
 from edgeloop.labeling.dataset.write import DatasetReport, LabeledFrame, write_dataset
 from edgeloop.labeling.engine.promise import Promise
 from edgeloop.labeling.features.embedders import fingerprint as fingerprint_of_embedder
@@ -41,9 +43,10 @@ from edgeloop.labeling.workers.workers import Workers
 from edgeloop.models.errors import DataError, NoInputError
 from edgeloop.models.weights.digest import file_sha256
 
-__all__ = ["LabelReport", "job_key", "label_frames"]
+__all__ = ["LabelReport", "job_key", "label_frames", "learned_folder"]
 
 _PROMISE = "promise.json"
+_SHORT = 12  # digits of a digest in the name of a folder
 _LEDGER_FORMAT = "2"  # 2 has stamps, digests and looks
 
 
@@ -104,9 +107,10 @@ def label_frames(
     inputs = read_inputs(plan, frames, entries, corrected)
     job = job_key(plan, inputs)
     unfinished.mkdir(parents=True, exist_ok=True)
-    # Named by the job: before the first frame is labeled, another job may take over `unfinished`.
-    learned = unfinished / f"engine-{hashlib.sha256(repr(job).encode()).hexdigest()[:12]}"
-    with Ledger(unfinished / "ledger.sqlite3", job) as ledger:
+    place = unfinished if plan.kept is None else plan.kept / _short(job)
+    place.mkdir(parents=True, exist_ok=True)
+    learned = learned_folder(place, job)
+    with Ledger(place / "ledger.sqlite3", job) as ledger:
         todo = unlabeled_frames(entries, store, ledger)
         frames_per_s = 0.0
         if todo:
@@ -126,6 +130,8 @@ def label_frames(
         groups = group_frames(entries, map(FrameLook.from_bytes, looks), plan.footage)
         promise = _saved_promise(learned / _PROMISE)
         report = _write(plan, store, entries, groups, inputs, ledger, unfinished / "dataset", promise)
+    if plan.kept is not None:
+        _remove_others(plan.kept, place)
     if report.set_aside < len(entries):
         (unfinished / "dataset").replace(plan.out)
     shutil.rmtree(unfinished)
@@ -139,6 +145,22 @@ def label_frames(
         frames_per_s,
         time.monotonic() - started,
     )
+
+
+def learned_folder(place: Path, job: Mapping[str, str]) -> Path:
+    """Folder of what the engine learned for a job: named by it, for another may take over the place."""
+    return place / f"engine-{_short(job)}"
+
+
+def _short(job: Mapping[str, str]) -> str:
+    return hashlib.sha256(repr(dict(job)).encode()).hexdigest()[:_SHORT]
+
+
+def _remove_others(kept: Path, place: Path) -> None:
+    """Remove what was kept for jobs with other exemplars or settings."""
+    for folder in kept.iterdir():
+        if folder != place and re.fullmatch(f"[0-9a-f]{{{_SHORT}}}", folder.name):
+            shutil.rmtree(folder)
 
 
 def _decisions(plan: LabelPlan) -> list[Decision]:
@@ -207,6 +229,22 @@ def _label_all(
     return len(items) / (time.monotonic() - started)
 
 
+def _frames_digest(entries: Sequence[FrameEntry], ledger: Ledger) -> str:
+    """Digest of the names and images of all frames, those that the dataset leaves out included."""
+    stamps, digest = ledger.stamps(), hashlib.sha256()
+    for entry in entries:
+        digest.update(f"{entry.name}\0{stamps[entry.name][1]}\n".encode())
+    return digest.hexdigest()
+
+
+def _split(plan: LabelPlan, entries: Sequence[FrameEntry], groups: FrameGroups) -> list[Split]:
+    split = split_frames if plan.splits is None else partial(lasting_splits, plan.splits)
+    splits = split(entries, groups, val_share=plan.val_share, gap_share=plan.gap_share, seed=plan.seed)
+    return [
+        Split.GAP if entry.name in plan.left_out else own for entry, own in zip(entries, splits, strict=True)
+    ]
+
+
 def _write(
     plan: LabelPlan,
     store: FrameStore,
@@ -219,7 +257,7 @@ def _write(
 ) -> DatasetReport:
     if folder.exists():
         shutil.rmtree(folder)  # an earlier run was interrupted while it wrote
-    splits = split_frames(entries, groups, val_share=plan.val_share, gap_share=plan.gap_share, seed=plan.seed)
+    splits = _split(plan, entries, groups)
     results = ledger.results(entry.name for entry in entries)
     if inputs.background is not None and plan.exemplars is None:  # what moves is all there is to go by
         results = confirm_moving(zip(groups.numbers, results, strict=True), confidence=inputs.confidence)
@@ -237,8 +275,10 @@ def _write(
         "confidence": inputs.confidence,
         "footage": {"kind": groups.kind, "groups": len(groups.groups)},
     }
+    parents = {"exemplars": inputs.digests()["exemplars"], "frames": _frames_digest(entries, ledger)}
+    info["parents"] = parents
     if promise is not None:
         info["promise"] = promise
     if decisions:
-        info["decisions"] = decisions_digest(decisions)
+        info["decisions"] = parents["decisions"] = decisions_digest(decisions)
     return write_dataset(folder, names, frames, store, info)

@@ -13,10 +13,14 @@ from edgeloop.edge.frames.folder import FrameEntry
 from edgeloop.labeling.frames.perceptual_hash import bits_apart
 from edgeloop.labeling.frames.recordings import FrameGroups
 
-__all__ = ["Split", "split_frames"]
+__all__ = ["NEAR_BITS", "NEAR_FRAMES", "Split", "split_frames"]
 
-_NEAR_FRAMES = 5  # as `edgeloop stats` takes them for leaks
-_NEAR_BITS = 4
+NEAR_FRAMES = 5
+"""Distance of two frames in their source up to which one leaks the other, as `edgeloop stats` takes it."""
+
+NEAR_BITS = 4
+"""Difference of two perceptual hashes up to which two frames look the same."""
+
 _LONG = 50  # frames of a recording that is split by time, not given to one part
 _BLOCK = 250
 
@@ -99,7 +103,7 @@ def _split_by_time(
     gap = math.ceil(gap_share * len(own))
     index = frames[own[first_val]].index
     longest = min(len(own) // 4, first_val)
-    while 0 < gap < longest and index - frames[own[first_val - gap - 1]].index <= _NEAR_FRAMES:
+    while 0 < gap < longest and index - frames[own[first_val - gap - 1]].index <= NEAR_FRAMES:
         gap += 1
     for place in own[first_val:]:
         splits[place] = Split.VAL
@@ -113,7 +117,7 @@ def _leave_out_repeated(groups: FrameGroups, splits: list[Split]) -> None:
     val = np.array([place for place, split in enumerate(splits) if split is Split.VAL])
     blocks = [val[start : start + _BLOCK] for start in range(0, len(val), _BLOCK)]
     nearest = [bits_apart(groups.codes[block], groups.codes[train]).min(axis=1) for block in blocks]
-    repeated = val[np.concatenate(nearest) <= _NEAR_BITS] if blocks else val
+    repeated = val[np.concatenate(nearest) <= NEAR_BITS] if blocks else val
     if 2 * len(repeated) <= len(val):
         for place in repeated:
             splits[place] = Split.GAP

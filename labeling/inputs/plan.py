@@ -39,6 +39,11 @@ class LabelPlan:
         val_share: Share of the frames that becomes val.
         gap_share: Share of each recording left out between train and val.
         seed: Random seed.
+        splits: File of the part of each frame, by which it stays in train or val from one job to the next;
+            parts of new frames are added. None to split all frames anew.
+        left_out: Names of frames that are labeled and split, but left out of the dataset.
+        kept: Folder that keeps what was learned and labeled, so that the next job with the same exemplars and
+            settings labels new frames only; None to keep it only while a job is unfinished.
         workers: Number of processes that label, or of actors on a cluster; None for this process alone, or
             for all of the cluster. The result does not depend on it.
         ray: Address of a Ray cluster that labels, or "auto" for the one that runs on this machine.
@@ -60,5 +65,8 @@ class LabelPlan:
     val_share: float = 0.2
     gap_share: float = 0.05
     seed: int = 0
+    splits: Path | None = None
+    left_out: frozenset[str] = frozenset()
+    kept: Path | None = None
     workers: int | None = None
     ray: str | None = None

@@ -1,0 +1,308 @@
+"""Make the next generation of a loop: label, train, export, judge, and promote or refuse."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from edgeloop.edge.host.durable_file import make_folder
+from edgeloop.edge.host.folder_lock import locked_folder
+from edgeloop.export.data.yolo_dataset import Dataset, open_dataset
+from edgeloop.export.export_options import ExportOptions, Precision
+from edgeloop.export.exporter import export_bundle
+from edgeloop.export.train.run_record import RunRecord, read_record
+from edgeloop.export.train.training import train_detector
+from edgeloop.export.train_options import TrainOptions
+from edgeloop.export.trainer import OnStep
+from edgeloop.labeling.dataset.apply_decisions import read_info
+from edgeloop.labeling.dataset.decisions import read_decisions
+from edgeloop.labeling.dataset.lasting_splits import read_splits
+from edgeloop.labeling.dataset.read import read_instances
+from edgeloop.labeling.dataset.split import Split
+from edgeloop.labeling.improvement.gate import Judge, Judgment, compare_bundles, judge_first
+from edgeloop.labeling.improvement.held_out import HeldOut
+from edgeloop.labeling.inputs.plan import LabelPlan
+from edgeloop.labeling.job import label_frames
+from edgeloop.labeling.lineage.generation import Generation, Parents
+from edgeloop.labeling.lineage.loop_folder import LoopFolder
+from edgeloop.labeling.step_progress import Progress
+from edgeloop.models.errors import DataError, ModelError
+from edgeloop.models.weights.digest import file_sha256
+
+__all__ = ["GenerationOptions", "label_generation", "make_generation", "next_number"]
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationOptions:
+    """Options of a generation.
+
+    Attributes:
+        time_limit_s: Wall time of the training, s; None leaves it to `epochs`, or to the trainer's default.
+        epochs: Passes over the training images; None leaves it to the time limit, or to a default.
+        imgsz: Side of the training image, px; None takes the parent's, or chooses it from the objects.
+        seed: Random seed.
+        precision: Precision of the bundle, as of `edgeloop export`.
+        tolerance: Loss of mAP50 on old held-out frames that the gate accepts.
+        rehearsed: Maximum number of old training frames that are learned from again, drawn at random.
+        held_out: Maximum number of old held-out frames to judge on, drawn at random.
+        val_share: Share of new frames that is held out.
+        warm: Train from the weights of the parent; False starts from those that ship.
+        judge: Judges the first generation; None lets it pass, as the gate of the export did.
+        recall: Estimated recall of the parent on the device, for the record; None if unknown.
+        on_step: Called after every step of the training.
+        progress: Shows the steps of labeling; None for silence.
+    """
+
+    time_limit_s: float | None = None
+    epochs: int | None = None
+    imgsz: int | None = None
+    seed: int = 0
+    precision: Precision = "fp32"
+    tolerance: float = 0.02
+    rehearsed: int = 1000
+    held_out: int = 500
+    val_share: float = 0.2
+    warm: bool = True
+    judge: Judge | None = None
+    recall: float | None = None
+    on_step: OnStep | None = None
+    progress: Progress | None = None
+
+
+def make_generation(
+    loop: LoopFolder, options: GenerationOptions | None = None, tell: Callable[[str], None] = lambda _: None
+) -> Generation:
+    """Make the next generation of a loop; killed at any moment, the same call goes on.
+
+    Frames are labeled by the teacher that learned from the exemplars, and by a person's decisions. The
+    training begins with the weights of the generation in use; its frames stay among those to learn from. The
+    bundle is promoted if the gate lets it pass, and is kept with the reason otherwise.
+
+    Args:
+        loop: Loop with exemplars and frames.
+        options: Options; None for the defaults.
+        tell: Called with lines about the progress.
+
+    Returns:
+        The record of the generation.
+
+    Raises:
+        NoInputError: There are no exemplars or no frames.
+        DataError: They cannot be used, no object is held out to judge on, or another process makes a
+            generation of this loop.
+        EdgeloopError: See `label_frames`, `train_detector` and `export_bundle`.
+    """
+    options = options or GenerationOptions()
+    with generation_lock(loop):
+        dataset = label_generation(loop, options, tell)
+        number, parent = next_number(loop), loop.current()
+        folder, data = loop.generation_folder(number), open_dataset(dataset)
+        _check(data, folder)
+        record = _train(loop, parent, folder, options, tell)
+        refused = _export(folder, options, tell)
+        seen = _seen(loop, parent)
+        judgment = refused or _judge(loop, parent, folder, HeldOut.of(data, seen), options)
+        generation = _record(loop, number, parent, record, data, seen, judgment, options)
+        loop.write_generation(generation)
+        if generation.verdict == "promoted":
+            loop.promote(number)
+        tell(f"Generation {number}: {generation.verdict}; {generation.reason}")
+        return generation
+
+
+@contextmanager
+def generation_lock(loop: LoopFolder) -> Iterator[None]:
+    """Hold the lock by which one process at a time makes a generation.
+
+    Raises:
+        DataError: Another process holds it.
+    """
+    folder = loop.root / "generations"
+    make_folder(folder)
+    with locked_folder(folder, f"{loop.root}: another process makes a generation of this loop; wait for it"):
+        yield
+
+
+def next_number(loop: LoopFolder) -> int:
+    """Number of the generation to make, or to go on with."""
+    return max((each.number for each in loop.generations()), default=0) + 1
+
+
+def label_generation(
+    loop: LoopFolder, options: GenerationOptions, tell: Callable[[str], None] = lambda _: None
+) -> Path:
+    """Label the frames of the next generation; one that is labeled already stays as it is.
+
+    Returns:
+        Folder of the dataset.
+
+    Raises:
+        EdgeloopError: See `label_frames`.
+    """
+    number = next_number(loop)
+    dataset = loop.generation_folder(number) / "dataset"
+    if dataset.exists():
+        return dataset
+    tell(f"Generation {number}: labels the frames")
+    make_folder(dataset.parent)
+    label_frames(
+        LabelPlan(
+            frames=loop.frames,
+            exemplars=loop.exemplars,
+            out=dataset,
+            decisions=loop.decisions if loop.decisions.is_file() else None,
+            sam=loop.settings.sam,
+            device=loop.settings.device,
+            confidence=loop.settings.confidence,
+            val_share=options.val_share,
+            seed=loop.settings.seed,
+            splits=loop.splits,
+            left_out=_left_out(loop, number, options),
+            kept=loop.teacher,
+        ),
+        progress=options.progress,
+        tell=tell,
+    )
+    return dataset
+
+
+def _left_out(loop: LoopFolder, number: int, options: GenerationOptions) -> frozenset[str]:
+    """Old frames beyond those to rehearse and to judge on, drawn at random for each generation."""
+    parent, splits = loop.current(), read_splits(loop.splits)
+    seen = _seen(loop, parent)
+
+    def beyond(part: Split, most: int) -> list[str]:
+        old = (name for name, split in splits.items() if split is part and name in seen)
+        return sorted(old, key=lambda name: hashlib.sha256(f"{number} {name}".encode()).digest())[most:]
+
+    return frozenset((*beyond(Split.TRAIN, options.rehearsed), *beyond(Split.VAL, options.held_out)))
+
+
+def _seen(loop: LoopFolder, parent: Generation | None) -> frozenset[str]:
+    """Names of the images that a generation or one of its parents learned from or was judged on."""
+    known = {each.number: each for each in loop.generations()}
+    names: set[str] = set()
+    while parent is not None:
+        names.update(_images(loop.generation_folder(parent.number) / "dataset"))
+        parent = None if parent.parent is None else known.get(parent.parent)
+    return frozenset(names)
+
+
+def _images(dataset: Path) -> Iterable[str]:
+    return (path.name for path in dataset.glob("images/*/*"))
+
+
+def _check(data: Dataset, folder: Path) -> None:
+    """Check that there is something to judge by; if not, label anew next time, when there are more frames."""
+    if any(len(image.class_id) for image in data.val):
+        return
+    shutil.rmtree(data.root)
+    raise DataError(
+        f"{folder}: no object on its {len(data.val)} held-out frames, so nothing could be judged; add frames"
+    )
+
+
+def _train(
+    loop: LoopFolder,
+    parent: Generation | None,
+    folder: Path,
+    options: GenerationOptions,
+    tell: Callable[[str], None],
+) -> RunRecord:
+    run, imgsz, weights = folder / "run", options.imgsz, None
+    if parent is not None:
+        before = loop.generation_folder(parent.number) / "run"
+        imgsz = imgsz or read_record(before).imgsz
+        weights = str(before / read_record(before).weights_file) if options.warm else None
+    if (run / "run.json").is_file():
+        return read_record(run)
+    tell(
+        f"{folder.name}: trains" + ("" if weights is None else f" from generation {parent and parent.number}")
+    )
+    return train_detector(
+        folder / "dataset",
+        run,
+        TrainOptions(
+            weights=weights,
+            epochs=options.epochs,
+            time_limit_s=options.time_limit_s,
+            imgsz=imgsz,
+            seed=options.seed,
+            device=loop.settings.device,
+        ),
+        options.on_step,
+    )
+
+
+def _export(folder: Path, options: GenerationOptions, tell: Callable[[str], None]) -> Judgment | None:
+    """Export the bundle; the judgment if the gate of the export refused it."""
+    bundle = folder / "model.onnx"
+    if bundle.is_file():
+        return None
+    tell("Exports the bundle and checks it")
+    try:
+        export_bundle(
+            folder / "run", folder / "dataset", bundle,
+            ExportOptions(precision=options.precision, overwrite=True),
+        )  # fmt: skip
+    except ModelError as error:
+        return Judgment(None, None, " ".join(str(error).split()))
+    return None
+
+
+def _judge(
+    loop: LoopFolder, parent: Generation | None, folder: Path, frames: HeldOut, options: GenerationOptions
+) -> Judgment:
+    bundle = folder / "model.onnx"
+    if parent is None:
+        return (options.judge or judge_first)(bundle, frames)
+    return compare_bundles(bundle, loop.bundle(parent.number), frames, options.tolerance)
+
+
+def _record(
+    loop: LoopFolder,
+    number: int,
+    parent: Generation | None,
+    record: RunRecord,
+    data: Dataset,
+    seen: frozenset[str],
+    judgment: Judgment,
+    options: GenerationOptions,
+) -> Generation:
+    folder = loop.generation_folder(number)
+    bundle = folder / "model.onnx"
+    train = {image.path.name for image in data.train}
+    return Generation(
+        number=number,
+        parent=None if parent is None else parent.number,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        names=data.names,
+        digests=Parents(
+            exemplars=read_info(data.root)["parents"]["exemplars"],
+            dataset=data.digest,
+            weights=file_sha256(folder / "run" / record.weights_file),
+            bundle=file_sha256(bundle) if bundle.is_file() else None,
+            start_weights=parent.digests.weights if parent is not None and options.warm else None,
+            parent_bundle=None if parent is None else parent.digests.bundle,
+        ),
+        frames=len(train),
+        new_frames=len(train - seen),
+        by_person=len(train & _by_person(loop, data.root)),
+        old=judgment.old,
+        new=judgment.new,
+        recall=options.recall,
+        verdict="promoted" if judgment.refusal is None else "refused",
+        reason=judgment.refusal or judgment.praise,
+    )
+
+
+def _by_person(loop: LoopFolder, dataset: Path) -> set[str]:
+    """Names of frames that a person drew or decided on."""
+    drawn = {Path(image.file_name).name for image in read_instances(dataset).images if image.by_person}
+    decisions = read_decisions(loop.decisions) if loop.decisions.is_file() else []
+    return drawn | {decision.file for decision in decisions}
