@@ -40,7 +40,7 @@ def train_edgeloop(data: Dataset, folder: Path, options: TrainOptions, on_step: 
         raise DataError(f"{data.root}: no object in the validation part, by which --patience would stop")
     keep_freed_memory()
     device = choose_device(options.device)
-    detector, start = start_detector(len(data.names), options.weights, seed=options.seed)
+    detector, start = start_detector(data.names, options.weights, seed=options.seed)
     recipe = choose_recipe(data.train, options)
     train = ImageCache(data.train, recipe.side, "Reading train")
     val = ImageCache(data.val, recipe.side, "Reading val") if scored else None

@@ -15,7 +15,7 @@ from edgeloop.export.network.compact_detector import CompactDetector
 from edgeloop.export.train_options import DEFAULT_MODEL
 from edgeloop.models.errors import EdgeloopError, ModelError, NoInputError
 
-__all__ = ["load_state", "read_detector", "read_state", "write_detector", "write_state"]
+__all__ = ["load_state", "read_detector", "read_named_state", "read_state", "write_detector", "write_state"]
 
 
 def write_detector(detector: CompactDetector, names: Sequence[str], path: Path) -> None:
@@ -99,6 +99,12 @@ def read_state(path: Path) -> dict[str, Tensor]:
         ModelError: The file is no safetensors file, or is truncated.
     """
     return _read(path)[0]
+
+
+def read_named_state(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Read a state dict as of `read_state`, and the names of its classes; none if it has no class layers."""
+    state, metadata = _read(path)
+    return state, _names(metadata)
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -10,20 +10,23 @@ from torch import Tensor, nn
 
 from edgeloop.export.network.blocks import ConvNorm
 from edgeloop.export.network.compact_detector import CompactDetector, is_class_layer
-from edgeloop.export.network.detector_weights import load_state, read_state
+from edgeloop.export.network.detector_weights import load_state, read_named_state, read_state
 from edgeloop.export.network.lite0_backbone import imagenet_state
 from edgeloop.export.train_options import DEFAULT_MODEL
 from edgeloop.models.errors import UsageError
 from edgeloop.models.weights.registry import weights_path
 
-__all__ = ["rescale", "start_detector"]
+__all__ = ["renamed_classes", "rescale", "start_detector"]
 
 
-def start_detector(classes: int, weights: str | None, *, seed: int) -> tuple[CompactDetector, str]:
+def start_detector(
+    classes: int | Sequence[str], weights: str | None, *, seed: int
+) -> tuple[CompactDetector, str]:
     """Build a detector with its start weights.
 
     Args:
-        classes: Number of classes.
+        classes: Names of the classes, or their number. With names, a trained detector keeps what it knows of
+            the classes that it has by the same name, whatever their numbers.
         weights: "none", "imagenet", "edgeloop-lite0" (those that ship, also for None), or a path to
             .safetensors.
         seed: Random seed of all that has no start weights.
@@ -38,14 +41,17 @@ def start_detector(classes: int, weights: str | None, *, seed: int) -> tuple[Com
         UsageError: The weights are unknown.
     """
     torch.manual_seed(seed)
-    detector = CompactDetector(classes)
+    names = () if isinstance(classes, int) else tuple(classes)
+    detector = CompactDetector(classes if isinstance(classes, int) else len(names))
     name = weights or DEFAULT_MODEL
     if name == "imagenet":
         detector.backbone.load_state_dict(imagenet_state())
     elif name == DEFAULT_MODEL:
         _load(detector, read_state(weights_path(name)), name)
     elif name.endswith(".safetensors"):
-        _load(detector, read_state(Path(name)), name)
+        state, before = read_named_state(Path(name))
+        named = renamed_classes(state, before, detector.state_dict(), names) if before and names else state
+        _load(detector, named, name)
     elif name != "none":
         raise UsageError(
             f"--weights {name}: unknown; expected none, imagenet, {DEFAULT_MODEL} or a path to a "
@@ -60,6 +66,32 @@ def _load(detector: CompactDetector, state: Mapping[str, Tensor], source: str) -
     class_layers = {key for key in own if is_class_layer(key)}
     fit = all(key in state and state[key].shape == own[key].shape for key in class_layers)
     load_state(detector, state, source, without=() if fit else class_layers)
+
+
+def renamed_classes(
+    state: Mapping[str, Tensor], before: Sequence[str], fresh: Mapping[str, Tensor], names: Sequence[str]
+) -> dict[str, Tensor]:
+    """Rearrange the class layers of a trained detector for other classes, by their names.
+
+    Args:
+        state: State dict of the trained detector.
+        before: Its class names, by class number.
+        fresh: State dict with as many classes as `names`, from which a class that is not among `before`
+            starts.
+        names: Class names to have, by class number.
+
+    Returns:
+        The state dict of the trained detector with rows for these classes.
+    """
+    found = dict(state)
+    for key in filter(is_class_layer, fresh):
+        if key in state:  # if it is not, it is another architecture, which loading it says
+            rows = [
+                state[key][before.index(name)] if name in before else fresh[key][number]
+                for number, name in enumerate(names)
+            ]
+            found[key] = torch.stack(rows)
+    return found
 
 
 def rescale(detector: CompactDetector) -> None:

@@ -125,7 +125,7 @@ def train_members(
     missing = [number for number in range(count) if not paths[number].is_file()]
     cutouts = [cut_objects(frame, segmenter) for frame in frames] if missing else []
     # Random weights come from torch's global generator, so they are drawn one after the other.
-    detectors = {number: start_detector(len(names), weights, seed=seed + number)[0] for number in missing}
+    detectors = {number: start_detector(names, weights, seed=seed + number)[0] for number in missing}
 
     stopped, lock = Event(), Lock()
 

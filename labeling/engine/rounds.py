@@ -12,15 +12,13 @@ from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import torch
-
 from edgeloop.edge.host.durable_file import replace_file
 from edgeloop.edge.host.hardware import usable_cores
 from edgeloop.export.learn.augment import Sample, resized
 from edgeloop.export.learn.recipe import FEW_IMAGES
-from edgeloop.export.network.compact_detector import CompactDetector, is_class_layer
+from edgeloop.export.network.compact_detector import CompactDetector
 from edgeloop.export.network.detector_weights import load_state, read_detector, write_detector
-from edgeloop.export.network.start_detector import start_detector
+from edgeloop.export.network.start_detector import renamed_classes, start_detector
 from edgeloop.export.trainer import TrainStep
 from edgeloop.labeling.engine.calibration import Calibration, HeldOut, fit_calibration
 from edgeloop.labeling.engine.copy_paste import Cutout, cut_objects
@@ -294,11 +292,7 @@ class Learner:
         """Copy of a member with the classes of now; those that it does not know start anew."""
         names = self._exemplars.names
         made = start_detector(len(names), None, seed=self._seed + number)[0]
-        state, own = member.detector.state_dict(), made.state_dict()
-        for key in filter(is_class_layer, own):
-            rows = [own[key][new] if name not in member.names else state[key][member.names.index(name)]
-                    for new, name in enumerate(names)]  # fmt: skip
-            state[key] = torch.stack(rows)
+        state = renamed_classes(member.detector.state_dict(), member.names, made.state_dict(), names)
         load_state(made, state, "member")
         return made.eval()
 
