@@ -55,7 +55,7 @@ fish_tank has every fifth frame."""
 
 WHOLE = ("all", "all, look")
 COLUMNS = (*SIGNS, *WHOLE)
-_CONVEYOR_SEED, _CONVEYOR_FRAMES, _CONVEYOR_STEP = 7, 1200, 2
+_CONVEYOR_SEED, _CONVEYOR_FRAMES, _CONVEYOR_STEP = 7, 900, 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +109,7 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, required=True, help="Folder for all results.")
     parser.add_argument("--scenes", nargs="+", choices=FRAMES_PER_S, default=list(FRAMES_PER_S))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="Random seeds.")
-    parser.add_argument("--time-limit", type=float, default=60, help="Seconds of each training.")
+    parser.add_argument("--time-limit", type=float, default=40, help="Seconds of each training.")
     add_write_option(parser, "doubt")
     arguments = parser.parse_args()
     judged: dict[str, list[Judged]] = {}

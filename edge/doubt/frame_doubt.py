@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -111,7 +112,7 @@ class FrameDoubt:
             return None
         result, time_s = self._waiting
         signs: dict[Sign, float] = {"threshold": uncertainty(result.detections, self._threshold)}
-        if time_s == time_s:  # not NaN
+        if not math.isnan(time_s):
             around = _neighborhood(self._before, self._waiting, after)
             for name, sign in self._signs.items():
                 value = sign.judge(around)

@@ -104,9 +104,10 @@ class UncoveredMotion(TemporalSign):
         value = None
         if self._frames >= _LEARN_FRAMES and moves.mean() <= _MOST:
             value = self._doubt(moves & ~covered)
-        energy[covered] = self._usual[covered]
+        under_boxes = self._usual[covered]
         step = max(_EAGER / self._frames, gap_s / _LEARN_S)
         learn_usual(self._usual, energy, step=step, quantile=_USUAL, lowest=VISIBLE / _EXCEEDS)
+        self._usual[covered] = under_boxes
         return value
 
     def _covered(self, around: Neighborhood, cells: tuple[int, int]) -> NDArray[np.bool_]:
