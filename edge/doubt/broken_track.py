@@ -109,7 +109,7 @@ class BrokenTracks(TemporalSign):
         new[links[links >= 0]] = False
         doubts = _ends(missing, around)
         flashes = np.zeros(len(now), np.float32)
-        if around.after is not None:
+        if around.after is not None and (len(missing) or new.any()):
             after_s = around.time_s + around.after_s
             doubts = np.maximum(doubts, _gaps(missing, now, around.after, after_s))
             flashes = _flashes(now, new, around.after, after_s) * _inside(now, around)

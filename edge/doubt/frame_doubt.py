@@ -53,8 +53,8 @@ class FrameDoubt:
     the probability of its weight times its value, is right (noisy or). Signs that compare frames need their
     times; of pictures without any, the scores are judged, and the second look.
 
-    Without the second look a frame takes less than a millisecond. With it, a frame in twenty at most takes
-    the time of another detection, in the thread that calls `add`.
+    Without the second look, a frame of some ten objects takes less than a millisecond. With it, a frame in
+    twenty at most takes the time of another detection, in the thread that calls `add`.
     """
 
     def __init__(
