@@ -12,7 +12,7 @@ from edgeloop.labeling.inputs.exemplars import ExemplarFrame
 from edgeloop.models.boxes import iou_matrix
 from edgeloop.models.detections import Detections
 
-__all__ = ["Calibration", "HeldOut", "fit_calibration", "match"]
+__all__ = ["Calibration", "HeldOut", "fit_calibration", "match", "match_boxes"]
 
 _HIT_IOU = 0.5
 _LIMIT = 1e-3  # scores are taken no surer than this
@@ -42,9 +42,11 @@ class Calibration(NamedTuple):
 
     Attributes:
         shift: Log odds by which this footage is easier than usual.
+        spread: Standard deviation of the shift, log odds.
     """
 
     shift: float
+    spread: float = _PRIOR_SPREAD
 
     def __call__(self, score: NDArray[np.float32], *, member: bool = False) -> NDArray[np.float32]:
         """Compute probabilities (N,) from scores (N,), of all members or of a single one."""
@@ -53,7 +55,10 @@ class Calibration(NamedTuple):
 
 
 def fit_calibration(held_out: Sequence[HeldOut]) -> Calibration:
-    """Fit the shift by maximum a posteriori logistic regression, Newton's method."""
+    """Fit the shift by maximum a posteriori logistic regression, Newton's method.
+
+    Its spread allows for errors that frames have in common (White, 1980, by frame).
+    """
     scores = np.concatenate([one.found.confidence for one in held_out])
     right = np.concatenate([match(one) >= 0 for one in held_out])
     odds = _MEMBER[0] + _MEMBER[1] * _log_odds(scores)
@@ -63,7 +68,11 @@ def fit_calibration(held_out: Sequence[HeldOut]) -> Calibration:
         gradient = (right - expected).sum() - shift / _PRIOR_SPREAD**2
         curvature = (expected * (1 - expected)).sum() + 1 / _PRIOR_SPREAD**2
         shift += float(np.clip(gradient / curvature, -1, 1))
-    return Calibration(shift)
+    curvature = (expected * (1 - expected)).sum() + 1 / _PRIOR_SPREAD**2
+    ends = np.cumsum([len(one.found) for one in held_out])[:-1]
+    of_frames = np.array([part.sum() for part in np.split(right - expected, ends)])
+    variance = max(curvature, float((of_frames**2).sum()) + 1 / _PRIOR_SPREAD**2) / curvature**2
+    return Calibration(shift, float(np.sqrt(variance)))
 
 
 def match(one: HeldOut) -> NDArray[np.int64]:
@@ -72,9 +81,15 @@ def match(one: HeldOut) -> NDArray[np.int64]:
     Returns:
         int64 (N,), row of the box that each detection matches at an IoU of at least 0.5; -1 for none.
     """
-    found, frame = one.found, one.frame
-    overlap = iou_matrix(found.xyxy, frame.xyxy)
-    overlap[found.class_id[:, None] != frame.class_id] = 0
+    return match_boxes(one.found, one.frame.xyxy, one.frame.class_id)
+
+
+def match_boxes(
+    found: Detections, xyxy: NDArray[np.float32], class_id: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Match detections to boxes xyxy (M, 4) of classes (M,), as `match` does."""
+    overlap = iou_matrix(found.xyxy, xyxy)
+    overlap[found.class_id[:, None] != class_id] = 0
     rows = np.full(len(found), -1)
     for row in np.argsort(-found.confidence, kind="stable").tolist():
         if overlap.shape[1] and overlap[row].max() >= _HIT_IOU:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edgeloop.labeling.candidates.find import find_candidates
 from edgeloop.labeling.candidates.prompts import Prompts
 from edgeloop.labeling.engine.calibration import Calibration, HeldOut, fit_calibration, match
+from edgeloop.labeling.engine.coverage import Coverage, measure_coverage
 from edgeloop.labeling.engine.ensemble import Ensemble, write_ensemble
 from edgeloop.labeling.engine.int8_ensemble import fastest_graph
 from edgeloop.labeling.engine.members import held_out_by, train_members
@@ -39,12 +40,14 @@ class Engine:
         calibration: Turns its scores into probabilities.
         mask_weight: Share by which a box is moved toward that of SAM's mask.
         promise: Expected quality of the labels; None if the exemplar frames do not tell.
+        coverage: Share of the objects that it has any box for; None if the exemplar frames do not tell.
     """
 
     ensemble: Ensemble
     calibration: Calibration
     mask_weight: float
     promise: Promise | None
+    coverage: Coverage | None = None
 
     def detect(self, image: NDArray[np.uint8]) -> Detections:
         """Detect objects in an image, HxWx3 uint8 BGR; their scores are probabilities, in falling order."""
@@ -64,6 +67,7 @@ class LearnedEngine:
         calibration: As of `Engine`.
         mask_weight: As of `Engine`.
         promise: As of `Engine`.
+        coverage: As of `Engine`.
     """
 
     graph: Path
@@ -71,11 +75,12 @@ class LearnedEngine:
     calibration: Calibration
     mask_weight: float
     promise: Promise | None
+    coverage: Coverage | None = None
 
     def open(self, device: Device, graph: Path | None = None) -> Engine:
         """Load the detectors, from a copy of the graph if one is named."""
         ensemble = Ensemble(self.graph if graph is None else graph, self.side, device)
-        return Engine(ensemble, self.calibration, self.mask_weight, self.promise)
+        return Engine(ensemble, self.calibration, self.mask_weight, self.promise, self.coverage)
 
 
 def learn_engine(
@@ -131,7 +136,8 @@ def learn_engine(
     ]
     calibration = fit_calibration(held_out)
     promise = estimate_quality(held_out, exemplars.names, calibration, confidence=confidence, seed=seed)
-    return LearnedEngine(graph, side, calibration, _mask_weight(held_out, segmenter), promise)
+    coverage = measure_coverage(held_out, exemplars.names, calibration)
+    return LearnedEngine(graph, side, calibration, _mask_weight(held_out, segmenter), promise, coverage)
 
 
 def _exclusive(found: Detections, probability: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -22,6 +22,7 @@ from edgeloop.export.network.start_detector import renamed_classes, start_detect
 from edgeloop.export.trainer import TrainStep
 from edgeloop.labeling.engine.calibration import Calibration, HeldOut, fit_calibration
 from edgeloop.labeling.engine.copy_paste import Cutout, cut_objects
+from edgeloop.labeling.engine.coverage import measure_coverage
 from edgeloop.labeling.engine.engine import Engine
 from edgeloop.labeling.engine.ensemble import Ensemble, write_ensemble
 from edgeloop.labeling.engine.members import (
@@ -261,7 +262,7 @@ class Learner:
             return Engine(ensemble, Calibration(0.0), 0.0, None)
         calibration = fit_calibration(held_out)
         promise = estimate_quality(held_out, names, calibration, confidence=confidence, seed=self._seed)
-        return Engine(ensemble, calibration, 0.0, promise)
+        return Engine(ensemble, calibration, 0.0, promise, measure_coverage(held_out, names, calibration))
 
     def _wanted(self) -> list[int]:
         """Members that some frame is held out from; with one fold only, the member after it."""
