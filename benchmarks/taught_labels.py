@@ -1,0 +1,144 @@
+"""Labels of distillation.py with their probabilities, and regions in which the teacher is undecided."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from edgeloop.edge.scoring.coco import precision_recall
+from edgeloop.export.data.yolo_dataset import LabeledImage
+from edgeloop.export.learn.assign import Targets
+from scoring import Coco
+
+
+class Lesson(NamedTuple):
+    """Objects and undecided regions of a batch.
+
+    Attributes:
+        targets: Objects, G in all.
+        probability: That each is right, float32 (G,), in [0, 1].
+        doubted: Unsure labels.
+        doubted_probability: That each of these is right, float32.
+    """
+
+    targets: Targets
+    probability: Tensor
+    doubted: Targets
+    doubted_probability: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class TaughtLabels:
+    """All labels of a dataset, sure and unsure ones.
+
+    `LabeledImage.class_id` of `images` is the row of each label in the tensors below, so that augmentation
+    carries them along.
+
+    Attributes:
+        names: Class names by class number.
+        images: Images with rows instead of class numbers.
+        class_id: Class numbers, int64 (N,).
+        probability: That a label is right, float32 (N,), in [0, 1].
+        sure: False for an unsure label of review.json, bool (N,).
+    """
+
+    names: Sequence[str]
+    images: Sequence[LabeledImage]
+    class_id: Tensor
+    probability: Tensor
+    sure: Tensor
+
+    @property
+    def learned(self) -> list[LabeledImage]:
+        """Images as `edgeloop train` reads them: sure labels and their class numbers."""
+        result = []
+        for image in self.images:
+            sure = self.sure.numpy()[image.class_id]
+            rows = image.class_id[sure]
+            result.append(LabeledImage(image.path, self.class_id.numpy()[rows], image.xywh[sure]))
+        return result
+
+    def lesson(self, targets: Targets) -> Lesson:
+        """Look up the labels of a batch whose class numbers are rows."""
+        row = targets.class_id
+        sure, probability = self.sure[row], self.probability[row]
+        known = targets._replace(class_id=self.class_id[row])
+        parts = [Targets(*(each[kept] for each in known)) for kept in (sure, ~sure)]
+        return Lesson(parts[0], probability[sure], parts[1], probability[~sure])
+
+
+def read_labels(dataset: Path) -> TaughtLabels:
+    """Read instances.json and review.json of a dataset that `edgeloop label` wrote."""
+    coco: Coco = json.loads((dataset / "instances.json").read_text())
+    unsure = json.loads((dataset / "review.json").read_text())["unsure"]
+    names = [category["name"] for category in coco["categories"]]
+    number = {category["id"]: row for row, category in enumerate(coco["categories"])}
+    by_file: dict[str, list[tuple[list[float], int, float, bool]]] = defaultdict(list)
+    files = {image["id"]: Path(image["file_name"]).name for image in coco["images"]}
+    for each in coco["annotations"]:
+        by_file[files[each["image_id"]]].append(
+            (each["bbox"], number[each["category_id"]], each["score"], True)
+        )
+    for each in unsure:
+        by_file[each["file"]].append((each["bbox"], names.index(each["maybe"]), each["score"], False))
+    images, rows = [], list[tuple[list[float], int, float, bool]]()
+    for image in coco["images"]:
+        own = by_file[files[image["id"]]]
+        xywh = np.array([bbox for bbox, *_ in own], np.float32).reshape(-1, 4)
+        xywh[:, :2] += xywh[:, 2:] / 2
+        xywh /= np.tile(np.array((image["width"], image["height"]), np.float32), 2)
+        places = np.arange(len(rows), len(rows) + len(own), dtype=np.int64)
+        images.append(LabeledImage(dataset / image["file_name"], places, xywh))
+        rows += own
+    return TaughtLabels(
+        names,
+        images,
+        torch.tensor([class_id for _, class_id, _, _ in rows]),
+        torch.tensor([score for _, _, score, _ in rows], dtype=torch.float32).clamp(0, 1),
+        torch.tensor([sure for *_, sure in rows]),
+    )
+
+
+def label_quality(dataset: Path, truth: Coco, drawn: Coco) -> dict[str, float]:
+    """Score the labels of all images but the exemplars against their ground truth.
+
+    Returns:
+        labels, precision, recall, unsure, and the share of the unsure labels that are right.
+    """
+    coco: Coco = json.loads((dataset / "instances.json").read_text())
+    exemplars = {Path(image["file_name"]).name for image in drawn["images"]}
+    category = {each["name"]: each["id"] for each in truth["categories"]}
+    image_id = {Path(each["file_name"]).name: each["id"] for each in truth["images"]}
+    left = [each for each in truth["images"] if Path(each["file_name"]).name not in exemplars]
+    kept = {each["id"] for each in left}
+    scored = {**truth, "images": left,
+              "annotations": [each for each in truth["annotations"] if each["image_id"] in kept]}  # fmt: skip
+    names = {each["id"]: each["name"] for each in coco["categories"]}
+    files = {image["id"]: Path(image["file_name"]).name for image in coco["images"]}
+    sure = [(files[each["image_id"]], names[each["category_id"]], each) for each in coco["annotations"]]
+    review = json.loads((dataset / "review.json").read_text())["unsure"]
+    unsure = [(each["file"], each["maybe"], each) for each in review]
+    both = []
+    for labels in (sure, unsure):
+        rows = [
+            {"image_id": image_id[file], "category_id": category[name],
+             "bbox": each["bbox"], "score": each["score"]}
+            for file, name, each in labels
+            if file not in exemplars
+        ]  # fmt: skip
+        both.append(precision_recall(scored, rows))
+    return {
+        "labels": both[0].predicted,
+        "precision": both[0].precision,
+        "recall": both[0].recall,
+        "unsure": both[1].predicted,
+        "right": both[1].precision,
+    }
