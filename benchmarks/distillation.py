@@ -31,6 +31,7 @@ from torch import nn
 
 from edgeloop.edge.host.opencv import require_image
 from edgeloop.edge.scoring.coco import Scores, coco_results, evaluate_boxes
+from edgeloop.export.learn.recipe import Recipe
 from edgeloop.export.learn.validation import detect
 from report import Table, add_write_option, publish
 from scoring import Coco
@@ -74,6 +75,7 @@ def main() -> None:
     )
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS)
     parser.add_argument("--steps", type=int, default=300, help="Steps of each training.")
+    parser.add_argument("--side", type=int, default=416, help="Largest side of a student's input, px.")
     add_write_option(parser, "distillation")
     arguments = parser.parse_args()
     labeled: list[tuple[TaughtScene, TaughtLabels]] = []
@@ -85,7 +87,11 @@ def main() -> None:
         labeled.append((scene, read_labels(dataset)))
     for seed in arguments.seeds:
         for scene, labels in labeled:
-            measure(scene, labels, arguments.variants, seed, arguments.steps, arguments.out / scene.name)
+            folder = arguments.out / scene.name
+            missing = [each for each in arguments.variants if not (folder / f"{each}-{seed}.json").is_file()]
+            if missing:
+                recipe = student_recipe(labels, seed, arguments.steps, arguments.side)
+                measure(scene, labels, missing, recipe, seed, folder)
     results = read_results(arguments.out)
     note = (
         "Labels: of `edgeloop label` from five images, at its default threshold; right: share of the unsure "
@@ -97,16 +103,12 @@ def main() -> None:
 
 
 def measure(
-    scene: TaughtScene, labels: TaughtLabels, variants: Sequence[str], seed: int, steps: int, folder: Path
+    scene: TaughtScene, labels: TaughtLabels, variants: Sequence[str], recipe: Recipe, seed: int, folder: Path
 ) -> None:
-    """Train and score the students of a scene and seed that have no result yet."""
-    missing = [variant for variant in variants if not (folder / f"{variant}-{seed}.json").is_file()]
-    if not missing:
-        return
-    recipe = student_recipe(labels, seed, steps)
-    for variant, student in train_students(labels, missing, recipe, seed).items():
+    """Train and score students of a scene and seed."""
+    for variant, student in train_students(labels, variants, recipe, seed).items():
         scores = _score(student, scene, labels.names, recipe.side)
-        result = Result(round(scores.map50, 4), round(scores.map50_95, 4), recipe.side, steps)
+        result = Result(round(scores.map50, 4), round(scores.map50_95, 4), recipe.side, recipe.steps or 0)
         (folder / f"{variant}-{seed}.json").write_text(json.dumps(asdict(result)) + "\n")
 
 

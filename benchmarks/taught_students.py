@@ -33,7 +33,6 @@ from taught_labels import Lesson, TaughtLabels
 PLAIN, WEIGHTED, IGNORE, SOFT, FEATURES = VARIANTS = (
     "plain", "weighted", "weighted+ignore", "soft", "features",
 )  # fmt: skip
-_LARGEST_SIDE = 416  # px, to save time
 _BOX_WEIGHT, _SCORE_WEIGHT, _EDGE_WEIGHT = 7.5, 0.5, 1.5  # as in `detection_loss`
 _FEATURE_WEIGHT = 2.0
 _LARGEST_GRADIENT = 10.0
@@ -144,11 +143,11 @@ class _Nano:
         return torch.from_numpy(np.concatenate(rows)[:, :_NANO_CHANNELS])
 
 
-def student_recipe(labels: TaughtLabels, seed: int, steps: int) -> Recipe:
-    """Choose the settings of `edgeloop train` for the sure labels, and a number of steps."""
+def student_recipe(labels: TaughtLabels, seed: int, steps: int, largest_side: int) -> Recipe:
+    """Choose the settings of `edgeloop train` for the sure labels, with a limit of the side."""
     learned = labels.learned
     options = TrainOptions(seed=seed)
-    side = min(choose_recipe(learned, options).side, _LARGEST_SIDE)
+    side = min(choose_recipe(learned, options).side, largest_side)
     return replace(choose_recipe(learned, replace(options, imgsz=side)), steps=steps)
 
 
