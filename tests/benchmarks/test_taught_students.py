@@ -1,0 +1,77 @@
+"""Losses and labels of benchmarks/distillation.py: what a probability and an undecided region change."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from edgeloop.export.learn.assign import Targets
+from edgeloop.export.learn.detection_loss import detection_loss
+from edgeloop.export.network.compact_detector import Predictions
+from taught_labels import read_labels
+from taught_students import taught_loss
+
+SHAPES = [(8, 8), (4, 4), (2, 2)]  # of an input of 64 px
+CELLS = 84
+TARGETS = Targets(
+    torch.tensor([0, 1]),
+    torch.tensor([1, 0]),
+    torch.tensor([[8.0, 8.0, 40.0, 30.0], [20.0, 4.0, 60.0, 60.0]]),
+)
+NONE = Targets(*(each[:0] for each in TARGETS))
+SURE = torch.ones(2)
+
+
+@pytest.fixture
+def predictions() -> Predictions:
+    drawn = torch.Generator().manual_seed(0)
+    distances = 1 + torch.rand((2, CELLS, 4), generator=drawn)
+    return Predictions(distances, torch.randn((2, CELLS, 2), generator=drawn).requires_grad_())
+
+
+def test_labels_that_are_certain_are_learned_as_the_trainer_does(predictions: Predictions) -> None:
+    ours = torch.stack(detection_loss(predictions, TARGETS, SHAPES)).sum()
+    for soft in (False, True):
+        taught = taught_loss(predictions, TARGETS, SURE, SHAPES, doubted=NONE, soft=soft)
+        assert float(taught.detach()) == pytest.approx(float(ours.detach()), rel=1e-5)
+
+
+def test_cells_in_an_undecided_region_learn_no_background(predictions: Predictions) -> None:
+    region = Targets(torch.tensor([0]), torch.tensor([0]), torch.tensor([[41.0, 41.0, 64.0, 64.0]]))
+    taught_loss(predictions, TARGETS, SURE, SHAPES, doubted=region).backward()
+    gradient = predictions.logits.grad
+    assert gradient is not None
+    cell = 7 * 8 + 7  # the last one at stride 8, far from all objects
+    assert not gradient[0, cell].any()
+    assert gradient[1, cell].all(), "the same cell of another image is background"
+
+
+def test_an_object_inside_an_undecided_region_is_still_learned(predictions: Predictions) -> None:
+    region = TARGETS._replace(class_id=torch.tensor([0, 0]))
+    taught_loss(predictions, TARGETS, SURE, SHAPES, doubted=region).backward()
+    gradient = predictions.logits.grad
+    assert gradient is not None
+    assert (gradient[..., 1] < 0).any(), "some cell learns a higher score of the object's class"
+
+
+def test_sure_and_unsure_labels_keep_their_probability(tmp_path: Path) -> None:
+    images = [{"id": 1, "file_name": "images/train/a.jpg", "width": 100, "height": 50}]
+    sure = {"image_id": 1, "category_id": 2, "bbox": [10, 10, 20, 20], "score": 0.8}
+    unsure = {"file": "a.jpg", "maybe": "nut", "bbox": [50, 0, 10, 10], "score": 0.3}
+    categories = [{"id": 1, "name": "nut"}, {"id": 2, "name": "bolt"}]
+    document = {"images": images, "annotations": [sure], "categories": categories}
+    (tmp_path / "instances.json").write_text(json.dumps(document))
+    (tmp_path / "review.json").write_text(json.dumps({"unsure": [unsure]}))
+    labels = read_labels(tmp_path)
+    rows = torch.from_numpy(labels.images[0].class_id)
+    boxes = torch.from_numpy(labels.images[0].xywh)
+    lesson = labels.lesson(Targets(torch.zeros(2, dtype=torch.int64), rows, boxes))
+    assert lesson.targets.class_id.tolist() == [1]
+    assert lesson.probability.tolist() == pytest.approx([0.8])
+    assert lesson.targets.xyxy[0].tolist() == pytest.approx([0.2, 0.4, 0.2, 0.4])
+    assert lesson.doubted.class_id.tolist() == [0]
+    assert lesson.doubted_probability.tolist() == pytest.approx([0.3])
+    assert [each.class_id.tolist() for each in labels.learned] == [[1]]
