@@ -31,6 +31,9 @@ IMAGES = "images"
 """Name of the folder of its images."""
 
 _FORMAT = 1
+_LOG_PAGES = 64
+"""Pages of 4 KiB after which the write-ahead log goes into the database: a ring may be small."""
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS model (digest TEXT PRIMARY KEY, names TEXT NOT NULL, threshold REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS frame (
@@ -39,6 +42,12 @@ CREATE TABLE IF NOT EXISTS frame (
     doubt REAL NOT NULL, signs TEXT NOT NULL, detections TEXT NOT NULL, model TEXT NOT NULL,
     width INTEGER NOT NULL, height INTEGER NOT NULL, bytes INTEGER NOT NULL
 );
+CREATE INDEX IF NOT EXISTS frame_draw ON frame (share, draw);
+CREATE INDEX IF NOT EXISTS frame_source ON frame (source, kept_at);
+CREATE INDEX IF NOT EXISTS frame_age ON frame (kept_at);
+CREATE TABLE IF NOT EXISTS gain (file TEXT PRIMARY KEY, value REAL NOT NULL, thumbnail BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS gain_value ON gain (value);
+CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value REAL NOT NULL);
 """
 
 
@@ -73,6 +82,7 @@ def open_database(folder: Path) -> sqlite3.Connection:
         database = sqlite3.connect(path, isolation_level=None, timeout=5, check_same_thread=False)
         database.execute("PRAGMA journal_mode=WAL")
         database.execute("PRAGMA synchronous=NORMAL")
+        database.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
         _check_format(database, path)
         database.executescript(_SCHEMA)
         database.execute(f"PRAGMA user_version={_FORMAT}")

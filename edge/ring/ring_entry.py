@@ -37,8 +37,9 @@ class RingEntry:
     Attributes:
         frame: Its line as of frames.jsonl; `source` is the name of the camera.
         share: Share that it belongs to.
-        inclusion: Probability with which a frame of its camera and time was kept in the random share, in
-            (0, 1]: a frame of that share stands for 1 / `inclusion` frames. 1 in the ranked share.
+        inclusion: Probability with which the frame drawn from its second was kept in the random share, in
+            (0, 1]: a frame of that share stands for 1 / `inclusion` seconds of its source. Of footage without
+            times, 30 frames are a second; of pictures, each. 1 in the ranked share.
         doubt: Doubt about the detections.
         detections: Detections of the device, in pixels of the image; classes are those of `model`.
         model: Digest of the model that found them.
