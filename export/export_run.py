@@ -31,6 +31,7 @@ from edgeloop.export.check.measure import Measurement, Reference, measure_torch
 from edgeloop.export.check.parity import SURE, TorchDetector
 from edgeloop.export.convert.converter import FailedAttempt
 from edgeloop.export.convert_bundles import calibration_frames, convert_bundles, facts_of, is_onnx
+from edgeloop.export.data.training_frames import describe_dataset
 from edgeloop.export.data.yolo_dataset import Dataset, LabeledImage, open_dataset
 from edgeloop.export.export_model import ExportModel
 from edgeloop.export.export_options import ExportOptions
@@ -44,6 +45,7 @@ from edgeloop.export.targets import TARGETS
 from edgeloop.export.train.load_trained import load_trained
 from edgeloop.export.train.run_record import RunRecord, read_record
 from edgeloop.models.bundle.document import Golden, Measured, Record
+from edgeloop.models.bundle.frame_statistics import FrameStatistics
 from edgeloop.models.errors import DataError, ModelError, NoInputError, UsageError
 from edgeloop.models.facts.facts_path import facts_path
 from edgeloop.models.facts.overrides import SpecOverrides
@@ -102,7 +104,7 @@ def export_run(run: Path, dataset: Path, out: Path, options: ExportOptions) -> E
         golden = kept.golden
         if golden is None and not chosen.reasons:
             golden = make_golden(Detector(kept.path, provider=_provider(options)))
-        written = _record(provenance, chosen.measurement, golden)
+        written = _record(provenance, chosen.measurement, golden, describe_dataset(data))
         shipped = kept.spec.updated(settings)
         report = ExportReport(
             out,
@@ -250,7 +252,9 @@ def _write_beside(report: ExportReport, folder: Path, mark: str) -> None:
         ready[suffix].replace(path)
 
 
-def _record(provenance: Provenance, measurement: Measurement, golden: Golden | None) -> Record:
+def _record(
+    provenance: Provenance, measurement: Measurement, golden: Golden | None, frames: FrameStatistics | None
+) -> Record:
     return Record(
         created=provenance.created.isoformat(timespec="seconds"),
         precision=measurement.precision,
@@ -262,6 +266,7 @@ def _record(provenance: Provenance, measurement: Measurement, golden: Golden | N
             latency_ms=measurement.latency_ms or None,  # a simulator has none
         ),
         golden=golden,
+        frames=frames,
     )
 
 

@@ -47,5 +47,5 @@ def check_threads_agree(model: Path, threads: int) -> None:
 def check_verifies(model: Path) -> None:
     """The file verifies by its facts."""
     found = verify(model)
-    assert (found.sealed, found.opset, found.schema_version) == (True, None, 2)
+    assert (found.sealed, found.opset, found.schema_version) == (True, None, 3)
     assert found.golden.verdict == "identical"

@@ -12,6 +12,7 @@ from edgeloop.edge.engines.engine_protocol import Engine
 from edgeloop.edge.engines.open_engine import open_engine
 from edgeloop.edge.runtime.resolve_spec import read_spec
 from edgeloop.models.bundle.document import Record, read_document
+from edgeloop.models.bundle.frame_statistics import FrameStatistics
 from edgeloop.models.facts.metadata_text import shorten
 from edgeloop.models.facts.overrides import SpecOverrides
 from edgeloop.models.spec import ModelSpec
@@ -59,9 +60,16 @@ def _json(engine: Engine, spec: ModelSpec, record: Record | None) -> str:
         "provider": engine.placement.provider,
         "provider_share": engine.placement.share,
         "spec": spec.model_dump(mode="json"),
-        "record": record.model_dump(mode="json", exclude_none=True) if record else None,
+        "record": _record_json(record) if record else None,
     }
     return json.dumps(report, indent=2)
+
+
+def _record_json(record: Record) -> dict[str, object]:
+    """JSON of a record, without the packed arrays."""
+    packed = {"frames": {"mean", "scale", "axes", "edges"}} if record.frames else None
+    values: dict[str, object] = record.model_dump(mode="json", exclude_none=True, exclude=packed)
+    return values
 
 
 def _text(engine: Engine, spec: ModelSpec, record: Record | None) -> str:
@@ -131,5 +139,16 @@ def _origin(record: Record) -> dict[str, str]:
         "measured": ", ".join(f"{name} {value:g}" for name, value in measured.items()),
         "golden": record.golden
         and f"{record.golden.input_sha256[:12]} gives {record.golden.output_sha256[:12]}",
+        "drift": record.frames and _frames(record.frames),
     }
     return {key: value for key, value in facts.items() if value}
+
+
+def _frames(known: FrameStatistics) -> str:
+    """Describe what the bundle knows of its training frames."""
+    darkest, brightest = known.brightness
+    view = "no shared view" if known.edges is None else "of one view"
+    return (
+        f"known by {known.frames} training frames, {view}, brightness {darkest:.0f} to {brightest:.0f}, "
+        f"limit {known.limit:g} by {known.held_out} held-out frames"
+    )

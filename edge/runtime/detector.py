@@ -74,6 +74,7 @@ class Detector:
         path: Path of the model file.
         metadata: Metadata of the file.
         spec: Settings of the model.
+        frames: Statistics of its training frames; None if they are unknown.
         names: Class names by class number.
         provider: Short name of the execution provider that runs the model.
         placement: Execution provider, and the share of the model that runs on it.
@@ -141,6 +142,7 @@ class Detector:
         self._engine, self.threads, chosen = loading.result()
         self.path, self.metadata = self._engine.path, self._engine.metadata
         self.spec = resolve_spec.read_spec(self._engine, overrides, confidence)
+        self.frames = resolve_spec.read_frames(self._engine)
         self.names = self.spec.names
         self._class_scores = np.array(self.spec.class_scores, np.float32)
         self._lowest_confidence = self.spec.lowest_confidence

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from edgeloop.edge.engines.engine_protocol import Engine
+from edgeloop.models.bundle.document import read_document
+from edgeloop.models.bundle.frame_statistics import FrameStatistics
 from edgeloop.models.errors import ModelError
 from edgeloop.models.spec import ModelSpec, SpecOverrides
 
-__all__ = ["read_spec"]
+__all__ = ["read_frames", "read_spec"]
 
 
 def read_spec(
@@ -35,3 +37,22 @@ def read_spec(
         )
     except ModelError as error:
         raise ModelError(f"{engine.path}: {error}") from error
+
+
+def read_frames(engine: Engine) -> FrameStatistics | None:
+    """Read the statistics of a model's training frames.
+
+    Args:
+        engine: The model.
+
+    Returns:
+        The statistics; None if the model has none.
+
+    Raises:
+        ModelError: The document of the bundle is malformed.
+    """
+    try:
+        document = read_document(engine.metadata)
+    except ModelError as error:
+        raise ModelError(f"{engine.path}: {error}") from error
+    return None if document is None else document.record.frames

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from edgeloop.models.bundle.frame_statistics import FrameStatistics
 from edgeloop.models.errors import ModelError, first_validation_error
 from edgeloop.models.facts.overrides import Share, SpecOverrides
 
@@ -93,6 +94,7 @@ class Record(_Data):
         dataset_sha256: Digest of the training dataset.
         measured: Figures of the release check.
         golden: Golden sample.
+        frames: Statistics of the training frames; None if they are unknown.
     """
 
     created: Annotated[str, StringConstraints(pattern=r"^[0-9T:.+Z -]{1,40}$")] | None = None
@@ -100,18 +102,19 @@ class Record(_Data):
     dataset_sha256: Sha256 | None = None
     measured: Measured = Measured()
     golden: Golden | None = None
+    frames: FrameStatistics | None = None
 
 
 class Document(_Data):
     """JSON value under `edgeloop`.
 
     Attributes:
-        schema_version: Schema of this document; 2 has golden rows.
+        schema_version: Schema of this document; 2 has golden rows, 3 statistics of the training frames.
         model: Settings to run the model with.
         record: Origin and quality.
     """
 
-    schema_version: Literal[1, 2] = 2
+    schema_version: Literal[1, 2, 3] = 3
     model: SpecOverrides
     record: Record = Record()
 

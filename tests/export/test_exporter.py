@@ -52,7 +52,7 @@ def test_the_bundle_explains_itself(report: ExportReport) -> None:
 
 def test_the_golden_sample_comes_out_again(report: ExportReport) -> None:
     found = verify(report.bundle, provider="cpu")
-    assert (found.sealed, found.opset, found.schema_version) == (True, 13, 2)
+    assert (found.sealed, found.opset, found.schema_version) == (True, 13, 3)
     assert found.golden.verdict == "identical"
     assert found.exported_latency_ms == report.measurement.latency_ms
     golden = report.record.golden
@@ -152,3 +152,11 @@ def test_refuses_arguments_that_make_no_sense(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         export_bundle(run, dataset, tmp_path / out, ExportOptions(**settings))
+
+
+def test_the_bundle_knows_its_training_frames(report: ExportReport) -> None:
+    known = report.record.frames
+    assert known is not None
+    assert (known.frames, known.held_out) == (32, 8)
+    assert 0 < known.usual < known.limit
+    assert Detector(report.bundle).frames == known

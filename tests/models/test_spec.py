@@ -626,7 +626,7 @@ def changed(**change: Any) -> str:
         pytest.param("{}", id="no model"),
         pytest.param("[" * 100_000, id="a tower"),
         pytest.param(" " * ((1 << 20) + 1), id="too long"),
-        pytest.param(changed(schema_version=3), id="a later schema"),
+        pytest.param(changed(schema_version=4), id="a later schema"),
         pytest.param(changed(model__input_size=[10**9, 320]), id="a giant input"),
         pytest.param(changed(model__confidence=1.5), id="confidence above one"),
         pytest.param(changed(model__scale=0), id="division by zero"),

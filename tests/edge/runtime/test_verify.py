@@ -82,7 +82,7 @@ def test_a_bundle_that_is_whole_is_identical_where_it_was_made(bundle: Path) -> 
     said = dict(line.split("  ", 1) for line in result.output.splitlines())
     assert said["file"].endswith("opset 13, weights inside")
     assert said["content"].strip() == "as exported (sha256)"
-    assert said["metadata"].strip() == "bundle, schema 2; 64x64, classic head, 2 classes"
+    assert said["metadata"].strip() == "bundle, schema 3; 64x64, classic head, 2 classes"
     assert said["provider"].strip() == "cpu"
     assert said["time"].endswith("ms an inference, 1.5 ms where it was exported")
     assert said["golden"].strip() == "identical: all 504 values of the answer, to the last bit"
@@ -92,7 +92,7 @@ def test_json_says_it_to_programs(bundle: Path) -> None:
     result = call("verify", bundle, "--json")
     report = json.loads(result.output)
     assert (result.exit_code, report["verdict"], report["sealed"]) == (0, "identical", True)
-    assert (report["opset"], report["schema_version"]) == (13, 2)
+    assert (report["opset"], report["schema_version"]) == (13, 3)
     assert (report["provider"], report["provider_share"]) == ("cpu", 1.0)
     assert report["latency_ms"] > 0
     assert report["difference"] is None
