@@ -15,6 +15,7 @@ import click
 
 from edgeloop.edge.cli.run_report import raise_failure, report_run
 from edgeloop.edge.cli.signals import stopped_by_signals
+from edgeloop.edge.drift.drift_sink import DriftSink
 from edgeloop.edge.frame import Source
 from edgeloop.edge.frames.folder import FrameWriter
 from edgeloop.edge.loop.open_stream import open_stream
@@ -208,6 +209,8 @@ def _open_sinks(
 ) -> None:
     """Open the built-in sinks of one stream."""
     source, names, zones = stream.source, detector.names, stream.zones
+    if detector.frames is not None:
+        stream.sinks.append(DriftSink(stream, lambda: detector.frames))
     if video is not None:
         stream.sinks.append(
             VideoFile(video, names, fps=source.fps, live=source.live, overwrite=job.overwrite, zones=zones)

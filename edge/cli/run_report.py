@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -98,6 +98,8 @@ def _source(figures: RunSummary) -> Iterator[str]:
     yield f"  lost      {figures.dropped} dropped, {figures.stale} stale, {figures.skipped} unreadable"
     if figures.unchanged is not None:
         yield f"  unchanged {figures.unchanged} frames, not detected again"
+    if figures.drift is not None:
+        yield f"  drift     {_drift(figures.drift)}"
     found = ", ".join(f"{count} {name}" for name, count in figures.detections.items())
     yield f"  found     {found or 'nothing'}"
     for zone, classes in (figures.zones or {}).items():
@@ -108,6 +110,12 @@ def _source(figures: RunSummary) -> Iterator[str]:
         yield f"  line      {line}: {'; '.join(ways) or 'nothing crossed'}"
     if figures.error is not None:
         yield f"  failed    {figures.error}"
+
+
+def _drift(shares: Mapping[str, float]) -> str:
+    looks = f"{shares['looks']:.0f} look{'' if shares['looks'] == 1 else 's'}"
+    kinds = (f"{share:.0%} {kind}" for kind, share in shares.items() if kind != "looks" and share)
+    return f"{looks}: {', '.join(kinds)}"
 
 
 def _zone(name: str, entered: int, inside: int, dwell_s: float | None) -> str:

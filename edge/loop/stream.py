@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,8 @@ class Stream:
             sink failed on. True to go on with the next frame; None to end the stream.
         failed: Frames so far in which one of its parts failed.
         unchanged: Results so far that are those of an earlier frame, as nothing had changed since.
+        drift: Looks at what it shows: their number under "looks", and the share of each kind; None without
+            any. A sink of its own keeps it.
         error: The failure that ended it; None if there was none.
     """
 
@@ -55,6 +57,7 @@ class Stream:
     on_failure: Callable[[Exception], bool] | None = None
     failed: int = 0
     unchanged: int = 0
+    drift: Mapping[str, float] | None = None
     error: Exception | None = None
 
     def __post_init__(self) -> None:
@@ -110,6 +113,7 @@ class Stream:
             zones=None if zones is None else zones.zone_totals(),
             lines=None if zones is None else zones.line_totals(),
             unchanged=None if self.gate is None else self.unchanged,
+            drift=self.drift,
         )
 
     def end(self, error: Exception | None = None) -> None:

@@ -57,6 +57,8 @@ class RunSummary:
         zones: Totals by zone and class; None without zones.
         lines: Crossings by line, class and direction; None without zones.
         unchanged: Those of `frames` that were not detected again, as nothing had changed; None if all were.
+        drift: Looks at what it showed: their number under `looks`, and the share of `ok`, `blind`, `moved`
+            and `unfamiliar`; None if the model does not know its training frames.
         error: Failure that ended the source early; None if there was none.
     """
 
@@ -78,11 +80,12 @@ class RunSummary:
     zones: Mapping[str, Mapping[str, ZoneTotals]] | None = None
     lines: Mapping[str, Mapping[str, Mapping[Side, int]]] | None = None
     unchanged: int | None = None
+    drift: Mapping[str, float] | None = None
     error: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Build the JSON of `--summary`, without zones, lines, unchanged and error if they are None."""
-        optional = ("zones", "lines", "unchanged", "error")
+        """Build the JSON of `--summary`, without what is None and need not be there."""
+        optional = ("zones", "lines", "unchanged", "drift", "error")
         return {key: value for key, value in asdict(self).items() if value is not None or key not in optional}
 
 
