@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from edgeloop.edge.sources.live import LinkState, LiveSource
 
 if TYPE_CHECKING:
+    from edgeloop.edge.drift.drift_judge import DriftKind
     from edgeloop.edge.loop.stream import Stream
 
 __all__ = ["Board", "CameraState", "ModelState", "ModelStatus"]
@@ -73,6 +74,9 @@ class CameraState:
         result_at: Monotonic clock in seconds when its newest result had been acted upon; None before it.
         captured_at: `captured_at` of the newest frame that went through; None before it.
         events: Number of events by kind.
+        drift: Kind of what it shows: "ok", "blind", "moved" or "unfamiliar"; "" if its model does not know
+            its training frames, or before the first look.
+        drift_reason: What differs from the training frames; "" if nothing does.
     """
 
     name: str
@@ -82,6 +86,8 @@ class CameraState:
     result_at: float | None = None
     captured_at: float | None = None
     events: dict[str, int] = field(default_factory=dict)
+    drift: DriftKind | Literal[""] = ""
+    drift_reason: str = ""
 
     @property
     def link(self) -> LinkState:

@@ -21,6 +21,7 @@ from edgeloop.edge.runtime.frame_detector import FrameDetector
 from edgeloop.edge.service.board import Board, CameraState, ModelState
 from edgeloop.edge.service.clips.clips_part import ClipsPart, packet_seconds
 from edgeloop.edge.service.detection_filter import detection_filter
+from edgeloop.edge.service.drift_part import DriftPart
 from edgeloop.edge.service.messages.mqtt_part import MqttPart
 from edgeloop.edge.service.messages.webhook_part import WebhookPart
 from edgeloop.edge.service.page.page_part import PagePart
@@ -92,7 +93,7 @@ def run_service(config: ServiceConfig, parts: Sequence[PartFactory] = ()) -> Non
 
 def _parts(config: ServiceConfig, workers: Mapping[str, ModelWorker]) -> list[PartFactory]:
     """List the parts that the configuration asks for."""
-    parts: list[PartFactory] = [PagePart]
+    parts: list[PartFactory] = [PagePart, partial(DriftPart, workers)]
     if any(model.file is None for model in config.models.values()):
         parts.append(partial(ProbationPart, workers))
     if config.mqtt is not None:

@@ -21,6 +21,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from edgeloop.edge.drift.drift_judge import DriftKind
 from edgeloop.edge.result import Result
 from edgeloop.edge.service.board import Board, CameraState, ModelStatus
 from edgeloop.edge.service.page.health import Health
@@ -139,6 +140,11 @@ class _BoardCollector(Collector):
         status = GaugeMetricFamily(
             "edgeloop_camera_status", "1 for the state of the connection.", labels=("camera", "status")
         )
+        drift = GaugeMetricFamily(
+            "edgeloop_camera_drift",
+            "1 for the kind of what it shows, by the training frames of its model; none if they are unknown.",
+            labels=("camera", "kind"),
+        )
         now = time.monotonic()
         for name, state in self._board.cameras.items():
             link = state.link
@@ -152,7 +158,9 @@ class _BoardCollector(Collector):
                 age.add_metric((name,), age_s)
             for each in get_args(LinkStatus):
                 status.add_metric((name, each), float(link.status == each))
-        yield from (arrived, frames, reconnects, stalled, age, status)
+            for kind in get_args(DriftKind) if state.drift else ():
+                drift.add_metric((name, kind), float(state.drift == kind))
+        yield from (arrived, frames, reconnects, stalled, age, status, drift)
 
     def _events(self) -> Iterator[Metric]:
         events = CounterMetricFamily(

@@ -44,6 +44,9 @@ class CameraStatus(BaseModel):
         width: Width of the newest frame in pixels; null before the first.
         height: Height of the newest frame in pixels; null before the first.
         events: Number of events by kind.
+        drift: Kind of what it shows, by the training frames of its model: ok, blind, moved or unfamiliar; ""
+            if that is unknown.
+        drift_reason: What differs from the training frames; "" if nothing does.
     """
 
     name: str
@@ -61,6 +64,8 @@ class CameraStatus(BaseModel):
     width: int | None
     height: int | None
     events: dict[str, int]
+    drift: str
+    drift_reason: str
 
 
 class ServiceStatus(BaseModel):
@@ -177,6 +182,8 @@ class StatusReader:
             width=link.size and link.size[0],
             height=link.size and link.size[1],
             events=dict(state.events),
+            drift=state.drift,
+            drift_reason=state.drift_reason,
         )
 
     def _fps(self, camera: str) -> float:

@@ -33,6 +33,7 @@ from edgeloop.models.errors import (
 
 if TYPE_CHECKING:
     from edgeloop.edge.engines.placement import Placement, ThreadCount
+    from edgeloop.models.bundle.frame_statistics import FrameStatistics
     from edgeloop.models.spec import ModelSpec
 
 __all__ = ["ModelWorker"]
@@ -97,6 +98,11 @@ class ModelWorker:
     def spec(self) -> ModelSpec:
         """Settings of the model; its own class numbers may differ from those of `names`."""
         return self._facts.spec
+
+    @property
+    def frames(self) -> FrameStatistics | None:
+        """Statistics of the training frames of the model that answers; None if they are unknown."""
+        return self._facts.frames
 
     @property
     def names(self) -> Sequence[str]:

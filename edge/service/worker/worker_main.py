@@ -62,7 +62,8 @@ def _load(request: LoadRequest) -> tuple[Detector, LoadedModel]:
         live=True,
     )
     digest = model_digest(request.file)
-    return detector, LoadedModel(digest, detector.spec, detector.placement, detector.threads)
+    loaded = LoadedModel(digest, detector.spec, detector.placement, detector.threads, detector.frames)
+    return detector, loaded
 
 
 def _answer(detector: Detector, image: NDArray[np.uint8]) -> Answer | EdgeloopError:

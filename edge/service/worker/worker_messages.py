@@ -15,6 +15,7 @@ from edgeloop.models.detections import Detections
 
 if TYPE_CHECKING:
     from edgeloop.edge.engines.placement import Placement, ThreadCount
+    from edgeloop.models.bundle.frame_statistics import FrameStatistics
     from edgeloop.models.spec import ModelSpec
 
 __all__ = ["Answer", "LoadRequest", "LoadedModel", "LogLine"]
@@ -40,12 +41,14 @@ class LoadedModel:
         spec: Settings of the model.
         placement: Execution provider, and the share of the model that runs on it.
         threads: CPU threads of one inference, with the reason.
+        frames: Statistics of its training frames; None if they are unknown.
     """
 
     digest: str
     spec: ModelSpec
     placement: Placement
     threads: ThreadCount
+    frames: FrameStatistics | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,11 @@ import {duration, el, enlarge, figure, ms, say} from './dom.js';
 import {follow, setLive} from './pictures.js';
 
 const GOOD = {open: 'right', waiting: 'mark', silent: 'mark', frozen: 'mark'};
+const DRIFT = {
+  blind: 'Drift: next to nothing is to be seen',
+  moved: 'Drift: the camera was moved',
+  unfamiliar: 'Drift: unlike the training frames',
+};
 const cards = new Map();
 
 /** Show the state of all cameras. */
@@ -49,8 +54,10 @@ function update(card, camera) {
   say(card.values.median, ms(camera.latency_p50_ms));
   say(card.values.p95, ms(camera.latency_p95_ms));
   say(card.values.age, camera.age_s === null ? '–' : duration(camera.age_s));
-  card.reason.hidden = !camera.reason;
-  say(card.reason, camera.reason);
+  const drift = DRIFT[camera.drift] ?? '';
+  const reason = [camera.reason, drift].filter(Boolean).join('; ');
+  card.reason.hidden = !reason;
+  say(card.reason, reason);
   const lines = facts(camera);
   while (card.rest.childElementCount < lines.length) card.rest.append(el('p'));
   [...card.rest.children].forEach((line, number) => say(line, lines[number] ?? ''));

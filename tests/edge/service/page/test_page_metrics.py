@@ -49,6 +49,7 @@ def families(service: Running) -> dict[str, Metric]:
     until(lambda: service.board.cameras["belt"].events)
     service.board.models["block"].count_error("hang")
     service.board.models["block"].provider_share = 1.0
+    service.board.cameras["belt"].drift = "moved"
     return scrape(service)
 
 
