@@ -40,6 +40,8 @@ class ExportOptions:
         overwrite: Replace files that exist.
         target: Runtime to export for, one of `edgeloop.export.targets.TARGETS`; None for any.
         chip: Chip of the target; None for the target's first.
+        parent_sha256: Digest of the bundle in use that this one is to replace, for its record; None for
+            the first.
         tolerance_map: Maximum loss of mAP50-95 against torch.
         tolerance_boxes: Maximum share of torch's boxes that the bundle may miss.
 
@@ -58,6 +60,7 @@ class ExportOptions:
     overwrite: bool = False
     target: str | None = None
     chip: str | None = None
+    parent_sha256: str | None = None
     tolerance_map: float = 0.01
     tolerance_boxes: float = 0.01
 

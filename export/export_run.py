@@ -44,7 +44,7 @@ from edgeloop.export.report.worst_frames import draw_worst
 from edgeloop.export.targets import TARGETS
 from edgeloop.export.train.load_trained import load_trained
 from edgeloop.export.train.run_record import RunRecord, read_record
-from edgeloop.models.bundle.document import Golden, Measured, Record
+from edgeloop.models.bundle.document import BundleParents, Golden, Measured, Record
 from edgeloop.models.bundle.frame_statistics import FrameStatistics
 from edgeloop.models.errors import DataError, ModelError, NoInputError, UsageError
 from edgeloop.models.facts.facts_path import facts_path
@@ -267,6 +267,11 @@ def _record(
         ),
         golden=golden,
         frames=frames,
+        parents=BundleParents(
+            weights_sha256=provenance.weights_sha256,
+            start_weights_sha256=provenance.run.start_weights_sha256,
+            bundle_sha256=provenance.options.parent_sha256,
+        ),
     )
 
 

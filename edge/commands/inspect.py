@@ -11,7 +11,7 @@ from edgeloop.edge.cli.options import model_options
 from edgeloop.edge.engines.engine_protocol import Engine
 from edgeloop.edge.engines.open_engine import open_engine
 from edgeloop.edge.runtime.resolve_spec import read_spec
-from edgeloop.models.bundle.document import Record, read_document
+from edgeloop.models.bundle.document import BundleParents, Record, read_document
 from edgeloop.models.bundle.frame_statistics import FrameStatistics
 from edgeloop.models.facts.metadata_text import shorten
 from edgeloop.models.facts.overrides import SpecOverrides
@@ -130,12 +130,21 @@ def _credits(engine: Engine) -> dict[str, str]:
     return {key: shorten(engine.metadata[key].strip(), 100) for key in _CREDITS if engine.metadata.get(key)}
 
 
+def _parents(parents: BundleParents) -> dict[str, str | None]:
+    return {
+        "weights": parents.weights_sha256,
+        "trained from": parents.start_weights_sha256,
+        "replaces": parents.bundle_sha256,
+    }
+
+
 def _origin(record: Record) -> dict[str, str]:
     measured = record.measured.model_dump(exclude_none=True)
     facts = {
         "created": record.created,
         "precision": record.precision,
         "dataset": record.dataset_sha256,
+        **(_parents(record.parents) if record.parents else {}),
         "measured": ", ".join(f"{name} {value:g}" for name, value in measured.items()),
         "golden": record.golden
         and f"{record.golden.input_sha256[:12]} gives {record.golden.output_sha256[:12]}",

@@ -14,6 +14,8 @@ from edgeloop.models.errors import DataError, NoInputError, first_validation_err
 
 __all__ = ["RunRecord", "read_record", "write_record"]
 
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
 _NAME = "run.json"
 _LICENSES: dict[TrainerName, str] = {
     "edgeloop": "Apache-2.0 (trainer and start weights of edgeloop)",
@@ -28,6 +30,9 @@ class RunRecord(BaseModel):
         trainer: Trainer that made it.
         model: Detector that was asked for.
         weights: Start weights.
+        start_weights_sha256: Digest of the file of the start weights; None if they ship, are random, or are
+            not known.
+        weights_sha256: Digest of the file with the trained detector; None if it is not known.
         activation: Activation that was asked for; None for the model's own.
         names: Class names.
         dataset: Dataset folder.
@@ -52,10 +57,12 @@ class RunRecord(BaseModel):
     trainer: TrainerName = "ultralytics"  # of a record that does not say
     model: str
     weights: str
+    start_weights_sha256: Sha256 | None = None
+    weights_sha256: Sha256 | None = None
     activation: str | None = None
     names: tuple[str, ...]
     dataset: str
-    dataset_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    dataset_sha256: Sha256
     imgsz: Annotated[int, Field(ge=32, le=LARGEST_SIDE)]
     batch: int
     freeze: int

@@ -18,8 +18,9 @@ from edgeloop.export.train.require import require_ultralytics
 from edgeloop.export.train.run_record import RunRecord, write_record
 from edgeloop.export.train.unfinished_run import unfinished_run
 from edgeloop.export.train_options import TrainOptions
-from edgeloop.export.trainer import OnStep, Trained, Trainer, TrainStep
+from edgeloop.export.trainer import WEIGHTS_FILES, OnStep, Trained, Trainer, TrainStep
 from edgeloop.models.errors import DataError, UsageError
+from edgeloop.models.weights.digest import file_sha256
 
 __all__ = ["train_run"]
 
@@ -39,6 +40,7 @@ def train_run(dataset: Path, run: Path, options: TrainOptions, on_step: OnStep |
         run.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"--out {run}: {run.parent} is no folder and cannot be made one") from error
+    start_digest = _start_digest(options)
     left = options
     if options.time_limit_s is not None:
         left = replace(options, time_limit_s=max(options.time_limit_s - (time.monotonic() - began), 1.0))
@@ -58,7 +60,8 @@ def train_run(dataset: Path, run: Path, options: TrainOptions, on_step: OnStep |
                 if unfinished.keep:
                     _log.warning("%s: the same command continues this training", run)
                 raise
-        record = _record(options, data, trained, seconds=time.monotonic() - began)
+        digests = (start_digest, file_sha256(unfinished.folder / WEIGHTS_FILES[options.trainer]))
+        record = _record(options, data, trained, digests, seconds=time.monotonic() - began)
         finished = unfinished.folder / "run"
         finished.mkdir(exist_ok=True)
         (unfinished.folder / record.weights_file).replace(finished / record.weights_file)
@@ -102,13 +105,24 @@ def _shown() -> Iterator[Callable[[TrainStep], None]]:
             advance(_PERCENT - shown)
 
 
-def _record(options: TrainOptions, data: Dataset, trained: Trained, seconds: float) -> RunRecord:
+def _start_digest(options: TrainOptions) -> str | None:
+    """Digest of the file of start weights; None without one, also if it is missing, which trainers tell."""
+    path = None if options.weights is None else Path(options.weights)
+    return file_sha256(path) if path is not None and path.suffix and path.is_file() else None
+
+
+def _record(
+    options: TrainOptions, data: Dataset, trained: Trained, digests: tuple[str | None, str], seconds: float
+) -> RunRecord:
+    """Record of a training; `digests` are those of the start weights and of the trained ones."""
     # A training that was continued is longer than this process.
     seconds = max(seconds, trained.epochs[-1].seconds if trained.epochs else 0.0)
     return RunRecord(
         trainer=options.trainer,
         model=options.model_name,
         weights=trained.start,
+        start_weights_sha256=digests[0],
+        weights_sha256=digests[1],
         activation=options.activation,
         names=data.names,
         dataset=str(data.root),

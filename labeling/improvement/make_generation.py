@@ -104,7 +104,7 @@ def make_generation(
         folder, data = loop.generation_folder(number), open_dataset(dataset)
         _check(data, folder)
         record = _train(loop, parent, folder, options, tell)
-        refused = _export(folder, options, tell)
+        refused = _export(parent, folder, options, tell)
         seen = _seen(loop, parent)
         judgment = refused or _judge(loop, parent, folder, HeldOut.of(data, seen), options)
         generation = _record(loop, number, parent, record, data, seen, judgment, options)
@@ -239,7 +239,9 @@ def _train(
     )
 
 
-def _export(folder: Path, options: GenerationOptions, tell: Callable[[str], None]) -> Judgment | None:
+def _export(
+    parent: Generation | None, folder: Path, options: GenerationOptions, tell: Callable[[str], None]
+) -> Judgment | None:
     """Export the bundle; the judgment if the gate of the export refused it."""
     bundle = folder / "model.onnx"
     if bundle.is_file():
@@ -248,7 +250,11 @@ def _export(folder: Path, options: GenerationOptions, tell: Callable[[str], None
     try:
         export_bundle(
             folder / "run", folder / "dataset", bundle,
-            ExportOptions(precision=options.precision, overwrite=True),
+            ExportOptions(
+                precision=options.precision,
+                overwrite=True,
+                parent_sha256=None if parent is None else parent.digests.bundle,
+            ),
         )  # fmt: skip
     except ModelError as error:
         return Judgment(None, None, " ".join(str(error).split()))
@@ -285,9 +291,9 @@ def _record(
         digests=Parents(
             exemplars=read_info(data.root)["parents"]["exemplars"],
             dataset=data.digest,
-            weights=file_sha256(folder / "run" / record.weights_file),
+            weights=record.weights_sha256 or file_sha256(folder / "run" / record.weights_file),
             bundle=file_sha256(bundle) if bundle.is_file() else None,
-            start_weights=parent.digests.weights if parent is not None and options.warm else None,
+            start_weights=record.start_weights_sha256,
             parent_bundle=None if parent is None else parent.digests.bundle,
         ),
         frames=len(train),

@@ -13,6 +13,7 @@ from edgeloop.models.facts.overrides import Share, SpecOverrides
 
 __all__ = [
     "BUNDLE_KEY",
+    "BundleParents",
     "Document",
     "Golden",
     "GoldenRow",
@@ -85,6 +86,20 @@ class Golden(_Data):
     rows: Annotated[tuple[GoldenRow, ...], Field(max_length=MAX_ROWS)] = ()
 
 
+class BundleParents(_Data):
+    """What a bundle was made from, by the digests of the files.
+
+    Attributes:
+        weights_sha256: Trained weights.
+        start_weights_sha256: Weights that the training began with; None if they ship or are random.
+        bundle_sha256: Bundle in use before, which this one was trained to replace.
+    """
+
+    weights_sha256: Sha256
+    start_weights_sha256: Sha256 | None = None
+    bundle_sha256: Sha256 | None = None
+
+
 class Record(_Data):
     """Origin and quality of a bundle.
 
@@ -95,6 +110,7 @@ class Record(_Data):
         measured: Figures of the release check.
         golden: Golden sample.
         frames: Statistics of the training frames; None if they are unknown.
+        parents: What it was made from; None if it is not known.
     """
 
     created: Annotated[str, StringConstraints(pattern=r"^[0-9T:.+Z -]{1,40}$")] | None = None
@@ -103,6 +119,7 @@ class Record(_Data):
     measured: Measured = Measured()
     golden: Golden | None = None
     frames: FrameStatistics | None = None
+    parents: BundleParents | None = None
 
 
 class Document(_Data):
