@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -33,7 +33,7 @@ from edgeloop.labeling.inputs.frames_folder import frame_paths, local_folder
 from edgeloop.labeling.inputs.load import LabelInputs, read_inputs
 from edgeloop.labeling.inputs.plan import LITE0, LabelPlan
 from edgeloop.labeling.label_job import LabelItem, LabelJob
-from edgeloop.labeling.ledger import Ledger
+from edgeloop.labeling.ledger import FrameResult, Ledger
 from edgeloop.labeling.motion.confirm import confirm_moving
 from edgeloop.labeling.sam import fingerprint
 from edgeloop.labeling.step_progress import Progress, no_progress
@@ -43,7 +43,7 @@ from edgeloop.labeling.workers.workers import Workers
 from edgeloop.models.errors import DataError, NoInputError
 from edgeloop.models.weights.digest import file_sha256
 
-__all__ = ["LabelReport", "job_key", "label_frames", "learned_folder"]
+__all__ = ["LabelReport", "job_key", "kept_engine", "label_frames", "learned_folder"]
 
 _PROMISE = "promise.json"
 _SHORT = 12  # digits of a digest in the name of a folder
@@ -147,6 +147,11 @@ def label_frames(
     )
 
 
+def kept_engine(kept: Path, job: Mapping[str, str]) -> Path:
+    """Folder in which `LabelPlan.kept` keeps what the engine learned for a job."""
+    return learned_folder(kept / _short(job), job)
+
+
 def learned_folder(place: Path, job: Mapping[str, str]) -> Path:
     """Folder of what the engine learned for a job: named by it, for another may take over the place."""
     return place / f"engine-{_short(job)}"
@@ -245,6 +250,13 @@ def _split(plan: LabelPlan, entries: Sequence[FrameEntry], groups: FrameGroups) 
     ]
 
 
+def _lacks_labels(plan: LabelPlan, result: FrameResult, decided: Container[str]) -> bool:
+    """True for a frame that would teach that objects are background; see `LabelPlan.most_missing`."""
+    if plan.most_missing is None or result.by_person or result.file in decided:
+        return False
+    return result.expected_missing > max(1.0, plan.most_missing * len(result.labels))
+
+
 def _write(
     plan: LabelPlan,
     store: FrameStore,
@@ -263,10 +275,14 @@ def _write(
         results = confirm_moving(zip(groups.numbers, results, strict=True), confidence=inputs.confidence)
     names = inputs.exemplars.names
     decisions = _decisions(plan)  # with those that a person made meanwhile
+    decided = {decision.file for decision in decisions}
     if decisions:
         folder.mkdir(parents=True)
         results = decide(results, by_frame(decisions), names, partial(keep_original, folder))
-    frames = (LabeledFrame(*parts) for parts in zip(entries, splits, results, groups.numbers, strict=True))
+    frames = (
+        LabeledFrame(entry, Split.GAP if _lacks_labels(plan, result, decided) else split, result, number)
+        for entry, split, result, number in zip(entries, splits, results, groups.numbers, strict=True)
+    )
     info: dict[str, Any] = {
         "description": "made by edgeloop label",
         "sam": plan.sam,

@@ -68,6 +68,11 @@ class FrameResult(BaseModel):
     by_person: bool = False
     problem: str | None = None
 
+    @property
+    def expected_missing(self) -> float:
+        """Number of objects that are expected to be missing among the labels, by the unsure ones."""
+        return sum(label.score for label in self.unsure)
+
 
 @dataclass(frozen=True, slots=True)
 class LabeledRow:

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -15,11 +14,9 @@ from edgeloop.edge.cli.progress import progress_bar
 from edgeloop.edge.cli.table import table
 from edgeloop.edge.labels.label_problems import TOLERATED
 from edgeloop.labeling.commands.workers_options import workers_options
+from edgeloop.labeling.dataset.statistics import DatasetStats, read_stats
 from edgeloop.labeling.workers.workers import Workers
 from edgeloop.models.errors import DataError
-
-if TYPE_CHECKING:
-    from edgeloop.labeling.dataset.statistics import DatasetStats
 
 __all__ = ["stats"]
 
@@ -76,8 +73,6 @@ def stats(
     commands would refuse it. Accuracy on validation frames that look like training frames means nothing, so a
     dataset of `edgeloop label` with too many of them is refused too.
     """
-    from edgeloop.labeling.dataset.statistics import read_stats  # loads OpenCV; --help does without
-
     with progress_bar(None, "Comparing") as advance:
         found = read_stats(
             dataset,

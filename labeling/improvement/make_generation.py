@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgeloop.edge.host.durable_file import make_folder
@@ -19,22 +18,27 @@ from edgeloop.export.train.run_record import RunRecord, read_record
 from edgeloop.export.train.training import train_detector
 from edgeloop.export.train_options import TrainOptions
 from edgeloop.export.trainer import OnStep
-from edgeloop.labeling.dataset.apply_decisions import read_info
-from edgeloop.labeling.dataset.decisions import read_decisions
 from edgeloop.labeling.dataset.lasting_splits import read_splits
-from edgeloop.labeling.dataset.read import read_instances
 from edgeloop.labeling.dataset.split import Split
-from edgeloop.labeling.improvement.gate import Judge, Judgment, compare_bundles, judge_first
+from edgeloop.labeling.improvement.ancestry import Made, seen_frames, write_record
+from edgeloop.labeling.improvement.generation_gate import Judge, Judgment, compare_bundles, judge_first
 from edgeloop.labeling.improvement.held_out import HeldOut
 from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.job import label_frames
-from edgeloop.labeling.lineage.generation import Generation, Parents
+from edgeloop.labeling.lineage.generation import Generation, Verdict
 from edgeloop.labeling.lineage.loop_folder import LoopFolder
 from edgeloop.labeling.step_progress import Progress
 from edgeloop.models.errors import DataError, ModelError
-from edgeloop.models.weights.digest import file_sha256
 
-__all__ = ["GenerationOptions", "label_generation", "make_generation", "next_number"]
+__all__ = [
+    "GenerationOptions",
+    "generation_lock",
+    "label_generation",
+    "labeling_plan",
+    "make_generation",
+    "make_locked",
+    "next_number",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,11 @@ class GenerationOptions:
         rehearsed: Maximum number of old training frames that are learned from again, drawn at random.
         held_out: Maximum number of old held-out frames to judge on, drawn at random.
         val_share: Share of new frames that is held out.
+        most_missing: As of `LabelPlan.most_missing`.
         warm: Train from the weights of the parent; False starts from those that ship.
         judge: Judges the first generation; None lets it pass, as the gate of the export did.
+        deploy: Called with the number of a generation that the gate lets pass; returns what became of it and,
+            in words, where. None promotes it in the loop alone.
         recall: Estimated recall of the parent on the device, for the record; None if unknown.
         on_step: Called after every step of the training.
         progress: Shows the steps of labeling; None for silence.
@@ -67,8 +74,10 @@ class GenerationOptions:
     rehearsed: int = 1000
     held_out: int = 500
     val_share: float = 0.2
+    most_missing: float | None = None
     warm: bool = True
     judge: Judge | None = None
+    deploy: Callable[[LoopFolder, int], tuple[Verdict, str]] | None = None
     recall: float | None = None
     on_step: OnStep | None = None
     progress: Progress | None = None
@@ -99,20 +108,33 @@ def make_generation(
     """
     options = options or GenerationOptions()
     with generation_lock(loop):
-        dataset = label_generation(loop, options, tell)
-        number, parent = next_number(loop), loop.current()
-        folder, data = loop.generation_folder(number), open_dataset(dataset)
-        _check(data, folder)
-        record = _train(loop, parent, folder, options, tell)
-        refused = _export(parent, folder, options, tell)
-        seen = _seen(loop, parent)
-        judgment = refused or _judge(loop, parent, folder, HeldOut.of(data, seen), options)
-        generation = _record(loop, number, parent, record, data, seen, judgment, options)
-        loop.write_generation(generation)
-        if generation.verdict == "promoted":
-            loop.promote(number)
-        tell(f"Generation {number}: {generation.verdict}; {generation.reason}")
-        return generation
+        return make_locked(loop, options, tell)
+
+
+def make_locked(
+    loop: LoopFolder, options: GenerationOptions, tell: Callable[[str], None] = lambda _: None
+) -> Generation:
+    """Do the work of `make_generation` for a caller that holds `generation_lock`."""
+    data = open_dataset(label_generation(loop, options, tell))
+    number, parent = next_number(loop), loop.current()
+    folder = loop.generation_folder(number)
+    _check(data, folder)
+    run = _train(loop, parent, folder, options, tell)
+    judgment = _export(parent, folder, options, tell)
+    if judgment is None:
+        tell("Compares it on held-out frames" if parent else "Judges it on held-out frames")
+        judgment = _judge(loop, parent, folder, HeldOut.of(data, seen_frames(loop, parent)), options)
+    verdict: Verdict = "refused"
+    reason = judgment.refusal or judgment.praise
+    if judgment.refusal is None:
+        verdict, where = options.deploy(loop, number) if options.deploy else ("promoted", "")
+        reason = "; ".join(filter(None, (reason, where)))
+    made = Made(number, parent, run, data, judgment, options.recall)
+    generation = write_record(loop, made, verdict, reason)
+    if verdict == "promoted":
+        loop.promote(number)
+    tell(f"Generation {number}: {verdict}; {reason}")
+    return generation
 
 
 @contextmanager
@@ -150,51 +172,43 @@ def label_generation(
         return dataset
     tell(f"Generation {number}: labels the frames")
     make_folder(dataset.parent)
-    label_frames(
-        LabelPlan(
-            frames=loop.frames,
-            exemplars=loop.exemplars,
-            out=dataset,
-            decisions=loop.decisions if loop.decisions.is_file() else None,
-            sam=loop.settings.sam,
-            device=loop.settings.device,
-            confidence=loop.settings.confidence,
-            val_share=options.val_share,
-            seed=loop.settings.seed,
-            splits=loop.splits,
-            left_out=_left_out(loop, number, options),
-            kept=loop.teacher,
-        ),
-        progress=options.progress,
-        tell=tell,
+    plan = replace(
+        labeling_plan(loop),
+        out=dataset,
+        val_share=options.val_share,
+        left_out=_left_out(loop, number, options),
+        most_missing=options.most_missing,
     )
+    label_frames(plan, progress=options.progress, tell=tell)
     return dataset
+
+
+def labeling_plan(loop: LoopFolder) -> LabelPlan:
+    """Settings by which the frames of a loop are labeled, the same in all generations."""
+    return LabelPlan(
+        frames=loop.frames,
+        exemplars=loop.exemplars,
+        out=loop.generation_folder(1) / "dataset",
+        decisions=loop.decisions if loop.decisions.is_file() else None,
+        sam=loop.settings.sam,
+        device=loop.settings.device,
+        confidence=loop.settings.confidence,
+        seed=loop.settings.seed,
+        splits=loop.splits,
+        kept=loop.teacher,
+    )
 
 
 def _left_out(loop: LoopFolder, number: int, options: GenerationOptions) -> frozenset[str]:
     """Old frames beyond those to rehearse and to judge on, drawn at random for each generation."""
     parent, splits = loop.current(), read_splits(loop.splits)
-    seen = _seen(loop, parent)
+    seen = seen_frames(loop, parent)
 
     def beyond(part: Split, most: int) -> list[str]:
         old = (name for name, split in splits.items() if split is part and name in seen)
         return sorted(old, key=lambda name: hashlib.sha256(f"{number} {name}".encode()).digest())[most:]
 
     return frozenset((*beyond(Split.TRAIN, options.rehearsed), *beyond(Split.VAL, options.held_out)))
-
-
-def _seen(loop: LoopFolder, parent: Generation | None) -> frozenset[str]:
-    """Names of the images that a generation or one of its parents learned from or was judged on."""
-    known = {each.number: each for each in loop.generations()}
-    names: set[str] = set()
-    while parent is not None:
-        names.update(_images(loop.generation_folder(parent.number) / "dataset"))
-        parent = None if parent.parent is None else known.get(parent.parent)
-    return frozenset(names)
-
-
-def _images(dataset: Path) -> Iterable[str]:
-    return (path.name for path in dataset.glob("images/*/*"))
 
 
 def _check(data: Dataset, folder: Path) -> None:
@@ -268,47 +282,3 @@ def _judge(
     if parent is None:
         return (options.judge or judge_first)(bundle, frames)
     return compare_bundles(bundle, loop.bundle(parent.number), frames, options.tolerance)
-
-
-def _record(
-    loop: LoopFolder,
-    number: int,
-    parent: Generation | None,
-    record: RunRecord,
-    data: Dataset,
-    seen: frozenset[str],
-    judgment: Judgment,
-    options: GenerationOptions,
-) -> Generation:
-    folder = loop.generation_folder(number)
-    bundle = folder / "model.onnx"
-    train = {image.path.name for image in data.train}
-    return Generation(
-        number=number,
-        parent=None if parent is None else parent.number,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        names=data.names,
-        digests=Parents(
-            exemplars=read_info(data.root)["parents"]["exemplars"],
-            dataset=data.digest,
-            weights=record.weights_sha256 or file_sha256(folder / "run" / record.weights_file),
-            bundle=file_sha256(bundle) if bundle.is_file() else None,
-            start_weights=record.start_weights_sha256,
-            parent_bundle=None if parent is None else parent.digests.bundle,
-        ),
-        frames=len(train),
-        new_frames=len(train - seen),
-        by_person=len(train & _by_person(loop, data.root)),
-        old=judgment.old,
-        new=judgment.new,
-        recall=options.recall,
-        verdict="promoted" if judgment.refusal is None else "refused",
-        reason=judgment.refusal or judgment.praise,
-    )
-
-
-def _by_person(loop: LoopFolder, dataset: Path) -> set[str]:
-    """Names of frames that a person drew or decided on."""
-    drawn = {Path(image.file_name).name for image in read_instances(dataset).images if image.by_person}
-    decisions = read_decisions(loop.decisions) if loop.decisions.is_file() else []
-    return drawn | {decision.file for decision in decisions}

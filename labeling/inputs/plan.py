@@ -42,6 +42,9 @@ class LabelPlan:
         splits: File of the part of each frame, by which it stays in train or val from one job to the next;
             parts of new frames are added. None to split all frames anew.
         left_out: Names of frames that are labeled and split, but left out of the dataset.
+        most_missing: Largest number of objects that may be expected to be missing, by the probabilities of
+            unsure labels, as a share of the labels of a frame; with more than that and than one object, the
+            frame is left out of the dataset until a person decides on it. None keeps every frame.
         kept: Folder that keeps what was learned and labeled, so that the next job with the same exemplars and
             settings labels new frames only; None to keep it only while a job is unfinished.
         workers: Number of processes that label, or of actors on a cluster; None for this process alone, or
@@ -67,6 +70,7 @@ class LabelPlan:
     seed: int = 0
     splits: Path | None = None
     left_out: frozenset[str] = frozenset()
+    most_missing: float | None = None
     kept: Path | None = None
     workers: int | None = None
     ray: str | None = None

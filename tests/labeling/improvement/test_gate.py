@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgeloop.labeling.improvement.gate import refusal
+from edgeloop.labeling.improvement.generation_gate import refusal
 from edgeloop.labeling.lineage.generation import HeldOutScores
 
 

@@ -1,0 +1,40 @@
+"""`edgeloop history`: where each generation of a loop came from, and what it gained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from edgeloop.labeling.lineage.family_tree import read_history, tree_lines
+from edgeloop.labeling.lineage.loop_folder import LoopFolder
+from edgeloop.models.errors import DataError
+
+__all__ = ["history"]
+
+
+@click.command()
+@click.argument("loop", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def history(loop: Path, as_json: bool) -> None:
+    """Show the generations of a loop as a family tree.
+
+    LOOP is a folder that `edgeloop teach` made. Each line has the training frames, the score on held-out
+    frames before and after, old ones and new ones, and the verdict. The files of all generations are compared
+    with the digests in their records; if one was changed, the exit code is 65.
+    """
+    found = read_history(LoopFolder.open(loop))
+    if as_json:
+        document = {
+            "current": found.current,
+            "generations": [each.model_dump(mode="json") for each in found.generations],
+            "changed": list(found.changes),
+        }
+        click.echo(json.dumps(document))
+    else:
+        click.echo("\n".join(tree_lines(found)) if found.generations else "no generation yet")
+    for line in found.changes:
+        click.echo(line, err=True)
+    if found.changes:
+        raise DataError(f"{loop}: {len(found.changes)} files or links are not what they were")
