@@ -32,6 +32,8 @@ SUMMARIES = {
     "audit": "Estimate label quality from a sample that a person checks.",
     "train": "Train a compact detector on a dataset.",
     "export": "Export a trained detector as one ONNX bundle.",
+    "improve": "Make the next generation of a detector from what its device kept.",
+    "history": "Show where each generation of a detector came from, and what it gained.",
     "run": "Run a detector on cameras, streams, videos or folders.",
     "serve": "Run cameras and models by themselves, from a configuration file.",
     "check": "Try everything that the configuration of a service names.",

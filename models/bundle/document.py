@@ -126,7 +126,8 @@ class Document(_Data):
     """JSON value under `edgeloop`.
 
     Attributes:
-        schema_version: Schema of this document; 2 has golden rows, 3 statistics of the training frames.
+        schema_version: Schema of this document; 2 has golden rows, 3 has statistics of the training frames
+            and parents.
         model: Settings to run the model with.
         record: Origin and quality.
     """
