@@ -69,7 +69,8 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     "--state",
     type=_FOLDER,
     metavar="DIR",
-    help="State folder of the service that gets the bundle in shadow; the service promotes it by its rules.",
+    help="State folder of the service that gets the bundle in shadow; edgeloop promote makes it the current "
+    "one if the rules of the service hold.",
 )
 @click.option("--name", metavar="NAME", help="Name of the model in the configuration, with --state.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record of the generation as JSON.")

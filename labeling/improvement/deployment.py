@@ -36,11 +36,11 @@ def put_into_store(loop: LoopFolder, number: int, store: ModelStore) -> tuple[Ve
     if current.digest == admitted.model.digest:  # put there before this process was killed
         return "promoted", f"current model of {store.name}"
     store.shadow(admitted.model, admitted.content, admitted.facts)
-    return "shadow", f"in shadow as {store.name}; the service, or edgeloop promote, decides by its figures"
+    return "shadow", f"in shadow as {store.name}; edgeloop promote makes it current if its figures hold"
 
 
 def take_over_from_store(loop: LoopFolder, store: ModelStore) -> int | None:
-    """Promote the generation in shadow that a service has made its current model.
+    """Promote the generation in shadow that became the current model of a service.
 
     Returns:
         Its number; None if there is none.

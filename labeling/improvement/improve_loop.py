@@ -17,6 +17,12 @@ from edgeloop.labeling.dataset.apply_decisions import decisions_digest, read_inf
 from edgeloop.labeling.dataset.decisions import read_decisions
 from edgeloop.labeling.dataset.json_stream import read_entries
 from edgeloop.labeling.dataset.lasting_splits import read_splits
+from edgeloop.labeling.improvement.chosen_frames import (
+    choose_frames,
+    copy_frames,
+    read_chosen,
+    write_chosen,
+)
 from edgeloop.labeling.improvement.deployment import agreement_on_ring, put_into_store, take_over_from_store
 from edgeloop.labeling.improvement.make_generation import (
     GenerationOptions,
@@ -25,12 +31,6 @@ from edgeloop.labeling.improvement.make_generation import (
     labeling_plan,
     make_locked,
     next_number,
-)
-from edgeloop.labeling.improvement.ring_frames import (
-    choose_frames,
-    copy_frames,
-    read_chosen,
-    write_chosen,
 )
 from edgeloop.labeling.inputs.load import read_inputs
 from edgeloop.labeling.lineage.generation import Generation, Verdict

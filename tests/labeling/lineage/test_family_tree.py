@@ -5,72 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from edgeloop.export.data.yolo_dataset import open_dataset
-from edgeloop.export.train.run_record import RunRecord, write_record
 from edgeloop.labeling.commands.history import history
 from edgeloop.labeling.lineage.family_tree import read_history, tree_lines
-from edgeloop.labeling.lineage.generation import Generation, HeldOutScores, Parents, Verdict
 from edgeloop.labeling.lineage.loop_folder import LoopFolder, LoopSettings
 from edgeloop.models.errors import DataError
-from edgeloop.models.weights.digest import file_sha256
-
-
-def scores(frames: int, parent: float | None, own: float) -> HeldOutScores:
-    return HeldOutScores(frames=frames, parent=parent, own=own, parent_map50_95=None, own_map50_95=own / 2)
-
-
-def add_generation(loop: LoopFolder, number: int, parent: Generation | None, verdict: Verdict) -> Generation:
-    """Generation with small files that belong together."""
-    folder = loop.generation_folder(number)
-    for part in ("images", "labels"):
-        (folder / "dataset" / part / "train").mkdir(parents=True)
-    image = np.full((32, 32, 3), number, np.uint8)
-    cv2.imwrite(str(folder / "dataset" / "images" / "train" / "a.png"), image)
-    (folder / "dataset" / "labels" / "train" / "a.txt").write_text("0 0.5 0.5 0.2 0.2\n")
-    (folder / "dataset" / "data.yaml").write_text("train: images/train\nval:\nnames: [thing]\n")
-    data = open_dataset(folder / "dataset")
-    (folder / "run").mkdir()
-    (folder / "run" / "best.safetensors").write_bytes(b"weights %d" % number)
-    loop.bundle(number).write_bytes(b"bundle %d" % number)
-    weights = file_sha256(folder / "run" / "best.safetensors")
-    write_record(
-        RunRecord(
-            trainer="edgeloop", model="edgeloop-lite0", weights="edgeloop-lite0", names=("thing",),
-            dataset="dataset", dataset_sha256=data.digest, weights_sha256=weights, imgsz=320, batch=1,
-            freeze=0, seed=0, images=1, seconds=1.0, images_per_second=1.0, epochs=(), map50=None,
-            map50_95=None, versions={},
-        ),
-        folder / "run",
-    )  # fmt: skip
-    generation = Generation(
-        number=number,
-        parent=None if parent is None else parent.number,
-        created="2026-11-30T10:00:00+00:00",
-        names=("thing",),
-        digests=Parents(
-            exemplars="0" * 64,
-            dataset=data.digest,
-            weights=weights,
-            bundle=file_sha256(loop.bundle(number)),
-            start_weights=None if parent is None else parent.digests.weights,
-            parent_bundle=None if parent is None else parent.digests.bundle,
-        ),
-        frames=40 * number,
-        new_frames=40,
-        by_person=5,
-        old=None if parent is None else scores(8, 0.9, 0.91),
-        new=scores(8, None if parent is None else 0.6, 0.8),
-        recall=None if parent is None else 0.75,
-        verdict=verdict,
-        reason=f"reason {number}",
-    )
-    loop.write_generation(generation)
-    return generation
+from tests.labeling.lineage.generations import add_generation
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 from edgeloop.edge.frames.folder import read_frames
 from edgeloop.edge.ring.ring_database import IMAGES, Ring, read_ring
 from edgeloop.edge.ring.ring_entry import RingEntry
-from edgeloop.labeling.improvement.ring_frames import choose_frames, copy_frames, read_chosen, write_chosen
+from edgeloop.labeling.improvement.chosen_frames import choose_frames, copy_frames, read_chosen, write_chosen
 from tests.labeling.improvement.rings import picture, write_ring
 
 
