@@ -147,7 +147,16 @@ def generation_lock(loop: LoopFolder) -> Iterator[None]:
     folder = loop.root / "generations"
     make_folder(folder)
     with locked_folder(folder, f"{loop.root}: another process makes a generation of this loop; wait for it"):
+        _complete_promotion(loop)
         yield
+
+
+def _complete_promotion(loop: LoopFolder) -> None:
+    """Promote the last generation that was to be, if its process was killed between record and promotion."""
+    current = loop.current()
+    last = max((each.number for each in loop.generations() if each.verdict == "promoted"), default=0)
+    if last > (0 if current is None else current.number):
+        loop.promote(last)
 
 
 def next_number(loop: LoopFolder) -> int:

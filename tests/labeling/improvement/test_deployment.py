@@ -9,6 +9,7 @@ import pytest
 from edgeloop.edge.ring.ring_database import read_ring
 from edgeloop.edge.service.store.model_store import ModelStore
 from edgeloop.labeling.improvement.deployment import agreement_on_ring, put_into_store, take_over_from_store
+from edgeloop.labeling.improvement.make_generation import generation_lock
 from edgeloop.labeling.lineage.loop_folder import LoopFolder, LoopSettings
 from edgeloop.models.weights.digest import file_sha256
 from tests.dense import write_bundle
@@ -55,3 +56,12 @@ def test_bundles_are_compared_on_frames_of_the_ring(loop: LoopFolder, tmp_path: 
     write_ring(tmp_path / "ring", [picture(number, (320, 240)) for number in range(6)])
     compared = agreement_on_ring(loop.bundle(2), loop.bundle(1), read_ring(tmp_path / "ring"))
     assert compared == (6, 1.0)  # they differ in what they say of their precision alone
+
+
+def test_a_promotion_that_was_cut_off_is_completed(loop: LoopFolder) -> None:
+    second = loop.generations()[1]
+    loop.write_generation(second.model_copy(update={"verdict": "promoted"}))
+    with generation_lock(loop):
+        current = loop.current()
+    assert current is not None
+    assert current.number == 2
