@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -93,11 +93,13 @@ class DetectorModels:
         engine: Finds objects.
         segmenter: Draws their masks.
         confidence: Minimum label score, in [0, 1].
+        least: As of `DetectorLabeler`.
     """
 
     engine: LearnedEngine
     segmenter: SegmenterChoice
     confidence: float
+    least: float | None = field(default=None, kw_only=True)
 
     @property
     def files(self) -> Mapping[str, Path]:
@@ -115,7 +117,7 @@ class DetectorModels:
     def open(self, files: Mapping[str, Path]) -> DetectorLabeler:
         """See `LabelingModels.open`."""
         engine = self.engine.open(self.segmenter.device, files[_GRAPH])
-        return DetectorLabeler(engine, self.segmenter.open(files), self.confidence)
+        return DetectorLabeler(engine, self.segmenter.open(files), self.confidence, self.least)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,11 +24,20 @@ from edgeloop.labeling.sam import Segmenter
 from edgeloop.labeling.scoring.scorers import Scorer
 from edgeloop.models.detections import Detections
 
-__all__ = ["DetectorLabeler", "FrameLabeler", "FrameLabels", "MotionLabeler", "label_exemplar"]
+__all__ = [
+    "UNSURE_SHARE",
+    "DetectorLabeler",
+    "FrameLabeler",
+    "FrameLabels",
+    "MotionLabeler",
+    "label_exemplar",
+]
 
-_UNSURE_SHARE = 0.5  # of the minimum score, from which on a candidate is worth a person's look
 _MIN_MARGIN = 0.1  # between the best class and the next; below, the class is unsure
 _MIN_MASK_SCORE = 0.2  # label score below which no mask is drawn
+
+UNSURE_SHARE = 0.5
+"""Share of the minimum score from which on a candidate is worth a person's look."""
 
 FrameLabels = tuple[list[Label], list[Label]]
 """Labels of a frame to train on, and unsure ones, each by descending score."""
@@ -59,11 +68,13 @@ class DetectorLabeler:
         engine: Finds, names and scores objects.
         segmenter: Draws the masks.
         confidence: Minimum label score, in [0, 1].
+        least: Minimum score of an unsure label; None for half of `confidence`.
     """
 
     engine: Engine
     segmenter: Segmenter
     confidence: float
+    least: float | None = None
 
     def problem(self, image: NDArray[np.uint8]) -> str | None:
         """See `FrameLabeler.problem`: any frame can be labeled."""
@@ -79,7 +90,8 @@ class DetectorLabeler:
 
     def _detect(self, image: NDArray[np.uint8]) -> Detections:
         found = self.engine.detect(image)
-        return found[found.confidence >= _UNSURE_SHARE * self.confidence]
+        least = UNSURE_SHARE * self.confidence if self.least is None else self.least
+        return found[found.confidence >= least]
 
     def _masked(self, found: Detections) -> NDArray[np.bool_]:
         return found.confidence >= max(self.confidence, _MIN_MASK_SCORE)
@@ -131,7 +143,7 @@ class MotionLabeler:
         margin = best - np.sort(scores, axis=1)[:, -2] if scores.shape[1] > 1 else best
         labels: FrameLabels = [], []
         for row in deduplicate(candidates, best, class_id):
-            if best[row] >= _UNSURE_SHARE * self.confidence:
+            if best[row] >= UNSURE_SHARE * self.confidence:
                 sure = best[row] >= self.confidence and margin[row] >= _MIN_MARGIN
                 label = _label(candidates[row], int(class_id[row]), float(best[row]), image)
                 labels[0 if sure else 1].append(label)

@@ -167,6 +167,12 @@ class Ledger:
         """Note that an image was written again with the same content."""
         self._db.execute("UPDATE frame SET stamp = ? WHERE file = ?", (stamp, file))
 
+    def forget_others(self, files: Iterable[str]) -> None:
+        """Forget the frames that are not in `files`."""
+        kept = set(files)
+        others = [(file,) for (file,) in self._db.execute("SELECT file FROM frame") if file not in kept]
+        self._db.executemany("DELETE FROM frame WHERE file = ?", others)
+
     def results(self, files: Iterable[str]) -> Iterator[FrameResult]:
         """Read results of finished frames back, one at a time, in the order of `files`."""
         for file in files:

@@ -46,7 +46,7 @@ def test_import_contracts_hold() -> None:
     "verb",
     [
         *("demo", "collect", "suggest", "studio", "label", "stats", "audit", "train", "export"),
-        *("improve", "history"),
+        *("mine", "improve", "history"),
         *("run", "install", "shadow", "promote", "rollback", "bench", "inspect", "doctor"),
     ],
 )

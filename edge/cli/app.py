@@ -32,6 +32,7 @@ SUMMARIES = {
     "audit": "Estimate label quality from a sample that a person checks.",
     "train": "Train a compact detector on a dataset.",
     "export": "Export a trained detector as one ONNX bundle.",
+    "mine": "Find what a device missed, and estimate its recall.",
     "improve": "Make the next generation of a detector from what its device kept.",
     "history": "Show where each generation of a detector came from, and what it gained.",
     "run": "Run a detector on cameras, streams, videos or folders.",

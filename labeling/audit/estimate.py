@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +27,7 @@ ASSUMPTIONS = (
 MIN_ANSWERS = 10
 """Fewer answers (boxes for precision, frames for recall) give no figure."""
 
-_LEVEL = 0.95
+_Z = NormalDist().inv_cdf(0.975)
 _BOOTSTRAP_ROUNDS = 4000
 
 
@@ -105,10 +107,12 @@ def _precision(right: NDArray[np.bool_]) -> Figure:
 
 
 def _wilson(hits: int, count: int) -> tuple[float, float]:
-    from scipy.stats import binomtest
-
-    interval = binomtest(hits, count).proportion_ci(confidence_level=_LEVEL, method="wilson")
-    return float(interval.low), float(interval.high)
+    """Interval of a share (Wilson, 1927)."""
+    share, z2 = hits / count, _Z**2
+    center = share + z2 / (2 * count)
+    spread = _Z * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2))
+    low, high = (center - spread) / (1 + z2 / count), (center + spread) / (1 + z2 / count)
+    return max(0.0, low) if hits else 0.0, min(1.0, high) if hits < count else 1.0
 
 
 def _recall(

@@ -7,6 +7,7 @@
     LOOP/splits.json                     part of each frame, which never changes: "train", "val" or "gap"
     LOOP/teacher/                        what the labeling engine learned from the exemplars
     LOOP/ring/                           ring of the device
+    LOOP/mined/                          what mining found in it
     LOOP/generations/0001/               dataset/ run/ model.onnx generation.json
     LOOP/current.json                    number of the generation in use
 
@@ -27,12 +28,16 @@ from edgeloop.edge.host.durable_file import replace_file
 from edgeloop.labeling.lineage.generation import Generation
 from edgeloop.models.errors import DataError, NoInputError, first_validation_error
 
-__all__ = ["LOOP_FILE", "LoopFolder", "LoopSettings"]
+__all__ = ["LOOP_FILE", "MINED", "LoopFolder", "LoopSettings"]
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
 LOOP_FILE = "loop.json"
 """Name of the file of settings, by which a loop is known."""
+
+
+MINED = "mined"
+"""Name of the folder of what mining found in the ring."""
 
 
 class LoopSettings(BaseModel):
@@ -131,6 +136,11 @@ class LoopFolder:
     def ring(self) -> Path:
         """Folder of the ring of the device; it need not exist."""
         return self.root / "ring"
+
+    @property
+    def mined(self) -> Path:
+        """Folder of what mining found in the ring; it need not exist."""
+        return self.root / MINED
 
     def generation_folder(self, number: int) -> Path:
         """Folder of a generation; it need not exist."""

@@ -19,6 +19,8 @@ _LEVEL = (0.025, 0.975)
 _EDGES = (0.3, 0.7)  # of bins of probability
 _LIMIT = 1e-3
 _CLASS_PRIOR = 4.0  # objects by which a class is taken to be covered as all are
+_LEAST_COVERED = 0.02
+_ALIKE, _ALIKE_FRAMES = 2.0, 5  # usual design effect of the objects of a frame, and frames that it is worth
 _ALL_COVERED = 0.5  # objects by which what was never seen is not taken for certain, as of Jeffreys
 
 
@@ -196,18 +198,32 @@ def _draw_coverage(
 ) -> NDArray[np.float64]:
     """Draw the share of the objects that the ensemble has a box for, (count,).
 
-    Members that have not seen a frame were asked one by one, and all together miss less: up to half of what
-    lacks to 1 is added.
+    It is a beta posterior of as many objects as those of so few frames are worth. Members that have not seen
+    a frame were asked one by one, and all together miss less: up to half of what lacks to 1 is added.
     """
     counts = np.array(coverage.frames, np.float64)
-    frames = len(counts)
-    drawn = counts[random.integers(frames, size=(count, frames))].sum(axis=1)
-    one, other = random.gamma(_ALL_COVERED, size=(2, count))
-    share = (drawn[:, 0] + one) / (drawn[:, 1] + one + other)
-    center = (counts[:, 0].sum() + _ALL_COVERED) / (counts[:, 1].sum() + 2 * _ALL_COVERED)
-    share = np.clip(center + (1 + 2 / max(frames - 1, 1)) * (share - center), 0.02, 1 - _LIMIT)
+    covered, objects = counts.sum(axis=0).tolist()
+    worth = 1 / _alike(counts)
+    share = random.beta(
+        covered * worth + _ALL_COVERED, (objects - covered) * worth + _ALL_COVERED, size=count
+    )
     if class_name is not None:
         own, all_of = coverage.by_class.get(class_name, (0, 0))
-        share = random.beta(own + _CLASS_PRIOR * share, all_of - own + _CLASS_PRIOR * (1 - share))
-        share = np.maximum(share, 0.02)
+        share = random.beta(
+            own * worth + _CLASS_PRIOR * share, (all_of - own) * worth + _CLASS_PRIOR * (1 - share) + _LIMIT
+        )
+    share = np.clip(share, _LEAST_COVERED, 1.0)
     return np.asarray(share + random.uniform(0, 0.5, count) * (1 - share))
+
+
+def _alike(counts: NDArray[np.float64]) -> float:
+    """Design effect: number of objects of one frame that tell as much as one object of many frames.
+
+    It is estimated from covered objects, and all, of each frame (F, 2), as much as so few can tell of it.
+    """
+    covered, objects = counts.T
+    share = covered.sum() / objects.sum()
+    expected = float((objects * share * (1 - share)).sum())
+    found = float(((covered - objects * share) ** 2).sum()) / expected if expected else 1.0
+    usual = (found * len(counts) + _ALIKE * _ALIKE_FRAMES) / (len(counts) + _ALIKE_FRAMES)
+    return float(np.clip(usual, 1.0, max(1.0, objects.sum() / len(counts))))

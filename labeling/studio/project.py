@@ -19,10 +19,13 @@ from edgeloop.edge.host.opencv import require_image
 from edgeloop.edge.labels.label_problems import LabelProblems
 from edgeloop.edge.web.page_events import Events
 from edgeloop.labeling.inputs.exemplars import read_boxes
+from edgeloop.labeling.lineage.loop_folder import LOOP_FILE, MINED
 from edgeloop.labeling.studio.exemplar_file import DrawnBox, DrawnFrame, ExemplarFile
 from edgeloop.models.errors import DataError, EdgeloopError, NoInputError, first_validation_error
 
 __all__ = ["Project", "open_project", "work_folder"]
+
+_DECISIONS = "decisions.jsonl"
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +67,13 @@ class Project:
     def bundle(self) -> Path:
         """Model that `edgeloop export` makes."""
         return self.work / "detector.onnx"
+
+    @property
+    def decisions(self) -> Path:
+        """Journal of the person's decisions: that of the loop, if these are its mined frames."""
+        mined = self.work.resolve().parent
+        loop = mined.parent
+        return (loop if (loop / LOOP_FILE).is_file() and mined.name == MINED else self.work) / _DECISIONS
 
     @property
     def zones(self) -> Path:

@@ -13,7 +13,6 @@ from edgeloop.labeling.studio.project import Project
 
 __all__ = ["ExportSettings", "LabelSettings", "Settings", "TrainSettings"]
 
-_DECISIONS = "decisions.jsonl"  # of the review
 _Share = Annotated[float, Field(ge=0, le=1)]
 _Seed = Annotated[int, Field(ge=0, lt=2**32)]
 _Side = Annotated[int, Field(ge=32, le=8192, multiple_of=32)]
@@ -49,7 +48,7 @@ class LabelSettings(_Settings):
     def arguments(self, project: Project) -> list[str]:
         """See the base class."""
         what = ["--classes", "moving"] if self.moving else ["-e", shown_path(project.exemplars)]
-        decisions = project.work / _DECISIONS
+        decisions = project.decisions
         return [
             "label",
             shown_path(project.frames),

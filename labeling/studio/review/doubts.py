@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.labeling.dataset.decisions import HUMAN
+from edgeloop.labeling.dataset.device_doubts import NO_DEVICE, DeviceDoubts
 from edgeloop.labeling.ledger import FrameResult, Label
 from edgeloop.models.boxes import iou_matrix
 
@@ -36,6 +37,7 @@ class Doubt:
         name: Class name.
         xyxy: Box in pixels of the frame.
         object_probability: Probability that this is an object of that class.
+        device: "missed" if a device has no box there; "alone" if only the device has one; "" otherwise.
     """
 
     kind: Kind
@@ -43,6 +45,7 @@ class Doubt:
     name: str
     xyxy: tuple[float, float, float, float]
     object_probability: float
+    device: Literal["", "missed", "alone"] = ""
 
     @property
     def error_probability(self) -> float:
@@ -52,15 +55,20 @@ class Doubt:
 
 
 def find_doubts(
-    results: Mapping[str, FrameResult], names: Sequence[str], recordings: Sequence[Sequence[tuple[str, int]]]
+    results: Mapping[str, FrameResult],
+    names: Sequence[str],
+    recordings: Sequence[Sequence[tuple[str, int]]],
+    device: DeviceDoubts = NO_DEVICE,
 ) -> list[Doubt]:
-    """List the doubts of a dataset, most probable errors first.
+    """List the doubts of a dataset: first what a device missed, then the most probable errors.
 
     Args:
         results: Labels as they were found, by name of the frame.
         names: Class names.
         recordings: Name and index in its source of each frame, in order of time, for each recording of film.
+        device: Where a device disagrees; nowhere if none was asked.
     """
+    missed = {(own.file, own.name, own.xyxy) for own in device.missed}
     doubts = []
     for file, result in results.items():
         if result.by_person:
@@ -72,7 +80,18 @@ def find_doubts(
         doubts += [_doubt("unsure", file, names, label, label.score) for label in result.unsure]
     for recording in recordings:
         doubts += _misses(recording, results, names)
-    return sorted(doubts, key=lambda doubt: (-doubt.error_probability, doubt.file, doubt.xyxy))
+    doubts = [
+        replace(own, device="missed") if (own.file, own.name, own.xyxy) in missed else own for own in doubts
+    ]
+    doubts += [
+        Doubt("miss", own.file, own.name, own.xyxy, own.probability, "alone")
+        for own in device.alone
+        if own.file in results and own.name in names and not results[own.file].by_person
+    ]
+    return sorted(
+        doubts,
+        key=lambda own: (own.device != "missed", -own.error_probability, own.file, own.xyxy),
+    )
 
 
 def _doubt(kind: Kind, file: str, names: Sequence[str], label: Label, right: float) -> Doubt:

@@ -40,17 +40,17 @@ class Look:
 def arrange_looks(
     doubts: Sequence[Doubt], errors: NDArray[np.float64], features: NDArray[np.float32]
 ) -> list[Look]:
-    """Group look-alikes and order the groups by their gain.
+    """Group look-alikes and order the groups by their gain, those that a device missed first.
 
     Args:
         doubts: The doubts, in any order.
         errors: float64 (N,), probability that each is an error.
         features: float32 (N, D), each row of length 1.
     """
-    kinds: dict[tuple[str, bool], list[int]] = {}
+    kinds: dict[tuple[str, bool, str], list[int]] = {}
     for place in np.argsort(-errors, kind="stable").tolist():
         doubt = doubts[place]
-        kinds.setdefault((doubt.name, doubt.kind == "label"), []).append(place)
+        kinds.setdefault((doubt.name, doubt.kind == "label", doubt.device), []).append(place)
     looks = []
     for places in kinds.values():
         left = np.array(places)
@@ -65,7 +65,11 @@ def arrange_looks(
             group = left[chosen]
             looks.append(Look(tuple(map(int, group)), _gain(errors[group])))
             left = np.delete(left, chosen)
-    return sorted(looks, key=lambda look: (-look.gain, look.doubts))
+
+    def is_other(look: Look) -> bool:
+        return doubts[look.doubts[0]].device != "missed"
+
+    return sorted(looks, key=lambda look: (is_other(look), -look.gain, look.doubts))
 
 
 def _gain(errors: NDArray[np.float64]) -> float:

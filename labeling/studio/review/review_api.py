@@ -103,6 +103,7 @@ def review_api(project: Project, session: ReviewSession) -> APIRouter:
                 AskedDoubt(
                     id=place,
                     kind=own.kind,
+                    device=own.device,
                     frame=numbers[own.file],
                     name=own.name,
                     xyxy=own.xyxy,

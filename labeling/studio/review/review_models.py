@@ -80,6 +80,7 @@ class AskedDoubt(BaseModel):
     Attributes:
         id: Number of the doubt.
         kind: "label" of the dataset, "unsure" of review.json, or "miss".
+        device: "missed" if a device has no box there; "alone" if only the device has one; "" otherwise.
         side: Side of the square that its picture shows, pixels of the frame.
         probability: That it is an object of that class.
         state: "open", "right", "wrong" or "changed".
@@ -87,6 +88,7 @@ class AskedDoubt(BaseModel):
 
     id: int
     kind: Literal["label", "unsure", "miss"]
+    device: Literal["", "missed", "alone"]
     frame: int
     name: str
     xyxy: tuple[float, float, float, float]

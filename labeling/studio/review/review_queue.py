@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from edgeloop.edge.host.durable_file import replace_file
 from edgeloop.labeling.dataset.apply_decisions import read_info, read_originals, read_results
 from edgeloop.labeling.dataset.decisions import HUMAN
+from edgeloop.labeling.dataset.device_doubts import read_device_doubts
 from edgeloop.labeling.dataset.read import Image, read_instances
 from edgeloop.labeling.ledger import FrameResult
 from edgeloop.labeling.studio.review.doubt_features import embed_doubts
@@ -36,7 +37,7 @@ class Found:
     Attributes:
         names: Class names.
         results: By name of the frame, without masks.
-        doubts: Most probable errors first.
+        doubts: What a device missed, then the most probable errors first.
     """
 
     names: tuple[str, ...]
@@ -68,7 +69,7 @@ def read_found(dataset: Path) -> Found:
     footage = read_info(dataset).get("footage")
     film = isinstance(footage, dict) and footage.get("kind") == "film"
     recordings = _recordings(coco.images) if film else []
-    return Found(names, results, find_doubts(results, names, recordings))
+    return Found(names, results, find_doubts(results, names, recordings, read_device_doubts(dataset)))
 
 
 def build_queue(
@@ -82,10 +83,12 @@ def build_queue(
         cache: Folder of the features; created if it is missing.
         advance: Called with the number of boxes that are embedded, and of all.
     """
-    asked = [doubt for doubt in found.doubts if doubt.error_probability >= _LEAST_ERROR][:_EMBEDDED]
+    doubtful = [own for own in found.doubts if own.device or own.error_probability >= _LEAST_ERROR]
+    asked = doubtful[:_EMBEDDED]
     if not asked:
         return Queue([], [])
-    sure = found.doubts[len(asked) :]
+    chosen = set(asked)
+    sure = [own for own in found.doubts if own not in chosen]
     sample = sure[:: max(1, len(sure) // _SURE)][:_SURE]
     drawn = _drawn(found)
     features = _features([*asked, *sample, *drawn], path_of, cache, advance)

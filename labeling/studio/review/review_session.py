@@ -39,7 +39,7 @@ class ReviewSession:
             DataError: The journal is malformed.
         """
         self._project = project
-        self.journal = Journal(project.work / "decisions.jsonl")
+        self.journal = Journal(project.decisions)
         self._open: OpenReview | None = None
         self._lock = threading.Lock()
         self._deciding = threading.Lock()

@@ -120,7 +120,7 @@ def test_help_lists_the_verbs_in_the_order_of_the_work(edgeloop: Callable[..., O
     assert listed == list(cli.SUMMARIES)
     assert listed == [
         *("demo", "collect", "suggest", "studio", "label", "stats", "audit", "train", "export"),
-        *("improve", "history"),
+        *("mine", "improve", "history"),
         *("run", "serve", "check", "install", "shadow", "promote", "rollback"),
         *("bench", "inspect", "verify", "doctor"),
     ]

@@ -5,10 +5,11 @@ import {bind} from '../lib/keys.js';
 
 const GAP = 8, CAPTION = 22, LARGEST = 420, SMALLEST = 72; // px
 const MARKS = {label: '', unsure: 'unsure', miss: 'missed?'}; // of an open crop, by its kind
+const DEVICE = {missed: 'missed by the device', alone: 'by the device alone'};
 
 /**
  * Events: `decide` ({decisions}), `undo`, `go` (by), `correct` (doubt).
- * @typedef {{id: number, kind: string, frame: number, name: string, xyxy: number[], side: number, probability: number, state: string}} Doubt
+ * @typedef {{id: number, kind: string, device: string, frame: number, name: string, xyxy: number[], side: number, probability: number, state: string}} Doubt
  */
 class ReviewSheet extends HTMLElement {
   /** @type {{number: number, doubts: Doubt[]}} */
@@ -61,19 +62,19 @@ class ReviewSheet extends HTMLElement {
     bind(keys, this.#closed.signal);
   }
 
-  #question({name, kind}) {
+  #question({name, kind, device}) {
     const many = this.look.doubts.length > 1;
     const noun = el('b', {}, swatch(colorOf(this.classes, name)), name);
     const asked = kind === 'label' ? ['Labeled ', noun, '. Right?'] : [`Not labeled. ${many ? 'Are these' : 'Is this'} `, noun, '?'];
-    return el('h2', {}, ...asked);
+    return el('h2', {}, ...(DEVICE[device] ? [DEVICE[device][0].toUpperCase(), DEVICE[device].slice(1), '. '] : []), ...asked);
   }
 
-  #crop({id, kind, frame, name, xyxy: [x1, y1, x2, y2], side, state}, place) {
+  #crop({id, kind, device, frame, name, xyxy: [x1, y1, x2, y2], side, state}, place) {
     const box = el('i', {class: 'box'});
     Object.assign(box.style, {
       width: `${100 * (x2 - x1) / side}%`, height: `${100 * (y2 - y1) / side}%`, borderColor: colorOf(this.classes, name),
     });
-    const what = MARKS[kind];
+    const what = DEVICE[device] ?? MARKS[kind];
     return el('div', {
       id: `crop-${id}`, class: 'crop', role: 'option', 'aria-selected': 'false', 'data-state': state,
       'aria-label': `${place + 1}: ${what || name} in frame ${frame}${state === 'open' ? '' : `, ${state}`}`,

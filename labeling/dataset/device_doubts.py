@@ -1,0 +1,86 @@
+"""Labels of a dataset on which a device disagreed, DATASET/device.json, for the review."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edgeloop.edge.host.durable_file import replace_file
+from edgeloop.models.errors import DataError, first_validation_error
+
+__all__ = [
+    "DEVICE_FILE",
+    "NO_DEVICE",
+    "DeviceBox",
+    "DeviceDoubts",
+    "read_device_doubts",
+    "write_device_doubts",
+]
+
+DEVICE_FILE = "device.json"
+"""Name of the file in the folder of a dataset."""
+
+
+class DeviceBox(BaseModel):
+    """Box of one frame.
+
+    Attributes:
+        file: Name of the frame.
+        name: Class name.
+        xyxy: Corners in pixels of the frame.
+        probability: That it is an object of that class.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    file: str
+    name: str
+    xyxy: tuple[float, float, float, float]
+    probability: Annotated[float, Field(ge=0, le=1)]
+
+
+class DeviceDoubts(BaseModel):
+    """Disagreement of a device and the labels.
+
+    Attributes:
+        missed: Labels, and unsure ones, that the device has no box for.
+        alone: Boxes of the device that no label is at.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    missed: tuple[DeviceBox, ...] = ()
+    alone: tuple[DeviceBox, ...] = ()
+
+
+NO_DEVICE = DeviceDoubts()
+"""No disagreement, as no device was asked."""
+
+
+def read_device_doubts(dataset: Path) -> DeviceDoubts:
+    """Read the file of a dataset; nothing if it has none, as no device was asked.
+
+    Raises:
+        DataError: It is malformed.
+    """
+    path = dataset / DEVICE_FILE
+    try:
+        return DeviceDoubts.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return NO_DEVICE
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValidationError as error:
+        raise DataError(f"{path}, {first_validation_error(error, 'content')}; mine the ring again") from error
+
+
+def write_device_doubts(dataset: Path, doubts: DeviceDoubts) -> None:
+    """Write the file of a dataset.
+
+    Raises:
+        EdgeloopError: It cannot be written.
+    """
+    replace_file(dataset / DEVICE_FILE, doubts.model_dump_json().encode())

@@ -1,0 +1,239 @@
+"""Job of `edgeloop mine`: a teacher looks at a ring, resumable, while a device may write to it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeloop.edge.doubt.doubt_weights import write_weights
+from edgeloop.edge.ring.ring_database import IMAGES, Ring, read_ring
+from edgeloop.edge.ring.ring_entry import RingEntry
+from edgeloop.labeling.build import DetectorModels, learn_models
+from edgeloop.labeling.dataset.decisions import Decision, read_decisions
+from edgeloop.labeling.engine.coverage import LEAST_PROBABILITY
+from edgeloop.labeling.inputs.load import LabelInputs, read_inputs
+from edgeloop.labeling.job import job_key, kept_engine
+from edgeloop.labeling.label_job import LabelItem, LabelJob
+from edgeloop.labeling.labeler import UNSURE_SHARE
+from edgeloop.labeling.ledger import FrameResult, Ledger
+from edgeloop.labeling.lineage.loop_folder import LoopFolder
+from edgeloop.labeling.mining.estimate_recall import TeacherErrors
+from edgeloop.labeling.mining.mine import MinedRing, choose_entries, compare_ring
+from edgeloop.labeling.mining.mine_plan import MinePlan, label_plan, loop_of
+from edgeloop.labeling.mining.mined_folder import MinedFolder
+from edgeloop.labeling.mining.mined_frame import MinedFrame
+from edgeloop.labeling.mining.mining_report import figures_json, figures_table, summary_line
+from edgeloop.labeling.mining.ring_frames import RingFrames
+from edgeloop.labeling.mining.sign_weights import learn_weights
+from edgeloop.labeling.sam import fingerprint
+from edgeloop.labeling.step_progress import Progress, no_progress
+from edgeloop.labeling.unlabeled import unlabeled_frames
+from edgeloop.labeling.workers.open_pool import check_workers, run_job
+from edgeloop.labeling.workers.workers import Workers
+from edgeloop.models.detections import Detections
+from edgeloop.models.errors import EdgeloopError, NoInputError, UsageError
+
+__all__ = ["MinePlan", "MineReport", "mine_folder"]
+
+
+@dataclass(frozen=True, slots=True)
+class MineReport:
+    """Outcome of mining.
+
+    Attributes:
+        folder: Folder of everything that was made.
+        mined: Frames and figures.
+        confidence: Minimum score of a label that counts as a miss.
+        looked_at: Frames that the teacher looked at in this run.
+        left_out: Frames of the ranked share that were left out.
+        weights: Line about the weights of the signs of doubt.
+        seconds: Duration of this run.
+    """
+
+    folder: MinedFolder
+    mined: MinedRing
+    confidence: float
+    looked_at: int
+    left_out: int
+    weights: str
+    seconds: float
+
+    @property
+    def table(self) -> str:
+        """Figures as a table."""
+        return figures_table(self.mined)
+
+    @property
+    def summary(self) -> str:
+        """Figures in one line, and what to do next."""
+        return summary_line(self.mined, self.confidence, self.folder.frames)
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """Figures and counts as one JSON object."""
+        return {
+            **figures_json(self.mined, self.confidence),
+            "looked_at": self.looked_at,
+            "left_out": self.left_out,
+            "weights": self.weights,
+            "seconds": math.ceil(self.seconds),
+        }
+
+
+def mine_folder(
+    plan: MinePlan, *, progress: Progress | None = None, tell: Callable[[str], None] = lambda _: None
+) -> MineReport:
+    """Mine a ring and write what is found; given the same plan again, look at new frames only.
+
+    Args:
+        plan: Settings.
+        progress: Shows the steps; None for silence.
+        tell: Called with lines about the job before it begins.
+
+    Raises:
+        NoInputError: There is no ring, no frame in it, or no exemplars.
+        DataError: The ring, the loop or the exemplars are malformed, or `plan.out` holds something else.
+        UsageError: The ring is in no loop and there are no exemplars, or they are no boxes on frames.
+        UnavailableError: As of `label_frames`.
+        EdgeloopError: A file cannot be written.
+    """
+    started = time.monotonic()
+    loop = loop_of(plan.ring)
+    settings = label_plan(plan, loop)
+    workers = Workers(plan.workers, plan.ray)
+    ring = read_ring(plan.ring)
+    entries = choose_entries(ring, plan.top)
+    folder = MinedFolder.create(settings.out)
+    if not entries:
+        raise NoInputError(f"{plan.ring}: no frame in the ring yet; let the device run for a while")
+    decisions = _decisions(folder, loop)
+    files = {entry.frame.file for entry in ring.entries}
+    decided = {decision.file for decision in decisions}
+    earlier = [own for own in folder.copied() if own.name in decided and own.file not in files]
+    listed = (*(entry.frame for entry in entries), *earlier)
+    store = RingFrames.of(plan.ring / IMAGES, folder.frames, listed)
+    inputs = read_inputs(settings, plan.ring / IMAGES, listed)
+    if inputs.background is not None:
+        raise UsageError(f"{settings.exemplars}: expected boxes on frames, from which a teacher learns")
+    job = job_key(settings, inputs)
+    learned = kept_engine(folder.root / "teacher" if loop is None else loop.teacher, job)
+    kept = learned.parent
+    kept.mkdir(parents=True, exist_ok=True)
+    check_workers(workers)
+    with Ledger(kept / "ledger.sqlite3", job):  # no second process learns the same meanwhile
+        models = learn_models(settings, inputs, [], learned, progress or no_progress)
+    assert isinstance(models, DetectorModels)  # noqa: S101  there are boxes on frames
+    tell(str(models.engine.promise or "Nothing is known of what the teacher misses: box a second frame."))
+    with Ledger(folder.ledger(kept.name), {**job, "least": str(LEAST_PROBABILITY)}) as ledger:
+        looked_at = _look(store, models, inputs, workers, ledger, progress or no_progress)
+        results = {own.file: own for own in ledger.results(sorted(ledger.stamps()))}
+        ledger.forget_others([*(entry.frame.name for entry in ring.entries), *(own.name for own in earlier)])
+    folder.forget_teachers(kept.name)
+    errors = TeacherErrors(models.engine.calibration.spread, models.engine.coverage)
+    mined = _compare(ring, entries, results, inputs.exemplars.names, errors, store, settings.seed)
+    shown = [own.entry.frame for own in mined.frames if _is_shown(own)]
+    earlier = [own for own in earlier if own.name in results and results[own.name].problem is None]
+    copied = folder.copy_frames([*shown, *earlier], store)
+    info = {
+        "description": "made by edgeloop mine",
+        "sam": settings.sam,
+        "sam_digest": fingerprint(settings.sam),
+        "classifier": settings.classifier,
+        "confidence": inputs.confidence,
+        "teacher": kept.name,
+    }
+    folder.write_labels(mined.names, copied, results, mined.frames, decisions, inputs.confidence, info)
+    report = MineReport(
+        folder,
+        mined,
+        inputs.confidence,
+        looked_at,
+        len(ring.entries) - len(entries),
+        _write_weights(plan.ring, mined),
+        time.monotonic() - started,
+    )
+    folder.write_figures({**figures_json(mined, inputs.confidence), "teacher": kept.name})
+    return report
+
+
+def _decisions(folder: MinedFolder, loop: LoopFolder | None) -> list[Decision]:
+    path = folder.studio / "decisions.jsonl" if loop is None else loop.decisions
+    return read_decisions(path) if path.is_file() else []
+
+
+def _look(
+    store: RingFrames,
+    models: DetectorModels,
+    inputs: LabelInputs,
+    workers: Workers,
+    ledger: Ledger,
+    progress: Progress,
+) -> int:
+    """Let the teacher look at the frames that are new to it; their number."""
+    todo = [(entry, stamp) for entry, stamp in unlabeled_frames(store.listed, store, ledger) if stamp]
+    drawn = {frame.path: frame for frame in inputs.drawn}
+    items = [
+        LabelItem(entry.file, entry.name, drawn.get((store.images.folder / entry.file).resolve()))
+        for entry, _ in todo
+    ]
+    job = LabelJob(store, replace(models, least=LEAST_PROBABILITY))
+    with progress(len(items), "Mining") as advance, closing(run_job(job, items, workers)) as rows:
+        for place, row in rows:
+            ledger.add(row, todo[place][1])
+            advance(1)
+    return len(items)
+
+
+def _compare(
+    ring: Ring,
+    entries: Sequence[RingEntry],
+    results: dict[str, FrameResult],
+    names: Sequence[str],
+    errors: TeacherErrors,
+    store: RingFrames,
+    seed: int,
+) -> MinedRing:
+    sound = {
+        entry.frame.file: _detections(results[entry.frame.name])
+        for entry in entries
+        if entry.frame.name in results and results[entry.frame.name].problem is None
+    }
+    frames, estimate = compare_ring(ring, entries, sound, names, errors, seed=seed)
+    lost = [entry.frame for entry in entries if entry.frame.file not in sound]
+    vanished = sum(not store.stamp(frame.file) for frame in lost)
+    return MinedRing(tuple(names), frames, estimate, vanished, len(lost) - vanished)
+
+
+def _detections(result: FrameResult) -> Detections:
+    found = [*result.labels, *result.unsure]
+    return Detections(
+        np.array([own.xyxy for own in found], np.float32).reshape(-1, 4),
+        np.array([own.score for own in found], np.float32),
+        np.array([own.class_id for own in found], np.int64),
+    )
+
+
+def _is_shown(frame: MinedFrame) -> bool:
+    """True for the random share, and for what a person may want to look at."""
+    likely = bool((frame.found.confidence[frame.missed] >= UNSURE_SHARE / 2).any() or frame.alone.any())
+    return likely or frame.entry.share == "random" or frame.entry.doubt.value > 0
+
+
+def _write_weights(ring: Path, mined: MinedRing) -> str:
+    """Write weights of the signs into the ring, for the device; a line about it."""
+    weights = learn_weights(mined.frames)
+    if weights is None:
+        return "Too few frames with an error, or without one, to weigh the signs of doubt by."
+    try:
+        write_weights(ring, weights)
+    except EdgeloopError as error:  # the figures are worth as much without; the ring may be a read-only copy
+        return f"Weights of the signs of doubt are not written: {error}"
+    told = ", ".join(f"{sign} {weight:.2f}" for sign, weight in weights.items())
+    return f"Weights of the signs of doubt, for the device: {told}"
