@@ -15,7 +15,9 @@ import click
 
 from edgeloop.edge.cli.run_report import raise_failure, report_run
 from edgeloop.edge.cli.signals import stopped_by_signals
+from edgeloop.edge.doubt.frame_doubt import FrameDoubt
 from edgeloop.edge.drift.drift_sink import DriftSink
+from edgeloop.edge.engines.open_engine import model_digest
 from edgeloop.edge.frame import Source
 from edgeloop.edge.frames.folder import FrameWriter
 from edgeloop.edge.loop.open_stream import open_stream
@@ -23,6 +25,10 @@ from edgeloop.edge.loop.pipeline import run_streams
 from edgeloop.edge.loop.stream import Stream
 from edgeloop.edge.plugins import call_plugin, load_plugin
 from edgeloop.edge.result import Sink
+from edgeloop.edge.ring.ring_budget import RingBudget
+from edgeloop.edge.ring.ring_entry import RingModel
+from edgeloop.edge.ring.ring_sink import RingSink
+from edgeloop.edge.ring.ring_writer import RingWriter
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.sinks import JsonLines, StatusLine, UncertainFrames, VideoFile, Window
 from edgeloop.edge.source_name import shown_name
@@ -30,7 +36,7 @@ from edgeloop.edge.sources import LivePolicy, open_source, open_source_or_unavai
 from edgeloop.edge.tracking import IgnoreMask, ZoneCounter, read_zones
 from edgeloop.models.errors import UsageError
 
-__all__ = ["KeepPolicy", "RunJob", "run_job"]
+__all__ = ["KeepPolicy", "RingPolicy", "RunJob", "run_job"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,21 @@ class KeepPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class RingPolicy:
+    """Ring of frames to keep.
+
+    Attributes:
+        folder: Folder of the ring, new or of an earlier run.
+        megabytes: Maximum size in MB (10^6 bytes).
+        days: Frames are removed after this many days.
+    """
+
+    folder: Path
+    megabytes: float
+    days: float
+
+
+@dataclass(frozen=True, slots=True)
 class RunJob:
     """Options of a run.
 
@@ -62,6 +83,7 @@ class RunJob:
         as_json: Print one JSON object per frame on stdout.
         video: Annotated video to write; None for none. With several sources a number is added to its name.
         keep: Which uncertain frames to keep; None for none.
+        ring: Ring of frames to keep; None for none.
         show: Show annotated frames in a window.
         plugins: Sinks of other packages, each NAME or NAME:ARGUMENT; `Sink` says how to write one.
         summary: File for the closing figures as JSON; None for none.
@@ -79,6 +101,7 @@ class RunJob:
     as_json: bool = False
     video: Path | None = None
     keep: KeepPolicy | None = None
+    ring: RingPolicy | None = None
     show: bool = False
     plugins: Sequence[str] = ()
     summary: Path | None = None
@@ -126,6 +149,7 @@ def run_job(job: RunJob, detector: Detector) -> bool:
                 writer = None
                 if job.keep is not None:
                     writer = begun.enter_context(FrameWriter(job.keep.folder, append=True))
+                ring = None if job.ring is None else _open_ring(job.ring, streams, detector, begun)
                 for stream, video in zip(streams, _video_paths(job.video, len(streams)), strict=True):
                     begun.callback(stream.end)
                     _open_sinks(stream, detector, job, video=video, writer=writer, on_quit=stop)
@@ -140,6 +164,8 @@ def run_job(job: RunJob, detector: Detector) -> bool:
                 click.echo(
                     f"{writer.folder}: {writer.written} frames on which the model was unsure", err=True
                 )
+            if ring is not None:
+                _tell_ring(ring)
         finally:
             if any(stream.meter.frames for stream in streams):
                 report_run(streams, job.summary, detector)
@@ -224,6 +250,28 @@ def _open_sinks(
                 writer, source, threshold=threshold, every_s=policy.every_s, max_frames=policy.count
             )
         )
+
+
+def _open_ring(
+    policy: RingPolicy, streams: Sequence[Stream], detector: Detector, begun: ExitStack
+) -> RingWriter:
+    """Open the ring, which is closed after its sinks, one for each stream."""
+    writer = RingWriter(policy.folder, RingBudget(policy.megabytes, policy.days))
+    begun.callback(writer.close)
+    threshold = detector.spec.lowest_confidence
+    model = RingModel(model_digest(detector.path), tuple(detector.names), threshold)
+    for stream in streams:
+        stream.sinks.append(RingSink(writer, stream.source, FrameDoubt(threshold), lambda: model))
+    return writer
+
+
+def _tell_ring(ring: RingWriter) -> None:
+    found = ring.figures
+    click.echo(
+        f"{ring.folder}: kept {found.random_saved} frames at random and {found.ranked_saved} in doubt, "
+        f"{found.dropped} dropped; it holds {found.entries} frames, {found.bytes / 1e6:.1f} MB",
+        err=True,
+    )
 
 
 def _stop(sources: Sequence[Source]) -> None:

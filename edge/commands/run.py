@@ -75,6 +75,22 @@ INTERRUPTED = 130
     metavar="N",
     help="Save at most N frames.",
 )
+@click.option(
+    "--ring",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Keep a ring of frames within a budget: a quarter at random, the rest by doubt.",
+)
+@click.option(
+    "--ring-mb", type=FloatRange(10), default=500.0, metavar="MB", help="Maximum size of the ring in MB."
+)
+@click.option(
+    "--ring-days",
+    type=FloatRange(0, min_open=True),
+    default=30.0,
+    metavar="DAYS",
+    help="Remove frames from the ring after DAYS.",
+)
 @click.option("--show", is_flag=True, help="Show annotated frames in a window; q ends the run.")
 @click.option(
     "--sink",
@@ -116,6 +132,9 @@ def run(
     keep_uncertain: Path | None,
     keep_every: float,
     keep_count: int,
+    ring: Path | None,
+    ring_mb: float,
+    ring_days: float,
     show: bool,
     sink: tuple[str, ...],
     summary: Path | None,
@@ -154,7 +173,7 @@ def run(
     with gc_paused():
         detector = Detector(model, throughput=footage, live=not footage, **model_settings)
         # These bring OpenCV and pydantic, which load while onnxruntime opens the model.
-        from edgeloop.edge.run_job import KeepPolicy, RunJob, run_job
+        from edgeloop.edge.run_job import KeepPolicy, RingPolicy, RunJob, run_job
         from edgeloop.edge.sources import LivePolicy
 
     interrupted = run_job(
@@ -168,6 +187,7 @@ def run(
             as_json=as_json,
             video=video,
             keep=None if keep_uncertain is None else KeepPolicy(keep_uncertain, keep_every, keep_count),
+            ring=None if ring is None else RingPolicy(ring, ring_mb, ring_days),
             show=show,
             plugins=sink,
             summary=summary,
