@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
@@ -22,7 +22,7 @@ from edgeloop.edge.doubt.judged_frame import JudgedFrame
 from edgeloop.edge.frames.folder import FrameEntry
 from edgeloop.edge.ring.frame_choice import Candidate, Choice, FrameChoice
 from edgeloop.edge.ring.ring_budget import RingBudget
-from edgeloop.edge.ring.ring_entry import RingModel
+from edgeloop.edge.ring.ring_entry import RingModel, Share
 from edgeloop.edge.ring.ring_keeper import RingKeeper
 from edgeloop.models.errors import EdgeloopError
 
@@ -105,11 +105,11 @@ class RingWriter:
         self._lock = threading.Lock()  # of the choices, and the counts of what the queue refused
         self._choices: dict[str, FrameChoice] = {}
         self._queue: queue.Queue[Choice] = queue.Queue(QUEUE)
-        self._saved = {"random": 0, "ranked": 0}
+        self._saved: dict[Share, int] = {"random": 0, "ranked": 0}
         self._refused = self._lost = self._deleted = 0
         self._figures = RingFigures()
         self._draw_limit, self._gain_floor = 1.0, 0.0
-        self._trouble = ""
+        self._troubles: set[str] = set()
         self._keeper: RingKeeper | None = None
         self._due_at = float("-inf")
         if not patient:
@@ -120,8 +120,9 @@ class RingWriter:
 
     @property
     def figures(self) -> RingFigures:
-        """Figures as of the last change."""
-        return self._figures
+        """Figures as of now; those of the folder as of the last change."""
+        dropped, waiting = self._refused + self._lost, self._queue.qsize()
+        return replace(self._figures, dropped=dropped, queue=waiting)
 
     def add(
         self,
@@ -172,7 +173,7 @@ class RingWriter:
                 self._queue.put_nowait(choice)
             except queue.Full:
                 self._refused += 1
-                self._say("the disk does not keep up")
+                self._say(_share(choice), "the disk does not keep up")
 
     def _run(self) -> None:
         while not (self._stopping.is_set() and self._queue.empty()):
@@ -185,7 +186,7 @@ class RingWriter:
                     self._write(choice)
             except Exception as error:  # whatever it is, later frames may be written
                 self._lost += choice is not None
-                self._say(self._reason(error))
+                self._say("folder" if choice is None else _share(choice), self._reason(error))
                 self._leave_lost_folder()
             self._show()
         if self._keeper is not None:
@@ -196,10 +197,12 @@ class RingWriter:
         if keeper is None:
             self._lost += 1
             return
-        if keeper.add(choice):
-            self._saved["ranked" if choice.draw is None else "random"] += 1
-            if self._trouble:
-                self._trouble = ""
+        if not keeper.add(choice):
+            return
+        self._saved[_share(choice)] += 1
+        if self._troubles:
+            self._troubles -= {_share(choice), "folder"}
+            if not self._troubles:
                 log.warning("ring: written again", extra=_BACK)
 
     def _tend(self) -> None:
@@ -248,16 +251,15 @@ class RingWriter:
             )
         return str(error) or type(error).__name__
 
-    def _say(self, reason: str) -> None:
-        """Say a failure once until a frame is written again."""
-        if not self._trouble:
+    def _say(self, where: str, reason: str) -> None:
+        """Say a failure once until frames of all shares are written again."""
+        if not self._troubles:
             log.warning("ring: not written: %s", reason, extra=_LOST)
-        self._trouble = reason
+        self._troubles.add(where)
 
     def _show(self) -> None:
         """Publish the figures, and the limits by which frames are chosen."""
-        waiting, dropped = self._queue.qsize(), self._refused + self._lost
-        figures = {"dropped": dropped, "deleted": self._deleted, "queue": waiting}
+        figures = {"deleted": self._deleted}
         if (keeper := self._keeper) is not None:
             with suppress(sqlite3.Error, OSError):
                 figures |= {"entries": keeper.table.entries, "bytes": keeper.table.size}
@@ -269,3 +271,7 @@ class RingWriter:
             random_threshold=self._draw_limit,
             **figures,
         )
+
+
+def _share(choice: Choice) -> Share:
+    return "ranked" if choice.draw is None else "random"

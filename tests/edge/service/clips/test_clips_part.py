@@ -46,6 +46,7 @@ from tests.edge.sources.packets.numbered_stream import (
     picture,
     served,
 )
+from tests.small_disk import small_disk
 
 SECONDS = {"before_s": 0.4, "after_s": 0.2}
 
@@ -265,18 +266,6 @@ def test_a_clip_goes_on_over_a_lost_connection(tmp_path: Path) -> None:
     break_at = seen.index(59)
     assert seen[break_at + 1] == 0
     assert len(seen) > break_at + 20
-
-
-@contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(folder)]
-    if subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("mounting is not allowed")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
 
 
 @pytest.mark.slow
