@@ -15,6 +15,7 @@ import click
 
 from edgeloop.edge.cli.run_report import raise_failure, report_run
 from edgeloop.edge.cli.signals import stopped_by_signals
+from edgeloop.edge.doubt.doubt_weights import read_weights
 from edgeloop.edge.doubt.frame_doubt import FrameDoubt
 from edgeloop.edge.drift.drift_sink import DriftSink
 from edgeloop.edge.engines.open_engine import model_digest
@@ -258,10 +259,11 @@ def _open_ring(
     """Open the ring, which is closed after its sinks, one for each stream."""
     writer = RingWriter(policy.folder, RingBudget(policy.megabytes, policy.days))
     begun.callback(writer.close)
-    threshold = detector.spec.lowest_confidence
+    threshold, weights = detector.spec.lowest_confidence, read_weights(policy.folder)
     model = RingModel(model_digest(detector.path), tuple(detector.names), threshold)
     for stream in streams:
-        stream.sinks.append(RingSink(writer, stream.source, FrameDoubt(threshold), lambda: model))
+        judge = FrameDoubt(threshold, weights=weights)
+        stream.sinks.append(RingSink(writer, stream.source, judge, lambda: model))
     return writer
 
 
