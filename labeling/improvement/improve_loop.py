@@ -43,6 +43,7 @@ MOST_MISSING = 0.25
 """Share of the labels of a frame that may be expected to be missing, as of `LabelPlan.most_missing`."""
 
 _FROM_RING, _ASKED = "from_ring.json", "asked.json"
+_SHOWN = "dataset"  # link to what the studio shows in its folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +202,7 @@ def _ask(loop: LoopFolder, folder: Path, dataset: Path) -> Asked | None:
 
 def _show_in_studio(loop: LoopFolder, dataset: Path) -> None:
     """Link the dataset to where `edgeloop studio -o LOOP` looks for it; it keeps decisions in the loop."""
-    link, partial = loop.root / "dataset", loop.root / "dataset.part"
+    link, partial = loop.root / _SHOWN, loop.root / f"{_SHOWN}.part"
     partial.unlink(missing_ok=True)
     partial.symlink_to(dataset.relative_to(loop.root))
     partial.replace(link)
@@ -210,8 +211,11 @@ def _show_in_studio(loop: LoopFolder, dataset: Path) -> None:
 def _take_decisions(loop: LoopFolder, folder: Path, dataset: Path) -> None:
     """Make the dataset anew if a person decided something since it was shown, also on frames left out of it.
 
-    The teacher is kept with what it found, so that this takes moments.
+    The teacher is kept with what it found, so that this takes moments. The studio does not show the dataset
+    from now on: a decision would change what the training learns from.
     """
+    if (loop.root / _SHOWN).is_symlink():
+        (loop.root / _SHOWN).unlink()
     if (folder / _ASKED).is_file() and not (folder / "run").exists():
         shown = json.loads((folder / _ASKED).read_bytes())["decisions"]
         if shown != _decisions(loop) and read_info(dataset)["parents"].get("decisions", "") == shown:
