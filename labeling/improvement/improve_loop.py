@@ -18,12 +18,14 @@ from edgeloop.labeling.dataset.decisions import read_decisions
 from edgeloop.labeling.dataset.json_stream import read_entries
 from edgeloop.labeling.dataset.lasting_splits import read_splits
 from edgeloop.labeling.improvement.chosen_frames import (
+    Rank,
     choose_frames,
     copy_frames,
     read_chosen,
     write_chosen,
 )
 from edgeloop.labeling.improvement.deployment import agreement_on_ring, put_into_store, take_over_from_store
+from edgeloop.labeling.improvement.loop_teacher import open_teacher
 from edgeloop.labeling.improvement.make_generation import (
     GenerationOptions,
     generation_lock,
@@ -35,6 +37,8 @@ from edgeloop.labeling.improvement.make_generation import (
 from edgeloop.labeling.inputs.load import read_inputs
 from edgeloop.labeling.lineage.generation import Generation, Verdict
 from edgeloop.labeling.lineage.loop_folder import LoopFolder
+from edgeloop.labeling.mining.mine import mine_ring
+from edgeloop.labeling.step_progress import Progress, no_progress
 from edgeloop.models.errors import NoInputError
 
 __all__ = ["MOST_MISSING", "Asked", "ImproveOptions", "improve_loop"]
@@ -145,7 +149,9 @@ def _bring_home(
     chosen = read_chosen(folder / _FROM_RING)
     if chosen is None:
         seed = options.generation.seed + next_number(loop)
-        chosen = choose_frames(ring, loop.frames, options.frames, _by_doubt, seed=seed)
+        chosen = choose_frames(
+            ring, loop.frames, options.frames, _by_teacher(loop, options.generation.progress), seed=seed
+        )
         write_chosen(folder / _FROM_RING, chosen)
     copied = copy_frames(ring, chosen, loop.frames) if chosen.files else None
     if copied is not None:
@@ -238,5 +244,15 @@ def _deploy(
     return verdict, "; ".join(said)
 
 
-def _by_doubt(ring: Ring) -> tuple[Sequence[RingEntry], float | None]:
-    return sorted(ring.entries, key=lambda entry: -entry.doubt.value), None
+def _by_teacher(loop: LoopFolder, progress: Progress | None) -> Rank:
+    """Rank frames by what the teacher finds there and the device did not."""
+
+    def rank(ring: Ring) -> tuple[Sequence[RingEntry], float | None]:
+        teacher, names = open_teacher(loop, progress)
+        with (progress or no_progress)(len(ring.entries), "Mining") as advance:
+            mined = mine_ring(ring, teacher, names, seed=loop.settings.seed, advance=advance)
+        current = loop.current()
+        is_own = current is not None and mined.estimate.model == current.digests.bundle
+        return [each.entry for each in mined.ranked()], mined.estimate.whole.recall.value if is_own else None
+
+    return rank

@@ -7,6 +7,7 @@ from edgeloop.labeling.engine.engine import Engine
 from edgeloop.labeling.improvement.make_generation import labeling_plan
 from edgeloop.labeling.inputs.load import read_inputs
 from edgeloop.labeling.job import job_key, kept_engine
+from edgeloop.labeling.ledger import Ledger
 from edgeloop.labeling.lineage.loop_folder import LoopFolder
 from edgeloop.labeling.step_progress import Progress, no_progress
 from edgeloop.models.errors import DataError
@@ -33,8 +34,11 @@ def open_teacher(loop: LoopFolder, progress: Progress | None = None) -> tuple[En
     inputs = read_inputs(plan, loop.frames, ())
     if not inputs.exemplars.frames:
         raise DataError(f"{loop.exemplars}: expected boxes on whole frames")
-    folder = kept_engine(loop.teacher, job_key(plan, inputs))
-    models = learn_models(plan, inputs, (), folder, progress or no_progress)
+    job = job_key(plan, inputs)
+    folder = kept_engine(loop.teacher, job)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with Ledger(folder.parent / "ledger.sqlite3", job):  # no second process learns the same meanwhile
+        models = learn_models(plan, inputs, (), folder, progress or no_progress)
     if not isinstance(models, DetectorModels):
         raise DataError(f"{loop.exemplars}: expected boxes on whole frames")
     return models.engine.open(loop.settings.device), inputs.exemplars.names
