@@ -1,9 +1,10 @@
-"""Statistics of training frames, and of the distances that held-out frames have from them."""
+"""Statistics of training frames, with a limit by the distances of frames that were held out."""
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from statistics import NormalDist
 
 import numpy as np
@@ -16,6 +17,8 @@ from edgeloop.models.bundle.frame_statistics import FrameStatistics, pack
 
 __all__ = ["LEAST_HELD_OUT", "LEAST_TRAINING", "learn_statistics"]
 
+_Exposures = Sequence[FrameDescription]
+
 LEAST_TRAINING, LEAST_HELD_OUT = 16, 6
 """Fewer frames say nothing about others."""
 
@@ -26,6 +29,7 @@ EXCEEDED = 1e-3
 """Share of frames like the held-out ones that are farther away than the limit."""
 
 _AXES = 8
+_PARTS = 5
 _LEAST_SCALE = 0.01  # of a cell's brightness or color, and of a root of a share: noise and compression
 _LEAST_VARIANCE = 0.1  # of a scaled value; few frames underestimate what hardly varies among them
 _LOW = 0.01  # quantile that counts as the lowest
@@ -36,10 +40,10 @@ _LEAST_FIT = 0.2  # correlation that frames of different places reach only by ch
 def learn_statistics(
     training: Iterable[NDArray[np.uint8]], held_out: Iterable[NDArray[np.uint8]]
 ) -> FrameStatistics | None:
-    """Compute what training frames look like, and how far from it held-out frames are.
+    """Compute what training frames look like, and how far from it such frames may be.
 
     Args:
-        training: Images that a detector is trained on, HxWx3 uint8 BGR.
+        training: Images that a detector is trained on, HxWx3 uint8 BGR, in time order if they have one.
         held_out: Images of the same kind that it is not trained on.
 
     Returns:
@@ -50,9 +54,8 @@ def learn_statistics(
     if len(known) < LEAST_TRAINING or len(others) < LEAST_HELD_OUT:
         return None
     taken = [each[0] for each in known]
-    distance = _learn_distance(np.stack([each.values for group in known for each in group]))
-    # Exposures of one frame are no independent frames: the farthest of them counts.
-    distances = [max(distance.of(each.values) for each in group) for group in others]
+    distance = _learn_distance(known)
+    distances = [*_distances(distance, others), *_distances_of_parts(known)]
     edges = _shared_edges(taken, [each[0] for each in others])
     light = [each.brightness for each in taken]
     return FrameStatistics(
@@ -72,8 +75,25 @@ def learn_statistics(
     )
 
 
-def _learn_distance(values: NDArray[np.float32]) -> FrameDistance:
+def _distances(distance: FrameDistance, groups: Sequence[_Exposures]) -> list[float]:
+    """Distance of each frame: that of its farthest exposure, as exposures are no independent frames."""
+    return [max(distance.of(each.values) for each in group) for group in groups]
+
+
+def _distances_of_parts(groups: Sequence[_Exposures]) -> Iterator[float]:
+    """Distances of each part of the frames, which are in time order, from the other parts.
+
+    Frames of one time are more alike than those of another, so the held-out ones alone may be too near.
+    """
+    bounds = np.linspace(0, len(groups), _PARTS + 1).round().astype(int)
+    for first, end in itertools.pairwise(bounds):
+        distance = _learn_distance([*groups[:first], *groups[end:]])
+        yield from _distances(distance, groups[first:end])
+
+
+def _learn_distance(groups: Sequence[_Exposures]) -> FrameDistance:
     """Fit a normal distribution with a few principal axes, and one variance for all that they leave over."""
+    values = np.stack([each.values for group in groups for each in group])
     mean = values.mean(axis=0)
     scale = np.maximum(values.std(axis=0), _LEAST_SCALE)
     scaled = (values - mean) / scale

@@ -36,13 +36,14 @@ class FrameStatistics(BaseModel):
     Attributes:
         descriptor: Version of the description of a frame.
         frames: Number of training frames that it was computed from.
-        held_out: Number of held-out frames that the limit was computed from.
+        held_out: Number of held-out frames. The limit was computed from them, and from each part of the
+            training frames by the others.
         mean: Means of the values that describe a frame; float16 (`DESCRIPTION_LENGTH`,), packed.
         scale: Divisors of what differs from the means; float16, likewise.
         axes: Principal axes of the scaled differences; float16 (number, `DESCRIPTION_LENGTH`), packed.
         variances: Variances along the axes.
         residual: Mean variance of a value that the axes leave over.
-        usual: Median distance of held-out frames.
+        usual: Median distance of the frames that the limit was computed from.
         limit: Distance from which a frame is unlike the training frames.
         brightness: Lowest and highest mean brightness of training frames, 0 to 255.
         contrast: Lowest standard deviation of the brightness within a training frame.
