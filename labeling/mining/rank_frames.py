@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,8 @@ __all__ = ["rank_frames"]
 
 _LEAST = 0.25  # probability of an object below which its place is as good as empty
 _SAME_IOU = 0.5
-_AGAIN = 0.5  # gain of the same error at the same place once more
+_AGAIN = 0.5  # gain of the same error once more
+_SAME_S = 2.0  # distance in time of frames whose errors of one kind are probably of one object
 _MOST_PLACES = 200  # remembered per camera and kind of error
 
 
@@ -27,6 +29,7 @@ class _Errors:
 
     kind: tuple[bool, int]
     camera: str
+    time_s: float  # NaN if unknown
     xyxy: NDArray[np.float32]
     probability: NDArray[np.float64]
 
@@ -36,7 +39,7 @@ class _Chosen:
     """Errors on the frames that were chosen so far."""
 
     weight: defaultdict[tuple[bool, int], float] = field(default_factory=lambda: defaultdict(float))
-    places: defaultdict[tuple[str, tuple[bool, int]], list[NDArray[np.float32]]] = field(
+    places: defaultdict[tuple[str, tuple[bool, int]], list[tuple[float, NDArray[np.float32]]]] = field(
         default_factory=lambda: defaultdict(list)
     )
 
@@ -45,7 +48,9 @@ class _Chosen:
         known = self.places[errors.camera, errors.kind]
         if not known:
             return float(errors.probability.sum())
-        again = (iou_matrix(errors.xyxy, np.stack(known)) >= _SAME_IOU).sum(axis=1)
+        near = np.abs(np.array([time_s for time_s, _ in known]) - errors.time_s) <= _SAME_S
+        same = iou_matrix(errors.xyxy, np.stack([box for _, box in known])) >= _SAME_IOU
+        again = (same | near).sum(axis=1)
         return float((errors.probability * _AGAIN**again).sum())
 
     def gain(self, frame: Sequence[_Errors]) -> float:
@@ -59,7 +64,7 @@ class _Chosen:
         for own in frame:
             self.weight[own.kind] += self.new(own)
             places = self.places[own.camera, own.kind]
-            places += list(own.xyxy)
+            places += [(own.time_s, box) for box in own.xyxy]
             del places[:-_MOST_PLACES]
 
 
@@ -67,7 +72,8 @@ def rank_frames(frames: Sequence[MinedFrame], count: int | None = None) -> list[
     """Rank frames by the probable errors of the device that they add to those ranked before them.
 
     Greedy: kinds of errors (misses and false alarms of each class) that are frequent count less from frame to
-    frame, and the same error at the same place of the same camera, such as a parked car, half as much.
+    frame. An error of the same kind and camera counts half as much each time at the same place, as of a
+    parked car, or within 2 s, as of a car that moved.
 
     Args:
         frames: The frames.
@@ -94,7 +100,8 @@ def rank_frames(frames: Sequence[MinedFrame], count: int | None = None) -> list[
 
 def _errors(frame: MinedFrame) -> list[_Errors]:
     """Group the probable errors of a frame by kind."""
-    camera, found, device = frame.entry.frame.source, frame.found, frame.device
+    line, found, device = frame.entry.frame, frame.found, frame.device
+    time_s = next((own for own in (line.wall_time, line.time_s) if own is not None), math.nan)
     missed = frame.missed & (found.confidence >= _LEAST)
     alone = frame.alone
     errors = []
@@ -102,9 +109,9 @@ def _errors(frame: MinedFrame) -> list[_Errors]:
         rows = missed & (found.class_id == class_id)
         if rows.any():
             probability = found.confidence[rows].astype(np.float64)
-            errors.append(_Errors((True, class_id), camera, found.xyxy[rows], probability))
+            errors.append(_Errors((True, class_id), line.source, time_s, found.xyxy[rows], probability))
         rows = alone & (device.class_id == class_id)
         if rows.any():
             probability = device.confidence[rows].astype(np.float64)
-            errors.append(_Errors((False, class_id), camera, device.xyxy[rows], probability))
+            errors.append(_Errors((False, class_id), line.source, time_s, device.xyxy[rows], probability))
     return errors

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edgeloop.labeling.dataset.device_doubts import DeviceBox, DeviceDoubts
 from edgeloop.labeling.ledger import FrameResult, Label
 from edgeloop.labeling.studio.review.doubts import Doubt, find_doubts
 from edgeloop.labeling.studio.review.error_probability import estimate_errors
@@ -78,3 +79,20 @@ def test_the_more_probable_error_comes_first(likely: tuple[float, float]) -> Non
     features = np.eye(2, dtype=np.float32)
     looks = arrange_looks(doubts, np.array([*reversed(likely)]), features)
     assert [look.doubts for look in looks] == [(1,), (0,)]
+
+
+def test_what_a_device_missed_comes_first_and_on_screens_of_its_own() -> None:
+    sure, unsure = result(0, PLACE, score=0.99), result(1, PLACE, score=0.6)
+    missed = DeviceBox(file="0", name="bolt", xyxy=PLACE, probability=0.99)
+    alone = DeviceBox(file="1", name="nut", xyxy=OTHER, probability=0.2)
+    device = DeviceDoubts(missed=(missed,), alone=(alone,))
+    doubts = find_doubts({own.file: own for own in (sure, unsure)}, NAMES, [], device)
+    assert [(own.file, own.kind, own.device) for own in doubts] == [
+        ("0", "label", "missed"),
+        ("1", "label", ""),
+        ("1", "miss", "alone"),
+    ]
+    errors = np.array([own.error_probability for own in doubts])
+    looks = arrange_looks(doubts, errors, np.ones((3, 1), np.float32))
+    assert looks[0].doubts == (0,)
+    assert len(looks) == 3
