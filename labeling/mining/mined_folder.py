@@ -32,7 +32,8 @@ from edgeloop.models.errors import DataError, EdgeloopError
 
 __all__ = ["MinedFolder"]
 
-_MINED = "mined.json"
+_MINED, _FRAMES, _STUDIO, _TEACHERS = "mined.json", "frames", "frames.studio", "teacher"
+_ALONE = 0.2  # probability that an object is at a box of the device where the teacher finds none
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +64,17 @@ class MinedFolder:
     @property
     def frames(self) -> Path:
         """Copies of the frames."""
-        return self.root / "frames"
+        return self.root / _FRAMES
 
     @property
     def studio(self) -> Path:
         """Folder of the studio's project of these frames."""
-        return self.root / "frames.studio"
+        return self.root / _STUDIO
+
+    @property
+    def teachers(self) -> Path:
+        """What teachers learned, if the ring is in no loop."""
+        return self.root / _TEACHERS
 
     @property
     def figures(self) -> Path:
@@ -84,7 +90,7 @@ class MinedFolder:
         for path in self.root.glob("ledger-*.sqlite3*"):
             if not path.name.startswith(f"ledger-{digest}."):
                 path.unlink(missing_ok=True)
-        for path in (self.root / "teacher").glob("*"):
+        for path in self.teachers.glob("*"):
             if path.name != digest:
                 shutil.rmtree(path)
 
@@ -181,6 +187,10 @@ class MinedFolder:
         replace_file(self.figures, (json.dumps(figures, indent=1) + "\n").encode())
 
 
+def _is_ours(path: Path) -> bool:
+    return path.name in (_MINED, _FRAMES, _STUDIO, _TEACHERS) or path.name.startswith("ledger-")
+
+
 def _shown(result: FrameResult, confidence: float) -> FrameResult:
     """Result without what is too unlikely for a person's look."""
     least = UNSURE_SHARE * confidence
@@ -195,8 +205,6 @@ def _device_doubts(
     for frame in frames:
         name = frame.entry.frame.name
         result = results[name]
-        if result.by_person:
-            continue
         found = [*result.labels, *result.unsure]
         for label, is_missed in zip(found, frame.missed.tolist(), strict=True):
             if is_missed and label.score >= UNSURE_SHARE * confidence:
@@ -205,9 +213,6 @@ def _device_doubts(
         for box, class_id in zip(own.xyxy.tolist(), own.class_id.tolist(), strict=True):
             alone.append(_box(name, names[class_id], tuple(box), _ALONE))
     return DeviceDoubts(missed=tuple(missed), alone=tuple(alone))
-
-
-_ALONE = 0.2  # probability that an object is at a box of the device where the teacher finds none
 
 
 def _box(file: str, name: str, xyxy: tuple[float, ...], probability: float) -> DeviceBox:

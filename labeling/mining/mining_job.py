@@ -8,17 +8,20 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from edgeloop.edge.doubt.doubt_weights import write_weights
+from edgeloop.edge.frames.folder import FrameEntry
+from edgeloop.edge.host.durable_file import make_folder
 from edgeloop.edge.ring.ring_database import IMAGES, Ring, read_ring
 from edgeloop.edge.ring.ring_entry import RingEntry
 from edgeloop.labeling.build import DetectorModels, learn_models
 from edgeloop.labeling.dataset.decisions import Decision, read_decisions
 from edgeloop.labeling.engine.coverage import LEAST_PROBABILITY
 from edgeloop.labeling.inputs.load import LabelInputs, read_inputs
+from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.job import job_key, kept_engine
 from edgeloop.labeling.label_job import LabelItem, LabelJob
 from edgeloop.labeling.labeler import UNSURE_SHARE
@@ -105,52 +108,35 @@ def mine_folder(
         EdgeloopError: A file cannot be written.
     """
     started = time.monotonic()
+    progress = progress or no_progress
     loop = loop_of(plan.ring)
     settings = label_plan(plan, loop)
     workers = Workers(plan.workers, plan.ray)
     ring = read_ring(plan.ring)
-    entries = choose_entries(ring, plan.top)
     folder = MinedFolder.create(settings.out)
-    if not entries:
-        raise NoInputError(f"{plan.ring}: no frame in the ring yet; let the device run for a while")
+    inputs = _read_exemplars(settings, ring)
+    entries = _undrawn(choose_entries(ring, plan.top), ring, inputs)
     decisions = _decisions(folder, loop)
-    files = {entry.frame.file for entry in ring.entries}
-    decided = {decision.file for decision in decisions}
-    earlier = [own for own in folder.copied() if own.name in decided and own.file not in files]
-    listed = (*(entry.frame for entry in entries), *earlier)
-    store = RingFrames.of(plan.ring / IMAGES, folder.frames, listed)
-    inputs = read_inputs(settings, plan.ring / IMAGES, listed)
-    if inputs.background is not None:
-        raise UsageError(f"{settings.exemplars}: expected boxes on frames, from which a teacher learns")
-    job = job_key(settings, inputs)
-    learned = kept_engine(folder.root / "teacher" if loop is None else loop.teacher, job)
-    kept = learned.parent
-    kept.mkdir(parents=True, exist_ok=True)
+    earlier = _earlier(folder, ring, decisions)
+    store = RingFrames.of(plan.ring / IMAGES, folder.frames, (*(own.frame for own in entries), *earlier))
     check_workers(workers)
-    with Ledger(kept / "ledger.sqlite3", job):  # no second process learns the same meanwhile
-        models = learn_models(settings, inputs, [], learned, progress or no_progress)
-    assert isinstance(models, DetectorModels)  # noqa: S101  there are boxes on frames
-    tell(str(models.engine.promise or "Nothing is known of what the teacher misses: box a second frame."))
-    with Ledger(folder.ledger(kept.name), {**job, "least": str(LEAST_PROBABILITY)}) as ledger:
-        looked_at = _look(store, models, inputs, workers, ledger, progress or no_progress)
+    teacher = _learn(settings, inputs, folder, loop, progress)
+    engine = teacher.models.engine
+    tell(str(engine.promise or "Nothing is known of what the teacher misses: box a second frame."))
+    with Ledger(folder.ledger(teacher.digest), teacher.job) as ledger:
+        looked_at = _look(store, teacher.models, workers, ledger, progress)
         results = {own.file: own for own in ledger.results(sorted(ledger.stamps()))}
-        ledger.forget_others([*(entry.frame.name for entry in ring.entries), *(own.name for own in earlier)])
-    folder.forget_teachers(kept.name)
-    errors = TeacherErrors(models.engine.calibration.spread, models.engine.coverage)
+        ledger.forget_others([*(own.frame.name for own in ring.entries), *(own.name for own in earlier)])
+    folder.forget_teachers(teacher.digest)
+    errors = TeacherErrors(engine.calibration.spread, engine.coverage)
     mined = _compare(ring, entries, results, inputs.exemplars.names, errors, store, settings.seed)
     shown = [own.entry.frame for own in mined.frames if _is_shown(own)]
-    earlier = [own for own in earlier if own.name in results and results[own.name].problem is None]
-    copied = folder.copy_frames([*shown, *earlier], store)
-    info = {
-        "description": "made by edgeloop mine",
-        "sam": settings.sam,
-        "sam_digest": fingerprint(settings.sam),
-        "classifier": settings.classifier,
-        "confidence": inputs.confidence,
-        "teacher": kept.name,
-    }
+    kept = [own for own in earlier if own.name in results and results[own.name].problem is None]
+    info = {**_info(settings, inputs), "teacher": teacher.digest}
+    copied = folder.copy_frames([*shown, *kept], store)
     folder.write_labels(mined.names, copied, results, mined.frames, decisions, inputs.confidence, info)
-    report = MineReport(
+    folder.write_figures({**figures_json(mined, inputs.confidence), "teacher": teacher.digest})
+    return MineReport(
         folder,
         mined,
         inputs.confidence,
@@ -159,8 +145,63 @@ def mine_folder(
         _write_weights(plan.ring, mined),
         time.monotonic() - started,
     )
-    folder.write_figures({**figures_json(mined, inputs.confidence), "teacher": kept.name})
-    return report
+
+
+class _Learned(NamedTuple):
+    """Teacher that learned, with its digest and all that its answers depend on."""
+
+    models: DetectorModels
+    digest: str
+    job: dict[str, str]
+
+
+def _read_exemplars(settings: LabelPlan, ring: Ring) -> LabelInputs:
+    if not ring.entries:
+        raise NoInputError(f"{ring.folder}: no frame in the ring yet; let the device run for a while")
+    inputs = read_inputs(settings, ring.folder / IMAGES, [own.frame for own in ring.entries])
+    if inputs.background is not None:
+        raise UsageError(f"{settings.exemplars}: expected boxes on frames, from which a teacher learns")
+    return inputs
+
+
+def _undrawn(entries: Sequence[RingEntry], ring: Ring, inputs: LabelInputs) -> list[RingEntry]:
+    """Leave out exemplar frames: the teacher and maybe the device have learned them by heart."""
+    drawn = {frame.path for frame in inputs.drawn}
+    return [entry for entry in entries if ring.path(entry).resolve() not in drawn]
+
+
+def _earlier(folder: MinedFolder, ring: Ring, decisions: Sequence[Decision]) -> list[FrameEntry]:
+    """Frames that a person decided on, and that the device evicted since they were copied."""
+    files = {entry.frame.file for entry in ring.entries}
+    decided = {decision.file for decision in decisions}
+    return [own for own in folder.copied() if own.name in decided and own.file not in files]
+
+
+def _learn(
+    settings: LabelPlan,
+    inputs: LabelInputs,
+    folder: MinedFolder,
+    loop: LoopFolder | None,
+    progress: Progress,
+) -> _Learned:
+    job = job_key(settings, inputs)
+    learned = kept_engine(folder.teachers if loop is None else loop.teacher, job)
+    make_folder(learned.parent)
+    with Ledger(learned.parent / "ledger.sqlite3", job):  # no second process learns the same meanwhile
+        models = learn_models(settings, inputs, [], learned, progress)
+    assert isinstance(models, DetectorModels)  # noqa: S101  there are boxes on frames
+    return _Learned(models, learned.parent.name, {**job, "least": str(LEAST_PROBABILITY)})
+
+
+def _info(settings: LabelPlan, inputs: LabelInputs) -> dict[str, Any]:
+    """Settings for instances.json."""
+    return {
+        "description": "made by edgeloop mine",
+        "sam": settings.sam,
+        "sam_digest": fingerprint(settings.sam),
+        "classifier": settings.classifier,
+        "confidence": inputs.confidence,
+    }
 
 
 def _decisions(folder: MinedFolder, loop: LoopFolder | None) -> list[Decision]:
@@ -169,20 +210,11 @@ def _decisions(folder: MinedFolder, loop: LoopFolder | None) -> list[Decision]:
 
 
 def _look(
-    store: RingFrames,
-    models: DetectorModels,
-    inputs: LabelInputs,
-    workers: Workers,
-    ledger: Ledger,
-    progress: Progress,
+    store: RingFrames, models: DetectorModels, workers: Workers, ledger: Ledger, progress: Progress
 ) -> int:
     """Let the teacher look at the frames that are new to it; their number."""
     todo = [(entry, stamp) for entry, stamp in unlabeled_frames(store.listed, store, ledger) if stamp]
-    drawn = {frame.path: frame for frame in inputs.drawn}
-    items = [
-        LabelItem(entry.file, entry.name, drawn.get((store.images.folder / entry.file).resolve()))
-        for entry, _ in todo
-    ]
+    items = [LabelItem(entry.file, entry.name, None) for entry, _ in todo]
     job = LabelJob(store, replace(models, least=LEAST_PROBABILITY))
     with progress(len(items), "Mining") as advance, closing(run_job(job, items, workers)) as rows:
         for place, row in rows:
