@@ -31,13 +31,14 @@ from edgeloop.edge.ring.ring_entry import RingModel
 from edgeloop.edge.ring.ring_sink import RingSink
 from edgeloop.edge.ring.ring_writer import RingWriter
 from edgeloop.edge.runtime.detector import Detector
+from edgeloop.edge.runtime.frame_detector import FrameDetector
 from edgeloop.edge.sinks import JsonLines, StatusLine, UncertainFrames, VideoFile, Window
 from edgeloop.edge.source_name import shown_name
 from edgeloop.edge.sources import LivePolicy, open_source, open_source_or_unavailable
 from edgeloop.edge.tracking import IgnoreMask, ZoneCounter, read_zones
 from edgeloop.models.errors import UsageError
 
-__all__ = ["KeepPolicy", "RingPolicy", "RunJob", "run_job"]
+__all__ = ["KeepPolicy", "LivePolicy", "RingPolicy", "RunJob", "run_job"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,12 @@ class RunJob:
     duration_s: float | None = None
 
 
-def run_job(job: RunJob, detector: Detector) -> bool:
+def run_job(
+    job: RunJob,
+    detector: FrameDetector,
+    attach: Callable[[Stream], None] = lambda _: None,
+    on_stop: Callable[[], None] = lambda: None,
+) -> bool:
     """Run a detector on the sources of a job until they end, a limit is reached, or a signal stops it.
 
     Figures go to stderr, results to the sinks that the job asks for.
@@ -119,6 +125,8 @@ def run_job(job: RunJob, detector: Detector) -> bool:
     Args:
         job: Sources, sinks and limits.
         detector: The model.
+        attach: Called with each stream before its first frame, to add sinks of the caller.
+        on_stop: Called in the handler of a signal that stops the run; it must take no lock.
 
     Returns:
         True if it was interrupted from the keyboard.
@@ -143,7 +151,7 @@ def run_job(job: RunJob, detector: Detector) -> bool:
             )
             for source, counter, mask in zip(sources, zones, masks, strict=True)
         ]
-        stop = partial(_stop, sources)
+        stop = partial(_stop, sources, on_stop)
         signals = opened.enter_context(stopped_by_signals(stop))
         try:
             with ExitStack() as begun:
@@ -156,6 +164,7 @@ def run_job(job: RunJob, detector: Detector) -> bool:
                     _open_sinks(stream, detector, job, video=video, writer=writer, on_quit=stop)
                     for open_sink in plugins:
                         stream.sinks.append(open_sink(detector.names, stream.source))
+                    attach(stream)
                 status = StatusLine(sys.stderr, streams)
                 begun.callback(status.close)
                 shared = [JsonLines(sys.stdout, detector.names), status] if job.as_json else [status]
@@ -174,7 +183,7 @@ def run_job(job: RunJob, detector: Detector) -> bool:
     return signal.SIGINT in signals
 
 
-def _read_zones(job: RunJob, detector: Detector) -> Sequence[ZoneCounter | None]:
+def _read_zones(job: RunJob, detector: FrameDetector) -> Sequence[ZoneCounter | None]:
     names = detector.names
     paths = _one_each("--zones", job.zones, job.sources)
     return [
@@ -182,7 +191,7 @@ def _read_zones(job: RunJob, detector: Detector) -> Sequence[ZoneCounter | None]
     ]
 
 
-def _read_masks(job: RunJob, detector: Detector) -> Sequence[IgnoreMask | None]:
+def _read_masks(job: RunJob, detector: FrameDetector) -> Sequence[IgnoreMask | None]:
     paths = _one_each("--ignore", job.ignore, job.sources)
     return [None if path is None else IgnoreMask(path, detector.names) for path in paths]
 
@@ -227,7 +236,7 @@ def _video_paths(video: Path | None, count: int) -> Iterator[Path | None]:
 
 def _open_sinks(
     stream: Stream,
-    detector: Detector,
+    detector: FrameDetector,
     job: RunJob,
     *,
     video: Path | None,
@@ -236,8 +245,9 @@ def _open_sinks(
 ) -> None:
     """Open the built-in sinks of one stream."""
     source, names, zones = stream.source, detector.names, stream.zones
-    if detector.frames is not None:
-        stream.sinks.append(DriftSink(stream, lambda: detector.frames))
+    frames = detector.frames if isinstance(detector, Detector) else None
+    if frames is not None:
+        stream.sinks.append(DriftSink(stream, lambda: frames))
     if video is not None:
         stream.sinks.append(
             VideoFile(video, names, fps=source.fps, live=source.live, overwrite=job.overwrite, zones=zones)
@@ -254,7 +264,7 @@ def _open_sinks(
 
 
 def _open_ring(
-    policy: RingPolicy, streams: Sequence[Stream], detector: Detector, begun: ExitStack
+    policy: RingPolicy, streams: Sequence[Stream], detector: FrameDetector, begun: ExitStack
 ) -> RingWriter:
     """Open the ring, which is closed after its sinks, one for each stream."""
     writer = RingWriter(policy.folder, RingBudget(policy.megabytes, policy.days))
@@ -276,12 +286,13 @@ def _tell_ring(ring: RingWriter) -> None:
     )
 
 
-def _stop(sources: Sequence[Source]) -> None:
+def _stop(sources: Sequence[Source], on_stop: Callable[[], None]) -> None:
+    on_stop()
     for source in sources:
         source.stop()
 
 
-def _announce(streams: Sequence[Stream], detector: Detector) -> None:
+def _announce(streams: Sequence[Stream], detector: FrameDetector) -> None:
     """Say what runs the model, and which sources share it."""
     click.echo(f"{detector.path} on {detector.placement}", err=True)
     if detector.threads.reason:

@@ -17,12 +17,12 @@ from edgeloop.models.errors import EdgeloopError
 
 if TYPE_CHECKING:
     from edgeloop.edge.loop.stream import Stream
-    from edgeloop.edge.runtime.detector import Detector
+    from edgeloop.edge.runtime.frame_detector import FrameDetector
 
 __all__ = ["raise_failure", "report_run"]
 
 
-def report_run(streams: Sequence[Stream], path: Path | None, detector: Detector) -> None:
+def report_run(streams: Sequence[Stream], path: Path | None, detector: FrameDetector) -> None:
     """Print the figures of a run on stderr, and write them as JSON.
 
     Args:
@@ -65,7 +65,7 @@ def _failure(stream: Stream) -> EdgeloopError | None:
     return failure
 
 
-def _summarize(streams: Sequence[Stream], detector: Detector) -> RunSummary | TotalSummary:
+def _summarize(streams: Sequence[Stream], detector: FrameDetector) -> RunSummary | TotalSummary:
     errors = [
         None if failure is None else hide_secrets(str(failure), sys.argv[1:])
         for failure in map(_failure, streams)

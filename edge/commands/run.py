@@ -173,8 +173,7 @@ def run(
     with gc_paused():
         detector = Detector(model, throughput=footage, live=not footage, **model_settings)
         # These bring OpenCV and pydantic, which load while onnxruntime opens the model.
-        from edgeloop.edge.run_job import KeepPolicy, RingPolicy, RunJob, run_job
-        from edgeloop.edge.sources import LivePolicy
+        from edgeloop.edge.run_job import KeepPolicy, LivePolicy, RingPolicy, RunJob, run_job
 
     interrupted = run_job(
         RunJob(

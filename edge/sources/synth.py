@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,7 @@ from edgeloop.edge.sources.query import RATE, Known, between, read_options
 from edgeloop.edge.synth import SCENES, Scene, open_scene
 from edgeloop.models.errors import UsageError
 
-__all__ = ["SynthSource", "open_synth"]
+__all__ = ["SynthSource", "open_synth", "scene_of"]
 
 NOMINAL_FPS = 30.0
 """Frames per second at which the scenes move naturally."""
@@ -91,15 +91,38 @@ def open_synth(text: str, policy: LivePolicy) -> Source:
     Raises:
         UsageError: No such scene or option, or a value outside its range.
     """
-    scene_name, _, query_text = text.removeprefix("synth:").partition("?")
-    if scene_name not in SCENES:
-        raise UsageError(f"source {text}: no scene {scene_name!r}; there are: {', '.join(SCENES)}")
-    query = _Query(**read_options(text, query_text, _OPTIONS))
-    scene = open_scene(scene_name, seed=query.seed, size=query.size, change=query.change)
+    scene, query = _parse(text)
     if query.fps is None:
         return SynthSource(text, scene, query)
     images = _paced(scene, query.indices, 1 / query.fps)
     return LiveSource(text, images, fps=query.fps, first_index=query.start, policy=policy)
+
+
+def scene_of(text: str, *, changing: bool = True) -> tuple[Scene, Callable[[int], int]]:
+    """Open the scene of a source, to look up the truth of its frames.
+
+    Args:
+        text: As for `open_synth`.
+        changing: False for the scene as it is without the change that the text names.
+
+    Returns:
+        The scene, and the map from `Frame.index` to its own index.
+
+    Raises:
+        UsageError: As of `open_synth`.
+    """
+    scene, query = _parse(text, changing=changing)
+    step = 1 if query.fps is None else query.step  # a camera numbers its frames one by one
+    return scene, lambda index: query.start + step * (index - query.start)
+
+
+def _parse(text: str, *, changing: bool = True) -> tuple[Scene, _Query]:
+    scene_name, _, query_text = text.removeprefix("synth:").partition("?")
+    if scene_name not in SCENES:
+        raise UsageError(f"source {text}: no scene {scene_name!r}; there are: {', '.join(SCENES)}")
+    query = _Query(**read_options(text, query_text, _OPTIONS))
+    change = query.change if changing else None
+    return open_scene(scene_name, seed=query.seed, size=query.size, change=change), query
 
 
 def _paced(scene: Scene, indices: Iterator[int], period_s: float) -> Generator[NDArray[np.uint8], None, None]:
