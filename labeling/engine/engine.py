@@ -77,9 +77,9 @@ class LearnedEngine:
     promise: Promise | None
     coverage: Coverage | None = None
 
-    def open(self, device: Device, graph: Path | None = None) -> Engine:
-        """Load the detectors, from a copy of the graph if one is named."""
-        ensemble = Ensemble(self.graph if graph is None else graph, self.side, device)
+    def open(self, device: Device, graph: Path | None = None, *, threads: int | None = None) -> Engine:
+        """Load the detectors, from a copy of the graph if one is named, on a number of CPU threads."""
+        ensemble = Ensemble(self.graph if graph is None else graph, self.side, device, threads=threads)
         return Engine(ensemble, self.calibration, self.mask_weight, self.promise, self.coverage)
 
 

@@ -37,18 +37,19 @@ _MAX_DETECTIONS = 2000
 class Ensemble:
     """Detectors that look at an image twice each: as it is, and mirrored at three quarters of the size."""
 
-    def __init__(self, path: Path, side: int, device: Device = "cpu") -> None:
+    def __init__(self, path: Path, side: int, device: Device = "cpu", *, threads: int | None = None) -> None:
         """Load a graph.
 
         Args:
             path: As `write_ensemble` writes it.
             side: Long side to resize images to, px.
             device: Processor to run on.
+            threads: CPU threads of one inference; None for one per physical core.
 
         Raises:
             UnavailableError: onnxruntime cannot use the device.
         """
-        self._session = open_graph(path, device)
+        self._session = open_graph(path, device, threads=threads)
         self._sides = (side, max(_STRIDE, round(side * _SMALL_VIEW / _STRIDE) * _STRIDE))
 
     def detect(self, image: NDArray[np.uint8], member: int | None = None) -> Detections:

@@ -116,12 +116,47 @@ class Learner:
         self._changed: set[str] = set()
         self._digest = ""  # of the exemplar frames that the members' `since` counts from
         self._number = 0
+        self._held_out: tuple[HeldOut, ...] = ()
         self._load()
 
     @property
     def round(self) -> int:
         """Number of rounds finished in all."""
         return self._number
+
+    @property
+    def exemplars(self) -> Exemplars:
+        """Frames that it learns from."""
+        return self._exemplars
+
+    @property
+    def folds(self) -> list[int]:
+        """Number of the member that each frame is kept from, in the order of the frames."""
+        return [self._fold(frame) for frame in self._exemplars.frames]
+
+    @property
+    def graph(self) -> Path:
+        """File of the ensemble of the last `engine`."""
+        return self._folder / "ensemble.onnx"
+
+    @property
+    def side(self) -> int:
+        """Long side of the members' input, px."""
+        return self._recipe.side
+
+    @property
+    def held_out(self) -> tuple[HeldOut, ...]:
+        """Frames with what the member finds there that has not seen them, as of the last `engine`."""
+        return self._held_out
+
+    @property
+    def members(self) -> Mapping[int, Path]:
+        """Files of the members that learned from the frames as they are, by number."""
+        return {
+            number: self._folder / f"member{number}.safetensors"
+            for number, member in sorted(self._members.items())
+            if member.since
+        }
 
     def take(self, exemplars: Exemplars) -> None:
         """Learn from these frames from now on.
@@ -249,15 +284,15 @@ class Learner:
         }
         if not members:
             return None
-        graph = self._folder / "ensemble.onnx"
-        write_ensemble([self._renamed(each, number) for number, each in members.items()], graph)
-        ensemble = Ensemble(graph, self._recipe.side)
+        write_ensemble([self._renamed(each, number) for number, each in members.items()], self.graph)
+        ensemble = Ensemble(self.graph, self._recipe.side)
         rows = {number: row for row, number in enumerate(members)}
         held_out = [
             HeldOut(frame, ensemble.detect(frame.image(), rows[self._fold(frame)]))
             for frame in self._exemplars.frames
             if self._fold(frame) in rows
         ]
+        self._held_out = tuple(held_out)
         if not held_out:
             return Engine(ensemble, Calibration(0.0), 0.0, None)
         calibration = fit_calibration(held_out)
