@@ -24,6 +24,7 @@ __all__ = ["cli", "main"]
 
 SUMMARIES = {
     "demo": "Run the whole loop on a built-in scene: no camera, no download.",
+    "teach": "Answer at once with a teacher, and bring up the detector that takes over.",
     "collect": "Keep sharp, different frames of a source.",
     "suggest": "Name the frames that are most worth boxing.",
     "studio": "Draw, label, review and train on a page of this machine.",

@@ -119,7 +119,7 @@ def test_help_lists_the_verbs_in_the_order_of_the_work(edgeloop: Callable[..., O
     listed = [line.split()[0] for line in shown.partition("Verbs:")[2].splitlines() if line]
     assert listed == list(cli.SUMMARIES)
     assert listed == [
-        *("demo", "collect", "suggest", "studio", "label", "stats", "audit", "train", "export"),
+        *("demo", "teach", "collect", "suggest", "studio", "label", "stats", "audit", "train", "export"),
         *("mine", "improve", "history"),
         *("run", "serve", "check", "install", "shadow", "promote", "rollback"),
         *("bench", "inspect", "verify", "doctor"),

@@ -1,0 +1,1 @@
+"""Course of a teaching: who answered, how fast and how well."""

@@ -1,0 +1,88 @@
+"""Frames that a loop learns from, kept while the teacher answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from edgeloop.edge.frame import Source
+from edgeloop.edge.frames.folder import FRAME_LIST, FrameWriter, SourceClock, read_frames
+from edgeloop.edge.result import Result, Sink
+from edgeloop.labeling.frames.selection import FrameSelector, Verdict
+from edgeloop.models.errors import EdgeloopError
+
+__all__ = ["KeptFrames", "count_kept"]
+
+_EVERY_S = 0.7  # on this machine's clock: frames of a camera are to differ, and the folder is to fill soon
+_SHARPNESS, _DIFFERENCE = 0.5, 12  # as of `edgeloop collect`
+_MOST = 2000
+
+
+def count_kept(folder: Path) -> int:
+    """Count the frames in a folder that need not exist.
+
+    Raises:
+        DataError: Its list is malformed.
+    """
+    return len(read_frames(folder)) if (folder / FRAME_LIST).is_file() else 0
+
+
+class KeptFrames(Sink):
+    """Keeps sharp frames that differ from the last ones, now and then, until told to stop.
+
+    Attributes:
+        count: Number of frames in the folder.
+        active: False to keep no more.
+    """
+
+    def __init__(
+        self, folder: Path, source: Source, on_kept: Callable[[int], None], tell: Callable[[str], None]
+    ) -> None:
+        """Open the folder.
+
+        Args:
+            folder: Folder of frames, new or with earlier ones, which count.
+            source: Source of the results.
+            on_kept: Called with the number of frames after each.
+            tell: Called if no more can be kept, with the reason.
+
+        Raises:
+            DataError: The folder holds something else.
+            EdgeloopError: It cannot be written.
+        """
+        self.count = count_kept(folder)
+        self.active = True
+        self._folder, self._on_kept, self._tell = folder, on_kept, tell
+        self._writer = FrameWriter(folder, append=True)
+        self._clock = SourceClock(source)
+        self._selector = FrameSelector(_SHARPNESS, _DIFFERENCE)
+        self._due = 0.0
+
+    def write(self, result: Result) -> None:
+        """Keep the frame if one is due and this one is sharp and new."""
+        time_s = self._clock.time_s(result.frame)
+        now = time.monotonic()
+        if not self.active or now < self._due:
+            return
+        if self._selector.offer(result.frame.image) is not Verdict.KEPT:
+            return
+        self._due = now + _EVERY_S
+        before = self._writer.written
+        try:
+            self._writer.add(result.frame.image, self._clock.entry(result.frame, time_s))
+        except EdgeloopError as error:
+            self._stop(str(error))
+            return
+        self.count += self._writer.written - before
+        self._on_kept(self.count)
+        if self.count >= _MOST:
+            self._stop(f"{self._folder}: holds {self.count} frames and takes no more")
+
+    def close(self) -> None:
+        """Close the folder."""
+        self._writer.__exit__()
+
+    def _stop(self, reason: str) -> None:
+        self.active = False
+        self._tell(reason)

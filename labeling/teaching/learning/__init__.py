@@ -1,0 +1,1 @@
+"""Learning beside the answers, in a process of its own."""

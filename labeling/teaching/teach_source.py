@@ -1,0 +1,85 @@
+"""Teaching from the options of the command line: loop opened, process that learns named."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edgeloop.edge.run_job import RunJob
+from edgeloop.edge.sources import LivePolicy
+from edgeloop.edge.sources.synth import scene_of
+from edgeloop.export.train_options import TrainOptions
+from edgeloop.labeling.teaching.learning.learner_link import learner_command
+from edgeloop.labeling.teaching.learning.learning_plan import LearningPlan
+from edgeloop.labeling.teaching.open_loop import open_loop
+from edgeloop.labeling.teaching.teach_job import TeachJob, Truth, teach
+
+__all__ = ["LearningPlan", "TeachPlan", "teach_source"]
+
+
+@dataclass(frozen=True, slots=True)
+class TeachPlan:
+    """Options of `edgeloop teach`.
+
+    Attributes:
+        source: Source as text.
+        loop: Folder of the loop.
+        exemplars: The person's boxes; None for those of the loop, or of a scene.
+        images: Folder of their images; None for the one beside them.
+        seed: Random seed of a new loop.
+        confidence: Minimum confidence of an answer, exclusive.
+        learning: Settings of the learning.
+        track: As of `RunJob`, like the rest.
+        as_json: Print results.
+        video: Annotated video; None for none.
+        show: Show a window.
+        overwrite: Replace a video that exists.
+        max_frames: End after this many frames; None for no limit.
+        duration_s: End after this many seconds; None for no limit.
+    """
+
+    source: str
+    loop: Path
+    exemplars: Path | None = None
+    images: Path | None = None
+    seed: int = 0
+    confidence: float = 0.25
+    learning: LearningPlan = field(default_factory=LearningPlan)
+    track: bool = False
+    as_json: bool = False
+    video: Path | None = None
+    show: bool = False
+    overwrite: bool = False
+    max_frames: int | None = None
+    duration_s: float | None = None
+
+
+def teach_source(plan: TeachPlan) -> bool:
+    """Do what `teach` does, with the options of the command line.
+
+    Returns:
+        True if it was interrupted from the keyboard.
+
+    Raises:
+        EdgeloopError: As of `open_loop` and `teach`.
+    """
+    TrainOptions(
+        time_limit_s=plan.learning.time_limit_s, imgsz=plan.learning.imgsz
+    )  # refuses wrong values now
+    is_scene = plan.source.startswith("synth:")
+    truth = Truth(*scene_of(plan.source)) if is_scene else None
+    drawn = scene_of(plan.source, changing=False)[0] if is_scene else None  # nobody draws what comes later
+    loop = open_loop(plan.loop, plan.source, plan.exemplars, plan.images, drawn, seed=plan.seed)
+    run = RunJob(
+        [plan.source],
+        LivePolicy(),
+        track=plan.track,
+        as_json=plan.as_json,
+        video=plan.video,
+        show=plan.show,
+        overwrite=plan.overwrite,
+        max_frames=plan.max_frames,
+        duration_s=plan.duration_s,
+    )
+    command = learner_command(loop.root, plan.learning.model_dump_json())
+    return teach(TeachJob(run, loop, plan.confidence, command, truth))

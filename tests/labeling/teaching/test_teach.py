@@ -1,0 +1,74 @@
+"""`edgeloop teach` from the first answer to the judgment of the first student."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+
+from edgeloop.edge.demo.scene_truth import scene_coco
+from edgeloop.edge.synth import open_scene
+from edgeloop.labeling.lineage.loop_folder import LoopFolder
+from edgeloop.labeling.teaching.learning.learning_plan import LearningPlan
+from edgeloop.labeling.teaching.open_loop import draw_scene
+from edgeloop.labeling.teaching.teach_source import TeachPlan, teach_source
+from edgeloop.models.errors import DataError, EdgeloopError, NoInputError, UsageError
+
+SOURCE = "synth:conveyor?seed=7&size=320x240&step=7"
+QUICK = LearningPlan(frames=20, time_limit_s=8, imgsz=160, agreement=0, first=30, full=30, nice=0)
+
+
+def draw_two_frames(folder: Path) -> Path:
+    """Write the boxes of two frames of the scene, with the images."""
+    scene = open_scene("conveyor", seed=7, size=(320, 240))
+    drawn = [(f"{index}.png", index) for index in draw_scene(scene)[:2]]
+    for name, index in drawn:
+        cv2.imwrite(str(folder / name), scene.render(index))
+    (folder / "boxes.json").write_text(json.dumps(scene_coco(scene, drawn)))
+    return folder / "boxes.json"
+
+
+@pytest.mark.slow
+def test_a_student_that_hardly_learned_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    boxes = draw_two_frames(tmp_path)
+    plan = TeachPlan(
+        f"{SOURCE}&frames=40", tmp_path / "loop", boxes, learning=QUICK, as_json=True, track=True
+    )
+    with pytest.raises(DataError, match="no student was made; no more frames will come"):
+        teach_source(plan)
+    out, told = capfd.readouterr()
+    results = [json.loads(line) for line in out.splitlines()]
+    assert [result["index"] for result in results] == list(range(0, 40 * 7, 7))
+    assert any(found["tracker_id"] is not None for result in results for found in result["detections"])
+    assert "The teacher answers (round 1, from 2 frames of a person, expected mAP50" in told
+    assert "Student 1 was refused: mAP50" in told
+
+    loop = LoopFolder.open(tmp_path / "loop")
+    assert loop.current() is None
+    assert [each.verdict for each in loop.generations()] == ["refused"]
+    assert loop.bundle(1).is_file()
+    lines = [json.loads(line) for line in (loop.root / "timeline.jsonl").read_text().splitlines()]
+    assert lines[0]["answers"] is None
+    assert lines[-1]["answers"] == "teacher, round 1"
+    assert any(line["map50"] is not None for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"source": "synth:factory"}, UsageError, "no scene 'factory'"),
+        ({"source": "no-such.mp4"}, UsageError, "-e is missing"),
+        ({"learning": LearningPlan(imgsz=100)}, UsageError, "--imgsz 100: expected a multiple of 32"),
+        ({"exemplars": Path("none.json")}, NoInputError, "none.json"),
+    ],
+)
+def test_wrong_options_are_refused_at_once(
+    tmp_path: Path, changes: dict[str, Any], error: type[EdgeloopError], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        teach_source(replace(TeachPlan(SOURCE, tmp_path / "loop"), **changes))
+    assert not (tmp_path / "loop").exists()
