@@ -24,6 +24,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from edgeloop.edge.cli.progress import progress
@@ -55,7 +56,7 @@ fish_tank has every fifth frame."""
 
 WHOLE = ("all", "all, look")
 COLUMNS = (*SIGNS, *WHOLE)
-_CONVEYOR_SEED, _CONVEYOR_FRAMES, _CONVEYOR_STEP = 7, 900, 2
+_CONVEYOR_SEED, _CONVEYOR_FRAMES, _CONVEYOR_STEP = 7, 600, 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,6 +174,9 @@ def _looks(film: Film, folder: Path, seed: int, limit_s: float) -> Looks:
             dataset = film.scene.write_dataset(folder / "dataset", val=())
             train_detector(dataset, run, TrainOptions(seed=seed, time_limit_s=limit_s))
         record = read_record(run)
+        torch.set_num_threads(
+            1
+        )  # a busy machine lets threads that share one image wait
         find = partial(detect, load_trained(run, record).module, confidence=CONFIDENCE, max_detections=300)
         path.write_text(json.dumps([*_find_all(film, lambda image: find(image, record.imgsz))]))
     return [(_detections(first), _detections(second)) for first, second in json.loads(path.read_text())]
