@@ -9,6 +9,9 @@ AUC is that of the receiver operating characteristic: 0.5 is chance. The other t
 of the highest value; of equal values, a random one is expected. "scale" looks twice at every frame; "all"
 has no second look, "all, look" one at 5 % of the frames at most, as a device has it.
 
+With `--pretrained` the detector is DATA/onnx/yolox_nano.onnx instead, which knows the classes of some of the
+films, and has never seen them: it misses what it does not know this way.
+
 OUT is reused: a detector that is trained, and what it found, are not made again.
 """
 
@@ -17,14 +20,12 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from edgeloop.edge.cli.progress import progress
@@ -32,18 +33,23 @@ from edgeloop.edge.demo.scene_truth import scene_coco
 from edgeloop.edge.doubt.frame_doubt import FrameDoubt
 from edgeloop.edge.doubt.judged_frame import SIGNS, JudgedFrame
 from edgeloop.edge.doubt.scale_disagreement import disagreement
-from edgeloop.edge.doubt.second_look import shrunk_look
+from edgeloop.edge.doubt.second_look import SecondLook, shrunk_look
 from edgeloop.edge.frame import Frame
 from edgeloop.edge.host.opencv import require_image
 from edgeloop.edge.result import Result, Timings
+from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.synth import open_scene
-from edgeloop.export.learn.validation import detect
+from edgeloop.export.export_options import ExportOptions
+from edgeloop.export.graph.graph_io import save_graph
+from edgeloop.export.graph.to_onnx import model_spec, to_onnx
 from edgeloop.export.train.load_trained import load_trained
 from edgeloop.export.train.run_record import read_record
 from edgeloop.export.train.training import train_detector
 from edgeloop.export.train_options import TrainOptions
 from edgeloop.models.boxes import iou_matrix, xywh_to_xyxy
 from edgeloop.models.detections import Detections
+from edgeloop.models.facts.metadata_text import read_names
+from edgeloop.models.facts.overrides import SpecOverrides
 from few_shot_scenes import Scene, choose
 from report import Table, add_write_option, publish
 from scoring import Coco, part
@@ -53,6 +59,14 @@ TOP, SAME_IOU, CONFIDENCE = 40, 0.5, 0.25
 FRAMES_PER_S = {"street": 30.0, "people_path": 7.0, "cows_trough": 0.5, "fish_tank": 25.0, "conveyor": 15.0}
 """Rate of the frame numbers. That of people_path is its data set's, that of cows_trough about its clock's;
 fish_tank has every fifth frame."""
+
+PRETRAINED = "yolox_nano"
+PRETRAINED_CLASSES = {
+    "street": {"car": "car", "truck": "truck", "train": "tram"},
+    "people_path": {"person": "person"},
+    "cows_trough": {"cow": "cow"},
+}
+"""By film, the name of each of COCO's classes in the ground truth."""
 
 WHOLE = ("all", "all, look")
 COLUMNS = (*SIGNS, *WHOLE)
@@ -111,20 +125,26 @@ def main() -> None:
     parser.add_argument("--scenes", nargs="+", choices=FRAMES_PER_S, default=list(FRAMES_PER_S))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="Random seeds.")
     parser.add_argument("--time-limit", type=float, default=40, help="Seconds of each training.")
+    parser.add_argument("--pretrained", action="store_true", help="Judge YOLOX-nano and train nothing.")
     add_write_option(parser, "doubt")
     arguments = parser.parse_args()
     judged: dict[str, list[Judged]] = {}
     for name in arguments.scenes:
+        if arguments.pretrained and name not in PRETRAINED_CLASSES:
+            continue
         film = _film(arguments.data, arguments.out, name)
-        for seed in arguments.seeds:
-            folder = arguments.out / name / str(seed)
-            looks = _looks(film, folder, seed, arguments.time_limit)
+        for seed in arguments.seeds[:1] if arguments.pretrained else arguments.seeds:
+            if arguments.pretrained:
+                looks = _pretrained_looks(film, arguments.data / "onnx", arguments.out / name / PRETRAINED)
+            else:
+                looks = _trained_looks(film, arguments.out / name / str(seed), seed, arguments.time_limit)
             judged.setdefault(name, []).append(_judge(film, looks))
     seeds = ", ".join(map(str, arguments.seeds))
+    weak = f"Detectors of {arguments.time_limit:g} s of training, means over the seeds {seeds}"
     note = (
-        f"Means over the seeds {seeds}. Detectors of {arguments.time_limit:g} s of training, scores from "
-        f"{CONFIDENCE:g} on. Last table: the share of the frames for which a sign is known; if frames are "
-        "too far apart in time, it is not, and counts as 0."
+        f"{'YOLOX-nano' if arguments.pretrained else weak}; scores from {CONFIDENCE:g} on. Last table: the "
+        "share of the frames for which a sign is known; if frames are too far apart in time, it is not, and "
+        "counts as 0."
     )
     publish(arguments.write, *_tables(judged), note=note, timed=False)
 
@@ -166,23 +186,53 @@ Looks = list[tuple[Detections, Detections]]
 """What the detector finds in each image, and in the image at another scale; class numbers of the run."""
 
 
-def _looks(film: Film, folder: Path, seed: int, limit_s: float) -> Looks:
+def _trained_looks(film: Film, folder: Path, seed: int, limit_s: float) -> Looks:
+    run = folder / "run"
+    if not (run / "run.json").is_file():
+        dataset = film.scene.write_dataset(folder / "dataset", val=())
+        train_detector(dataset, run, TrainOptions(seed=seed, time_limit_s=limit_s))
+    return _looks(film, folder, lambda: _detector(run, folder / "weak.onnx").detect)
+
+
+def _pretrained_looks(film: Film, models: Path, folder: Path) -> Looks:
+    numbers = {name: number for number, name in enumerate(film.scene.classes)}
+    known = PRETRAINED_CLASSES[film.name]
+
+    def open_detector() -> SecondLook:
+        overrides = SpecOverrides(head="yolox", names=read_names(models / "coco_classes.txt"))
+        detector = Detector(
+            models / f"{PRETRAINED}.onnx", confidence=CONFIDENCE, overrides=overrides, threads=1
+        )
+        classes = [numbers.get(known.get(name, ""), -1) for name in detector.names]
+
+        def find(image: NDArray[np.uint8]) -> Detections:
+            found = detector.detect(image)
+            own = replace(found, class_id=np.array(classes, np.int64)[found.class_id])
+            return own[own.class_id >= 0]
+
+        return find
+
+    return _looks(film, folder, open_detector)
+
+
+def _looks(film: Film, folder: Path, open_detector: Callable[[], SecondLook]) -> Looks:
     path = folder / "looks.json"
     if not path.is_file():
-        run = folder / "run"
-        if not (run / "run.json").is_file():
-            dataset = film.scene.write_dataset(folder / "dataset", val=())
-            train_detector(dataset, run, TrainOptions(seed=seed, time_limit_s=limit_s))
-        record = read_record(run)
-        torch.set_num_threads(
-            1
-        )  # a busy machine lets threads that share one image wait
-        find = partial(detect, load_trained(run, record).module, confidence=CONFIDENCE, max_detections=300)
-        path.write_text(json.dumps([*_find_all(film, lambda image: find(image, record.imgsz))]))
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps([*_find_all(film, open_detector())]))
     return [(_detections(first), _detections(second)) for first, second in json.loads(path.read_text())]
 
 
-def _find_all(film: Film, find: Callable[[NDArray[np.uint8]], Detections]) -> Iterator[list[Any]]:
+def _detector(run: Path, path: Path) -> Detector:
+    """Open a run as a device does, in an ONNX file without the checks of an export."""
+    record = read_record(run)
+    model, size = load_trained(run, record), (record.imgsz, record.imgsz)
+    spec = model_spec(model, tuple(record.names), size)
+    save_graph(to_onnx(model, size, ExportOptions()), spec.to_metadata(), path)
+    return Detector(path, provider="cpu", confidence=CONFIDENCE, threads=1)
+
+
+def _find_all(film: Film, find: SecondLook) -> Iterator[list[Any]]:
     again = shrunk_look(find)
     for position in progress(range(len(film.times_s)), f"Detecting in {film.name}"):
         image = film.image(position)
