@@ -86,6 +86,7 @@ class RingWriter:
         seed: int | None = None,
         clock: Callable[[], float] = time.time,
         patient: bool = False,
+        on_figures: Callable[[RingFigures], object] | None = None,
     ) -> None:
         """Open the ring and start the thread.
 
@@ -96,11 +97,13 @@ class RingWriter:
             seed: Random seed; None for another one each time.
             clock: Unix time in seconds.
             patient: Wait for a folder that cannot be opened yet, instead of failing.
+            on_figures: Called with the figures a few times a second, in the thread of the writer.
 
         Raises:
             EdgeloopError: The folder cannot be opened as a ring, and `patient` is false.
         """
         self.folder, self._budget, self._keep_free_mb, self._clock = folder, budget, keep_free_mb, clock
+        self._on_figures = on_figures
         self._random = Random(seed)
         self._lock = threading.Lock()  # of the choices, and the counts of what the queue refused
         self._choices: dict[str, FrameChoice] = {}
@@ -271,6 +274,8 @@ class RingWriter:
             random_threshold=self._draw_limit,
             **figures,
         )
+        if self._on_figures is not None:
+            self._on_figures(self.figures)
 
 
 def _share(choice: Choice) -> Share:

@@ -27,6 +27,7 @@ from edgeloop.edge.service.messages.webhook_part import WebhookPart
 from edgeloop.edge.service.page.page_part import PagePart
 from edgeloop.edge.service.probation.probation_part import ProbationPart
 from edgeloop.edge.service.probation.stored_model import start_worker, stored_model
+from edgeloop.edge.service.ring_part import RingPart
 from edgeloop.edge.service.service_config import CameraConfig, ServiceConfig
 from edgeloop.edge.service.service_part import EventListener, ServicePart, make_event
 from edgeloop.edge.service.systemd.systemd_part import SystemdPart
@@ -100,6 +101,8 @@ def _parts(config: ServiceConfig, workers: Mapping[str, ModelWorker]) -> list[Pa
         parts.append(MqttPart)
     if config.clips is not None:
         parts.append(ClipsPart)
+    if config.ring is not None:
+        parts.append(partial(RingPart, workers))
     parts += [partial(WebhookPart, number) for number in range(len(config.webhooks))]
     if "NOTIFY_SOCKET" in os.environ:
         parts.append(SystemdPart)  # the last, so that it is the first to say that the service stops

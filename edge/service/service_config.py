@@ -30,6 +30,7 @@ __all__ = [
     "ModelConfig",
     "MqttConfig",
     "ProbationConfig",
+    "RingConfig",
     "ServiceConfig",
     "WebConfig",
     "WebhookConfig",
@@ -153,6 +154,8 @@ class CameraConfig(_Section):
     """Do not detect again in what did not change, but at least every 2 seconds. For fixed cameras."""
     clips: bool = True
     """Save pictures and clips of its events, if there is a [clips] section."""
+    ring: bool = True
+    """Keep frames of it in the ring, if there is a [ring] section."""
 
 
 class ModelConfig(_Section):
@@ -262,13 +265,26 @@ class ClipsConfig(_Section):
     """Maximum size of the folder in MB; the oldest clips are deleted."""
 
 
+class RingConfig(_Section):
+    """Ring of frames to learn from: a share at random, the rest by doubt."""
+
+    folder: LocalPath | None = None
+    """Folder of the ring; without it `ring` in the state folder."""
+    megabytes: Annotated[float, Field(ge=10, le=100_000_000)] = 500.0
+    """Maximum size of the folder in MB; the least valuable frames are removed."""
+    days: Annotated[float, Field(gt=0, le=3650)] = 30.0
+    """Frames are removed after this many days."""
+    random_share: Annotated[float, Field(ge=0, le=1)] = 0.25
+    """Share of the size for frames drawn at random, by which recall is estimated."""
+
+
 class HealthConfig(_Section):
     """Limits of /readyz."""
 
     ready_s: Seconds = 10.0
     """Maximum age of the newest result of each camera."""
     free_mb: Annotated[float, Field(ge=0, le=100_000_000)] = 1000.0
-    """Free disk space in MB, which clips and the spool leave alone."""
+    """Free disk space in MB, which clips, the ring and the spool leave alone."""
 
 
 class LogConfig(_Section):
@@ -286,7 +302,7 @@ class ServiceConfig(_Section):
     name: Name = Field(default_factory=lambda: socket.gethostname().partition(".")[0][:40] or "edgeloop")
     """Name of this device in topics, metrics and on the page."""
     state: LocalPath
-    """Folder of everything that the service keeps: models, spool, clips."""
+    """Folder of everything that the service keeps: models, spool, clips, ring."""
     cameras: Annotated[dict[Name, CameraConfig], Field(min_length=1, max_length=64)]
     """Cameras by name."""
     models: Annotated[dict[Name, ModelConfig], Field(min_length=1, max_length=16)]
@@ -295,6 +311,7 @@ class ServiceConfig(_Section):
     mqtt: MqttConfig | None = None
     webhooks: Annotated[tuple[WebhookConfig, ...], Field(max_length=16)] = ()
     clips: ClipsConfig | None = None
+    ring: RingConfig | None = None
     health: HealthConfig = HealthConfig()
     probation: ProbationConfig = ProbationConfig()
     log: LogConfig = LogConfig()
@@ -303,6 +320,11 @@ class ServiceConfig(_Section):
     def clips_folder(self) -> Path:
         """Folder of the clips, if there are any; it need not exist."""
         return (self.clips and self.clips.folder) or self.state / "clips"
+
+    @property
+    def ring_folder(self) -> Path:
+        """Folder of the ring, if there is one; it need not exist."""
+        return (self.ring and self.ring.folder) or self.state / "ring"
 
     def model_of(self, camera: str) -> str:
         """Name of the model of a camera."""

@@ -28,18 +28,21 @@ OLDEST = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
 
 
 def check_state(config: ServiceConfig) -> str:
-    """Write into the folders of state and clips, and look at the space of their disks; none is created.
+    """Write into the folders of state, clips and the ring, and look at the space of their disks.
 
     Raises:
         UnavailableError: One cannot be written, or its disk is too full.
     """
     needed = config.health.free_mb
     text = f"{config.state}: {_free_mb(config.state, needed):.0f} MB are free"
-    if (clips := config.clips) is None:
-        return text
-    if clips.folder is not None:
-        text += f"; {clips.folder}: {_free_mb(clips.folder, needed):.0f} MB are free"
-    return f"{text}; clips may take {clips.budget_mb:g} MB"
+    for section in (config.clips, config.ring):
+        if section is not None and (folder := section.folder) is not None:
+            text += f"; {folder}: {_free_mb(folder, needed):.0f} MB are free"
+    if config.clips is not None:
+        text += f"; clips may take {config.clips.budget_mb:g} MB"
+    if config.ring is not None:
+        text += f"; the ring may take {config.ring.megabytes:g} MB"
+    return text
 
 
 def _free_mb(folder: Path, needed: float) -> float:

@@ -62,6 +62,8 @@ class Health:
         folders = {config.state}
         if config.clips is not None and config.clips.folder is not None:
             folders.add(config.clips.folder)
+        if config.ring is not None and config.ring.folder is not None:
+            folders.add(config.ring.folder)
         self._folders = sorted(folders)
         self._failing_since: dict[tuple[str, str], float] = {}
 

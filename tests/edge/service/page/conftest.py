@@ -17,6 +17,7 @@ def service(block_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         "mqtt": {"host": "127.0.0.1", "port": 1},
         "webhooks": [{"url": "http://127.0.0.1:1/"}],
         "clips": {"before_s": 0.5, "after_s": 0.5},
+        "ring": {"megabytes": 10},
     }
     with running(
         config_of(block_model, tmp_path_factory.mktemp("page"), "belt", "door", **sections)

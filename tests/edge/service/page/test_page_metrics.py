@@ -47,6 +47,7 @@ def scrape(service: Running) -> dict[str, Metric]:
 def families(service: Running) -> dict[str, Metric]:
     """Scrape of a service in which everything has happened once."""
     until(lambda: service.board.cameras["belt"].events)
+    until(lambda: service.board.parts.get("ring", {}).get("entries"))
     service.board.models["block"].count_error("hang")
     service.board.models["block"].provider_share = 1.0
     service.board.cameras["belt"].drift = "moved"
