@@ -17,6 +17,7 @@ from edgeloop.edge.cli.run_report import raise_failure, report_run
 from edgeloop.edge.cli.signals import stopped_by_signals
 from edgeloop.edge.doubt.doubt_weights import read_weights
 from edgeloop.edge.doubt.frame_doubt import FrameDoubt
+from edgeloop.edge.doubt.second_look import stream_look
 from edgeloop.edge.drift.drift_sink import DriftSink
 from edgeloop.edge.engines.open_engine import model_digest
 from edgeloop.edge.frame import Source
@@ -272,7 +273,7 @@ def _open_ring(
     threshold, weights = detector.spec.lowest_confidence, read_weights(policy.folder)
     model = RingModel(model_digest(detector.path), tuple(detector.names), threshold)
     for stream in streams:
-        judge = FrameDoubt(threshold, weights=weights)
+        judge = FrameDoubt(threshold, second_look=stream_look(stream, detector), weights=weights)
         stream.sinks.append(RingSink(writer, stream.source, judge, lambda: model))
     return writer
 

@@ -9,10 +9,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeloop.edge.loop.stream import Stream
+from edgeloop.edge.runtime.frame_detector import FrameDetector
 from edgeloop.models.boxes import clip_boxes
 from edgeloop.models.detections import Detections
 
-__all__ = ["SecondLook", "shrunk_look"]
+__all__ = ["SecondLook", "shrunk_look", "stream_look"]
 
 SecondLook = Callable[[NDArray[np.uint8]], Detections]
 """Detector of an HxWx3 uint8 BGR image, with boxes in its pixels."""
@@ -51,3 +53,17 @@ def shrunk_look(detect: SecondLook) -> SecondLook:
         return replace(found, xyxy=boxes)[within]
 
     return look
+
+
+def stream_look(stream: Stream, detector: FrameDetector) -> SecondLook:
+    """Make the second look of a stream, which finds nothing that does not count in the stream.
+
+    Args:
+        stream: Stream whose ignore mask and selection apply.
+        detector: Its detector.
+
+    Returns:
+        As of `shrunk_look`.
+    """
+    look = shrunk_look(lambda image: detector.detect_timed(image)[0])
+    return lambda image: stream.keep(look(image), (image.shape[1], image.shape[0]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,9 +13,13 @@ from numpy.typing import NDArray
 from edgeloop.edge.doubt.frame_doubt import DEFAULT_WEIGHTS, FrameDoubt
 from edgeloop.edge.doubt.judged_frame import SIGNS, JudgedFrame
 from edgeloop.edge.doubt.scale_disagreement import disagreement
-from edgeloop.edge.doubt.second_look import shrunk_look
+from edgeloop.edge.doubt.second_look import shrunk_look, stream_look
 from edgeloop.edge.frame import Frame
+from edgeloop.edge.loop.open_stream import open_stream
 from edgeloop.edge.result import Result, Timings
+from edgeloop.edge.runtime.detector import Detector
+from edgeloop.edge.sources import as_source
+from edgeloop.edge.tracking import IgnoreMask
 from edgeloop.models.detections import Detections
 from tests.blocks import block_box, draw_block
 from tests.doubtful_frames import NOTHING, PLAIN, boxes
@@ -156,3 +161,19 @@ def test_boxes_of_the_shrunk_image_are_in_pixels_of_the_whole_one() -> None:
 def test_boxes_wholly_in_the_padding_are_dropped() -> None:
     corner = Detections(np.array([[0, 0, 8, 8]], np.float32), np.ones(1, np.float32), np.zeros(1, np.int64))
     assert len(shrunk_look(lambda _: corner)(PLAIN)) == 0
+
+
+def test_the_second_look_of_a_stream_finds_nothing_in_regions_to_ignore(
+    block_model: Path, tmp_path: Path
+) -> None:
+    mask = tmp_path / "mask.png"
+    picture = np.zeros((120, 160), np.uint8)
+    picture[:, :80] = 255
+    cv2.imwrite(str(mask), picture)
+    detector = Detector(block_model, threads=1)
+    with as_source([draw_block(0)]) as source:
+        look = stream_look(open_stream(source, detector), detector)
+        blind = stream_look(open_stream(source, detector, ignore=IgnoreMask(mask, detector.names)), detector)
+    assert look(draw_block(0)).xyxy[0] == pytest.approx(block_box(0), abs=2)
+    assert len(blind(draw_block(0))) == 0
+    assert len(blind(draw_block(39))) == 1
