@@ -16,7 +16,6 @@ __all__ = ["KeptFrames", "count_kept"]
 
 _EVERY_S = 0.7  # on this machine's clock: frames of a camera are to differ, and the folder is to fill soon
 _SHARPNESS, _DIFFERENCE = 0.5, 12  # as of `edgeloop collect`
-_MOST = 2000
 
 
 def count_kept(folder: Path) -> int:
@@ -29,15 +28,20 @@ def count_kept(folder: Path) -> int:
 
 
 class KeptFrames(Sink):
-    """Keeps sharp frames that differ from the last ones, now and then, until told to stop.
+    """Keeps sharp frames that differ from the last ones, now and then, as many as are wanted.
 
     Attributes:
         count: Number of frames in the folder.
-        active: False to keep no more.
+        wanted: Number of frames from which on no more are kept.
     """
 
     def __init__(
-        self, folder: Path, source: Source, on_kept: Callable[[int], None], tell: Callable[[str], None]
+        self,
+        folder: Path,
+        source: Source,
+        on_kept: Callable[[int], None],
+        tell: Callable[[str], None],
+        wanted: int,
     ) -> None:
         """Open the folder.
 
@@ -46,13 +50,14 @@ class KeptFrames(Sink):
             source: Source of the results.
             on_kept: Called with the number of frames after each.
             tell: Called if no more can be kept, with the reason.
+            wanted: As of the class.
 
         Raises:
             DataError: The folder holds something else.
             EdgeloopError: It cannot be written.
         """
         self.count = count_kept(folder)
-        self.active = True
+        self.wanted = wanted
         self._folder, self._on_kept, self._tell = folder, on_kept, tell
         self._writer = FrameWriter(folder, append=True)
         self._clock = SourceClock(source)
@@ -63,7 +68,7 @@ class KeptFrames(Sink):
         """Keep the frame if one is due and this one is sharp and new."""
         time_s = self._clock.time_s(result.frame)
         now = time.monotonic()
-        if not self.active or now < self._due:
+        if self.count >= self.wanted or now < self._due:
             return
         if self._selector.offer(result.frame.image) is not Verdict.KEPT:
             return
@@ -76,13 +81,11 @@ class KeptFrames(Sink):
             return
         self.count += self._writer.written - before
         self._on_kept(self.count)
-        if self.count >= _MOST:
-            self._stop(f"{self._folder}: holds {self.count} frames and takes no more")
 
     def close(self) -> None:
         """Close the folder."""
         self._writer.__exit__()
 
     def _stop(self, reason: str) -> None:
-        self.active = False
+        self.wanted = 0
         self._tell(reason)

@@ -27,7 +27,12 @@ from edgeloop.labeling.teaching.course.scene_score import SceneScore
 from edgeloop.labeling.teaching.course.timeline import Timeline
 from edgeloop.labeling.teaching.kept_frames import KeptFrames, count_kept
 from edgeloop.labeling.teaching.learning.learner_link import LearnerLink
-from edgeloop.labeling.teaching.learning.learner_messages import GenerationMade, Message, TeacherReady
+from edgeloop.labeling.teaching.learning.learner_messages import (
+    FramesWanted,
+    GenerationMade,
+    Message,
+    TeacherReady,
+)
 from edgeloop.labeling.teaching.open_loop import loop_exemplars
 from edgeloop.labeling.teaching.student_ring import StudentRing
 from edgeloop.labeling.teaching.switching_detector import NotReadyError, SwitchingDetector, open_spec
@@ -111,6 +116,7 @@ class _Teaching:
         self._last = "the learning ended"
         self._stream: Stream | None = None
         self._kept: KeptFrames | None = None
+        self._wanted = 0
         self._student: RingModel | None = None
         self._score = None if job.truth is None else SceneScore(job.truth.scene, names, job.truth.index)
         self._timeline = Timeline(job.loop.root / "timeline.jsonl", self._look)
@@ -143,7 +149,10 @@ class _Teaching:
         self._stream = stream
         stream.on_failure = lambda error: isinstance(error, NotReadyError)
         if self._loop.current() is None:
-            self._kept = KeptFrames(self._loop.frames, stream.source, self._link.frames, self._tell)
+            self._kept = KeptFrames(
+                self._loop.frames, stream.source, self._link.frames, self._tell, self._wanted
+            )
+            self._kept.wanted = self._wanted  # which may have changed meanwhile
             stream.sinks.append(self._kept)
         ring = StudentRing(self._loop.ring, stream.source, lambda: self._student, self._tell)
         stream.sinks += [ring, DriftSink(stream, self._statistics)]
@@ -158,11 +167,19 @@ class _Teaching:
                 self._switch_teacher(message)
             elif isinstance(message, GenerationMade):
                 self._take_generation(message)
+            elif isinstance(message, FramesWanted):
+                self._want(message.frames)
             else:
                 self._last = message.text
                 self._tell(message.text)
         except EdgeloopError as error:
             self._tell(f"No change of who answers: {error}")
+
+    def _want(self, frames: int) -> None:
+        """Keep so many frames in all."""
+        self._wanted = frames
+        if self._kept is not None:
+            self._kept.wanted = frames
 
     def _resume_teacher(self) -> None:
         teacher = read_teacher(self._loop.teacher)
@@ -194,8 +211,7 @@ class _Teaching:
         current = self._loop.current()
         if current is not None:
             self._switch_student(current, current.reason)
-            if self._kept is not None:
-                self._kept.active = False
+            self._want(0)
 
     def _switch_student(self, generation: Generation, why: str) -> None:
         bundle = self._loop.bundle(generation.number)

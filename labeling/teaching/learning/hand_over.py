@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from shutil import copyfile
 
-from edgeloop.edge.frames.folder import read_frames
 from edgeloop.edge.host.durable_file import make_folder
 from edgeloop.labeling.engine.members import held_out_by
 from edgeloop.labeling.engine.rounds import Learner
@@ -24,20 +23,20 @@ def hand_over(learner: Learner, loop: LoopFolder) -> bool:
 
     Args:
         learner: Learner with the exemplars of the loop.
-        loop: Loop with frames.
+        loop: The loop.
 
     Returns:
         True if the job has the members now.
 
     Raises:
-        EdgeloopError: The frames or exemplars cannot be read, or the files not be written.
+        EdgeloopError: The exemplars cannot be read, or the files not be written.
     """
     members, folds = learner.members, learner.folds
     count = len(set(folds))
     if count < 2 or folds != held_out_by(len(folds)) or list(members) != list(range(count)):
         return False
     plan = labeling_plan(loop)
-    inputs = read_inputs(plan, loop.frames, read_frames(loop.frames), None)
+    inputs = read_inputs(plan, loop.frames, ())
     folder = kept_engine(loop.teacher, job_key(plan, inputs))
     graph = folder / "ensemble.onnx"
     if graph.is_file():

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from edgeloop.labeling.lineage.generation import Verdict
 
-__all__ = ["MESSAGES", "GenerationMade", "Message", "TeacherReady", "Told"]
+__all__ = ["MESSAGES", "FramesWanted", "GenerationMade", "Message", "TeacherReady", "Told"]
 
 
 class _Message(BaseModel):
@@ -56,6 +56,17 @@ class GenerationMade(_Message):
     reason: str
 
 
-Message = TeacherReady | GenerationMade | Told
+class FramesWanted(_Message):
+    """Number of frames to keep, and no more until another one is wanted.
+
+    Attributes:
+        frames: The number, those included that are kept already.
+    """
+
+    kind: Literal["wanted"] = "wanted"
+    frames: int
+
+
+Message = TeacherReady | GenerationMade | FramesWanted | Told
 
 MESSAGES: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="kind")])

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["LearningPlan"]
+__all__ = ["MOST_FRAMES", "LearningPlan"]
+
+MOST_FRAMES = 2000
+"""Largest number of frames that a first student learns from."""
 
 
 class LearningPlan(BaseModel):

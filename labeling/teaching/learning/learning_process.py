@@ -24,8 +24,13 @@ from edgeloop.labeling.lineage.loop_folder import LoopFolder
 from edgeloop.labeling.sam import load
 from edgeloop.labeling.teaching.learning.agreement import judge_by
 from edgeloop.labeling.teaching.learning.hand_over import hand_over
-from edgeloop.labeling.teaching.learning.learner_messages import GenerationMade, TeacherReady, Told
-from edgeloop.labeling.teaching.learning.learning_plan import LearningPlan
+from edgeloop.labeling.teaching.learning.learner_messages import (
+    FramesWanted,
+    GenerationMade,
+    TeacherReady,
+    Told,
+)
+from edgeloop.labeling.teaching.learning.learning_plan import MOST_FRAMES, LearningPlan
 from edgeloop.labeling.teaching.learning.watch_ring import RingWatch
 from edgeloop.labeling.teaching.open_loop import loop_exemplars
 from edgeloop.labeling.teaching.teacher_detector import publish_teacher
@@ -106,8 +111,9 @@ class Teaching:
 
     def _learn(self) -> bool:
         """Learn until a student is in use; False if all frames were there and none was good enough."""
-        learner = self._teacher()
         wanted = self.plan.frames
+        say(FramesWanted(frames=wanted))
+        learner = self._teacher()
         while True:
             self.commands.wait(wanted)
             frames = self.commands.frames
@@ -116,8 +122,12 @@ class Teaching:
             if self.commands.ended and self.commands.frames == frames:
                 tell("no more frames will come; go on with more footage, or with boxes on more frames")
                 return False
-            wanted = round(_MORE * max(frames, wanted))
-            tell(f"collects frames up to {wanted}, then another student learns")
+            if frames >= MOST_FRAMES:
+                tell(f"no student from {frames} frames; try it with boxes on more frames")
+                return False
+            wanted = min(round(_MORE * max(frames, wanted)), MOST_FRAMES)
+            say(FramesWanted(frames=wanted))
+            tell(f"Collects frames up to {wanted}, then another student learns")
 
     def _teacher(self) -> Learner:
         """Learn from the person's frames in rounds, at least until every member has seen them."""
@@ -162,7 +172,7 @@ class Teaching:
         try:
             made = make_generation(loop, options, tell)
         except EdgeloopError as error:
-            tell(f"no student yet: {error}")
+            tell(f"No student yet: {error}")
             return True
         say(GenerationMade(number=made.number, verdict=made.verdict, reason=made.reason))
         return made.verdict != "promoted"

@@ -9,11 +9,10 @@ from hashlib import sha256
 from edgeloop.edge.host.opencv import read_image
 from edgeloop.edge.ring.ring_database import Ring, read_ring
 from edgeloop.edge.ring.ring_entry import RingEntry
-from edgeloop.labeling.engine.engine import Engine
 from edgeloop.labeling.improvement.loop_teacher import open_teacher
 from edgeloop.labeling.lineage.loop_folder import LoopFolder
 from edgeloop.labeling.mining.estimate_recall import TeacherErrors
-from edgeloop.labeling.mining.mine import compare_ring
+from edgeloop.labeling.mining.mine import Teacher, compare_ring
 from edgeloop.models.detections import Detections
 from edgeloop.models.errors import EdgeloopError, NoInputError
 
@@ -38,11 +37,12 @@ class RingWatch:
     rest: Callable[[], None]
     tell: Callable[[str], None]
     _looked: dict[str, Detections] = field(default_factory=dict)
+    _gone: set[str] = field(default_factory=set)
     _told: int = 0
 
     def run(self) -> None:
         """Look for ever."""
-        engine, names = open_teacher(self.loop)
+        teacher, names = open_teacher(self.loop)
         while True:
             self.rest()
             try:
@@ -52,31 +52,33 @@ class RingWatch:
             except EdgeloopError as error:
                 self.tell(f"the ring cannot be looked at: {error}")
                 return
-            self.look(ring, engine, names)
+            self.look(ring, teacher, names)
 
-    def look(self, ring: Ring, engine: Engine, names: Sequence[str]) -> None:
+    def look(self, ring: Ring, teacher: Teacher, names: Sequence[str]) -> None:
         """Look at some frames of a ring as it is, and tell what that says of the student now and then."""
         present = {entry.frame.file for entry in ring.entries}
         self._looked = {file: found for file, found in self._looked.items() if file in present}
-        gone: set[str] = set()
+        self._gone &= present
         for _ in range(_PER_LIST):
-            entry = next_look(ring.entries, self._looked.keys() | gone, by_chance=len(self._looked) % 2 == 1)
+            entry = next_look(
+                ring.entries, self._looked.keys() | self._gone, by_chance=len(self._looked) % 2 == 1
+            )
             if entry is None:
                 break
             image = read_image(ring.path(entry))
             if image is None:
-                gone.add(entry.frame.file)
+                self._gone.add(entry.frame.file)
                 continue
-            self._looked[entry.frame.file] = engine.detect(image)
+            self._looked[entry.frame.file] = teacher.detect(image)
             self.rest()
         if len(self._looked) - self._told >= _TELL_LOOKS:
             self._told = len(self._looked)
-            self.tell(self._summary(ring, engine, names))
+            self.tell(self._summary(ring, teacher, names))
         self._told = min(self._told, len(self._looked))
 
-    def _summary(self, ring: Ring, engine: Engine, names: Sequence[str]) -> str:
+    def _summary(self, ring: Ring, teacher: Teacher, names: Sequence[str]) -> str:
         entries = [entry for entry in ring.entries if entry.frame.file in self._looked]
-        errors = TeacherErrors(engine.calibration.spread, engine.coverage)
+        errors = TeacherErrors(teacher.calibration.spread, teacher.coverage)
         frames, estimate = compare_ring(ring, entries, self._looked, names, errors, seed=0)
         missed = sum(frame.expected_misses >= _LIKELY for frame in frames)
         recall = estimate.whole.recall

@@ -15,7 +15,7 @@ from edgeloop.labeling.engine.engine import Engine
 from edgeloop.labeling.engine.ensemble import Ensemble
 from edgeloop.labeling.lineage.generation import Generation, Parents
 from edgeloop.labeling.lineage.loop_folder import LoopFolder
-from edgeloop.labeling.teaching.learning.learner_messages import GenerationMade, TeacherReady
+from edgeloop.labeling.teaching.learning.learner_messages import FramesWanted, GenerationMade, TeacherReady
 from edgeloop.labeling.teaching.learning.learning_process import say
 from edgeloop.labeling.teaching.open_loop import loop_exemplars
 from edgeloop.labeling.teaching.teacher_detector import publish_teacher
@@ -28,6 +28,7 @@ def main() -> None:
     """Run it until its standard input ends."""
     loop, graph, bundle = LoopFolder.open(Path(sys.argv[1])), Path(sys.argv[2]), Path(sys.argv[3])
     if loop.current() is None:
+        say(FramesWanted(frames=10))
         exemplars = loop_exemplars(loop)
         engine = Engine(Ensemble(graph, SIDE), Calibration(0.0), 0.0, None)
         publish_teacher(loop.teacher, graph, engine, side=SIDE, names=exemplars.names, number=1)

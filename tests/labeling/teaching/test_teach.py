@@ -19,7 +19,7 @@ from edgeloop.labeling.teaching.teach_source import TeachPlan, teach_source
 from edgeloop.models.errors import DataError, EdgeloopError, NoInputError, UsageError
 
 SOURCE = "synth:conveyor?seed=7&size=320x240&step=7"
-QUICK = LearningPlan(frames=20, time_limit_s=8, imgsz=160, agreement=0, first=30, full=30, nice=0)
+QUICK = LearningPlan(frames=20, time_limit_s=8, imgsz=160, agreement=0, first=20, full=20, nice=0)
 
 
 def draw_two_frames(folder: Path) -> Path:
@@ -45,12 +45,11 @@ def test_a_student_that_hardly_learned_is_refused(tmp_path: Path, capfd: pytest.
     assert [result["index"] for result in results] == list(range(0, 40 * 7, 7))
     assert any(found["tracker_id"] is not None for result in results for found in result["detections"])
     assert "The teacher answers (round 1, from 2 frames of a person, expected mAP50" in told
-    assert "Student 1 was refused: mAP50" in told
+    assert "Student 1 was refused: " in told
 
     loop = LoopFolder.open(tmp_path / "loop")
     assert loop.current() is None
     assert [each.verdict for each in loop.generations()] == ["refused"]
-    assert loop.bundle(1).is_file()
     lines = [json.loads(line) for line in (loop.root / "timeline.jsonl").read_text().splitlines()]
     assert lines[0]["answers"] is None
     assert lines[-1]["answers"] == "teacher, round 1"
