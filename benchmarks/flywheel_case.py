@@ -46,7 +46,7 @@ DRAWN = 50
 
 CHOICES = ("doubt", "mining", "random")
 
-_BASE_STEPS, _STEPS, _BATCH = 150, 120, 8
+_BASE_STEPS, _STEPS, _BATCH = 100, 80, 8
 _SCORING_CONFIDENCE = 0.01
 _CHECKED = 6  # every sixth frame of the base checks the exported bundle
 
