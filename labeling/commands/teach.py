@@ -45,11 +45,11 @@ INTERRUPTED = 130
     help="Number of frames to keep before the student learns. Higher values teach it more but take longer.",
 )
 @click.option(
-    "--time-limit",
-    type=FloatRange(1),
-    default=100.0,
-    metavar="S",
-    help="Time limit of the student's training, seconds.",
+    "--epochs",
+    type=click.IntRange(1),
+    default=15,
+    metavar="N",
+    help="Passes of the student over these frames. Higher values teach it more but take longer.",
 )
 @click.option(
     "--imgsz",
@@ -86,7 +86,7 @@ def teach(
     loop: Path,
     images: Path | None,
     count: int,
-    time_limit: float,
+    epochs: int,
     imgsz: int | None,
     agreement: float,
     confidence: float,
@@ -115,7 +115,7 @@ def teach(
     # Loads OpenCV, torch and onnxruntime; --help does without.
     from edgeloop.labeling.teaching.teach_source import LearningPlan, TeachPlan, teach_source
 
-    learning = LearningPlan(frames=count, time_limit_s=time_limit, imgsz=imgsz, agreement=agreement)
+    learning = LearningPlan(frames=count, epochs=epochs, imgsz=imgsz, agreement=agreement)
     interrupted = teach_source(
         TeachPlan(
             source=source,

@@ -63,9 +63,7 @@ def teach_source(plan: TeachPlan) -> bool:
     Raises:
         EdgeloopError: As of `open_loop` and `teach`.
     """
-    TrainOptions(
-        time_limit_s=plan.learning.time_limit_s, imgsz=plan.learning.imgsz
-    )  # refuses wrong values now
+    TrainOptions(epochs=plan.learning.epochs, imgsz=plan.learning.imgsz)  # refuses wrong values now
     is_scene = plan.source.startswith("synth:")
     truth = Truth(*scene_of(plan.source)) if is_scene else None
     drawn = scene_of(plan.source, changing=False)[0] if is_scene else None  # nobody draws what comes later

@@ -15,7 +15,7 @@ class LearningPlan(BaseModel):
 
     Attributes:
         frames: Number of frames to keep before a student learns.
-        time_limit_s: Wall time of its training, s.
+        epochs: Passes of its training over the frames.
         imgsz: Side of its input, px; None to choose it from the objects.
         agreement: Minimum mAP50 of the student against the teacher's labels on later frames, in [0, 1].
         first: Training steps of a member of the teacher in its first round.
@@ -27,7 +27,7 @@ class LearningPlan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     frames: int = 120
-    time_limit_s: float = 100.0
+    epochs: int = 15
     imgsz: int | None = None
     agreement: float = 0.8
     first: int = 45

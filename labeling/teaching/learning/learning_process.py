@@ -165,9 +165,11 @@ class Teaching:
         """Make a generation; True if another one is to be tried with more frames."""
         plan, loop = self.plan, self.loop
         options = GenerationOptions(
-            time_limit_s=plan.time_limit_s, imgsz=plan.imgsz, seed=loop.settings.seed,
+            epochs=plan.epochs,
+            imgsz=plan.imgsz,
+            seed=loop.settings.seed,
             judge=judge_by(learner.held_out, plan.agreement),
-        )  # fmt: skip
+        )
         hand_over(learner, loop)
         try:
             made = make_generation(loop, options, tell)

@@ -69,6 +69,15 @@ def test_a_student_that_is_worse_on_the_persons_frames_is_refused(
     assert judgment.refusal.endswith("but 0.000 on the person's 1 frames, the teacher 1.000")
 
 
+def test_a_difference_on_one_frame_of_three_may_be_chance(
+    block_model: Path, later: HeldOut, tmp_path: Path
+) -> None:
+    same, worse = (drawn(tmp_path, person=moved, teacher=moved) for moved in (0, 25))
+    judgment = judge_by([*same, *same, *worse], 0.9)(block_model, later)
+    assert judgment.refusal is None
+    assert judgment.praise.endswith("the teacher 1.000, which may be chance")
+
+
 def test_without_held_out_frames_of_a_person_the_agreement_counts_alone(
     block_model: Path, later: HeldOut
 ) -> None:

@@ -19,7 +19,7 @@ from edgeloop.labeling.teaching.teach_source import TeachPlan, teach_source
 from edgeloop.models.errors import DataError, EdgeloopError, NoInputError, UsageError
 
 SOURCE = "synth:conveyor?seed=7&size=320x240&step=7"
-QUICK = LearningPlan(frames=20, time_limit_s=8, imgsz=160, agreement=0, first=20, full=20, nice=0)
+QUICK = LearningPlan(frames=20, epochs=2, imgsz=160, agreement=0, first=20, full=20, nice=0)
 
 
 def draw_two_frames(folder: Path) -> Path:
