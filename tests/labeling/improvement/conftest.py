@@ -17,7 +17,7 @@ from tests.labeling.improvement.rings import write_ring
 SIZE = (320, 240)
 FIRST = [number * 120 for number in range(24)]  # frames of the scene that the loop begins with
 LATER = [10_000 + number * 120 for number in range(10)]  # frames that the ring brings
-QUICK = GenerationOptions(epochs=40, imgsz=320)
+QUICK = GenerationOptions(epochs=16, imgsz=224)
 
 
 def boxes(scene: Scene, index: int) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ from edgeloop.models.errors import DataError, NoInputError
 from tests.labeling.improvement.conftest import FIRST, LATER, QUICK
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick")]
-OPTIONS = ImproveOptions(generation=replace(QUICK, epochs=10, tolerance=0.3))
+OPTIONS = ImproveOptions(generation=replace(QUICK, epochs=4, tolerance=0.3))
 
 
 def killed_at(step: int) -> Callable[[TrainStep], None]:
