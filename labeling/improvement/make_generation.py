@@ -238,15 +238,15 @@ def _train(
     tell: Callable[[str], None],
 ) -> RunRecord:
     run, imgsz, weights = folder / "run", options.imgsz, None
+    if (run / "run.json").is_file():
+        return read_record(run)
+    start = "the weights that ship"
     if parent is not None:
         before = loop.generation_folder(parent.number) / "run"
         imgsz = imgsz or read_record(before).imgsz
-        weights = str(before / read_record(before).weights_file) if options.warm else None
-    if (run / "run.json").is_file():
-        return read_record(run)
-    tell(
-        f"{folder.name}: trains" + ("" if weights is None else f" from generation {parent and parent.number}")
-    )
+        if options.warm:
+            weights, start = str(before / read_record(before).weights_file), f"generation {parent.number}"
+    tell(f"Trains from {start}")
     return train_detector(
         folder / "dataset",
         run,
