@@ -11,9 +11,9 @@ of the highest value; of equal values, a random one is expected. "scale" looks t
 has no second look, "all, look" one at 5 % of the frames at most, as a device has it.
 
 With `--pretrained` the detector is DATA/onnx/yolox_nano.onnx instead, which knows the classes of some of the
-films, and has never seen them: it misses what it does not know this way.
+films, and has never seen them: it misses what it does not know this way. With `--model` it is a bundle, such as that of `edgeloop demo` with `--scenes conveyor`.
 
-OUT is reused: a detector that is trained, and what it found, are not made again.
+OUT is reused: a detector that is trained, and what one found, are not made again.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import argparse
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="Random seeds.")
     parser.add_argument("--time-limit", type=float, default=40, help="Seconds of each training.")
     parser.add_argument("--pretrained", action="store_true", help="Judge YOLOX-nano and train nothing.")
+    parser.add_argument("--model", type=Path, help="Judge this bundle, which has the classes of the films.")
     add_write_option(parser, "doubt")
     arguments = parser.parse_args()
     judged: dict[str, list[Judged]] = {}
@@ -134,16 +136,19 @@ def main() -> None:
         if arguments.pretrained and name not in PRETRAINED_CLASSES:
             continue
         film = _film(arguments.data, arguments.out, name)
-        for seed in arguments.seeds[:1] if arguments.pretrained else arguments.seeds:
-            if arguments.pretrained:
+        for seed in arguments.seeds[:1] if arguments.pretrained or arguments.model else arguments.seeds:
+            if arguments.model:
+                looks = _looks(film, arguments.out / name / "model", partial(_bundle, arguments.model, film))
+            elif arguments.pretrained:
                 looks = _pretrained_looks(film, arguments.data / "onnx", arguments.out / name / PRETRAINED)
             else:
                 looks = _trained_looks(film, arguments.out / name / str(seed), seed, arguments.time_limit)
             judged.setdefault(name, []).append(_judge(film, looks))
     seeds = ", ".join(map(str, arguments.seeds))
     weak = f"Detectors of {arguments.time_limit:g} s of training, means over the seeds {seeds}"
+    judged_name = arguments.model.name if arguments.model else "YOLOX-nano"
     note = (
-        f"{'YOLOX-nano' if arguments.pretrained else weak}; scores from {CONFIDENCE:g} on. Last table: the "
+        f"{judged_name if arguments.pretrained or arguments.model else weak}; scores from {CONFIDENCE:g} on. Last table: the "
         "share of the frames for which a sign is known; if frames are too far apart in time, it is not, and "
         "counts as 0."
     )
@@ -214,6 +219,18 @@ def _pretrained_looks(film: Film, models: Path, folder: Path) -> Looks:
         return find
 
     return _looks(film, folder, open_detector)
+
+
+def _bundle(path: Path, film: Film) -> SecondLook:
+    detector = Detector(path, provider="cpu", confidence=CONFIDENCE, threads=1)
+    numbers = {name: number for number, name in enumerate(film.scene.classes)}
+    classes = np.array([numbers[name] for name in detector.names], np.int64)
+
+    def find(image: NDArray[np.uint8]) -> Detections:
+        found = detector.detect(image)
+        return replace(found, class_id=classes[found.class_id])
+
+    return find
 
 
 def _looks(film: Film, folder: Path, open_detector: Callable[[], SecondLook]) -> Looks:
@@ -368,7 +385,7 @@ def _table(
 def _number(value: float) -> str:
     if np.isnan(value):
         return ""
-    return f"{value:.0f}" if value > 100 else f"{value:.2f}"
+    return f"{value:.0f}" if value >= 20 else f"{value:.2f}"
 
 
 if __name__ == "__main__":
