@@ -11,7 +11,8 @@ of the highest value; of equal values, a random one is expected. "scale" looks t
 has no second look, "all, look" one at 5 % of the frames at most, as a device has it.
 
 With `--pretrained` the detector is DATA/onnx/yolox_nano.onnx instead, which knows the classes of some of the
-films, and has never seen them: it misses what it does not know this way. With `--model` it is a bundle, such as that of `edgeloop demo` with `--scenes conveyor`.
+films, and has never seen them: it misses what it does not know this way. With `--model` it is a bundle, such
+as that of `edgeloop demo` with `--scenes conveyor`.
 
 OUT is reused: a detector that is trained, and what one found, are not made again.
 """
@@ -146,11 +147,11 @@ def main() -> None:
             judged.setdefault(name, []).append(_judge(film, looks))
     seeds = ", ".join(map(str, arguments.seeds))
     weak = f"Detectors of {arguments.time_limit:g} s of training, means over the seeds {seeds}"
-    judged_name = arguments.model.name if arguments.model else "YOLOX-nano"
+    if arguments.pretrained or arguments.model:
+        weak = arguments.model.name if arguments.model else "YOLOX-nano"
     note = (
-        f"{judged_name if arguments.pretrained or arguments.model else weak}; scores from {CONFIDENCE:g} on. Last table: the "
-        "share of the frames for which a sign is known; if frames are too far apart in time, it is not, and "
-        "counts as 0."
+        f"{weak}; scores from {CONFIDENCE:g} on. Last table: the share of the frames for which a sign is known; "
+        "if frames are too far apart in time, it is not, and counts as 0."
     )
     publish(arguments.write, *_tables(judged), note=note, timed=False)
 
