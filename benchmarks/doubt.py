@@ -150,8 +150,8 @@ def main() -> None:
     if arguments.pretrained or arguments.model:
         weak = arguments.model.name if arguments.model else "YOLOX-nano"
     note = (
-        f"{weak}; scores from {CONFIDENCE:g} on. Last table: the share of the frames for which a sign is known; "
-        "if frames are too far apart in time, it is not, and counts as 0."
+        f"{weak}; scores from {CONFIDENCE:g} on. Last table: the share of the frames for which a sign is "
+        "known; if frames are too far apart in time, it is not, and counts as 0."
     )
     publish(arguments.write, *_tables(judged), note=note, timed=False)
 
