@@ -10,7 +10,7 @@ from edgeloop.edge.frame import Source
 from edgeloop.edge.frames.folder import FRAME_LIST, FrameWriter, SourceClock, read_frames
 from edgeloop.edge.result import Result, Sink
 from edgeloop.labeling.frames.selection import FrameSelector, Verdict
-from edgeloop.models.errors import EdgeloopError
+from edgeloop.models.errors import EdgeloopError, NoInputError
 
 __all__ = ["KeptFrames", "count_kept"]
 
@@ -24,7 +24,10 @@ def count_kept(folder: Path) -> int:
     Raises:
         DataError: Its list is malformed.
     """
-    return len(read_frames(folder)) if (folder / FRAME_LIST).is_file() else 0
+    try:
+        return len(read_frames(folder)) if (folder / FRAME_LIST).is_file() else 0
+    except NoInputError:  # it was opened, and nothing was kept yet
+        return 0
 
 
 class KeptFrames(Sink):

@@ -96,6 +96,11 @@ class SwitchingDetector:
         self._detector, self.answered = detector, 0
         self._ready.set()
 
+    @property
+    def ended(self) -> bool:
+        """True once the run was told to stop."""
+        return self._ended
+
     def end(self) -> None:
         """Let no frame wait any longer for the first detector; a signal handler may call it."""
         self._ended = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -134,10 +135,8 @@ class _Teaching:
             else:
                 self._switch_student(current, "the loop's current one")
             interrupted = run_job(self._job.run, self._detector, self._attach, self._detector.end)
-            if not interrupted and self._left_s() > 0:
+            if not self._detector.ended and self._left_s() > 0:
                 interrupted = self._await_student()
-                if not interrupted and self._link.done.is_set() and not self._student_answers:
-                    raise DataError(f"{self._loop.root}: no student was made; {self._last}")
         finally:
             self._link.close()
             self._timeline.close()
@@ -253,10 +252,12 @@ class _Teaching:
         self._link.ended()
         if not self._settled:
             self._tell("The source has ended; waits for the student to learn")
-        with stopped_by_signals(self._link.close) as signals:
-            while not self._settled and self._left_s() > 0:
+        with stopped_by_signals(lambda: None) as signals:
+            while not signals and not self._settled and self._left_s() > 0:
                 time.sleep(_POLL_S)
-        return bool(signals)
+        if not signals and self._link.done.is_set() and not self._student_answers:
+            raise DataError(f"{self._loop.root}: no student was made; {self._last}")
+        return signal.SIGINT in signals
 
     def _look(self) -> tuple[str | None, int, int, float | None]:
         """State for the timeline."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +23,7 @@ from edgeloop.labeling.teaching.kept_frames import count_kept
 from edgeloop.labeling.teaching.open_loop import open_loop
 from edgeloop.labeling.teaching.teach_job import TeachJob, teach
 from tests.blocks import CONFIDENCE, block_box, draw_block
+from tests.waiting import until
 
 STAND_IN = Path(__file__).parent / "stand_in_learner.py"
 FRAMES = 150
@@ -111,3 +114,25 @@ def test_a_loop_with_a_student_goes_on_with_it(
     assert "The student answers from now on (generation 1): the loop's current one" in told
     assert "The teacher answers" not in told
     assert count_kept(loop.frames) == kept
+
+
+@pytest.mark.slow
+def test_a_signal_ends_it_and_keeps_what_was_kept(loop: LoopFolder, graph: Path, block_model: Path) -> None:
+    learner = [sys.executable, *map(str, (STAND_IN, loop.root, graph, block_model, 600))]
+    code = (
+        "import sys\nfrom pathlib import Path\n"
+        "from edgeloop.edge.run_job import LivePolicy, RunJob\n"
+        "from edgeloop.labeling.lineage.loop_folder import LoopFolder\n"
+        "from edgeloop.labeling.teaching.teach_job import TeachJob, teach\n"
+        f"job = RunJob(['synth:conveyor?size=160x120'], LivePolicy())\n"
+        f"ended = teach(TeachJob(job, LoopFolder.open(Path({str(loop.root)!r})), 0.25, {learner!r}))\n"
+        "sys.exit(130 if ended else 0)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) as process:
+        until(lambda: count_kept(loop.frames) >= 1, 60)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 130, told
+    assert "waits for the student" not in told
+    assert count_kept(loop.frames) >= 1
+    assert (loop.root / "teach.png").is_file()
