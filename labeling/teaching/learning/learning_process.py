@@ -17,7 +17,9 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from edgeloop.edge.host.hardware import usable_cores
 from edgeloop.edge.host.malloc import keep_freed_memory
+from edgeloop.labeling.engine.members import limited_threads
 from edgeloop.labeling.engine.rounds import Learner, Steps
 from edgeloop.labeling.improvement.make_generation import GenerationOptions, make_generation
 from edgeloop.labeling.lineage.loop_folder import LoopFolder
@@ -172,7 +174,10 @@ class Teaching:
         )
         hand_over(learner, loop)
         try:
-            made = make_generation(loop, options, tell)
+            # A thread whose core the answers hold would keep the others waiting at every step.
+            free = usable_cores() if self.commands.ended else max(1, usable_cores() - 1)
+            with limited_threads(free):
+                made = make_generation(loop, options, tell)
         except EdgeloopError as error:
             tell(f"No student yet: {error}")
             return True
