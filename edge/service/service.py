@@ -10,7 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 
 from edgeloop.edge.cli.signals import stopped_by_signals
@@ -31,6 +31,8 @@ from edgeloop.edge.service.ring_part import RingPart
 from edgeloop.edge.service.service_config import CameraConfig, ServiceConfig
 from edgeloop.edge.service.service_part import EventListener, ServicePart, make_event
 from edgeloop.edge.service.systemd.systemd_part import SystemdPart
+from edgeloop.edge.service.taught.taught_model import TaughtModel, taught_model
+from edgeloop.edge.service.taught.taught_part import TaughtPart
 from edgeloop.edge.service.worker.model_loop import ModelLoop
 from edgeloop.edge.service.worker.model_worker import ModelWorker
 from edgeloop.edge.sources import LivePolicy, open_source
@@ -60,11 +62,14 @@ def run_service(config: ServiceConfig, parts: Sequence[PartFactory] = ()) -> Non
     """
     board, stopping = Board(config.name), threading.Event()
     with ExitStack() as running:
-        detectors = {name: running.enter_context(_open_model(name, config, board)) for name in config.models}
+        taught: dict[str, TaughtModel] = {}
+        detectors = {
+            name: running.enter_context(_open_model(name, config, board, taught)) for name in config.models
+        }
         for name, stream in _open_cameras(config, detectors).items():
             running.callback(stream.source.close)
             board.cameras[name] = CameraState(name, config.model_of(name), stream)
-        opened = [make(config, board) for make in (*_parts(config, detectors), *parts)]
+        opened = [make(config, board) for make in (*_parts(config, detectors, taught), *parts)]
         listeners = [listener for part in opened if (listener := part.listener()) is not None]
         for state in board.cameras.values():
             notes = _FrameNotes(state, board.models[state.model])
@@ -92,11 +97,15 @@ def run_service(config: ServiceConfig, parts: Sequence[PartFactory] = ()) -> Non
         log.info("all footage has ended", extra={"event": "footage-ended"})
 
 
-def _parts(config: ServiceConfig, workers: Mapping[str, ModelWorker]) -> list[PartFactory]:
+def _parts(
+    config: ServiceConfig, workers: Mapping[str, ModelWorker], taught: Mapping[str, TaughtModel]
+) -> list[PartFactory]:
     """List the parts that the configuration asks for."""
     parts: list[PartFactory] = [PagePart, partial(DriftPart, workers)]
-    if any(model.file is None for model in config.models.values()):
+    if any(model.is_stored for model in config.models.values()):
         parts.append(partial(ProbationPart, workers))
+    if taught:
+        parts.append(partial(TaughtPart, taught))
     if config.mqtt is not None:
         parts.append(MqttPart)
     if config.clips is not None:
@@ -114,11 +123,21 @@ def _ended(loops: Sequence[ModelLoop]) -> bool:
     return any(loop.failure for loop in loops) or not any(loop.is_alive() for loop in loops)
 
 
-def _open_model(name: str, config: ServiceConfig, board: Board) -> AbstractContextManager[ModelWorker]:
+@contextmanager
+def _open_model(
+    name: str, config: ServiceConfig, board: Board, taught: dict[str, TaughtModel]
+) -> Iterator[ModelWorker]:
+    """Start the worker of a model; one that comes from a loop is noted in `taught`."""
     state, model = board.models.setdefault(name, ModelState(name)), config.models[name]
-    if model.file is None:
-        return stored_model(config, state)
-    return closing(start_worker(config, state, model.file))
+    if model.loop is not None:
+        with taught_model(config, state, model.loop) as taught[name]:
+            yield taught[name].worker
+    elif model.file is None:
+        with stored_model(config, state) as worker:
+            yield worker
+    else:
+        with closing(start_worker(config, state, model.file)) as worker:
+            yield worker
 
 
 def _open_cameras(config: ServiceConfig, detectors: Mapping[str, FrameDetector]) -> dict[str, Stream]:

@@ -164,6 +164,9 @@ class ModelConfig(_Section):
     file: LocalPath | None = None
     """Model file, of an engine beside onnxruntime with its facts beside it; without it the one that `edgeloop
     install` put into the store under this name."""
+    loop: LocalPath | None = None
+    """Folder of a loop that `edgeloop teach` made, instead of a file: its teacher answers until a student
+    takes over, and learning goes on in a process of its own."""
     provider: str = "auto"
     """Execution provider; a fixed one refuses a model that it does not run whole."""
     allow_cpu: bool = False
@@ -174,6 +177,17 @@ class ModelConfig(_Section):
     """Minimum score; without it the model's own."""
     hang_s: Seconds = 10.0
     """Restart the model if one frame takes longer than this many seconds."""
+
+    @model_validator(mode="after")
+    def _has_one_origin(self) -> Self:
+        if self.file is not None and self.loop is not None:
+            raise ValueError("file and loop are both given; leave one out")
+        return self
+
+    @property
+    def is_stored(self) -> bool:
+        """True if the model comes from the store of `edgeloop install`."""
+        return self.file is None and self.loop is None
 
 
 class ProbationConfig(_Section):

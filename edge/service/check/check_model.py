@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 
@@ -30,6 +31,10 @@ def check_model(name: str, config: ModelConfig, state: Path) -> tuple[str, tuple
     Raises:
         EdgeloopError: It is missing, damaged, or computes something else.
     """
+    if config.loop is not None:
+        if not (config.loop / "loop.json").is_file():
+            raise NoInputError(f"{config.loop}: no loop; expected a folder that `edgeloop teach` made")
+        return f"{config.loop}: a loop, of which a teacher or its student answers", _taught_names(config.loop)
     path = config.file or _installed(state, name)
     with _ONE_AT_A_TIME:
         found = verify(path, provider=config.provider, allow_cpu=config.allow_cpu)
@@ -39,6 +44,16 @@ def check_model(name: str, config: ModelConfig, state: Path) -> tuple[str, tuple
     verdict = golden.verdict if golden.passed else f"not verified: {golden.reason}"
     figures = f"{found.latency_ms:.1f} ms an inference, {len(found.spec.names)} classes"
     return f"{path}: {verdict}; {found.placement}, {figures}", tuple(found.spec.names)
+
+
+def _taught_names(loop: Path) -> tuple[str, ...]:
+    """Classes of the person's boxes."""
+    path = loop / "exemplars" / "instances.json"
+    try:
+        names = [str(category["name"]) for category in json.loads(path.read_bytes())["categories"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: cannot be read as boxes ({error}); make the loop anew") from error
+    return tuple(name for name in names if name != "_ignore")
 
 
 def _installed(state: Path, name: str) -> Path:

@@ -28,7 +28,7 @@ class ProbationPart(ServicePart):
         self._watches = {
             name: ModelWatch(config, board.models[name], workers[name])
             for name, model in config.models.items()
-            if model.file is None
+            if model.is_stored
         }
 
     def sinks(self, camera: CameraState) -> Sequence[Sink]:

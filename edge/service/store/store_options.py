@@ -134,6 +134,8 @@ def _place(name: str | None, config: Path | None, state: Path | None) -> StorePl
         raise DataError(f"{config}: has no model {name!r}; it has {', '.join(settings.models)}")
     if settings.models[name].file is not None:
         raise DataError(f"{config}: models.{name}.file names a file of its own; remove it to use the store")
+    if settings.models[name].loop is not None:
+        raise DataError(f"{config}: models.{name}.loop names a loop, which has its own models; remove it")
     return StorePlace(_open_store(settings.state, name), settings)
 
 

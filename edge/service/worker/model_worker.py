@@ -198,6 +198,7 @@ class ModelWorker:
             else:
                 old, self._pacer = self._process, RestartPacer()
                 self._placement_wanted, self._notice = None, ""
+                self._state.digest = ""  # another model on purpose, perhaps in a file of the same name
                 self._adopt(process, file)
         if old is not None:
             self._discard(old)

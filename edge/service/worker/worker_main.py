@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.edge.engines.open_engine import model_digest
-from edgeloop.edge.runtime.detector import Detector
+from edgeloop.edge.runtime.frame_detector import FrameDetector
 from edgeloop.edge.service.worker.frame_memory import FrameMemory
+from edgeloop.edge.service.worker.worker_detector import open_worker_detector
 from edgeloop.edge.service.worker.worker_messages import Answer, LoadedModel, LoadRequest, LogLine
 from edgeloop.models.errors import EdgeloopError, ModelError
 
@@ -52,21 +52,14 @@ def main() -> None:
         connection.send(_answer(detector, image))
 
 
-def _load(request: LoadRequest) -> tuple[Detector, LoadedModel]:
-    detector = Detector(
-        request.file,
-        provider=request.provider,
-        confidence=request.confidence,
-        allow_cpu=request.allow_cpu,
-        threads=request.threads,
-        live=True,
-    )
-    digest = model_digest(request.file)
-    loaded = LoadedModel(digest, detector.spec, detector.placement, detector.threads, detector.frames)
+def _load(request: LoadRequest) -> tuple[FrameDetector, LoadedModel]:
+    detector, digest = open_worker_detector(request)
+    frames = getattr(detector, "frames", None)  # a teacher has none
+    loaded = LoadedModel(digest, detector.spec, detector.placement, detector.threads, frames)
     return detector, loaded
 
 
-def _answer(detector: Detector, image: NDArray[np.uint8]) -> Answer | EdgeloopError:
+def _answer(detector: FrameDetector, image: NDArray[np.uint8]) -> Answer | EdgeloopError:
     try:
         return Answer(*detector.detect_timed(image))
     except Exception as error:  # whatever it is, it belongs to this frame

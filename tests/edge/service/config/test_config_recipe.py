@@ -28,6 +28,7 @@ from edgeloop.edge.service.service_config import (
     WebConfig,
     WebhookConfig,
 )
+from edgeloop.models.errors import DataError
 from tests.calls import Outcome
 
 ROOT = Path(__file__).parents[4]
@@ -56,9 +57,22 @@ def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_secrets")
 def test_the_example_is_a_configuration_also_with_every_key(tmp_path: Path) -> None:
     path = tmp_path / "edgeloop.toml"
-    for text in (EXAMPLE.read_text(), _uncommented(EXAMPLE.read_text()).replace("tls = false", "tls = true")):
+    every_key = _uncommented(EXAMPLE.read_text()).replace("tls = false", "tls = true")
+    with_loop = every_key.replace('file = "parts.onnx"', "")
+    with_file = every_key.replace('loop = "parts.loop"', "")
+    for text in (EXAMPLE.read_text(), with_loop, with_file):
         path.write_text(text)
         assert list(read_config(path).cameras) == ["gate", "belt"]
+
+
+@pytest.mark.usefixtures("_secrets")
+def test_a_model_has_one_origin(tmp_path: Path) -> None:
+    path = tmp_path / "edgeloop.toml"
+    path.write_text(_uncommented(EXAMPLE.read_text()).replace("tls = false", "tls = true"))
+    with pytest.raises(
+        DataError, match=r"edgeloop.toml:\d+: models.parts: file and loop are both given; leave one"
+    ):
+        read_config(path)
 
 
 def test_the_example_has_every_key_with_its_default() -> None:
