@@ -76,6 +76,11 @@ class Project:
         return (loop if (loop / LOOP_FILE).is_file() and mined.name == MINED else self.work) / _DECISIONS
 
     @property
+    def loop(self) -> Path:
+        """Loop that `edgeloop teach` makes."""
+        return self.work / "loop"
+
+    @property
     def zones(self) -> Path:
         """Zone file for `edgeloop run --zones`."""
         return self.work / "zones.json"

@@ -24,18 +24,26 @@ from edgeloop.labeling.studio.jobs.job_files import (
 )
 from edgeloop.labeling.studio.jobs.label_api import label_api
 from edgeloop.labeling.studio.jobs.runner import JobStatus, Runner, Verb, command_line, read_tail
+from edgeloop.labeling.studio.jobs.teach_api import teach_api
 from edgeloop.labeling.studio.jobs.train_api import train_api
-from edgeloop.labeling.studio.jobs.verb_options import ExportSettings, LabelSettings, Settings, TrainSettings
+from edgeloop.labeling.studio.jobs.verb_options import (
+    ExportSettings,
+    LabelSettings,
+    Settings,
+    TeachSettings,
+    TrainSettings,
+)
 from edgeloop.labeling.studio.project import Project
 from edgeloop.labeling.studio.proposals.proposer import Proposer
 from edgeloop.models.errors import DataError, EdgeloopError, UsageError, first_validation_error
 
 __all__ = ["jobs_api"]
 
-_KINDS: dict[Verb, type[LabelSettings | TrainSettings | ExportSettings]] = {
+_KINDS: dict[Verb, type[LabelSettings | TrainSettings | ExportSettings | TeachSettings]] = {
     "label": LabelSettings,
     "train": TrainSettings,
     "export": ExportSettings,
+    "teach": TeachSettings,
 }
 
 
@@ -152,7 +160,7 @@ def jobs_api(
                 files.put_aside(verb)
             elif files.exists(verb) and verb != "export":
                 raise DataError(f"{files.result(verb)}: exists already; start anew to rename it first")
-            if verb != "label":
+            if verb in ("train", "export"):
                 before_dataset_is_read()
             saved.put(verb, settings)
             runner.start(verb, settings.arguments(project))
@@ -166,6 +174,7 @@ def jobs_api(
 
     api.include_router(label_api(project, dataset, lambda: saved.of("label")))
     api.include_router(train_api(project))
+    api.include_router(teach_api(project))
     return api
 
 
@@ -177,9 +186,12 @@ class _JobFiles:
 
     def result(self, verb: Verb) -> Path:
         project = self._project
-        return {"label": project.dataset, "train": project.run, "export": project.bundle}[verb]
+        results = {"label": project.dataset, "train": project.run, "export": project.bundle}
+        return results.get(verb, project.loop)
 
     def exists(self, verb: Verb) -> bool:
+        if verb == "teach":
+            return (self._project.loop / "current.json").is_file()
         return self.result(verb).exists()
 
     def locked(self, verb: Verb) -> bool:
@@ -188,6 +200,8 @@ class _JobFiles:
         return verb == "train" and train_is_locked(self._project.run)
 
     def unfinished(self, verb: Verb) -> bool:
+        if verb == "teach":
+            return self._project.loop.is_dir() and not self.exists(verb)
         path = self._unfinished(verb)
         return path is not None and path.is_dir()
 

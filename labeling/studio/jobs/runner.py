@@ -25,7 +25,7 @@ from edgeloop.models.errors import DataError, EdgeloopError
 
 __all__ = ["Job", "JobStatus", "Runner", "Verb", "command_line"]
 
-Verb = Literal["label", "train", "export"]
+Verb = Literal["label", "train", "export", "teach"]
 Status = Literal["idle", "running", "pausing", "paused", "done", "failed"]
 
 _EDGELOOP = (sys.executable, "-P", "-m", "edgeloop")  # a torch.py in the present folder is not meant

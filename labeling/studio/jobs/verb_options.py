@@ -6,15 +6,28 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from edgeloop.edge.source_name import STDIN, is_pipeline, shown_name
 from edgeloop.export.export_options import Precision
 from edgeloop.labeling.studio.project import Project
 
-__all__ = ["ExportSettings", "LabelSettings", "Settings", "TrainSettings"]
+__all__ = ["ExportSettings", "LabelSettings", "Settings", "TeachSettings", "TrainSettings"]
 
 _Share = Annotated[float, Field(ge=0, le=1)]
 _Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+def _is_source(text: str) -> str:
+    """Refuse what a page cannot give, and secrets, which would be saved with the options."""
+    if STDIN.fullmatch(text) or is_pipeline(text) or text.startswith("-") or not text.strip():
+        raise ValueError("expected a camera, a file, a folder, an address or a synth: scene")
+    if shown_name(text) != text:
+        raise ValueError("has a password, which would be saved; use `edgeloop teach` in a terminal")
+    return text
+
+
+_Source = Annotated[str, AfterValidator(_is_source)]
 _Side = Annotated[int, Field(ge=32, le=8192, multiple_of=32)]
 
 
@@ -134,7 +147,40 @@ class ExportSettings(_Settings):
         ]
 
 
-Settings = LabelSettings | TrainSettings | ExportSettings
+class TeachSettings(_Settings):
+    """Options of `edgeloop teach`; null takes the verb's default.
+
+    Attributes:
+        source: Source to answer on; null takes the frames of the project.
+        count: Number of frames to keep before the student learns.
+        time_limit_s: Time limit of the student's training, s.
+        seed: Random seed.
+    """
+
+    source: _Source | None = None
+    count: Annotated[int, Field(ge=10, le=2000)] | None = None
+    time_limit_s: Annotated[float, Field(ge=1, le=1e6)] | None = None
+    seed: _Seed = 0
+
+    def arguments(self, project: Project) -> list[str]:
+        """See the base class."""
+        frames = shown_path(project.frames)
+        return [
+            "teach",
+            self.source or frames,
+            "-e",
+            shown_path(project.exemplars),
+            "--images",
+            frames,
+            "-o",
+            shown_path(project.loop),
+            *_option("--count", self.count),
+            *_option("--time-limit", self.time_limit_s),
+            *_option("--seed", self.seed or None),
+        ]
+
+
+Settings = LabelSettings | TrainSettings | ExportSettings | TeachSettings
 
 
 def shown_path(path: Path) -> str:

@@ -3,7 +3,7 @@
 import {el} from '../lib/dom.js';
 
 /**
- * @typedef {{name: string, label: string, kind: 'number'|'choice'|'check', hint?: string, advanced?: boolean,
+ * @typedef {{name: string, label: string, kind: 'number'|'choice'|'check'|'text', hint?: string, advanced?: boolean,
  *   min?: number, max?: number, step?: number, placeholder?: string, choices?: Array<[string|null, string]>, scale?: number}} Option
  */
 
@@ -35,11 +35,13 @@ function field({kind, choices, min, max, step, placeholder, scale = 1}, value) {
   if (kind === 'choice') {
     return el('select', {}, ...choices.map(([own, label]) => el('option', {value: own ?? '', selected: own === (value ?? null)}, label)));
   }
+  if (kind === 'text') return el('input', {type: 'text', placeholder, value: value ?? '', spellcheck: false});
   return el('input', {type: 'number', min, max, step: step ?? 'any', placeholder, value: value === null || value === undefined ? null : value / scale});
 }
 
 function read({kind, scale = 1, zero = null}, input) {
   if (kind === 'check') return input.checked;
-  if (input.value === '') return zero;
+  if (input.value.trim() === '') return zero;
+  if (kind === 'text') return input.value.trim();
   return kind === 'choice' ? input.value : Number(input.value) * scale;
 }

@@ -1,4 +1,4 @@
-// Train tab: the training and its curves, then the export and its report.
+// Train tab: the training and its curves, the export and its report; and teaching, which does all of it by itself.
 
 import {get} from '../lib/api.js';
 import {attempt, el, style} from '../lib/dom.js';
@@ -7,6 +7,7 @@ import '../jobs/job-panel.js';
 import {optionsForm} from '../jobs/options.js';
 import {chart, epochsTable} from '../train/curves.js';
 import {exportReport} from '../train/report.js';
+import {teachingCourse} from '../train/teaching.js';
 
 const OPTIONS = {
   train: [
@@ -24,27 +25,35 @@ const OPTIONS = {
     {name: 'tolerance_boxes', label: 'Share of boxes lost at most', kind: 'number', min: 0, max: 1, step: 0.005, placeholder: '0.01', advanced: true},
     {name: 'imgsz', label: 'Input side, px', kind: 'number', min: 32, max: 8192, step: 32, placeholder: 'as trained', advanced: true},
   ],
+  teach: [
+    {name: 'source', label: 'Camera or footage', kind: 'text', placeholder: 'the frames of this project', hint: '0, a file, a folder, rtsp://, http:// or synth:conveyor'},
+    {name: 'count', label: 'Frames to keep', kind: 'number', min: 10, max: 2000, step: 1, placeholder: '120', hint: 'Higher values teach the detector more and take longer'},
+    {name: 'time_limit_s', label: 'Seconds of training', kind: 'number', min: 1, step: 1, placeholder: '100', advanced: true},
+    {name: 'seed', label: 'Random seed', kind: 'number', min: 0, step: 1, placeholder: '0', zero: 0, advanced: true},
+  ],
 };
+const TITLES = {train: 'Train', export: 'Export', teach: 'Teach'};
 const REFRESH_MS = 2000;
 
 class StudioTrain extends HTMLElement {
   #closed = new AbortController();
-  #panels = {train: el('job-panel', {verb: 'train'}), export: el('job-panel', {verb: 'export', restarts: true})};
+  #panels = {train: el('job-panel', {verb: 'train'}), export: el('job-panel', {verb: 'export', restarts: true}), teach: el('job-panel', {verb: 'teach', restarts: true})};
   #curves = el('section');
   #report = el('section');
+  #teaching = el('section');
 
   async connectedCallback() {
     style('train/train.css');
     this.#panels.train.words = {start: 'Train', again: 'Train again', aside: 'Training again renames the run of now to run.1, 2, …'};
     this.#panels.export.words = {start: 'Export', again: 'Export again', aside: ''};
-    const options = {train: el('div'), export: el('div')};
+    this.#panels.teach.words = {start: 'Teach', again: 'Teach anew', aside: 'Teaching anew renames the loop of now to loop.1, 2, …'};
+    const options = {train: el('div'), export: el('div'), teach: el('div')};
     this.append(el('div', {class: 'job-tab'},
-      el('aside', {}, ...Object.entries(this.#panels).map(([verb, panel]) => el('section', {}, el('h2', {}, verb === 'train' ? 'Train' : 'Export'), options[verb], panel))),
-      el('section', {}, this.#curves, this.#report)));
+      el('aside', {}, ...Object.entries(this.#panels).map(([verb, panel]) => el('section', {}, el('h2', {}, TITLES[verb]), options[verb], panel))),
+      el('section', {}, this.#curves, this.#report, this.#teaching)));
     on('job', ({verb, status}) => { if (verb !== 'label' && status !== 'running') this.#load(); }, this.#closed.signal);
     every(REFRESH_MS, () => {
-      const {job} = this.#panels.train;
-      if (job?.status === 'running' || job?.elsewhere) this.#load();
+      if (['train', 'teach'].some((verb) => this.#panels[verb].job?.status === 'running' || this.#panels[verb].job?.elsewhere)) this.#load();
     }, this.#closed.signal);
     await attempt(async () => {
       for (const [verb, panel] of Object.entries(this.#panels)) {
@@ -60,7 +69,9 @@ class StudioTrain extends HTMLElement {
 
   async #load() {
     await attempt(async () => {
-      const [training, exported] = await Promise.all([get('training', this.#closed.signal), get('export', this.#closed.signal)]);
+      const [training, exported, teaching] = await Promise.all(['training', 'export', 'teaching'].map((what) => get(what, this.#closed.signal)));
+      this.#block('teach', teaching.drawn ? '' : 'draw first: there are no boxes');
+      this.#teaching.replaceChildren(...teachingCourse(teaching));
       this.#block('train', training.dataset ? '' : 'label first: there is no dataset');
       this.#block('export', exported.run ? '' : 'train first: there is no run');
       this.#showCurves(training);
