@@ -60,6 +60,10 @@ def test_options_that_make_no_sense_are_refused(studio: Serving) -> None:
         ("label", {"frames": "/etc"}),
         ("train", {"imgsz": 33}),
         ("export", {"target": "--help"}),
+        ("teach", {"source": "-"}),
+        ("teach", {"source": "--help"}),
+        ("teach", {"source": "rtsp://viewer:secret@127.0.0.1/cam"}),
+        ("teach", {"count": 1}),
     ):
         status, _, _ = studio.ask("POST", f"api/jobs/{verb}/start", {"settings": settings})
         assert status == 422, settings

@@ -82,3 +82,24 @@ def test_a_training_in_a_terminal_is_noticed(studio: Serving) -> None:
     finally:
         os.close(locked)
     assert studio.api("GET", "jobs/train")["status"] == "paused"
+
+
+def test_a_teaching_shows_who_answers_and_how_fast(studio: Serving, page: Page) -> None:
+    loop = studio.project.loop
+    loop.mkdir()
+    keys = ("time_s", "answers", "frames", "fps", "kept", "map50", "events")
+    rows: list[tuple[Any, ...]] = [
+        (1.0, None, 0, 0.0, 0, None, ["starts"]),
+        (2.0, "teacher", 8, 8.0, 3, 0.5, []),
+        (3.0, "student", 60, 52.0, 9, 0.9, ["it agrees"]),
+    ]
+    moments = [dict(zip(keys, row, strict=True)) for row in rows]
+    lines = [json.dumps(moment) for moment in (*moments[1:], *moments)]  # of two starts
+    (loop / "timeline.jsonl").write_text("\n".join(lines) + '\n{"time_s": 4.0, "ans')
+    page.goto(f"{studio.url}#train")
+    expect(page.get_by_text("student answers, 52.0 frames/s; 9 frames kept")).to_be_visible()
+    expect(page.get_by_role("img", name="Speed over time: frames/s 0 to 52")).to_be_visible()
+    expect(page.get_by_role("img", name="Answers over time: mAP50 0.5 to 0.9")).to_be_visible()
+    expect(page.get_by_text("3 s: it agrees")).to_be_visible()
+    page.get_by_label("Camera or footage").fill("synth:conveyor")
+    expect(page.get_by_label("Command line").last).to_contain_text("edgeloop teach synth:conveyor -e")
