@@ -153,13 +153,13 @@ class TeachSettings(_Settings):
     Attributes:
         source: Source to answer on; null takes the frames of the project.
         count: Number of frames to keep before the student learns.
-        time_limit_s: Time limit of the student's training, s.
+        epochs: Passes of the student's training over the frames.
         seed: Random seed.
     """
 
     source: _Source | None = None
     count: Annotated[int, Field(ge=10, le=2000)] | None = None
-    time_limit_s: Annotated[float, Field(ge=1, le=1e6)] | None = None
+    epochs: Annotated[int, Field(ge=1, le=100_000)] | None = None
     seed: _Seed = 0
 
     def arguments(self, project: Project) -> list[str]:
@@ -175,7 +175,7 @@ class TeachSettings(_Settings):
             "-o",
             shown_path(project.loop),
             *_option("--count", self.count),
-            *_option("--time-limit", self.time_limit_s),
+            *_option("--epochs", self.epochs),
             *_option("--seed", self.seed or None),
         ]
 

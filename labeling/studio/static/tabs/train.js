@@ -28,7 +28,7 @@ const OPTIONS = {
   teach: [
     {name: 'source', label: 'Camera or footage', kind: 'text', placeholder: 'the frames of this project', hint: '0, a file, a folder, rtsp://, http:// or synth:conveyor'},
     {name: 'count', label: 'Frames to keep', kind: 'number', min: 10, max: 2000, step: 1, placeholder: '120', hint: 'Higher values teach the detector more and take longer'},
-    {name: 'time_limit_s', label: 'Seconds of training', kind: 'number', min: 1, step: 1, placeholder: '100', advanced: true},
+    {name: 'epochs', label: 'Epochs', kind: 'number', min: 1, step: 1, placeholder: '15', advanced: true},
     {name: 'seed', label: 'Random seed', kind: 'number', min: 0, step: 1, placeholder: '0', zero: 0, advanced: true},
   ],
 };

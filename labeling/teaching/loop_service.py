@@ -1,0 +1,115 @@
+"""Loop for `edgeloop serve`: plug-ins that open its teacher in a worker, and learn beside the service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from edgeloop.edge.frame import Source
+from edgeloop.edge.runtime.frame_detector import FrameDetector
+from edgeloop.labeling.lineage.loop_folder import LoopFolder
+from edgeloop.labeling.teaching.kept_frames import KeptFrames, count_kept
+from edgeloop.labeling.teaching.learning.learner_link import LearnerLink, learner_command
+from edgeloop.labeling.teaching.learning.learner_messages import FramesWanted, GenerationMade, Message, Told
+from edgeloop.labeling.teaching.learning.learning_plan import LearningPlan
+from edgeloop.models.errors import NoInputError
+
+__all__ = ["LoopService", "open_loop_service", "open_teacher"]
+
+_TEACHER = "teacher.json"
+_CONFIDENCE = 0.25  # minimum, as of `edgeloop teach`
+_THREADS = 1  # the learning needs the other cores
+
+
+class LoopService:
+    """See `edgeloop.edge.service.taught.served_loop.ServedLoop`: its cameras keep frames together."""
+
+    def __init__(self, loop: LoopFolder, tell: Callable[[str], None], command: list[str]) -> None:
+        """Prepare the loop.
+
+        Args:
+            loop: The loop, with exemplars.
+            tell: Called with lines for the log.
+            command: Command line of the process that learns.
+        """
+        self._loop, self._tell = loop, tell
+        self._link = LearnerLink(command, self._take, tell)
+        self._sinks: list[KeptFrames] = []
+        self._wanted = 0
+
+    def start(self) -> None:
+        """Start to learn."""
+        self._link.frames(count_kept(self._loop.frames))
+        self._link.start()
+
+    def model(self) -> Path | None:
+        """Model file that is to answer now."""
+        current = self._loop.current()
+        if current is not None:
+            return self._loop.bundle(current.number)
+        teacher = self._loop.teacher / _TEACHER
+        return teacher if teacher.is_file() else None
+
+    def sink(self, source: Source) -> KeptFrames:
+        """Make the sink that keeps frames of a source, as many as the next student needs."""
+        sink = KeptFrames(self._loop.frames, source, self._count, self._tell, self._wanted)
+        self._sinks.append(sink)
+        return sink
+
+    def close(self) -> None:
+        """End the process."""
+        self._link.close()
+
+    def _count(self, _: int) -> None:
+        """Count the frames of all cameras; called by one of them, each in the thread of its loop."""
+        total = count_kept(self._loop.frames)
+        for sink in self._sinks:
+            sink.count = total
+        self._link.frames(total)
+
+    def _take(self, message: Message) -> None:
+        if isinstance(message, FramesWanted):
+            self._wanted = message.frames
+            for sink in self._sinks:
+                sink.wanted = message.frames
+        elif isinstance(message, GenerationMade):
+            self._tell(f"student {message.number} is {message.verdict}: {message.reason}")
+        elif isinstance(message, Told):
+            self._tell(message.text)
+
+
+def open_loop_service(folder: Path, tell: Callable[[str], None]) -> LoopService:
+    """Open a loop for a service, the plug-in `loop` of the group `edgeloop.loops`.
+
+    Raises:
+        NoInputError: There is no loop in the folder.
+        DataError: It is damaged.
+    """
+    loop = LoopFolder.open(folder)
+    return LoopService(loop, tell, learner_command(folder, LearningPlan().model_dump_json()))
+
+
+def open_teacher(path: Path, threads: int | None, confidence: float | None) -> FrameDetector:
+    """Open the teacher of a loop in a worker, the plug-in `teacher` of the group `edgeloop.detectors`.
+
+    Args:
+        path: LOOP/teacher/teacher.json.
+        threads: CPU threads of one inference; None for one.
+        confidence: Minimum confidence, exclusive; None for that of `edgeloop teach`.
+
+    Raises:
+        NoInputError: There is no such teacher.
+        DataError: It is damaged.
+    """
+    # The labeling engine takes seconds to load, and the service itself does without.
+    from edgeloop.labeling.teaching.teacher_detector import TeacherDetector, read_teacher
+
+    teacher = read_teacher(path.parent)
+    if teacher is None:
+        raise NoInputError(f"{path}: no such file; expected a teacher that `edgeloop teach` made")
+    return TeacherDetector.open(
+        path.parent,
+        teacher,
+        confidence=_CONFIDENCE if confidence is None else confidence,
+        threads=threads or _THREADS,
+    )
