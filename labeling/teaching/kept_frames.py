@@ -40,29 +40,26 @@ class KeptFrames(Sink):
 
     def __init__(
         self,
-        folder: Path,
+        writer: FrameWriter,
         source: Source,
         on_kept: Callable[[int], None],
         tell: Callable[[str], None],
+        *,
+        count: int,
         wanted: int,
     ) -> None:
-        """Open the folder.
+        """Start without a frame.
 
         Args:
-            folder: Folder of frames, new or with earlier ones, which count.
+            writer: Folder of frames, which sources share; the caller closes it.
             source: Source of the results.
             on_kept: Called with the number of frames after each.
             tell: Called if no more can be kept, with the reason.
+            count: As of the class.
             wanted: As of the class.
-
-        Raises:
-            DataError: The folder holds something else.
-            EdgeloopError: It cannot be written.
         """
-        self.count = count_kept(folder)
-        self.wanted = wanted
-        self._folder, self._on_kept, self._tell = folder, on_kept, tell
-        self._writer = FrameWriter(folder, append=True)
+        self.count, self.wanted = count, wanted
+        self._writer, self._on_kept, self._tell = writer, on_kept, tell
         self._clock = SourceClock(source)
         self._selector = FrameSelector(_SHARPNESS, _DIFFERENCE)
         self._due = 0.0
@@ -86,8 +83,7 @@ class KeptFrames(Sink):
         self._on_kept(self.count)
 
     def close(self) -> None:
-        """Close the folder."""
-        self._writer.__exit__()
+        """Do nothing: every frame is on disk."""
 
     def _stop(self, reason: str) -> None:
         self.wanted = 0

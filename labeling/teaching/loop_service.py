@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edgeloop.edge.frame import Source
+from edgeloop.edge.frames.folder import FrameWriter
 from edgeloop.edge.runtime.frame_detector import FrameDetector
 from edgeloop.labeling.lineage.loop_folder import LoopFolder
 from edgeloop.labeling.teaching.kept_frames import KeptFrames, count_kept
@@ -35,11 +36,13 @@ class LoopService:
         self._loop, self._tell = loop, tell
         self._link = LearnerLink(command, self._take, tell)
         self._sinks: list[KeptFrames] = []
+        self._before = count_kept(loop.frames)
+        self._writer: FrameWriter | None = None
         self._wanted = 0
 
     def start(self) -> None:
         """Start to learn."""
-        self._link.frames(count_kept(self._loop.frames))
+        self._link.frames(self._before)
         self._link.start()
 
     def model(self) -> Path | None:
@@ -52,17 +55,22 @@ class LoopService:
 
     def sink(self, source: Source) -> KeptFrames:
         """Make the sink that keeps frames of a source, as many as the next student needs."""
-        sink = KeptFrames(self._loop.frames, source, self._count, self._tell, self._wanted)
+        self._writer = self._writer or FrameWriter(self._loop.frames, append=True)
+        sink = KeptFrames(
+            self._writer, source, self._count, self._tell, count=self._before, wanted=self._wanted
+        )
         self._sinks.append(sink)
         return sink
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, and close the folder of the frames."""
         self._link.close()
+        if self._writer is not None:
+            self._writer.__exit__()
 
     def _count(self, _: int) -> None:
-        """Count the frames of all cameras; called by one of them, each in the thread of its loop."""
-        total = count_kept(self._loop.frames)
+        """Count the frames of all cameras; called by one of them, in the thread that they share."""
+        total = self._before + (0 if self._writer is None else self._writer.written)
         for sink in self._sinks:
             sink.count = total
         self._link.frames(total)

@@ -7,12 +7,14 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import click
 
 from edgeloop.edge.cli.signals import stopped_by_signals
 from edgeloop.edge.drift.drift_sink import DriftSink
+from edgeloop.edge.frames.folder import FrameWriter
 from edgeloop.edge.host.hardware import usable_cores
 from edgeloop.edge.loop.stream import Stream
 from edgeloop.edge.result import Result, Sink
@@ -117,6 +119,7 @@ class _Teaching:
         self._last = "the learning ended"
         self._stream: Stream | None = None
         self._kept: KeptFrames | None = None
+        self._held = ExitStack()
         self._wanted = 0
         self._student: RingModel | None = None
         self._score = None if job.truth is None else SceneScore(job.truth.scene, names, job.truth.index)
@@ -124,6 +127,10 @@ class _Teaching:
         self._link = LearnerLink(job.learner, self._take, self._tell)
 
     def run(self) -> bool:
+        with self._held:
+            return self._run()
+
+    def _run(self) -> bool:
         interrupted = False
         self._timeline.start()
         try:
@@ -148,8 +155,10 @@ class _Teaching:
         self._stream = stream
         stream.on_failure = lambda error: isinstance(error, NotReadyError)
         if self._loop.current() is None:
+            count = count_kept(self._loop.frames)
+            writer = self._held.enter_context(FrameWriter(self._loop.frames, append=True))
             self._kept = KeptFrames(
-                self._loop.frames, stream.source, self._link.frames, self._tell, self._wanted
+                writer, stream.source, self._link.frames, self._tell, count=count, wanted=self._wanted
             )
             self._kept.wanted = self._wanted  # which may have changed meanwhile
             stream.sinks.append(self._kept)
