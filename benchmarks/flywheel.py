@@ -55,6 +55,8 @@ def main() -> None:
                 teacher = teach(film, arguments.out / "teacher" / name)
                 Case(film, teacher, seed, arguments.out / "cases" / f"{name}-{seed}").run()
     cases = read_cases(arguments.out)
+    if not cases:
+        parser.error(f"--out {arguments.out}: no finished case in it")
     tables = [gain_table(cases), recall_table(cases)]
     publish(arguments.write, *tables, note=_note(arguments.data, arguments.out, cases), timed=False)
 
