@@ -37,9 +37,11 @@ def main() -> None:
     add_write_option(parser, "teach")
     arguments = parser.parse_args()
     loop, demo = arguments.out / "loop", arguments.out / "demo"
+    if loop.exists():  # what was learned in it would be timed as if nothing had been
+        parser.error(f"{loop}: exists already; remove it, or name another folder with --out")
     if not (demo / "report.json").is_file():
-        _call("demo", "--out", demo, "--seed", _SEED, "--overwrite")
-    _call("teach", f"synth:conveyor?seed={_SEED}", "-o", loop, "--duration", arguments.duration)
+        _call("demo", "--out", demo, "--seed", _SEED)
+    _call("teach", f"synth:conveyor?seed={_SEED}&fps=60", "-o", loop, "--duration", arguments.duration)
     moments = [json.loads(line) for line in (loop / "timeline.jsonl").read_text().splitlines()]
     note = (
         "Frames/s: median over the seconds in which each answered. mAP50: on the same "
