@@ -1,4 +1,4 @@
-"""Loop for `edgeloop serve`: plug-ins that open its teacher in a worker, and learn beside the service."""
+"""Loop for `edgeloop serve`: says which model is to answer, and learns in a process beside the service."""
 
 from __future__ import annotations
 
@@ -7,19 +7,15 @@ from pathlib import Path
 
 from edgeloop.edge.frame import Source
 from edgeloop.edge.frames.folder import FrameWriter
-from edgeloop.edge.runtime.frame_detector import FrameDetector
 from edgeloop.labeling.lineage.loop_folder import LoopFolder
 from edgeloop.labeling.teaching.kept_frames import KeptFrames, count_kept
 from edgeloop.labeling.teaching.learning.learner_link import LearnerLink, learner_command
 from edgeloop.labeling.teaching.learning.learner_messages import FramesWanted, GenerationMade, Message, Told
 from edgeloop.labeling.teaching.learning.learning_plan import LearningPlan
-from edgeloop.models.errors import NoInputError
 
-__all__ = ["LoopService", "open_loop_service", "open_teacher"]
+__all__ = ["LoopService", "open_loop_service"]
 
 _TEACHER = "teacher.json"
-_CONFIDENCE = 0.25  # minimum, as of `edgeloop teach`
-_THREADS = 1  # the learning needs the other cores
 
 
 class LoopService:
@@ -95,29 +91,3 @@ def open_loop_service(folder: Path, tell: Callable[[str], None]) -> LoopService:
     """
     loop = LoopFolder.open(folder)
     return LoopService(loop, tell, learner_command(folder, LearningPlan().model_dump_json()))
-
-
-def open_teacher(path: Path, threads: int | None, confidence: float | None) -> FrameDetector:
-    """Open the teacher of a loop in a worker, the plug-in `teacher` of the group `edgeloop.detectors`.
-
-    Args:
-        path: LOOP/teacher/teacher.json.
-        threads: CPU threads of one inference; None for one.
-        confidence: Minimum confidence, exclusive; None for that of `edgeloop teach`.
-
-    Raises:
-        NoInputError: There is no such teacher.
-        DataError: It is damaged.
-    """
-    # The labeling engine takes seconds to load, and the service itself does without.
-    from edgeloop.labeling.teaching.teacher_detector import TeacherDetector, read_teacher
-
-    teacher = read_teacher(path.parent)
-    if teacher is None:
-        raise NoInputError(f"{path}: no such file; expected a teacher that `edgeloop teach` made")
-    return TeacherDetector.open(
-        path.parent,
-        teacher,
-        confidence=_CONFIDENCE if confidence is None else confidence,
-        threads=threads or _THREADS,
-    )

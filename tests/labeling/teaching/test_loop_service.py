@@ -22,7 +22,8 @@ from edgeloop.labeling.lineage.generation import Generation
 from edgeloop.labeling.lineage.loop_folder import LoopFolder, LoopSettings
 from edgeloop.labeling.teaching.kept_frames import count_kept
 from edgeloop.labeling.teaching.learning.learner_messages import FramesWanted
-from edgeloop.labeling.teaching.loop_service import LoopService, open_loop_service, open_teacher
+from edgeloop.labeling.teaching.loop_service import LoopService, open_loop_service
+from edgeloop.labeling.teaching.teacher_plugin import open_teacher
 from edgeloop.models.detections import Detections
 from edgeloop.models.errors import NoInputError
 from tests.blocks import draw_block
