@@ -16,6 +16,7 @@ from tests.labeling.improvement.rings import write_ring
 
 SIZE = (320, 240)
 FIRST = [number * 120 for number in range(24)]  # frames of the scene that the loop begins with
+DRAWN = 8  # of these, with boxes from which the teacher learns; on the others a person has decided
 LATER = [10_000 + number * 120 for number in range(10)]  # frames that the ring brings
 QUICK = GenerationOptions(epochs=16, imgsz=224)
 
@@ -64,7 +65,8 @@ def loop(_slow: None, scene: Scene, tmp_path_factory: pytest.TempPathFactory) ->
     with FrameWriter(made.frames) as writer:
         for index in FIRST:
             writer.add(scene.render(index), FrameEntry(f"first_{index}.jpg", "belt", index, index / 30))
-    write_exemplars(made, scene, FIRST)
+    write_exemplars(made, scene, FIRST[:DRAWN])
+    decide(made, scene, [(f"first_{index}.jpg", index) for index in FIRST[DRAWN:]])
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("edgeloop.labeling.engine.members._MAX_STEPS", 4)
         first = make_generation(made, QUICK)
