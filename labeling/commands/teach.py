@@ -110,6 +110,8 @@ def teach(
     -o loop` is the short way to a detector: loop/generations/0001/model.onnx. Ctrl-C ends it; all that was
     kept stays, and the same command goes on.
 
+    A synth: scene without fps or frames is a camera of 60 frames a second, and needs no boxes.
+
     LOOP/timeline.jsonl and LOOP/teach.png show who answered, how fast and, for a synth: scene, how well.
     """
     # Loads OpenCV, torch and onnxruntime; --help does without.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 from edgeloop.edge.run_job import RunJob
 from edgeloop.edge.sources import LivePolicy
@@ -15,6 +16,8 @@ from edgeloop.labeling.teaching.open_loop import open_loop
 from edgeloop.labeling.teaching.teach_job import TeachJob, Truth, teach
 
 __all__ = ["LearningPlan", "TeachPlan", "teach_source"]
+
+_SCENE_FPS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +68,12 @@ def teach_source(plan: TeachPlan) -> bool:
     """
     TrainOptions(epochs=plan.learning.epochs, imgsz=plan.learning.imgsz)  # refuses wrong values now
     is_scene = plan.source.startswith("synth:")
-    truth = Truth(*scene_of(plan.source)) if is_scene else None
-    drawn = scene_of(plan.source, changing=False)[0] if is_scene else None  # nobody draws what comes later
-    loop = open_loop(plan.loop, plan.source, plan.exemplars, plan.images, drawn, seed=plan.seed)
+    source = _as_camera(plan.source) if is_scene else plan.source
+    truth = Truth(*scene_of(source)) if is_scene else None
+    drawn = scene_of(source, changing=False)[0] if is_scene else None  # nobody draws what comes later
+    loop = open_loop(plan.loop, source, plan.exemplars, plan.images, drawn, seed=plan.seed)
     run = RunJob(
-        [plan.source],
+        [source],
         LivePolicy(),
         track=plan.track,
         as_json=plan.as_json,
@@ -81,3 +85,11 @@ def teach_source(plan: TeachPlan) -> bool:
     )
     command = learner_command(loop.root, plan.learning.model_dump_json())
     return teach(TeachJob(run, loop, plan.confidence, command, truth))
+
+
+def _as_camera(scene: str) -> str:
+    """Give a scene without an end a rate: as footage, it would move on only as fast as the teacher answers."""
+    query = scene.partition("?")[2]
+    if {"fps", "frames"} & dict(parse_qsl(query)).keys():
+        return scene
+    return f"{scene}{'&' if query else '?'}fps={_SCENE_FPS}"
