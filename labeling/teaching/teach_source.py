@@ -88,7 +88,7 @@ def teach_source(plan: TeachPlan) -> bool:
 
 
 def _as_camera(scene: str) -> str:
-    """Give a scene without an end a rate: as footage, it would move on only as fast as the teacher answers."""
+    """Give an endless scene a rate: as footage, it would move on only as fast as the teacher answers."""
     query = scene.partition("?")[2]
     if {"fps", "frames"} & dict(parse_qsl(query)).keys():
         return scene
