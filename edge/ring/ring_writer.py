@@ -1,13 +1,12 @@
 """Writer of a ring: a bounded queue, and a thread of its own that encodes and writes.
 
-The loop never waits for it. If the disk does not keep up or is full, frames are dropped and counted, which is
-said once; it goes on by itself as soon as there is room.
+The loop never waits for it. If the disk does not keep up or is full, frames are dropped, counted and
+logged; it goes on by itself as soon as there is room.
 """
 
 from __future__ import annotations
 
 import errno
-import logging
 import queue
 import sqlite3
 import threading
@@ -21,17 +20,13 @@ from random import Random
 from edgeloop.edge.doubt.judged_frame import JudgedFrame
 from edgeloop.edge.frames.folder import FrameEntry
 from edgeloop.edge.ring.frame_choice import Candidate, Choice, FrameChoice
+from edgeloop.edge.ring.loss_log import LossLog
 from edgeloop.edge.ring.ring_budget import RingBudget
 from edgeloop.edge.ring.ring_entry import RingModel, Share
 from edgeloop.edge.ring.ring_keeper import RingKeeper
 from edgeloop.models.errors import EdgeloopError
 
 __all__ = ["RingFigures", "RingWriter"]
-
-log = logging.getLogger(__name__)
-
-_LOST = {"event": "ring-lost", "part": "ring"}
-_BACK = {"event": "ring-back", "part": "ring"}
 
 QUEUE = 16
 """Maximum number of frames that wait to be written."""
@@ -112,7 +107,7 @@ class RingWriter:
         self._refused = self._lost = self._deleted = 0
         self._figures = RingFigures()
         self._draw_limit, self._gain_floor = 1.0, 0.0
-        self._troubles: set[str] = set()
+        self._losses = LossLog()
         self._keeper: RingKeeper | None = None
         self._due_at = float("-inf")
         if not patient:
@@ -176,7 +171,7 @@ class RingWriter:
                 self._queue.put_nowait(choice)
             except queue.Full:
                 self._refused += 1
-                self._say(_share(choice), "the disk does not keep up")
+                self._losses.lost(_share(choice), "the disk does not keep up")
 
     def _run(self) -> None:
         while not (self._stopping.is_set() and self._queue.empty()):
@@ -189,7 +184,7 @@ class RingWriter:
                     self._write(choice)
             except Exception as error:  # whatever it is, later frames may be written
                 self._lost += choice is not None
-                self._say("folder" if choice is None else _share(choice), self._reason(error))
+                self._losses.lost("folder" if choice is None else _share(choice), self._reason(error))
                 self._leave_lost_folder()
             self._show()
         if self._keeper is not None:
@@ -203,10 +198,7 @@ class RingWriter:
         if not keeper.add(choice):
             return
         self._saved[_share(choice)] += 1
-        if self._troubles:
-            self._troubles -= {_share(choice), "folder"}
-            if not self._troubles:
-                log.warning("ring: written again", extra=_BACK)
+        self._losses.written(_share(choice), "folder")
 
     def _tend(self) -> None:
         """Look after the ring once a minute; open it if it is not open: its disk may come later."""
@@ -253,12 +245,6 @@ class RingWriter:
                 f"and {self._keep_free_mb:g} MB of the disk stay free)"
             )
         return str(error) or type(error).__name__
-
-    def _say(self, where: str, reason: str) -> None:
-        """Say a failure once until frames of all shares are written again."""
-        if not self._troubles:
-            log.warning("ring: not written: %s", reason, extra=_LOST)
-        self._troubles.add(where)
 
     def _show(self) -> None:
         """Publish the figures, and the limits by which frames are chosen."""
