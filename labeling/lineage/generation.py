@@ -11,7 +11,7 @@ __all__ = ["Generation", "HeldOutScores", "Parents", "Verdict"]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Verdict = Literal["promoted", "refused", "shadow"]
-"""In use; kept out of use by the gate; candidate in the store of a device, which promotes it itself."""
+"""In use; kept out of use by the gate; candidate in the store of a service until `edgeloop promote`."""
 
 
 class _Data(BaseModel):
