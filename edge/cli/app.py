@@ -24,7 +24,7 @@ __all__ = ["cli", "main"]
 
 SUMMARIES = {
     "demo": "Run the whole loop on a built-in scene: no camera, no download.",
-    "teach": "Answer at once with a teacher, and bring up the detector that takes over.",
+    "teach": "Answer at once with a teacher, until its student takes over.",
     "collect": "Keep sharp, different frames of a source.",
     "suggest": "Name the frames that are most worth boxing.",
     "studio": "Draw, label, review and train on a page of this machine.",
@@ -35,7 +35,7 @@ SUMMARIES = {
     "export": "Export a trained detector as one ONNX bundle.",
     "mine": "Find what a device missed, and estimate its recall.",
     "improve": "Make the next generation of a detector from what its device kept.",
-    "history": "Show where each generation of a detector came from, and what it gained.",
+    "history": "Show where each generation came from, and what it gained.",
     "run": "Run a detector on cameras, streams, videos or folders.",
     "serve": "Run cameras and models by themselves, from a configuration file.",
     "check": "Try everything that the configuration of a service names.",
