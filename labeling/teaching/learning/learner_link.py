@@ -131,6 +131,8 @@ class LearnerLink:
         """Start a process and take its messages until it ends; the reason if that is too early."""
         try:
             with self._lock:
+                if self._closed.is_set():  # `close` had no process to end
+                    return None
                 process = self._process = subprocess.Popen(
                     self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                     text=True, process_group=0,

@@ -84,3 +84,10 @@ def test_closing_ends_the_process() -> None:
     followed.link.close()
     assert followed.link.pid is None
     assert followed.lines == []
+
+
+def test_no_process_is_started_once_the_link_is_closed() -> None:
+    link = LearnerLink([sys.executable, "-c", "import time; time.sleep(60)"], print, print)
+    link.close()
+    assert link._follow_one() is None
+    assert link.pid is None
