@@ -71,11 +71,10 @@ class TaughtModel:
         while not self._closed.wait(_LOOK_S):
             try:
                 self._look()
-                self._said = ""
             except Exception as error:  # the watch goes on whatever happens
                 self._next_at = time.monotonic() + _PAUSE_S
                 if str(error) != self._said:
-                    log.error("model %s: %s cannot take over: %s", self._name, self.loop.model(), error)
+                    log.error("model %s: what its loop wants cannot take over: %s", self._name, error)
                 self._said = str(error)
 
     def _look(self) -> None:
@@ -87,6 +86,7 @@ class TaughtModel:
             self.worker.swap(path, frozenset(required_classes(self._config, self._name)))
             self._running = wanted
             log.info("model %s: %s took over", self._name, path, extra={"event": "model-swapped"})
+        self._said = ""
 
 
 @contextmanager

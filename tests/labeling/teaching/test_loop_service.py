@@ -90,6 +90,9 @@ def test_a_promoted_generation_takes_over_between_two_frames(
             until(lambda: taught._said != "")
             assert len(worker.detect_timed(draw_block(3))[0]) == 1
             assert worker.path == loop.bundle(2)
+            (loop.root / "current.json").write_text("{")
+            until(lambda: "current.json" in taught._said, 30)
+            assert taught._thread.is_alive()
     assert state.errors == {}
 
 
