@@ -125,10 +125,9 @@ def smoothed(moments: Sequence[Moment], seconds: float) -> list[tuple[float, flo
     """Frames per second over the last seconds, at each moment: (time in s, rate)."""
     rates: list[tuple[float, float]] = []
     first = 0
-    for number, moment in enumerate(moments):
+    for moment in moments:
         while moments[first].time_s < moment.time_s - seconds:
             first += 1
-        if number > first:
-            span = moment.time_s - moments[first].time_s
+        if (span := moment.time_s - moments[first].time_s) > 0:
             rates.append((moment.time_s, (moment.frames - moments[first].frames) / span))
     return rates

@@ -40,6 +40,10 @@ def test_rates_are_smoothed_over_seconds() -> None:
     assert smoothed(moments, 2.0) == [(1.0, 10.0), (2.0, 10.0), (3.0, 10.0)]
 
 
+def test_two_moments_at_once_have_no_rate() -> None:
+    assert smoothed([Moment(1.0, "t", 10, 10.0, 0, None)] * 2, 5.0) == []
+
+
 def test_the_picture_shows_both_curves(tmp_path: Path) -> None:
     moments = [Moment(float(k), "t", 5 * k, 5.0, 0, 0.9) for k in range(60)]
     draw_timeline(moments, [Mark(20.0, "student")], "a source", tmp_path / "a.png")
