@@ -50,7 +50,7 @@ def open_loop(
         given = read_exemplars(exemplars, frames or folder)
         if given.crops or not given.frames:
             raise DataError(f"{exemplars}: expected boxes on frames; draw all objects on a few frames")
-    elif exists:
+    elif exists and (scene is None or LoopFolder.open(root).exemplars.is_file()):
         return LoopFolder.open(root)
     elif scene is None:
         raise UsageError(
@@ -60,13 +60,8 @@ def open_loop(
     settings = LoopSettings(
         source=shown_name(source), seed=seed, created=datetime.now(UTC).isoformat(timespec="seconds")
     )
-    if not exists:
-        loop = LoopFolder.create(root, settings)
-        coco, images = _of_scene(scene) if exemplars is None and scene else _of_person(given)
-        _store(loop, coco, images)
-        return loop
-    loop = LoopFolder.open(root)
-    coco, images = _of_person(given)
+    loop = LoopFolder.open(root) if exists else LoopFolder.create(root, settings)
+    coco, images = _of_scene(scene) if exemplars is None and scene else _of_person(given)
     _check_same(loop, coco, images)
     if not loop.exemplars.is_file():  # it was killed before they were stored
         _store(loop, coco, images)

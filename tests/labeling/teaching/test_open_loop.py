@@ -100,3 +100,6 @@ def test_a_scene_draws_its_own_boxes(tmp_path: Path) -> None:
     assert set(exemplars.names) <= set(scene.classes)
     again = open_loop(tmp_path / "loop", "synth:conveyor?seed=7&size=320x240", None, None, scene, seed=0)
     assert again.settings == loop.settings
+    loop.exemplars.unlink()  # as if it had been killed before they were stored
+    open_loop(tmp_path / "loop", "synth:conveyor?seed=7&size=320x240", None, None, scene, seed=0)
+    assert loop_exemplars(loop).frames[0].path == exemplars.frames[0].path
