@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from edgeloop.edge.doubt.doubt_weights import read_weights
 from edgeloop.edge.doubt.frame_doubt import FrameDoubt
 from edgeloop.edge.frame import Source
 from edgeloop.edge.result import Result, Sink
@@ -47,12 +48,13 @@ class StudentRing(Sink):
             return
         if self._ring is None:
             try:
+                weights = read_weights(self._folder)
                 self._writer = RingWriter(self._folder, RingBudget())
             except EdgeloopError as error:
                 self._failed = True
                 self._tell(f"no frames are kept in the ring: {error}")
                 return
-            doubt = FrameDoubt(model.threshold)
+            doubt = FrameDoubt(model.threshold, weights=weights)
             self._ring = RingSink(self._writer, self._source, doubt, lambda: self._model() or model)
         self._ring.write(result)
 
