@@ -73,7 +73,8 @@ def publish_teacher(
     make_folder(folder)
     before = read_teacher(folder)
     copy = folder / f"round-{number:04d}.onnx"
-    copyfile(graph, copy)
+    copyfile(graph, copy.with_suffix(".part"))
+    copy.with_suffix(".part").replace(copy)  # that of a round may be open, if the learning started again
     map50 = None if engine.promise is None else engine.promise.map50.value
     teacher = PublishedTeacher(
         graph=copy.name, side=side, shift=engine.calibration.shift, names=tuple(names), round=number,
