@@ -13,6 +13,7 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -54,9 +55,7 @@ class MinedFolder:
             DataError: The folder holds something else.
             EdgeloopError: It cannot be created.
         """
-        if root.exists() and (
-            not root.is_dir() or (any(root.iterdir()) and not any(root.glob("ledger-*.sqlite3")))
-        ):
+        if root.exists() and not (root.is_dir() and _is_ours({path.name for path in root.iterdir()})):
             raise DataError(f"{root}: expected a new or empty folder, or one of a mined ring; name another")
         make_folder(root)
         return cls(root)
@@ -187,8 +186,9 @@ class MinedFolder:
         replace_file(self.figures, (json.dumps(figures, indent=1) + "\n").encode())
 
 
-def _is_ours(path: Path) -> bool:
-    return path.name in (_MINED, _FRAMES, _STUDIO, _TEACHERS) or path.name.startswith("ledger-")
+def _is_ours(names: set[str]) -> bool:
+    """True if a folder has a ledger, or nothing but what teachers learn before there is one."""
+    return names <= {_TEACHERS} or any(fnmatch(name, "ledger-*.sqlite3") for name in names)
 
 
 def _shown(result: FrameResult, confidence: float) -> FrameResult:

@@ -19,11 +19,12 @@ from edgeloop.edge.synth import Scene
 from edgeloop.labeling.commands.mine_command import mine
 from edgeloop.labeling.dataset.decisions import LabelBox, WrongDecision
 from edgeloop.labeling.lineage.loop_folder import LoopFolder, LoopSettings
+from edgeloop.labeling.mining.mined_folder import MinedFolder
 from edgeloop.labeling.mining.mining_job import MinePlan, mine_folder
 from edgeloop.labeling.studio.project import open_project
 from edgeloop.labeling.studio.review.review_queue import read_found
 from edgeloop.models.detections import Detections
-from edgeloop.models.errors import NoInputError, UsageError
+from edgeloop.models.errors import DataError, NoInputError, UsageError
 from tests.labeling.footage import DRAWN, INDICES, Footage, scene_coco
 
 KEPT = [index for index in INDICES if index not in DRAWN and index != 660][:15]
@@ -123,6 +124,14 @@ def test_a_ring_without_a_loop_needs_exemplars(tmp_path: Path, footage: Footage)
     keep(tmp_path / "ring", footage, KEPT[:1])
     with pytest.raises(UsageError, match="-e EXEMPLARS"):
         mine_folder(MinePlan(tmp_path / "ring"))
+
+
+def test_mining_that_was_interrupted_while_the_teacher_learned_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "begun" / "teacher" / ("0" * 12)).mkdir(parents=True)
+    MinedFolder.create(tmp_path / "begun")
+    (tmp_path / "others" / "frames").mkdir(parents=True)
+    with pytest.raises(DataError, match="expected a new or empty folder"):
+        MinedFolder.create(tmp_path / "others")
 
 
 def test_an_empty_ring_is_no_input(tmp_path: Path, footage: Footage) -> None:
