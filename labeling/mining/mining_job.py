@@ -115,7 +115,7 @@ def mine_folder(
     ring = read_ring(plan.ring)
     folder = MinedFolder.create(settings.out)
     inputs = _read_exemplars(settings, ring)
-    entries = _undrawn(choose_entries(ring, plan.top), ring, inputs)
+    entries = _undrawn(choose_entries(ring, plan.top), inputs)
     decisions = _decisions(folder, loop)
     earlier = _earlier(folder, ring, decisions)
     store = RingFrames.of(plan.ring / IMAGES, folder.frames, (*(own.frame for own in entries), *earlier))
@@ -164,10 +164,10 @@ def _read_exemplars(settings: LabelPlan, ring: Ring) -> LabelInputs:
     return inputs
 
 
-def _undrawn(entries: Sequence[RingEntry], ring: Ring, inputs: LabelInputs) -> list[RingEntry]:
+def _undrawn(entries: Sequence[RingEntry], inputs: LabelInputs) -> list[RingEntry]:
     """Leave out exemplar frames: the teacher and maybe the device have learned them by heart."""
-    drawn = {frame.path for frame in inputs.drawn}
-    return [entry for entry in entries if ring.path(entry).resolve() not in drawn]
+    drawn = {frame.path.name for frame in inputs.drawn}  # of copies in a loop, too
+    return [entry for entry in entries if entry.frame.file not in drawn]
 
 
 def _earlier(folder: MinedFolder, ring: Ring, decisions: Sequence[Decision]) -> list[FrameEntry]:
