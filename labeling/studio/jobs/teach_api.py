@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import suppress
+from pathlib import Path
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -14,7 +15,7 @@ from edgeloop.models.errors import EdgeloopError
 
 __all__ = ["teach_api"]
 
-_MOST = 2000  # moments of the answer
+_MOST, _MOST_BYTES = 2000, 1 << 20  # moments of the answer, and the end of the file that is read for them
 
 
 class _Moment(BaseModel):
@@ -70,14 +71,21 @@ def teach_api(project: Project) -> APIRouter:
 def _moments(project: Project) -> list[_Moment]:
     """Moments of the last start: a time that is less than the one before begins another."""
     moments: deque[_Moment] = deque(maxlen=_MOST)
-    with suppress(OSError):
-        for line in (project.loop / "timeline.jsonl").read_bytes().splitlines():
-            with suppress(ValidationError):  # the last line may be incomplete
-                moment = _Moment.model_validate_json(line)
-                if moments and moment.time_s < moments[-1].time_s:
-                    moments.clear()
-                moments.append(moment)
+    for line in _end(project.loop / "timeline.jsonl").splitlines():
+        with suppress(ValidationError):  # the first and the last line may be incomplete
+            moment = _Moment.model_validate_json(line)
+            if moments and moment.time_s < moments[-1].time_s:
+                moments.clear()
+            moments.append(moment)
     return list(moments)
+
+
+def _end(path: Path) -> bytes:
+    """Read the end of a file that may have grown for months; empty if there is none."""
+    with suppress(OSError), path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _MOST_BYTES))
+        return file.read()
+    return b""
 
 
 def _bundle(project: Project) -> str | None:
