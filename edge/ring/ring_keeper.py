@@ -36,6 +36,7 @@ class RingKeeper:
             OSError: The disk fails.
             sqlite3.Error: The disk is full.
         """
+        self._share = budget.random_share
         self.table = RingTable(folder, budget, keep_free_mb=keep_free_mb, clock=clock)
         try:
             self.random, self.ranked = RandomShare(self.table), RankedShare(self.table)
@@ -56,6 +57,8 @@ class RingKeeper:
             sqlite3.Error: The disk is full.
         """
         draw, candidate = choice.draw, choice.candidate
+        if self._share == (0.0 if draw is not None else 1.0):
+            return False  # there is no such share
         if draw is None:
             added = self._add_ranked(candidate)
         else:

@@ -173,3 +173,10 @@ def test_a_share_smaller_than_a_frame_says_that_there_is_no_room(tmp_path: Path)
         keeper.add(Choice(candidate(judged(0, time_s=0.0, image=noise(1, 256))), 0.1))
     assert RandomShare(keeper.table).threshold == 1.0
     keeper.close()
+
+
+def test_a_share_of_nothing_takes_nothing_and_is_no_loss(tmp_path: Path) -> None:
+    for share, draw in ((0.0, 0.1), (1.0, None)):
+        keeper = RingKeeper(tmp_path / str(share), RingBudget(10, 30, share), keep_free_mb=0)
+        assert not keeper.add(Choice(candidate(judged(0, doubt=0.5, time_s=0.0)), draw))
+        keeper.close()
