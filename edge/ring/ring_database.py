@@ -7,6 +7,7 @@ killed. Readers see the rows as they were at one moment, also while a device wri
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -102,7 +103,7 @@ def read_ring(folder: Path) -> Ring:
     if not path.is_file():
         raise NoInputError(f"{folder}: no ring of frames; expected a folder that `edgeloop run --ring` keeps")
     try:
-        with closing(sqlite3.connect(path, isolation_level=None, timeout=5)) as database:
+        with closing(_open_to_read(path)) as database:
             _check_format(database, path)
             database.row_factory = sqlite3.Row
             database.execute("BEGIN")
@@ -135,6 +136,13 @@ def row_of(entry: RingEntry, *, kept_at: float, draw: float) -> tuple[Any, ...]:
         *(kept_at, entry.share, draw, entry.inclusion, entry.doubt.value),
         *(json.dumps(dict(entry.doubt.signs)), json.dumps(detections), entry.model, *entry.size, entry.bytes),
     )
+
+
+def _open_to_read(path: Path) -> sqlite3.Connection:
+    """Open a database to read; a closed one in a folder that cannot be written, without locks and log."""
+    is_closed = not path.with_name(f"{path.name}-wal").exists()
+    options = "?immutable=1" if is_closed and not os.access(path.parent, os.W_OK) else ""
+    return sqlite3.connect(path.absolute().as_uri() + options, isolation_level=None, timeout=5, uri=True)
 
 
 def _entries(database: sqlite3.Connection) -> Iterator[RingEntry]:
