@@ -146,7 +146,10 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
 
 
 def _entries(database: sqlite3.Connection) -> Iterator[RingEntry]:
+    """Read the rows; one that names a file elsewhere, as no device writes it, is a ValueError."""
     for row in database.execute("SELECT * FROM frame ORDER BY source, kept_at, position"):
+        if Path(row["file"]).name != row["file"]:
+            raise ValueError(f"file must be a name in {IMAGES}, got {row['file']!r}")
         found = json.loads(row["detections"])
         yield RingEntry(
             frame=FrameEntry(row["file"], row["source"], row["position"], row["time_s"], row["wall_time"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -68,6 +69,25 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
 def test_a_folder_that_is_no_ring_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(NoInputError, match="no ring of frames"):
         read_ring(tmp_path)
+
+
+def test_a_row_that_names_a_file_elsewhere_is_damage(tmp_path: Path) -> None:
+    with closing(writer(tmp_path)) as ring:
+        for index in range(3):
+            feed(ring, judged(index), slot_frames=1)
+    with closing(sqlite3.connect(tmp_path / RING_FILE)) as other, other:
+        other.execute("UPDATE frame SET file = '../../' || file WHERE position = 1")
+    with pytest.raises(DataError, match="file must be a name in images"):
+        read_ring(tmp_path)
+
+
+def test_a_ring_in_a_folder_that_cannot_be_written_is_read(tmp_path: Path) -> None:
+    with closing(writer(tmp_path / "ring")) as ring:
+        feed(ring, judged(0), slot_frames=1)
+    (tmp_path / "ring").chmod(0o555)
+    if os.access(tmp_path / "ring", os.W_OK):
+        pytest.skip("this user may write everywhere")
+    assert len(read_ring(tmp_path / "ring").entries) == 1
 
 
 def test_the_loop_never_waits_for_a_disk_that_hangs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
