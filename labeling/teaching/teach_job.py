@@ -122,7 +122,9 @@ class _Teaching:
         self._held = ExitStack()
         self._wanted = 0
         self._student: RingModel | None = None
-        self._score = None if job.truth is None else SceneScore(job.truth.scene, names, job.truth.index)
+        self._score = None
+        if job.truth is not None and set(names) <= {*job.truth.scene.classes}:  # a person may name them anew
+            self._score = SceneScore(job.truth.scene, names, job.truth.index)
         self._timeline = Timeline(job.loop.root / "timeline.jsonl", self._look)
         self._link = LearnerLink(job.learner, self._take, self._tell)
 
@@ -158,8 +160,8 @@ class _Teaching:
             count = count_kept(self._loop.frames)
             writer = self._held.enter_context(FrameWriter(self._loop.frames, append=True))
             self._kept = KeptFrames(
-                writer, stream.source, self._link.frames, self._tell, count=count, wanted=self._wanted
-            )
+                writer, stream.source, self._link.frames, self._tell, count=count, wanted=self._wanted,
+            )  # fmt: skip
             self._kept.wanted = self._wanted  # which may have changed meanwhile
             stream.sinks.append(self._kept)
         ring = StudentRing(self._loop.ring, stream.source, lambda: self._student, self._tell)
@@ -288,10 +290,14 @@ class _Teaching:
         title = (
             f"{self._job.run.sources[0] if self._job.truth else self._loop.root.name}: teacher, then student"
         )
-        draw_timeline(list(self._timeline.moments), self._marks, title, picture)
         if self._timeline.problem:
             click.echo(f"warning: {self._timeline.problem}", err=True)
-        click.echo(f"{picture}: frames per second over time", err=True)
+        try:
+            draw_timeline(list(self._timeline.moments), self._marks, title, picture)
+        except EdgeloopError as error:  # a full disk hides no other failure
+            click.echo(f"warning: {error}", err=True)
+        else:
+            click.echo(f"{picture}: frames per second over time", err=True)
 
 
 class _Pace(Sink):
