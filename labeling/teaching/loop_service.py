@@ -8,7 +8,7 @@ from pathlib import Path
 from edgeloop.edge.frame import Source
 from edgeloop.edge.frames.folder import FrameWriter
 from edgeloop.labeling.lineage.loop_folder import LoopFolder
-from edgeloop.labeling.teaching.kept_frames import KeptFrames, count_kept
+from edgeloop.labeling.teaching.kept_frames import KeptFrames, count_kept, drawn_pictures
 from edgeloop.labeling.teaching.learning.learner_link import LearnerLink, learner_command
 from edgeloop.labeling.teaching.learning.learner_messages import FramesWanted, GenerationMade, Message, Told
 from edgeloop.labeling.teaching.learning.learning_plan import LearningPlan
@@ -53,9 +53,11 @@ class LoopService:
         """Make the sink that keeps frames of a source, as many as the next student needs."""
         self._writer = self._writer or FrameWriter(self._loop.frames, append=True)
         sink = KeptFrames(
-            self._writer, source, self._count, self._tell, count=self._before, wanted=self._wanted
-        )
+            self._writer, source, self._count, self._tell, count=self._before, wanted=self._wanted,
+            drawn=drawn_pictures(self._loop),
+        )  # fmt: skip
         self._sinks.append(sink)
+        sink.wanted = self._wanted  # which may have changed meanwhile
         return sink
 
     def close(self) -> None:

@@ -28,7 +28,7 @@ from edgeloop.labeling.lineage.loop_folder import LoopFolder
 from edgeloop.labeling.teaching.course.draw_timeline import Mark, draw_timeline
 from edgeloop.labeling.teaching.course.scene_score import SceneScore
 from edgeloop.labeling.teaching.course.timeline import Timeline
-from edgeloop.labeling.teaching.kept_frames import KeptFrames, count_kept
+from edgeloop.labeling.teaching.kept_frames import KeptFrames, count_kept, drawn_pictures
 from edgeloop.labeling.teaching.learning.learner_link import LearnerLink
 from edgeloop.labeling.teaching.learning.learner_messages import (
     FramesWanted,
@@ -161,6 +161,7 @@ class _Teaching:
             writer = self._held.enter_context(FrameWriter(self._loop.frames, append=True))
             self._kept = KeptFrames(
                 writer, stream.source, self._link.frames, self._tell, count=count, wanted=self._wanted,
+                drawn=drawn_pictures(self._loop),
             )  # fmt: skip
             self._kept.wanted = self._wanted  # which may have changed meanwhile
             stream.sinks.append(self._kept)
