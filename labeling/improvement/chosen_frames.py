@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,7 +31,7 @@ class Chosen(BaseModel):
     Attributes:
         files: Names of the images in the ring.
         random: How many of them are of the random share, drawn at random.
-        known: Frames of the ring that the loop had already.
+        known: Frames of the ring that the loop had already, with those that it has as exemplars.
         recall: Estimated recall of the device on the random share; None if unknown.
     """
 
@@ -51,7 +51,9 @@ class Copied:
     vanished: int
 
 
-def choose_frames(ring: Ring, frames: Path, most: int, rank: Rank, *, seed: int) -> Chosen:
+def choose_frames(
+    ring: Ring, frames: Path, most: int, rank: Rank, *, seed: int, drawn_on: Collection[str] = ()
+) -> Chosen:
     """Choose frames that a loop does not have yet.
 
     Half of them are drawn from the random share, so that figures stay those of what the device sees; the
@@ -63,9 +65,15 @@ def choose_frames(ring: Ring, frames: Path, most: int, rank: Rank, *, seed: int)
         most: Maximum number of frames.
         rank: Ranks the frames; it is given at most three times `most` of each share.
         seed: Random seed.
+        drawn_on: Names of images in the exemplars, which stay out: the teacher knows them by heart, and
+            another file of such a name leaves it open which of both the boxes are on.
     """
     known = {_identity(entry) for entry in _listed(frames)}
-    new = [entry for entry in ring.entries if _identity(entry.frame) not in known]
+    new = [
+        entry
+        for entry in ring.entries
+        if _identity(entry.frame) not in known and entry.frame.file not in drawn_on
+    ]
     drawn = [entry for entry in new if entry.share == "random"]
     random.Random(seed).shuffle(drawn)
     doubtful = sorted(

@@ -149,9 +149,9 @@ def _bring_home(
     chosen = read_chosen(folder / _FROM_RING)
     if chosen is None:
         seed = options.generation.seed + next_number(loop)
-        chosen = choose_frames(
-            ring, loop.frames, options.frames, _by_teacher(loop, options.generation.progress), seed=seed
-        )
+        drawn_on = {frame.path.name for frame in read_inputs(labeling_plan(loop), loop.frames, ()).drawn}
+        rank = _by_teacher(loop, options.generation.progress)
+        chosen = choose_frames(ring, loop.frames, options.frames, rank, seed=seed, drawn_on=drawn_on)
         write_chosen(folder / _FROM_RING, chosen)
     copied = copy_frames(ring, chosen, loop.frames) if chosen.files else None
     if copied is not None:

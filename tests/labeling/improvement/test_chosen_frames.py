@@ -45,6 +45,13 @@ def test_no_frame_comes_twice(tmp_path: Path) -> None:
     assert choose_frames(ring, tmp_path / "frames", 9, by_doubt, seed=0).files == ()
 
 
+def test_frames_that_a_person_drew_on_stay_out(tmp_path: Path) -> None:
+    files = write_ring(tmp_path / "ring", [picture(number) for number in range(4)])
+    ring = read_ring(tmp_path / "ring")
+    chosen = choose_frames(ring, tmp_path / "frames", 9, by_doubt, seed=0, drawn_on={files[2]})
+    assert {*chosen.files} == {*files} - {files[2]}
+
+
 def test_an_interrupted_copy_goes_on_with_its_choice(tmp_path: Path) -> None:
     files = write_ring(tmp_path / "ring", [picture(number) for number in range(6)])
     ring = read_ring(tmp_path / "ring")
