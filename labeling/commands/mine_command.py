@@ -41,8 +41,8 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     "--top",
     type=click.IntRange(0),
     metavar="N",
-    help="Look at the N most doubtful frames beside the random share, not at all. Higher values find more "
-    "misses and take longer; the figures need the random share only.",
+    help="Look at the random share and the N most doubtful of the other frames only. Higher values find more "
+    "misses and take longer; the figures need the random share only.  [default: all frames]",
 )
 @click.option(
     "--sam",

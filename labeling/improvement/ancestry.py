@@ -1,4 +1,4 @@
-"""What the generations before have learned from, and the record of a new one."""
+"""Frames that earlier generations have learned from, and the record of a new one."""
 
 from __future__ import annotations
 

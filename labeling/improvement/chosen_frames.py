@@ -144,7 +144,7 @@ def _listed(frames: Path) -> tuple[FrameEntry, ...]:
 
 
 def _identity(entry: FrameEntry) -> tuple[str, int, float | None, float | None]:
-    """What tells frames apart whose file may have been renamed."""
+    """Identity of a frame whose file may have been renamed."""
     return entry.source, entry.index, entry.time_s, entry.wall_time
 
 

@@ -72,7 +72,7 @@ class MinedFolder:
 
     @property
     def teachers(self) -> Path:
-        """What teachers learned, if the ring is in no loop."""
+        """Folder of all that teachers learned, if the ring is in no loop."""
         return self.root / _TEACHERS
 
     @property

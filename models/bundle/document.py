@@ -87,7 +87,7 @@ class Golden(_Data):
 
 
 class BundleParents(_Data):
-    """What a bundle was made from, by the digests of the files.
+    """Parents of a bundle, by the digests of the files.
 
     Attributes:
         weights_sha256: Trained weights.
