@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from edgeloop.edge.frame import Source
@@ -12,6 +13,7 @@ from edgeloop.labeling.teaching.kept_frames import KeptFrames, count_kept, drawn
 from edgeloop.labeling.teaching.learning.learner_link import LearnerLink, learner_command
 from edgeloop.labeling.teaching.learning.learner_messages import FramesWanted, GenerationMade, Message, Told
 from edgeloop.labeling.teaching.learning.learning_plan import LearningPlan
+from edgeloop.labeling.teaching.open_loop import teaching_lock
 
 __all__ = ["LoopService", "open_loop_service"]
 
@@ -35,9 +37,15 @@ class LoopService:
         self._before = count_kept(loop.frames)
         self._writer: FrameWriter | None = None
         self._wanted = 0
+        self._held = ExitStack()
 
     def start(self) -> None:
-        """Start to learn."""
+        """Start to learn.
+
+        Raises:
+            DataError: Another process teaches on the loop.
+        """
+        self._held.enter_context(teaching_lock(self._loop))
         self._link.frames(self._before)
         self._link.start()
 
@@ -65,6 +73,7 @@ class LoopService:
         self._link.close()
         if self._writer is not None:
             self._writer.__exit__()
+        self._held.close()
 
     def _count(self, _: int) -> None:
         """Count the frames of all cameras; called by one of them, in the thread that they share."""

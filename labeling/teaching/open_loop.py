@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from edgeloop.edge.demo.scene_truth import scene_coco
 from edgeloop.edge.host.durable_file import make_folder, replace_file
+from edgeloop.edge.host.folder_lock import locked_folder
 from edgeloop.edge.host.opencv import encode_image
 from edgeloop.edge.source_name import shown_name
 from edgeloop.edge.synth import Scene
@@ -19,7 +21,7 @@ from edgeloop.labeling.lineage.loop_folder import LOOP_FILE, LoopFolder, LoopSet
 from edgeloop.models.boxes import xyxy_to_xywh
 from edgeloop.models.errors import DataError, UsageError
 
-__all__ = ["draw_scene", "loop_exemplars", "open_loop"]
+__all__ = ["draw_scene", "loop_exemplars", "open_loop", "teaching_lock"]
 
 _IMAGES = "images"
 _DRAWN = 5  # frames of a scene
@@ -76,6 +78,16 @@ def loop_exemplars(loop: LoopFolder) -> Exemplars:
         DataError: They are damaged.
     """
     return read_exemplars(loop.exemplars, loop.exemplars.parent / _IMAGES)
+
+
+def teaching_lock(loop: LoopFolder) -> AbstractContextManager[None]:
+    """Hold the lock by which one process at a time, and the one that learns for it, teaches on a loop.
+
+    Raises:
+        DataError: Another process holds it.
+    """
+    refusal = f"{loop.root}: another process teaches on this loop; stop it first"
+    return locked_folder(loop.root, refusal, wait_s=1.0)  # the studio tries it for a moment
 
 
 def draw_scene(scene: Scene) -> list[int]:

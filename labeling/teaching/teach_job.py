@@ -36,7 +36,7 @@ from edgeloop.labeling.teaching.learning.learner_messages import (
     Message,
     TeacherReady,
 )
-from edgeloop.labeling.teaching.open_loop import loop_exemplars
+from edgeloop.labeling.teaching.open_loop import loop_exemplars, teaching_lock
 from edgeloop.labeling.teaching.student_ring import StudentRing
 from edgeloop.labeling.teaching.switching_detector import NotReadyError, SwitchingDetector, open_spec
 from edgeloop.labeling.teaching.teacher_detector import TeacherDetector, read_teacher
@@ -130,6 +130,7 @@ class _Teaching:
 
     def run(self) -> bool:
         with self._held:
+            self._held.enter_context(teaching_lock(self._loop))
             return self._run()
 
     def _run(self) -> bool:

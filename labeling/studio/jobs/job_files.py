@@ -20,6 +20,7 @@ __all__ = [
     "LedgerCopy",
     "label_is_locked",
     "put_aside",
+    "teach_is_locked",
     "train_is_locked",
     "unfinished_label",
     "unfinished_train",
@@ -41,6 +42,11 @@ def unfinished_train(run: Path) -> Path:
 def label_is_locked(dataset: Path) -> bool:
     """True if a process labels this dataset now: SQLite holds a lock on its ledger."""
     return _is_locked(unfinished_label(dataset) / _LEDGER, fcntl.lockf)
+
+
+def teach_is_locked(loop: Path) -> bool:
+    """True if a process teaches on this loop now: it holds a lock on its folder."""
+    return _is_locked(loop, fcntl.flock)
 
 
 def train_is_locked(run: Path) -> bool:

@@ -18,6 +18,7 @@ from edgeloop.labeling.studio.finished_dataset import FinishedDataset
 from edgeloop.labeling.studio.jobs.job_files import (
     label_is_locked,
     put_aside,
+    teach_is_locked,
     train_is_locked,
     unfinished_label,
     unfinished_train,
@@ -197,6 +198,8 @@ class _JobFiles:
     def locked(self, verb: Verb) -> bool:
         if verb == "label":
             return label_is_locked(self._project.dataset)
+        if verb == "teach":
+            return teach_is_locked(self._project.loop)
         return verb == "train" and train_is_locked(self._project.run)
 
     def unfinished(self, verb: Verb) -> bool:

@@ -20,12 +20,13 @@ from edgeloop.edge.sources import open_source
 from edgeloop.edge.synth import Scene, open_scene
 from edgeloop.labeling.lineage.generation import Generation
 from edgeloop.labeling.lineage.loop_folder import LoopFolder, LoopSettings
+from edgeloop.labeling.studio.jobs.job_files import teach_is_locked
 from edgeloop.labeling.teaching.kept_frames import count_kept
 from edgeloop.labeling.teaching.learning.learner_messages import FramesWanted
 from edgeloop.labeling.teaching.loop_service import LoopService, open_loop_service
 from edgeloop.labeling.teaching.teacher_plugin import open_teacher
 from edgeloop.models.detections import Detections
-from edgeloop.models.errors import NoInputError
+from edgeloop.models.errors import DataError, NoInputError
 from tests.blocks import draw_block
 from tests.labeling.lineage.generations import add_generation
 from tests.waiting import until
@@ -107,6 +108,18 @@ def test_cameras_keep_as_many_frames_as_are_wanted_together(loop: LoopFolder, se
     assert [sink.count for sink in sinks] == [2, 2]
     service.close()
     assert count_kept(loop.frames) == 2
+
+
+def test_one_process_at_a_time_teaches_on_a_loop(loop: LoopFolder, service: LoopService) -> None:
+    service.start()
+    assert teach_is_locked(loop.root)
+    with (
+        closing(LoopService(loop, print, IDLE)) as other,
+        pytest.raises(DataError, match="another process teaches on this loop"),
+    ):
+        other.start()
+    service.close()
+    assert not teach_is_locked(loop.root)
 
 
 def test_what_is_missing_is_named(loop: LoopFolder, tmp_path: Path) -> None:
