@@ -37,7 +37,6 @@ class SwitchingDetector:
         path: Folder of the loop, by which figures name the model.
         spec: Settings that all detectors share: names and minimum confidence.
         parallel: Number of images to detect at a time: one, so that a frame has one answer.
-        answered: Number of frames that the present detector has answered.
     """
 
     parallel = 1
@@ -52,7 +51,6 @@ class SwitchingDetector:
             wait_until: Monotonic clock in seconds from which on no frame waits for it.
         """
         self.path, self.spec, self._live, self._wait_until = path, spec, live, wait_until
-        self.answered = 0
         self._detector: FrameDetector | None = None
         self._ready = threading.Event()
         self._ended = False
@@ -93,7 +91,7 @@ class SwitchingDetector:
                 f"{detector.path}: expected the classes {', '.join(self.names)}, "
                 f"got {', '.join(detector.names)}"
             )
-        self._detector, self.answered = detector, 0
+        self._detector = detector
         self._ready.set()
 
     @property
@@ -118,9 +116,7 @@ class SwitchingDetector:
         detector = self._detector
         if detector is None or (waited and self._live):
             raise NotReadyError
-        found, steps_ms = detector.detect_timed(image)
-        self.answered += 1
-        return found, steps_ms
+        return detector.detect_timed(image)
 
 
 def open_spec(names: Sequence[str], side: int, confidence: float) -> ModelSpec:
