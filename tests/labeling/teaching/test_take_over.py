@@ -43,8 +43,8 @@ def loop(tmp_path: Path) -> LoopFolder:
     """Loop with two boxed pictures of the block."""
     coco: dict[str, Any] = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "block"}]}
     for number in range(2):
-        cv2.imwrite(str(tmp_path / f"drawn{number}.png"), draw_block(number))
-        x1, y1, x2, y2 = block_box(number)
+        cv2.imwrite(str(tmp_path / f"drawn{number}.png"), draw_block(50 + number))  # none of the footage
+        x1, y1, x2, y2 = block_box(50 + number)
         box = [x1, y1, x2 - x1, y2 - y1]
         coco["images"].append({"id": number, "file_name": f"drawn{number}.png", "width": 160, "height": 120})
         coco["annotations"].append({"id": number, "image_id": number, "category_id": 1, "bbox": box})
