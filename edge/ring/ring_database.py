@@ -23,7 +23,7 @@ from edgeloop.edge.ring.ring_entry import RingEntry, RingModel
 from edgeloop.models.detections import Detections
 from edgeloop.models.errors import DataError, NoInputError
 
-__all__ = ["IMAGES", "RING_FILE", "Ring", "open_database", "read_ring", "row_of"]
+__all__ = ["IMAGES", "RING_FILE", "Ring", "open_database", "read_ring", "require_ring", "row_of"]
 
 RING_FILE = "ring.sqlite3"
 """Name of the database in the folder of a ring."""
@@ -92,6 +92,16 @@ def open_database(folder: Path) -> sqlite3.Connection:
     return database
 
 
+def require_ring(folder: Path) -> None:
+    """Refuse a folder that holds no ring.
+
+    Raises:
+        NoInputError: There is no ring in the folder.
+    """
+    if not (folder / RING_FILE).is_file():
+        raise NoInputError(f"{folder}: no ring of frames; expected a folder that `edgeloop run --ring` keeps")
+
+
 def read_ring(folder: Path) -> Ring:
     """Read a ring, also while a device writes to it.
 
@@ -99,9 +109,8 @@ def read_ring(folder: Path) -> Ring:
         NoInputError: There is no ring in the folder.
         DataError: It is damaged, or of another version.
     """
+    require_ring(folder)
     path = folder / RING_FILE
-    if not path.is_file():
-        raise NoInputError(f"{folder}: no ring of frames; expected a folder that `edgeloop run --ring` keeps")
     try:
         with closing(_open_to_read(path)) as database:
             _check_format(database, path)

@@ -11,6 +11,7 @@ import click
 
 from edgeloop.edge.cli.float_range import FloatRange
 from edgeloop.edge.cli.progress import progress_bar
+from edgeloop.edge.ring.ring_database import require_ring
 from edgeloop.labeling.commands.workers_options import workers_options
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ def mine(
     random share, with intervals that allow for what the teacher gets wrong; the misses come first in
     `edgeloop studio OUT/frames`. To resume an interrupted run, give the same command again.
     """
+    require_ring(ring)  # before torch, and before what a loop or exemplars would say
     from edgeloop.labeling.mining.mining_job import MinePlan, mine_folder  # loads torch; --help does without
 
     plan = MinePlan(

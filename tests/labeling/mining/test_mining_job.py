@@ -140,6 +140,12 @@ def test_an_empty_ring_is_no_input(tmp_path: Path, footage: Footage) -> None:
         mine_folder(MinePlan(tmp_path / "ring", footage.exemplars))
 
 
+def test_a_folder_without_a_ring_is_named_before_missing_exemplars(tmp_path: Path) -> None:
+    told = CliRunner().invoke(mine, [str(tmp_path / "rnig")])
+    assert isinstance(told.exception, NoInputError)
+    assert "rnig: no ring of frames" in str(told.exception)
+
+
 def test_the_command_prints_figures_and_the_next_step(loop: LoopFolder, tmp_path: Path) -> None:
     told = CliRunner().invoke(mine, [str(loop.ring), "--top", "0"], catch_exceptions=False)
     assert told.exit_code == 0
