@@ -94,10 +94,15 @@ def blurred(image: Image) -> Image:
     return np.asarray(cv2.GaussianBlur(view(image), (0, 0), image.shape[1] * VIEW * BLUR), np.uint8)
 
 
+def turned(share: float) -> Callable[[Image], Image]:
+    """Turn of the camera by a share of the width."""
+    return lambda image: view(image, share)
+
+
 CHANGES: dict[str, Callable[[Image], Image]] = {
     "dark": dark,
     "out of focus": blurred,
-    **{f"turned {share:.0%}": lambda image, share=share: view(image, share) for share in (0.05, 0.1, 0.2)},
+    **{f"turned {share:.0%}": turned(share) for share in (0.05, 0.1, 0.2)},
 }
 
 

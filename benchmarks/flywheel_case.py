@@ -128,7 +128,7 @@ class Case:
         """Score a detector on the part of the film that nobody has seen."""
         record, expected = read_record(run), self.film.part(self.film.test)
         detector, number = load_trained(run, record).module, _numbers(self.film)
-        rows = []
+        rows: list[dict[str, Any]] = []
         for image_id in progress(self.film.test, "Scoring"):
             found = detect(
                 detector, require_image(self.film.path(image_id)), record.imgsz,

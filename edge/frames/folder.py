@@ -108,7 +108,10 @@ class FrameWriter:
         Raises:
             EdgeloopError: The image cannot be written.
         """
-        data = encode_image(".jpg", image)
+        self.add_encoded(encode_image(".jpg", image), entry)
+
+    def add_encoded(self, data: bytes, entry: FrameEntry) -> None:
+        """Add an encoded image as of `add`, in the format of the entry's file name."""
         for number in count(1):
             name = Path(entry.file)
             path = self.folder / (name.name if number == 1 else f"{name.stem}-{number}{name.suffix}")

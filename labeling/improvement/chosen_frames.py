@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -56,8 +57,9 @@ def choose_frames(
 ) -> Chosen:
     """Choose frames that a loop does not have yet.
 
-    Half of them are drawn from the random share, so that figures stay those of what the device sees; the
-    others are the best ranked of both shares. A share that is too small leaves its room to the other.
+    Half of them are drawn from the random share, so that figures stay those of what the device sees. The
+    others are of both shares, in turn the best ranked and those in most doubt: a teacher cannot rank what it
+    does not know, such as a new kind of object. A share that is too small leaves its room to the other.
 
     Args:
         ring: The ring.
@@ -86,9 +88,13 @@ def choose_frames(
     ranked, recall = rank(some)
     by_chance = drawn[: math.ceil(most / 2)]
     chosen = dict.fromkeys(entry.frame.file for entry in by_chance)
-    for entry in (*ranked, *drawn):
+    doubted = sorted(some.entries, key=lambda entry: -entry.doubt.value)
+    in_turn = (entry for both in zip_longest(ranked, doubted) for entry in both if entry is not None)
+    for entry in (*in_turn, *drawn):
         if len(chosen) < most:
             chosen.setdefault(entry.frame.file)
+    if any(entry.share == "random" and _identity(entry.frame) in known for entry in ring.entries):
+        recall = None  # what is left of the random share is no fair sample any more
     return Chosen(
         files=tuple(chosen),
         random=len(by_chance),
@@ -113,9 +119,8 @@ def copy_frames(ring: Ring, chosen: Chosen, frames: Path) -> Copied:
                 copied += 1
                 continue
             path = ring.path(entry)
-            image = read_image(path) if path.is_file() else None
-            if image is not None:
-                writer.add(image, entry.frame)
+            if path.is_file() and read_image(path) is not None:
+                writer.add_encoded(path.read_bytes(), entry.frame)
                 copied += 1
     return Copied(copied, len(chosen.files) - copied)
 

@@ -92,6 +92,11 @@ def refusal(old: HeldOutScores | None, new: HeldOutScores | None, tolerance: flo
             f"gains nothing on {new.frames} new held-out frames: mAP50 {new.own:.3f}, "
             f"the current one has {new.parent:.3f}"
         )
+    if new is None and old is not None and old.parent is not None and old.own < old.parent:
+        return (  # or small losses would add up from one generation to the next
+            f"gains nothing: no object on new held-out frames, and mAP50 {old.own:.3f} on {old.frames} "
+            f"old ones, the current one has {old.parent:.3f}"
+        )
     return None
 
 

@@ -184,7 +184,7 @@ class _Teaching:
             else:
                 self._last = message.text
                 self._tell(message.text)
-        except EdgeloopError as error:
+        except Exception as error:  # whatever it is, the answers go on, and the next message may be better
             self._tell(f"No change of who answers: {error}")
 
     def _want(self, frames: int) -> None:

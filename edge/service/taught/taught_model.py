@@ -107,8 +107,8 @@ def taught_model(config: ServiceConfig, state: ModelState, folder: Path) -> Iter
     """
     lines: list[str] = []
     loop = open_served_loop(folder, partial(_tell, state.name, lines))
-    loop.start()
     try:
+        loop.start()
         until = time.monotonic() + _FIRST_S
         while (path := loop.model()) is None:
             if time.monotonic() >= until:

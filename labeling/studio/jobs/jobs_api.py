@@ -48,6 +48,10 @@ _KINDS: dict[Verb, type[LabelSettings | TrainSettings | ExportSettings | TeachSe
 }
 
 
+_RESUMABLE: tuple[Verb, ...] = ("export", "teach")
+"""Verbs that take an earlier result over: replaced, or gone on with."""
+
+
 class _Job(JobStatus):
     """Status of a verb, with what is on disk.
 
@@ -159,7 +163,7 @@ def jobs_api(
                 raise DataError("train: another process, such as a terminal, reads the labels; end it")
             if body.anew:
                 files.put_aside(verb)
-            elif files.exists(verb) and verb != "export":
+            elif files.exists(verb) and verb not in _RESUMABLE:
                 raise DataError(f"{files.result(verb)}: exists already; start anew to rename it first")
             if verb in ("train", "export"):
                 before_dataset_is_read()

@@ -25,6 +25,26 @@ def test_half_of_the_frames_are_drawn_and_half_are_the_best_ranked(tmp_path: Pat
     assert chosen.files[3] in ("gate_000019.jpg", "gate_000018.jpg")
 
 
+def test_the_best_ranked_and_those_in_most_doubt_come_in_turn(tmp_path: Path) -> None:
+    """The least doubtful is the best ranked."""
+    files = write_ring(tmp_path / "ring", [picture(number) for number in range(20)], shares=["ranked"])
+
+    def rank(ring: Ring) -> tuple[Sequence[RingEntry], float | None]:
+        return sorted(ring.entries, key=lambda entry: entry.doubt.value), 0.8
+
+    chosen = choose_frames(read_ring(tmp_path / "ring"), tmp_path / "frames", 4, rank, seed=0)
+    assert chosen.files == (files[8], files[19], files[9], files[18])  # of the twelve that are looked at
+
+
+def test_the_recall_of_what_is_left_of_a_sample_is_not_told(tmp_path: Path) -> None:
+    write_ring(tmp_path / "ring", [picture(number) for number in range(8)], shares=["random"])
+    ring = read_ring(tmp_path / "ring")
+    first = choose_frames(ring, tmp_path / "frames", 4, by_doubt, seed=0)
+    assert first.recall == 0.8
+    copy_frames(ring, first, tmp_path / "frames")
+    assert choose_frames(ring, tmp_path / "frames", 4, by_doubt, seed=0).recall is None
+
+
 def test_a_share_that_is_too_small_leaves_its_room_to_the_other(tmp_path: Path) -> None:
     write_ring(tmp_path / "ring", [picture(number) for number in range(8)], shares=["random"])
     chosen = choose_frames(read_ring(tmp_path / "ring"), tmp_path / "frames", 6, by_doubt, seed=0)

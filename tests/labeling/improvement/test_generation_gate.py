@@ -30,6 +30,7 @@ def test_a_generation_may_be_used(old: HeldOutScores | None, new: HeldOutScores 
     [
         pytest.param(scores(0.9, 0.87), scores(0.5, 0.9), "loses 0.030 of mAP50 0.900", id="forgets"),
         pytest.param(scores(0.9, 0.95), scores(0.5, 0.5), "gains nothing on 8 new", id="gains nothing"),
+        pytest.param(scores(0.9, 0.89), None, "gains nothing: no object on new", id="shows no gain"),
         pytest.param(None, None, "nothing to compare on", id="no object is held out"),
     ],
 )

@@ -92,7 +92,7 @@ class JobPanel extends HTMLElement {
   #press() {
     const {status, exists} = this.#job;
     if (status === 'running') attempt(async () => { this.#job = await post(`jobs/${this.verb}/pause`); this.#show(); });
-    else this.#begin(exists && this.verb !== 'export' && status !== 'paused');
+    else this.#begin(exists && !['export', 'teach'].includes(this.verb) && status !== 'paused');
   }
 
   #begin(anew) {
@@ -113,7 +113,8 @@ class JobPanel extends HTMLElement {
     this.#aside.textContent = this.words.aside;
     this.#start.disabled = status === 'pausing' || elsewhere || (status !== 'running' && Boolean(this.blocked));
     this.#start.classList.toggle('primary', status !== 'done' || !again);
-    this.#anew.hidden = !(job.unfinished && ['paused', 'failed'].includes(status)) || elsewhere;
+    const resumes = this.verb === 'teach' && job.exists && !['running', 'pausing'].includes(status);
+    this.#anew.hidden = !(resumes || (job.unfinished && ['paused', 'failed'].includes(status))) || elsewhere;
     this.#anew.textContent = 'Start anew';
     this.#anew.title = 'What is unfinished is renamed, not deleted';
     const killed = job.kill_in_s === null || job.kill_in_s > 90 ? '' : `; killed in ${job.kill_in_s} s if it does not end`;

@@ -46,7 +46,7 @@ class StudioTrain extends HTMLElement {
     style('train/train.css');
     this.#panels.train.words = {start: 'Train', again: 'Train again', aside: 'Training again renames the run of now to run.1, 2, …'};
     this.#panels.export.words = {start: 'Export', again: 'Export again', aside: ''};
-    this.#panels.teach.words = {start: 'Teach', again: 'Teach anew', aside: 'Teaching anew renames the loop of now to loop.1, 2, …'};
+    this.#panels.teach.words = {start: 'Teach', again: 'Go on', aside: 'Starting anew renames the loop of now to loop.1, 2, …'};
     const options = {train: el('div'), export: el('div'), teach: el('div')};
     this.append(el('div', {class: 'job-tab'},
       el('aside', {}, ...Object.entries(this.#panels).map(([verb, panel]) => el('section', {}, el('h2', {}, TITLES[verb]), options[verb], panel))),
