@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeloop.edge.doubt.doubt_weights import WEIGHTS_FILE
 from edgeloop.edge.doubt.judged_frame import Doubt
 from edgeloop.edge.frames.folder import FrameEntry
 from edgeloop.edge.ring.ring_entry import RingEntry, RingModel
@@ -31,6 +32,7 @@ RING_FILE = "ring.sqlite3"
 IMAGES = "images"
 """Name of the folder of its images."""
 
+_OWN = {IMAGES, WEIGHTS_FILE, "lost+found"}  # what its folder may hold before the database
 _FORMAT = 1
 _LOG_PAGES = 64
 """Pages of 4 KiB after which the write-ahead log goes into the database: a ring may be small."""
@@ -75,10 +77,17 @@ def open_database(folder: Path) -> sqlite3.Connection:
     """Open the database of a ring to write, and create it if it is missing.
 
     Raises:
-        DataError: The file is no ring, or of another version.
+        DataError: The file is no ring, or of another version, or the folder holds something else.
     """
-    (folder / IMAGES).mkdir(parents=True, exist_ok=True)
     path = folder / RING_FILE
+    others = (
+        set() if path.exists() or not folder.is_dir() else {each.name for each in folder.iterdir()} - _OWN
+    )
+    if others:
+        raise DataError(
+            f"{folder}: expected a ring or a new folder, got one with {sorted(others)[0]} in it; name another"
+        )
+    (folder / IMAGES).mkdir(parents=True, exist_ok=True)
     try:
         database = sqlite3.connect(path, isolation_level=None, timeout=5, check_same_thread=False)
         database.execute("PRAGMA journal_mode=WAL")

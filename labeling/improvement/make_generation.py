@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edgeloop.edge.frames.folder import read_frames
 from edgeloop.edge.host.durable_file import make_folder
 from edgeloop.edge.host.folder_lock import locked_folder
 from edgeloop.export.data.yolo_dataset import Dataset, open_dataset
@@ -119,6 +120,15 @@ def make_locked(
     number, parent = next_number(loop), loop.current()
     folder = loop.generation_folder(number)
     _check(data, folder)
+    left_out = len(read_frames(loop.frames)) - len(data.train) - len(data.val)
+    tell(
+        f"{len(data.train)} frames to learn from, {len(data.val)} to judge on"
+        + (
+            f"; {left_out} are left out: unsure, between the two, or more than are rehearsed"
+            if left_out
+            else ""
+        )
+    )
     run = _train(loop, parent, folder, options, tell)
     judgment = _export(parent, folder, options, tell)
     if judgment is None:

@@ -66,6 +66,13 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
         writer(tmp_path)
 
 
+def test_a_folder_of_frames_gets_no_ring(tmp_path: Path) -> None:
+    (tmp_path / "frames.jsonl").write_text("")
+    with pytest.raises(DataError, match=r"expected a ring or a new folder, got one with frames\.jsonl in it"):
+        writer(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["frames.jsonl"]
+
+
 def test_a_folder_that_is_no_ring_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(NoInputError, match="no ring of frames"):
         read_ring(tmp_path)

@@ -97,7 +97,7 @@ def test_a_teaching_shows_who_answers_and_how_fast(studio: Serving, page: Page) 
     lines = [json.dumps(moment) for moment in (*moments[1:], *moments)]  # of two starts
     (loop / "timeline.jsonl").write_text("\n".join(lines) + '\n{"time_s": 4.0, "ans')
     page.goto(f"{studio.url}#train")
-    expect(page.get_by_text("student answers, 52.0 frames/s; 9 frames kept")).to_be_visible()
+    expect(page.get_by_text("Answering: student; 52.0 frames/s; 9 frames kept")).to_be_visible()
     expect(page.get_by_role("img", name="Speed over time: frames/s 0 to 52")).to_be_visible()
     expect(page.get_by_role("img", name="Answers over time: mAP50 0.5 to 0.9")).to_be_visible()
     expect(page.get_by_text("3 s: it agrees")).to_be_visible()

@@ -11,7 +11,7 @@ export function teachingCourse({moments, bundle}) {
   const now = moments.at(-1);
   const scored = moments.filter(({map50}) => map50 !== null);
   const events = moments.flatMap(({time_s, events: lines}) => lines.map((line) => [time_s, line])).slice(-LINES);
-  const said = now.answers ? `${now.answers} answers, ${now.fps.toFixed(1)} frames/s; ${now.kept} frames kept` : 'nobody answers yet: the teacher learns';
+  const said = now.answers ? `Answering: ${now.answers}; ${now.fps.toFixed(1)} frames/s; ${now.kept} frames kept` : 'nobody answers yet: the teacher learns';
   return [
     el('h2', {}, 'Teaching'),
     el('p', {role: 'status'}, said),
