@@ -80,9 +80,8 @@ def open_database(folder: Path) -> sqlite3.Connection:
         DataError: The file is no ring, or of another version, or the folder holds something else.
     """
     path = folder / RING_FILE
-    others = (
-        set() if path.exists() or not folder.is_dir() else {each.name for each in folder.iterdir()} - _OWN
-    )
+    is_new = folder.is_dir() and not path.exists()
+    others = {each.name for each in folder.iterdir()} - _OWN if is_new else set()
     if others:
         raise DataError(
             f"{folder}: expected a ring or a new folder, got one with {sorted(others)[0]} in it; name another"

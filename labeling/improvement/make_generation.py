@@ -121,14 +121,9 @@ def make_locked(
     folder = loop.generation_folder(number)
     _check(data, folder)
     left_out = len(read_frames(loop.frames)) - len(data.train) - len(data.val)
-    tell(
-        f"{len(data.train)} frames to learn from, {len(data.val)} to judge on"
-        + (
-            f"; {left_out} are left out: unsure, between the two, or more than are rehearsed"
-            if left_out
-            else ""
-        )
-    )
+    why = "unsure, between the two, or more than are rehearsed"
+    beside = f"; {left_out} are left out: {why}" if left_out else ""
+    tell(f"{len(data.train)} frames to learn from, {len(data.val)} to judge on{beside}")
     run = _train(loop, parent, folder, options, tell)
     judgment = _export(parent, folder, options, tell)
     if judgment is None:
