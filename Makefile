@@ -17,7 +17,7 @@ demo: $(READY)
 
 # Two processes share the files of tests among them; fixtures of a session are made in each.
 test: $(READY) lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-fast: $(READY)
 	$(BIN)/python -m pytest -m "not slow"

@@ -22,10 +22,15 @@ if TYPE_CHECKING:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests slow that use a slow fixture."""
+    """Mark tests slow that use a slow fixture, and run files with slow tests first.
+
+    Of two processes that share the files, one would otherwise wait for the last slow file of the other.
+    """
     for item in items:
         if "_slow" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session")
