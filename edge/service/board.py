@@ -139,7 +139,7 @@ class Board:
         self.cameras: dict[str, CameraState] = {}
         self.models: dict[str, ModelState] = {}
         self.parts: dict[str, dict[str, float]] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finalizer that runs within may set figures, too
 
     def set_figures(self, part: str, **figures: float) -> None:
         """Replace figures of a part of the service."""

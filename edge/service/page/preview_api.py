@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -41,7 +41,7 @@ def preview_api(preview: Preview) -> APIRouter:
             return _no_camera()
         preview.check_room()
         kind = f"multipart/x-mixed-replace; boundary={_BOUNDARY}"
-        return _Stream(_parts(preview, camera), media_type=kind)
+        return _Stream(_parts(preview, camera), kind)
 
     return api
 
@@ -50,7 +50,7 @@ def _no_camera() -> Response:
     return JSONResponse({"detail": "no such camera"}, HTTPStatus.NOT_FOUND)
 
 
-async def _parts(preview: Preview, camera: str) -> AsyncIterator[bytes]:
+async def _parts(preview: Preview, camera: str) -> AsyncGenerator[bytes, None]:
     with preview.viewer(camera) as viewer:
         async for picture in preview.stream(camera, viewer):
             size = len(picture.jpeg)
@@ -59,12 +59,21 @@ async def _parts(preview: Preview, camera: str) -> AsyncIterator[bytes]:
 
 
 class _Stream(StreamingResponse):
-    """Stream that ends if its reader does not read."""
+    """Stream that ends if its reader does not read.
+
+    Its pictures are closed here: the garbage collector would do it in whichever thread it runs, perhaps in
+    one that holds the board.
+    """
+
+    def __init__(self, parts: AsyncGenerator[bytes, None], kind: str) -> None:
+        super().__init__(parts, media_type=kind)
+        self._parts = parts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_in_time(message: Message) -> None:
             async with asyncio.timeout(PATIENCE_S):
                 await send(message)
 
-        with suppress(TimeoutError):
-            await super().__call__(scope, receive, send_in_time)
+        async with aclosing(self._parts):
+            with suppress(TimeoutError):
+                await super().__call__(scope, receive, send_in_time)
