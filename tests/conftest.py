@@ -30,7 +30,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "_slow" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    place = {path: number for number, path in enumerate(dict.fromkeys(item.path for item in items))}
+    # Backwards: the whole loop and labeling take longest, and are the last by name.
+    items.sort(key=lambda item: (item.path not in slow, -place[item.path]))
 
 
 @pytest.fixture(scope="session")
