@@ -190,7 +190,7 @@ def _draw_conveyor(folder: Path) -> Coco:
 
 
 Looks = list[tuple[Detections, Detections]]
-"""What the detector finds in each image, and in the image at another scale; class numbers of the run."""
+"""Detections in each image, and in the image at another scale; class numbers of the run."""
 
 
 def _trained_looks(film: Film, folder: Path, seed: int, limit_s: float) -> Looks:

@@ -46,7 +46,7 @@ class Scene:
 
     @property
     def views(self) -> list[Image]:
-        """What the camera sees before it is turned."""
+        """The view of the camera before it is turned."""
         return [view(image) for image in self.images]
 
     @property
@@ -56,7 +56,7 @@ class Scene:
 
 
 def view(image: Image, shift: float = 0.0) -> Image:
-    """What a camera sees that was turned to the right by a share of its own width."""
+    """The view of a camera that was turned to the right by a share of its own width."""
     width = int(image.shape[1] * VIEW)
     left = round(shift * width)
     return image[:, left : left + width]
@@ -107,7 +107,7 @@ CHANGES: dict[str, Callable[[Image], Image]] = {
 
 
 def changes(known: FrameStatistics, looks: Sequence[Look]) -> list[tuple[int, DriftChange]]:
-    """What is said during a series of looks, with the number of looks until then."""
+    """Changes that are said during a series of looks, with the number of looks until then."""
     watch = DriftWatch(known)
     said = [(number, watch.note(look)) for number, look in enumerate(looks, 1)]
     return [(number, change) for number, change in said if change is not None]

@@ -1,4 +1,4 @@
-"""What a ring loses is said when it begins and when it is over, and does not flood the log."""
+"""Losses of a ring are said when they begin and when they are over, and do not flood the log."""
 
 from __future__ import annotations
 
