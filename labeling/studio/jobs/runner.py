@@ -277,11 +277,11 @@ class Runner:
             job.wait(_CLOSING_S)
 
 
-def read_tail(path: Path) -> str:
-    """End of a text file; empty if there is none."""
+def read_tail(path: Path, most_bytes: int = _TAIL_BYTES) -> str:
+    """End of a text file, so many bytes at most; empty if there is none."""
     try:
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+            file.seek(max(0, path.stat().st_size - most_bytes))
             return file.read().decode("utf-8", "replace")
     except OSError:
         return ""
