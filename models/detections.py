@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.models.errors import UnavailableError
+from edgeloop.models.masks import Masks
 
 __all__ = ["Detections"]
 
@@ -24,12 +25,14 @@ class Detections:
         confidence: float32 (N,), scores in [0, 1].
         class_id: int64 (N,), indices into the names of the model.
         tracker_id: int64 (N,), track of each row, -1 if it has none yet; None before tracking.
+        masks: Pixels of each object; None of a model that finds boxes only.
     """
 
     xyxy: NDArray[np.float32]
     confidence: NDArray[np.float32]
     class_id: NDArray[np.int64]
     tracker_id: NDArray[np.int64] | None = None
+    masks: Masks | None = None
 
     def __post_init__(self) -> None:
         count = len(self.xyxy)
@@ -38,6 +41,8 @@ class Detections:
         _check("class_id", self.class_id, (count,), np.int64)
         if self.tracker_id is not None:
             _check("tracker_id", self.tracker_id, (count,), np.int64)
+        if self.masks is not None and len(self.masks) != count:
+            raise ValueError(f"Detections.masks: expected {count}, got {len(self.masks)}")
 
     @classmethod
     def empty(cls) -> Detections:
@@ -71,6 +76,7 @@ class Detections:
             self.confidence[rows],
             self.class_id[rows],
             None if self.tracker_id is None else self.tracker_id[rows],
+            None if self.masks is None else self.masks[rows],
         )
 
     def of_class(self, *class_ids: int) -> Detections:
@@ -93,7 +99,11 @@ class Detections:
                 f"to_supervision: the package {error.name} is not installed; pip install 'edgeloop[track]'"
             ) from error
         return supervision.Detections(
-            xyxy=self.xyxy, confidence=self.confidence, class_id=self.class_id, tracker_id=self.tracker_id
+            xyxy=self.xyxy,
+            mask=None if self.masks is None else self.masks.to_array(),
+            confidence=self.confidence,
+            class_id=self.class_id,
+            tracker_id=self.tracker_id,
         )
 
 

@@ -40,7 +40,8 @@ def decode(
         _level(scores[0], sides[0], input_size[0] // stride, stride, confidence)
         for scores, sides, stride in zip(outputs[:3], outputs[3:], STRIDES, strict=True)
     ]
-    return Detections(*(np.concatenate(parts) for parts in zip(*levels, strict=True)))
+    xyxy, score, class_id = (np.concatenate(parts) for parts in zip(*levels, strict=True))
+    return Detections(xyxy, score, class_id)
 
 
 def _level(

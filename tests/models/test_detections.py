@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,7 +63,7 @@ def test_is_frozen() -> None:
         pytest.param({"tracker_id": np.zeros(4, np.int64)}, id="too many tracks"),
     ],
 )
-def test_refuses_arrays_that_do_not_fit(change: dict[str, np.ndarray]) -> None:
+def test_refuses_arrays_that_do_not_fit(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"Detections.{next(iter(change))}: expected"):
         dataclasses.replace(three(), **change)
 

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgeloop.models.detections import Detections
+from edgeloop.models.masks import Masks
+
+
+def two() -> Masks:
+    """A bar of 4x3 px at (1, 2) and an object without pixels, in an image of 10x8 px."""
+    windows = np.ones((3, 4), np.bool_), np.zeros((0, 0), np.bool_)
+    return Masks(windows, np.array([[1, 2], [0, 0]], np.int64), (10, 8))
+
+
+def test_whole_masks_are_drawn_at_their_windows() -> None:
+    whole = two().to_array()
+    assert whole.shape == (2, 8, 10)
+    assert whole[0, 2:5, 1:5].all()
+    assert whole.sum(axis=(1, 2)).tolist() == two().area.tolist() == [12, 0]
+
+
+def test_outlines_are_in_pixels_of_the_image() -> None:
+    (bar,), nothing = two().outlines()
+    assert bar.min(axis=0).tolist() == [1, 2]
+    assert bar.max(axis=0).tolist() == [4, 4]
+    assert nothing == []
+
+
+def test_the_largest_part_of_an_outline_is_first() -> None:
+    window = np.zeros((20, 20), np.bool_)
+    window[:3, :3] = window[8:, 8:] = True
+    ((large, small),) = Masks((window,), np.zeros((1, 2), np.int64), (20, 20)).outlines()
+    assert large.min() == 8
+    assert small.max() == 2
+
+
+@pytest.mark.parametrize("rows", [[1, 0], np.array([True, False]), slice(1, None)])
+def test_rows_are_selected_as_in_the_detections(rows: list[int]) -> None:
+    found = Detections(np.zeros((2, 4), np.float32), np.ones(2, np.float32), np.arange(2), masks=two())
+    chosen = found[rows]
+    assert chosen.masks is not None
+    assert chosen.masks.area.tolist() == [[12, 0][row] for row in chosen.class_id]
+
+
+@pytest.mark.parametrize(
+    ("corner", "size", "message"),
+    [
+        pytest.param([7, 2], (10, 8), "beyond the image", id="right edge"),
+        pytest.param([1, 6], (10, 8), "beyond the image", id="lower edge"),
+        pytest.param([-1, 2], (10, 8), "beyond the image", id="left edge"),
+    ],
+)
+def test_a_window_is_inside_the_image(corner: list[int], size: tuple[int, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Masks((np.ones((3, 4), np.bool_),), np.array([corner], np.int64), size)
+
+
+def test_as_many_masks_as_detections() -> None:
+    with pytest.raises(ValueError, match="expected 1, got 2"):
+        Detections(np.zeros((1, 4), np.float32), np.ones(1, np.float32), np.zeros(1, np.int64), masks=two())
