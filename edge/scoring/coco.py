@@ -1,4 +1,4 @@
-"""Metrics of predicted boxes: COCO's average precision, and precision and recall at one threshold."""
+"""Metrics of predicted boxes and masks: COCO's average precision; precision and recall at one threshold."""
 
 from __future__ import annotations
 
@@ -7,18 +7,27 @@ import io
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.edge.labels.coco_json import is_crowd, object_box
-from edgeloop.edge.labels.label_problems import LabelProblems
+from edgeloop.edge.scoring.coco_rows import found_rows, names_by_id, truth_rows
+from edgeloop.edge.scoring.run_lengths import compress_runs, load_pycocotools, mask_area, mask_runs
 from edgeloop.models.boxes import iou_matrix, xywh_to_xyxy, xyxy_to_xywh
 from edgeloop.models.detections import Detections
-from edgeloop.models.errors import DataError, UnavailableError
+from edgeloop.models.errors import DataError
 
-__all__ = ["ClassScore", "PrecisionRecall", "Scores", "coco_results", "evaluate_boxes", "precision_recall"]
+__all__ = [
+    "ClassScore",
+    "PrecisionRecall",
+    "Scores",
+    "coco_mask_results",
+    "coco_results",
+    "evaluate_boxes",
+    "evaluate_masks",
+    "precision_recall",
+]
 
 Json = Mapping[str, Any]
 
@@ -89,6 +98,22 @@ def coco_results(image_id: int, found: Detections) -> list[dict[str, Any]]:
     ]
 
 
+def coco_mask_results(image_id: int, found: Detections) -> list[dict[str, Any]]:
+    """Convert the detections in an image to COCO results as `coco_results`, and their masks.
+
+    Returns:
+        Rows with `segmentation`, too: compressed run lengths, `size` (height, width in pixels) and `counts`.
+
+    Raises:
+        ValueError: The detections have no masks.
+        UnavailableError: pycocotools is not installed.
+    """
+    if found.masks is None:
+        raise ValueError("coco_mask_results: these detections have no masks")
+    rows = coco_results(image_id, found)
+    return [{**row, "segmentation": runs} for row, runs in zip(rows, mask_runs(found.masks), strict=True)]
+
+
 def evaluate_boxes(
     truth: Json,
     predictions: Iterable[Json],
@@ -114,19 +139,82 @@ def evaluate_boxes(
             `categories` is unknown, or there is no object to score against.
         UnavailableError: pycocotools is not installed.
     """
-    try:
-        from pycocotools.coco import COCO
-        from pycocotools.cocoeval import COCOeval
-    except ImportError as error:
-        raise UnavailableError("scoring needs pycocotools; pip install 'edgeloop[label]'") from error
-    names = _class_names(truth, categories)
+    names = names_by_id(truth, categories)
     objects = _objects(truth, names)
+    return _average_precision(truth, names, objects, found_rows(predictions, truth, names), "bbox", max_boxes)
+
+
+def evaluate_masks(
+    truth: Json,
+    predictions: Iterable[Json],
+    *,
+    categories: Sequence[str] | None = None,
+    max_boxes: int | None = None,
+) -> Scores:
+    """Score predicted masks with pycocotools: as `evaluate_boxes`, by the IoU of the pixels.
+
+    Args:
+        truth: COCO dataset, each annotation with a `segmentation`: polygons in pixels or run lengths.
+        predictions: Rows of `coco_mask_results`.
+        categories: Names of the classes to score; None for all.
+        max_boxes: See `evaluate_boxes`.
+
+    Returns:
+        The scores.
+
+    Raises:
+        DataError: As `evaluate_boxes`; or a label or prediction has no mask, or one of another size than its
+            image.
+        UnavailableError: pycocotools is not installed.
+    """
+    names = names_by_id(truth, categories)
+    sizes = {
+        image["id"]: (image["width"], image["height"]) for image in truth["images"] if image.get("height")
+    }
+    objects = _with_runs(_objects(truth, names), sizes, "ground truth")
+    for each in objects:
+        height, width = each["segmentation"]["size"]
+        sizes.setdefault(each["image_id"], (width, height))
+    found = _with_runs(found_rows(predictions, truth, names), sizes, "prediction")
+    return _average_precision(truth, names, objects, found, "segm", max_boxes)
+
+
+def _objects(truth: Json, names: Mapping[int, str]) -> list[dict[str, Any]]:
+    objects = truth_rows(truth, names)
     if not any(not annotation["iscrowd"] for annotation in objects):
         raise DataError("nothing to score against: the ground truth has no object of these classes")
-    found = _found(predictions, truth, names)
-    layout = {"images": truth["images"], "categories": [{"id": n, "name": name} for n, name in names.items()]}
+    return objects
+
+
+def _with_runs(rows: Iterable[Json], sizes: Mapping[int, tuple[int, int]], what: str) -> list[dict[str, Any]]:
+    """Add compressed run lengths and their area to rows."""
+    drawn: list[dict[str, Any]] = []
+    for row in rows:
+        try:
+            runs = compress_runs(row.get("segmentation"), sizes.get(row["image_id"]))
+        except ValueError as error:
+            place = f"{what} {row['id']}, of image {row['image_id']}"
+            raise DataError(f"{place}: {error}") from error
+        drawn.append({**row, "segmentation": runs, "area": mask_area(runs)})
+    return drawn
+
+
+def _average_precision(
+    truth: Json,
+    names: Mapping[int, str],
+    objects: list[dict[str, Any]],
+    found: list[dict[str, Any]],
+    kind: Literal["bbox", "segm"],
+    max_boxes: int | None,
+) -> Scores:
+    make_coco, make_evaluation, _ = load_pycocotools()
+    # pycocotools asks for the size of an image even where run lengths tell it.
+    images = [{"width": 0, "height": 0, **image} for image in truth["images"]]
+    layout = {"images": images, "categories": [{"id": n, "name": name} for n, name in names.items()]}
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools reports its progress with print
-        evaluation = COCOeval(_indexed(COCO(), layout, objects), _indexed(COCO(), layout, found), "bbox")
+        evaluation = make_evaluation(
+            _indexed(make_coco(), layout, objects), _indexed(make_coco(), layout, found), kind
+        )
         evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
         evaluation.params.maxDets = [max_boxes or max(_COCO_BOXES, _most_of_a_class(objects))]
         evaluation.evaluate()
@@ -176,12 +264,12 @@ def precision_recall(
         DataError: A prediction is of an image or class that the ground truth does not have, or a name in
             `categories` is unknown.
     """
-    names = _class_names(truth, categories)
+    names = names_by_id(truth, categories)
     objects: dict[tuple[int, int], list[Json]] = defaultdict(list)
-    for annotation in _objects(truth, names):
+    for annotation in truth_rows(truth, names):
         objects[annotation["image_id"], annotation["category_id"]].append(annotation)
     found: dict[tuple[int, int], list[Json]] = defaultdict(list)
-    for prediction in _found(predictions, truth, names):
+    for prediction in found_rows(predictions, truth, names):
         if prediction["score"] >= confidence:
             found[prediction["image_id"], prediction["category_id"]].append(prediction)
     matched = predicted = truths = 0
@@ -209,70 +297,6 @@ def _match(objects: list[Json], found: list[Json], iou: float) -> tuple[int, int
 
 def _xyxy(boxes: list[Json]) -> NDArray[np.float32]:
     return xywh_to_xyxy(np.array([box["bbox"] for box in boxes], np.float64).reshape(-1, 4))
-
-
-def _class_names(truth: Json, categories: Sequence[str] | None) -> dict[int, str]:
-    """Names of the classes to score, by id."""
-    names = {category["id"]: category["name"] for category in truth["categories"]}
-    if categories is None:
-        return names
-    unknown = set(categories) - set(names.values())
-    if unknown:
-        raise DataError(f"class '{min(unknown)}': the ground truth has {', '.join(sorted(names.values()))}")
-    return {number: name for number, name in names.items() if name in categories}
-
-
-def _objects(truth: Json, names: Mapping[int, str]) -> list[dict[str, Any]]:
-    """Annotations to score, in the form that pycocotools needs: numbered from 1, with an area."""
-    images = {image["id"] for image in truth["images"]}
-    problems = LabelProblems()
-    objects: dict[tuple[Any, ...], None] = {}
-    for row, annotation in enumerate(truth["annotations"]):
-        if annotation["image_id"] not in images or annotation["category_id"] not in names:
-            continue
-        place, masks = f"annotations[{row}]", annotation.get("segmentation")
-        try:
-            bbox = object_box(annotation.get("bbox"), masks)
-        except (TypeError, ValueError) as error:
-            raise DataError(f"ground truth: {place}: {error}") from error
-        crowd = is_crowd(annotation.get("iscrowd"), masks, place, problems)
-        key = annotation["image_id"], annotation["category_id"], bbox, int(crowd)
-        if min(bbox[2:]) <= 0:
-            problems.note("empty_box", place)
-        elif key in objects:
-            problems.note("duplicate", place)
-        else:
-            objects[key] = None
-    problems.warn("ground truth")
-    return [
-        {
-            "id": number,
-            "image_id": image_id,
-            "category_id": category_id,
-            "bbox": list(bbox),
-            "area": bbox[2] * bbox[3],
-            "iscrowd": crowd,
-        }
-        for number, (image_id, category_id, bbox, crowd) in enumerate(objects, start=1)
-    ]
-
-
-def _found(predictions: Iterable[Json], truth: Json, names: Mapping[int, str]) -> list[dict[str, Any]]:
-    """Predictions of the classes to score, checked, in the form that pycocotools needs."""
-    images = {image["id"] for image in truth["images"]}
-    classes = {category["id"] for category in truth["categories"]}
-    found: list[dict[str, Any]] = []
-    for prediction in predictions:
-        if prediction["image_id"] not in images:
-            raise DataError(f"prediction of image {prediction['image_id']}: not an image of the ground truth")
-        if prediction["category_id"] not in classes:
-            raise DataError(
-                f"prediction of class {prediction['category_id']}: not a class of the ground truth"
-            )
-        if prediction["category_id"] in names:
-            bbox = prediction["bbox"]
-            found.append({**prediction, "id": len(found) + 1, "area": bbox[2] * bbox[3], "iscrowd": 0})
-    return found
 
 
 def _indexed(coco: Any, layout: Json, annotations: list[dict[str, Any]]) -> Any:
