@@ -48,7 +48,7 @@ def batch_losses(
     images = batch.images.to(device).float() / 255
     with torch.autocast(device.type, torch.bfloat16, enabled=backbone.dtype is torch.bfloat16):
         levels = detector.neck(backbone(images))
-        predictions = detector.head(levels)
+        predictions = detector.predict(levels)
     shapes = [(level.shape[2], level.shape[3]) for level in levels]
     return detection_loss(predictions, batch.targets.to(device), shapes, labeled)
 

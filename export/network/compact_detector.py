@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from edgeloop.export.network.blocks import ConvNorm, CrossStageBlock, PyramidPooling
 from edgeloop.export.network.lite0_backbone import OUT_CHANNELS, Lite0Backbone
+from edgeloop.export.network.mask_branch import MaskBranch
 
 __all__ = ["STRIDES", "CompactDetector", "Predictions", "grid_points", "is_class_layer"]
 
@@ -31,38 +32,66 @@ class Predictions(NamedTuple):
     Attributes:
         distances: Left, top, right, bottom edge from the middle of the cell, in strides, (B, N, 4).
         logits: Class logits, (B, N, classes).
+        coefficients: Coefficients of the prototypes, (B, N, K); None without a mask branch.
+        prototypes: Prototypes at stride 4, (B, K, H / 4, W / 4); None without a mask branch.
     """
 
     distances: Tensor
     logits: Tensor
+    coefficients: Tensor | None = None
+    prototypes: Tensor | None = None
 
 
 class CompactDetector(nn.Module):
-    """Detector with one score per class and box, without objectness.
+    """Detector with one score per class and box, without objectness; with masks, if it has prototypes.
 
     In training mode it returns `Predictions`, in evaluation mode the output of the head "classic",
     (B, 4 + classes, N): center x, center y, width, height in pixels of the input, then scores in [0, 1].
+    With masks these are the two outputs of the head "segment": (B, 4 + classes + masks, N), the coefficients
+    behind the scores, and the prototypes, (B, masks, H / 4, W / 4).
 
     Args:
         classes: Number of classes.
+        masks: Number of prototypes of the mask branch; 0 for none.
     """
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, classes: int, masks: int = 0) -> None:
         super().__init__()
         self.backbone = Lite0Backbone()
         self.neck = _Neck()
         self.head = _Head(classes)
+        self.masks = MaskBranch(masks, _NECK) if masks else None
 
-    def forward(self, image: Tensor) -> Predictions | Tensor:
+    def forward(self, image: Tensor) -> Predictions | Tensor | tuple[Tensor, Tensor]:
         """Detect in images (B, 3, H, W), RGB in [0, 1], H and W multiples of 32."""
         levels = self.neck(self.backbone(image))
-        predictions: Predictions = self.head(levels)
+        predictions = self.predict(levels)
         if self.training:
             return predictions
-        # Channels stay first: an exported graph then needs no transposition.
-        distances, logits = predictions
+        boxes = self._boxes(predictions, levels)
+        if predictions.coefficients is None or predictions.prototypes is None:
+            return boxes
+        return torch.cat((boxes, predictions.coefficients), dim=1), predictions.prototypes
+
+    def predict(self, levels: list[Tensor]) -> Predictions:
+        """Compute predictions from the levels of the neck.
+
+        In evaluation mode channels stay first, (B, 4, N), so that an exported graph needs no transposition.
+        """
+        predictions: Predictions = self.head(levels)
+        if self.masks is None:
+            return predictions
+        coefficients, prototypes = self.masks(levels)
+        if self.training:
+            coefficients = coefficients.transpose(1, 2)
+        return predictions._replace(coefficients=coefficients, prototypes=prototypes)
+
+    @staticmethod
+    def _boxes(predictions: Predictions, levels: list[Tensor]) -> Tensor:
+        """Compute the output of the head "classic" from predictions with channels first."""
+        distances, logits = predictions.distances, predictions.logits
         shapes = [(level.shape[2], level.shape[3]) for level in levels]
-        points, strides = (each.T for each in grid_points(shapes, image.device))
+        points, strides = (each.T for each in grid_points(shapes, distances.device))
         near, far = distances.split(2, dim=1)
         center = (points + (far - near) / 2) * strides
         size = (near + far) * strides
@@ -106,8 +135,10 @@ class _Head(nn.Module):
         """Compute predictions; in evaluation mode with channels first: (B, 4, N) and (B, classes, N)."""
         distances = [branch(level).flatten(2) for branch, level in zip(self.boxes, levels, strict=True)]
         logits = [branch(level).flatten(2) for branch, level in zip(self.scores, levels, strict=True)]
-        first = Predictions(torch.cat(distances, dim=2), torch.cat(logits, dim=2))
-        return Predictions(*(each.transpose(1, 2) for each in first)) if self.training else first
+        first, second = torch.cat(distances, dim=2), torch.cat(logits, dim=2)
+        if self.training:
+            first, second = first.transpose(1, 2), second.transpose(1, 2)
+        return Predictions(first, second)
 
 
 def _box_branch(channels: int) -> nn.Sequential:

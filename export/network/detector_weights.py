@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from edgeloop.export.network.compact_detector import CompactDetector
+from edgeloop.export.network.mask_branch import prototype_count
 from edgeloop.export.train_options import DEFAULT_MODEL
 from edgeloop.models.errors import EdgeloopError, ModelError, NoInputError
 
@@ -27,6 +28,8 @@ def write_detector(detector: CompactDetector, names: Sequence[str], path: Path) 
 def read_detector(path: Path) -> tuple[CompactDetector, tuple[str, ...]]:
     """Read a trained detector, float32, in evaluation mode, and the names of its classes.
 
+    It has a mask branch if the file has one.
+
     Raises:
         NoInputError: There is no such file.
         ModelError: The file cannot be read, or is no trained detector.
@@ -35,7 +38,7 @@ def read_detector(path: Path) -> tuple[CompactDetector, tuple[str, ...]]:
     names = _names(metadata)
     if metadata.get("model") != DEFAULT_MODEL or not names:
         raise ModelError(f"{path}: expected a trained {DEFAULT_MODEL} with the names of its classes")
-    detector = CompactDetector(len(names))
+    detector = CompactDetector(len(names), prototype_count(state))
     load_state(detector, state, str(path))
     return detector.eval(), names
 
@@ -44,6 +47,8 @@ def load_state(
     detector: CompactDetector, state: Mapping[str, Tensor], source: str, *, without: Collection[str] = ()
 ) -> None:
     """Load the floating-point tensors of a state dict into a detector, in place.
+
+    Tensors that the detector does not have, such as those of a mask branch, are left out.
 
     Args:
         detector: The detector.

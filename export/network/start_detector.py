@@ -12,6 +12,7 @@ from edgeloop.export.network.blocks import ConvNorm
 from edgeloop.export.network.compact_detector import CompactDetector, is_class_layer
 from edgeloop.export.network.detector_weights import load_state, read_named_state, read_state
 from edgeloop.export.network.lite0_backbone import imagenet_state
+from edgeloop.export.network.mask_branch import is_mask_layer
 from edgeloop.export.train_options import DEFAULT_MODEL
 from edgeloop.models.errors import UsageError
 from edgeloop.models.weights.registry import weights_path
@@ -20,7 +21,7 @@ __all__ = ["renamed_classes", "rescale", "start_detector"]
 
 
 def start_detector(
-    classes: int | Sequence[str], weights: str | None, *, seed: int
+    classes: int | Sequence[str], weights: str | None, *, seed: int, masks: int = 0
 ) -> tuple[CompactDetector, str]:
     """Build a detector with its start weights.
 
@@ -30,6 +31,8 @@ def start_detector(
         weights: "none", "imagenet", "edgeloop-lite0" (those that ship, also for None), or a path to
             .safetensors.
         seed: Random seed of all that has no start weights.
+        masks: Number of prototypes of the mask branch; 0 for none. The branch starts from weights that have
+            one with as many prototypes, and at random otherwise.
 
     Returns:
         The detector, float32, and the name of its start weights.
@@ -42,7 +45,7 @@ def start_detector(
     """
     torch.manual_seed(seed)
     names = () if isinstance(classes, int) else tuple(classes)
-    detector = CompactDetector(classes if isinstance(classes, int) else len(names))
+    detector = CompactDetector(classes if isinstance(classes, int) else len(names), masks)
     name = weights or DEFAULT_MODEL
     if name == "imagenet":
         detector.backbone.load_state_dict(imagenet_state())
@@ -61,11 +64,14 @@ def start_detector(
 
 
 def _load(detector: CompactDetector, state: Mapping[str, Tensor], source: str) -> None:
-    """Load weights; the last layers of the class branches only if the file has them for as many classes."""
+    """Load weights; last layers of the class branches and the mask branch only if the file's fit."""
     own = detector.state_dict()
-    class_layers = {key for key in own if is_class_layer(key)}
-    fit = all(key in state and state[key].shape == own[key].shape for key in class_layers)
-    load_state(detector, state, source, without=() if fit else class_layers)
+    without: set[str] = set()
+    for belongs in (is_class_layer, is_mask_layer):
+        keys = {key for key, value in own.items() if belongs(key) and value.is_floating_point()}
+        if not all(key in state and state[key].shape == own[key].shape for key in keys):
+            without |= keys
+    load_state(detector, state, source, without=without)
 
 
 def renamed_classes(

@@ -132,8 +132,8 @@ class _Network(nn.Module):
         features = self.backbone(image)
         outputs = []
         for neck, head in zip(self.necks, self.heads, strict=True):
-            distances, logits = head(neck(features))
-            outputs.append(torch.cat((distances, logits.sigmoid()), dim=1))
+            found = head(neck(features))
+            outputs.append(torch.cat((found.distances, found.logits.sigmoid()), dim=1))
         return torch.cat(outputs)
 
 

@@ -31,7 +31,7 @@ def test_a_perfect_prediction_has_no_box_loss() -> None:
 def test_a_shifted_box_costs_more_the_farther_it_is() -> None:
     costs = []
     for shift in (0.0, 0.3, 1.0):
-        distances, logits = _perfect()
+        distances, logits, *_ = _perfect()
         moved = distances + shift * torch.tensor([-1.0, 0.0, 1.0, 0.0])
         losses = detection_loss(Predictions(moved, logits), _TARGETS, _SHAPES)
         costs.append(float(losses.box + losses.edge))
@@ -39,7 +39,7 @@ def test_a_shifted_box_costs_more_the_farther_it_is() -> None:
 
 
 def test_scores_are_learned_where_the_object_is_and_unlearned_elsewhere() -> None:
-    distances, _ = _perfect()
+    distances, *_ = _perfect()
     logits = torch.zeros(1, len(_POINTS), 2, requires_grad=True)
     detection_loss(Predictions(distances, logits), _TARGETS, _SHAPES).score.backward()
     assert logits.grad is not None
@@ -48,7 +48,7 @@ def test_scores_are_learned_where_the_object_is_and_unlearned_elsewhere() -> Non
 
 
 def test_classes_that_are_not_labeled_learn_nothing() -> None:
-    distances, _ = _perfect()
+    distances, *_ = _perfect()
     logits = torch.zeros(1, len(_POINTS), 2, requires_grad=True)
     labeled = torch.tensor([[False, True]])
     detection_loss(Predictions(distances, logits), _TARGETS, _SHAPES, labeled).score.backward()

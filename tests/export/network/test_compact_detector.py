@@ -6,6 +6,7 @@ import torch
 from edgeloop.export.network.blocks import folded
 from edgeloop.export.network.compact_detector import CompactDetector, grid_points
 from edgeloop.export.network.frozen_backbone import FrozenBackbone
+from edgeloop.export.network.mask_branch import is_mask_layer, prototype_count
 from edgeloop.export.network.start_detector import rescale
 from edgeloop.models.heads import decode
 
@@ -59,3 +60,35 @@ def test_rescaled_weights_compute_the_same(detector: CompactDetector) -> None:
         before = detector(image)
         rescale(detector)
         assert torch.allclose(before, detector(image), atol=1e-2)
+
+
+def test_a_mask_branch_adds_coefficients_and_prototypes() -> None:
+    torch.manual_seed(0)
+    detector = CompactDetector(3, masks=16)
+    image = torch.rand(2, 3, 64, 96)
+    predictions = detector(image)
+    cells = 12 * 8 + 6 * 4 + 3 * 2
+    assert predictions.coefficients is not None
+    assert predictions.coefficients.shape == (2, cells, 16)
+    assert predictions.prototypes is not None
+    assert predictions.prototypes.shape == (2, 16, 16, 24)
+    with torch.no_grad():
+        boxes, prototypes = detector.eval()(image)
+        levels = detector.neck(detector.backbone(image))
+        expected = detector.predict(levels).coefficients
+    assert expected is not None
+    assert boxes.shape == (2, 4 + 3 + 16, cells)
+    assert torch.allclose(boxes[:, 7:], expected)
+    assert prototypes.shape == (2, 16, 16, 24)
+
+
+def test_without_masks_a_detector_is_the_same() -> None:
+    torch.manual_seed(0)
+    plain = CompactDetector(3)
+    torch.manual_seed(0)
+    masked = CompactDetector(3, masks=16)
+    state = masked.state_dict()
+    own = {key: value for key, value in state.items() if not is_mask_layer(key)}
+    assert own.keys() == plain.state_dict().keys()
+    assert all(torch.equal(value, own[key]) for key, value in plain.state_dict().items())
+    assert (prototype_count(state), prototype_count(own)) == (16, 0)

@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 
 from edgeloop.export.network.compact_detector import CompactDetector, is_class_layer
-from edgeloop.export.network.detector_weights import write_detector
+from edgeloop.export.network.detector_weights import read_detector, write_detector
+from edgeloop.export.network.mask_branch import is_mask_layer
 from edgeloop.export.network.start_detector import start_detector
 
 
@@ -40,3 +41,23 @@ def test_as_many_other_classes_are_not_taken_for_the_known_ones(tmp_path: Path) 
     before = trained(weights, ("bolt", "nut"))
     own = start_detector(("cat", "dog"), str(weights), seed=0)[0].state_dict()
     assert not any(torch.equal(own[key], before[key]) for key in own if is_class_layer(key))
+
+
+def test_weights_with_and_without_a_mask_branch_start_each_other(tmp_path: Path) -> None:
+    names = ("bolt", "nut")
+    plain, masked = tmp_path / "plain.safetensors", tmp_path / "masked.safetensors"
+    before = trained(plain, names)
+    segmenter = start_detector(names, str(plain), seed=0, masks=16)[0]
+    write_detector(segmenter, names, masked)
+
+    own = segmenter.state_dict()
+    fresh = start_detector(names, "none", seed=0, masks=16)[0].state_dict()
+    assert all(torch.equal(own[key], fresh[key]) for key in own if is_mask_layer(key))
+    assert all(torch.equal(own[key], value) for key, value in before.items() if value.is_floating_point())
+
+    again, without = (start_detector(names, str(masked), seed=5, masks=count)[0] for count in (16, 0))
+    assert torch.equal(again.state_dict()["masks.mix.weight"], own["masks.mix.weight"].half().float())
+    assert without.state_dict().keys() == before.keys()
+    read, _ = read_detector(masked)
+    assert read.masks is not None
+    assert read.masks.count == 16
