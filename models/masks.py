@@ -70,6 +70,23 @@ class Masks:
             traced.sort(key=lambda each: -cv2.contourArea(each))
             yield [(each + corner).astype(np.float32) for each in traced]
 
+    def iou(self, other: Masks) -> NDArray[np.float32]:
+        """Compute the intersection over union of each row with the same row of `other`, (N,), in [0, 1].
+
+        Both are of the same image. Two objects without pixels agree: 1.
+        """
+        areas, others = self.area, other.area
+        shared = np.zeros(len(self), np.int64)
+        ends = zip(self.windows, self.corners, other.windows, other.corners, strict=True)
+        for row, (one, corner, two, corner_two) in enumerate(ends):
+            start = np.maximum(corner, corner_two)
+            stop = np.minimum(corner + one.shape[::-1], corner_two + two.shape[::-1])
+            if (stop > start).all():
+                both = _part(one, corner, start, stop) & _part(two, corner_two, start, stop)
+                shared[row] = np.count_nonzero(both)
+        union = areas + others - shared
+        return np.where(union > 0, shared / np.maximum(union, 1), 1).astype(np.float32)
+
     def to_array(self) -> NDArray[np.bool_]:
         """Draw whole masks, bool (N, height, width)."""
         width, height = self.size
@@ -77,3 +94,11 @@ class Masks:
         for whole, window, (left, top) in zip(result, self.windows, self.corners.tolist(), strict=True):
             whole[top : top + window.shape[0], left : left + window.shape[1]] = window
         return result
+
+
+def _part(
+    window: NDArray[np.bool_], corner: NDArray[np.int64], start: NDArray[np.int64], stop: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Cut the pixels from `start` up to `stop`, x and y in the image, out of a window."""
+    (left, top), (right, bottom) = start - corner, stop - corner
+    return window[top:bottom, left:right]

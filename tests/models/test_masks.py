@@ -59,3 +59,20 @@ def test_a_window_is_inside_the_image(corner: list[int], size: tuple[int, int], 
 def test_as_many_masks_as_detections() -> None:
     with pytest.raises(ValueError, match="expected 1, got 2"):
         Detections(np.zeros((1, 4), np.float32), np.ones(1, np.float32), np.zeros(1, np.int64), masks=two())
+
+
+@pytest.mark.parametrize(
+    ("corner", "shape", "expected"),
+    [
+        pytest.param((1, 2), (3, 4), 1, id="the same"),
+        pytest.param((3, 2), (3, 4), 6 / 18, id="half to the right"),
+        pytest.param((1, 2), (2, 2), 4 / 12, id="a part of it"),
+        pytest.param((5, 2), (3, 4), 0, id="side by side"),
+        pytest.param((0, 0), (0, 0), 0, id="nothing"),
+    ],
+)
+def test_masks_overlap_row_by_row(corner: tuple[int, int], shape: tuple[int, int], expected: float) -> None:
+    windows = np.ones(shape, np.bool_), np.zeros((0, 0), np.bool_)
+    other = Masks(windows, np.array([corner, (3, 3)], np.int64), (10, 8))
+    assert two().iou(other) == pytest.approx([expected, 1])
+    assert other.iou(two()) == pytest.approx([expected, 1])
