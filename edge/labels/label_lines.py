@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +13,28 @@ from numpy.typing import NDArray
 from edgeloop.edge.labels.label_problems import LabelProblems
 from edgeloop.models.errors import DataError
 
-__all__ = ["decode_text", "fit_box", "parse_label_lines", "read_text"]
+__all__ = ["LabelRows", "decode_text", "fit_box", "parse_label_lines", "read_text"]
 
 _TOLERANCE = 0.01  # share of the image by which coordinates may leave it through rounding
 _SHOWN = 60
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom."""
+
+
+class LabelRows(NamedTuple):
+    """Labels of one image; lengths are shares of the image's width and height.
+
+    Attributes:
+        class_id: Class numbers, int64 (N,).
+        cxcywh: Boxes, float32 (N, 4) center x, center y, width, height.
+        outlines: A polygon for each row, float32 (P, 2) x, y, within the image; None if they were not asked
+            for or if a row is a box.
+    """
+
+    class_id: NDArray[np.int64]
+    cxcywh: NDArray[np.float32]
+    outlines: tuple[NDArray[np.float32], ...] | None
 
 
 def decode_text(data: bytes, path: Path | str) -> str:
@@ -81,11 +97,12 @@ def parse_label_lines(
     *,
     named_in: str,
     keypoints: bool = False,
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    outlines: bool = False,
+) -> LabelRows:
     """Parse the lines of a label file.
 
     A line is `class x y width height`, center and size as shares of the image; or `class x1 y1 x2 y2 x3 y3`
-    and so on, a polygon of which the box counts. A score may follow.
+    and so on, a polygon, whose box is its extent. A score may follow.
 
     Args:
         data: Content of the file.
@@ -94,27 +111,26 @@ def parse_label_lines(
         problems: Counts what is read nevertheless.
         named_in: File of the names, for messages.
         keypoints: True if keypoints, not polygons, follow the box.
-
-    Returns:
-        Class numbers int64 (N,), and boxes float32 (N, 4) center x, center y, width, height, shares of the
-        image's width and height.
+        outlines: Keep the polygons; a line that is a box is refused.
 
     Raises:
-        DataError: A line is malformed, or its class has no name; only if `problems` is strict.
+        DataError: A line is malformed, its class has no name, or it is a box although outlines are asked for;
+            only if `problems` is strict.
     """
     try:
         lines = decode_text(data, path).splitlines()
     except DataError as error:
         problems.refuse("encoding", str(error))
         lines = []
-    rows: dict[tuple[float, ...], None] = {}
+    rows: dict[tuple[float, ...], list[float]] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         place = f"{path}:{number}"
         try:
             class_id, *values = [float(field) for field in line.split()]
-            box = fit_box(_box(values, place, problems, keypoints=keypoints), (1, 1), place, problems)
+            values = _shape(values, place, problems, keypoints=keypoints)
+            box = fit_box(_box(values), (1, 1), place, problems)
         except ValueError:
             problems.refuse(
                 "malformed_line",
@@ -131,15 +147,36 @@ def parse_label_lines(
         elif box is not None and (class_id, *box) in rows:
             problems.note("duplicate", place)
         elif box is not None:
-            rows[class_id, *box] = None
+            rows[class_id, *box] = values if outlines else []
+            _note_other_shape(len(values) > 4, outlines, place, problems)
     table = np.array([*rows], np.float64).reshape(-1, 5)
     corner, opposite = table[:, 1:3], table[:, 3:]
     cxcywh = np.concatenate(((corner + opposite) / 2, opposite - corner), axis=1)
-    return table[:, 0].astype(np.int64), cxcywh.astype(np.float32)
+    return LabelRows(
+        table[:, 0].astype(np.int64),
+        cxcywh.astype(np.float32),
+        _polygons(rows.values()) if outlines else None,
+    )
 
 
-def _box(values: list[float], place: str, problems: LabelProblems, *, keypoints: bool) -> Box:
-    """Corners of the numbers after the class; ValueError if they are neither a box nor a polygon."""
+def _note_other_shape(is_polygon: bool, outlines: bool, place: str, problems: LabelProblems) -> None:
+    if is_polygon and not outlines:
+        problems.note("polygon", place)
+    if outlines and not is_polygon:
+        problems.refuse(
+            "box_line",
+            f"{place}: labels are boxes, expected polygons (class x1 y1 x2 y2 x3 y3 ...); label with --task "
+            "segment, or leave --task segment out",
+        )
+
+
+def _polygons(shapes: Iterable[list[float]]) -> tuple[NDArray[np.float32], ...] | None:
+    polygons = [np.array(values, np.float32).reshape(-1, 2).clip(0, 1) for values in shapes]
+    return tuple(polygons) if all(len(polygon) > 2 for polygon in polygons) else None
+
+
+def _shape(values: list[float], place: str, problems: LabelProblems, *, keypoints: bool) -> list[float]:
+    """Box or polygon in the numbers after the class; ValueError if they are neither."""
     if keypoints and len(values) > 4:
         values = values[:4]
     scored = len(values) % 2 == 1 and len(values) >= 5
@@ -150,10 +187,14 @@ def _box(values: list[float], place: str, problems: LabelProblems, *, keypoints:
         raise ValueError("outside the image")
     if scored:
         problems.note("score_column", place)
+    return values
+
+
+def _box(values: list[float]) -> Box:
+    """Corners of a box or of a polygon's extent."""
     if len(values) == 4:
         x, y, w, h = values
         return x - w / 2, y - h / 2, x + w / 2, y + h / 2
-    problems.note("polygon", place)
     xs, ys = values[0::2], values[1::2]
     return min(xs), min(ys), max(xs), max(ys)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from edgeloop.export.data.yolo_dataset import LabeledImage
@@ -16,8 +16,8 @@ def coco_truth(
     """Convert labels to COCO ground truth; image ids are positions in `images`.
 
     Args:
-        images: Images and boxes.
-        sizes: (width, height) of each image in px, in which the boxes are given.
+        images: Images and labels; those with outlines give `segmentation`, one polygon in px a label.
+        sizes: (width, height) of each image in px, in which the labels are given.
         names: Class names by class number.
     """
     return {
@@ -25,13 +25,21 @@ def coco_truth(
             {"id": number, "width": width, "height": height} for number, (width, height) in enumerate(sizes)
         ],
         "annotations": [
-            {
-                "image_id": number,
-                "category_id": class_id,
-                "bbox": [(x - w / 2) * width, (y - h / 2) * height, w * width, h * height],
-            }
-            for number, (image, (width, height)) in enumerate(zip(images, sizes, strict=True))
-            for class_id, (x, y, w, h) in zip(image.class_id.tolist(), image.xywh.tolist(), strict=True)
+            {"image_id": number, **annotation}
+            for number, (image, size) in enumerate(zip(images, sizes, strict=True))
+            for annotation in _annotations(image, size)
         ],
         "categories": [{"id": class_id, "name": name} for class_id, name in enumerate(names)],
     }
+
+
+def _annotations(image: LabeledImage, size: tuple[int, int]) -> Iterator[dict[str, Any]]:
+    width, height = size
+    for row, (x, y, w, h) in enumerate(image.xywh.tolist()):
+        annotation = {
+            "category_id": int(image.class_id[row]),
+            "bbox": [(x - w / 2) * width, (y - h / 2) * height, w * width, h * height],
+        }
+        if image.outlines is not None:
+            annotation["segmentation"] = [(image.outlines[row] * size).ravel().tolist()]
+        yield annotation

@@ -13,6 +13,7 @@ from edgeloop.edge.labels.label_lines import parse_label_lines
 from edgeloop.edge.labels.label_problems import LabelProblems
 from edgeloop.export.data.data_yaml import DataYaml, find_data_yaml, read_data_yaml
 from edgeloop.models.errors import DataError
+from edgeloop.models.task import Task
 from edgeloop.models.weights.digest import DatasetDigest
 
 __all__ = ["Dataset", "LabeledImage", "open_dataset"]
@@ -20,17 +21,20 @@ __all__ = ["Dataset", "LabeledImage", "open_dataset"]
 
 @dataclass(frozen=True, eq=False)
 class LabeledImage:
-    """One image and its boxes.
+    """One image and its labels.
 
     Attributes:
         path: Image file.
         class_id: int64 (N,).
         xywh: float32 (N, 4), center x, center y, width, height as fractions of the image's width and height.
+        outlines: A polygon for each box, float32 (P, 2) x, y as fractions of the image's width and height,
+            0 to 1 for the first to the last pixel's far edge; None for labels that are boxes.
     """
 
     path: Path
     class_id: NDArray[np.int64]
     xywh: NDArray[np.float32]
+    outlines: tuple[NDArray[np.float32], ...] | None = None
 
     def read(self) -> NDArray[np.uint8]:
         """Decode the image.
@@ -66,7 +70,7 @@ class Dataset:
     digest: str
 
 
-def open_dataset(root: Path, problems: LabelProblems | None = None) -> Dataset:
+def open_dataset(root: Path, problems: LabelProblems | None = None, *, task: Task = "detect") -> Dataset:
     """Read a dataset in Ultralytics' layout.
 
     Args:
@@ -74,25 +78,30 @@ def open_dataset(root: Path, problems: LabelProblems | None = None) -> Dataset:
             Labels are in labels/ beside images/, or beside the images, one text file per image; an image
             without one shows no object.
         problems: Counts what is read nevertheless; None to warn of it.
+        task: "segment" keeps the outlines of labels that are polygons, and refuses a label that is a box;
+            "detect" takes the boxes of both.
 
     Returns:
         The dataset, images not decoded.
 
     Raises:
         NoInputError: There is no such folder, or no data.yaml in it.
-        DataError: A file is malformed, or a class number is out of range.
+        DataError: A file is malformed, a class number is out of range, or a label is a box and `task` is
+            "segment".
     """
     config = read_data_yaml(find_data_yaml(root))
     found = LabelProblems() if problems is None else problems
     digest = DatasetDigest(config.names)
-    splits = [_read_split(config, split, digest, found) for split in ("train", "val")]
+    splits = [
+        _read_split(config, split, digest, found, outlines=task == "segment") for split in ("train", "val")
+    ]
     if problems is None:
         found.warn(str(config.path))
     return Dataset(config.path.parent, config.names, splits[0], splits[1], digest.hexdigest())
 
 
 def _read_split(
-    config: DataYaml, split: str, digest: DatasetDigest, problems: LabelProblems
+    config: DataYaml, split: str, digest: DatasetDigest, problems: LabelProblems, *, outlines: bool
 ) -> tuple[LabeledImage, ...]:
     images: dict[Path, LabeledImage] = {}
     for path, name in config.images(split, problems):
@@ -113,10 +122,16 @@ def _read_split(
         except OSError as error:
             problems.refuse("unreadable_file", f"{error.filename}: cannot be read ({error.strerror})")
             continue
-        class_id, xywh = parse_label_lines(
-            text, label_path, config.names, problems, named_in=config.path.name, keypoints=config.keypoints
+        rows = parse_label_lines(
+            text,
+            label_path,
+            config.names,
+            problems,
+            named_in=config.path.name,
+            keypoints=config.keypoints,
+            outlines=outlines,
         )
-        images[path] = LabeledImage(path, class_id, xywh)
+        images[path] = LabeledImage(path, *rows)
         digest.add(split, name, image, text)
     return tuple(images.values())
 

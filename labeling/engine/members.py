@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from threading import Event, Lock
@@ -63,7 +63,7 @@ class _Picture(LabeledImage):
         pixels: HxWx3 uint8 BGR.
     """
 
-    pixels: NDArray[np.uint8]
+    pixels: NDArray[np.uint8] = field(kw_only=True)
 
     def read(self) -> NDArray[np.uint8]:
         """Return the pixels."""
@@ -237,7 +237,7 @@ def _picture(sample: Sample) -> LabeledImage:
     size = np.array((width, height, width, height), np.float32)
     middles = (sample.xyxy[:, :2] + sample.xyxy[:, 2:]) / 2
     xywh = np.concatenate((middles, sample.xyxy[:, 2:] - sample.xyxy[:, :2]), axis=1) / size
-    return _Picture(Path(), sample.class_id, xywh.astype(np.float32), sample.image)
+    return _Picture(Path(), sample.class_id, xywh.astype(np.float32), pixels=sample.image)
 
 
 @contextmanager

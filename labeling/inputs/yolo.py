@@ -66,10 +66,8 @@ def read_yolo_images(
         except DataError as error:
             problems.refuse("missing_image", str(error))
         else:
-            class_id, cxcywh = parse_label_lines(
-                data, file, names, problems, named_in=named_in, keypoints=keypoints
-            )
-            images.append(LabeledImage(path, class_id, cxcywh))
+            rows = parse_label_lines(data, file, names, problems, named_in=named_in, keypoints=keypoints)
+            images.append(LabeledImage(path, *rows))
     if unlabeled_is_empty and (config := find_names(folder)) is not None and is_yaml(config):
         images += _unlabeled(config, {image.path for image in images}, finder)
     return names, images

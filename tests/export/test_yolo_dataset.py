@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgeloop.export.data.coco_labels import coco_truth
 from edgeloop.export.data.yolo_dataset import open_dataset
 from edgeloop.models.errors import DataError, NoInputError
 
@@ -59,3 +60,25 @@ def test_says_what_is_wrong(file: str, content: str, message: str, dataset: Path
 def test_says_that_there_is_no_dataset(tmp_path: Path) -> None:
     with pytest.raises(NoInputError, match=r"data\.yaml: no such file; a dataset has data\.yaml"):
         open_dataset(tmp_path)
+
+
+def test_outlines_are_read_for_the_task_segment_only(dataset: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(dataset, copy)
+    for path in (copy / "labels").rglob("*.txt"):
+        path.write_text("1 0.25 0.25 0.75 0.25 0.75 1 0.25 0.5\n" if path.stem == "001" else "")
+    boxes, outlined = open_dataset(copy), open_dataset(copy, task="segment")
+    assert boxes.train[1].outlines is None
+    assert outlined.train[0].outlines == ()
+    image = outlined.train[1]
+    assert image.xywh.tolist() == boxes.train[1].xywh.tolist() == [[0.5, 0.625, 0.5, 0.75]]
+    (annotation,) = coco_truth([image], [(200, 100)], outlined.names)["annotations"]
+    assert annotation["bbox"] == [50, 25, 100, 75]
+    assert annotation["segmentation"] == [[50, 25, 150, 25, 150, 100, 50, 50]]
+    assert outlined.digest == boxes.digest
+
+
+def test_a_dataset_of_boxes_has_no_outlines(dataset: Path) -> None:
+    with pytest.raises(DataError, match=r"labels/train/001\.txt:1: labels are boxes.*label with --task seg"):
+        open_dataset(dataset, task="segment")
+    assert "segmentation" not in coco_truth([open_dataset(dataset).train[1]], [(9, 9)], ())["annotations"][0]

@@ -20,7 +20,7 @@ BOX = [0.5, 0.5, 0.25, 0.5]
 def parse(
     data: bytes, problems: LabelProblems | None = None, *, keypoints: bool = False
 ) -> tuple[list[int], list[list[float]]]:
-    class_id, cxcywh = parse_label_lines(
+    class_id, cxcywh, _ = parse_label_lines(
         data, Path("a.txt"), NAMES, problems or LabelProblems(), named_in="classes.txt", keypoints=keypoints
     )
     return class_id.tolist(), cxcywh.tolist()
@@ -80,6 +80,29 @@ def test_what_is_refused(data: bytes, told: str) -> None:
     assert [problem.refused for problem in problems.by_kind.values()] == [True]
 
 
+def test_outlines_are_kept_when_they_are_asked_for() -> None:
+    problems = LabelProblems()
+    text = b"0 .375 .25 .625 .25 .5 .75 .9\n2 .1 .1 1.004 .1 .9 .9 .1 .9"
+    rows = parse_label_lines(text, Path("a.txt"), NAMES, problems, named_in="classes.txt", outlines=True)
+    assert rows.outlines is not None
+    triangle, square = (outline.tolist() for outline in rows.outlines)
+    assert triangle == [[0.375, 0.25], [0.625, 0.25], [0.5, 0.75]]
+    assert square == [pytest.approx(point) for point in [[0.1, 0.1], [1, 0.1], [0.9, 0.9], [0.1, 0.9]]]
+    assert rows.cxcywh[0].tolist() == BOX
+    assert [*problems.by_kind] == ["score_column"]  # no warning that only the box counts
+
+
+def test_a_box_among_outlines_is_named() -> None:
+    text = b"0 .375 .25 .625 .25 .5 .75\n0 .5 .5 .25 .5\n0 .2 .2 .1 .1"
+    with pytest.raises(DataError, match=r"a\.txt:3: labels are boxes, expected polygons"):
+        parse_label_lines(text, Path("a.txt"), NAMES, LabelProblems(), named_in="", outlines=True)
+    lenient = LabelProblems(strict=False)
+    rows = parse_label_lines(text, Path("a.txt"), NAMES, lenient, named_in="", outlines=True)
+    assert rows.outlines is None
+    assert len(rows.class_id) == 2
+    assert lenient.by_kind["box_line"].count == 1
+
+
 NUMBERS = st.one_of(
     st.floats().map(repr),
     st.floats(-0.1, 1.1).map("{:.3f}".format),
@@ -92,9 +115,11 @@ LINES = st.lists(NUMBERS, max_size=12).map(" ".join)
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.one_of(st.lists(LINES, max_size=4).map("\n".join).map(str.encode), st.binary(max_size=60)))
 def test_any_file_is_read_or_refused(data: bytes) -> None:
-    class_id, cxcywh = parse_label_lines(
-        data, Path("a.txt"), NAMES, LabelProblems(strict=False), named_in="classes.txt"
+    class_id, cxcywh, outlines = parse_label_lines(
+        data, Path("a.txt"), NAMES, LabelProblems(strict=False), named_in="classes.txt", outlines=True
     )
+    assert outlines is None or len(outlines) == len(class_id)
+    assert all(((outline >= 0) & (outline <= 1)).all() for outline in outlines or ())
     assert set(class_id.tolist()) <= {0, 2}
     corners = np.concatenate((cxcywh[:, :2] - cxcywh[:, 2:] / 2, cxcywh[:, :2] + cxcywh[:, 2:] / 2))
     assert ((corners >= -1e-6) & (corners <= 1 + 1e-6)).all()
