@@ -1,4 +1,4 @@
-"""Mask branch of the detector: prototypes and the coefficients that mix them (Bolya et al., "YOLACT", 2019)."""
+"""Mask branch of the detector: prototypes and their coefficients (Bolya et al., "YOLACT", ICCV 2019)."""
 
 from __future__ import annotations
 
