@@ -72,6 +72,7 @@ _CONVENTIONS: dict[Head, SpecOverrides] = {
     "end2end": _ULTRALYTICS,
     "classic": _ULTRALYTICS,
     "raw": _ULTRALYTICS,
+    "segment": _ULTRALYTICS,
     "yolov5": _ULTRALYTICS.model_copy(update={"iou": 0.45}),
     "yolox": _YOLOX,
     "nanodet": _NANODET,
@@ -238,12 +239,12 @@ class ModelSpec(BaseModel):
         model = SpecOverrides.model_validate(self.model_dump(exclude=unused))
         document = Document(model=model, record=record or Record())
         bundle = {BUNDLE_KEY: document.model_dump_json(exclude_none=True)}
-        if self.head not in ("classic", "end2end"):
+        if self.head not in ("classic", "end2end", "segment"):
             return bundle
         width, height = self.input_size
         end2end = self.head == "end2end"
         return {
-            "task": "detect",
+            "task": "segment" if self.head == "segment" else "detect",
             "stride": str(self.stride),
             "names": repr(dict(enumerate(self.names))),
             "imgsz": repr([height, width]),

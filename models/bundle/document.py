@@ -44,6 +44,8 @@ class Measured(_Data):
     Attributes:
         map50: Mean average precision at IoU 0.5 on the validation split.
         map50_95: Mean average precision over IoU 0.5 to 0.95.
+        mask_map50: Mean average precision of masks at IoU 0.5; None of a model that finds boxes only.
+        mask_map50_95: Mean average precision of masks over IoU 0.5 to 0.95.
         parity: Share of the training framework's boxes that the bundle reproduces: same class, IoU at least
             0.95 (int8: 0.75).
         latency_ms: Median time of one inference on the exporting machine.
@@ -51,6 +53,8 @@ class Measured(_Data):
 
     map50: Share | None = None
     map50_95: Share | None = None
+    mask_map50: Share | None = None
+    mask_map50_95: Share | None = None
     parity: Share | None = None
     latency_ms: Millis | None = None
 

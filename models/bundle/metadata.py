@@ -10,6 +10,7 @@ from edgeloop.models.bundle.document import read_document
 from edgeloop.models.errors import ModelError
 from edgeloop.models.facts.metadata_text import parse_literal, parse_names, shorten
 from edgeloop.models.facts.overrides import SpecOverrides
+from edgeloop.models.facts.refusals import SEGMENTS_AFTER_NMS
 from edgeloop.models.heads import Head
 
 __all__ = ["facts_from_metadata"]
@@ -49,9 +50,11 @@ def facts_from_metadata(metadata: Mapping[str, str]) -> SpecOverrides:
 def _check_kind(metadata: Mapping[str, str]) -> None:
     """Check Ultralytics' task and class of the last layer, which shapes alone do not tell."""
     task, layer = metadata.get("task", "detect"), metadata.get("head", "Detect")
-    if task != "detect":
-        raise ModelError(f"a model of another kind: its task is {shorten(repr(task))}, expected 'detect'")
-    if not layer.endswith(("Detect", _DETR)):
+    if task not in ("detect", "segment"):
+        raise ModelError(
+            f"a model of another kind: its task is {shorten(repr(task))}, expected 'detect' or 'segment'"
+        )
+    if task == "detect" and not layer.endswith(("Detect", _DETR)):
         raise ModelError(f"a model of another kind: its head is {shorten(repr(layer))}, expected 'Detect'")
 
 
@@ -61,7 +64,12 @@ def _head(metadata: Mapping[str, str]) -> Head | None:
         return "detr"
     end2end = parse_literal(metadata.get("end2end", "None"), "end2end")
     args = parse_literal(metadata.get("args", "{}"), "args")
-    if end2end is True or (isinstance(args, dict) and args.get("nms") is True):
+    within = end2end is True or (isinstance(args, dict) and args.get("nms") is True)
+    if metadata.get("task") == "segment":
+        if within:
+            raise ModelError(SEGMENTS_AFTER_NMS)
+        return "segment"
+    if within:
         return "end2end"
     return "classic" if end2end is False else None
 

@@ -6,6 +6,12 @@ from collections.abc import Sequence
 
 from edgeloop.models.errors import ModelError
 from edgeloop.models.facts.overrides import MAX_SIDE, MIN_SIDE, Dtype, Layout, SpecOverrides
+from edgeloop.models.facts.refusals import (
+    SEGMENTS_AFTER_NMS,
+    describe_input,
+    describe_outputs,
+    list_tensors,
+)
 from edgeloop.models.facts.tensor_info import TensorInfo
 from edgeloop.models.heads import Head, cell_count, fastestdet, nanodet
 from edgeloop.models.heads.detr import Form, find_form
@@ -46,10 +52,10 @@ def facts_from_input(inputs: Sequence[TensorInfo]) -> SpecOverrides:
         ModelError: The model does not take one image.
     """
     if not inputs or len(inputs[0].shape) != 4 or inputs[0].dtype not in _INPUT_DTYPES:
-        raise ModelError(_another_input(inputs))
+        raise ModelError(describe_input(inputs))
     image, *others = inputs
     if len(others) > 1 or not all(other.takes_image_size for other in others):
-        raise ModelError(_another_input(inputs))
+        raise ModelError(describe_input(inputs))
     batch, second, third, fourth = image.shape
     layout: Layout
     if second == 3:
@@ -57,7 +63,7 @@ def facts_from_input(inputs: Sequence[TensorInfo]) -> SpecOverrides:
     elif fourth == 3:
         layout, height, width = "NHWC", second, third
     else:
-        raise ModelError(_another_input(inputs))
+        raise ModelError(describe_input(inputs))
     if batch not in (None, 1):
         raise ModelError(f"input {image}: expected a batch of 1; export the model with one")
     if not all(side is None or MIN_SIDE <= side <= MAX_SIDE for side in (width, height)):
@@ -98,8 +104,10 @@ def facts_from_outputs(
         return SpecOverrides()
     if _is_nanodet(outputs, input_size):
         return SpecOverrides(head="nanodet")
-    output = _only_output(outputs)
     counts = {cell_count(input_size, strides): strides[-1] for strides in reversed(_STRIDES)}
+    if _has_prototypes(outputs):
+        return _segment_facts(outputs, counts)
+    output = _only_output(outputs)
     anchored = {ANCHORS * cells: stride for cells, stride in counts.items()}
     match output.shape:
         case (_, 7):
@@ -120,7 +128,12 @@ def facts_from_outputs(
             return SpecOverrides(head="yolov5")  # its exporter writes names, YOLOX's none
         case (_, rows, columns) if rows is None or rows in counts or columns is None:
             return SpecOverrides()
-    raise ModelError(_another_output(outputs))
+        case (_, _, int(rows), int(columns)) if 8 * rows >= input_size[1] and 8 * columns >= input_size[0]:
+            raise ModelError(
+                "a model of another kind: semantic segmentation, which tells no objects apart; train one "
+                f"with --task segment; expected boxes or instance segmentation, got {list_tensors(outputs)}"
+            )
+    raise ModelError(describe_outputs(outputs))
 
 
 def facts_from_output_names(outputs: Sequence[TensorInfo]) -> SpecOverrides:
@@ -146,7 +159,7 @@ def check_output(
     """
     fits, classes = _read_as(head, outputs, input_size)
     if not fits:
-        raise ModelError(f"{_another_output(outputs)}; it was taken for '{head}'")
+        raise ModelError(f"{describe_outputs(outputs)}; it was taken for '{head}'")
     if classes not in (None, len(names)):
         softmax = "; DETR and YOLOS, whose last class means no object, are not read" if head == "detr" else ""
         raise ModelError(
@@ -168,6 +181,8 @@ def _read_as(
         return form is not None, form.classes if form else None
     if head == "raw":
         return _is_raw(outputs, input_size), outputs[1].shape[1] if len(outputs) > 1 else None
+    if head == "segment":
+        return _is_segment(outputs, input_size)
     match _only_output(outputs).shape:
         case (_, third) if head == "end2end":
             return third == 7, None
@@ -204,7 +219,7 @@ def _check_queries(outputs: Sequence[TensorInfo], form: Form, input_size: tuple[
     if form.labels is None and input_size is not None and boxes == cell_count(input_size):
         raise ModelError(
             "a model of another kind: boxes and scores of every cell (YOLO-NAS, PP-YOLOE) are not read; "
-            f"expected a detector of the families that docs/providers.md lists, got {_list(outputs)}"
+            f"expected a detector of the families that docs/providers.md lists, got {list_tensors(outputs)}"
         )
 
 
@@ -234,59 +249,44 @@ def _is_raw(outputs: Sequence[TensorInfo], input_size: tuple[int, int]) -> bool:
     )
 
 
+def _has_prototypes(outputs: Sequence[TensorInfo]) -> bool:
+    return [len(output.shape) for output in outputs] == [3, 4]
+
+
+def _segment_facts(outputs: Sequence[TensorInfo], counts: dict[int, int]) -> SpecOverrides:
+    """Infer the head "segment" and its stride; refuse NMS in the graph and YOLOv5's order of axes."""
+    match outputs[0].shape, outputs[1].shape[1]:
+        case (_, int(channels), int(boxes)), int(masks) if channels > 4 + masks and boxes in counts:
+            return SpecOverrides(head="segment", stride=counts[boxes])
+        case (_, _, int(columns)), int(masks) if columns == 6 + masks:
+            raise ModelError(SEGMENTS_AFTER_NMS)
+        case (_, int(_), int(_)), int(_):
+            raise ModelError(describe_outputs(outputs))
+    return SpecOverrides()
+
+
+def _is_segment(outputs: Sequence[TensorInfo], input_size: tuple[int, int]) -> tuple[bool, int | None]:
+    """Match two outputs against the head "segment", and count the classes, None if open."""
+    if not _has_prototypes(outputs) or not all(output.dtype in _OUTPUT_DTYPES for output in outputs):
+        return False, None
+    (batch, channels, boxes), (other_batch, masks, rows, columns) = (output.shape for output in outputs)
+    if masks is not None and boxes == 6 + masks:
+        raise ModelError(SEGMENTS_AFTER_NMS)
+    width, height = input_size
+    fits = {batch, other_batch} <= {None, 1} and (rows is None or 4 * rows == height)
+    fits = fits and (columns is None or 4 * columns == width)
+    if channels is None or masks is None:
+        return fits, None
+    return fits and channels > 4 + masks > 4, channels - 4 - masks
+
+
 def _only_output(outputs: Sequence[TensorInfo]) -> TensorInfo:
     # Older exporters of YOLOv5 add the raw feature maps.
     if not outputs or not all(len(output.shape) == 5 for output in outputs[1:]):
-        raise ModelError(_another_output(outputs))
+        raise ModelError(describe_outputs(outputs))
     rows_of_seven = len(outputs[0].shape) == 2 and outputs[0].shape[1] == 7
     if not (len(outputs[0].shape) in (3, 4) or rows_of_seven) or outputs[0].dtype not in _OUTPUT_DTYPES:
-        raise ModelError(_another_output(outputs))
+        raise ModelError(describe_outputs(outputs))
     if not rows_of_seven and outputs[0].shape[0] not in (None, 1):
         raise ModelError(f"output {outputs[0]}: expected a batch of 1; export the model with one")
     return outputs[0]
-
-
-def _another_input(inputs: Sequence[TensorInfo]) -> str:
-    kinds = {
-        "scale_factor": "PaddleDetection (im_shape, scale_factor); export RT-DETR from its PyTorch code",
-        "pixel_mask": "DETR or YOLOS of transformers (pixel_mask); export RT-DETR, D-FINE or RF-DETR",
-        "input_ids": "a detector with a text prompt; train a detector on labels that it draws",
-    }
-    family = next((said for name, said in kinds.items() if any(i.name == name for i in inputs)), None)
-    return (
-        f"a model of another kind: {f'{family}; ' if family else ''}"
-        f"expected one image of 3 channels as input, got {_list(inputs)}"
-    )
-
-
-def _another_output(outputs: Sequence[TensorInfo]) -> str:
-    return (
-        f"a model of another kind: {_family(outputs)}expected one output (1, K, 6) or (K, 7) 'end2end', "
-        "(1, 4 + classes, N) 'classic', (1, N, 5 + classes) 'yolov5' or 'yolox', "
-        "(1, 5 + classes, H/16, W/16) 'fastestdet', the six of 'nanodet', or labels, boxes and scores, or "
-        f"boxes and logits of 'detr', got {_list(outputs)}"
-    )
-
-
-def _family(outputs: Sequence[TensorInfo]) -> str:
-    """Describe a family that is told by its outputs, with the way out; "" if it is not told."""
-    shapes, names = [output.shape for output in outputs], {output.name for output in outputs}
-    ranks = [len(shape) for shape in shapes]
-    if ranks and set(ranks) == {5}:
-        return "feature maps of YOLOv5 or YOLOv7 before decoding; export again, YOLOv7 with --grid; "
-    if len(ranks) > 1 and set(ranks) == {4}:
-        return "feature maps before decoding; export again with the decoding in the graph; "
-    if ranks == [3, 4]:
-        return "a segmentation model; export a detection one; "
-    if names >= {"num_dets"} or names >= {"num_detections"}:
-        return "NMS for TensorRT or TensorFlow in the graph; export again without (YOLOv7: no --end2end); "
-    if ranks == [2] and shapes[0][1] != 7:
-        return "a classification model; export a detection one; "
-    if ranks == [2, 1, 1] or {"boxes", "labels", "scores"} <= names:
-        return "a detector of torchvision; train one with `edgeloop train`, or export RT-DETR; "
-    return ""
-
-
-def _list(tensors: Sequence[TensorInfo]) -> str:
-    shown = ", ".join(str(tensor) for tensor in tensors[:2])
-    return shown if len(tensors) <= 2 else f"{shown} and {len(tensors) - 2} more"

@@ -188,6 +188,7 @@ def test_scores_that_are_no_numbers_are_not_found(head: Head) -> None:
         "yolov5": [(1, 5040, 8)],
         "detr": [(1, 300, 4), (1, 300, 8)],
         "raw": [(1, 4, 8, 10), (1, 3, 8, 10)],
+        "segment": [(1, 41, 100), (1, 32, 64, 80)],
     }
     assert len(decode(head, [np.full(shape, np.nan, np.float32) for shape in shapes[head]], **LOOSE)) == 0
 

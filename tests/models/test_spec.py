@@ -389,9 +389,21 @@ def test_a_yolov5_with_open_axes_is_told_by_its_metadata() -> None:
         ),
         pytest.param(
             image(),
-            tensors(a=(1, 38, 1680), b=(1, 32, 64, 80)),
-            "a segmentation model; export",
-            id="segments",
+            tensors(a=(1, 5040, 39), b=(1, 32, 64, 80)),
+            "a segmentation model, not as YOLOv8",
+            id="segments of YOLOv5",
+        ),
+        pytest.param(
+            image(),
+            tensors(a=(1, 300, 38), b=(1, 32, 64, 80)),
+            "segmentation with NMS in its graph.*nms=None",
+            id="segments after NMS",
+        ),
+        pytest.param(
+            image(),
+            tensors(a=(1, 19, 256, 320)),
+            "semantic segmentation.*--task segment",
+            id="classes of pixels",
         ),
         pytest.param(
             image(),
@@ -650,3 +662,69 @@ def test_an_absurd_bundle_is_refused(text: str) -> None:
 def test_a_spec_is_frozen() -> None:
     with pytest.raises(ValidationError):
         bundle().confidence = 0.1
+
+
+SEGMENTS = [
+    TensorInfo("output0", (1, 38, 1680), "float32"),
+    TensorInfo("output1", (1, 32, 64, 80), "float32"),
+]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "outputs"),
+    [
+        pytest.param(
+            {**ULTRALYTICS, "task": "segment", "head": "Segment"}, SEGMENTS, id="said by Ultralytics"
+        ),
+        pytest.param({"names": "{0: 'car', 1: 'tram'}"}, SEGMENTS, id="told by the shapes"),
+        pytest.param(
+            {**ULTRALYTICS, "task": "segment"},
+            [
+                TensorInfo("output0", (1, None, None), "float16"),
+                TensorInfo("output1", (1, None, None, None), "float16"),
+            ],
+            id="open axes",
+        ),
+    ],
+)
+def test_a_segmentation_model_is_run_as_ultralytics_runs_it(
+    metadata: dict[str, str], outputs: list[TensorInfo]
+) -> None:
+    spec = ModelSpec.from_metadata(metadata, image(), outputs)
+    assert (spec.head, spec.stride, spec.color, spec.centered, spec.iou) == ("segment", 32, "RGB", True, 0.7)
+    again = spec.to_metadata(Record(measured=Measured(map50=0.5, mask_map50=0.4)))
+    assert (again["task"], again["end2end"]) == ("segment", "False")
+    assert ModelSpec.from_metadata(again, image(), outputs) == spec
+    document = read_document(again)
+    assert document is not None
+    assert document.record.measured.mask_map50 == 0.4
+
+
+def test_a_detectors_record_says_nothing_of_masks() -> None:
+    detector = ModelSpec.from_metadata(ULTRALYTICS, image(), CLASSIC)
+    text = detector.to_metadata(Record(measured=Measured(map50=0.5)))[BUNDLE_KEY]
+    assert "mask" not in text
+
+
+@pytest.mark.parametrize(
+    ("metadata", "outputs", "message"),
+    [
+        pytest.param({"end2end": "True"}, SEGMENTS, "NMS in its graph", id="end to end"),
+        pytest.param(
+            {"args": "{'batch': 1, 'nms': True}", "end2end": "False"},
+            SEGMENTS,
+            "NMS in its graph",
+            id="NMS within",
+        ),
+        pytest.param(
+            {"names": "{0: 'car'}"}, SEGMENTS, "has 2 classes, but there are 1 names", id="other names"
+        ),
+        pytest.param({}, [SEGMENTS[0], TensorInfo("b", (1, 32, 32, 40), "float32")], "taken for", id="half"),
+        pytest.param({}, SEGMENTS[::-1], "taken for", id="prototypes first"),
+    ],
+)
+def test_a_segmentation_model_that_is_not_read(
+    metadata: dict[str, str], outputs: list[TensorInfo], message: str
+) -> None:
+    with pytest.raises(ModelError, match=message):
+        ModelSpec.from_metadata({**ULTRALYTICS, "task": "segment", **metadata}, image(), outputs)
