@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -51,6 +51,60 @@ class Masks:
         numbers = np.arange(len(self))[rows]
         return Masks(tuple(self.windows[number] for number in numbers), self.corners[numbers], self.size)
 
+    @classmethod
+    def concatenate(cls, parts: Sequence[Masks]) -> Self:
+        """Put the masks of one image, at least one part, behind each other."""
+        windows = tuple(window for part in parts for window in part.windows)
+        return cls(windows, np.concatenate([part.corners for part in parts]), parts[0].size)
+
+    def placed(self, corner: tuple[int, int], size: tuple[int, int]) -> Masks:
+        """Give the masks of a part of an image their place in it.
+
+        Args:
+            corner: Left column and top row of the part, in pixels of the image.
+            size: (width, height) of the image in pixels.
+
+        Returns:
+            The same windows in the image.
+        """
+        return Masks(self.windows, self.corners + np.array(corner, np.int64), size)
+
+    def united(self, groups: Sequence[Sequence[int]]) -> Masks:
+        """Unite the masks of each group of row numbers; each group, of one row at least, becomes a row."""
+        ends = self.corners + self._sides()
+        windows = []
+        corners = np.array([self.corners[list(rows)].min(axis=0) for rows in groups], np.int64).reshape(-1, 2)
+        for rows, corner in zip(groups, corners, strict=True):
+            width, height = ends[list(rows)].max(axis=0) - corner
+            window = np.zeros((height, width), np.bool_)
+            for row in rows:
+                (left, top), (right, bottom) = self.corners[row] - corner, ends[row] - corner
+                window[top:bottom, left:right] |= self.windows[row]
+            windows.append(window)
+        return Masks(tuple(windows), corners, self.size)
+
+    def scaled(self, size: tuple[int, int]) -> Masks:
+        """Scale the masks with their image to another size, (width, height) in pixels."""
+        scale = np.divide(size, self.size)
+        corners = np.floor(self.corners * scale).astype(np.int64)
+        ends = np.minimum(np.ceil((self.corners + self._sides()) * scale).astype(np.int64), size)
+        windows = []
+        for window, old, corner, end in zip(self.windows, self.corners, corners, ends, strict=True):
+            # The nearest pixel of the window under the middle of each new one.
+            columns, rows = (
+                ((np.arange(corner[axis], end[axis]) + 0.5) / scale[axis]).astype(np.int64) - old[axis]
+                for axis in (0, 1)
+            )
+            if not window.size:
+                columns, rows = columns[:0], rows[:0]
+            height, width = window.shape
+            windows.append(window[np.clip(rows, 0, height - 1)[:, None], np.clip(columns, 0, width - 1)])
+        return Masks(tuple(windows), corners, size)
+
+    def _sides(self) -> NDArray[np.int64]:
+        """Width and height of each window, (N, 2)."""
+        return np.array([window.shape[::-1] for window in self.windows], np.int64).reshape(-1, 2)
+
     @property
     def area(self) -> NDArray[np.int64]:
         """Number of pixels of each object, (N,)."""
@@ -63,6 +117,8 @@ class Masks:
             Polygons of one object, float32 (P, 2) x, y of at least three points in pixels of the image, on
             the edges' pixel centers as COCO draws them; none for an object without pixels.
         """
+        import cv2  # slow to load: a detector imports it while its model is loaded
+
         for window, corner in zip(self.windows, self.corners, strict=True):
             pixels = np.ascontiguousarray(window, np.uint8)
             found, _ = cv2.findContours(pixels, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)

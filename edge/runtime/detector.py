@@ -31,7 +31,8 @@ from edgeloop.models.errors import (
     NonFiniteOutputError,
     UsageError,
 )
-from edgeloop.models.heads import decode
+from edgeloop.models.heads import decode_rows
+from edgeloop.models.heads.segment import draw_masks
 
 if TYPE_CHECKING:
     from edgeloop.models.letterbox import Letterbox
@@ -185,7 +186,7 @@ class Detector:
             image: HxWx3 uint8 BGR.
 
         Returns:
-            Detections in pixels of the image, most confident first.
+            Detections in pixels of the image, most confident first; with `masks` of a segmentation model.
 
         Raises:
             DataError: The image has the wrong shape or dtype.
@@ -218,9 +219,7 @@ class Detector:
             outputs = self.infer(prepared)
             times.append(time.monotonic())
             part = self._decode(outputs, prepared.letterbox)
-            if number:
-                part = replace(part, xyxy=part.xyxy + np.array([x1, y1, x1, y1], np.float32))
-            found.append(part)
+            found.append(_placed(part, (x1, y1), size) if number else part)
             times.append(time.monotonic())
             steps += np.diff(times)
         began = time.monotonic()
@@ -304,7 +303,7 @@ class Detector:
         if not all(map(_is_finite, outputs)):
             raise NonFiniteOutputError(f"{self.path}: the output has values that are no finite numbers")
         try:
-            found = decode(
+            found, rows = decode_rows(
                 spec.head,
                 outputs,
                 input_size=spec.input_size,
@@ -317,7 +316,7 @@ class Detector:
         except ModelError as error:
             raise type(error)(f"{self.path}: {error}") from error
         if not len(found):
-            return found
+            return self._with_masks(found, rows, outputs, letterbox)
         if (score := found.confidence.max()) > _MAX_SCORE:
             raise AbsurdOutputError(f"{self.path}: the output has a score of {score:g}, expected 0 to 1")
         if (reach := np.abs(found.xyxy).max()) > _MAX_SIDES * max(spec.input_size):
@@ -326,7 +325,20 @@ class Detector:
         self._note_limit(len(found), outputs)
         xyxy = clip_boxes(letterbox.to_source(found.xyxy), *letterbox.source_size)
         inside = (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)
-        return Detections(xyxy[inside], found.confidence[inside], found.class_id[inside])
+        found = Detections(xyxy[inside], found.confidence[inside], found.class_id[inside])
+        return self._with_masks(found, rows[inside], outputs, letterbox)
+
+    def _with_masks(
+        self,
+        found: Detections,
+        rows: NDArray[np.int64],
+        outputs: list[NDArray[np.floating]],
+        letterbox: Letterbox,
+    ) -> Detections:
+        """Draw the masks of boxes in pixels of the source image, if the model has some."""
+        if self.spec.head != "segment":
+            return found
+        return replace(found, masks=draw_masks(outputs, rows, letterbox, found.xyxy))
 
     def _note_limit(self, count: int, outputs: list[NDArray[np.floating]] | None) -> None:
         """Say once that an image has as many detections as it may."""
@@ -341,6 +353,12 @@ class Detector:
         if not told:
             way = "the model gives no more" if count == rows else "--max-detections sets another limit"
             log.warning("%s: an image has %d detections, the maximum; %s", self.path, count, way)
+
+
+def _placed(found: Detections, corner: tuple[int, int], size: tuple[int, int]) -> Detections:
+    """Give what was found in a tile its place in the image, `size` (width, height)."""
+    xyxy = found.xyxy + np.array(corner * 2, np.float32)
+    return replace(found, xyxy=xyxy, masks=None if found.masks is None else found.masks.placed(corner, size))
 
 
 def _is_finite(output: NDArray[np.generic]) -> bool:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edgeloop.models.boxes import iou_matrix
 from edgeloop.models.detections import Detections
+from edgeloop.models.masks import Masks
 
 __all__ = ["Region", "find_regions", "merge_regions"]
 
@@ -52,10 +53,11 @@ def merge_regions(found: Sequence[Detections], regions: Sequence[Region], *, lim
     """Merge what was found in the regions of an image, so that each object is there once.
 
     A region's own detections never suppress each other, its non-maximum suppression has done that. A box that
-    an edge of its tile cuts gives way to any box that covers it, and two such halves are joined.
+    an edge of its tile cuts gives way to any box that covers it, and two such halves are joined, also their
+    masks.
 
     Args:
-        found: Detections of each region, in pixels of the image.
+        found: Detections of each region, in pixels of the image; with masks of all regions, or of none.
         regions: The regions.
         limit: Maximum number of detections, the most confident ones.
 
@@ -70,9 +72,11 @@ def merge_regions(found: Sequence[Detections], regions: Sequence[Region], *, lim
     cut: NDArray[np.bool_] = np.logical_or.reduce(cuts, axis=1)
     left = np.lexsort((-confidence, cut))  # whole boxes first
     kept: list[int] = []
+    parts: dict[int, list[int]] = {}
     while left.size:
         first, left = int(left[0]), left[1:]
         kept.append(first)
+        parts[first] = [first]
         joins = True
         while joins:  # a joined box may reach a further tile
             rivals = left[(origin[left] != origin[first]) & (class_id[left] == class_id[first])]
@@ -84,8 +88,16 @@ def merge_regions(found: Sequence[Detections], regions: Sequence[Region], *, lim
             joined = np.concatenate((xyxy[rivals[halves]], xyxy[first : first + 1]))
             xyxy[first] = *joined[:, :2].min(axis=0), *joined[:, 2:].max(axis=0)
             cuts[first] |= cuts[rivals[halves]].any(axis=0)
+            parts[first] += rivals[halves].tolist()
     kept.sort(key=lambda row: -confidence[row])
-    return Detections(xyxy[kept[:limit]], confidence[kept[:limit]], class_id[kept[:limit]])
+    kept = kept[:limit]
+    masks = [each.masks for each in found if each.masks is not None]
+    return Detections(
+        xyxy[kept],
+        confidence[kept],
+        class_id[kept],
+        masks=Masks.concatenate(masks).united([parts[row] for row in kept]) if masks else None,
+    )
 
 
 def _cuts(xyxy: NDArray[np.float32], regions: Sequence[Region], number: int) -> NDArray[np.bool_]:

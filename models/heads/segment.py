@@ -8,6 +8,7 @@ are its coefficients times the prototypes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +16,12 @@ from numpy.typing import NDArray
 from edgeloop.models.boxes import cxcywh_to_xyxy
 from edgeloop.models.detections import Detections
 from edgeloop.models.errors import ModelError
-from edgeloop.models.letterbox import Letterbox
 from edgeloop.models.masks import Masks
 
-__all__ = ["decode", "draw_masks"]
+if TYPE_CHECKING:
+    from edgeloop.models.letterbox import Letterbox
+
+__all__ = ["count_classes", "decode", "draw_masks", "mean_mask"]
 
 
 def decode(
@@ -57,6 +60,14 @@ def count_classes(outputs: Sequence[NDArray[np.floating]]) -> int:
         "segment head: expected outputs (1, 4 + classes + K, N) and prototypes (1, K, H/4, W/4), got "
         f"{' '.join(str(output.shape) for output in outputs)}"
     )
+
+
+def mean_mask(outputs: Sequence[NDArray[np.floating]], cell: int) -> float:
+    """Average the probability of a cell's mask over the whole input."""
+    prototypes = outputs[1][0].astype(np.float32)
+    coefficients = outputs[0][0, -len(prototypes) :, cell].astype(np.float32)
+    logits = np.clip(np.tensordot(coefficients, prototypes, axes=1), -80, 80)
+    return float((1 / (1 + np.exp(-logits))).mean())
 
 
 def draw_masks(

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -278,7 +279,7 @@ class ModelWorker:
     def _renumber(self, found: Detections) -> Detections:
         if self._class_ids is None or not len(found):
             return found
-        return Detections(found.xyxy, found.confidence, self._class_ids[found.class_id])
+        return replace(found, class_id=self._class_ids[found.class_id])
 
     def _note_answer(self) -> None:
         state = self._state

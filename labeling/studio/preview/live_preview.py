@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Literal
 
 import cv2
@@ -221,5 +222,7 @@ def _drawn(image: NDArray[np.uint8], found: Detections, names: tuple[str, ...]) 
         image = np.asarray(
             cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8
         )
-        found = Detections(found.xyxy * np.float32(scale), found.confidence, found.class_id)
+        size = (image.shape[1], image.shape[0])
+        masks = None if found.masks is None else found.masks.scaled(size)
+        found = replace(found, xyxy=found.xyxy * np.float32(scale), masks=masks)
     return encode_image(".jpg", annotate(image, found, names), quality=80)
