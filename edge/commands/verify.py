@@ -91,7 +91,8 @@ def _json(found: Verification) -> str:
 
 
 def _finite(difference: Difference | None) -> dict[str, float | None] | None:
-    """Replace infinity, which JSON does not have, by None."""
+    """Replace infinity, which JSON does not have, by None, and leave masks out if there are none."""
     if difference is None:
         return None
-    return {key: value if math.isfinite(value) else None for key, value in asdict(difference).items()}
+    known = {key: value for key, value in asdict(difference).items() if value is not None}
+    return {key: value if math.isfinite(value) else None for key, value in known.items()}

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgeloop.edge.engines.engine_protocol import Engine
 from edgeloop.edge.engines.placement import ThreadCount
-from edgeloop.edge.runtime.golden_check import GoldenResult, check_golden, golden_output
+from edgeloop.edge.runtime.golden_check import GoldenResult, check_golden, golden_outputs
 from edgeloop.edge.runtime.measured_choice import Choice, measure_thread_count, time_once
 from edgeloop.models.bundle.document import Record, read_document
 from edgeloop.models.bundle.golden import golden_image
@@ -91,8 +91,8 @@ def choose_engine(
 def _check(
     engine: Engine, record: Record, spec: ModelSpec, image: NDArray[np.uint8], tensor: NDArray[np.generic]
 ) -> GoldenResult:
-    head, output = golden_output(spec, engine.run(tensor))
-    return check_golden(record, head, image, output, record.precision or "fp32")
+    head, outputs = golden_outputs(spec, engine.run(tensor))
+    return check_golden(record, head, image, outputs, record.precision or "fp32")
 
 
 def _times(engine: Engine, other: Engine, tensor: NDArray[np.generic], parallel: int) -> tuple[float, float]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from edgeloop.edge.engines.open_engine import ONNX_ENGINES
 from edgeloop.edge.engines.placement import Placement
 from edgeloop.edge.runtime.detector import Detector, Prepared
-from edgeloop.edge.runtime.golden_check import GoldenResult, check_golden, golden_output
+from edgeloop.edge.runtime.golden_check import GoldenResult, check_golden, golden_outputs
 from edgeloop.models.bundle.document import Golden, Record, WeightPrecision, read_document
 from edgeloop.models.bundle.golden import golden_image, golden_record
 from edgeloop.models.bundle.opset import read_opset
@@ -64,8 +64,8 @@ class Verification:
 def make_golden(detector: Detector) -> Golden:
     """Record the golden sample of a bundle that runs on the CPU, for its metadata."""
     image, prepared = _golden_input(detector)
-    head, output = golden_output(detector.spec, detector.infer(prepared))
-    return golden_record(head, image, output)
+    head, outputs = golden_outputs(detector.spec, detector.infer(prepared))
+    return golden_record(head, image, outputs)
 
 
 def verify(
@@ -96,7 +96,7 @@ def verify(
     document = read_document(detector.metadata)
     record = document.record if document else Record()
     image, prepared = _golden_input(detector)
-    head, output = golden_output(detector.spec, detector.infer(prepared))
+    head, outputs = golden_outputs(detector.spec, detector.infer(prepared))
     content = path.read_bytes()
     is_onnx = detector.placement.engine in ONNX_ENGINES
     return Verification(
@@ -110,7 +110,7 @@ def verify(
         placement=detector.placement,
         latency_ms=_latency_ms(detector, prepared),
         exported_latency_ms=record.measured.latency_ms,
-        golden=check_golden(record, head, image, output, tolerance or record.precision or "fp32"),
+        golden=check_golden(record, head, image, outputs, tolerance or record.precision or "fp32"),
     )
 
 

@@ -63,16 +63,18 @@ class GoldenRow(_Data):
     """One output row for the golden input.
 
     Attributes:
-        place: Cell of a classic head, row of an end-to-end head.
+        place: Cell of a classic or segment head, row of an end-to-end head.
         class_id: Class of the highest score.
         score: Highest score, after the sigmoid.
-        box: Pixels of the model's input: cxcywh of a classic head, xyxy of an end-to-end head.
+        box: Pixels of the model's input: cxcywh of a classic or segment head, xyxy of an end-to-end head.
+        mask: Mean over the whole input of the mask's probability; None without masks.
     """
 
     place: Index
     class_id: Index
     score: Share
     box: tuple[Coordinate, Coordinate, Coordinate, Coordinate]
+    mask: Share | None = None
 
 
 class Golden(_Data):
@@ -80,7 +82,7 @@ class Golden(_Data):
 
     Attributes:
         input_sha256: `array_digest` of `golden_image` at the size of the input.
-        output_sha256: `array_digest` of the raw output on the CPU of the exporting machine. Another machine
+        output_sha256: `array_digest` of the raw outputs on the CPU of the exporting machine. Another machine
             may round differently: equality is a proof, otherwise the rows decide.
         rows: Rows with the highest scores; none in a bundle of schema 1.
     """

@@ -8,7 +8,7 @@ because a sigmoid near 0 hides differences of the layers before it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from edgeloop.models.bundle.document import Golden, GoldenRow, WeightPrecision
 from edgeloop.models.errors import ModelError
 from edgeloop.models.heads import Head
 from edgeloop.models.heads.end2end import end2end_rows
+from edgeloop.models.heads.segment import count_classes, mean_mask
 
 __all__ = ["TOLERANCES", "Difference", "array_digest", "compare_golden", "golden_image", "golden_record"]
 
@@ -33,23 +34,26 @@ class Difference:
     Attributes:
         box_px: Difference of a box coordinate, in pixels of the model's input.
         logit: Difference of the logit of a score.
+        mask: Difference of the mean probability of a mask; None without masks.
     """
 
     box_px: float
     logit: float
+    mask: float | None = None
 
     def within(self, other: Difference) -> bool:
-        """True if both differences are <= `other`'s; NaN never is."""
-        return self.box_px <= other.box_px and self.logit <= other.logit
+        """True if all differences are <= `other`'s; NaN never is."""
+        same_mask = self.mask is None or (other.mask is not None and self.mask <= other.mask)
+        return self.box_px <= other.box_px and self.logit <= other.logit and same_mask
 
 
 # Measured with the demo's detector at 320 px between onnxruntime with and without graph optimizations, and
 # OpenVINO: fp32 0.0001 px and 0.0004, fp16 0.11 px and 0.004, and between fp16
 # and fp32 0.13 px and 0.02. With and without optimizations int8 0.7 px and 0.26.
 TOLERANCES: Mapping[WeightPrecision, Difference] = {
-    "fp32": Difference(0.05, 0.01),
-    "fp16": Difference(0.5, 0.1),
-    "int8": Difference(2.0, 0.5),
+    "fp32": Difference(0.05, 0.01, 0.002),
+    "fp16": Difference(0.5, 0.1, 0.01),
+    "int8": Difference(2.0, 0.5, 0.05),
 }
 
 
@@ -70,25 +74,27 @@ def golden_image(size: tuple[int, int]) -> NDArray[np.uint8]:
     return np.stack((ramp, tiles, texture), axis=-1).astype(np.uint8)
 
 
-def array_digest(array: NDArray[np.generic]) -> str:
-    """Compute the sha256 of an array's dtype, shape and values in C order, 64 hexadecimal digits."""
-    digest = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
-    digest.update(np.ascontiguousarray(array).tobytes())
+def array_digest(*arrays: NDArray[np.generic]) -> str:
+    """Compute the sha256 of arrays' dtypes, shapes and values in C order, 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 
 
-def golden_record(head: Head, image: NDArray[np.uint8], output: NDArray[np.floating]) -> Golden:
+def golden_record(head: Head, image: NDArray[np.uint8], outputs: Sequence[NDArray[np.floating]]) -> Golden:
     """Record the output of a model for the golden image.
 
     Args:
-        head: Head of the model; rows are kept for "classic" and "end2end" only.
+        head: Head of the model; rows are kept for "classic", "end2end" and "segment" only.
         image: uint8 HxWx3 BGR.
-        output: First raw output of the model.
+        outputs: Raw outputs of the model that the head reads.
 
     Returns:
-        Digests of image and output, and up to 32 rows with the highest scores.
+        Digests of image and outputs, and up to 32 rows with the highest scores.
     """
-    rows = _rows(head, output)
+    rows = _rows(head, outputs)
     rows[:, :4] = rows[:, :4].round(4)
     places = np.argsort(-rows[:, 4], kind="stable")[:_ROWS]
     if head == "end2end":
@@ -96,9 +102,15 @@ def golden_record(head: Head, image: NDArray[np.uint8], output: NDArray[np.float
         places = places[rows[places, 4] > _MIN_SCORE_RATIO * rows[:, 4].min()]
     return Golden(
         input_sha256=array_digest(image),
-        output_sha256=array_digest(output),
+        output_sha256=array_digest(*outputs),
         rows=tuple(
-            GoldenRow(place=place, class_id=int(class_id), score=float(f"{score:.6g}"), box=(a, b, c, d))
+            GoldenRow(
+                place=place,
+                class_id=int(class_id),
+                score=float(f"{score:.6g}"),
+                box=(a, b, c, d),
+                mask=round(mean_mask(outputs, place), 5) if head == "segment" else None,
+            )
             for place, (a, b, c, d, score, class_id) in zip(
                 places.tolist(), rows[places].tolist(), strict=True
             )
@@ -106,16 +118,16 @@ def golden_record(head: Head, image: NDArray[np.uint8], output: NDArray[np.float
     )
 
 
-def compare_golden(golden: Golden, head: Head, output: NDArray[np.floating]) -> Difference:
-    """Compare the output of a model with the recorded one.
+def compare_golden(golden: Golden, head: Head, outputs: Sequence[NDArray[np.floating]]) -> Difference:
+    """Compare the outputs of a model with the recorded ones.
 
-    A row of a classic head is compared with the same cell. An end-to-end head sorts its rows by score, and
-    rounding may swap them, so a row is compared with the nearest one of its class.
+    A row of a classic or segment head is compared with the same cell. An end-to-end head sorts its rows by
+    score, and rounding may swap them, so a row is compared with the nearest one of its class.
 
     Args:
         golden: The record, with rows.
         head: Head of the model.
-        output: First raw output for the golden image.
+        outputs: Raw outputs for the golden image that the head reads.
 
     Returns:
         The largest differences over all rows; infinite if a row has no counterpart.
@@ -123,29 +135,38 @@ def compare_golden(golden: Golden, head: Head, output: NDArray[np.floating]) -> 
     Raises:
         ModelError: The record names cells or classes that this output does not have.
     """
-    differences = [_compare_row(row, head, output) for row in golden.rows]
+    differences = [_compare_row(row, head, outputs) for row in golden.rows]
     boxes, logits = zip(*differences, strict=True)
-    return Difference(float(np.max(boxes)), float(np.max(logits)))  # NaN wins, unlike with Python's max
+    stated = [(row.place, row.mask) for row in golden.rows if row.mask is not None and head == "segment"]
+    masks = [abs(mean_mask(outputs, place) - mask) for place, mask in stated]
+    # NaN wins, unlike with Python's max.
+    return Difference(float(np.max(boxes)), float(np.max(logits)), float(np.max(masks)) if masks else None)
 
 
-def _rows(head: Head, output: NDArray[np.floating]) -> NDArray[np.float64]:
+def _rows(head: Head, outputs: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
     """Extract (N, 6): box in the head's format, best score and its class; empty for other heads."""
     rows: NDArray[np.float64] = np.empty((0, 6))
     if head == "end2end":
-        rows = end2end_rows(output).astype(np.float64)
-    elif head == "classic":
-        scores = output[0, 4:]
-        best = np.stack((scores.max(axis=0), scores.argmax(axis=0)))
-        rows = np.concatenate((output[0, :4], best)).T.astype(np.float64)
+        rows = end2end_rows(outputs[0]).astype(np.float64)
+    elif head in ("classic", "segment"):
+        dense = _boxes_and_scores(head, outputs)[0]
+        best = np.stack((dense[4:].max(axis=0), dense[4:].argmax(axis=0)))
+        rows = np.concatenate((dense[:4], best)).T.astype(np.float64)
     return rows
 
 
-def _compare_row(row: GoldenRow, head: Head, output: NDArray[np.floating]) -> tuple[float, float]:
+def _boxes_and_scores(head: Head, outputs: Sequence[NDArray[np.floating]]) -> NDArray[np.floating]:
+    """Dense output (1, 4 + classes, N) without the coefficients of masks."""
+    return outputs[0][:, : 4 + count_classes(outputs)] if head == "segment" else outputs[0]
+
+
+def _compare_row(row: GoldenRow, head: Head, outputs: Sequence[NDArray[np.floating]]) -> tuple[float, float]:
     if head == "end2end":
-        rows = end2end_rows(output)
+        rows = end2end_rows(outputs[0])
         found = rows[rows[:, 5] == row.class_id].astype(np.float64)
     else:
-        if head != "classic" or output.ndim != 3:
+        output = _boxes_and_scores(head, outputs)
+        if head not in ("classic", "segment") or output.ndim != 3:
             raise ModelError(f"golden sample: has rows, which are not recorded for the head '{head}'")
         if row.place >= output.shape[2] or row.class_id >= output.shape[1] - 4:
             raise ModelError(
