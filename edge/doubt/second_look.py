@@ -50,7 +50,8 @@ def shrunk_look(detect: SecondLook) -> SecondLook:
         boxes = (found.xyxy - np.array([left, top, left, top], np.float32)) / scale
         boxes = clip_boxes(boxes, width, height)
         within = np.asarray((boxes[:, 2:] > boxes[:, :2]).all(axis=1), np.bool_)
-        return replace(found, xyxy=boxes)[within]
+        # Masks would be in the pixels of the shrunk image, and boxes are enough to judge by.
+        return replace(found, xyxy=boxes, masks=None)[within]
 
     return look
 

@@ -1,8 +1,9 @@
 """Annotation of images with detections, for people to read.
 
 Line width and text grow with the image. A box is a line in the color of its class between two dark ones, so
-that it is visible on any background. Labels are drawn after all boxes, so that no line crosses a text. The
-most confident comes first; each takes the first position at its box at which it covers no other label.
+that it is visible on any background; so is the outline of a mask, whose pixels are tinted. Labels are drawn
+after all boxes, so that no line crosses a text. The most confident comes first; each takes the first position
+at its box at which it covers no other label.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from edgeloop.edge.draw.style import SHADOW, side_of, text_scale
 from edgeloop.edge.draw.text import put_text, text_size
 from edgeloop.models.detections import Detections
+from edgeloop.models.masks import Masks
 
 if TYPE_CHECKING:
     from edgeloop.edge.tracking import ZoneCounter
@@ -40,6 +42,10 @@ PALETTE: tuple[Color, ...] = (
     (240, 207, 137),
 )
 """BGR. Neighbors differ in hue and in lightness, which matters most for models of few classes."""
+
+
+_TINT = 0.45
+"""Share of the color of its class in the pixels of a mask."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,7 @@ def annotate(
 
     Args:
         image: HxWx3 uint8, BGR; left as it is.
-        detections: Boxes in pixels of this image.
+        detections: Boxes, and masks if there are some, in pixels of this image.
         names: Class names, indexed by `detections.class_id`.
         confidence: Write the confidence beside the name.
         zones: Zones and lines to draw under the boxes; None for none.
@@ -86,8 +92,13 @@ def annotate(
     boxes: list[Rect] = [(x1, y1, x2, y2) for x1, y1, x2, y2 in detections.xyxy.round().astype(int).tolist()]
     # Large boxes first, so that a small object in front of a large one keeps its outline.
     order = sorted(range(len(boxes)), key=lambda row: -_area(boxes[row]))
-    for row in order:
-        _draw_box(canvas, boxes[row], color_of(int(detections.class_id[row])), style)
+    colors = [color_of(int(detections.class_id[row])) for row in order]
+    if detections.masks is not None:
+        _draw_masks(canvas, detections.masks[order], colors)
+    # Beside an outline, the box needs less ink.
+    line = style.line if detections.masks is None else max(1, style.line // 2)
+    for row, color in zip(order, colors, strict=True):
+        _draw_box(canvas, boxes[row], color, line)
     for row in sorted(order, key=lambda row: -detections.confidence[row]):
         text = _caption(detections, row, names, confidence)
         _draw_label(canvas, boxes[row], text, color_of(int(detections.class_id[row])), style, taken)
@@ -107,10 +118,28 @@ def _caption(detections: Detections, row: int, names: Sequence[str], confidence:
     return text if tracker_id < 0 else f"#{tracker_id} {text}"
 
 
-def _draw_box(canvas: NDArray[np.uint8], box: Rect, color: Color, style: _Style) -> None:
+def _draw_masks(canvas: NDArray[np.uint8], masks: Masks, colors: Sequence[Color]) -> None:
+    """Tint masks in their order, and draw the outlines over them."""
+    for window, (left, top), color in zip(masks.windows, masks.corners.tolist(), colors, strict=True):
+        if window.size:
+            part = canvas[top : top + window.shape[0], left : left + window.shape[1]]
+            cv2.copyTo(cv2.LUT(part, _tint(color)), window.view(np.uint8), part)
+    for polygons, color in zip(masks.outlines(), colors, strict=True):
+        points = [polygon.astype(np.int32) for polygon in polygons]
+        cv2.polylines(canvas, points, True, SHADOW, 3, cv2.LINE_8)
+        cv2.polylines(canvas, points, True, color, 1, cv2.LINE_8)
+
+
+def _tint(color: Color) -> NDArray[np.uint8]:
+    """Table of the tinted values of each channel, (256, 1, 3)."""
+    values = np.arange(256)[:, None, None] * (1 - _TINT) + np.array(color) * _TINT
+    return values.round().astype(np.uint8)
+
+
+def _draw_box(canvas: NDArray[np.uint8], box: Rect, color: Color, line: int) -> None:
     corners = (box[0], box[1]), (box[2], box[3])
-    cv2.rectangle(canvas, *corners, SHADOW, style.line + 2, cv2.LINE_8)
-    cv2.rectangle(canvas, *corners, color, style.line, cv2.LINE_8)
+    cv2.rectangle(canvas, *corners, SHADOW, line + 2, cv2.LINE_8)
+    cv2.rectangle(canvas, *corners, color, line, cv2.LINE_8)
 
 
 def _draw_label(

@@ -23,5 +23,6 @@ def event_jpeg(event: ServiceEvent) -> bytes:
         np.array([event.confidence or 0.0], np.float32),
         np.zeros(1, np.int64),
         np.array([event.tracker_id], np.int64),
+        event.masks,
     )
     return encode_image(".jpg", annotate(event.image, found, [event.class_name]), quality=_QUALITY)

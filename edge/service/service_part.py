@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from edgeloop.edge.result import Result, Sink
     from edgeloop.edge.service.board import CameraState
     from edgeloop.edge.tracking import Event
+    from edgeloop.models.masks import Masks
 
 __all__ = ["EventListener", "ServiceEvent", "ServicePart", "make_event"]
 
@@ -41,6 +42,7 @@ class ServiceEvent:
         confidence: Score of the object in the frame; None if it is not in it any more.
         xyxy: Its box in pixels of the frame; None if it is not in it any more.
         image: HxWx3 uint8 BGR, the frame; shared, so draw on a copy.
+        masks: Its mask, one row; None without masks, or if it is not in the frame any more.
     """
 
     id: str
@@ -56,9 +58,10 @@ class ServiceEvent:
     confidence: float | None
     xyxy: tuple[float, float, float, float] | None
     image: NDArray[np.uint8] = field(repr=False)
+    masks: Masks | None = field(default=None, repr=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """Build its JSON; null and the image are left out."""
+        """Build its JSON; null, the image and the mask are left out."""
         values = {
             "id": self.id,
             "camera": self.camera,
@@ -131,4 +134,5 @@ def make_event(camera: str, result: Result, event: Event, names: Sequence[str]) 
         confidence=None if row is None else round(float(found.confidence[row]), 4),
         xyxy=None if row is None else (x1, y1, x2, y2),
         image=result.frame.image,
+        masks=None if row is None or found.masks is None else found.masks[[row]],
     )

@@ -6,13 +6,21 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
 from edgeloop.edge.result import Sink
 
 if TYPE_CHECKING:
     from edgeloop.edge.result import Result
     from edgeloop.edge.tracking import Event
+    from edgeloop.models.detections import Detections
+    from edgeloop.models.masks import Masks
 
-__all__ = ["JsonLines"]
+__all__ = ["JsonLines", "mask_segments"]
+
+_SIMPLER_PX = 0.5
 
 
 class JsonLines(Sink):
@@ -21,7 +29,7 @@ class JsonLines(Sink):
     A line holds `index`, `source`, `time_s` (seconds since the first frame of the source; null if unknown),
     `captured_at` (monotonic seconds), `wall_time` (Unix seconds), `latency_ms` and `detections`, each with
     `class`, `class_id`, `confidence`, `xyxy` in source pixels and, if objects are tracked, `tracker_id`, null
-    if the object has none yet.
+    if the object has none yet. If the model finds masks, `segments` is last, as `mask_segments` makes them.
     `unchanged`, true, is there if nothing had changed, and the detections are those of an earlier frame.
     With zones, `events` follows: each `event` (enter, leave, dwell, cross) with its `zone` or `line`,
     `tracker_id`, `class`, and `dwell_s` (seconds) or `direction` (in, out).
@@ -41,7 +49,7 @@ class JsonLines(Sink):
             "captured_at": round(result.frame.captured_at, 6),
             "wall_time": round(result.frame.wall_time, 3),
             "latency_ms": round(result.timings.latency_ms, 3),
-            "detections": [self._detection(result, row) for row in range(len(result.detections))],
+            "detections": self._detections(result.detections),
         }
         if result.unchanged:
             line["unchanged"] = True
@@ -57,8 +65,14 @@ class JsonLines(Sink):
         """Flush the stream."""
         self._stream.flush()
 
-    def _detection(self, result: Result, row: int) -> dict[str, Any]:
-        found = result.detections
+    def _detections(self, found: Detections) -> list[dict[str, Any]]:
+        rows = [self._detection(found, row) for row in range(len(found))]
+        if found.masks is not None:
+            for detection, segments in zip(rows, mask_segments(found.masks), strict=True):
+                detection["segments"] = segments
+        return rows
+
+    def _detection(self, found: Detections, row: int) -> dict[str, Any]:
         class_id = int(found.class_id[row])
         detection: dict[str, Any] = {
             "class": self._names[class_id],
@@ -83,3 +97,21 @@ class JsonLines(Sink):
         if event.dwell_s is not None:
             line["dwell_s"] = event.dwell_s
         return line
+
+
+def mask_segments(masks: Masks) -> list[list[list[float]]]:
+    """Trace the outer contours of masks, for JSON.
+
+    Returns:
+        For each object its polygons, largest first: `[x1, y1, x2, y2, ...]` in pixels of the image, on the
+        outermost pixels of the object, at most half a pixel off. An object without pixels has none.
+    """
+    return [
+        [_simplified(outline).round(1).ravel().tolist() for outline in outlines]
+        for outlines in masks.outlines()
+    ]
+
+
+def _simplified(outline: NDArray[np.float32]) -> NDArray[np.float32]:
+    simpler = np.asarray(cv2.approxPolyDP(outline, _SIMPLER_PX, True), np.float32).reshape(-1, 2)
+    return simpler if len(simpler) >= 3 else outline

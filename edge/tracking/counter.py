@@ -1,7 +1,8 @@
 """Counting of tracked objects in zones and over lines.
 
-An object is at the bottom center of its box. Boxes jitter, so an object leaves a zone, or changes the side of
-a line, only when it is further from the edge than a margin.
+An object is at its footprint: where its mask touches the ground, or the bottom center of its box. This
+jitters, so an object leaves a zone, or changes the side of a line, only when it is further from the edge than
+a margin.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Literal, TypeVar
 import cv2
 import numpy as np
 
+from edgeloop.edge.tracking.footprint import footprints
 from edgeloop.edge.tracking.tracker import LOST_S, NO_ID
 from edgeloop.edge.tracking.zone_file import Line, Zone, ZoneFile, check_places, same_shape
 from edgeloop.models.detections import Detections
@@ -74,7 +76,7 @@ class ZoneTotals:
 
 @dataclass(slots=True)
 class _Object:
-    """One tracked detection: bottom center and margin in pixels."""
+    """One tracked detection: footprint and margin in pixels."""
 
     tracker_id: int
     class_id: int
@@ -275,10 +277,11 @@ class _LineCount:
 def _objects(detections: Detections) -> Iterator[_Object]:
     if detections.tracker_id is None:
         raise ValueError("zones count objects that a tracker follows; these detections have no tracker_id")
-    columns = detections.tracker_id, detections.class_id, detections.xyxy
-    for tracker_id, class_id, (x1, y1, x2, y2) in zip(*(c.tolist() for c in columns), strict=True):
-        if tracker_id != NO_ID:
-            yield _Object(tracker_id, class_id, (x1 + x2) / 2, y2, max(1.0, MARGIN * (y2 - y1)))
+    seen = detections[detections.tracker_id != NO_ID]
+    heights = seen.xyxy[:, 3] - seen.xyxy[:, 1]
+    columns = seen.tracker_id, seen.class_id, footprints(seen), heights
+    for tracker_id, class_id, (x, y), height in zip(*(c.tolist() for c in columns), strict=True):
+        yield _Object(tracker_id, class_id, x, y, max(1.0, MARGIN * height))
 
 
 def _class_ids(classes: Sequence[str] | None, names: Sequence[str]) -> Container[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -20,12 +21,22 @@ _COVERED = 0.5
 _WHITE = 127
 _SIDE = 1024
 
-_Layer = tuple[NDArray[np.int32], list[int] | None]
-"""Integral image of a mask, and the classes that it is for, None for all."""
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Layer:
+    """Picture of a mask, its integral image, and the classes that it is for, None for all."""
+
+    white: NDArray[np.bool_]
+    integral: NDArray[np.int32]
+    classes: list[int] | None
+
+    @classmethod
+    def new(cls, white: NDArray[np.bool_], classes: list[int] | None) -> _Layer:
+        return cls(white, cv2.integral(white.view(np.uint8)), classes)
 
 
 class IgnoreMask:
-    """Drops detections of which more than half is in a region to ignore."""
+    """Drops detections of which more than half is in a region to ignore: of the mask, or else of the box."""
 
     def __init__(self, path: Path, names: Sequence[str]) -> None:
         """Read a mask.
@@ -56,7 +67,7 @@ class IgnoreMask:
             raise DataError(
                 f"ignore {path}: {kind} would be ignored; paint white what to ignore, the rest black"
             )
-        self._layers = [(cv2.integral(white.astype(np.uint8)), None)]
+        self._layers = [_Layer.new(white, None)]
         self._drawn = (white.shape[1], white.shape[0])
 
     def drop(self, detections: Detections, size: tuple[int, int]) -> Detections:
@@ -67,7 +78,7 @@ class IgnoreMask:
             size: (width, height) of the frame in pixels.
 
         Returns:
-            Those of which no region to ignore covers more than half.
+            Those of which no region to ignore covers more than half of the mask; of the box without masks.
 
         Raises:
             DataError: The mask was made for frames of another shape.
@@ -75,10 +86,10 @@ class IgnoreMask:
         if size != self._size:
             self._fit(size)
         kept = np.ones(len(detections), bool)
-        for integral, classes in self._layers:
-            ignored = _covered(integral, detections.xyxy, size) > _COVERED
-            if classes is not None:
-                ignored &= np.isin(detections.class_id, classes)
+        for layer in self._layers:
+            ignored = _covered(layer, detections, size) > _COVERED
+            if layer.classes is not None:
+                ignored &= np.isin(detections.class_id, layer.classes)
             kept &= ~ignored
         return detections[kept]
 
@@ -104,10 +115,27 @@ class IgnoreMask:
         grid = np.zeros((max(round(size[1] * scale), 1), max(round(size[0] * scale), 1)), np.uint8)
         cv2.fillPoly(grid, [(np.array(zone.polygon) * scale).round().astype(np.int32)], 1)
         classes = None if zone.classes is None else [self._names.index(name) for name in zone.classes]
-        return cv2.integral(grid), classes
+        return _Layer.new(grid.astype(np.bool_), classes)
 
 
-def _covered(
+def _covered(layer: _Layer, detections: Detections, size: tuple[int, int]) -> NDArray[np.float64]:
+    """Share of each object, (N,), that the white of a mask covers."""
+    shares = _covered_boxes(layer.integral, detections.xyxy, size)
+    masks = detections.masks
+    if masks is None:
+        return shares
+    scale = np.array(layer.white.shape[::-1]) / size
+    for row in np.flatnonzero((shares > 0) & (shares < 1)):
+        window = masks.windows[row]
+        lines, columns = window.nonzero()
+        if len(lines):
+            points = np.stack((columns, lines), axis=1) + masks.corners[row] + 0.5
+            x, y = (points * scale).astype(np.int64).T
+            shares[row] = layer.white[y, x].mean()
+    return shares
+
+
+def _covered_boxes(
     integral: NDArray[np.int32], xyxy: NDArray[np.float32], size: tuple[int, int]
 ) -> NDArray[np.float64]:
     """Share of each box, (N,), that the white of a mask covers."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -51,7 +52,8 @@ def _panel(
     scale = _WIDTH / image.shape[1]
     small = cv2.resize(image, (_WIDTH, round(image.shape[0] * scale)), interpolation=cv2.INTER_AREA)
     sure = found[found.confidence >= SURE]
-    shown = Detections(sure.xyxy * np.float32(scale), sure.confidence, sure.class_id)
+    masks = None if sure.masks is None else sure.masks.scaled((small.shape[1], small.shape[0]))
+    shown = replace(sure, xyxy=sure.xyxy * np.float32(scale), masks=masks)
     caption = np.full((_CAPTION, _WIDTH, 3), 32, np.uint8)
     put_text(caption, title, (8, 18), 0.45, (235, 235, 235))
     return np.vstack((caption, annotate(small, shown, names)))

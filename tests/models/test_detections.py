@@ -9,6 +9,7 @@ import pytest
 
 from edgeloop.models.detections import Detections
 from edgeloop.models.errors import UnavailableError
+from tests.masked import masked
 
 
 def three(tracked: bool = False) -> Detections:
@@ -99,7 +100,18 @@ def test_to_supervision_keeps_every_field(tracked: bool) -> None:
     assert isinstance(converted, supervision.Detections)
     for name in ("xyxy", "confidence", "class_id", "tracker_id"):
         assert getattr(converted, name) is getattr(found, name)
+    assert converted.mask is None
     assert len(Detections.empty().to_supervision()) == 0
+
+
+def test_to_supervision_draws_masks_of_the_whole_image() -> None:
+    pytest.importorskip("supervision")
+    bars = [np.zeros((20, 30), np.bool_) for _ in range(2)]
+    bars[0][3:5, 4:20] = bars[1][10:, 25:] = True
+    converted = masked(*bars).to_supervision()
+    np.testing.assert_array_equal(converted.mask, bars)
+    np.testing.assert_array_equal(converted[1].mask[0], bars[1])
+    assert converted.area.tolist() == [32, 50]
 
 
 def test_to_supervision_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from edgeloop.edge.draw.annotate import annotate, color_of
 from edgeloop.models.detections import Detections
+from tests.masked import masked
 
 
 def detections(*boxes: tuple[float, float, float, float]) -> Detections:
@@ -79,3 +80,28 @@ def test_labels_of_a_crowd_do_not_cover_each_other() -> None:
     crowd = [(300.0 + 2 * i, 200.0 + 2 * i, 340.0 + 2 * i, 240.0 + 2 * i) for i in range(40)]
     drawn = annotate(image, detections(*crowd), NAMES)
     assert (drawn != 128).any(axis=2).mean() < 0.15
+
+
+def test_pixels_of_a_mask_are_tinted_and_those_of_its_box_beside_it_are_not() -> None:
+    image = np.full((240, 320, 3), 128, np.uint8)
+    corner = np.zeros((240, 320), np.bool_)
+    corner[60:160, 50:80] = corner[130:160, 50:150] = True
+    found = masked(corner)
+    drawn = annotate(image, found, NAMES)
+    assert (image == 128).all()
+    expected = np.array([128 * 0.55 + 0.45 * channel for channel in color_of(0)])
+    np.testing.assert_allclose(drawn[110, 65], expected, atol=1)
+    np.testing.assert_allclose(drawn[145, 120], expected, atol=1)
+    assert (drawn[80:120, 90:140] == 128).all(), "in the box, not of the object"
+    assert tuple(drawn[110, 79]) == color_of(0), "the outline"
+    assert tuple(drawn[100, 149]) != (128, 128, 128), "the box is still there"
+    assert np.array_equal(drawn[170:], image[170:])
+
+
+def test_masks_at_the_edge_and_without_pixels_can_be_drawn() -> None:
+    image = np.full((40, 60, 3), 128, np.uint8)
+    edge, line, nothing = (np.zeros((40, 60), np.bool_) for _ in range(3))
+    edge[:, 50:] = line[20, 3:40] = True
+    boxes = np.array([[50, 0, 60, 40], [3, 20, 40, 21], [0, 0, 0, 0]], np.float32)
+    drawn = annotate(image, masked(edge, line, nothing, boxes=boxes), NAMES)
+    assert (drawn != image).any()

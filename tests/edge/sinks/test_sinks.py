@@ -22,11 +22,14 @@ from edgeloop.edge.loop.meter import Meter
 from edgeloop.edge.loop.stream import Stream
 from edgeloop.edge.result import Result, Timings
 from edgeloop.edge.sinks import JsonLines, StatusLine, VideoFile, Window
+from edgeloop.edge.sinks.jsonl import mask_segments
 from edgeloop.edge.sources import open_source
+from edgeloop.edge.synth import open_scene
 from edgeloop.edge.tracking import Event
 from edgeloop.models.detections import Detections
 from edgeloop.models.errors import DataError, EdgeloopError, NoInputError, UnavailableError, UsageError
 from tests.blocks import draw_block
+from tests.masked import masked, masked_truth
 
 NAMES = ("bolt", "nut")
 
@@ -338,3 +341,43 @@ def test_the_status_of_several_sources_names_each(
             "synth:conveyor?frames=9: 6/9 frames  6.0 fps  latency p50 12.3 p95 12.3 ms  0 dropped",
             "synth:conveyor?seed=2: 2 frames  2.0 fps  latency p50 12.3 p95 12.3 ms  0 dropped",
         ]
+
+
+def test_json_has_the_segments_of_masks() -> None:
+    scene = open_scene("conveyor", seed=3, size=(480, 270))
+    found = masked_truth(scene.truth(120))
+    assert found.masks is not None
+    stream = io.StringIO()
+    with closing(JsonLines(stream, scene.classes)) as sink:
+        sink.write(replace(result(), detections=found))
+    detections = json.loads(stream.getvalue())["detections"]
+    assert [list(each)[-1] for each in detections] == ["segments"] * len(found)
+    for detection, whole in zip(detections, found.masks.to_array(), strict=True):
+        (largest, *_) = polygons = [np.array(each).reshape(-1, 2) for each in detection["segments"]]
+        filled, drawn = whole.astype(np.uint8), np.zeros(whole.shape, np.uint8)
+        cv2.fillPoly(filled, cv2.findContours(filled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0], 1)
+        cv2.fillPoly(drawn, [each.round().astype(np.int32) for each in polygons], 1)
+        assert (drawn & filled).sum() / (drawn | filled).sum() > 0.95
+        x1, y1, x2, y2 = detection["xyxy"]
+        assert (largest >= [x1, y1]).all()
+        assert (largest < [x2, y2]).all()
+        assert largest.round(1).tolist() == largest.tolist()
+
+
+def test_segments_are_simple_and_the_largest_is_first() -> None:
+    pixels, nothing = np.zeros((60, 80), np.bool_), np.zeros((60, 80), np.bool_)
+    pixels[50:55, 2:9] = pixels[10:31, 20:51] = True
+    boxes = np.array([[2, 10, 51, 55], [0, 0, 5, 5]], np.float32)
+    found = masked(pixels, nothing, boxes=boxes)
+    assert found.masks is not None
+    large, small = mask_segments(found.masks)[0]
+    assert sorted(zip(large[::2], large[1::2], strict=True)) == [(20, 10), (20, 30), (50, 10), (50, 30)]
+    assert sorted(zip(small[::2], small[1::2], strict=True)) == [(2, 50), (2, 54), (8, 50), (8, 54)]
+    assert mask_segments(found.masks)[1] == []
+
+
+def test_detections_without_masks_have_no_segments() -> None:
+    stream = io.StringIO()
+    with closing(JsonLines(stream, NAMES)) as sink:
+        sink.write(result())
+    assert "segments" not in stream.getvalue()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,7 @@ from edgeloop.edge.tracking import IgnoreMask
 from edgeloop.models.detections import Detections
 from edgeloop.models.errors import DataError, EdgeloopError, NoInputError
 from tests.calls import Outcome
+from tests.masked import masked
 
 NAMES = ("car", "tram")
 SIZE = (200, 100)
@@ -135,3 +137,23 @@ def test_run_reports_nothing_in_the_mask(
     assert counts[:24] == [1] * 24
     assert counts[27:] == [0] * 13
     assert edgeloop("run", block_model, clip, clip, "--ignore", mask).code == 2
+
+
+@pytest.mark.parametrize(
+    "make", [lambda folder: picture(folder / "m.png"), lambda folder: polygon(folder / "m.json")]
+)
+def test_of_a_mask_the_pixels_count(make: Callable[[Path], Path], tmp_path: Path) -> None:
+    left_of_it, in_it, beside_it, nothing = (np.zeros(SIZE[::-1], np.bool_) for _ in range(4))
+    left_of_it[10:90, 60:75] = left_of_it[80:90, 60:180] = True  # an L: most of the box is ignored
+    in_it[10:90, 130:145] = in_it[80:90, 20:145] = in_it[10:20, 100:180] = True
+    beside_it[10:50, 10:50] = True
+    box = np.array([[60, 10, 180, 90], [20, 10, 180, 90], [10, 10, 50, 50], [80, 10, 180, 50]], np.float32)
+    found = masked(left_of_it, in_it, beside_it, nothing, boxes=box)
+    assert left_of_it[:, :100].sum() > left_of_it[:, 100:].sum()
+    assert in_it[:, :100].sum() < in_it[:, 100:].sum()
+    mask = IgnoreMask(make(tmp_path), ("a", "b", "c", "d"))
+    kept = mask.drop(found, SIZE)
+    assert kept.class_id.tolist() == [0, 2]
+    assert kept.masks is not None
+    assert kept.masks.area.tolist() == [int(left_of_it.sum()), 1600]
+    assert mask.drop(replace(found, masks=None), SIZE).class_id.tolist() == [1, 2]

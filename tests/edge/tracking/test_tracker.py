@@ -11,6 +11,7 @@ import pytest
 from edgeloop.edge.tracking.tracker import LOST_S, NO_ID, Tracker, open_tracker
 from edgeloop.models.detections import Detections
 from edgeloop.models.errors import UnavailableError
+from tests.masked import masked
 
 FPS = 30.0
 
@@ -121,3 +122,20 @@ def test_the_library_brings_neither_torch_nor_another_opencv() -> None:
 
     needed = " ".join((requires("trackers") or []) + (requires("supervision") or []))
     assert "headless" not in needed
+
+
+def test_masks_stay_with_their_rows(tracker: Tracker) -> None:
+    for frame in range(3):
+        tracked = tracker.update(masked(*pixels(10 + frame)), frame / FPS)
+    assert tracked.tracker_id is not None
+    assert tracked.masks is not None
+    assert sorted(tracked.tracker_id.tolist()) == [0, 1]
+    assert tracked.masks.area.tolist() == [1600, 400]
+
+
+def pixels(left: int) -> tuple[np.ndarray, np.ndarray]:
+    """Whole masks of a square and of a quarter of another."""
+    square, quarter = np.zeros((200, 320), np.bool_), np.zeros((200, 320), np.bool_)
+    square[10:50, left : left + 40] = True
+    quarter[110:130, left + 100 : left + 120] = True
+    return square, quarter
