@@ -1,4 +1,4 @@
-"""One case of flywheel.py: a film, a seed, and what 40 more frames are worth by how they are chosen."""
+"""One case of flywheel.py: a film, a seed, and what some more frames are worth by how they are chosen."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ from flywheel_scenes import Film
 from flywheel_teacher import KnownTeacher
 from scoring import Coco
 
-ADDED = 40
-"""Frames that are added to the base."""
-
 DRAWN = 50
 """Frames of the ring's random share, from which the device's recall is estimated."""
 
 CHOICES = ("doubt", "mining", "random")
+ALL = "all"
+"""Name of the training with every frame of the stream: the most that any choice can be expected to give."""
+
 
 _BASE_STEPS, _STEPS, _BATCH = 100, 80, 8
 _SCORING_CONFIDENCE = 0.01
@@ -59,12 +59,14 @@ class Case:
         film: Its film.
         teacher: Teacher of the film.
         seed: Random seed of trainings and draws.
+        added: Numbers of frames to add.
         folder: Folder of its files.
     """
 
     film: Film
     teacher: KnownTeacher
     seed: int
+    added: Sequence[int]
     folder: Path
 
     def run(self) -> None:
@@ -80,10 +82,16 @@ class Case:
         mined = cache(lambda: self._mine(bundle, judged()))
         self._keep("recall", lambda: self._recall(bundle, judged(), mined()))
         for choice in CHOICES:
-            chosen = self._keep(f"{choice}.frames", partial(self._choose, choice, judged, mined))
-            added = {image_id: _true_labels(self.film, image_id) for image_id in chosen}
-            run = self._train(choice, {**labels, **added}, base, _STEPS)
-            self._keep(choice, partial(self._score, run))
+            best_first = self._keep(f"{choice}.frames", partial(self._choose, choice, judged, mined))
+            for count in self.added:
+                self._add(added_name(choice, count), best_first[:count], labels, base)
+        self._add(ALL, self.film.stream, labels, base)
+
+    def _add(self, name: str, chosen: Sequence[int], labels: Labels, base: Path) -> None:
+        """Train on further frames with their true labels, and score the result."""
+        added = {image_id: _true_labels(self.film, image_id) for image_id in chosen}
+        run = self._train(name, {**labels, **added}, base, _STEPS)
+        self._keep(name, partial(self._score, run))
 
     def _keep(self, name: str, make: Callable[[], Any]) -> Any:
         """Read a figure that is known, or find it and write it down."""
@@ -197,10 +205,15 @@ class Case:
         """Choose frames of the stream, best first."""
         if choice == "mining":
             number = {self.film.path(image_id).name: image_id for image_id in self.film.stream}
-            return [number[own.entry.frame.file] for own in mined().ranked(ADDED)]
+            return [number[own.entry.frame.file] for own in mined().ranked(max(self.added))]
         if choice == "doubt":
-            return _by_doubt(judged())
-        return random.Random(self.seed + 1000).sample(list(self.film.stream), ADDED)
+            return _by_doubt(judged(), max(self.added))
+        return random.Random(self.seed + 1000).sample(list(self.film.stream), max(self.added))
+
+
+def added_name(choice: str, count: int) -> str:
+    """Name the training with this many frames of a choice."""
+    return f"{choice}-{count}"
 
 
 Labels = Mapping[int, Sequence[tuple[Sequence[float], str]]]
@@ -209,11 +222,11 @@ Labels = Mapping[int, Sequence[tuple[Sequence[float], str]]]
 Figures = dict[str, Any]
 
 
-def _by_doubt(judged: Sequence[JudgedFrame]) -> list[int]:
+def _by_doubt(judged: Sequence[JudgedFrame], count: int) -> list[int]:
     """Choose the frames of the largest gain that a device expects, one after the other."""
     left = {own.result.frame.index: (own.doubt.value, thumbnail(own.result.frame.image)) for own in judged}
     chosen: dict[int, bytes] = {}
-    while len(chosen) < ADDED:
+    while len(chosen) < count:
         kept = list(chosen.values())
         best = max(left, key=lambda index: expected_gain(*left[index], kept))
         chosen[best] = left.pop(best)[1]

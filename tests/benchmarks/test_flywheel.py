@@ -12,7 +12,7 @@ from flywheel_teach import teach_table
 
 
 def figures(random: float, mining: float, *, truth: float = 0.8) -> dict[str, dict[str, Any]]:
-    scores = {"base": 0.4, "doubt": 0.55, "mining": mining, "random": random}
+    scores = {"base": 0.4, "doubt-10": 0.55, "mining-10": mining, "random-10": random, "all": 0.8}
     recall = {"value": 0.75, "low": 0.7, "high": 0.85, "truth": truth, "with_new_classes": 0.6}
     return {**{name: {"map50": score} for name, score in scores.items()}, "recall": recall}
 
@@ -27,7 +27,7 @@ def test_a_case_counts_when_all_of_it_is_there(tmp_path: Path) -> None:
     write_case(tmp_path / "cases" / "street-0", figures(0.5, 0.6))
     write_case(tmp_path / "cases" / "street-1", {"base": {"map50": 0.4}})
     write_case(tmp_path / "cases" / "conveyor-2", figures(0.5, 0.6))
-    assert {scene: list(own) for scene, own in read_cases(tmp_path).items()} == {
+    assert {scene: list(own) for scene, own in read_cases(tmp_path, [10]).items()} == {
         "conveyor": [2],
         "street": [0],
     }
@@ -35,11 +35,16 @@ def test_a_case_counts_when_all_of_it_is_there(tmp_path: Path) -> None:
 
 def test_gains_are_compared_seed_by_seed() -> None:
     cases = {"street": {0: figures(0.5, 0.6), 1: figures(0.7, 0.71), 2: figures(0.6, 0.65)}}
-    table = gain_table(cases)
+    table = gain_table(cases, 10)
     rows = {row[1]: row for row in table.groups[0]}
     assert rows["by mining"][2:] == ("0.600", "0.710", "0.650", "0.650", "+0.250", "+0.050")
+    assert rows["all of them"][-1] == "+0.200"
     assert rows["at random"][-1] == rows["none added"][-1] == ""
-    assert [row[1] for row in table.groups[-1]] == [*(f"by {c}" for c in CHOICES[:2]), "at random"]
+    assert [row[1] for row in table.groups[-1]] == [
+        *(f"by {c}" for c in CHOICES[:2]),
+        "at random",
+        "all of them",
+    ]
 
 
 def test_a_true_recall_outside_the_interval_is_counted() -> None:
