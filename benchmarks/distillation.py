@@ -10,6 +10,8 @@ weighted+ignore  also, cells inside unsure labels of review.json do not learn th
 soft             sure and unsure labels; the probability scales the class score to learn, and box losses
 features         plain, and the neck at stride 16, through a 1x1 convolution, is drawn to the embedding of the
                  segmenter `nano` of the same image (cosine distance)
+second pass      plain, from labels of a larger student: one of 1.5 times the side learns from the labels as
+                 the plain one does, and labels the images again
 
 A variant is worth having if the median of its gains over all pairs of scene and seed is positive, and in two
 of three scenes the mean gain is above the scatter: the plain student's standard deviation over the seeds.
@@ -25,6 +27,7 @@ import json
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from torch import nn
@@ -35,11 +38,20 @@ from edgeloop.export.learn.recipe import Recipe
 from edgeloop.export.learn.validation import detect
 from report import Table, add_write_option, publish
 from scoring import Coco
-from taught_labels import TaughtLabels, label_quality, read_labels
+from taught_labels import TaughtLabels, label_quality, labeled_again, read_labels
 from taught_scenes import SCENES, TaughtScene, taught_scenes
-from taught_students import PLAIN, VARIANTS, student_recipe, train_students
+from taught_students import (
+    PLAIN,
+    SECOND,
+    TOGETHER,
+    VARIANTS,
+    second_teacher,
+    student_recipe,
+    train_students,
+)
 
 _CONFIDENCE, _MAX_BOXES = 0.001, 300
+_LOWEST = 0.05  # score of a second label
 
 
 @dataclass(frozen=True)
@@ -106,7 +118,15 @@ def measure(
     scene: TaughtScene, labels: TaughtLabels, variants: Sequence[str], recipe: Recipe, seed: int, folder: Path
 ) -> None:
     """Train and score students of a scene and seed."""
-    for variant, student in train_students(labels, variants, recipe, seed).items():
+    together = [variant for variant in variants if variant in TOGETHER]
+    students = dict(train_students(labels, together, recipe, seed)) if together else {}
+    if SECOND in variants:
+        teacher, side = second_teacher(labels, recipe, seed)
+        answer = partial(detect, teacher, side=side, confidence=_LOWEST, max_detections=_MAX_BOXES)
+        drawn = {Path(image["file_name"]).name for image in scene.drawn["images"]}
+        again = labeled_again(labels, answer, drawn)
+        students[SECOND] = train_students(again, [PLAIN], recipe, seed)[PLAIN]
+    for variant, student in students.items():
         scores = _score(student, scene, labels.names, recipe.side)
         result = Result(round(scores.map50, 4), round(scores.map50_95, 4), recipe.side, recipe.steps or 0)
         (folder / f"{variant}-{seed}.json").write_text(json.dumps(asdict(result)) + "\n")

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Sequence
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from edgeloop.edge.host.opencv import require_image
 from edgeloop.edge.scoring.coco import precision_recall
 from edgeloop.export.data.yolo_dataset import LabeledImage
 from edgeloop.export.learn.assign import Targets
+from edgeloop.models.boxes import xyxy_to_xywh
+from edgeloop.models.detections import Detections
 from scoring import Coco
 
 
@@ -73,6 +78,53 @@ class TaughtLabels:
         known = targets._replace(class_id=self.class_id[row])
         parts = [Targets(*(each[kept] for each in known)) for kept in (sure, ~sure)]
         return Lesson(parts[0], probability[sure], parts[1], probability[~sure])
+
+
+def labeled_again(
+    labels: TaughtLabels, answer: Callable[[NDArray[np.uint8]], Detections], drawn: Collection[str]
+) -> TaughtLabels:
+    """Replace the labels by answers of another teacher: as many per class, the most confident ones.
+
+    Args:
+        labels: Labels so far; of these unsure ones are left out.
+        answer: Detects objects in an image, HxWx3 uint8 BGR.
+        drawn: File names of images whose labels a person drew, which stay.
+    """
+    class_id = labels.class_id.numpy()
+    wanted = Counter[int]()
+    candidates: list[tuple[float, int, int, NDArray[np.float32]]] = []  # score, class, image, box
+    for place, image in enumerate(labels.images):
+        sure = labels.sure.numpy()[image.class_id]
+        own = class_id[image.class_id[sure]].tolist()
+        if image.path.name in drawn:
+            candidates += zip([math.inf] * len(own), own, [place] * len(own), image.xywh[sure], strict=True)
+        else:
+            pixels = require_image(image.path)
+            found = answer(pixels)
+            size = np.tile(np.array((pixels.shape[1], pixels.shape[0]), np.float32), 2)
+            xywh = xyxy_to_xywh(found.xyxy) / size
+            xywh[:, :2] += xywh[:, 2:] / 2
+            scores, classes = found.confidence.tolist(), found.class_id.tolist()
+            candidates += zip(scores, classes, [place] * len(found), xywh, strict=True)
+        wanted.update(own)
+    candidates.sort(key=lambda each: -each[0])
+    kept: list[tuple[float, int, int, NDArray[np.float32]]] = []
+    for row in candidates:
+        if wanted[row[1]] > 0:
+            wanted[row[1]] -= 1
+            kept.append(row)
+    images = []
+    for place, image in enumerate(labels.images):
+        rows = [number for number, row in enumerate(kept) if row[2] == place]
+        boxes = np.array([kept[number][3] for number in rows], np.float32).reshape(-1, 4)
+        images.append(LabeledImage(image.path, np.array(rows, np.int64), boxes))
+    return TaughtLabels(
+        labels.names,
+        images,
+        torch.tensor([row[1] for row in kept]),
+        torch.tensor([row[0] for row in kept]).clamp(max=1),
+        torch.ones(len(kept), dtype=torch.bool),
+    )
 
 
 def read_labels(dataset: Path) -> TaughtLabels:

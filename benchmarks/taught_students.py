@@ -30,9 +30,15 @@ from edgeloop.labeling.sam.graph_device import open_graph
 from edgeloop.models.weights.registry import weights_path
 from taught_labels import Lesson, TaughtLabels
 
-PLAIN, WEIGHTED, IGNORE, SOFT, FEATURES = VARIANTS = (
+PLAIN, WEIGHTED, IGNORE, SOFT, FEATURES = TOGETHER = (
     "plain", "weighted", "weighted+ignore", "soft", "features",
 )  # fmt: skip
+"""Ways to learn from the same labels, on the same batches."""
+
+SECOND = "second pass"
+VARIANTS = (*TOGETHER, SECOND)
+
+_LARGER = 1.5  # side of the second teacher's input, as a multiple of the student's
 _BOX_WEIGHT, _SCORE_WEIGHT, _EDGE_WEIGHT = 7.5, 0.5, 1.5  # as in `detection_loss`
 _FEATURE_WEIGHT = 2.0
 _LARGEST_GRADIENT = 10.0
@@ -149,6 +155,18 @@ def student_recipe(labels: TaughtLabels, seed: int, steps: int, largest_side: in
     options = TrainOptions(seed=seed)
     side = min(choose_recipe(learned, options).side, largest_side)
     return replace(choose_recipe(learned, replace(options, imgsz=side)), steps=steps)
+
+
+def second_teacher(labels: TaughtLabels, recipe: Recipe, seed: int) -> tuple[nn.Module, int]:
+    """Train a larger student as the teacher of a second pass.
+
+    Returns:
+        The student in evaluation mode, and the side of its input, px.
+    """
+    side = 32 * round(recipe.side * _LARGER / 32)
+    larger = choose_recipe(labels.learned, TrainOptions(seed=seed, imgsz=side))
+    teacher = train_students(labels, [PLAIN], replace(larger, steps=recipe.steps), seed)[PLAIN]
+    return teacher, side
 
 
 def train_students(

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
+from edgeloop.export.data.yolo_dataset import LabeledImage
 from edgeloop.export.learn.assign import Targets
 from edgeloop.export.learn.detection_loss import detection_loss
 from edgeloop.export.network.compact_detector import Predictions
-from taught_labels import read_labels
+from edgeloop.models.detections import Detections
+from taught_labels import TaughtLabels, labeled_again, read_labels
 from taught_students import taught_loss
 
 SHAPES = [(8, 8), (4, 4), (2, 2)]  # of an input of 64 px
@@ -75,3 +79,22 @@ def test_sure_and_unsure_labels_keep_their_probability(tmp_path: Path) -> None:
     assert lesson.doubted.class_id.tolist() == [0]
     assert lesson.doubted_probability.tolist() == pytest.approx([0.3])
     assert [each.class_id.tolist() for each in labels.learned] == [[1]]
+
+
+def test_labels_of_a_second_teacher_are_as_many_and_a_person_keeps_its_own(tmp_path: Path) -> None:
+    for name in ("drawn.jpg", "other.jpg"):
+        cv2.imwrite(str(tmp_path / name), np.zeros((50, 100, 3), np.uint8))
+    half = np.full((1, 4), 0.5, np.float32)
+    images = [
+        LabeledImage(tmp_path / name, np.array([row]), half)
+        for row, name in enumerate(("drawn.jpg", "other.jpg"))
+    ]
+    labels = TaughtLabels(("a",), images, torch.zeros(2, dtype=torch.int64), torch.ones(2), torch.ones(2) > 0)
+    found = Detections(
+        np.array([[0, 0, 20, 10], [40, 20, 60, 30]], np.float32),
+        np.array([0.9, 0.6], np.float32),
+        np.array([0, 0]),
+    )
+    drawn, other = labeled_again(labels, lambda _: found, {"drawn.jpg"}).learned
+    assert drawn.xywh.tolist() == half.tolist()
+    assert other.xywh == pytest.approx(np.array([[0.1, 0.1, 0.2, 0.2]]))
