@@ -277,11 +277,11 @@ class _LineCount:
 def _objects(detections: Detections) -> Iterator[_Object]:
     if detections.tracker_id is None:
         raise ValueError("zones count objects that a tracker follows; these detections have no tracker_id")
-    seen = detections[detections.tracker_id != NO_ID]
-    heights = seen.xyxy[:, 3] - seen.xyxy[:, 1]
-    columns = seen.tracker_id, seen.class_id, footprints(seen), heights
+    heights = detections.xyxy[:, 3] - detections.xyxy[:, 1]
+    columns = detections.tracker_id, detections.class_id, footprints(detections), heights
     for tracker_id, class_id, (x, y), height in zip(*(c.tolist() for c in columns), strict=True):
-        yield _Object(tracker_id, class_id, x, y, max(1.0, MARGIN * height))
+        if tracker_id != NO_ID:
+            yield _Object(tracker_id, class_id, x, y, max(1.0, MARGIN * height))
 
 
 def _class_ids(classes: Sequence[str] | None, names: Sequence[str]) -> Container[int]:
