@@ -86,19 +86,18 @@ class Masks:
     def scaled(self, size: tuple[int, int]) -> Masks:
         """Scale the masks with their image to another size, (width, height) in pixels."""
         scale = np.divide(size, self.size)
-        corners = np.floor(self.corners * scale).astype(np.int64)
-        ends = np.minimum(np.ceil((self.corners + self._sides()) * scale).astype(np.int64), size)
+        # The new pixels whose middle is in the window.
+        corners, ends = (
+            np.ceil(places * scale - 0.5).astype(np.int64)
+            for places in (self.corners, self.corners + self._sides())
+        )
         windows = []
         for window, old, corner, end in zip(self.windows, self.corners, corners, ends, strict=True):
-            # The nearest pixel of the window under the middle of each new one.
             columns, rows = (
-                ((np.arange(corner[axis], end[axis]) + 0.5) / scale[axis]).astype(np.int64) - old[axis]
-                for axis in (0, 1)
+                np.clip((np.arange(corner[axis], end[axis]) + 0.5) / scale[axis] - old[axis], 0, side - 1)
+                for axis, side in enumerate(window.shape[::-1])
             )
-            if not window.size:
-                columns, rows = columns[:0], rows[:0]
-            height, width = window.shape
-            windows.append(window[np.clip(rows, 0, height - 1)[:, None], np.clip(columns, 0, width - 1)])
+            windows.append(window[rows.astype(np.int64)[:, None], columns.astype(np.int64)])
         return Masks(tuple(windows), corners, size)
 
     def _sides(self) -> NDArray[np.int64]:

@@ -85,6 +85,7 @@ def _text(engine: Engine, spec: ModelSpec, record: Record | None) -> str:
         "input": f"{width}x{height} {spec.color}, {spec.layout} {spec.dtype}, {_values(spec)}",
         "letterbox": _letterbox(spec),
         "head": f"{spec.head}, {'; '.join(map(str, engine.outputs))}",
+        **({"task": "segment, a mask for each box"} if spec.head == "segment" else {}),
         "classes": f"{len(spec.names)}: {names}{f' and {more} more' if more > 0 else ''}",
         "confidence": f"above {spec.confidence:g}",
         **_reported(spec),

@@ -13,6 +13,32 @@ def two() -> Masks:
     return Masks(windows, np.array([[1, 2], [0, 0]], np.int64), (10, 8))
 
 
+def test_masks_of_a_part_take_their_place_in_the_image() -> None:
+    placed = two().placed((30, 20), (100, 50))
+    assert placed.size == (100, 50)
+    assert placed.to_array()[0, 22:25, 31:35].all()
+    assert placed.area.tolist() == [12, 0]
+
+
+def test_masks_of_one_object_are_united() -> None:
+    further = two().placed((3, 1), (20, 20))
+    both = Masks.concatenate([two().placed((0, 0), (20, 20)), further])
+    united = both.united([[0, 2], [1]])
+    expected = both.to_array()[[0, 2]].any(axis=0)
+    assert np.array_equal(united.to_array()[0], expected)
+    assert united.area.tolist() == [12 + 12 - 2, 0]
+    assert len(both[:0].united([])) == 0
+
+
+@pytest.mark.parametrize("size", [(30, 24), (20, 8), (5, 4), (2, 1)])
+def test_masks_are_scaled_with_their_image(size: tuple[int, int]) -> None:
+    scaled = two().scaled(size)
+    x = ((np.arange(size[0]) + 0.5) * 10 / size[0]).astype(int)
+    y = ((np.arange(size[1]) + 0.5) * 8 / size[1]).astype(int)
+    assert scaled.size == size
+    assert np.array_equal(scaled.to_array(), two().to_array()[:, y][:, :, x])
+
+
 def test_whole_masks_are_drawn_at_their_windows() -> None:
     whole = two().to_array()
     assert whole.shape == (2, 8, 10)

@@ -11,6 +11,7 @@ from edgeloop.edge.runtime.detector import Detector
 from edgeloop.models.bundle.document import Measured, Record
 from edgeloop.models.errors import EdgeloopError, ModelError, NoInputError, UsageError
 from edgeloop.models.facts.overrides import SpecOverrides
+from tests.disc_finder import write_disc_finder
 from tests.meter import ModelWriter
 
 
@@ -44,6 +45,14 @@ def test_says_where_a_bundle_comes_from(write_model: ModelWriter) -> None:
     assert said["kind"] == "an edgeloop bundle"
     assert said["created"] == "2026-01-31"
     assert said["measured"] == "map50 0.91, latency_ms 7.5"
+
+
+def test_says_that_a_model_segments_and_how_well(tmp_path: Path) -> None:
+    measured = Measured(map50=0.91, mask_map50=0.83, mask_map50_95=0.6)
+    said = facts(run(write_disc_finder(tmp_path / "discs.onnx", measured=measured)).output)
+    assert said["task"] == "segment, a mask for each box"
+    assert said["head"] == "segment, output0 float32 (1, 8, 84); output1 float32 (1, 2, 16, 16)"
+    assert said["measured"] == "map50 0.91, mask_map50 0.83, mask_map50_95 0.6"
 
 
 def test_says_what_is_reported(write_model: ModelWriter) -> None:

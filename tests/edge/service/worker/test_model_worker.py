@@ -37,6 +37,7 @@ from edgeloop.models.errors import (
     UnavailableError,
 )
 from tests.blocks import block_box, draw_block
+from tests.disc_finder import draw_discs, write_disc_finder
 from tests.faulty_models import WHITE, write_faulty_model
 from tests.service_process import model_processes
 from tests.waiting import until
@@ -285,6 +286,23 @@ def test_a_swap_loses_no_frame(block_model: Path, tmp_path: Path, start: Start) 
     assert state_of(worker).file == other.name
     assert not old.is_running()
     assert state_of(worker).errors == {}
+
+
+@pytest.mark.slow
+def test_masks_come_out_of_the_child_also_with_other_class_numbers(
+    block_model: Path, tmp_path: Path, start: Start
+) -> None:
+    discs = write_disc_finder(tmp_path / "discs.onnx")
+    image, _ = draw_discs((64, 64), (28, 28))
+    expected = Detector(discs).detect(image)
+    worker = start(block_model)
+    worker.swap(discs)
+    found, _ = worker.detect_timed(image)
+    assert (worker.names[found.class_id[0]], expected.class_id.tolist()) == ("disc", [1])
+    assert found.class_id.tolist() == [2]
+    assert found.masks is not None
+    assert expected.masks is not None
+    assert np.array_equal(found.masks.to_array(), expected.masks.to_array())
 
 
 def test_a_swap_takes_over_from_a_model_that_cannot_be_started(
