@@ -1,4 +1,4 @@
-"""Scenes of distillation.py: images that `edgeloop label` labels from five, and others with ground truth."""
+"""Scenes of benchmarks: images that `edgeloop label` labels from five, and others with ground truth."""
 
 from __future__ import annotations
 
@@ -39,8 +39,12 @@ class TaughtScene:
     taught: Coco
     expected: Coco
 
-    def label(self, folder: Path) -> Path:
+    def label(self, folder: Path, *options: str) -> Path:
         """Label the taught images with `edgeloop label`, unless the folder has the dataset.
+
+        Args:
+            folder: Folder for the frames, the exemplars and the dataset.
+            options: Further options of the command.
 
         Returns:
             The dataset; all of its images are in the training part.
@@ -54,7 +58,7 @@ class TaughtScene:
                 shutil.copyfile(self.images / name, frames / name)
             exemplars = folder / "exemplars.json"
             exemplars.write_text(json.dumps(self.drawn))
-            command = ["label", str(frames), "-e", str(exemplars), "-o", str(dataset)]
+            command = ["label", str(frames), "-e", str(exemplars), "-o", str(dataset), *options]
             subprocess.run(
                 [sys.executable, "-m", "edgeloop", *command, "--val-share", "0", "--gap-share", "0"],
                 check=True,
@@ -79,15 +83,15 @@ def taught_scenes(data: Path, names: Sequence[str]) -> Iterator[TaughtScene]:
             taught = [each for each in ids if each not in set(scored)]
         else:
             taught, scored = ids[: int(_TAUGHT_SHARE * len(ids))], ids[int(_SCORED_FROM * len(ids)) :]
-        drawn = drawn or choose(_chosen(truth, taught))
-        exemplars = _chosen(truth, drawn)
+        drawn = drawn or choose(chosen_part(truth, taught))
+        exemplars = chosen_part(truth, drawn)
         shown = {each["category_id"] for each in exemplars["annotations"]}
-        expected = _chosen(truth, scored[:: -(-len(scored) // _MOST_SCORED)], shown)
-        yield TaughtScene(name, images, exemplars, _chosen(truth, taught, shown), expected)
+        expected = chosen_part(truth, scored[:: -(-len(scored) // _MOST_SCORED)], shown)
+        yield TaughtScene(name, images, exemplars, chosen_part(truth, taught, shown), expected)
 
 
-def _chosen(truth: Coco, ids: Sequence[int], categories: set[int] | None = None) -> Coco:
-    """Ground truth of some images, and of some of the categories if they are given."""
+def chosen_part(truth: Coco, ids: Sequence[int], categories: set[int] | None = None) -> Coco:
+    """Select the ground truth of some images, and of some of the categories if they are given."""
     wanted = set(ids)
     kept = {each["id"] for each in truth["categories"]} if categories is None else categories
     return {

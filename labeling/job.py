@@ -17,7 +17,7 @@ from typing import Any
 
 from edgeloop.edge.frames.folder import FrameEntry
 from edgeloop.labeling.build import DetectorModels, learn_models
-from edgeloop.labeling.dataset.apply_decisions import decisions_digest, keep_original
+from edgeloop.labeling.dataset.apply_decisions import decisions_digest, keep_original, read_info
 from edgeloop.labeling.dataset.corrected import read_corrected
 from edgeloop.labeling.dataset.decisions import Decision, by_frame, decide, read_decisions
 from edgeloop.labeling.dataset.lasting_splits import lasting_splits
@@ -28,13 +28,14 @@ from edgeloop.labeling.features.embedders import fingerprint as fingerprint_of_e
 from edgeloop.labeling.frames.frame_look import FrameLook
 from edgeloop.labeling.frames.frame_store import FrameStore
 from edgeloop.labeling.frames.open_store import open_frames
-from edgeloop.labeling.frames.recordings import FrameGroups, group_frames
+from edgeloop.labeling.frames.recordings import FrameGroups, describe_groups, group_frames
 from edgeloop.labeling.inputs.frames_folder import frame_paths, local_folder
 from edgeloop.labeling.inputs.load import LabelInputs, read_inputs
 from edgeloop.labeling.inputs.plan import LITE0, LabelPlan
 from edgeloop.labeling.label_job import LabelItem, LabelJob
 from edgeloop.labeling.ledger import FrameResult, Ledger
 from edgeloop.labeling.motion.confirm import confirm_moving
+from edgeloop.labeling.other_task import frames_digest, has_other_task, is_of_frames, rewrite_labels
 from edgeloop.labeling.sam import fingerprint
 from edgeloop.labeling.step_progress import Progress, no_progress
 from edgeloop.labeling.unlabeled import unlabeled_frames
@@ -87,8 +88,9 @@ def label_frames(
     Raises:
         NoInputError: There are no frames or no exemplars, or too few frames to learn a background from.
         DataError: The exemplars, `plan.corrected`, `plan.decisions` or frames.jsonl are malformed, `plan.out`
-            exists, not one frame can be read, unfinished work was started with other settings, or motion is
-            asked for and the camera is not fixed.
+            exists and is not what this job made for another task, or it was edited in another tool; not one
+            frame can be read, unfinished work was started with other settings, or motion is asked for and the
+            camera is not fixed.
         UsageError: There is no such segmenter or classifier, an option does not fit the exemplars, class
             names are given to a classifier that reads none, or `plan.workers` is less than 1.
         UnavailableError: A checkpoint is not in the cache and cannot be downloaded; a package is missing;
@@ -97,14 +99,17 @@ def label_frames(
     started = time.monotonic()
     progress = progress or no_progress
     workers = Workers(plan.workers, plan.ray)
-    if plan.out.exists():
-        raise DataError(f"{plan.out}: exists already; name another folder with -o, or remove it")
+    rewrites = plan.out.exists()
+    if rewrites and not has_other_task(plan.out, plan.task):
+        raise _exists(plan)
     unfinished = plan.out.with_name(plan.out.name + ".unfinished")
     store, frames = open_frames(plan.frames, unfinished / "frames")
     entries = store.entries()
     corrected = None if plan.corrected is None else read_corrected(plan.corrected, frames)
     _decisions(plan)  # a malformed line is reported now, not after hours
     inputs = read_inputs(plan, frames, entries, corrected)
+    if rewrites:
+        return _rewrite(plan, inputs, entries, store, started, tell)
     job = job_key(plan, inputs)
     unfinished.mkdir(parents=True, exist_ok=True)
     place = unfinished if plan.kept is None else plan.kept / _short(job)
@@ -147,6 +152,29 @@ def label_frames(
     )
 
 
+def _exists(plan: LabelPlan) -> DataError:
+    return DataError(f"{plan.out}: exists already; name another folder with -o, or remove it")
+
+
+def _rewrite(
+    plan: LabelPlan,
+    inputs: LabelInputs,
+    entries: Sequence[FrameEntry],
+    store: FrameStore,
+    started: float,
+    tell: Callable[[str], None],
+) -> LabelReport:
+    """Write the labels in `plan.out` again for another task, if they are those of this job."""
+    if not is_of_frames(plan.out, _info(plan, inputs), entries, store):
+        raise _exists(plan)
+    what = "boxes" if plan.task == "detect" else "outlines"
+    tell(f"{plan.out}: is labeled already; its labels are written again as {what}.")
+    report = rewrite_labels(plan.out, plan.task, entries)
+    info = read_info(plan.out)
+    footage = describe_groups(info["footage"]["kind"], len(entries), info["footage"]["groups"])
+    return LabelReport(report, footage, info.get("promise"), len(entries), 0.0, time.monotonic() - started)
+
+
 def kept_engine(kept: Path, job: Mapping[str, str]) -> Path:
     """Folder in which `LabelPlan.kept` keeps what the engine learned for a job."""
     return learned_folder(kept / _short(job), job)
@@ -175,7 +203,8 @@ def _decisions(plan: LabelPlan) -> list[Decision]:
 def job_key(plan: LabelPlan, inputs: LabelInputs) -> dict[str, str]:
     """Everything but the frame that its result depends on, so that the ledger of another job is not taken up.
 
-    `LabelPlan.decisions` are applied as the dataset is written, and so do not count.
+    `LabelPlan.decisions` are applied and `LabelPlan.task` decides as the dataset is written, and so do not
+    count.
     """
     classifier = plan.classifier
     if classifier != LITE0:
@@ -234,14 +263,6 @@ def _label_all(
     return len(items) / (time.monotonic() - started)
 
 
-def _frames_digest(entries: Sequence[FrameEntry], ledger: Ledger) -> str:
-    """Digest of the names and images of all frames, those that the dataset leaves out included."""
-    stamps, digest = ledger.stamps(), hashlib.sha256()
-    for entry in entries:
-        digest.update(f"{entry.name}\0{stamps[entry.name][1]}\n".encode())
-    return digest.hexdigest()
-
-
 def _split(plan: LabelPlan, entries: Sequence[FrameEntry], groups: FrameGroups) -> list[Split]:
     split = split_frames if plan.splits is None else partial(lasting_splits, plan.splits)
     splits = split(entries, groups, val_share=plan.val_share, gap_share=plan.gap_share, seed=plan.seed)
@@ -283,18 +304,24 @@ def _write(
         LabeledFrame(entry, Split.GAP if _lacks_labels(plan, result, decided) else split, result, number)
         for entry, split, result, number in zip(entries, splits, results, groups.numbers, strict=True)
     )
-    info: dict[str, Any] = {
+    info = _info(plan, inputs)
+    info["footage"] = {"kind": groups.kind, "groups": len(groups.groups)}
+    stamps = ledger.stamps()
+    info["parents"]["frames"] = frames_digest((entry.name, stamps[entry.name][1]) for entry in entries)
+    if promise is not None:
+        info["promise"] = promise
+    if decisions:
+        info["decisions"] = info["parents"]["decisions"] = decisions_digest(decisions)
+    return write_dataset(folder, names, frames, store, info, task=plan.task)
+
+
+def _info(plan: LabelPlan, inputs: LabelInputs) -> dict[str, Any]:
+    """Settings of the job for instances.json."""
+    return {
         "description": "made by edgeloop label",
         "sam": plan.sam,
         "sam_digest": fingerprint(plan.sam),
         "classifier": plan.classifier,
         "confidence": inputs.confidence,
-        "footage": {"kind": groups.kind, "groups": len(groups.groups)},
+        "parents": {"exemplars": inputs.digests()["exemplars"]},
     }
-    parents = {"exemplars": inputs.digests()["exemplars"], "frames": _frames_digest(entries, ledger)}
-    info["parents"] = parents
-    if promise is not None:
-        info["promise"] = promise
-    if decisions:
-        info["decisions"] = parents["decisions"] = decisions_digest(decisions)
-    return write_dataset(folder, names, frames, store, info)

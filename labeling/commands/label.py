@@ -17,6 +17,7 @@ from edgeloop.edge.cli.table import table
 from edgeloop.labeling.commands.frames_argument import FramesArgument, LocalPath
 from edgeloop.labeling.commands.workers_options import workers_options
 from edgeloop.labeling.inputs.plan import LITE0, MOVING, LabelPlan
+from edgeloop.models.task import Task
 
 if TYPE_CHECKING:
     from edgeloop.labeling.job import LabelReport
@@ -100,6 +101,13 @@ _FOLDER = LocalPath(path_type=Path, file_okay=False)
     help="Kind of the frames: film is split by time within each recording, photos by groups of "
     "near-duplicates. auto takes frames with times, or whose neighbors look alike, for film.",
 )
+@click.option(
+    "--task",
+    type=click.Choice(["detect", "segment"]),
+    default="detect",
+    help="Labels to write: boxes, or outlines for `edgeloop train --task segment`. With the other task, the "
+    "same command rewrites the labels in OUT and labels nothing anew.",
+)
 @click.option("--val-share", type=FloatRange(0, 0.9), default=0.2, help="Share of the frames for validation.")
 @click.option(
     "--gap-share",
@@ -125,6 +133,7 @@ def label(
     weights: str | None,
     confidence: float | None,
     footage: Literal["auto", "film", "photos"],
+    task: Task,
     val_share: float,
     gap_share: float,
     seed: int,
@@ -163,6 +172,7 @@ def label(
         weights=weights,
         confidence=confidence,
         footage=footage,
+        task=task,
         val_share=val_share,
         gap_share=gap_share,
         seed=seed,
@@ -176,7 +186,7 @@ def label(
             "out": str(out),
             "footage": report.footage,
             "promise": report.promise,
-            **asdict(report.dataset),
+            **{name: value for name, value in asdict(report.dataset).items() if value is not None},
             **_timing(report),
         }
         click.echo(json.dumps(figures))
@@ -204,3 +214,6 @@ def _print_table(report: LabelReport, out: Path) -> None:
         f"{report.frames_per_s:.1f} frames/s. What is unsure or set aside: {out / 'review.json'}",
         err=True,
     )
+    if dataset.rectangles:
+        told = f"{dataset.rectangles} labels have no mask; their outline is the rectangle of their box."
+        click.echo(told, err=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,27 +22,34 @@ from edgeloop.labeling.dataset.json_stream import (
     read_entries,
 )
 from edgeloop.labeling.dataset.read import INSTANCES, Image, read_instances
-from edgeloop.labeling.dataset.write import annotation_of, dataset_digest, label_text, unsure_of
+from edgeloop.labeling.dataset.write import annotation_of, dataset_digest, unsure_of
+from edgeloop.labeling.label_text import label_text
 from edgeloop.labeling.ledger import FrameResult, Label
 from edgeloop.models.errors import DataError, EdgeloopError, first_validation_error
+from edgeloop.models.task import Task
 from edgeloop.models.weights.digest import BoxesDigest
 
 __all__ = [
     "ORIGINALS",
+    "REVIEW",
     "DatasetFrame",
     "apply_decisions",
+    "change_task",
     "decisions_digest",
     "is_applied",
     "keep_original",
     "read_info",
     "read_originals",
     "read_results",
+    "read_task",
 ]
 
 ORIGINALS = "before_review.jsonl"
 """Results of decided frames as they were found, one `FrameResult` a line, for undoing."""
 
-_REVIEW = "review.json"
+REVIEW = "review.json"
+"""File of what is unsure or set aside."""
+
 _APPLYING = ".applying"  # is there while text files may be ahead of instances.json
 
 
@@ -52,6 +59,15 @@ class DatasetFrame:
 
     image: Image | None
     result: FrameResult
+
+
+def read_task(folder: Path) -> Task:
+    """Read what the labels of a dataset are: boxes, or for "segment" outlines.
+
+    Raises:
+        DataError: Its instances.json cannot be read.
+    """
+    return "segment" if read_info(folder).get("task") == "segment" else "detect"
 
 
 def decisions_digest(decisions: Iterable[Decision]) -> str:
@@ -92,7 +108,7 @@ def apply_decisions(folder: Path, decisions: Sequence[Decision]) -> None:
     coco = read_instances(folder)
     if is_applied(folder, decisions):
         return
-    names = [category.name for category in coco.categories]
+    names, task = [category.name for category in coco.categories], read_task(folder)
     wanted = by_frame(decisions)
     originals = read_originals(folder)
     before = read_results(folder, {*wanted, *originals})
@@ -107,9 +123,10 @@ def apply_decisions(folder: Path, decisions: Sequence[Decision]) -> None:
             decided = original if is_fixed else decide_frame(original, wanted.get(file, ()), names)
             after[file] = DatasetFrame(own.image, decided)
             if own.image is not None:
-                _replace_text(folder, own.image, None if interrupted else own.result, decided)
+                known = None if interrupted else [label_text(own.result, task).text]
+                _replace_text(folder, own.image, known, label_text(decided, task).text)
         _rewrite_review(folder, names, after)
-        _rewrite_instances(folder, names, after, decisions_digest(decisions))
+        _rewrite_instances(folder, names, after, decisions_digest(decisions), task)
         (folder / _APPLYING).unlink()
     except OSError as error:
         raise EdgeloopError(f"{error.filename or folder}: cannot be written ({error.strerror})") from error
@@ -141,11 +158,11 @@ def read_results(
         for entry in read_entries(folder / INSTANCES, "annotations"):
             if isinstance(entry, dict) and (file := names.get(entry["image_id"])) is not None:
                 labels[file].append(_label(entry, numbers[entry["category_id"]], masks=masks))
-        for entry in _read_unsure(folder / _REVIEW):
+        for entry in _read_unsure(folder / REVIEW):
             if isinstance(entry, dict) and entry["file"] in wanted and entry["maybe"] in places:
                 unsure[entry["file"]].append(_label(entry, places[entry["maybe"]], masks=False))
     except (KeyError, TypeError, ValueError, OSError) as error:
-        raise DataError(f"{folder}: {INSTANCES} or {_REVIEW} is not of edgeloop label: {error}") from error
+        raise DataError(f"{folder}: {INSTANCES} or {REVIEW} is not of edgeloop label: {error}") from error
     return {
         file: DatasetFrame(
             image,
@@ -229,24 +246,70 @@ def _keep_originals(folder: Path, results: Sequence[FrameResult]) -> None:
     replace_file(path, kept + lines)
 
 
-def _replace_text(folder: Path, image: Image, before: FrameResult | None, after: FrameResult) -> None:
-    """Replace the text file of a frame; `before` None if an interrupted call may have done so."""
-    relative = Path(image.file_name).relative_to("images").with_suffix(".txt")
-    path = folder / "labels" / relative
-    text = label_text(after)
-    found = path.read_text("utf-8") if path.is_file() else ""
-    if found == text:
-        return
-    if before is not None and found != label_text(before):
+def change_task(folder: Path, task: Task) -> int:
+    """Write the labels of a dataset again as boxes, or for "segment" as outlines; images are not touched.
+
+    After a crash, the next call finishes the work.
+
+    Returns:
+        Number of labels without a mask; see `LabelText.rectangles`.
+
+    Raises:
+        NoInputError: There is no such dataset.
+        DataError: The dataset is malformed, or was edited in another tool.
+        EdgeloopError: A file cannot be written.
+    """
+    before, rectangles, texts = read_task(folder), 0, list[tuple[Image, str]]()
+    names = [category.name for category in read_instances(folder).categories]
+    try:
+        for image, result in _labeled_images(folder):
+            written = label_text(result, task)
+            _check_text(folder, image, (label_text(result, before).text, written.text))
+            texts.append((image, written.text))
+            rectangles += written.rectangles
+        for image, text in texts:
+            _replace_text(folder, image, None, text)
+        _rewrite_instances(folder, names, {}, str(read_info(folder).get("decisions", "")), task)
+    except OSError as error:
+        raise EdgeloopError(f"{error.filename or folder}: cannot be written ({error.strerror})") from error
+    return rectangles
+
+
+def _labeled_images(folder: Path) -> Iterator[tuple[Image, FrameResult]]:
+    for frame in read_results(folder).values():
+        if frame.image is not None:
+            yield frame.image, frame.result
+
+
+def _text_path(folder: Path, image: Image) -> Path:
+    return folder / "labels" / Path(image.file_name).relative_to("images").with_suffix(".txt")
+
+
+def _read_text(path: Path) -> str:
+    return path.read_text("utf-8") if path.is_file() else ""
+
+
+def _check_text(folder: Path, image: Image, known: Collection[str]) -> None:
+    """Refuse a text file of a frame that holds none of the known texts."""
+    path = _text_path(folder, image)
+    if _read_text(path) not in known:
         raise DataError(
             f"{path}: was edited in another tool; give the dataset to edgeloop label --corrected, "
             "or restore its labels to go on with the review"
         )
-    replace_file(path, text.encode())
+
+
+def _replace_text(folder: Path, image: Image, known: Collection[str] | None, text: str) -> None:
+    """Replace the text file of a frame; `known`: what else it may hold, None for anything."""
+    if known is not None:
+        _check_text(folder, image, (*known, text))
+    path = _text_path(folder, image)
+    if _read_text(path) != text:
+        replace_file(path, text.encode())
 
 
 def _rewrite_review(folder: Path, names: Sequence[str], frames: Mapping[str, DatasetFrame]) -> None:
-    path = folder / _REVIEW
+    path = folder / REVIEW
     if not path.exists():
         return
     splits: dict[str, str] = {}
@@ -269,7 +332,7 @@ def _rewrite_review(folder: Path, names: Sequence[str], frames: Mapping[str, Dat
 
 
 def _rewrite_instances(
-    folder: Path, names: Sequence[str], frames: Mapping[str, DatasetFrame], decisions: str
+    folder: Path, names: Sequence[str], frames: Mapping[str, DatasetFrame], decisions: str, task: Task
 ) -> None:
     path = folder / INSTANCES
     digest, boxes = dataset_digest(folder, names), BoxesDigest()
@@ -304,9 +367,9 @@ def _rewrite_instances(
                 add(entry)
         add_changed(math.inf)
         info = {**read_info(folder), "digest": digest, "boxes_digest": boxes.hexdigest()}
-        info.pop("decisions", None)
-        if decisions:
-            info["decisions"] = decisions
+        told = {"decisions": decisions, "task": "" if task == "detect" else task}
+        info = {key: value for key, value in info.items() if key not in told}
+        info |= {key: value for key, value in told.items() if value}
         coco.write(info=info, categories=categories)
 
     _rewrite(path, ("images", "annotations"), write)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 from pycocotools import mask as rle
 
@@ -17,16 +16,18 @@ from edgeloop.edge.frames.folder import FrameEntry
 from edgeloop.labeling.dataset.json_stream import JsonStreamWriter, open_json_stream
 from edgeloop.labeling.dataset.split import Split
 from edgeloop.labeling.frames.frame_store import FrameStore
+from edgeloop.labeling.label_text import label_text
 from edgeloop.labeling.ledger import FrameResult, Label
 from edgeloop.models.errors import DataError
+from edgeloop.models.task import Task
 from edgeloop.models.weights.digest import BoxesDigest, DatasetDigest
 
 __all__ = [
     "DatasetReport",
+    "DatasetTally",
     "LabeledFrame",
     "annotation_of",
     "dataset_digest",
-    "label_text",
     "unsure_of",
     "write_dataset",
 ]
@@ -56,6 +57,8 @@ class DatasetReport:
         unsure: Unsure labels by class name.
         set_aside: Frames that were set aside, such as unreadable ones.
         digest: sha256 over names, file names, images and labels, as `edgeloop train` computes it.
+        rectangles: Labels without a mask, whose outline is the rectangle of their box; None if labels are
+            boxes.
     """
 
     images: dict[str, int]
@@ -64,6 +67,7 @@ class DatasetReport:
     unsure: dict[str, int]
     set_aside: int
     digest: str
+    rectangles: int | None = None
 
 
 def write_dataset(
@@ -72,6 +76,8 @@ def write_dataset(
     frames: Iterable[LabeledFrame],
     store: FrameStore,
     info: dict[str, Any],
+    *,
+    task: Task = "detect",
 ) -> DatasetReport:
     """Write images/, labels/, data.yaml, instances.json and review.json.
 
@@ -81,6 +87,7 @@ def write_dataset(
         frames: Frames in time order. Memory does not grow with their number.
         store: Place of the images, which are copied.
         info: Settings of the job, for instances.json.
+        task: Content of labels/: boxes, or for "segment" outlines.
 
     Raises:
         DataError: An image is gone.
@@ -90,7 +97,7 @@ def write_dataset(
         (folder / "images" / split.value).mkdir(parents=True)
         (folder / "labels" / split.value).mkdir(parents=True)
     _write_config(folder / "data.yaml", names)
-    tally, boxes = _Tally(names), BoxesDigest()
+    tally, boxes, rectangles = DatasetTally(names), BoxesDigest(), 0
     with (
         open_json_stream(folder / "instances.json", ("images", "annotations")) as coco,
         open_json_stream(folder / "review.json", ("unsure", "set_aside")) as review,
@@ -99,16 +106,18 @@ def write_dataset(
             tally.add(frame)
             _list_for_review(frame, names, review)
             if image is not None:
-                _write_image(folder, frame, _image(image, f"{store}/{frame.entry.file}"))
+                rectangles += _write_image(folder, frame, _image(image, f"{store}/{frame.entry.file}"), task)
                 _list_in_coco(frame, coco)
                 for label in frame.result.labels:
                     boxes.add(_file_name(frame), names[label.class_id], _bbox(label))
         digest = dataset_digest(folder, names)
         categories = [{"id": number, "name": name} for number, name in enumerate(names, start=1)]
         told = {**info, "digest": digest, "boxes_digest": boxes.hexdigest()}
+        if task != "detect":
+            told["task"] = task
         coco.write(info=told, categories=categories)
         review.write()
-    return tally.report(digest)
+    return tally.report(digest, rectangles if task == "segment" else None)
 
 
 def _read_ahead(
@@ -132,16 +141,18 @@ def _image(image: Future[bytes], name: str) -> bytes:
         raise DataError(f"{name}: was labeled, and cannot be read any more ({error.strerror})") from error
 
 
-class _Tally:
+class DatasetTally:
     """Counts of the frames so far."""
 
     def __init__(self, names: Sequence[str]) -> None:
+        """Start without frames; `Label.class_id` is an index into `names`."""
         self._names = names
         self._images, self._unsure = Counter[str](), Counter[str]()
         self._labels = {name: Counter[str]() for name in names}
         self._empty = self._set_aside = 0
 
     def add(self, frame: LabeledFrame) -> None:
+        """Count a frame."""
         if frame.result.problem is not None:
             self._set_aside += 1
             return
@@ -153,7 +164,8 @@ class _Tally:
         for label in frame.result.labels:
             self._labels[self._names[label.class_id]][frame.split.value] += 1
 
-    def report(self, digest: str) -> DatasetReport:
+    def report(self, digest: str, rectangles: int | None) -> DatasetReport:
+        """Report the counts; see `DatasetReport` for the arguments."""
         return DatasetReport(
             images={split.value: self._images[split.value] for split in Split},
             empty=self._empty,
@@ -164,6 +176,7 @@ class _Tally:
             unsure={name: self._unsure[name] for name in self._names},
             set_aside=self._set_aside,
             digest=digest,
+            rectangles=rectangles,
         )
 
 
@@ -172,22 +185,13 @@ def _write_config(path: Path, names: Sequence[str]) -> None:
     path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
 
 
-def _write_image(folder: Path, frame: LabeledFrame, image: bytes) -> None:
+def _write_image(folder: Path, frame: LabeledFrame, image: bytes, task: Task) -> int:
+    """Write an image and its labels; the number of labels that lack an outline they should have."""
     split, name = frame.split.value, Path(frame.entry.name)
     (folder / "images" / split / name).write_bytes(image)
-    (folder / "labels" / split / name.with_suffix(".txt")).write_text(label_text(frame.result), "ascii")
-
-
-def label_text(result: FrameResult) -> str:
-    """Text file of a frame's labels, as YOLO reads it."""
-    size = np.array([result.width, result.height] * 2)
-    lines = []
-    for label in result.labels:
-        x1, y1, x2, y2 = np.array(label.xyxy) / size
-        lines.append(
-            f"{label.class_id} {(x1 + x2) / 2:.6f} {(y1 + y2) / 2:.6f} {x2 - x1:.6f} {y2 - y1:.6f}\n"
-        )
-    return "".join(lines)
+    written = label_text(frame.result, task)
+    (folder / "labels" / split / name.with_suffix(".txt")).write_text(written.text, "ascii")
+    return written.rectangles
 
 
 def _list_in_coco(frame: LabeledFrame, coco: JsonStreamWriter) -> None:

@@ -14,7 +14,7 @@ from edgeloop.edge.frames.folder import FrameEntry
 from edgeloop.labeling.frames.frame_look import THUMBNAIL_PX, FrameLook
 from edgeloop.labeling.frames.perceptual_hash import HASH_BITS, bits_apart
 
-__all__ = ["FrameGroups", "group_frames"]
+__all__ = ["FrameGroups", "describe_groups", "group_frames"]
 
 _RANDOM_PAIRS = 2000
 _ALIKE = 0.2  # distance of two thumbnails of one view, whatever moves in it
@@ -44,9 +44,7 @@ class FrameGroups:
     @property
     def description(self) -> str:
         """One line such as "film: 3 recordings"."""
-        if self.kind == "film":
-            return f"film: {len(self.groups)} recording{'s' * (len(self.groups) != 1)}"
-        return f"photos: {len(self.codes)} pictures in {len(self.groups)} groups"
+        return describe_groups(self.kind, len(self.codes), len(self.groups))
 
     @property
     def numbers(self) -> list[int]:
@@ -56,6 +54,13 @@ class FrameGroups:
             for place in group:
                 numbers[place] = number
         return numbers
+
+
+def describe_groups(kind: str, frames: int, groups: int) -> str:
+    """Describe the groups of some frames as `FrameGroups.description`."""
+    if kind == "film":
+        return f"film: {groups} recording{'s' * (groups != 1)}"
+    return f"photos: {frames} pictures in {groups} groups"
 
 
 def group_frames(

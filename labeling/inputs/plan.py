@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from edgeloop.models.task import Task
+
 __all__ = ["LITE0", "MOVING", "LabelPlan"]
 
 MOVING = "moving"
@@ -39,6 +41,8 @@ class LabelPlan:
         val_share: Share of the frames that becomes val.
         gap_share: Share of each recording left out between train and val.
         seed: Random seed.
+        task: What labels/ of the dataset holds: boxes, or for "segment" outlines of the masks. A dataset in
+            `out` that has the same labels for the other task is written again.
         splits: File of the part of each frame, by which it stays in train or val from one job to the next;
             parts of new frames are added. None to split all frames anew.
         left_out: Names of frames that are labeled and split, but left out of the dataset.
@@ -68,6 +72,7 @@ class LabelPlan:
     val_share: float = 0.2
     gap_share: float = 0.05
     seed: int = 0
+    task: Task = "detect"
     splits: Path | None = None
     left_out: frozenset[str] = frozenset()
     most_missing: float | None = None

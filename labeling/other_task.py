@@ -1,0 +1,106 @@
+"""Datasets whose labels are written again for another task, without labeling anew."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, cast
+
+from edgeloop.edge.frames.folder import FrameEntry
+from edgeloop.labeling.dataset.apply_decisions import (
+    REVIEW,
+    change_task,
+    read_info,
+    read_results,
+    read_task,
+)
+from edgeloop.labeling.dataset.json_stream import read_entries
+from edgeloop.labeling.dataset.read import INSTANCES, is_ours
+from edgeloop.labeling.dataset.split import Split
+from edgeloop.labeling.dataset.write import DatasetReport, DatasetTally, LabeledFrame
+from edgeloop.labeling.frames.frame_store import FrameStore
+from edgeloop.labeling.ledger import FrameResult
+from edgeloop.models.task import Task
+
+__all__ = ["frames_digest", "has_other_task", "is_of_frames", "rewrite_labels"]
+
+_READ_AT_ONCE = 8  # images: object storage takes long to answer, and answers several at once
+
+
+def has_other_task(dataset: Path, task: Task) -> bool:
+    """True for a dataset that `edgeloop label` wrote with labels for another task.
+
+    Raises:
+        DataError: Its instances.json cannot be read.
+    """
+    return (dataset / INSTANCES).is_file() and is_ours(dataset) and read_task(dataset) != task
+
+
+def frames_digest(frames: Iterable[tuple[str, str]]) -> str:
+    """Digest of the names and of the digests of all frames, those that the dataset leaves out included."""
+    digest = hashlib.sha256()
+    for name, image in frames:
+        digest.update(f"{name}\0{image}\n".encode())
+    return digest.hexdigest()
+
+
+def is_of_frames(
+    dataset: Path, settings: Mapping[str, Any], entries: Sequence[FrameEntry], store: FrameStore
+) -> bool:
+    """True if a dataset was labeled with these settings of its `info`, from these frames; reads every frame.
+
+    Raises:
+        DataError: Its instances.json cannot be read.
+    """
+
+    def digest(entry: FrameEntry) -> tuple[str, str]:
+        try:
+            return entry.name, hashlib.sha256(store.read(entry.file)).hexdigest()
+        except OSError:
+            return entry.name, ""
+
+    info = read_info(dataset)
+    parents = info.get("parents", {})
+    if any(info.get(key) != value for key, value in settings.items() if key != "parents") or any(
+        parents.get(key) != value for key, value in settings["parents"].items()
+    ):
+        return False
+    with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
+        return bool(parents.get("frames") == frames_digest(pool.map(digest, entries)))
+
+
+def rewrite_labels(dataset: Path, task: Task, entries: Sequence[FrameEntry]) -> DatasetReport:
+    """Write the labels of a dataset again for a task, and count them.
+
+    Args:
+        dataset: Folder that `edgeloop label` wrote.
+        task: Task of the labels.
+        entries: The frames of its job.
+
+    Raises:
+        DataError: The dataset is malformed, or was edited in another tool.
+        EdgeloopError: A file cannot be written.
+    """
+    rectangles = change_task(dataset, task)
+    frames = read_results(dataset, [entry.name for entry in entries], masks=False)
+    categories = cast(Iterator[Mapping[str, str]], read_entries(dataset / INSTANCES, "categories"))
+    tally = DatasetTally([category["name"] for category in categories])
+    set_aside = _set_aside(dataset / REVIEW)
+    for entry in entries:
+        own = frames.get(entry.name)
+        split = Split.GAP if own is None or own.image is None else Split(own.image.split)
+        nothing = FrameResult(file=entry.name, problem=set_aside.get(entry.name))
+        result = nothing if own is None else own.result
+        tally.add(LabeledFrame(entry, split, result))
+    digest = str(read_info(dataset)["digest"])
+    return tally.report(digest, rectangles if task == "segment" else None)
+
+
+def _set_aside(path: Path) -> dict[str, str]:
+    """Reasons of the frames that were set aside, by name; none if a person removed the file."""
+    if not path.exists():
+        return {}
+    entries = cast(Iterator[Mapping[str, str]], read_entries(path, "set_aside"))
+    return {entry["file"]: entry["reason"] for entry in entries}

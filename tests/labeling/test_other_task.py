@@ -1,0 +1,170 @@
+"""`--task segment`: outlines instead of boxes, and one dataset written again for the other task."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from pycocotools import mask as rle
+
+from edgeloop.edge.frames.folder import read_frames
+from edgeloop.export.data.yolo_dataset import open_dataset
+from edgeloop.labeling.dataset.apply_decisions import apply_decisions
+from edgeloop.labeling.dataset.decisions import ChangeDecision, LabelBox
+from edgeloop.labeling.frames.frame_store import FolderStore
+from edgeloop.labeling.inputs.load import read_inputs
+from edgeloop.labeling.inputs.plan import LabelPlan
+from edgeloop.labeling.job import job_key, label_frames
+from edgeloop.labeling.ledger import FrameResult, Label, LabeledRow, Ledger
+from edgeloop.models.errors import DataError
+from tests.calls import Outcome
+
+SIZE = 100
+DISK = (20.0, 20.0, 61.0, 61.0)
+BARE = (70.0, 10.0, 90.0, 40.0)
+
+
+def disk() -> Label:
+    canvas = np.zeros((SIZE, SIZE), np.uint8)
+    cv2.circle(canvas, (40, 40), 20, 1, -1)
+    counts = rle.encode(np.asfortranarray(canvas))["counts"].decode()
+    return Label(xyxy=DISK, class_id=0, score=0.9, counts=counts, prompt="detector", sam_score=0.9)
+
+
+def bare() -> Label:
+    return Label(xyxy=BARE, class_id=0, score=0.8, prompt="detector", sam_score=0.0)
+
+
+def result(number: int, *labels: Label) -> FrameResult:
+    return FrameResult(file=f"{number}.png", width=SIZE, height=SIZE, labels=labels, unsure=(bare(),))
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> LabelPlan:
+    """Job whose frames are all in the ledger, as after an interruption at its end: nothing is learned."""
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for number in range(4):
+        cv2.imwrite(str(frames / f"{number}.png"), np.full((SIZE, SIZE, 3), 50 * number, np.uint8))
+    drawn = [{"id": 1, "image_id": 3, "category_id": 1, "bbox": [10, 20, 40, 40]}]
+    images = [{"id": 3, "file_name": "3.png", "width": SIZE, "height": SIZE}]
+    coco = {"images": images, "annotations": drawn, "categories": [{"id": 1, "name": "bolt"}]}
+    (tmp_path / "exemplars.json").write_text(json.dumps(coco))
+    plan = LabelPlan(frames, tmp_path / "exemplars.json", tmp_path / "dataset")
+    (tmp_path / "dataset.unfinished").mkdir()
+    store = FolderStore(frames)
+    job = job_key(plan, read_inputs(plan, frames, read_frames(frames)))
+    results = [
+        result(0, disk(), bare()),
+        result(1, disk()),
+        result(2),
+        FrameResult(file="3.png", problem="too dark"),
+    ]
+    with Ledger(tmp_path / "dataset.unfinished" / "ledger.sqlite3", job) as ledger:
+        for each in results:
+            digest = hashlib.sha256(store.read(each.file)).hexdigest()
+            ledger.add(LabeledRow(each, digest, b""), store.stamp(each.file))
+    return plan
+
+
+def files(dataset: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(dataset)): p.read_bytes() for p in dataset.rglob("*") if p.is_file()}
+
+
+def lines(dataset: Path, number: int) -> list[np.ndarray]:
+    """Points of each label of a frame, px; or center and size."""
+    (path,) = dataset.glob(f"labels/*/{number}.txt")
+    rows = [np.array(line.split(), float) for line in path.read_text().splitlines()]
+    return [row[1:].reshape(-1, 2) * SIZE for row in rows]
+
+
+def info(dataset: Path) -> dict[str, object]:
+    told: dict[str, object] = json.loads((dataset / "instances.json").read_text())["info"]
+    return told
+
+
+def test_an_unfinished_job_writes_outlines(plan: LabelPlan) -> None:
+    report = label_frames(replace(plan, task="segment"))
+    outline, rectangle = lines(plan.out, 0)
+    (runs,) = rle.frPyObjects([outline.ravel().tolist()], SIZE, SIZE)
+    whole = {"size": [SIZE, SIZE], "counts": disk().counts}
+    assert rle.iou([runs], [whole], [0])[0, 0] > 0.97
+    np.testing.assert_allclose((*outline.min(axis=0), *outline.max(axis=0)), DISK, atol=1e-3)
+    np.testing.assert_allclose(rectangle, [(70, 10), (90, 10), (90, 40), (70, 40)], atol=1e-3)
+    assert (report.resumed, report.dataset.rectangles) == (4, 1)
+    data = open_dataset(plan.out, task="segment")
+    assert info(plan.out)["task"] == "segment"
+    assert info(plan.out)["digest"] == data.digest
+
+
+def test_the_same_command_with_another_task_rewrites_the_labels(plan: LabelPlan) -> None:
+    first = label_frames(plan)
+    boxes = files(plan.out)
+    told: list[str] = []
+    second = label_frames(replace(plan, task="segment"), tell=told.append)
+    assert told == [f"{plan.out}: is labeled already; its labels are written again as outlines."]
+    assert replace(second.dataset, digest="", rectangles=None) == replace(first.dataset, digest="")
+    assert (second.footage, second.resumed) == (first.footage, 4)
+    assert second.dataset.rectangles == 1
+    assert second.dataset.digest == open_dataset(plan.out, task="segment").digest
+    changed = {name for name, content in files(plan.out).items() if boxes[name] != content}
+    assert changed == {"instances.json", *(n for n in boxes if n.endswith(("/0.txt", "/1.txt")))}
+    assert label_frames(plan).dataset == first.dataset
+    assert files(plan.out) == boxes
+
+
+@pytest.mark.parametrize("other", ["exemplars", "frames", "confidence", "labels"])
+def test_only_the_dataset_of_the_same_job_is_rewritten(plan: LabelPlan, other: str, tmp_path: Path) -> None:
+    label_frames(plan)
+    told = "exists already; name another folder"
+    if other == "exemplars":
+        path = tmp_path / "exemplars.json"
+        path.write_text(path.read_text().replace("[10, 20, 40", "[11, 20, 40"))
+    elif other == "frames":
+        cv2.imwrite(str(tmp_path / "frames" / "4.png"), np.zeros((SIZE, SIZE, 3), np.uint8))
+    elif other == "confidence":
+        plan = replace(plan, confidence=0.7)
+    else:
+        (path,) = plan.out.glob("labels/*/1.txt")
+        path.write_text("0 0.5 0.5 0.1 0.1\n")
+        told = "edited in another tool"
+    before = files(plan.out)
+    with pytest.raises(DataError, match=told):
+        label_frames(replace(plan, task="segment"))
+    assert files(plan.out) == before
+
+
+def test_a_corrected_box_has_an_outline(plan: LabelPlan) -> None:
+    label_frames(replace(plan, task="segment"))
+    to = LabelBox(name="bolt", xyxy=(20, 20, 60, 60))
+    other = LabelBox(name="bolt", xyxy=(10, 60, 30, 90))
+    apply_decisions(
+        plan.out,
+        [
+            ChangeDecision(batch=1, file="0.png", box=LabelBox(name="bolt", xyxy=DISK), to=to),
+            ChangeDecision(batch=2, file="1.png", box=LabelBox(name="bolt", xyxy=DISK), to=other),
+        ],
+    )
+    _, outline = lines(plan.out, 0)  # nearly the box that was found, so the mask is still its own
+    assert len(outline) > 8
+    np.testing.assert_allclose((*outline.min(axis=0), *outline.max(axis=0)), to.xyxy, atol=1e-3)
+    (rectangle,) = lines(plan.out, 1)  # another place, of which no mask is known
+    np.testing.assert_allclose(rectangle, [(10, 60), (30, 60), (30, 90), (10, 90)], atol=1e-3)
+    assert info(plan.out)["digest"] == open_dataset(plan.out, task="segment").digest
+
+
+def test_the_command_says_what_has_no_mask(plan: LabelPlan, edgeloop: Callable[..., Outcome]) -> None:
+    words = ("label", plan.frames, "-e", plan.exemplars, "-o", plan.out, "--json")
+    done = edgeloop(*words, "--task", "segment")
+    assert done.code == 0
+    assert "1 labels have no mask; their outline is the rectangle of their box." in done.err
+    assert json.loads(done.out)["rectangles"] == 1
+    done = edgeloop(*words)
+    assert "rectangles" not in json.loads(done.out)
+    assert done.code == 0
