@@ -77,7 +77,7 @@ class _Student:
 
     def _loss(self, predictions: Predictions, lesson: Lesson, shapes: list[tuple[int, int]]) -> Tensor:
         if self.variant in (PLAIN, FEATURES):
-            return torch.stack(detection_loss(predictions, lesson.targets, shapes)).sum()
+            return detection_loss(predictions, lesson.targets, shapes).total
         if self.variant == SOFT:
             both = Targets(*(torch.cat(pair) for pair in zip(lesson.targets, lesson.doubted, strict=True)))
             probability = torch.cat((lesson.probability, lesson.doubted_probability))

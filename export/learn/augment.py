@@ -20,17 +20,20 @@ _LEAST_SIDE = 2.0  # px
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Image with its boxes.
+    """Image with its labels.
 
     Attributes:
         image: HxWx3 uint8 BGR.
         class_id: int64 (N,).
         xyxy: float32 (N, 4), px of the image.
+        outlines: A polygon for each box, float32 (P, 2) x, y in px of the image, of which what is in the box
+            counts; None for labels that are boxes.
     """
 
     image: Image
     class_id: NDArray[np.int64]
     xyxy: NDArray[np.float32]
+    outlines: tuple[NDArray[np.float32], ...] | None = None
 
 
 class Canvas(NamedTuple):
@@ -78,7 +81,10 @@ def resized(sample: Sample, longest: int) -> Sample:
         return sample
     size = (max(round(width * ratio), 1), max(round(height * ratio), 1))
     image = np.asarray(cv2.resize(sample.image, size), np.uint8)
-    return Sample(image, sample.class_id, sample.xyxy * np.float32(ratio))
+    outlines = (
+        None if sample.outlines is None else tuple(each * np.float32(ratio) for each in sample.outlines)
+    )
+    return Sample(image, sample.class_id, sample.xyxy * np.float32(ratio), outlines)
 
 
 def augmented(
@@ -145,6 +151,7 @@ def _placed(
     """Draw samples through their maps, each within its window."""
     image = np.full((canvas.height, canvas.width, 3), _PAD_VALUE, np.uint8)
     class_ids, boxes = [], []
+    outlines: list[NDArray[np.float32]] | None = None if samples[0].outlines is None else []
     for sample, affine, (x1, y1, x2, y2) in zip(samples, maps, windows, strict=True):
         local = affine - [[0, 0, x1], [0, 0, y1]]
         # cv2 maps pixel centers, boxes are edges: half a pixel between the two.
@@ -161,14 +168,28 @@ def _placed(
         )
         class_ids.append(sample.class_id[kept])
         boxes.append(clipped[kept].astype(np.float32))
-    return Sample(image, np.concatenate(class_ids), np.concatenate(boxes))
+        if outlines is not None and sample.outlines is not None:
+            # Not clipped: the box is, and what is outside of it does not count.
+            placed = (sample.outlines[row] for row in kept.nonzero()[0])
+            outlines += [(each * np.diag(affine[:, :2]) + affine[:, 2]).astype(np.float32) for each in placed]
+    return Sample(
+        image,
+        np.concatenate(class_ids),
+        np.concatenate(boxes),
+        None if outlines is None else tuple(outlines),
+    )
 
 
 def _mirrored(sample: Sample) -> Sample:
     width = sample.image.shape[1]
     xyxy = sample.xyxy.copy()
     xyxy[:, [0, 2]] = width - xyxy[:, [2, 0]]
-    return Sample(np.asarray(cv2.flip(sample.image, 1), np.uint8), sample.class_id, xyxy)
+    outlines = sample.outlines
+    if outlines is not None:
+        outlines = tuple(
+            np.array((width, 0), np.float32) + each * np.array((-1, 1), np.float32) for each in outlines
+        )
+    return Sample(np.asarray(cv2.flip(sample.image, 1), np.uint8), sample.class_id, xyxy, outlines)
 
 
 def _jitter_color(image: Image, settings: Augmentation, rng: np.random.Generator) -> None:

@@ -9,11 +9,13 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from edgeloop.export.data.image_cache import ImageCache
 from edgeloop.export.learn.assign import Targets
 from edgeloop.export.learn.augment import Augmentation, Canvas, Sample, augmented
+from edgeloop.export.learn.mask_targets import MaskTargets, draw_outlines
 
 __all__ = ["Batch", "batches", "stacked"]
 
@@ -24,10 +26,12 @@ class Batch(NamedTuple):
     Attributes:
         images: RGB uint8 (B, 3, H, W), channels last in memory.
         targets: Objects, boxes in px of the images.
+        masks: Their masks; None for labels that are boxes.
     """
 
     images: Tensor
     targets: Targets
+    masks: MaskTargets | None = None
 
 
 def batches(
@@ -58,7 +62,7 @@ def batches(
 
 
 def stacked(samples: Sequence[Sample]) -> Batch:
-    """Stack samples of the same size."""
+    """Stack samples of the same size, with masks if all have outlines."""
     images = np.empty((len(samples), *samples[0].image.shape), np.uint8)
     for sample, image in zip(samples, images, strict=True):
         cv2.cvtColor(sample.image, cv2.COLOR_BGR2RGB, dst=image)
@@ -70,7 +74,19 @@ def stacked(samples: Sequence[Sample]) -> Batch:
             torch.from_numpy(np.concatenate([sample.class_id for sample in samples])),
             torch.from_numpy(np.concatenate([sample.xyxy for sample in samples]).astype(np.float32)),
         ),
+        _masks(samples),
     )
+
+
+def _masks(samples: Sequence[Sample]) -> MaskTargets | None:
+    """Draw the masks of samples of the same size; None if one has no outlines."""
+    outlines: list[NDArray[np.float32]] = []
+    for sample in samples:
+        if sample.outlines is None:
+            return None
+        outlines += sample.outlines
+    height, width = samples[0].image.shape[:2]
+    return draw_outlines(outlines, np.concatenate([sample.xyxy for sample in samples]), (width, height))
 
 
 def _batch(
@@ -98,5 +114,12 @@ def _indices(count: int, size: int, seed: int, number: int) -> list[int]:
 def _sample(cache: ImageCache, index: int) -> Sample:
     image = cache.image(index)
     class_id, shares = cache.labels(index)
+    outlines = cache.labeled[index].outlines
     height, width = image.shape[:2]
-    return Sample(image, class_id, shares * np.array((width, height, width, height), np.float32))
+    size = np.array((width, height), np.float32)
+    return Sample(
+        image,
+        class_id,
+        shares * np.tile(size, 2),
+        None if outlines is None else tuple(each * size for each in outlines),
+    )

@@ -1,4 +1,4 @@
-"""Loss of the detector: class scores, overlap and edges of boxes."""
+"""Loss of the detector: class scores, overlap and edges of boxes, and masks."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from torch import Tensor
 
 from edgeloop.export.learn.assign import Targets, assign, paired_iou
 from edgeloop.export.learn.batches import Batch
+from edgeloop.export.learn.mask_loss import mask_loss
+from edgeloop.export.learn.mask_targets import MaskTargets
 from edgeloop.export.network.compact_detector import CompactDetector, Predictions, grid_points
 from edgeloop.export.network.frozen_backbone import FrozenBackbone
 
 __all__ = ["Losses", "batch_losses", "detection_loss"]
 
-_BOX_WEIGHT, _SCORE_WEIGHT, _EDGE_WEIGHT = 7.5, 0.5, 1.5
+_BOX_WEIGHT, _SCORE_WEIGHT, _EDGE_WEIGHT, _MASK_WEIGHT = 7.5, 0.5, 1.5, 2.5
 
 
 class Losses(NamedTuple):
@@ -26,11 +28,23 @@ class Losses(NamedTuple):
         box: Complete IoU loss.
         score: Binary cross-entropy of the class scores.
         edge: Mean absolute error of the box edges, in strides.
+        mask: Binary cross-entropy of the masks; None without masks to learn.
     """
 
     box: Tensor
     score: Tensor
     edge: Tensor
+    mask: Tensor | None = None
+
+    @property
+    def total(self) -> Tensor:
+        """Sum of the parts."""
+        return torch.stack([*self.parts.values()]).sum()
+
+    @property
+    def parts(self) -> dict[str, Tensor]:
+        """Parts that there are, by name."""
+        return {name: value for name, value in self._asdict().items() if value is not None}
 
 
 def batch_losses(
@@ -50,7 +64,8 @@ def batch_losses(
         levels = detector.neck(backbone(images))
         predictions = detector.predict(levels)
     shapes = [(level.shape[2], level.shape[3]) for level in levels]
-    return detection_loss(predictions, batch.targets.to(device), shapes, labeled)
+    masks = None if batch.masks is None else batch.masks.to(device)
+    return detection_loss(predictions, batch.targets.to(device), shapes, labeled, masks)
 
 
 def detection_loss(
@@ -58,6 +73,7 @@ def detection_loss(
     targets: Targets,
     shapes: list[tuple[int, int]],
     labeled: Tensor | None = None,
+    masks: MaskTargets | None = None,
 ) -> Losses:
     """Compute the loss of a batch in float32.
 
@@ -67,9 +83,10 @@ def detection_loss(
         shapes: Rows and columns of the three levels.
         labeled: True for classes that are labeled in an image, bool (B, classes); the scores of the others
             learn nothing from it. None for all.
+        masks: Masks of the objects; None to learn boxes alone.
 
     Returns:
-        Parts of the loss, normalized by the sum of the scores to learn.
+        Parts of the loss; those of boxes and scores normalized by the sum of the scores to learn.
     """
     distances, logits = predictions.distances.float(), predictions.logits.float()
     points, strides = grid_points(shapes, distances.device)
@@ -86,7 +103,11 @@ def detection_loss(
     predicted, true = edges[found.image, found.cell], targets.xyxy[found.target] / stride
     box = ((1 - _complete_iou(predicted, true)) * found.score).sum() / total
     edge = ((predicted - true).abs().mean(dim=1) * found.score).sum() / total
-    return Losses(_BOX_WEIGHT * box, _SCORE_WEIGHT * score, _EDGE_WEIGHT * edge)
+    losses = Losses(_BOX_WEIGHT * box, _SCORE_WEIGHT * score, _EDGE_WEIGHT * edge)
+    if predictions.coefficients is None or predictions.prototypes is None or masks is None:
+        return losses
+    mask = mask_loss(predictions.coefficients.float(), predictions.prototypes.float(), found, masks)
+    return losses._replace(mask=_MASK_WEIGHT * mask)
 
 
 def _complete_iou(predicted: Tensor, true: Tensor) -> Tensor:

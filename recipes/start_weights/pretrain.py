@@ -141,7 +141,7 @@ def _step(
     batch: Batch,
     labeled: Tensor,
 ) -> float:
-    loss = torch.stack(batch_losses(detector, backbone, batch, labeled)).sum()
+    loss = batch_losses(detector, backbone, batch, labeled).total
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(detector.parameters(), 10.0)

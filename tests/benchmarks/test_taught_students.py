@@ -37,7 +37,7 @@ def predictions() -> Predictions:
 
 
 def test_labels_that_are_certain_are_learned_as_the_trainer_does(predictions: Predictions) -> None:
-    ours = torch.stack(detection_loss(predictions, TARGETS, SHAPES)).sum()
+    ours = detection_loss(predictions, TARGETS, SHAPES).total
     for soft in (False, True):
         taught = taught_loss(predictions, TARGETS, SURE, SHAPES, doubted=NONE, soft=soft)
         assert float(taught.detach()) == pytest.approx(float(ours.detach()), rel=1e-5)
