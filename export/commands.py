@@ -17,6 +17,7 @@ from edgeloop.export.targets import options_for
 from edgeloop.export.train.training import train_detector
 from edgeloop.export.train_options import TRAINERS, Device, TrainOptions
 from edgeloop.models.facts.overrides import SpecOverrides
+from edgeloop.models.task import Task
 
 __all__ = ["export", "train"]
 
@@ -26,6 +27,13 @@ _PATH = click.Path(path_type=Path)
 @click.command()
 @click.argument("dataset", type=_PATH)
 @click.option("-o", "--out", type=_PATH, required=True, metavar="RUN", help="Folder to create.")
+@click.option(
+    "--task",
+    type=click.Choice(get_args(Task)),
+    default="detect",
+    show_default=True,
+    help="What to find: boxes, or boxes and masks. segment needs labels that are polygons.",
+)
 @click.option(
     "--trainer",
     type=click.Choice(list(TRAINERS)),
@@ -109,6 +117,8 @@ def train(dataset: Path, out: Path, **options: Any) -> None:
         if record.map50 is None
         else f"mAP50 {record.map50:.3f}, mAP50-95 {record.map50_95:.3f} on the validation part"
     )
+    if record.mask_map50 is not None:
+        scores += f", of masks {record.mask_map50:.3f} and {record.mask_map50_95:.3f}"
     click.echo(
         f"{out}: {scores}; {len(record.epochs)} epochs of {record.images} images in {record.seconds:.0f} s"
     )

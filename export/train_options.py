@@ -7,6 +7,7 @@ from typing import Literal
 
 from edgeloop.models.errors import UsageError
 from edgeloop.models.facts.overrides import MOST_DETECTIONS
+from edgeloop.models.task import Task
 
 __all__ = ["DEFAULT_MODEL", "LARGEST_SIDE", "TRAINERS", "Activation", "Device", "TrainOptions", "TrainerName"]
 
@@ -24,6 +25,7 @@ class TrainOptions:
     """Options of a training.
 
     Attributes:
+        task: "segment" learns masks as well as boxes, from labels that are polygons; edgeloop-lite0 only.
         trainer: "edgeloop" trains edgeloop-lite0; "ultralytics" (AGPL-3.0) trains that package's detectors.
         model: "edgeloop-lite0"; for ultralytics a name such as "yolo26n", or a path to a .yaml description or
             a .pt checkpoint. None takes edgeloop-lite0, or yolo26n for ultralytics.
@@ -51,6 +53,7 @@ class TrainOptions:
         UsageError: A value is out of range, or does not fit the trainer.
     """
 
+    task: Task = "detect"
     trainer: TrainerName = "edgeloop"
     model: str | None = None
     weights: str | None = None
@@ -80,6 +83,10 @@ class TrainOptions:
             raise UsageError(f"--seed {self.seed}: expected less than 2^32")
         if self.time_limit_s is not None and not self.time_limit_s > 0:
             raise UsageError(f"--time-limit {self.time_limit_s:g}: expected seconds, more than 0")
+        if self.trainer == "ultralytics" and self.task == "segment":
+            raise UsageError(
+                f"--task segment: only {DEFAULT_MODEL} is trained on masks; leave out --trainer ultralytics"
+            )
         if self.trainer == "edgeloop" and self.model_name != DEFAULT_MODEL:
             raise UsageError(
                 f"--model {self.model}: the edgeloop trainer trains {DEFAULT_MODEL}; "

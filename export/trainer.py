@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from edgeloop.export.data.yolo_dataset import Dataset
 from edgeloop.export.train_options import TrainerName, TrainOptions
@@ -27,6 +27,8 @@ class Epoch(BaseModel):
         loss: Mean of each part of the loss, by name.
         map50: Mean average precision at IoU 0.5 on the validation part; None if not validated.
         map50_95: The same, mean over IoU 0.5 to 0.95.
+        mask_map50: As `map50`, by the IoU of masks; None also for a detector without.
+        mask_map50_95: The same, mean over IoU 0.5 to 0.95.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -36,6 +38,14 @@ class Epoch(BaseModel):
     loss: dict[str, float]
     map50: float | None = None
     map50_95: float | None = None
+    mask_map50: float | None = None
+    mask_map50_95: float | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_masks(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out scores of masks that there are not."""
+        fields = dump(self).items()
+        return {key: value for key, value in fields if not key.startswith("mask_") or value is not None}
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,8 @@ class Trained:
         imgsz: Side of the training image, px.
         freeze: Number of leading layers that were not trained.
         versions: Versions of the packages that trained, by name.
+        mask_map50: As `map50`, by the IoU of masks; None also for a detector without.
+        mask_map50_95: The same, mean over IoU 0.5 to 0.95.
     """
 
     start: str
@@ -88,6 +100,8 @@ class Trained:
     imgsz: int
     freeze: int
     versions: Mapping[str, str]
+    mask_map50: float | None = None
+    mask_map50_95: float | None = None
 
 
 class Trainer(Protocol):

@@ -30,8 +30,9 @@ class Progress:
         step_seconds: The same without validation, s.
         epochs: Epochs that are complete.
         loss: Sum of each part of the loss since the last complete epoch, by name.
-        best: Averaged weights with the best mAP50-95; empty before the first validation.
-        best_scores: mAP50 and mAP50-95 of `best`; None before the first validation.
+        best: Averaged weights with the best mAP50-95, of boxes and masks in the mean; empty before the first
+            validation.
+        best_scores: Its scores, by the names that they have in `Epoch`; empty before the first validation.
         best_epoch: Number of its epoch.
     """
 
@@ -41,7 +42,7 @@ class Progress:
     epochs: list[Epoch] = field(default_factory=list)
     loss: dict[str, float] = field(default_factory=dict)
     best: dict[str, Tensor] = field(default_factory=dict)
-    best_scores: tuple[float, float] | None = None
+    best_scores: dict[str, float] = field(default_factory=dict)
     best_epoch: int = 0
 
 

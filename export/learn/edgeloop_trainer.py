@@ -15,6 +15,7 @@ from edgeloop.export.learn.fit import Task, fit
 from edgeloop.export.learn.recipe import choose_recipe
 from edgeloop.export.network.detector_weights import write_detector
 from edgeloop.export.network.device import choose_device
+from edgeloop.export.network.mask_branch import PROTOTYPES
 from edgeloop.export.network.start_detector import start_detector
 from edgeloop.export.train_options import TrainOptions
 from edgeloop.export.trainer import WEIGHTS_FILES, OnStep, Trained
@@ -40,7 +41,12 @@ def train_edgeloop(data: Dataset, folder: Path, options: TrainOptions, on_step: 
         raise DataError(f"{data.root}: no object in the validation part, by which --patience would stop")
     keep_freed_memory()
     device = choose_device(options.device)
-    detector, start = start_detector(data.names, options.weights, seed=options.seed)
+    detector, start = start_detector(
+        data.names,
+        options.weights,
+        seed=options.seed,
+        masks=PROTOTYPES if options.task == "segment" else 0,
+    )
     recipe = choose_recipe(data.train, options)
     train = ImageCache(data.train, recipe.side, "Reading train")
     val = ImageCache(data.val, recipe.side, "Reading val") if scored else None
@@ -56,14 +62,15 @@ def train_edgeloop(data: Dataset, folder: Path, options: TrainOptions, on_step: 
     except torch.cuda.OutOfMemoryError as error:
         raise UnavailableError("--device cuda: out of memory; choose a smaller --batch or --imgsz") from error
     write_detector(kept, data.names, folder / WEIGHTS_FILES["edgeloop"])
-    map50, map50_95 = progress.best_scores or (None, None)
     return Trained(
         start=start,
         epochs=tuple(progress.epochs),
-        map50=map50,
-        map50_95=map50_95,
+        map50=progress.best_scores.get("map50"),
+        map50_95=progress.best_scores.get("map50_95"),
         images_per_second=round(progress.step * recipe.batch / max(progress.step_seconds, 1e-6), 2),
         imgsz=recipe.side,
         freeze=recipe.freeze,
         versions={"torch": version("torch")},
+        mask_map50=progress.best_scores.get("mask_map50"),
+        mask_map50_95=progress.best_scores.get("mask_map50_95"),
     )

@@ -20,7 +20,7 @@ from edgeloop.export.learn.checkpoint import Progress, load_checkpoint, save_che
 from edgeloop.export.learn.detection_loss import batch_losses
 from edgeloop.export.learn.optimization import MovingAverage, learning_rate, make_optimizer, set_learning_rate
 from edgeloop.export.learn.recipe import Recipe
-from edgeloop.export.learn.validation import validate
+from edgeloop.export.learn.validation import quality, validate
 from edgeloop.export.network.blocks import folded
 from edgeloop.export.network.compact_detector import CompactDetector
 from edgeloop.export.network.device import has_bfloat16
@@ -136,9 +136,9 @@ class _Fit:
         set_learning_rate(self._optimizer, learning_rate(recipe.learning_rate, share, recipe.warm_up))
         losses = batch_losses(detector, self._backbone, batch)
         self._optimizer.zero_grad(set_to_none=True)
-        torch.stack(losses).sum().backward()
+        losses.total.backward()
         norm = nn.utils.clip_grad_norm_(detector.parameters(), _LARGEST_GRADIENT)
-        values = {name: float(value.detach()) for name, value in losses._asdict().items()}
+        values = {name: float(value.detach()) for name, value in losses.parts.items()}
         if not all(map(math.isfinite, (*values.values(), float(norm)))):
             raise DataError(
                 f"step {self._progress.step + 1}: the loss or its gradient is no longer a number; "
@@ -178,14 +178,14 @@ class _Fit:
         number = len(progress.epochs) + 1
         seconds = self._elapsed()
         due = share >= 1 or share * _VALIDATIONS >= 1 + sum(e.map50 is not None for e in progress.epochs)
-        scores = None
+        scores: dict[str, float] = {}
         if task.val is not None and (due or task.patience is not None):
             scores = validate(
                 folded(self._average.detector), task.val, task.names, task.recipe.side, task.max_detections
             )
             self._validation_s = max(self._validation_s, self._elapsed() - seconds)
-            if progress.best_scores is None or scores.map50_95 >= progress.best_scores[1]:
-                progress.best_scores, progress.best_epoch = (scores.map50, scores.map50_95), number
+            if not progress.best_scores or quality(scores) >= quality(progress.best_scores):
+                progress.best_scores, progress.best_epoch = scores, number
                 progress.best = {
                     name: value.cpu().clone() for name, value in self._average.detector.state_dict().items()
                 }
@@ -195,8 +195,7 @@ class _Fit:
                 number=number,
                 seconds=round(seconds, 2),
                 loss={name: round(value / max(steps, 1), 5) for name, value in progress.loss.items()},
-                map50=scores.map50 if scores else None,
-                map50_95=scores.map50_95 if scores else None,
+                **scores,
             )
         )
         progress.loss = {}

@@ -67,6 +67,13 @@ def draw_curves(record: RunRecord, path: Path) -> None:
         "mAP50": [(epoch.seconds, epoch.map50) for epoch in epochs if epoch.map50 is not None],
         "mAP50-95": [(epoch.seconds, epoch.map50_95) for epoch in epochs if epoch.map50_95 is not None],
     }
+    masks = {
+        "mask mAP50": [(epoch.seconds, epoch.mask_map50) for epoch in epochs if epoch.mask_map50 is not None],
+        "mask mAP50-95": [
+            (epoch.seconds, epoch.mask_map50_95) for epoch in epochs if epoch.mask_map50_95 is not None
+        ],
+    }
+    scores |= {name: curve for name, curve in masks.items() if curve}
     _draw_panel(canvas, "training loss", losses, _seconds(end, 70, 480), _logarithmic(losses))
     shares = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
     _draw_panel(canvas, "validation", scores, _seconds(end, 570, 980), _Axis(0.0, 1.0, *_ROWS, ticks=shares))

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from edgeloop.export.train_options import LARGEST_SIDE, TrainerName
 from edgeloop.export.trainer import WEIGHTS_FILES, Epoch
 from edgeloop.models.errors import DataError, NoInputError, first_validation_error
+from edgeloop.models.task import Task
 
 __all__ = ["RunRecord", "read_record", "write_record"]
 
@@ -28,6 +36,7 @@ class RunRecord(BaseModel):
 
     Attributes:
         trainer: Trainer that made it.
+        task: "segment" if it finds masks as well as boxes.
         model: Detector that was asked for.
         weights: Start weights.
         start_weights_sha256: Digest of the file of the start weights; None if they ship, are random, or are
@@ -49,12 +58,15 @@ class RunRecord(BaseModel):
         map50: Mean average precision at IoU 0.5 of the detector that was kept, on the validation part;
             None without one.
         map50_95: The same, mean over IoU 0.5 to 0.95.
+        mask_map50: As `map50`, by the IoU of masks; None also for a detector without.
+        mask_map50_95: The same, mean over IoU 0.5 to 0.95.
         versions: Versions of edgeloop and of the packages that trained, by name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     trainer: TrainerName = "ultralytics"  # of a record that does not say
+    task: Task = "detect"
     model: str
     weights: str
     start_weights_sha256: Sha256 | None = None
@@ -74,7 +86,15 @@ class RunRecord(BaseModel):
     epochs: tuple[Epoch, ...]
     map50: float | None
     map50_95: float | None
+    mask_map50: float | None = None
+    mask_map50_95: float | None = None
     versions: dict[str, str]
+
+    @model_serializer(mode="wrap")
+    def _brief(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what only a detector with masks has."""
+        absent = {"task": "detect", "mask_map50": None, "mask_map50_95": None}
+        return {key: value for key, value in dump(self).items() if key not in absent or absent[key] != value}
 
     @property
     def weights_file(self) -> str:

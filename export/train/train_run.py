@@ -34,7 +34,7 @@ def train_run(dataset: Path, run: Path, options: TrainOptions, on_step: OnStep |
     trainer = _trainer(options)
     began = time.monotonic()
     _check_run(run, overwrite=options.overwrite)
-    data = open_dataset(dataset)
+    data = open_dataset(dataset, task=options.task)
     _check_dataset(data, options)
     try:
         run.parent.mkdir(parents=True, exist_ok=True)
@@ -119,6 +119,7 @@ def _record(
     seconds = max(seconds, trained.epochs[-1].seconds if trained.epochs else 0.0)
     return RunRecord(
         trainer=options.trainer,
+        task=options.task,
         model=options.model_name,
         weights=trained.start,
         start_weights_sha256=digests[0],
@@ -138,6 +139,8 @@ def _record(
         epochs=trained.epochs,
         map50=trained.map50,
         map50_95=trained.map50_95,
+        mask_map50=trained.mask_map50,
+        mask_map50_95=trained.mask_map50_95,
         versions={"edgeloop": version("edgeloop"), **trained.versions},
     )
 

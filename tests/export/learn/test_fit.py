@@ -125,18 +125,13 @@ def test_training_stops_when_patience_is_exhausted(
     task: Task, dataset: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = iter((0.1, 0.3, 0.2, 0.2, 0.9))
-    monkeypatch.setattr(fit_module, "validate", lambda *_: _Scores(next(scores)))
+    monkeypatch.setattr(fit_module, "validate", lambda *_: dict.fromkeys(("map50", "map50_95"), next(scores)))
     val = ImageCache(open_dataset(dataset).val[:2], _SIDE, "Reading")
     recipe = replace(task.recipe, steps=10)
     _, progress = fit(_detector(), replace(task, val=val, patience=2, recipe=recipe), lambda _: None)
     assert [epoch.map50_95 for epoch in progress.epochs] == [0.1, 0.3, 0.2, 0.2]
     assert progress.best_epoch == 2
-    assert progress.best_scores == (0.3, 0.3)
-
-
-class _Scores:
-    def __init__(self, value: float) -> None:
-        self.map50 = self.map50_95 = value
+    assert progress.best_scores == {"map50": 0.3, "map50_95": 0.3}
 
 
 def test_a_time_limit_ends_the_training(task: Task) -> None:
@@ -167,7 +162,7 @@ def test_a_time_limit_that_passed_before_a_validation_still_ends_with_one(
         _trained(limited, stop_after=2)
     _, progress = fit(_detector(), replace(limited, seconds=0.01), lambda _: None)
     assert progress.step == 2
-    assert progress.best_scores is not None
+    assert progress.best_scores
     assert [epoch.map50 is None for epoch in progress.epochs] == [False]
 
 
@@ -182,10 +177,10 @@ def test_a_loss_that_is_no_number_ends_the_training(task: Task, monkeypatch: pyt
     calls: list[int] = []
 
     def diverging(
-        predictions: Predictions, targets: Targets, shapes: list[tuple[int, int]], labeled: None
+        predictions: Predictions, targets: Targets, shapes: list[tuple[int, int]], labeled: None, masks: None
     ) -> Losses:
         calls.append(1)
-        losses = detection_loss(predictions, targets, shapes, labeled)
+        losses = detection_loss(predictions, targets, shapes, labeled, masks)
         return losses if len(calls) < 2 else losses._replace(box=losses.box / 0)
 
     monkeypatch.setattr("edgeloop.export.learn.detection_loss.detection_loss", diverging)

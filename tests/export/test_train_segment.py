@@ -1,0 +1,65 @@
+"""Trainings of masks, from the command's options to the run's record."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from edgeloop.export.network.detector_weights import read_detector
+from edgeloop.export.train.run_record import read_record
+from edgeloop.export.train.training import train_detector
+from edgeloop.export.train_options import TrainOptions
+from edgeloop.models.errors import DataError, UsageError
+
+
+@pytest.fixture
+def outlined(dataset: Path, tmp_path: Path) -> Path:
+    """The dataset with each box as a polygon of its corners."""
+    copy = tmp_path / "outlined"
+    shutil.copytree(dataset, copy)
+    for path in (copy / "labels").rglob("*.txt"):
+        path.write_text("".join(map(_corners, path.read_text().splitlines())))
+    return copy
+
+
+def _corners(line: str) -> str:
+    number, *values = line.split()
+    x, y, width, height = map(float, values)
+    left, top, right, bottom = x - width / 2, y - height / 2, x + width / 2, y + height / 2
+    return f"{number} {left} {top} {right} {top} {right} {bottom} {left} {bottom}\n"
+
+
+@pytest.mark.slow
+def test_a_run_of_masks_keeps_its_task_and_scores(outlined: Path, tmp_path: Path) -> None:
+    options = TrainOptions(task="segment", epochs=2, imgsz=96, batch=8, seed=1)
+    record = train_detector(outlined, tmp_path / "run", options)
+    assert read_record(tmp_path / "run") == record
+    assert record.task == "segment"
+    assert record.mask_map50_95 is not None
+    assert record.epochs[-1].mask_map50_95 is not None
+    assert set(record.epochs[0].loss) == {"box", "score", "edge", "mask"}
+    detector, _ = read_detector(tmp_path / "run" / record.weights_file)
+    assert detector.masks is not None
+    assert detector.masks.count == 16
+
+
+@pytest.mark.slow
+def test_a_run_of_boxes_has_no_word_of_masks(outlined: Path, tmp_path: Path) -> None:
+    train_detector(outlined, tmp_path / "run", TrainOptions(epochs=1, imgsz=96, batch=8))
+    content = (tmp_path / "run" / "run.json").read_text()
+    assert "mask" not in content
+    assert "task" not in json.loads(content)
+
+
+def test_a_dataset_of_boxes_is_refused(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"labels are boxes, expected polygons .* label with --task segment"):
+        train_detector(dataset, tmp_path / "run", TrainOptions(task="segment"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_trainers_learn_no_masks() -> None:
+    with pytest.raises(UsageError, match=r"--task segment: only edgeloop-lite0 .* leave out --trainer ultra"):
+        TrainOptions(task="segment", trainer="ultralytics")
