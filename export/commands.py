@@ -221,10 +221,14 @@ def export(
         else options_for(target, {**_typed(options), "settings": settings})
     )
     report = export_bundle(run, dataset, out, chosen)
-    parity, scores = report.measurement.parity, report.measurement.scores
+    parity, scores, masks = (
+        report.measurement.parity,
+        report.measurement.scores,
+        report.measurement.mask_scores,
+    )
     header, *rows = report.precision_rows()
     click.echo(f"held-out frames: {report.frames}", err=True)
-    click.echo(table("<>>>>><", header, rows), err=True)
+    click.echo(table("<" + ">" * (len(header) - 2) + "<", header, rows), err=True)
     for candidate in report.candidates:
         for reason in candidate.reasons:
             click.echo(f"refused: {reason}", err=True)
@@ -232,7 +236,9 @@ def export(
         click.echo(f"failed: {failure}", err=True)
     click.echo(
         f"{out}: {report.chosen.precision}, {parity.matched:.2%} of torch's {parity.boxes} boxes repeated, "
-        f"mAP50 {scores.map50:.3f}, mAP50-95 {scores.map50_95:.3f} on {parity.frames} frames, "
+        f"mAP50 {scores.map50:.3f}, mAP50-95 {scores.map50_95:.3f}"
+        + (f", mask mAP50 {masks.map50:.3f}, mask mAP50-95 {masks.map50_95:.3f}" if masks else "")
+        + f" on {parity.frames} frames, "
         + (f"{report.measurement.latency_ms:.1f} ms" if report.measurement.latency_ms else "in a simulator")
     )
     if report.next_step is not None:

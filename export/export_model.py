@@ -17,7 +17,7 @@ class ExportModel:
 
     Attributes:
         module: Network in evaluation mode, batch norms folded, without gradients. It takes float32
-            (1, 3, H, W), RGB in [0, 1], and returns the output of `head`.
+            (1, 3, H, W), RGB in [0, 1], and returns the output of `head`, or a tuple of its outputs.
         head: Output format.
         classes: Number of classes.
         stride: Divisor of the input's sides, px.

@@ -41,7 +41,7 @@ from edgeloop.export.graph.to_onnx import model_spec, to_onnx
 from edgeloop.export.report.export_report import ExportReport, Provenance, write_json
 from edgeloop.export.report.model_card import write_card
 from edgeloop.export.report.worst_frames import draw_worst
-from edgeloop.export.targets import TARGETS
+from edgeloop.export.targets import TARGETS, check_masks
 from edgeloop.export.train.load_trained import load_trained
 from edgeloop.export.train.run_record import RunRecord, read_record
 from edgeloop.models.bundle.document import BundleParents, Golden, Measured, Record
@@ -65,7 +65,7 @@ def export_run(run: Path, dataset: Path, out: Path, options: ExportOptions) -> E
     """Do the work of `export_bundle`, with the same arguments, result and errors."""
     _check_output(out, options.target, overwrite=options.overwrite)
     record, model = _read_run(run, options)
-    data = open_dataset(dataset)
+    data = open_dataset(dataset, task=record.task)
     _check_dataset(data, record)
     side = options.imgsz or record.imgsz
     if options.target is not None:
@@ -206,6 +206,8 @@ def _read_run(run: Path, options: ExportOptions) -> tuple[RunRecord, ExportModel
     if not run.is_dir():
         raise NoInputError(f"{run}: no such folder; expected one that `edgeloop train` made")
     record = read_record(run)
+    if record.task == "segment" and options.target is not None:
+        check_masks(options.target)
     return record, load_trained(run, record, end2end=options.end2end, max_detections=options.max_detections)
 
 
@@ -255,6 +257,7 @@ def _write_beside(report: ExportReport, folder: Path, mark: str) -> None:
 def _record(
     provenance: Provenance, measurement: Measurement, golden: Golden | None, frames: FrameStatistics | None
 ) -> Record:
+    masks = measurement.mask_scores
     return Record(
         created=provenance.created.isoformat(timespec="seconds"),
         precision=measurement.precision,
@@ -262,6 +265,8 @@ def _record(
         measured=Measured(
             map50=measurement.scores.map50,
             map50_95=measurement.scores.map50_95,
+            mask_map50=masks.map50 if masks else None,
+            mask_map50_95=masks.map50_95 if masks else None,
             parity=measurement.parity.matched,
             latency_ms=measurement.latency_ms or None,  # a simulator has none
         ),

@@ -13,7 +13,7 @@ from typing import Any
 from edgeloop.export.export_options import ExportOptions, Input, Precision
 from edgeloop.models.errors import UsageError
 
-__all__ = ["TARGETS", "Target", "next_step", "options_for"]
+__all__ = ["TARGETS", "Target", "check_masks", "next_step", "options_for"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +40,7 @@ class Target:
             emulated, which takes seconds for each; 0 for all.
         chips: Chips to choose from, the first one the default; none if the file fits all.
         further_int8: Further attempts at int8: each leaves so many leading stages, and the head, in float.
+        masks: True if it takes a segmentation model.
         raw_head: True if the .onnx file ends at the head's last convolutions, and the frames to calibrate on
             go beside it in an .npy file, (N, H, W, 3) uint8 RGB.
     """
@@ -61,6 +62,7 @@ class Target:
     emulated_frames: int = 0
     chips: tuple[str, ...] = ()
     further_int8: tuple[int, ...] = ()
+    masks: bool = False
     raw_head: bool = False
 
     def chip(self, chosen: str | None) -> str:
@@ -81,6 +83,7 @@ TARGETS: Mapping[str, Target] = {
         input="image",
         dynamic_batch=True,
         end2end=True,
+        masks=True,
         next="edgeloop run {bundle} 0 --provider cpu",
         sources=(
             # Quantizes whole models from opset 10 on, per channel from 13 on.
@@ -93,6 +96,7 @@ TARGETS: Mapping[str, Target] = {
         end2end=True,
         provider="openvino",
         further_int8=(2, 3, 5),
+        masks=True,
         next="edgeloop run {bundle} 0 --provider openvino",
         sources=(
             # Static shapes are better in speed and memory, and some devices take no others.
@@ -105,6 +109,7 @@ TARGETS: Mapping[str, Target] = {
         precisions=("fp32", "fp16"),
         dynamic_batch=True,
         end2end=True,
+        masks=True,
         next="trtexec --onnx={bundle} --saveEngine={stem}.engine",
         sources=(
             # Takes opsets from 9 on.
@@ -120,6 +125,7 @@ TARGETS: Mapping[str, Target] = {
     "coreml": Target(
         runs_on="Apple's CPUs, GPUs and Neural Engines, with onnxruntime",
         precisions=("fp32", "fp16"),
+        masks=True,
         next="edgeloop verify {bundle} --provider coreml --allow-cpu --tolerance fp16",
         sources=(
             # Dynamic shapes cost speed.
@@ -257,6 +263,17 @@ def options_for(name: str, given: Mapping[str, Any]) -> ExportOptions:
     if options.end2end and not target.end2end:
         _refuse(name, "an end-to-end head", "takes the classic one")
     return options
+
+
+def check_masks(name: str) -> None:
+    """Refuse a segmentation model if a target takes detectors alone.
+
+    Raises:
+        UsageError: It does.
+    """
+    if not TARGETS[name].masks:
+        able = ", ".join(each for each, target in TARGETS.items() if target.masks)
+        _refuse(name, "a segmentation model", f"takes detectors alone; with masks: no --target, or {able}")
 
 
 def next_step(name: str, bundle: Path, chip: str | None = None) -> str:

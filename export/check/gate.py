@@ -1,7 +1,8 @@
-"""Release gate: a bundle ships only if it repeats torch's boxes and keeps its mAP."""
+"""Release gate: a bundle ships only if it repeats torch's boxes and masks and keeps its mAP."""
 
 from __future__ import annotations
 
+from edgeloop.edge.scoring.coco import Scores
 from edgeloop.export.check.measure import Measurement, Reference
 from edgeloop.export.export_options import ExportOptions
 
@@ -24,23 +25,38 @@ def refusals(measurement: Measurement, reference: Reference, options: ExportOpti
             f"{precision} repeats {parity.repeated} of torch's {parity.boxes} boxes on {parity.frames} "
             f"held-out frames ({parity.matched:.1%}, expected {1 - options.tolerance_boxes:.1%} or more); of "
             f"class '{name}' {of_class.repeated} of {of_class.boxes}"
+            + (
+                f"; {parity.other_masks} of the missing have the box but another mask"
+                if parity.other_masks
+                else ""
+            )
         )
-    lost = reference.scores.map50_95 - measurement.scores.map50_95
-    if lost > options.tolerance_map:
-        was, now = (scores.per_class[name].map50_95 for scores in (reference.scores, measurement.scores))
-        reasons.append(
-            f"{precision} loses {lost:.3f} of torch's mAP50-95 of {reference.scores.map50_95:.3f} (allowed: "
-            f"{options.tolerance_map:g}); class '{name}' goes from {was:.3f} to {now:.3f}"
-        )
+    for what, was, now in _score_pairs(measurement, reference):
+        lost = was.map50_95 - now.map50_95
+        if lost > options.tolerance_map:
+            before, after = was.per_class[name].map50_95, now.per_class[name].map50_95
+            reasons.append(
+                f"{precision} loses {lost:.3f} of torch's {what} of {was.map50_95:.3f} (allowed: "
+                f"{options.tolerance_map:g}); class '{name}' goes from {before:.3f} to {after:.3f}"
+            )
     return tuple(reasons)
+
+
+def _score_pairs(measurement: Measurement, reference: Reference) -> list[tuple[str, Scores, Scores]]:
+    """Scores to compare: their name, torch's, and the bundle's."""
+    pairs = [("mAP50-95", reference.scores, measurement.scores)]
+    if reference.mask_scores is not None and measurement.mask_scores is not None:
+        pairs.append(("mask mAP50-95", reference.mask_scores, measurement.mask_scores))
+    return pairs
 
 
 def _worst_class(measurement: Measurement, reference: Reference) -> str:
     """The class that lost most, average precision and share of boxes summed."""
+    pairs = _score_pairs(measurement, reference)
 
     def loss(name: str) -> float:
-        was, now = (scores.per_class[name].map50_95 for scores in (reference.scores, measurement.scores))
+        lost = sum(was.per_class[name].map50_95 - now.per_class[name].map50_95 for _, was, now in pairs)
         parity = measurement.per_class[name]
-        return was - now + (1 - parity.matched if parity.boxes else 0.0)
+        return lost + (1 - parity.matched if parity.boxes else 0.0)
 
     return max(reference.scores.per_class, key=loss)

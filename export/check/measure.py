@@ -14,8 +14,14 @@ from numpy.typing import NDArray
 
 from edgeloop.edge.cli.progress import progress
 from edgeloop.edge.runtime.detector import Detector
-from edgeloop.edge.scoring.coco import Scores, coco_results, evaluate_boxes
-from edgeloop.export.check.parity import BundlePrecision, Parity, TorchDetector, compare, merge
+from edgeloop.edge.scoring.coco import (
+    Scores,
+    coco_mask_results,
+    coco_results,
+    evaluate_boxes,
+    evaluate_masks,
+)
+from edgeloop.export.check.parity import REPEATED, BundlePrecision, Parity, TorchDetector, compare, merge
 from edgeloop.export.data.coco_labels import coco_truth
 from edgeloop.export.data.yolo_dataset import LabeledImage
 from edgeloop.models.detections import Detections
@@ -37,14 +43,17 @@ class Reference:
     Attributes:
         images: The frames.
         truth: Their labels in COCO format.
-        found: Torch's detections on each, down to `LOWEST_CONFIDENCE`.
-        scores: Scores of these detections against the labels.
+        found: Torch's detections on each, down to `LOWEST_CONFIDENCE`, or to `REPEATED` if they have masks,
+            which take memory.
+        scores: Scores of all boxes against the labels.
+        mask_scores: Scores of the masks; None of a model without.
     """
 
     images: tuple[LabeledImage, ...]
     truth: Json
     found: tuple[Detections, ...]
     scores: Scores
+    mask_scores: Scores | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,10 +64,11 @@ class Measurement:
         precision: Precision of the bundle.
         parity: Agreement with torch.
         per_class: Agreement with torch by class name.
-        scores: Scores against the labels.
-        found: Detections on each frame.
+        scores: Scores of the boxes against the labels.
+        found: Detections on each frame, as those of `Reference`.
         bytes: File size, bytes.
         latency_ms: Median time of the bare inference, ms, interleaved with the other bundles.
+        mask_scores: Scores of the masks; None of a model without.
     """
 
     precision: BundlePrecision
@@ -68,6 +78,7 @@ class Measurement:
     found: tuple[Detections, ...]
     bytes: int
     latency_ms: float = 0.0
+    mask_scores: Scores | None = None
 
 
 def measure_torch(detector: TorchDetector, images: Sequence[LabeledImage], names: Sequence[str]) -> Reference:
@@ -76,13 +87,14 @@ def measure_torch(detector: TorchDetector, images: Sequence[LabeledImage], names
     Raises:
         DataError: An image cannot be read, or none of them shows an object.
     """
-    sizes, found = [], []
+    sizes, found = [], _Found()
     for labeled in progress(images, "Torch"):
         image = labeled.read()
         sizes.append((image.shape[1], image.shape[0]))
-        found.append(detector.detect(image))
+        found.add(detector.detect(image))
     truth = coco_truth(images, sizes, names)
-    return Reference(tuple(images), truth, tuple(found), _scores(truth, found))
+    masks = any(each.masks is not None for each in found.kept)
+    return Reference(tuple(images), truth, tuple(found.kept), *found.scores(truth, masks=masks))
 
 
 def measure(precision: BundlePrecision, bundle: Detector, reference: Reference) -> Measurement:
@@ -94,19 +106,23 @@ def measure(precision: BundlePrecision, bundle: Detector, reference: Reference) 
         DataError: An image cannot be read.
         ModelError: The bundle does not run.
     """
-    found = [_detect(bundle, labeled.read()) for labeled in progress(reference.images, f"Bundle {precision}")]
-    pairs = list(zip(reference.found, found, strict=True))
+    found = _Found()
+    for labeled in progress(reference.images, f"Bundle {precision}"):
+        found.add(_detect(bundle, labeled.read()))
+    pairs = list(zip(reference.found, found.kept, strict=True))
     per_class = {
         name: merge([compare(a[a.class_id == number], b[b.class_id == number], precision) for a, b in pairs])
         for number, name in enumerate(bundle.names)
     }
+    scores, mask_scores = found.scores(reference.truth, masks=reference.mask_scores is not None)
     return Measurement(
         precision=precision,
         parity=merge([compare(expected, actual, precision) for expected, actual in pairs]),
         per_class=per_class,
-        scores=_scores(reference.truth, found),
-        found=tuple(found),
+        scores=scores,
+        found=tuple(found.kept),
         bytes=bundle.path.stat().st_size,
+        mask_scores=mask_scores,
     )
 
 
@@ -140,7 +156,26 @@ def with_latencies(
     ]
 
 
-def _scores(truth: Json, found: Sequence[Detections]) -> Scores:
-    return evaluate_boxes(
-        truth, [row for number, each in enumerate(found) for row in coco_results(number, each)]
-    )
+class _Found:
+    """Detections frame by frame: as rows to score, and those to compare with others.
+
+    Attributes:
+        kept: Detections of each frame, without the masks of unsure ones.
+    """
+
+    def __init__(self) -> None:
+        self.kept: list[Detections] = []
+        self._boxes: list[Json] = []
+        self._masks: list[Json] = []
+
+    def add(self, found: Detections) -> None:
+        number = len(self.kept)
+        self._boxes += coco_results(number, found)
+        if found.masks is not None:
+            self._masks += coco_mask_results(number, found)
+            found = found[found.confidence >= REPEATED]
+        self.kept.append(found)
+
+    def scores(self, truth: Json, *, masks: bool) -> tuple[Scores, Scores | None]:
+        """Scores of the boxes, and of the masks if they are asked for."""
+        return evaluate_boxes(truth, self._boxes), evaluate_masks(truth, self._masks) if masks else None

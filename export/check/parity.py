@@ -1,4 +1,4 @@
-"""Parity: torch against onnxruntime, box by box.
+"""Parity: torch against onnxruntime, box by box, and mask by mask.
 
 The reference is the trained model in torch behind the preprocessing of its training, implemented here a
 second time: with the bundle's own preprocessing on both sides, a swapped channel would go unnoticed.
@@ -17,12 +17,14 @@ from torch import nn
 
 from edgeloop.models.boxes import clip_boxes, iou_matrix
 from edgeloop.models.detections import Detections
-from edgeloop.models.heads import decode
+from edgeloop.models.heads import decode_rows
+from edgeloop.models.heads.segment import draw_masks
 from edgeloop.models.letterbox import Letterbox
 from edgeloop.models.spec import ModelSpec
 
 __all__ = [
     "LOWEST_CONFIDENCE",
+    "REPEATED",
     "SURE",
     "BundlePrecision",
     "Parity",
@@ -38,11 +40,12 @@ BundlePrecision = Literal["fp32", "fp16", "int8"]
 LOWEST_CONFIDENCE = 0.001
 #: Minimum confidence of a box that must be repeated.
 SURE = 0.25
-_REPEATED = 0.2  # minimum confidence of the repetition, lower because confidence drifts
+#: Minimum confidence of the repetition, lower because confidence drifts.
+REPEATED = 0.2
 
-# Minimum IoU of a repeated box. In float32 and float16 boxes are torch's but for rounding, so a box that
-# moved is a bug. In 8 bits every box moves by some pixels: it has to be found at COCO's strict threshold, and
-# mAP50-95 measures the finer placement.
+# Minimum IoU of a repeated box, and of its mask. In float32 and float16 they are torch's but for rounding, so
+# one that moved is a bug. In 8 bits every box moves by some pixels: it has to be found at COCO's strict
+# threshold, and mAP50-95 measures the finer placement.
 _MIN_IOU: dict[BundlePrecision, float] = {"fp32": 0.95, "fp16": 0.95, "int8": 0.75}
 
 
@@ -55,12 +58,15 @@ class Parity:
         boxes: Number of torch's boxes with a confidence of 0.25 or more.
         repeated: Number of those that onnxruntime finds too: same class, IoU at least 0.95 (int8: 0.75).
         confidence_drift: Largest difference in confidence among the repeated boxes.
+        other_masks: Number of the boxes that count as not repeated because of their masks, whose IoU is less
+            than a box needs; None of a model without masks.
     """
 
     frames: int
     boxes: int
     repeated: int
     confidence_drift: float
+    other_masks: int | None = None
 
     @property
     def matched(self) -> float:
@@ -72,7 +78,8 @@ class TorchDetector:
     """The trained model in torch, float32, with the preprocessing of its training.
 
     Args:
-        model: Module that takes (1, 3, H, W) RGB in [0, 1] and returns the output of `spec.head`.
+        model: Module that takes (1, 3, H, W) RGB in [0, 1] and returns the output of `spec.head`, or a tuple
+            of its outputs.
         spec: Spec of the bundle.
     """
 
@@ -91,33 +98,45 @@ class TorchDetector:
         rgb = letterbox.apply(image)[:, :, ::-1].transpose(2, 0, 1)
         with torch.inference_mode():
             output = self._model(torch.from_numpy(np.ascontiguousarray(rgb))[None].float() / 255)
-        found = decode(
+        outputs = [each.numpy() for each in (output if isinstance(output, tuple) else (output,))]
+        found, rows = decode_rows(
             spec.head,
-            [output.numpy()],
+            outputs,
             input_size=spec.input_size,
             confidence=LOWEST_CONFIDENCE,
             iou=spec.iou,
             max_detections=spec.max_detections,
         )
         boxes_src = clip_boxes(letterbox.to_source(found.xyxy), *source_size)
-        inside = (boxes_src[:, 2:] > boxes_src[:, :2]).all(axis=1)
-        return Detections(boxes_src[inside], found.confidence[inside], found.class_id[inside])
+        inside = np.flatnonzero((boxes_src[:, 2:] > boxes_src[:, :2]).all(axis=1))
+        found, rows, boxes_src = found[inside], rows[inside], boxes_src[inside]
+        masks = None
+        if spec.head == "segment":
+            masks = draw_masks(outputs, rows, letterbox, boxes_src)
+        return Detections(boxes_src, found.confidence, found.class_id, masks=masks)
 
 
 def compare(expected: Detections, actual: Detections, precision: BundlePrecision = "fp32") -> Parity:
-    """Compare two sets of boxes of one image.
+    """Compare two sets of boxes of one image, and their masks if there are any.
 
-    Each actual box, also of a confidence lower than `SURE`, repeats at most one expected box.
+    Each actual box, also of a confidence lower than `SURE`, repeats at most one expected box. If the mask of
+    such a pair is another one, the box is not repeated.
     """
-    expected, actual = expected[expected.confidence >= SURE], actual[actual.confidence >= _REPEATED]
+    expected, actual = expected[expected.confidence >= SURE], actual[actual.confidence >= REPEATED]
     iou = _iou_of_class(expected, actual)
-    drifts = []
+    pairs = []
     for row in range(len(expected) if len(actual) else 0):
         partner = int(iou[row].argmax())
         if iou[row, partner] >= _MIN_IOU[precision]:
-            drifts.append(abs(float(expected.confidence[row] - actual.confidence[partner])))
+            pairs.append((row, partner))
             iou[:, partner] = 0
-    return Parity(1, len(expected), len(drifts), max(drifts, default=0.0))
+    rows, partners = np.array(pairs, np.int64).reshape(-1, 2).T
+    drifts = np.abs(expected.confidence[rows] - actual.confidence[partners])
+    other_masks = None
+    if expected.masks is not None:
+        same = _mask_iou(expected[rows], actual[partners]) >= _MIN_IOU[precision]
+        drifts, other_masks = drifts[same], int((~same).sum())
+    return Parity(1, len(expected), len(drifts), float(drifts.max(initial=0)), other_masks)
 
 
 def disagreement(expected: Sequence[Detections], actual: Sequence[Detections]) -> float:
@@ -128,7 +147,7 @@ def disagreement(expected: Sequence[Detections], actual: Sequence[Detections]) -
     Returns:
         Mean over the boxes of both with a confidence of `SURE` or more of
         1 - IoU * (1 - difference in confidence) with the best box of the same class: 0 if they agree, 1 if
-        they share nothing.
+        they share nothing. The IoU is that of the masks if it is smaller.
     """
     losses = [
         loss
@@ -142,9 +161,22 @@ def disagreement(expected: Sequence[Detections], actual: Sequence[Detections]) -
 def _losses(sure: Detections, others: Detections) -> NDArray[np.float32]:
     if not len(sure) or not len(others):
         return np.ones(len(sure), np.float32)
+    iou = _iou_of_class(sure, others)
     similarity = 1 - np.abs(sure.confidence[:, None] - others.confidence[None, :])
-    agreement: NDArray[np.float32] = (_iou_of_class(sure, others) * similarity).max(axis=1)
+    best = (iou * similarity).argmax(axis=1)
+    rows = np.arange(len(sure))
+    overlap = iou[rows, best]
+    if sure.masks is not None:
+        overlap = np.minimum(overlap, _mask_iou(sure, others[best]))
+    agreement: NDArray[np.float32] = overlap * similarity[rows, best]
     return 1 - agreement
+
+
+def _mask_iou(a: Detections, b: Detections) -> NDArray[np.float32]:
+    """IoU of the masks of each row with that of the same row, (N,); 0 if `b` has no masks."""
+    if a.masks is None or b.masks is None:
+        return np.zeros(len(a), np.float32)
+    return a.masks.iou(b.masks)
 
 
 def _iou_of_class(a: Detections, b: Detections) -> NDArray[np.float32]:
@@ -156,9 +188,11 @@ def _iou_of_class(a: Detections, b: Detections) -> NDArray[np.float32]:
 
 def merge(parts: Sequence[Parity]) -> Parity:
     """Merge the agreement of several images into one."""
+    others = [part.other_masks for part in parts if part.other_masks is not None]
     return Parity(
         frames=sum(part.frames for part in parts),
         boxes=sum(part.boxes for part in parts),
         repeated=sum(part.repeated for part in parts),
         confidence_drift=max((part.confidence_drift for part in parts), default=0.0),
+        other_masks=sum(others) if others else None,
     )

@@ -21,7 +21,7 @@ Array = NDArray[np.generic]
 # Nodes with weights or products of activations, which quantization makes faster.
 _HEAVY = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 _FOLDED = {"Clip", "Relu"}  # the quantizer folds them into the range of the node before
-_DECODING = "decoding"
+_DECODING, _PROTOTYPES = "decoding", "prototypes"
 _DEQUANTIZED = "_DequantizeLinear_Output"
 
 
@@ -87,11 +87,13 @@ def stage_errors(
 
     Returns:
         Relative error (norm of the difference over norm of the original) of each stage's output, in the order
-        of the graph; last, as "decoding", that of the scores.
+        of the graph; last, as "decoding", that of the scores, and of a segmentation model, as "prototypes",
+        that of its second output.
     """
     ends = _stage_ends(reference.graph)
     names = {name: _name_in(changed.graph, name, reference.graph) for name in ends}
     ends = {name: stage for name, stage in ends.items() if names[name]}
+    masks = sum(output.type.tensor_type.shape.dim[1].dim_value for output in reference.graph.output[1:])
     squares: dict[str, NDArray[np.float64]] = defaultdict(lambda: np.zeros(2))
     pairs = zip(
         run_with_outputs(reference, list(ends), tensors),
@@ -102,9 +104,14 @@ def stage_errors(
         for stage, *values in zip(ends.values(), expected, actual, strict=True):
             truth, found = (value.astype(np.float64) for value in values)
             if stage == _DECODING:  # next to boxes in pixels an error of the scores would not show
-                truth, found = (each[..., 4] if head == "end2end" else each[:, 4:] for each in (truth, found))
+                truth, found = (_scores(each, head, masks) for each in (truth, found))
             squares[stage] += np.square(truth - found).sum(), np.square(truth).sum()
     return {stage: float(np.sqrt(error / max(truth, 1e-12))) for stage, (error, truth) in squares.items()}
+
+
+def _scores(output: NDArray[np.float64], head: Head, masks: int) -> NDArray[np.float64]:
+    """Take the scores of an output with so many mask coefficients in each row."""
+    return output[..., 4] if head == "end2end" else output[:, 4 : output.shape[1] - masks]
 
 
 def _layer(name: str) -> int:
@@ -129,7 +136,9 @@ def _stage_ends(graph: onnx.GraphProto) -> dict[str, str]:
         for output in node.output
         if any(stage_of.get(reader.name) != stage_of[node.name] for reader in readers[output])
     }
-    return ends | {output.name: _DECODING for output in graph.output}
+    return ends | {
+        output.name: stage for output, stage in zip(graph.output, (_DECODING, _PROTOTYPES), strict=False)
+    }
 
 
 def _name_in(changed: onnx.GraphProto, name: str, reference: onnx.GraphProto) -> str | None:

@@ -18,7 +18,7 @@ from edgeloop.models.spec import ModelSpec
 
 __all__ = ["model_spec", "to_onnx"]
 
-_OUTPUT = "output0"
+_OUTPUTS = ("output0", "output1")
 
 
 def model_spec(model: ExportModel, names: tuple[str, ...], size: tuple[int, int]) -> ModelSpec:
@@ -43,18 +43,21 @@ def model_spec(model: ExportModel, names: tuple[str, ...], size: tuple[int, int]
 def to_onnx(model: ExportModel, size: tuple[int, int], options: ExportOptions) -> onnx.ModelProto:
     """Export a model to a graph that takes float32 (1, 3, H, W) RGB in [0, 1].
 
-    The size is (width, height) px; the options are read for the opset and the batch.
+    The size is (width, height) px; the options are read for the opset and the batch. The output is named
+    output0; that of a segmentation model is its boxes, and output1 its prototypes.
     """
     width, height = size
     image = torch.zeros(1, 3, height, width)
     model.module(image)  # ultralytics computes its grid of anchors, a constant of the graph
+    outputs = list(_OUTPUTS if model.head == "segment" else _OUTPUTS[:1])
+    axes = {name: {0: "batch"} for name in (INPUT, *outputs)}
     with TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecation notes of the exporter
         path = Path(folder) / "graph.onnx"
         torch.onnx.export(
             model.module, (image,), path, opset_version=options.opset,
-            input_names=[INPUT], output_names=[_OUTPUT],
-            dynamic_axes={INPUT: {0: "batch"}, _OUTPUT: {0: "batch"}} if options.dynamic_batch else None,
+            input_names=[INPUT], output_names=outputs,
+            dynamic_axes=axes if options.dynamic_batch else None,
             dynamo=False,
         )  # fmt: skip
         return split_convolutions(onnxslim.slim(onnx.load(path)))

@@ -33,9 +33,10 @@ def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     end = [node for node in model.graph.node if node.name in decoding and node.op_type != "Conv"]
     body = copy.deepcopy(onnx.shape_inference.infer_shapes(model))
     kept = [node for node in body.graph.node if node.name not in {node.name for node in end}]
-    crossing = {name for node in end for name in node.input} & {name for node in kept for name in node.output}
+    read_later = {name for node in end for name in node.input} | {each.name for each in model.graph.output}
+    crossing = read_later & {name for node in kept for name in node.output}
     _replace(body.graph.node, kept)
-    shapes = {info.name: info for info in body.graph.value_info}
+    shapes = {info.name: info for info in (*body.graph.value_info, *model.graph.output)}
     _replace(body.graph.output, [shapes[name] for name in sorted(crossing)])
     # The converter would also halve the shape entries of tensors that were removed.
     here = {name for node in kept for name in node.output} - crossing

@@ -91,11 +91,15 @@ class ExportReport:
         options = self.provenance.options
         return None if options.target is None else next_step(options.target, self.bundle, options.chip)
 
+    @property
+    def _score_names(self) -> tuple[str, ...]:
+        return ("mAP50-95",) if self.reference.mask_scores is None else ("mAP50-95", "mask mAP50-95")
+
     def precision_rows(self) -> list[tuple[str, ...]]:
         """Tabulate the attempts: a header, torch, and a row for each, those that failed last."""
         rows: list[tuple[str, ...]] = [
-            ("precision", "ms", "MB", "mAP50-95", "boxes repeated", "score drift", ""),
-            ("torch", "", "", f"{self.reference.scores.map50_95:.3f}", "", "", "what was trained"),
+            ("precision", "ms", "MB", *self._score_names, "boxes repeated", "score drift", ""),
+            ("torch", "", "", *_score_texts(self.reference), "", "", "what was trained"),
         ]
         for candidate in self.candidates:
             one = candidate.measurement
@@ -105,13 +109,13 @@ class ExportReport:
                     candidate.name,
                     f"{one.latency_ms:.1f}" if one.latency_ms else "",
                     f"{one.bytes / 1e6:.1f}",
-                    f"{one.scores.map50_95:.3f}",
+                    *_score_texts(one),
                     f"{one.parity.repeated} of {one.parity.boxes}",
                     f"{one.parity.confidence_drift:.3f}",
                     "refused" if candidate.reasons else "this bundle" if shipped else "passes",
                 )
             )
-        nothing = [""] * 5
+        nothing = [""] * (len(rows[0]) - 2)
         rows += [
             (f"{each.attempt.precision}, {each.attempt.name}", *nothing, "failed") for each in self.failed
         ]
@@ -140,7 +144,7 @@ class ExportReport:
             "checked_on_sha256": source.checked_on,
             "golden": self.record.golden.model_dump() if self.record.golden else None,
             **_figures(self.chosen),
-            "torch": asdict(self.reference.scores),
+            "torch": _scores(self.reference),
             "held_out_frames": self.held_out,
             "tolerance": {"map50_95": options.tolerance_map, "boxes": options.tolerance_boxes},
             "precisions": [
@@ -172,9 +176,22 @@ def _figures(candidate: Candidate) -> dict[str, Any]:
         "latency_ms": measurement.latency_ms,
         "parity": _parity(measurement.parity),
         "parity_per_class": {name: _parity(each) for name, each in measurement.per_class.items()},
-        **asdict(measurement.scores),
+        **_scores(measurement),
     }
 
 
+def _scores(one: Reference | Measurement) -> dict[str, Any]:
+    masks = {} if one.mask_scores is None else {"masks": asdict(one.mask_scores)}
+    return asdict(one.scores) | masks
+
+
+def _score_texts(one: Reference | Measurement) -> list[str]:
+    """mAP50-95 of the boxes, and of the masks if there are any."""
+    return [f"{scores.map50_95:.3f}" for scores in (one.scores, one.mask_scores) if scores is not None]
+
+
 def _parity(parity: Parity) -> dict[str, Any]:
-    return {"matched": parity.matched, **asdict(parity)}
+    figures = asdict(parity)
+    if parity.other_masks is None:
+        del figures["other_masks"]
+    return {"matched": parity.matched, **figures}

@@ -22,6 +22,7 @@ def write_card(report: ExportReport, picture: str, path: Path) -> None:
         _head(report),
         _precisions(report),
         _classes(report),
+        _masks(report),
         *(_layers(candidate) for candidate in report.candidates if candidate.layers),
         ("## Worst disagreements", f"![torch on the left, the bundle on the right]({picture})"),
         _origin(report),
@@ -32,13 +33,14 @@ def write_card(report: ExportReport, picture: str, path: Path) -> None:
 def _head(report: ExportReport) -> Iterator[str]:
     run, spec, options = report.provenance.run, report.spec, report.provenance.options
     width, height = spec.input_size
+    kind = "a segmentation model" if spec.head == "segment" else "a detector"
     batch = "any number of images" if options.dynamic_batch else "one image"
     yield f"# {report.bundle.name}"
     if report.sha256 is None:
         yield "**Refused: no bundle was written.**"
         yield _bullets(report.chosen.reasons)
     yield (
-        f"{run.model}, a detector of {len(spec.names)} classes ({', '.join(spec.names)}), trained by "
+        f"{run.model}, {kind} of {len(spec.names)} classes ({', '.join(spec.names)}), trained by "
         f"edgeloop on {run.images} images; {report.chosen.precision}, opset {options.opset}, {batch} of "
         f"{width}x{height} px at once, {spec.dtype} {spec.layout} {spec.color}, head '{spec.head}'."
     )
@@ -48,11 +50,12 @@ def _precisions(report: ExportReport) -> Iterator[str]:
     options = report.provenance.options
     machine = report.provenance.machine
     header, *rows = report.precision_rows()
+    masks = "" if report.reference.mask_scores is None else ", and the same IoU of their masks"
     yield "## Precisions"
     yield _table(header, rows)
     yield (
         f"Held-out frames: {report.frames}. A box of torch with a confidence of 0.25 or more is repeated if "
-        "the bundle has one of its class at IoU 0.95, for int8 at 0.75. Allowed to lose: "
+        f"the bundle has one of its class at IoU 0.95, for int8 at 0.75{masks}. Allowed to lose: "
         f"{options.tolerance_map:g} mAP50-95 and {options.tolerance_boxes:.1%} of boxes. Time is the median "
         f"of the bare inference, timed round robin, on {machine.processor}, {machine.cores} cores, "
         f"{', '.join(f'{name} {version}' for name, version in report.provenance.versions.items())}."
@@ -82,6 +85,19 @@ def _classes(report: ExportReport) -> Iterator[str]:
     rows.append(("all", "", f"{total.map50:.3f}", f"{total.map50_95:.3f}", f"{torch.map50_95:.3f}", ""))
     yield f"## Classes, {measurement.precision}"
     yield _table(("class", "objects", "mAP50", "mAP50-95", "torch's mAP50-95", "boxes repeated"), rows)
+
+
+def _masks(report: ExportReport) -> Iterator[str]:
+    found, torch = report.measurement.mask_scores, report.reference.mask_scores
+    if found is None or torch is None:
+        return
+    rows: list[Row] = [
+        (name, f"{score.map50:.3f}", f"{score.map50_95:.3f}", f"{torch.per_class[name].map50_95:.3f}")
+        for name, score in found.per_class.items()
+    ]
+    rows.append(("all", f"{found.map50:.3f}", f"{found.map50_95:.3f}", f"{torch.map50_95:.3f}"))
+    yield f"## Masks, {report.measurement.precision}"
+    yield _table(("class", "mask mAP50", "mask mAP50-95", "torch's mask mAP50-95"), rows)
 
 
 def _layers(candidate: Candidate) -> Iterator[str]:

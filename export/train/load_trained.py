@@ -29,7 +29,7 @@ def load_trained(
     Raises:
         NoInputError: The run has no weights.
         ModelError: They cannot be read.
-        DataError: They are of another number of classes than the record.
+        DataError: They are of another number of classes than the record, or of another task.
         UsageError: The detector has no end-to-end head to keep.
         UnavailableError: Its trainer is not installed.
     """
@@ -41,6 +41,10 @@ def load_trained(
         model = _edgeloop(path, end2end, limit)
     if len(record.names) != model.classes:
         raise DataError(f"{run}: run.json names {len(record.names)} classes, {path.name} has {model.classes}")
+    if (record.task == "segment") != (model.head == "segment"):
+        raise DataError(
+            f"{run}: run.json names the task {record.task}, {path.name} has the head {model.head}"
+        )
     return model
 
 
@@ -50,7 +54,7 @@ def _edgeloop(path: Path, end2end: bool | None, limit: int) -> ExportModel:
     detector, names = read_detector(path)
     return ExportModel(
         module=folded(detector).requires_grad_(False),
-        head="classic",
+        head="segment" if detector.masks else "classic",
         classes=len(names),
         stride=max(STRIDES),
         max_detections=limit,

@@ -63,26 +63,32 @@ def report(run: Path, dataset: Path, tmp_path_factory: pytest.TempPathFactory) -
     return export_bundle(run, dataset, tmp_path_factory.mktemp("bundle") / "parts.onnx")
 
 
-def write_dataset(root: Path, *, train: int, val: int) -> Path:
+def write_dataset(root: Path, *, train: int, val: int, outlines: bool = False) -> Path:
+    """Write images with up to two objects each, and their boxes or outlines in YOLO's format."""
     rng = np.random.default_rng(5)
     for split, count in (("train", train), ("val", val)):
         images, labels = root / "images" / split, root / "labels" / split
         images.mkdir(parents=True)
         labels.mkdir(parents=True)
         for number in range(count):
-            image, rows = draw(rng, objects=number % 3)
+            image, boxes, polygons = draw(rng, objects=number % 3)
             cv2.imwrite(str(images / f"{number:03}.jpg"), image)
-            (labels / f"{number:03}.txt").write_text("\n".join(rows))
+            (labels / f"{number:03}.txt").write_text("\n".join(polygons if outlines else boxes))
     config = {"train": "images/train", "val": "images/val", "names": list(NAMES)}
     (root / "data.yaml").write_text(yaml.safe_dump(config))
     return root
 
 
-def draw(rng: np.random.Generator, *, objects: int) -> tuple[NDArray[np.uint8], list[str]]:
-    """One image, its objects side by side, and its label rows."""
+def draw(rng: np.random.Generator, *, objects: int) -> tuple[NDArray[np.uint8], list[str], list[str]]:
+    """One image, its objects side by side, and its label rows: boxes, and outlines."""
     width, height = SIZE
+    angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    shapes = (
+        np.stack((np.cos(angles), np.sin(angles)), axis=1),
+        np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]),
+    )
     image = rng.integers(70, 110, (height, width, 3), dtype=np.uint8)
-    rows = []
+    rows, outlines = [], []
     for place in range(objects):
         class_id, half = int(rng.integers(2)), int(rng.integers(16, 28))
         x, y = 40 + 80 * place + int(rng.integers(-8, 8)), int(rng.integers(half + 2, height - half - 2))
@@ -94,4 +100,6 @@ def draw(rng: np.random.Generator, *, objects: int) -> tuple[NDArray[np.uint8], 
             cv2.rectangle(image, (x - half, y - half // 2), (x + half, y + half // 2), (220, 210, 60), -1)
         sides = (2 * box[0] / width, 2 * box[1] / height)
         rows.append(f"{class_id} {x / width:.5f} {y / height:.5f} {sides[0]:.5f} {sides[1]:.5f}")
-    return image, rows
+        points = ((x, y) + shapes[class_id] * box) / SIZE
+        outlines.append(f"{class_id} {' '.join(f'{each:.5f}' for each in points.ravel())}")
+    return image, rows, outlines

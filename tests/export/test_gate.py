@@ -68,6 +68,35 @@ def test_refuses_what_drifted_and_names_the_class(measurement: Measurement, expe
         assert re.search(pattern, reason)
 
 
+@pytest.mark.parametrize(
+    ("masks", "other_masks", "expected"),
+    [
+        pytest.param(TORCH, 0, [], id="as good as torch"),
+        pytest.param(
+            {"disk": 0.8, "bar": 0.5},
+            0,
+            [r"int8 loses 0.050 of torch's mask mAP50-95 of 0.700 .* class 'bar' goes from 0.600 to 0.500"],
+            id="precision of the masks",
+        ),
+        pytest.param(
+            TORCH,
+            3,
+            ["repeats 97 of torch's 100 boxes .*; 3 of the missing have the box but another mask$"],
+            id="boxes with other masks",
+        ),
+    ],
+)
+def test_refuses_masks_that_drifted(
+    masks: Mapping[str, float], other_masks: int, expected: list[str]
+) -> None:
+    one = measured(TORCH, bar=50 - other_masks)
+    one = replace(one, mask_scores=scores(masks), parity=replace(one.parity, other_masks=other_masks))
+    reasons = refusals(one, replace(REFERENCE, mask_scores=scores(TORCH)), ExportOptions())
+    assert len(reasons) == len(expected)
+    for reason, pattern in zip(reasons, expected, strict=True):
+        assert re.search(pattern, reason)
+
+
 def test_tolerances_can_be_set() -> None:
     drifted = measured({"disk": 0.8, "bar": 0.5}, bar=47)
     assert not refusals(drifted, REFERENCE, ExportOptions(tolerance_map=0.06, tolerance_boxes=0.04))

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from edgeloop.export.check.parity import Parity, compare, merge
+from edgeloop.export.check.parity import BundlePrecision, Parity, compare, disagreement, merge
 from edgeloop.models.detections import Detections
+from edgeloop.models.masks import Masks
 
 BOX = (10.0, 10.0, 50.0, 50.0)
 OTHER = (60.0, 10.0, 90.0, 50.0)
@@ -44,3 +47,36 @@ def test_sums_over_images() -> None:
     assert parity == Parity(frames=2, boxes=4, repeated=3, confidence_drift=0.01)
     assert parity.matched == 0.75
     assert merge([]).matched == 0
+
+
+def masked(*columns: int, confidence: float = 0.9) -> Detections:
+    """Boxes of 40x40 px side by side, of each so many columns from the left in its mask."""
+    boxes = found(*(((50 * row, 10, 50 * row + 40, 50), confidence, 0) for row in range(len(columns))))
+    windows = tuple(np.ones((40, count), np.bool_) for count in columns)
+    corners = np.array([(50 * row, 10) for row in range(len(columns))], np.int64)
+    return replace(boxes, masks=Masks(windows, corners, (200, 60)))
+
+
+@pytest.mark.parametrize(
+    ("precision", "actual", "repeated", "other_masks"),
+    [
+        pytest.param("fp32", masked(40, 40), 2, 0, id="the same masks"),
+        pytest.param("fp32", masked(39, 37), 1, 1, id="a mask that lost three columns of 40"),
+        pytest.param("int8", masked(39, 37), 2, 0, id="which 8 bits may"),
+        pytest.param("int8", masked(29, 40), 1, 1, id="more than 8 bits may"),
+        pytest.param("fp32", masked(40), 1, 0, id="a box that is gone has no other mask"),
+        pytest.param("fp32", replace(masked(40, 40), masks=None), 0, 2, id="boxes without masks"),
+    ],
+)
+def test_a_box_with_another_mask_is_not_repeated(
+    precision: BundlePrecision, actual: Detections, repeated: int, other_masks: int
+) -> None:
+    parity = compare(masked(40, 40), actual, precision)
+    assert (parity.boxes, parity.repeated, parity.other_masks) == (2, repeated, other_masks)
+    assert merge([parity, parity]).other_masks == 2 * other_masks
+
+
+def test_disagreement_is_that_of_the_masks_where_boxes_agree() -> None:
+    assert disagreement([masked(40, 40)], [masked(40, 40)]) == 0
+    assert disagreement([masked(40, 40)], [masked(30, 40)]) == pytest.approx(0.25 / 2)
+    assert disagreement([masked(40)], [masked(30, confidence=0.8)]) == pytest.approx(1 - 0.75 * 0.9)

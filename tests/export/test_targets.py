@@ -18,8 +18,10 @@ from edgeloop.export.graph.stages import decoding_nodes
 from edgeloop.export.quantize.activation_ranges import Frames, calibrate
 from edgeloop.export.quantize.convert import to_int8
 from edgeloop.export.targets import TARGETS, next_step, options_for
+from edgeloop.export.train.run_record import write_record
 from edgeloop.models.errors import UsageError
 from tests.calls import Outcome
+from tests.export.untrained import record_of
 from tests.marks import needs_openvino
 
 DOCS = (Path(__file__).parents[2] / "docs" / "targets.md").read_text()
@@ -84,6 +86,22 @@ def test_an_explicit_option_wins_where_there_is_a_choice() -> None:
 def test_what_a_target_cannot_take_is_a_usage_error(name: str, given: dict[str, object], says: str) -> None:
     with pytest.raises(UsageError, match=re.escape(says)):
         options_for(name, given)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_target_takes_masks_or_refuses_before_any_work(
+    name: str, edgeloop: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    write_record(record_of().model_copy(update={"task": "segment"}), tmp_path)
+    out = tmp_path / f"x{TARGETS[name].suffix}"
+    done = edgeloop("export", tmp_path, "-d", tmp_path / "none", "-o", out, "--target", name)
+    (said,) = done.err.splitlines()
+    if name in ("cpu", "openvino", "tensorrt", "coreml"):
+        assert (done.code, "best.safetensors: no such file" in said) == (66, True)
+    else:
+        assert done.code == 2
+        assert f"--target {name}: cannot take a segmentation model, it takes detectors alone" in said
+        assert said.endswith("no --target, or cpu, openvino, tensorrt, coreml; see docs/targets.md")
 
 
 @pytest.mark.slow

@@ -16,10 +16,10 @@ from edgeloop.export.train.run_record import RunRecord, write_record
 NAMES = ("disk", "bar")
 
 
-def untrained_detector(names: tuple[str, ...] = NAMES) -> CompactDetector:
+def untrained_detector(names: tuple[str, ...] = NAMES, masks: int = 0) -> CompactDetector:
     """Detector with random weights that is unsure everywhere: a few hundred boxes in every image."""
     torch.manual_seed(0)
-    detector = CompactDetector(len(names))
+    detector = CompactDetector(len(names), masks)
     for module in detector.modules():
         if isinstance(module, nn.Conv2d):  # torch's own start lets hardly anything through
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -33,11 +33,11 @@ def untrained_detector(names: tuple[str, ...] = NAMES) -> CompactDetector:
     return detector.eval()
 
 
-def untrained_run(folder: Path, names: tuple[str, ...] = NAMES) -> Path:
+def untrained_run(folder: Path, names: tuple[str, ...] = NAMES, masks: int = 0) -> Path:
     """Write a run of `untrained_detector`."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_detector(untrained_detector(names), names, folder / "best.safetensors")
-    write_record(record_of(names), folder)
+    write_detector(untrained_detector(names, masks), names, folder / "best.safetensors")
+    write_record(record_of(names).model_copy(update={"task": "segment" if masks else "detect"}), folder)
     return folder
 
 
