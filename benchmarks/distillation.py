@@ -10,6 +10,7 @@ weighted+ignore  also, cells inside unsure labels of review.json do not learn th
 soft             sure and unsure labels; the probability scales the class score to learn, and box losses
 features         plain, and the neck at stride 16, through a 1x1 convolution, is drawn to the embedding of the
                  segmenter `nano` of the same image (cosine distance)
+masks            plain, and a mask branch, which is left out afterwards, learns the masks of the labels
 second pass      plain, from labels of a larger student: one of 1.5 times the side learns from the labels as
                  the plain one does, and labels the images again
 

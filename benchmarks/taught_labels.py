@@ -19,6 +19,10 @@ from edgeloop.edge.host.opencv import require_image
 from edgeloop.edge.scoring.coco import precision_recall
 from edgeloop.export.data.yolo_dataset import LabeledImage
 from edgeloop.export.learn.assign import Targets
+from edgeloop.export.learn.batches import Batch
+from edgeloop.export.learn.mask_targets import MaskTargets
+from edgeloop.labeling.label_text import outline_of
+from edgeloop.labeling.ledger import FrameResult, Label
 from edgeloop.models.boxes import xyxy_to_xywh
 from edgeloop.models.detections import Detections
 from scoring import Coco
@@ -32,12 +36,14 @@ class Lesson(NamedTuple):
         probability: That each is right, float32 (G,), in [0, 1].
         doubted: Unsure labels.
         doubted_probability: That each of these is right, float32.
+        masks: Masks of the objects; None if they are not known.
     """
 
     targets: Targets
     probability: Tensor
     doubted: Targets
     doubted_probability: Tensor
+    masks: MaskTargets | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,13 +77,21 @@ class TaughtLabels:
             result.append(LabeledImage(image.path, self.class_id.numpy()[rows], image.xywh[sure]))
         return result
 
-    def lesson(self, targets: Targets) -> Lesson:
+    def lesson(self, batch: Batch) -> Lesson:
         """Look up the labels of a batch whose class numbers are rows."""
+        targets = batch.targets
         row = targets.class_id
         sure, probability = self.sure[row], self.probability[row]
         known = targets._replace(class_id=self.class_id[row])
         parts = [Targets(*(each[kept] for each in known)) for kept in (sure, ~sure)]
-        return Lesson(parts[0], probability[sure], parts[1], probability[~sure])
+        masks = None if batch.masks is None else _chosen(batch.masks, sure)
+        return Lesson(parts[0], probability[sure], parts[1], probability[~sure], masks)
+
+
+def _chosen(masks: MaskTargets, rows: Tensor) -> MaskTargets:
+    """Masks of some objects, bool (G,)."""
+    areas = (masks.windows[:, 2:] - masks.windows[:, :2]).prod(dim=1)
+    return MaskTargets(masks.windows[rows], masks.covered[rows.repeat_interleave(areas)])
 
 
 def labeled_again(
@@ -133,30 +147,59 @@ def read_labels(dataset: Path) -> TaughtLabels:
     unsure = json.loads((dataset / "review.json").read_text())["unsure"]
     names = [category["name"] for category in coco["categories"]]
     number = {category["id"]: row for row, category in enumerate(coco["categories"])}
-    by_file: dict[str, list[tuple[list[float], int, float, bool]]] = defaultdict(list)
-    files = {image["id"]: Path(image["file_name"]).name for image in coco["images"]}
+    by_file: dict[str, list[_Read]] = defaultdict(list)
+    images_by_id = {image["id"]: image for image in coco["images"]}
     for each in coco["annotations"]:
-        by_file[files[each["image_id"]]].append(
-            (each["bbox"], number[each["category_id"]], each["score"], True)
-        )
+        image = images_by_id[each["image_id"]]
+        row = _Read(each["bbox"], number[each["category_id"]], each["score"], True, _outline(each, image))
+        by_file[Path(image["file_name"]).name].append(row)
     for each in unsure:
-        by_file[each["file"]].append((each["bbox"], names.index(each["maybe"]), each["score"], False))
-    images, rows = [], list[tuple[list[float], int, float, bool]]()
+        row = _Read(each["bbox"], names.index(each["maybe"]), each["score"], False, _rectangle(each["bbox"]))
+        by_file[each["file"]].append(row)
+    images, rows = [], list[_Read]()
     for image in coco["images"]:
-        own = by_file[files[image["id"]]]
-        xywh = np.array([bbox for bbox, *_ in own], np.float32).reshape(-1, 4)
+        own = by_file[Path(image["file_name"]).name]
+        size = np.array((image["width"], image["height"]), np.float32)
+        xywh = np.array([row.bbox for row in own], np.float32).reshape(-1, 4)
         xywh[:, :2] += xywh[:, 2:] / 2
-        xywh /= np.tile(np.array((image["width"], image["height"]), np.float32), 2)
+        xywh /= np.tile(size, 2)
         places = np.arange(len(rows), len(rows) + len(own), dtype=np.int64)
-        images.append(LabeledImage(dataset / image["file_name"], places, xywh))
+        outlines = tuple((row.outline / size).astype(np.float32) for row in own)
+        images.append(LabeledImage(dataset / image["file_name"], places, xywh, outlines))
         rows += own
     return TaughtLabels(
         names,
         images,
-        torch.tensor([class_id for _, class_id, _, _ in rows]),
-        torch.tensor([score for _, _, score, _ in rows], dtype=torch.float32).clamp(0, 1),
-        torch.tensor([sure for *_, sure in rows]),
+        torch.tensor([row.class_id for row in rows]),
+        torch.tensor([row.score for row in rows], dtype=torch.float32).clamp(0, 1),
+        torch.tensor([row.sure for row in rows]),
     )
+
+
+class _Read(NamedTuple):
+    """Label as it is in the files; lengths in px."""
+
+    bbox: list[float]
+    class_id: int
+    score: float
+    sure: bool
+    outline: NDArray[np.float64]
+
+
+def _outline(label: Coco, image: Coco) -> NDArray[np.float64]:
+    """Outline of the mask of a label within its box; without one there, the box."""
+    x, y, w, h = label["bbox"]
+    one = Label(
+        xyxy=(x, y, x + w, y + h), class_id=0, score=1.0, counts=label["segmentation"]["counts"],
+        prompt=label["prompt"], sam_score=1.0,
+    )  # fmt: skip
+    found = outline_of(one, FrameResult(file="", width=image["width"], height=image["height"]))
+    return _rectangle(label["bbox"]) if found is None else found
+
+
+def _rectangle(bbox: Sequence[float]) -> NDArray[np.float64]:
+    x, y, w, h = bbox
+    return np.array([(x, y), (x + w, y), (x + w, y + h), (x, y + h)])
 
 
 def label_quality(dataset: Path, truth: Coco, drawn: Coco) -> dict[str, float]:

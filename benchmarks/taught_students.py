@@ -24,14 +24,15 @@ from edgeloop.export.network.blocks import folded
 from edgeloop.export.network.compact_detector import CompactDetector, Predictions, grid_points
 from edgeloop.export.network.device import has_bfloat16
 from edgeloop.export.network.frozen_backbone import FrozenBackbone
+from edgeloop.export.network.mask_branch import PROTOTYPES
 from edgeloop.export.network.start_detector import start_detector
 from edgeloop.export.train_options import TrainOptions
 from edgeloop.labeling.sam.graph_device import open_graph
 from edgeloop.models.weights.registry import weights_path
 from taught_labels import Lesson, TaughtLabels
 
-PLAIN, WEIGHTED, IGNORE, SOFT, FEATURES = TOGETHER = (
-    "plain", "weighted", "weighted+ignore", "soft", "features",
+PLAIN, WEIGHTED, IGNORE, SOFT, FEATURES, MASKS = TOGETHER = (
+    "plain", "weighted", "weighted+ignore", "soft", "features", "masks",
 )  # fmt: skip
 """Ways to learn from the same labels, on the same batches."""
 
@@ -63,7 +64,7 @@ class _Student:
         set_learning_rate(self.optimizer, rate)
         with torch.autocast("cpu", torch.bfloat16, enabled=features[0].dtype is torch.bfloat16):
             levels = self.detector.neck(features)
-            predictions = self.detector.head(levels)
+            predictions = self.detector.predict(levels)
         shapes = [(level.shape[2], level.shape[3]) for level in levels]
         loss = self._loss(predictions, lesson, shapes)
         if self.project is not None and nano is not None:
@@ -76,8 +77,8 @@ class _Student:
         self.average.update(self.detector)
 
     def _loss(self, predictions: Predictions, lesson: Lesson, shapes: list[tuple[int, int]]) -> Tensor:
-        if self.variant in (PLAIN, FEATURES):
-            return detection_loss(predictions, lesson.targets, shapes).total
+        if self.variant in (PLAIN, FEATURES, MASKS):
+            return detection_loss(predictions, lesson.targets, shapes, masks=lesson.masks).total
         if self.variant == SOFT:
             both = Targets(*(torch.cat(pair) for pair in zip(lesson.targets, lesson.doubted, strict=True)))
             probability = torch.cat((lesson.probability, lesson.doubted_probability))
@@ -181,7 +182,8 @@ def train_students(
     start = start_detector(len(labels.names), None, seed=seed)[0]
     dtype = torch.bfloat16 if has_bfloat16(torch.device("cpu")) else torch.float32
     backbone = FrozenBackbone(start.backbone, recipe.freeze, dtype)
-    students = [_Student(variant, start) for variant in variants]
+    with_masks = start_detector(len(labels.names), None, seed=seed, masks=PROTOTYPES)[0]
+    students = [_Student(variant, with_masks if variant == MASKS else start) for variant in variants]
     nano = _Nano() if FEATURES in variants else None
     steps = recipe.steps or 0
     cache = ImageCache(labels.images, recipe.side, None)
@@ -191,10 +193,13 @@ def train_students(
             batch = next(stream)
             with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=dtype is torch.bfloat16):
                 features = backbone(batch.images.float() / 255)
-            lesson = labels.lesson(batch.targets)
+            lesson = labels.lesson(batch)
             rate = learning_rate(recipe.learning_rate, step / steps, recipe.warm_up)
             embedding = None if nano is None else nano(batch.images)
             for student in students:
                 student.learn(features, lesson, embedding, rate)
             advance(1)
-    return {student.variant: folded(student.average.detector) for student in students}
+    trained = {student.variant: student.average.detector for student in students}
+    for detector in trained.values():
+        detector.masks = None  # it has helped to learn; the student answers with boxes as the others do
+    return {variant: folded(detector) for variant, detector in trained.items()}

@@ -9,10 +9,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from pycocotools import mask as rle
 
 from edgeloop.export.data.yolo_dataset import LabeledImage
 from edgeloop.export.learn.assign import Targets
+from edgeloop.export.learn.batches import Batch
 from edgeloop.export.learn.detection_loss import detection_loss
+from edgeloop.export.learn.mask_targets import MaskTargets
 from edgeloop.export.network.compact_detector import Predictions
 from edgeloop.models.detections import Detections
 from taught_labels import TaughtLabels, labeled_again, read_labels
@@ -63,7 +66,12 @@ def test_an_object_inside_an_undecided_region_is_still_learned(predictions: Pred
 
 def test_sure_and_unsure_labels_keep_their_probability(tmp_path: Path) -> None:
     images = [{"id": 1, "file_name": "images/train/a.jpg", "width": 100, "height": 50}]
-    sure = {"image_id": 1, "category_id": 2, "bbox": [10, 10, 20, 20], "score": 0.8}
+    disk = cv2.circle(np.zeros((50, 100), np.uint8), (20, 20), 8, 1, -1)
+    runs = rle.encode(np.asfortranarray(disk))
+    sure = {
+        "image_id": 1, "category_id": 2, "bbox": [10, 10, 20, 20], "score": 0.8, "prompt": "detector",
+        "segmentation": {"size": [50, 100], "counts": runs["counts"].decode()},
+    }  # fmt: skip
     unsure = {"file": "a.jpg", "maybe": "nut", "bbox": [50, 0, 10, 10], "score": 0.3}
     categories = [{"id": 1, "name": "nut"}, {"id": 2, "name": "bolt"}]
     document = {"images": images, "annotations": [sure], "categories": categories}
@@ -72,13 +80,20 @@ def test_sure_and_unsure_labels_keep_their_probability(tmp_path: Path) -> None:
     labels = read_labels(tmp_path)
     rows = torch.from_numpy(labels.images[0].class_id)
     boxes = torch.from_numpy(labels.images[0].xywh)
-    lesson = labels.lesson(Targets(torch.zeros(2, dtype=torch.int64), rows, boxes))
+    masks = MaskTargets(torch.tensor([[0, 0, 2, 1], [0, 0, 3, 1]]), torch.arange(5, dtype=torch.uint8))
+    targets = Targets(torch.zeros(2, dtype=torch.int64), rows, boxes)
+    lesson = labels.lesson(Batch(torch.zeros(1), targets, masks))
     assert lesson.targets.class_id.tolist() == [1]
     assert lesson.probability.tolist() == pytest.approx([0.8])
     assert lesson.targets.xyxy[0].tolist() == pytest.approx([0.2, 0.4, 0.2, 0.4])
     assert lesson.doubted.class_id.tolist() == [0]
     assert lesson.doubted_probability.tolist() == pytest.approx([0.3])
     assert [each.class_id.tolist() for each in labels.learned] == [[1]]
+    assert lesson.masks is not None
+    assert lesson.masks.covered.tolist() == [0, 1]
+    outlines = labels.images[0].outlines
+    assert outlines is not None
+    assert [len(each) > 6 for each in outlines] == [True, False], "an unsure label has no mask"
 
 
 def test_labels_of_a_second_teacher_are_as_many_and_a_person_keeps_its_own(tmp_path: Path) -> None:
