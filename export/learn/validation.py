@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from edgeloop.models.letterbox import Letterbox
 __all__ = ["detect", "quality", "validate"]
 
 _CONFIDENCE, _IOU = 0.001, 0.7
+_MOST_MASKS = 100  # that are scored in an image; the others would take longer than all else
 
 
 def validate(
@@ -37,20 +39,23 @@ def validate(
         max_detections: Maximum number of detections per image.
 
     Returns:
-        `map50` and `map50_95` of the boxes, and `mask_map50` and `mask_map50_95` if there are masks.
+        `map50` and `map50_95` of the boxes; and `mask_map50` and `mask_map50_95` of the masks, if there are
+        any, of the 100 most confident detections in each image.
     """
-    sizes, rows, has_masks = [], [], False
+    sizes, rows, mask_rows, has_masks = [], [], [], False
     for index in range(len(cache)):
         image = cache.image(index)
         sizes.append((image.shape[1], image.shape[0]))
-        found = detect(detector, image, side, confidence=_CONFIDENCE, max_detections=max_detections)
-        has_masks = found.masks is not None
-        rows += coco_mask_results(index, found) if has_masks else coco_results(index, found)
+        answer = _run(detector, image, side, _CONFIDENCE, max_detections)
+        rows += coco_results(index, answer.found)
+        has_masks = answer.has_masks
+        if has_masks:
+            mask_rows += coco_mask_results(index, answer.with_masks(_MOST_MASKS))
     truth = coco_truth(cache.labeled, sizes, names)
     boxes = evaluate_boxes(truth, rows)
     scores = {"map50": boxes.map50, "map50_95": boxes.map50_95}
     if has_masks:
-        masks = evaluate_masks(truth, rows)
+        masks = evaluate_masks(truth, mask_rows)
         scores |= {"mask_map50": masks.map50, "mask_map50_95": masks.map50_95}
     return scores
 
@@ -64,7 +69,7 @@ def quality(scores: Mapping[str, float]) -> float:
 def detect(
     detector: nn.Module, image: NDArray[np.uint8], side: int, *, confidence: float, max_detections: int
 ) -> Detections:
-    """Detect objects in one image.
+    """Detect objects in one image, without masks.
 
     Args:
         detector: Detector in evaluation mode, float32, output of the head "classic" or "segment".
@@ -74,8 +79,40 @@ def detect(
         max_detections: Maximum number of detections, the most confident ones.
 
     Returns:
-        Detections in px of the image, not clipped; with masks of the head "segment".
+        Detections in px of the image, not clipped.
     """
+    return _run(detector, image, side, confidence, max_detections).found
+
+
+class _Answer(NamedTuple):
+    """Answer of a detector to an image.
+
+    Attributes:
+        found: Detections in px of the image, not clipped, without masks.
+        cells: Cell of each detection, int64 (N,).
+        outputs: Outputs of the detector.
+        fitted: Transform of the image to the detector's input.
+    """
+
+    found: Detections
+    cells: NDArray[np.int64]
+    outputs: list[NDArray[np.float32]]
+    fitted: Letterbox
+
+    @property
+    def has_masks(self) -> bool:
+        return len(self.outputs) > 1
+
+    def with_masks(self, most: int) -> Detections:
+        """Draw the masks of the most confident detections, and return these."""
+        kept = self.found[:most]
+        clipped = clip_boxes(kept.xyxy, *self.fitted.source_size)
+        return replace(kept, masks=draw_masks(self.outputs, self.cells[:most], self.fitted, clipped))
+
+
+def _run(
+    detector: nn.Module, image: NDArray[np.uint8], side: int, confidence: float, max_detections: int
+) -> _Answer:
     device = next(detector.parameters()).device
     fitted = Letterbox.fit((image.shape[1], image.shape[0]), (side, side))
     pixels = torch.from_numpy(np.ascontiguousarray(fitted.apply(image)[..., ::-1]))
@@ -86,9 +123,4 @@ def detect(
         "classic" if len(outputs) == 1 else "segment", outputs, input_size=(side, side),
         confidence=confidence, iou=_IOU, max_detections=max_detections,
     )  # fmt: skip
-    found = replace(found, xyxy=fitted.to_source(found.xyxy))
-    if len(outputs) == 1:
-        return found
-    return replace(
-        found, masks=draw_masks(outputs, cells, fitted, clip_boxes(found.xyxy, *fitted.source_size))
-    )
+    return _Answer(replace(found, xyxy=fitted.to_source(found.xyxy)), cells, outputs, fitted)
