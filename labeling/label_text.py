@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -15,13 +14,15 @@ from edgeloop.models.task import Task
 
 __all__ = ["LabelText", "label_text", "outline_of"]
 
+_MOVED_SHARE = 0.15  # of the mask's width or height, which moves with its end
+
 
 class LabelText(NamedTuple):
     """Text file of a frame's labels.
 
     Attributes:
         text: A line a label.
-        rectangles: Labels without a mask in their box, whose outline is the rectangle of their box.
+        rectangles: Labels without a mask, whose outline is the rectangle of their box.
     """
 
     text: str
@@ -45,22 +46,35 @@ def label_text(result: FrameResult, task: Task) -> LabelText:
 
 
 def outline_of(label: Label, result: FrameResult) -> NDArray[np.float64] | None:
-    """Outline of a label: its mask within its box.
+    """Outline of a label: its mask, whose ends are moved to its box.
+
+    Detectors and a person find the ends of an object better than SAM does, and who learns outlines takes
+    their extent for the box.
 
     Returns:
-        (P, 2) x, y in pixels of the frame, 0 to its width and height; None if the label has no mask in its
-        box.
+        (P, 2) x, y in pixels of the frame, 0 to its width and height; None if the label has no mask.
     """
     if label.counts is None:
         return None
-    bits = rle.decode({"size": [result.height, result.width], "counts": label.counts.encode("ascii")})
-    x1, y1, x2, y2 = label.xyxy
-    left, top = max(math.floor(x1), 0), max(math.floor(y1), 0)
-    polygon = trace_outline(bits[top : math.ceil(y2), left : math.ceil(x2)].astype(np.bool_))
+    runs = {"size": [result.height, result.width], "counts": label.counts.encode("ascii")}
+    left, top, width, height = rle.toBbox(runs).astype(int)
+    bits = rle.decode(runs)[top : top + height, left : left + width]
+    polygon = trace_outline(bits.astype(np.bool_))
     if not len(polygon):
         return None
-    inside: NDArray[np.float64] = np.clip(polygon + np.array([left, top]), (x1, y1), (x2, y2))
-    return inside
+    corners = np.array(label.xyxy, np.float64).reshape(2, 2)
+    return _fit(polygon + np.array([left, top]), corners)
+
+
+def _fit(polygon: NDArray[np.float64], corners: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Move the ends of a polygon (P, 2) to the corners (2, 2) of a box, and what is near them with them."""
+    low, high = polygon.min(axis=0), polygon.max(axis=0)
+    fitted = polygon.copy()
+    for gap, inward in ((corners[0] - low, polygon - low), (corners[1] - high, high - polygon)):
+        # At least twice the gap, so that no point overtakes another; the other end stays.
+        reach = np.clip(2 * np.abs(gap), _MOVED_SHARE * (high - low), high - low)
+        fitted += np.maximum(1 - inward / reach, 0) * gap
+    return fitted
 
 
 def _rectangle(label: Label) -> NDArray[np.float64]:

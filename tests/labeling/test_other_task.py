@@ -14,13 +14,17 @@ import pytest
 from pycocotools import mask as rle
 
 from edgeloop.edge.frames.folder import read_frames
+from edgeloop.edge.labels.label_lines import parse_label_lines
+from edgeloop.edge.labels.label_problems import LabelProblems
 from edgeloop.export.data.yolo_dataset import open_dataset
 from edgeloop.labeling.dataset.apply_decisions import apply_decisions
+from edgeloop.labeling.dataset.corrected import read_corrected
 from edgeloop.labeling.dataset.decisions import ChangeDecision, LabelBox
 from edgeloop.labeling.frames.frame_store import FolderStore
 from edgeloop.labeling.inputs.load import read_inputs
 from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.job import job_key, label_frames
+from edgeloop.labeling.label_text import label_text, outline_of
 from edgeloop.labeling.ledger import FrameResult, Label, LabeledRow, Ledger
 from edgeloop.models.errors import DataError
 from tests.calls import Outcome
@@ -157,6 +161,29 @@ def test_a_corrected_box_has_an_outline(plan: LabelPlan) -> None:
     (rectangle,) = lines(plan.out, 1)  # another place, of which no mask is known
     np.testing.assert_allclose(rectangle, [(10, 60), (30, 60), (30, 90), (10, 90)], atol=1e-3)
     assert info(plan.out)["digest"] == open_dataset(plan.out, task="segment").digest
+
+
+def test_an_outline_is_as_large_as_its_box() -> None:
+    """The mask is of another size than the box, which knows better."""
+    box = (18.0, 22.5, 64.0, 60.0)
+    own = result(0, disk().model_copy(update={"xyxy": box}))
+    outline = outline_of(own.labels[0], own)
+    assert outline is not None
+    np.testing.assert_allclose((*outline.min(axis=0), *outline.max(axis=0)), box)
+    rows = parse_label_lines(
+        label_text(own, "segment").text.encode(), Path("0.txt"), ["bolt"], LabelProblems(), named_in=""
+    )
+    x, y, width, height = rows.cxcywh[0] * SIZE
+    np.testing.assert_allclose((x - width / 2, y - height / 2, x + width / 2, y + height / 2), box, atol=1e-3)
+
+
+def test_edited_outlines_are_taken_back(plan: LabelPlan, tmp_path: Path) -> None:
+    label_frames(replace(plan, task="segment"))
+    (path,) = plan.out.glob("labels/*/1.txt")
+    path.write_text("0 0.1 0.1 0.4 0.1 0.4 0.5\n")
+    _, frames = read_corrected(plan.out, tmp_path / "frames")
+    assert [frame.path.name for frame in frames] == ["1.png"]
+    np.testing.assert_allclose(frames[0].xyxy, [(10, 10, 40, 50)], atol=1e-3)
 
 
 def test_the_command_says_what_has_no_mask(plan: LabelPlan, edgeloop: Callable[..., Outcome]) -> None:
