@@ -26,6 +26,7 @@ def config_conflicts(config: ServiceConfig) -> Iterator[tuple[KeyPath, str]]:
     """
     yield from _missing_models(config)
     yield from _shared_devices(config)
+    yield from _shared_loops(config)
     if (mqtt := config.mqtt) is not None:
         if mqtt.password is not None and mqtt.username is None:
             yield ("mqtt", "password"), "expected also a username, got none"
@@ -69,6 +70,16 @@ def _missing_models(config: ServiceConfig) -> Iterator[tuple[KeyPath, str]]:
             yield ("cameras", name, "model"), f"missing; expected one of {known}"
         elif camera.model is not None and camera.model not in config.models:
             yield ("cameras", name, "model"), f"expected one of {known}, got {camera.model}"
+
+
+def _shared_loops(config: ServiceConfig) -> Iterator[tuple[KeyPath, str]]:
+    loops: dict[Path, str] = {}
+    for name, model in config.models.items():
+        if model.loop is not None:
+            first = loops.setdefault(model.loop.resolve(), name)
+            if first != name:
+                told = f"is the loop of models.{first}; name that model in the cameras of both"
+                yield ("models", name, "loop"), told
 
 
 def _shared_devices(config: ServiceConfig) -> Iterator[tuple[KeyPath, str]]:

@@ -112,6 +112,12 @@ def test_a_fault_has_its_line_key_expected_and_got(tmp_path: Path, added: str, s
     assert says in line
 
 
+def test_one_loop_runs_one_model(tmp_path: Path) -> None:
+    told = refused(tmp_path, SMALLEST + "[models.c]\nloop = 'l'\n[models.d]\nloop = 'x/../l'\n")
+    (line,) = (each for each in told if ".loop" in each)
+    assert "10: models.d.loop: is the loop of models.c; name that model in the cameras of both" in line
+
+
 def test_an_address_that_is_none_shows_no_secret_in_the_refusal_to_open_it(tmp_path: Path) -> None:
     text = SMALLEST.replace("rtsp://127.0.0.1:8554/cam", "rtsp:/10.0.0.5/s3cr3t-word")
     source = read_config(write(tmp_path, text)).cameras["belt"].source
