@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from edgeloop.edge.doubt.broken_track import BrokenTracks
@@ -59,7 +59,7 @@ class FrameDoubt:
 
     def __init__(
         self,
-        threshold: float,
+        threshold: float | Callable[[], float],
         *,
         second_look: SecondLook | None = None,
         weights: Mapping[Sign, float] | None = None,
@@ -67,11 +67,13 @@ class FrameDoubt:
         """Start without a frame.
 
         Args:
-            threshold: The detector's minimum confidence, below 1.
+            threshold: The detector's minimum confidence, below 1; a function if the detector may be swapped,
+                called with each frame.
             second_look: Detector at another scale, as of `shrunk_look`; None for none.
             weights: Weight in [0, 1] of each sign; those that are missing are `DEFAULT_WEIGHTS`.
         """
-        self._threshold, self._second_look = threshold, second_look
+        self._threshold = threshold if callable(threshold) else lambda: threshold
+        self._second_look = second_look
         self._weights = {**DEFAULT_WEIGHTS, **(weights or {})}
         self._signs: dict[Sign, TemporalSign] = {
             "broken_track": BrokenTracks(),
@@ -81,6 +83,7 @@ class FrameDoubt:
         }
         self._before: tuple[Result, float] | None = None
         self._waiting: tuple[Result, float] | None = None
+        self._waiting_threshold = 0.0
         self._looks = 0.0
         self._random = random.Random(0)
 
@@ -99,6 +102,7 @@ class FrameDoubt:
         """
         judged = self._judge((result, time_s))
         self._before, self._waiting = self._waiting, (result, time_s)
+        self._waiting_threshold = self._threshold()
         return judged
 
     def close(self) -> JudgedFrame | None:
@@ -110,8 +114,8 @@ class FrameDoubt:
     def _judge(self, after: tuple[Result, float] | None) -> JudgedFrame | None:
         if self._waiting is None:
             return None
-        result, time_s = self._waiting
-        signs: dict[Sign, float] = {"threshold": uncertainty(result.detections, self._threshold)}
+        (result, time_s), threshold = self._waiting, self._waiting_threshold
+        signs: dict[Sign, float] = {"threshold": uncertainty(result.detections, threshold)}
         if not math.isnan(time_s):
             around = _neighborhood(self._before, self._waiting, after)
             for name, sign in self._signs.items():
@@ -120,7 +124,7 @@ class FrameDoubt:
                     signs[name] = value
         if self._second_look is not None and not result.unchanged and self._may_look(self._total(signs)):
             other = self._second_look(result.frame.image)
-            signs["scale"] = disagreement(result.detections, other, self._threshold)
+            signs["scale"] = disagreement(result.detections, other, threshold)
         return JudgedFrame(result, time_s, Doubt(self._total(signs), MappingProxyType(signs)))
 
     def _total(self, signs: Mapping[Sign, float]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,8 +24,15 @@ from edgeloop.models.detections import Detections
 
 __all__ = ["Ranking", "RingTable"]
 
+log = logging.getLogger(__name__)
+
 _SLACK = 500_000
 """Bytes of the budget that are left to the database and its log until they are measured again."""
+
+_DAY_S = 86400.0
+
+_JUMP_DAYS = 180.0
+"""Days by which a clock is never off while it runs: if it is set by more, it was wrong, or is now."""
 
 Ranking = tuple[float, bytes]
 """Expected gain of a frame, and its thumbnail."""
@@ -71,6 +79,8 @@ class RingTable:
             opened.callback(self.database.close)
             self._tidy()
             self._used = self._measure()
+            (newest,) = self.database.execute("SELECT MAX(kept_at) FROM frame").fetchone()
+            self._looked = (self.now if newest is None else newest, time.monotonic())
             self._held = opened.pop_all()
 
     def close(self) -> None:
@@ -176,11 +186,31 @@ class RingTable:
 
     def expire(self) -> bool:
         """Remove the frames that are too old; True if there were any."""
-        oldest = self.now - self._budget.days * 86400
+        self._follow_clock()
+        oldest = self.now - self._budget.days * _DAY_S
         rows = self.database.execute("SELECT file FROM frame WHERE kept_at < ?", (oldest,)).fetchall()
         if rows:
             self.remove([file for (file,) in rows])
         return bool(rows)
+
+    def _follow_clock(self) -> None:
+        """Let frames keep their age if the clock was set: one that starts in 1970 would make all too old."""
+        now, running = self.now, time.monotonic()
+        expected = self._looked[0] + running - self._looked[1]
+        jump_days = (now - expected) / _DAY_S
+        self._looked = now, running
+        if abs(jump_days) <= max(_JUMP_DAYS, self._budget.days):
+            return
+        before, limit = ("kept_at <= ?", expected) if jump_days > 0 else ("kept_at > ?", now)
+        update = f"UPDATE frame SET kept_at = kept_at + ? WHERE {before}"
+        with self.transaction():
+            moved = self.database.execute(update, (now - expected, limit)).rowcount
+        log.warning(
+            "ring: the clock was set by %+.0f days; %d frames keep their age, none is removed for it",
+            jump_days,
+            moved,
+            extra={"event": "ring-clock", "part": "ring"},
+        )
 
     def state(self, name: str, default: float) -> float:
         """Read a figure that outlives the process."""

@@ -56,8 +56,8 @@ class RingPart(ServicePart):
         config, worker = self._cameras[camera.name], self._workers[camera.model]
         if not config.ring:
             return ()
-        threshold = max(worker.spec.lowest_confidence, config.confidence or 0.0)
-        judge = FrameDoubt(threshold, weights=self._weights)
+        least = config.confidence or 0.0
+        judge = FrameDoubt(lambda: max(worker.spec.lowest_confidence, least), weights=self._weights)
         model = partial(_model_of, worker, self._board.models[camera.model])
         return (RingSink(self._writer, camera.stream.source, judge, model),)
 

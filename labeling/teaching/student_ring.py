@@ -47,6 +47,11 @@ class StudentRing(Sink):
         if model is None or self._failed:
             return
         if self._ring is None:
+
+            def answering() -> RingModel:
+                """Student that answers now; generations take over from each other."""
+                return self._model() or model
+
             try:
                 weights = read_weights(self._folder)
                 self._writer = RingWriter(self._folder, RingBudget())
@@ -54,8 +59,8 @@ class StudentRing(Sink):
                 self._failed = True
                 self._tell(f"no frames are kept in the ring: {error}")
                 return
-            doubt = FrameDoubt(model.threshold, weights=weights)
-            self._ring = RingSink(self._writer, self._source, doubt, lambda: self._model() or model)
+            doubt = FrameDoubt(lambda: answering().threshold, weights=weights)
+            self._ring = RingSink(self._writer, self._source, doubt, answering)
         self._ring.write(result)
 
     def close(self) -> None:

@@ -155,6 +155,31 @@ def test_a_threshold_rises_again_when_half_is_free_and_frames_keep_their_probabi
     assert not [entry for entry in entries if entry.frame.index < 1000]
 
 
+@pytest.mark.parametrize("years", [56, -56], ids=["1970 until the network is there", "a leap back"])
+def test_a_clock_that_is_set_makes_no_frame_too_old(
+    years: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And not too young either: they are removed when their days are over by the new clock."""
+    clock = Clock()
+    clock.now = 60 * 365 * DAY_S
+    keeper = opened(tmp_path, clock=clock, days=10)
+    play(keeper, range(20), seed=1)
+    clock.now += years * 365 * DAY_S
+    play(keeper, range(20, 30), seed=2)
+    keeper.tend()
+    assert keeper.table.entries == 30
+    (told,) = caplog.messages
+    assert told.startswith(f"ring: the clock was set by {365 * years:+} days; 20 frames keep their age")
+    keeper.close()
+    clock.now -= years * 365 * DAY_S  # as after a start
+    keeper = opened(tmp_path, clock=clock, days=10)
+    assert keeper.table.entries == 30
+    clock.now += 11 * DAY_S
+    keeper.tend()
+    assert keeper.table.entries == 0
+    keeper.close()
+
+
 def test_a_smaller_budget_lowers_the_threshold(tmp_path: Path) -> None:
     keeper = opened(tmp_path, 3)
     play(keeper, range(200), seed=1)

@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from edgeloop.edge.doubt.doubt_weights import WEIGHTS_FILE
@@ -16,6 +17,7 @@ from edgeloop.edge.loop.meter import Meter
 from edgeloop.edge.loop.stream import Stream
 from edgeloop.edge.result import Result, Sink, Timings
 from edgeloop.edge.ring.ring_database import read_ring
+from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.service.board import Board, CameraState, ModelState
 from edgeloop.edge.service.ring_part import RingPart
 from edgeloop.edge.service.service_config import ModelConfig, ServiceConfig
@@ -71,6 +73,9 @@ def test_a_service_keeps_frames_of_the_cameras_that_may_be_kept(block_model: Pat
 @pytest.mark.slow
 def test_a_swap_of_the_model_shows_in_later_rows(block_model: Path, tmp_path: Path) -> None:
     other = write_faulty_model(tmp_path / "other.onnx", "nan", "{0: 'box', 1: 'block'}")
+    model, spec = onnx.load(other), Detector(other, provider="cpu").spec
+    onnx.helper.set_model_props(model, spec.model_copy(update={"confidence": 0.8}).to_metadata())
+    onnx.save(model, other)
     config = config_of(block_model, tmp_path, "belt", ring={})
     with opened(block_model, config) as (part, worker, board):
         (sink,) = part.sinks(camera("belt"))
@@ -85,6 +90,8 @@ def test_a_swap_of_the_model_shows_in_later_rows(block_model: Path, tmp_path: Pa
     assert [entry.model for entry in drawn] == [before] * 5 + [after] * 5
     names = [[kept.models[entry.model].names[each] for each in entry.detections.class_id] for entry in drawn]
     assert names == [["block"]] * 5 + [["box"]] * 5
+    near = [entry.doubt.signs["threshold"] for entry in drawn]  # of a score of 0.9
+    assert near == pytest.approx([1 - (0.9 - 0.25) / (1 - 0.25)] * 5 + [1 - (0.9 - 0.8) / (1 - 0.8)] * 5)
 
 
 @pytest.mark.slow
