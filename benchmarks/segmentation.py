@@ -227,14 +227,15 @@ def bundles_table(out: Path) -> Table:
                 own = [*_means(scores, "boxes"), *(_means(scores, "masks") if task == "segment" else ())]
                 figures[task].append(own)
                 rows.append((scene, task, str(len(scores)), *_cells(own)))
-        groups.append([(*row, *[""] * (7 - len(row))) for row in rows])
+        if rows:
+            groups.append([(*row, *[""] * (7 - len(row))) for row in rows])
     last = [
         (median[0], task, *median[1:], *[""] * (6 - len(median)))
         for task, own in figures.items()
         for median in _medians(own, ("",))
     ]
     header = ("bundle of", "task", "seeds", "boxes, mAP50", "mAP50-95", "masks, mAP50", "mAP50-95")
-    return Table("<<>>>>>", header, [*groups, last])
+    return Table("<<>>>>>", header, [*groups, last] if last else [])
 
 
 def _means(scores: Sequence[Mapping[str, Sequence[float]]], kind: str) -> Iterator[float]:
