@@ -115,7 +115,7 @@ def test_a_fault_has_its_line_key_expected_and_got(tmp_path: Path, added: str, s
 def test_one_loop_runs_one_model(tmp_path: Path) -> None:
     told = refused(tmp_path, SMALLEST + "[models.c]\nloop = 'l'\n[models.d]\nloop = 'x/../l'\n")
     (line,) = (each for each in told if ".loop" in each)
-    assert "10: models.d.loop: is the loop of models.c; name that model in the cameras of both" in line
+    assert "9: models.d.loop: is the loop of models.c; name that model in the cameras of both" in line
 
 
 def test_an_address_that_is_none_shows_no_secret_in_the_refusal_to_open_it(tmp_path: Path) -> None:
