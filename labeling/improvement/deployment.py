@@ -10,10 +10,10 @@ from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.service.probation.comparison import count_matches
 from edgeloop.edge.service.store.admission import admit_model
 from edgeloop.edge.service.store.model_store import ModelStore
-from edgeloop.labeling.lineage.generation import Verdict
+from edgeloop.labeling.lineage.generation import Generation, Verdict
 from edgeloop.labeling.lineage.loop_folder import LoopFolder
 
-__all__ = ["agreement_on_ring", "put_into_store", "take_over_from_store"]
+__all__ = ["agreement_on_ring", "follow_store", "put_into_store"]
 
 _MOST_COMPARED = 100
 
@@ -39,21 +39,52 @@ def put_into_store(loop: LoopFolder, number: int, store: ModelStore) -> tuple[Ve
     return "shadow", f"in shadow as {store.name}; edgeloop promote makes it current if its figures hold"
 
 
-def take_over_from_store(loop: LoopFolder, store: ModelStore) -> int | None:
-    """Promote the generation in shadow that became the current model of a service.
+def follow_store(loop: LoopFolder, store: ModelStore) -> str | None:
+    """Make the generation that a service runs the one in use, whether it was promoted or returned to.
+
+    Those that the service gave up are refused.
 
     Returns:
-        Its number; None if there is none.
+        What changed, or what the service runs instead, in one line; None if it runs the one in use.
     """
-    current = store.read().current
-    for generation in reversed(loop.generations()):
-        is_current = current is not None and generation.digests.bundle == current.digest
-        if generation.verdict == "shadow" and is_current:
-            reason = f"{generation.reason}; promoted by {store.name}"
-            loop.write_generation(generation.model_copy(update={"verdict": "promoted", "reason": reason}))
-            loop.promote(generation.number)
-            return generation.number
-    return None
+    state, generations, in_use = store.read(), loop.generations(), loop.current()
+    if state.current is None:
+        return None
+    digest = state.current.digest
+    running = next((each for each in reversed(generations) if each.digests.bundle == digest), None)
+    if running is None:
+        if in_use is None:
+            return None
+        return (
+            f"{store.name} runs a model that is no generation of this loop ({digest[:12]}); compares with "
+            f"generation {in_use.number} all the same; edgeloop shadow {loop.bundle(in_use.number)} puts it "
+            "there"
+        )
+    if in_use is not None and in_use.number == running.number and running.verdict == "promoted":
+        return None
+    had = {change.digest for change in state.history}
+    later = [each for each in generations if each.number > running.number and each.verdict == "promoted"]
+    if absent := [each.number for each in later if each.digests.bundle not in had]:
+        return (
+            f"{store.name} runs generation {running.number} and never had generation {absent[-1]}, the one "
+            f"in use in the loop; edgeloop shadow {loop.bundle(absent[-1])} puts it there"
+        )
+    why = next((each.reason for each in reversed(state.history) if each.action == "rolled back"), "")
+    for each in later:
+        _record(loop, each, "refused", f"given up by {store.name}{why and f': {why}'}")
+    if running.verdict != "promoted":
+        _record(loop, running, "promoted", f"promoted by {store.name}")
+    loop.promote(running.number)
+    if later:
+        return (
+            f"Generation {running.number}: {store.name} has returned to it from generation {later[-1].number}"
+        )
+    return f"Generation {running.number}: {store.name} has promoted it"
+
+
+def _record(loop: LoopFolder, generation: Generation, verdict: Verdict, reason: str) -> None:
+    changed = {"verdict": verdict, "reason": f"{generation.reason}; {reason}"}
+    loop.write_generation(generation.model_copy(update=changed))
 
 
 def agreement_on_ring(bundle: Path, parent: Path, ring: Ring) -> tuple[int, float] | None:

@@ -24,7 +24,7 @@ from edgeloop.labeling.improvement.chosen_frames import (
     read_chosen,
     write_chosen,
 )
-from edgeloop.labeling.improvement.deployment import agreement_on_ring, put_into_store, take_over_from_store
+from edgeloop.labeling.improvement.deployment import agreement_on_ring, follow_store, put_into_store
 from edgeloop.labeling.improvement.loop_teacher import open_teacher
 from edgeloop.labeling.improvement.make_generation import (
     GenerationOptions,
@@ -106,9 +106,9 @@ def improve_loop(
     """
     with generation_lock(loop):
         if options.store is not None:
-            number = take_over_from_store(loop, options.store)
-            if number is not None:
-                tell(f"Generation {number}: {options.store.name} has promoted it")
+            told = follow_store(loop, options.store)
+            if told is not None:
+                tell(told)
         parent = loop.current()
         if parent is None:
             raise NoInputError(f"{loop.root}: no generation to improve on; edgeloop teach makes the first")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from filecmp import cmp
 from pathlib import Path
 
 from edgeloop.export.data.yolo_dataset import open_dataset
@@ -41,7 +42,11 @@ def read_history(loop: LoopFolder) -> History:
     return History(
         generations,
         None if current is None else current.number,
-        (*_broken_links(generations), *(line for each in generations for line in find_changes(loop, each))),
+        (
+            *_broken_links(generations),
+            *(line for each in generations for line in find_changes(loop, each)),
+            *_changed_frames(loop, generations),
+        ),
     )
 
 
@@ -66,6 +71,20 @@ def find_changes(loop: LoopFolder, generation: Generation) -> list[str]:
         if now != digest:
             found.append(_differs(generation, path, digest, now))
     return found
+
+
+def _changed_frames(loop: LoopFolder, generations: Sequence[Generation]) -> list[str]:
+    """Compare the frames of the loop with their copies in the datasets, whose digests are in the records."""
+    copies: dict[str, tuple[int, Path]] = {}
+    for each in generations:
+        for path in sorted((loop.generation_folder(each.number) / "dataset" / "images").glob("*/*")):
+            copies[path.name] = each.number, path
+    return [
+        f"{loop.frames / name} was changed since generation {number} learned from it or was judged on it; "
+        f"{path} is its copy"
+        for name, (number, path) in copies.items()
+        if (loop.frames / name).is_file() and not cmp(loop.frames / name, path, shallow=False)
+    ]
 
 
 def _broken_links(generations: Sequence[Generation]) -> list[str]:

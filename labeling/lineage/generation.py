@@ -11,7 +11,8 @@ __all__ = ["Generation", "HeldOutScores", "Parents", "Verdict"]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Verdict = Literal["promoted", "refused", "shadow"]
-"""In use; kept out of use by the gate; candidate in the store of a service until `edgeloop promote`."""
+"""In use; kept out of use by the gate, or given up by a service; candidate in the store of a service until
+`edgeloop promote`."""
 
 
 class _Data(BaseModel):

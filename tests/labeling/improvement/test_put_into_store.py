@@ -8,7 +8,7 @@ import pytest
 
 from edgeloop.edge.ring.ring_database import read_ring
 from edgeloop.edge.service.store.model_store import ModelStore
-from edgeloop.labeling.improvement.deployment import agreement_on_ring, put_into_store, take_over_from_store
+from edgeloop.labeling.improvement.deployment import agreement_on_ring, follow_store, put_into_store
 from edgeloop.labeling.improvement.make_generation import generation_lock
 from edgeloop.labeling.lineage.loop_folder import LoopFolder, LoopSettings
 from edgeloop.models.weights.digest import file_sha256
@@ -43,13 +43,45 @@ def test_a_bundle_goes_into_shadow_and_comes_back_when_it_was_promoted(
     state = store.read()
     assert state.candidate is not None
     assert state.candidate.digest == file_sha256(loop.bundle(2))
-    assert take_over_from_store(loop, store) is None
+    assert follow_store(loop, store) is None
     store.promote(state.candidate.digest)
-    assert take_over_from_store(loop, store) == 2
+    assert follow_store(loop, store) == "Generation 2: parts has promoted it"
     current = loop.current()
     assert current is not None
     assert (current.number, current.verdict) == (2, "promoted")
     assert put_into_store(loop, 2, store)[0] == "promoted"
+
+
+def test_a_generation_that_the_device_gave_up_is_in_use_no_more(loop: LoopFolder, tmp_path: Path) -> None:
+    """Nor is it promoted again as one whose promotion was cut off."""
+    store = ModelStore(tmp_path / "state", "parts")
+    put_into_store(loop, 1, store)
+    put_into_store(loop, 2, store)
+    store.promote(file_sha256(loop.bundle(2)))
+    follow_store(loop, store)
+    store.roll_back("half as fast as the one before")
+    assert follow_store(loop, store) == "Generation 1: parts has returned to it from generation 2"
+    with generation_lock(loop):
+        current, given_up = loop.current(), loop.generations()[1]
+    assert current is not None
+    assert (current.number, given_up.verdict) == (1, "refused")
+    assert given_up.reason.endswith("given up by parts: half as fast as the one before")
+    assert follow_store(loop, store) is None
+
+
+def test_a_device_that_runs_something_else_is_said_with_what_to_do(loop: LoopFolder, tmp_path: Path) -> None:
+    store = ModelStore(tmp_path / "state", "parts")
+    put_into_store(loop, 1, store)
+    second = loop.generations()[1]
+    loop.write_generation(second.model_copy(update={"verdict": "promoted"}))
+    loop.promote(2)  # by improve without --state
+    told = str(follow_store(loop, store))
+    assert told.startswith("parts runs generation 1 and never had generation 2")
+    assert told.endswith(f"edgeloop shadow {loop.bundle(2)} puts it there")
+    write_bundle(loop.bundle(1), precision="int8")
+    other = ModelStore(tmp_path / "other", "parts")
+    put_into_store(loop, 1, other)
+    assert "no generation of this loop" in str(follow_store(loop, other))
 
 
 def test_bundles_are_compared_on_frames_of_the_ring(loop: LoopFolder, tmp_path: Path) -> None:

@@ -58,6 +58,16 @@ def test_a_changed_file_is_named(loop: LoopFolder, path: str, said: str) -> None
     assert said in change
 
 
+def test_a_changed_frame_is_named(loop: LoopFolder) -> None:
+    loop.frames.mkdir()
+    kept = loop.frames / "a.png"
+    kept.write_bytes((loop.generation_folder(3) / "dataset" / "images" / "train" / "a.png").read_bytes())
+    assert read_history(loop).changes == ()
+    kept.write_bytes(kept.read_bytes()[:-1] + b"x")
+    (change,) = read_history(loop).changes
+    assert change.startswith(f"{kept} was changed since generation 3 learned from it")
+
+
 def test_a_missing_file_and_another_parent_are_named(loop: LoopFolder) -> None:
     loop.bundle(3).unlink()
     path = loop.generation_folder(1) / "generation.json"
