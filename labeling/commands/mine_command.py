@@ -13,6 +13,8 @@ from edgeloop.edge.cli.float_range import FloatRange
 from edgeloop.edge.cli.progress import progress_bar
 from edgeloop.edge.ring.ring_database import require_ring
 from edgeloop.labeling.commands.workers_options import workers_options
+from edgeloop.labeling.mining.mine_plan import MinePlan, label_plan, loop_of
+from edgeloop.models.errors import NoInputError
 
 if TYPE_CHECKING:
     from edgeloop.labeling.mining.mining_job import MineReport
@@ -86,9 +88,7 @@ def mine(
     random share, with intervals that allow for what the teacher gets wrong; the misses come first in
     `edgeloop studio OUT/frames`. To resume an interrupted run, give the same command again.
     """
-    require_ring(ring)  # before torch, and before what a loop or exemplars would say
-    from edgeloop.labeling.mining.mining_job import MinePlan, mine_folder  # loads torch; --help does without
-
+    require_ring(ring)  # before what a loop or exemplars would say
     plan = MinePlan(
         ring=ring,
         exemplars=exemplars,
@@ -102,6 +102,13 @@ def mine(
         workers=workers,
         ray=ray,
     )
+    boxes = label_plan(plan, loop_of(ring)).exemplars
+    if boxes is not None and not boxes.exists():
+        raise NoInputError(
+            f"{boxes}: no such file or folder; expected boxes on frames, as for edgeloop label"
+        )
+    from edgeloop.labeling.mining.mining_job import mine_folder  # loads torch; --help does without
+
     report = mine_folder(plan, progress=progress_bar, tell=partial(click.echo, err=True))
     if as_json:
         click.echo(json.dumps({"out": str(report.folder.root), **report.json}))

@@ -14,10 +14,9 @@ from edgeloop.labeling.teaching.learning.learner_link import LearnerLink, learne
 from edgeloop.labeling.teaching.learning.learner_messages import FramesWanted, GenerationMade, Message, Told
 from edgeloop.labeling.teaching.learning.learning_plan import LearningPlan
 from edgeloop.labeling.teaching.open_loop import teaching_lock
+from edgeloop.labeling.teaching.published_teacher import TEACHER_FILE
 
 __all__ = ["LoopService", "open_loop_service"]
-
-_TEACHER = "teacher.json"
 
 
 class LoopService:
@@ -54,7 +53,7 @@ class LoopService:
         current = self._loop.current()
         if current is not None:
             return self._loop.bundle(current.number)
-        teacher = self._loop.teacher / _TEACHER
+        teacher = self._loop.teacher / TEACHER_FILE
         return teacher if teacher.is_file() else None
 
     def sink(self, source: Source) -> KeptFrames:

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -17,6 +19,7 @@ from edgeloop.edge.drift.drift_sink import DriftSink
 from edgeloop.edge.frames.folder import FrameWriter
 from edgeloop.edge.host.hardware import usable_cores
 from edgeloop.edge.loop.stream import Stream
+from edgeloop.edge.plugins import call_plugin, load_plugin
 from edgeloop.edge.result import Result, Sink
 from edgeloop.edge.ring.ring_entry import RingModel
 from edgeloop.edge.run_job import RunJob, run_job
@@ -37,9 +40,9 @@ from edgeloop.labeling.teaching.learning.learner_messages import (
     TeacherReady,
 )
 from edgeloop.labeling.teaching.open_loop import loop_exemplars, teaching_lock
+from edgeloop.labeling.teaching.published_teacher import TEACHER_FILE, read_teacher
 from edgeloop.labeling.teaching.student_ring import StudentRing
 from edgeloop.labeling.teaching.switching_detector import NotReadyError, SwitchingDetector, open_spec
-from edgeloop.labeling.teaching.teacher_detector import TeacherDetector, read_teacher
 from edgeloop.models.bundle.frame_statistics import FrameStatistics
 from edgeloop.models.errors import DataError, EdgeloopError
 from edgeloop.models.weights.digest import file_sha256
@@ -203,10 +206,10 @@ class _Teaching:
         teacher = read_teacher(self._loop.teacher)
         if teacher is None or self._student_answers:
             return
-        opened = TeacherDetector.open(
-            self._loop.teacher, teacher, confidence=self._job.confidence, threads=_TEACHER_THREADS,
-        )  # fmt: skip
-        self._detector.switch(opened)
+        # Loaded as late as here, with torch: what is wrong with the arguments is said before.
+        factory: Any = load_plugin("edgeloop.detectors", Path(TEACHER_FILE).stem)
+        path = self._loop.teacher / TEACHER_FILE
+        self._detector.switch(call_plugin("teacher", factory, path, _TEACHER_THREADS, self._job.confidence))
         self._who = f"teacher, round {message.round}"
         expected = "" if message.map50 is None else f", expected mAP50 {message.map50:.2f}"
         self._tell(

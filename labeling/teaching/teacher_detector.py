@@ -12,47 +12,18 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgeloop.edge.engines.placement import Placement, ThreadCount
 from edgeloop.edge.host.durable_file import make_folder, replace_file
 from edgeloop.edge.runtime.frame_detector import check_image
 from edgeloop.labeling.engine.calibration import Calibration
 from edgeloop.labeling.engine.engine import Engine, LearnedEngine
+from edgeloop.labeling.teaching.published_teacher import TEACHER_FILE, PublishedTeacher, read_teacher
 from edgeloop.labeling.teaching.switching_detector import open_spec
 from edgeloop.models.detections import Detections
-from edgeloop.models.errors import DataError, first_validation_error
 from edgeloop.models.spec import ModelSpec
 
-__all__ = ["PublishedTeacher", "TeacherDetector", "publish_teacher", "read_teacher"]
-
-_FILE = "teacher.json"
-
-
-class PublishedTeacher(BaseModel):
-    """Teacher as one process hands it to another, FOLDER/teacher.json.
-
-    Attributes:
-        graph: Name of the ensemble's file in the folder.
-        side: Long side to resize images to, px.
-        shift: Shift of the calibration, log odds.
-        names: Class names.
-        round: Round of learning that it comes from, from 1 on.
-        map50: Expected mean average precision at IoU 0.5 of its labels; None if unknown.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    graph: str
-    side: int
-    shift: float
-    names: tuple[str, ...]
-    round: int
-    map50: float | None
-
-    def learned(self, folder: Path) -> LearnedEngine:
-        """Engine of the files in a folder, which is not loaded yet."""
-        return LearnedEngine(folder / self.graph, self.side, Calibration(self.shift), 0.0, None)
+__all__ = ["TeacherDetector", "publish_teacher"]
 
 
 def publish_teacher(
@@ -80,28 +51,12 @@ def publish_teacher(
         graph=copy.name, side=side, shift=engine.calibration.shift, names=tuple(names), round=number,
         map50=map50,
     )  # fmt: skip
-    replace_file(folder / _FILE, teacher.model_dump_json().encode())
+    replace_file(folder / TEACHER_FILE, teacher.model_dump_json().encode())
     for path in folder.glob("round-*.onnx"):
         if path.name not in (copy.name, "" if before is None else before.graph):
             with suppress(OSError):
                 path.unlink()
     return teacher
-
-
-def read_teacher(folder: Path) -> PublishedTeacher | None:
-    """Read which teacher is published; None before the first.
-
-    Raises:
-        DataError: The file is damaged.
-    """
-    path = folder / _FILE
-    if not path.is_file():
-        return None
-    try:
-        return PublishedTeacher.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        problem = first_validation_error(error, "content")
-        raise DataError(f"{path}, {problem}; remove it, and the teacher learns anew") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +85,8 @@ class TeacherDetector:
             confidence: Minimum probability, exclusive.
             threads: CPU threads of one inference.
         """
-        learned = teacher.learned(folder)
+        calibration = Calibration(teacher.shift)
+        learned = LearnedEngine(folder / teacher.graph, teacher.side, calibration, 0.0, None)
         engine = learned.open("cpu", threads=threads)
         spec = open_spec(teacher.names, teacher.side, confidence)
         return cls(learned.graph, engine, spec, ThreadCount(threads))

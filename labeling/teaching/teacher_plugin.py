@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgeloop.edge.runtime.frame_detector import FrameDetector
-from edgeloop.labeling.teaching.teacher_detector import TeacherDetector, read_teacher
+from edgeloop.labeling.teaching.published_teacher import read_teacher
+from edgeloop.labeling.teaching.teacher_detector import TeacherDetector
 from edgeloop.models.errors import NoInputError
 
 __all__ = ["open_teacher"]

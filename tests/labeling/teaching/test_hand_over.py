@@ -17,7 +17,8 @@ from edgeloop.labeling.lineage.loop_folder import LoopFolder
 from edgeloop.labeling.sam import load
 from edgeloop.labeling.teaching.learning.hand_over import hand_over
 from edgeloop.labeling.teaching.open_loop import loop_exemplars, open_loop
-from edgeloop.labeling.teaching.teacher_detector import TeacherDetector, publish_teacher, read_teacher
+from edgeloop.labeling.teaching.published_teacher import read_teacher
+from edgeloop.labeling.teaching.teacher_detector import TeacherDetector, publish_teacher
 from edgeloop.models.errors import DataError
 from tests.blocks import block_box, draw_block
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from edgeloop.labeling.teaching.learning.learning_plan import LearningPlan
 from edgeloop.labeling.teaching.open_loop import draw_scene
 from edgeloop.labeling.teaching.teach_source import TeachPlan, teach_source
 from edgeloop.models.errors import DataError, EdgeloopError, NoInputError, UsageError
+from tests.labeling.improvement.rings import picture, write_ring
 
 SOURCE = "synth:conveyor?seed=7&size=320x240&step=7"
 QUICK = LearningPlan(frames=20, epochs=2, imgsz=160, agreement=0, first=20, full=20, nice=0)
@@ -71,3 +74,34 @@ def test_wrong_options_are_refused_at_once(
     with pytest.raises(error, match=message):
         teach_source(replace(TeachPlan(SOURCE, tmp_path / "loop"), **changes))
     assert not (tmp_path / "loop").exists()
+
+
+WITHOUT_TORCH = """
+import sys
+from edgeloop.edge.cli.app import cli
+from edgeloop.models.errors import NoInputError
+try:
+    cli.main(sys.argv[1:], standalone_mode=False)
+except NoInputError as error:
+    print("torch" in sys.modules, error)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", ["teach", "mine"])
+def test_a_wrong_path_is_said_before_torch_is_loaded(verb: str, tmp_path: Path) -> None:
+    write_ring(tmp_path / "ring", [picture(0)])
+    source = tmp_path / "ring" if verb == "mine" else "0"
+    command = [
+        sys.executable,
+        "-c",
+        WITHOUT_TORCH,
+        verb,
+        source,
+        "-e",
+        tmp_path / "no.json",
+        "-o",
+        tmp_path / "o",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"False {tmp_path / 'no.json'}: ")
