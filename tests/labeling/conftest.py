@@ -13,7 +13,7 @@ import torch
 from edgeloop.edge.synth import open_scene
 from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.job import label_frames
-from tests.labeling.footage import BROKEN, DRAWN, INDICES, Footage, Labeled, scene_coco
+from tests.labeling.footage import BROKEN, DRAWN, INDICES, Footage, Labeled, Learned, break_off, scene_coco
 from tests.labeling.object_storage import ObjectStorage, serve_objects
 
 
@@ -56,7 +56,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgeloop.labeling.engine.members._MAX_STEPS", 4)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def few(footage: Footage, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The exemplar frames and three others."""
     folder = tmp_path_factory.mktemp("few")
@@ -64,6 +64,16 @@ def few(footage: Footage, tmp_path_factory: pytest.TempPathFactory) -> Path:
         name = f"frame_{index:04d}.jpg"
         (folder / name).write_bytes((footage.frames / name).read_bytes())
     return folder
+
+
+@pytest.fixture(scope="session")
+def learned(_slow: None, footage: Footage, few: Path, tmp_path_factory: pytest.TempPathFactory) -> Learned:
+    """Jobs that go on from here need not learn; what they learn from is the same whatever the frames are."""
+    plan = LabelPlan(few, footage.exemplars, tmp_path_factory.mktemp("learned") / "out")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("edgeloop.labeling.engine.members._MAX_STEPS", 4)
+        break_off(plan, patched, after=0)
+    return Learned(plan.out.with_name("out.unfinished"))
 
 
 @pytest.fixture

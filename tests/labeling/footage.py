@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,23 @@ class Labeled:
         """Content of instances.json."""
         content: dict[str, Any] = json.loads((self.dataset / "instances.json").read_text())
         return content
+
+
+@dataclass(frozen=True)
+class Learned:
+    """Unfinished work that has learned for moments from the footage's exemplars, and not labeled."""
+
+    folder: Path
+
+    def go_on(self, plan: LabelPlan) -> LabelPlan:
+        """Let a job with these exemplars go on from here."""
+        shutil.copytree(self.folder, plan.out.with_name(f"{plan.out.name}.unfinished"))
+        return plan
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Content of all files by their path within a folder."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 def scene_coco(scene: Scene, indices: range) -> dict[str, Any]:

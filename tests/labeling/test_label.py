@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -11,7 +12,6 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import yaml
@@ -24,11 +24,17 @@ from edgeloop.labeling.job import label_frames
 from edgeloop.labeling.ledger import FrameResult, LabeledRow, Ledger
 from edgeloop.models.errors import DataError, UsageError
 from tests.calls import Outcome
-from tests.labeling.footage import BROKEN, DRAWN, INDICES, Footage, Labeled, break_off, scene_coco
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+from tests.labeling.footage import (
+    BROKEN,
+    DRAWN,
+    INDICES,
+    Footage,
+    Labeled,
+    Learned,
+    break_off,
+    scene_coco,
+    tree,
+)
 
 
 @pytest.mark.slow
@@ -115,10 +121,10 @@ def test_training_sees_the_same_dataset(labeled: Labeled) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 def test_interrupted_job_goes_on_and_ends_the_same(
-    footage: Footage, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    footage: Footage, few: Path, learned: Learned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    label_frames(LabelPlan(few, footage.exemplars, tmp_path / "whole"))
-    plan = LabelPlan(few, footage.exemplars, tmp_path / "broken")
+    label_frames(learned.go_on(LabelPlan(few, footage.exemplars, tmp_path / "whole")))
+    plan = learned.go_on(LabelPlan(few, footage.exemplars, tmp_path / "broken"))
     break_off(plan, monkeypatch, after=6)
     assert not plan.out.exists()
     report = label_frames(plan)
@@ -130,7 +136,7 @@ def test_interrupted_job_goes_on_and_ends_the_same(
 @pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 def test_exemplars_changed_while_learning_are_learned_anew(
-    footage: Footage, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    footage: Footage, few: Path, learned: Learned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Detectors of an interrupted job are not reused with other exemplars."""
     fewer = json.loads(footage.exemplars.read_text())
@@ -140,7 +146,7 @@ def test_exemplars_changed_while_learning_are_learned_anew(
     (tmp_path / "fewer.json").write_text(json.dumps(fewer))
     break_off(LabelPlan(few, tmp_path / "fewer.json", tmp_path / "out"), monkeypatch, after=0)
     label_frames(LabelPlan(few, footage.exemplars, tmp_path / "out"))
-    label_frames(LabelPlan(few, footage.exemplars, tmp_path / "whole"))
+    label_frames(learned.go_on(LabelPlan(few, footage.exemplars, tmp_path / "whole")))
     assert tree(tmp_path / "out") == tree(tmp_path / "whole")
 
 
@@ -166,10 +172,12 @@ label_frames(LabelPlan(*map(Path, sys.argv[1:4])))
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("quick")
-def test_killed_jobs_go_on_and_end_the_same(footage: Footage, few: Path, tmp_path: Path) -> None:
+def test_killed_jobs_go_on_and_end_the_same(
+    footage: Footage, few: Path, learned: Learned, tmp_path: Path
+) -> None:
     """kill -9 in the middle of the frames, and then again while the dataset is written."""
-    label_frames(LabelPlan(few, footage.exemplars, tmp_path / "whole"))
-    plan = LabelPlan(few, footage.exemplars, tmp_path / "killed")
+    label_frames(learned.go_on(LabelPlan(few, footage.exemplars, tmp_path / "whole")))
+    plan = learned.go_on(LabelPlan(few, footage.exemplars, tmp_path / "killed"))
     arguments = [str(path) for path in (plan.frames, plan.exemplars, plan.out)]
     for done in ("2", "1"):
         killed = subprocess.run([sys.executable, "-c", KILLED, *arguments, done], check=False)
@@ -224,9 +232,10 @@ def test_file_that_is_no_ledger(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 def test_mistyped_option_can_be_corrected_and_ends_in_a_table_and_json(
-    footage: Footage, few: Path, tmp_path: Path, edgeloop: Callable[..., Outcome]
+    footage: Footage, few: Path, learned: Learned, tmp_path: Path, edgeloop: Callable[..., Outcome]
 ) -> None:
-    command = "label", few, "-e", footage.exemplars, "-o", tmp_path / "out"
+    out = learned.go_on(LabelPlan(few, footage.exemplars, tmp_path / "out")).out
+    command = "label", few, "-e", footage.exemplars, "-o", out
     refused = edgeloop(*command, "--classifier", "magic")
     assert refused.code == 2
     assert "magic" in refused.err
@@ -252,15 +261,17 @@ def test_existing_dataset_is_refused(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("quick")
-def test_only_unreadable_frames(footage: Footage, tmp_path: Path, edgeloop: Callable[..., Outcome]) -> None:
+def test_only_unreadable_frames(
+    footage: Footage, learned: Learned, tmp_path: Path, edgeloop: Callable[..., Outcome]
+) -> None:
     (tmp_path / "frames").mkdir()
     (tmp_path / "frames" / "x.jpg").write_bytes(b"no image")
     (tmp_path / "images").mkdir()
     for index in DRAWN:
-        image = cv2.imread(str(footage.frames / f"frame_{index:04d}.jpg"))
-        cv2.imwrite(str(tmp_path / "images" / f"frame_{index:04d}.jpg"), image)
+        shutil.copy(footage.frames / f"frame_{index:04d}.jpg", tmp_path / "images")
     (tmp_path / "boxes.json").write_bytes(footage.exemplars.read_bytes())
-    done = edgeloop("label", tmp_path / "frames", "-e", tmp_path / "boxes.json", "-o", tmp_path / "out")
+    plan = learned.go_on(LabelPlan(tmp_path / "frames", tmp_path / "boxes.json", tmp_path / "out"))
+    done = edgeloop("label", plan.frames, "-e", plan.exemplars, "-o", plan.out)
     assert done.code == 65
     assert "not one of 1 frames can be read" in done.err
     assert not (tmp_path / "out").exists()

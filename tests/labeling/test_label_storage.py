@@ -19,12 +19,8 @@ from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.job import label_frames
 from edgeloop.models.errors import UnavailableError
 from tests.calls import Outcome
-from tests.labeling.footage import DRAWN, Footage, break_off
+from tests.labeling.footage import DRAWN, Footage, Learned, break_off, tree
 from tests.labeling.object_storage import ObjectStorage
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +37,14 @@ def listed(footage: Footage, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def expected(_slow: None, footage: Footage, listed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def expected(
+    footage: Footage, listed: Path, learned: Learned, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """Dataset of the folder."""
     out = tmp_path_factory.mktemp("expected") / "dataset"
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("edgeloop.labeling.engine.members._MAX_STEPS", 4)
-        label_frames(LabelPlan(listed, footage.exemplars, out))
+        label_frames(learned.go_on(LabelPlan(listed, footage.exemplars, out)))
     return out
 
 
@@ -55,12 +53,14 @@ def test_dataset_is_that_of_the_folder_for_any_workers_and_after_an_interruption
     footage: Footage,
     listed: Path,
     expected: Path,
+    learned: Learned,
     storage: ObjectStorage,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Resuming, neither exemplar images nor labeled frames are read again."""
-    plan = LabelPlan(storage.upload(listed, "line3/frames"), footage.exemplars, tmp_path / "out")
+    frames = storage.upload(listed, "line3/frames")
+    plan = learned.go_on(LabelPlan(frames, footage.exemplars, tmp_path / "out"))
     break_off(plan, monkeypatch, after=6)
     copies = sorted(path.name for path in (tmp_path / "out.unfinished" / "frames").iterdir())
     assert copies == [f"frame_{index:04d}.jpg" for index in DRAWN]

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -19,13 +19,9 @@ from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.job import label_frames
 from edgeloop.labeling.ledger import LabeledRow, Ledger
 from tests.calls import Outcome
-from tests.labeling.footage import BROKEN, Footage, break_off
+from tests.labeling.footage import BROKEN, Footage, Learned, tree
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick")]
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 @pytest.fixture(scope="module")
@@ -37,42 +33,25 @@ def frames(footage: Footage, few: Path, tmp_path_factory: pytest.TempPathFactory
     return folder
 
 
-@dataclass(frozen=True)
-class Whole:
-    """Dataset of one process.
-
-    Attributes:
-        learned: Unfinished work that has learned and not labeled, which is the same for all plans here.
-        dataset: Content of the dataset.
-    """
-
-    learned: Path
-    dataset: dict[str, bytes]
-
-    def plan(self, frames: Path, exemplars: Path, out: Path, workers: int | None = None) -> LabelPlan:
-        """Plan of a job that needs not learn any more."""
-        shutil.copytree(self.learned, out.with_name(f"{out.name}.unfinished"))
-        return LabelPlan(frames, exemplars, out, workers=workers)
-
-
 @pytest.fixture(scope="module")
-def whole(footage: Footage, frames: Path, tmp_path_factory: pytest.TempPathFactory) -> Whole:
-    plan = LabelPlan(frames, footage.exemplars, tmp_path_factory.mktemp("whole") / "dataset")
-    learned = plan.out.with_name("learned")
+def whole(
+    footage: Footage, frames: Path, learned: Learned, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, bytes]:
+    """Dataset of one process."""
+    plan = learned.go_on(LabelPlan(frames, footage.exemplars, tmp_path_factory.mktemp("whole") / "dataset"))
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("edgeloop.labeling.engine.members._MAX_STEPS", 4)
-        break_off(plan, patched, after=0)
-        shutil.copytree(plan.out.with_name("dataset.unfinished"), learned)
         report = label_frames(plan)
     assert report.dataset.set_aside == 1
     assert len(report.dataset.labels) > 1
-    return Whole(learned, tree(plan.out))
+    return tree(plan.out)
 
 
 def test_workers_make_the_same_dataset_also_if_all_are_killed_meanwhile(
     footage: Footage,
     frames: Path,
-    whole: Whole,
+    learned: Learned,
+    whole: dict[str, bytes],
     tmp_path: Path,
     edgeloop: Callable[..., Outcome],
     monkeypatch: pytest.MonkeyPatch,
@@ -89,12 +68,12 @@ def test_workers_make_the_same_dataset_also_if_all_are_killed_meanwhile(
                     child.kill()
 
     monkeypatch.setattr(Ledger, "add", add_and_kill)
-    out = whole.plan(frames, footage.exemplars, tmp_path / "dataset").out
+    out = learned.go_on(LabelPlan(frames, footage.exemplars, tmp_path / "dataset")).out
     done = edgeloop("label", frames, "-e", footage.exemplars, "-o", out, "--workers", 2)
     assert done.code == 0, done.err
     assert "Labeling" in done.err
     assert "was killed by SIGKILL" in done.err
-    assert tree(out) == whole.dataset
+    assert tree(out) == whole
 
 
 KILLED = """
@@ -118,9 +97,9 @@ label_frames(LabelPlan(*map(Path, sys.argv[1:4]), workers=int(sys.argv[4])))
 
 
 def test_a_job_that_is_killed_goes_on_with_another_number_of_workers(
-    footage: Footage, frames: Path, whole: Whole, tmp_path: Path
+    footage: Footage, frames: Path, learned: Learned, whole: dict[str, bytes], tmp_path: Path
 ) -> None:
-    plan = whole.plan(frames, footage.exemplars, tmp_path / "dataset", workers=3)
+    plan = learned.go_on(LabelPlan(frames, footage.exemplars, tmp_path / "dataset", workers=3))
     arguments = [*map(str, (plan.frames, plan.exemplars, plan.out)), "2"]
     killed = subprocess.run(
         [sys.executable, "-c", KILLED, *arguments], check=False, stderr=subprocess.DEVNULL
@@ -128,7 +107,7 @@ def test_a_job_that_is_killed_goes_on_with_another_number_of_workers(
     assert killed.returncode == -signal.SIGKILL
     assert not plan.out.exists()
     assert label_frames(plan).resumed == 3
-    assert tree(plan.out) == whole.dataset
+    assert tree(plan.out) == whole
 
 
 def test_what_moves_is_labeled_the_same_by_workers(tmp_path: Path) -> None:

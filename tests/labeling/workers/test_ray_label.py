@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,14 +11,10 @@ import pytest
 from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.job import label_frames
 from tests.calls import Outcome
-from tests.labeling.footage import Footage, break_off
+from tests.labeling.footage import Footage, Learned, tree
 
 if TYPE_CHECKING:
     from tests.labeling.workers.small_cluster import SmallCluster
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 @pytest.mark.usefixtures("quick")
@@ -27,14 +22,13 @@ def test_dataset_is_that_of_one_process(
     cluster: SmallCluster,
     footage: Footage,
     few: Path,
+    learned: Learned,
     tmp_path: Path,
     edgeloop: Callable[..., Outcome],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Both go on with what was learned once."""
-    break_off(LabelPlan(few, footage.exemplars, tmp_path / "many"), monkeypatch, after=0)
-    shutil.copytree(tmp_path / "many.unfinished", tmp_path / "one.unfinished")
-    label_frames(LabelPlan(few, footage.exemplars, tmp_path / "one"))
+    learned.go_on(LabelPlan(few, footage.exemplars, tmp_path / "many"))
+    label_frames(learned.go_on(LabelPlan(few, footage.exemplars, tmp_path / "one")))
     command = "label", few, "-e", footage.exemplars, "-o", tmp_path / "many", "--ray", cluster.address
     done = edgeloop(*command)
     assert done.code == 0, done.err
