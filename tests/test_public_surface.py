@@ -20,6 +20,7 @@ NAMES = [
     "LabelPlan",
     "LivePolicy",
     "LiveSource",
+    "Masks",
     "ModelError",
     "NoInputError",
     "Result",

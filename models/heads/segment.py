@@ -101,7 +101,7 @@ def draw_masks(
         rows, down = _interpolation(top, bottom, 1, letterbox, prototypes.shape[1])
         part = prototypes[:, rows, columns].astype(np.float32, copy=False)
         logits = np.tensordot(row, part, axes=1)
-        windows.append((down @ logits @ across.T) > 0)
+        windows.append(np.linalg.multi_dot((down, logits, across.T)) > 0)
     return Masks(tuple(windows), corners, letterbox.source_size)
 
 

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         UnavailableError,
         UsageError,
     )
+    from edgeloop.models.masks import Masks
 
     __version__: str
 
@@ -56,6 +57,7 @@ __all__ = [
     "LabelPlan",
     "LivePolicy",
     "LiveSource",
+    "Masks",
     "ModelError",
     "NoInputError",
     "Result",
@@ -88,6 +90,7 @@ _MODULES = {
         "UsageError",
     ),
     "models.detections": ("Detections",),
+    "models.masks": ("Masks",),
     "edge.draw.annotate": ("annotate",),
     "edge.frame": ("Frame", "Source"),
     "edge.loop.pipeline": ("results", "run"),
