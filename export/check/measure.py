@@ -32,6 +32,7 @@ __all__ = ["Measurement", "Reference", "measure", "measure_torch", "with_latenci
 _log = logging.getLogger(__name__)
 
 _ROUNDS, _PER_ROUND, _WARM_UP = 7, 10, 3
+_MOST_MASKS = 100  # that are scored in an image, as in validation during training
 
 Json = dict[str, Any]
 
@@ -46,7 +47,8 @@ class Reference:
         found: Torch's detections on each, down to `LOWEST_CONFIDENCE`, or to `REPEATED` if they have masks,
             which take memory.
         scores: Scores of all boxes against the labels.
-        mask_scores: Scores of the masks; None of a model without.
+        mask_scores: Scores of the masks of the 100 most confident detections in each image; None of a model
+            without.
     """
 
     images: tuple[LabeledImage, ...]
@@ -68,7 +70,7 @@ class Measurement:
         found: Detections on each frame, as those of `Reference`.
         bytes: File size, bytes.
         latency_ms: Median time of the bare inference, ms, interleaved with the other bundles.
-        mask_scores: Scores of the masks; None of a model without.
+        mask_scores: Scores of the masks, as those of `Reference`.
     """
 
     precision: BundlePrecision
@@ -172,7 +174,7 @@ class _Found:
         number = len(self.kept)
         self._boxes += coco_results(number, found)
         if found.masks is not None:
-            self._masks += coco_mask_results(number, found)
+            self._masks += coco_mask_results(number, found[:_MOST_MASKS])
             found = found[found.confidence >= REPEATED]
         self.kept.append(found)
 

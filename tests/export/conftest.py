@@ -63,6 +63,22 @@ def report(run: Path, dataset: Path, tmp_path_factory: pytest.TempPathFactory) -
     return export_bundle(run, dataset, tmp_path_factory.mktemp("bundle") / "parts.onnx")
 
 
+@pytest.fixture(scope="session")
+def outlined(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The images of `dataset`, labeled with outlines."""
+    return write_dataset(tmp_path_factory.mktemp("outlined"), train=32, val=8, outlines=True)
+
+
+@pytest.fixture(scope="session")
+def segment_report(_slow: None, outlined: Path, tmp_path_factory: pytest.TempPathFactory) -> ExportReport:
+    """Export of a segmentation model that was trained for seconds."""
+    folder = tmp_path_factory.mktemp("segment")
+    train_detector(
+        outlined, folder / "run", TrainOptions(task="segment", epochs=8, imgsz=96, batch=4, seed=3)
+    )
+    return export_bundle(folder / "run", outlined, folder / "parts.onnx")
+
+
 def write_dataset(root: Path, *, train: int, val: int, outlines: bool = False) -> Path:
     """Write images with up to two objects each, and their boxes or outlines in YOLO's format."""
     rng = np.random.default_rng(5)

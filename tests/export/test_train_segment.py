@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -13,23 +12,6 @@ from edgeloop.export.train.run_record import read_record
 from edgeloop.export.train.training import train_detector
 from edgeloop.export.train_options import TrainOptions
 from edgeloop.models.errors import DataError, UsageError
-
-
-@pytest.fixture
-def outlined(dataset: Path, tmp_path: Path) -> Path:
-    """The dataset with each box as a polygon of its corners."""
-    copy = tmp_path / "outlined"
-    shutil.copytree(dataset, copy)
-    for path in (copy / "labels").rglob("*.txt"):
-        path.write_text("".join(map(_corners, path.read_text().splitlines())))
-    return copy
-
-
-def _corners(line: str) -> str:
-    number, *values = line.split()
-    x, y, width, height = map(float, values)
-    left, top, right, bottom = x - width / 2, y - height / 2, x + width / 2, y + height / 2
-    return f"{number} {left} {top} {right} {top} {right} {bottom} {left} {bottom}\n"
 
 
 @pytest.mark.slow

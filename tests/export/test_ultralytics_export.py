@@ -44,6 +44,18 @@ def test_yolo_predict_finds_the_same_boxes(report: ExportReport, dataset: Path) 
     assert boxes >= 4
 
 
+def test_yolo_predict_draws_the_same_masks(segment_report: ExportReport, outlined: Path) -> None:
+    detector, yolo = Detector(segment_report.bundle), YOLO(segment_report.bundle, task="segment")
+    image = cv2.imread(str(outlined / "images/val/005.jpg"))
+    ours = detector.detect(image)
+    (theirs,) = yolo.predict(image, conf=0.25, verbose=False, retina_masks=True)
+    np.testing.assert_allclose(ours.xyxy, theirs.boxes.xyxy.numpy(), atol=0.01)
+    assert ours.masks is not None
+    assert len(ours) == 2
+    for one, other in zip(ours.masks.to_array(), theirs.masks.data.numpy() > 0.5, strict=True):
+        assert (one & other).sum() > 0.9 * (one | other).sum()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("activation", ["silu", "relu"])
 def test_an_end_to_end_head_is_exported_as_one(tmp_path: Path, activation: Activation) -> None:
