@@ -86,12 +86,16 @@ def main() -> None:
                 if not (own / _BUNDLE).is_file():
                     bundle = _train_and_export(dataset, own, task, seed, arguments)
                     (own / _BUNDLE).write_text(json.dumps(score_bundle(scene, bundle)) + "\n")
-    note = (
-        "Labels: of `edgeloop label` from five images, at its default threshold. Bundles: means over the "
-        f"seeds, trained for {arguments.time_limit:g} s on a machine that may run other programs; "
-        f"detections from a score of {_CONFIDENCE} on. Last rows: medians over the scenes."
-    )
-    publish(arguments.write, labels_table(arguments.out), bundles_table(arguments.out), note=note)
+    tables = [labels_table(arguments.out)]
+    note = "Labels: of `edgeloop label` from five images, at its default threshold. Last rows: medians."
+    bundles = bundles_table(arguments.out)
+    if bundles.groups:
+        tables.append(bundles)
+        note += (
+            f" Bundles: means over the seeds, trained for {arguments.time_limit:g} s on a machine that may run "
+            f"other programs; detections from a score of {_CONFIDENCE} on."
+        )
+    publish(arguments.write, *tables, note=note)
 
 
 def score_labels(scene: TaughtScene, dataset: Path) -> LabelScores:
