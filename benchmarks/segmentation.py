@@ -92,8 +92,8 @@ def main() -> None:
     if bundles.groups:
         tables.append(bundles)
         note += (
-            f" Bundles: means over the seeds, trained for {arguments.time_limit:g} s on a machine that may run "
-            f"other programs; detections from a score of {_CONFIDENCE} on."
+            f" Bundles: means over the seeds, trained for {arguments.time_limit:g} s on a machine that may "
+            f"run other programs; detections from a score of {_CONFIDENCE} on."
         )
     publish(arguments.write, *tables, note=note)
 
