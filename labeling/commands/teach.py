@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import click
 
 from edgeloop.edge.cli.float_range import FloatRange
+from edgeloop.models.task import Task
 
 __all__ = ["teach"]
 
@@ -36,6 +38,12 @@ INTERRUPTED = 130
     type=click.Path(path_type=Path, file_okay=False),
     metavar="FOLDER",
     help="Folder of the images of the boxes.  [default: beside them]",
+)
+@click.option(
+    "--task",
+    type=click.Choice(get_args(Task)),
+    help="What the student finds: boxes, or boxes and masks. The teacher answers with boxes.  [default: "
+    "detect, or that of the loop]",
 )
 @click.option(
     "--count",
@@ -85,6 +93,7 @@ def teach(
     exemplars: Path | None,
     loop: Path,
     images: Path | None,
+    task: Task | None,
     count: int,
     epochs: int,
     imgsz: int | None,
@@ -124,6 +133,7 @@ def teach(
             loop=loop,
             exemplars=exemplars,
             images=images,
+            task=task,
             seed=seed,
             confidence=confidence,
             learning=learning,

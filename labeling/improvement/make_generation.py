@@ -116,7 +116,7 @@ def make_locked(
     loop: LoopFolder, options: GenerationOptions, tell: Callable[[str], None] = lambda _: None
 ) -> Generation:
     """Do the work of `make_generation` for a caller that holds `generation_lock`."""
-    data = open_dataset(label_generation(loop, options, tell))
+    data = open_dataset(label_generation(loop, options, tell), task=loop.settings.task)
     number, parent = next_number(loop), loop.current()
     folder = loop.generation_folder(number)
     _check(data, folder)
@@ -207,6 +207,7 @@ def labeling_plan(loop: LoopFolder) -> LabelPlan:
         sam=loop.settings.sam,
         device=loop.settings.device,
         confidence=loop.settings.confidence,
+        task=loop.settings.task,
         seed=loop.settings.seed,
         splits=loop.splits,
         kept=loop.teacher,
@@ -256,6 +257,7 @@ def _train(
         folder / "dataset",
         run,
         TrainOptions(
+            task=loop.settings.task,
             weights=weights,
             epochs=options.epochs,
             time_limit_s=options.time_limit_s,

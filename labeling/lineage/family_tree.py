@@ -55,7 +55,8 @@ def find_changes(loop: LoopFolder, generation: Generation) -> list[str]:
     folder, digests = loop.generation_folder(generation.number), generation.digests
     found = []
     try:
-        data, run = open_dataset(folder / "dataset"), read_record(folder / "run")
+        run = read_record(folder / "run")
+        data = open_dataset(folder / "dataset", task=run.task)
     except EdgeloopError as error:
         return [f"generation {generation.number}: {error}"]
     if data.digest != digests.dataset:

@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from edgeloop.edge.host.durable_file import replace_file
 from edgeloop.labeling.lineage.generation import Generation
 from edgeloop.models.errors import DataError, NoInputError, first_validation_error
+from edgeloop.models.task import Task
 
 __all__ = ["LOOP_FILE", "MINED", "LoopFolder", "LoopSettings"]
 
@@ -48,6 +49,7 @@ class LoopSettings(BaseModel):
         sam: Segmenter, as of `edgeloop label --sam`.
         device: Processor that labels and trains.
         confidence: Minimum label score; None for the default.
+        task: Task of its students; "segment" gives them masks.
         seed: Random seed.
         created: Time, ISO 8601 in UTC.
     """
@@ -59,6 +61,7 @@ class LoopSettings(BaseModel):
     sam: str = "nano"
     device: Literal["cpu", "cuda"] = "cpu"
     confidence: Annotated[float, Field(ge=0, le=1)] | None = None
+    task: Task = "detect"
     seed: Annotated[int, Field(ge=0)] = 0
     created: str
 

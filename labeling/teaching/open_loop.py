@@ -20,6 +20,7 @@ from edgeloop.labeling.inputs.exemplars import IGNORE, Exemplars, read_exemplars
 from edgeloop.labeling.lineage.loop_folder import LOOP_FILE, LoopFolder, LoopSettings
 from edgeloop.models.boxes import xyxy_to_xywh
 from edgeloop.models.errors import DataError, UsageError
+from edgeloop.models.task import Task
 
 __all__ = ["draw_scene", "loop_exemplars", "open_loop", "teaching_lock"]
 
@@ -29,7 +30,14 @@ _DRAWN_FROM, _DRAWN_OF, _DRAWN_STEP = 500_000, 120, 20  # long before or after w
 
 
 def open_loop(
-    root: Path, source: str, exemplars: Path | None, frames: Path | None, scene: Scene | None, *, seed: int
+    root: Path,
+    source: str,
+    exemplars: Path | None,
+    frames: Path | None,
+    scene: Scene | None,
+    *,
+    seed: int,
+    task: Task | None = None,
 ) -> LoopFolder:
     """Open the loop in a folder, or make one there.
 
@@ -40,13 +48,19 @@ def open_loop(
         frames: Folder of the images of the boxes; None for the one beside the boxes.
         scene: Scene of the source, which can draw boxes by itself; None for other sources.
         seed: Random seed of a new loop.
+        task: Task of a new loop, and the one that an old loop must have; None for "detect", or any.
 
     Raises:
         NoInputError: There are no such boxes.
-        DataError: They cannot be used, or the folder holds something else, or a loop with other boxes.
+        DataError: They cannot be used, or the folder holds something else, or a loop with other boxes or of
+            another task.
         UsageError: Neither boxes nor a loop are there.
     """
     exists = (root / LOOP_FILE).is_file()
+    if exists and task not in (None, has := LoopFolder.open(root).settings.task):
+        raise DataError(
+            f"{root}: a loop whose task is {has}, expected {task}; take another folder, or leave out --task"
+        )
     if exemplars is not None:
         folder = exemplars if exemplars.is_dir() else exemplars.parent
         given = read_exemplars(exemplars, frames or folder)
@@ -60,7 +74,10 @@ def open_loop(
             "`edgeloop studio` or another tool draws them"
         )
     settings = LoopSettings(
-        source=shown_name(source), seed=seed, created=datetime.now(UTC).isoformat(timespec="seconds")
+        source=shown_name(source),
+        task=task or "detect",
+        seed=seed,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     loop = LoopFolder.open(root) if exists else LoopFolder.create(root, settings)
     coco, images = _of_scene(scene) if exemplars is None and scene else _of_person(given)

@@ -14,6 +14,7 @@ from edgeloop.labeling.teaching.learning.learner_link import learner_command
 from edgeloop.labeling.teaching.learning.learning_plan import LearningPlan
 from edgeloop.labeling.teaching.open_loop import open_loop
 from edgeloop.labeling.teaching.teach_job import TeachJob, Truth, teach
+from edgeloop.models.task import Task
 
 __all__ = ["LearningPlan", "TeachPlan", "teach_source"]
 
@@ -30,6 +31,7 @@ class TeachPlan:
         exemplars: The person's boxes; None for those of the loop, or of a scene.
         images: Folder of their images; None for the one beside them.
         seed: Random seed of a new loop.
+        task: Task of a new loop; None for "detect".
         confidence: Minimum confidence of an answer, exclusive.
         learning: Settings of the learning.
         track: As of `RunJob`, like the rest.
@@ -46,6 +48,7 @@ class TeachPlan:
     exemplars: Path | None = None
     images: Path | None = None
     seed: int = 0
+    task: Task | None = None
     confidence: float = 0.25
     learning: LearningPlan = field(default_factory=LearningPlan)
     track: bool = False
@@ -71,7 +74,7 @@ def teach_source(plan: TeachPlan) -> bool:
     source = _as_camera(plan.source) if is_scene else plan.source
     truth = Truth(*scene_of(source)) if is_scene else None
     drawn = scene_of(source, changing=False)[0] if is_scene else None  # nobody draws what comes later
-    loop = open_loop(plan.loop, source, plan.exemplars, plan.images, drawn, seed=plan.seed)
+    loop = open_loop(plan.loop, source, plan.exemplars, plan.images, drawn, seed=plan.seed, task=plan.task)
     run = RunJob(
         [source],
         LivePolicy(),

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from edgeloop.edge.synth import open_scene
+from edgeloop.labeling.improvement.make_generation import labeling_plan
 from edgeloop.labeling.lineage.loop_folder import LoopFolder
 from edgeloop.labeling.teaching.open_loop import loop_exemplars, open_loop
 from edgeloop.models.errors import DataError, NoInputError, UsageError
@@ -63,6 +64,15 @@ def test_the_same_command_goes_on_with_a_loop(tmp_path: Path, draw: Draw) -> Non
     first = opened(tmp_path / "loop", draw())
     assert opened(tmp_path / "loop", draw()).settings == first.settings
     assert opened(tmp_path / "loop", None).settings == first.settings
+
+
+def test_a_loop_keeps_the_task_that_it_began_with(tmp_path: Path, draw: Draw) -> None:
+    boxes = draw()
+    loop = open_loop(tmp_path / "loop", "0", boxes, None, None, seed=3, task="segment")
+    assert labeling_plan(loop).task == "segment"
+    assert opened(tmp_path / "loop", None).settings.task == "segment"
+    with pytest.raises(DataError, match="task is segment, expected detect"):
+        open_loop(tmp_path / "loop", "0", boxes, None, None, seed=3, task="detect")
 
 
 def test_a_loop_without_boxes_yet_gets_them(tmp_path: Path, draw: Draw) -> None:
