@@ -96,10 +96,10 @@ label_frames(LabelPlan(*map(Path, sys.argv[1:4]), workers=int(sys.argv[4])))
 """
 
 
-def test_a_job_that_is_killed_goes_on_with_another_number_of_workers(
+def test_a_job_of_workers_that_is_killed_goes_on_without_them(
     footage: Footage, frames: Path, learned: Learned, whole: dict[str, bytes], tmp_path: Path
 ) -> None:
-    plan = learned.go_on(LabelPlan(frames, footage.exemplars, tmp_path / "dataset", workers=3))
+    plan = learned.go_on(LabelPlan(frames, footage.exemplars, tmp_path / "dataset"))
     arguments = [*map(str, (plan.frames, plan.exemplars, plan.out)), "2"]
     killed = subprocess.run(
         [sys.executable, "-c", KILLED, *arguments], check=False, stderr=subprocess.DEVNULL
