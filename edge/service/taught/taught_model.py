@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,16 +15,20 @@ from edgeloop.edge.service.board import ModelState
 from edgeloop.edge.service.probation.stored_model import start_worker
 from edgeloop.edge.service.service_config import ServiceConfig
 from edgeloop.edge.service.store.class_check import required_classes
+from edgeloop.edge.service.systemd.notify import notify
 from edgeloop.edge.service.taught.served_loop import ServedLoop, open_served_loop
 from edgeloop.edge.service.worker.model_worker import ModelWorker
 from edgeloop.models.errors import UnavailableError
 
-__all__ = ["TaughtModel", "taught_model"]
+__all__ = ["TaughtModel", "first_model", "taught_model"]
 
 log = logging.getLogger(__name__)
 
 _FIRST_S = 600.0
 """Maximum time until the teacher can answer for the first time."""
+
+_EXTENSION_US = 60_000_000
+"""Microseconds from now on that systemd is asked to wait, beyond its `TimeoutStartSec=`."""
 
 _LOOK_S = 0.5
 _PAUSE_S = 10.0
@@ -109,19 +113,35 @@ def taught_model(config: ServiceConfig, state: ModelState, folder: Path) -> Iter
     loop = open_served_loop(folder, partial(_tell, state.name, lines))
     try:
         loop.start()
-        until = time.monotonic() + _FIRST_S
-        while (path := loop.model()) is None:
-            if time.monotonic() >= until:
-                said = f": {lines[-1]}" if lines else ""
-                raise UnavailableError(f"{folder}: no teacher after {_FIRST_S:g} s{said}")
-            time.sleep(_LOOK_S)
-        worker = start_worker(config, state, path)
+        worker = start_worker(config, state, first_model(loop, state.name, folder, lines))
         try:
             yield TaughtModel(config, state, worker, loop)
         finally:
             worker.close()
     finally:
         loop.close()
+
+
+def first_model(loop: ServedLoop, name: str, folder: Path, lines: Sequence[str]) -> Path:
+    """Wait until a loop has a model; systemd is asked for as long.
+
+    Args:
+        loop: The loop, started.
+        name: Name of the model.
+        folder: Folder of the loop.
+        lines: Last line that the loop told; empty before the first.
+
+    Raises:
+        UnavailableError: It has none in time.
+    """
+    until = time.monotonic() + _FIRST_S
+    while (path := loop.model()) is None:
+        told = lines[-1] if lines else "its teacher starts to learn"
+        if time.monotonic() >= until:
+            raise UnavailableError(f"{folder}: no teacher after {_FIRST_S:g} s: {told}")
+        notify(f"EXTEND_TIMEOUT_USEC={_EXTENSION_US}", f"STATUS=model {name}: {told}")
+        time.sleep(_LOOK_S)
+    return path
 
 
 def _tell(name: str, lines: list[str], line: str) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from edgeloop.edge.frame import Frame
 from edgeloop.edge.result import Result, Timings
 from edgeloop.edge.service.board import ModelState
 from edgeloop.edge.service.service_config import CameraConfig, ModelConfig, ServiceConfig
-from edgeloop.edge.service.taught.taught_model import TaughtModel
+from edgeloop.edge.service.taught.taught_model import TaughtModel, first_model
 from edgeloop.edge.service.worker.model_worker import ModelWorker
 from edgeloop.edge.sources import open_source
 from edgeloop.edge.synth import Scene, open_scene
@@ -65,6 +67,21 @@ def test_the_teacher_answers_until_a_generation_is_promoted(
     assert service.model() == loop.teacher / "teacher.json"
     add_model(loop, 1, block_model)
     assert service.model() == loop.bundle(1)
+
+
+def test_systemd_waits_for_the_first_teacher(
+    loop: LoopFolder, service: LoopService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd, ThreadPoolExecutor(1) as pool:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(5.0)
+        waiting = pool.submit(first_model, service, "parts", loop.root, ["The teacher learns"])
+        first, again = (systemd.recv(1024).decode() for _ in range(2))
+        loop.teacher.mkdir()
+        (loop.teacher / "teacher.json").write_text("{}")
+        assert waiting.result(5.0) == loop.teacher / "teacher.json"
+    assert first == again == "EXTEND_TIMEOUT_USEC=60000000\nSTATUS=model parts: The teacher learns"
 
 
 def test_a_promoted_generation_takes_over_between_two_frames(
