@@ -36,14 +36,15 @@ def fastest_graph(graph: Path, side: int, images: Sequence[NDArray[np.uint8]]) -
         The 8-bit graph, or `graph`.
     """
     in_float = Ensemble(graph, side)
+    found = [in_float.detect(image) for image in images]
+    if not any((each.confidence >= SURE).any() for each in found):
+        return graph  # without a sure box nothing can be compared
     path = graph.with_name(f"{graph.stem}-int8.onnx")
     model = onnx.load(graph)
     ranges = measure_ranges(graph, (view for image in images for view in in_float.views(image)), "minmax")
     onnx.save(to_int8(model, ranges, decoding_nodes(model.graph)), path)
     in_int8 = Ensemble(path, side)
-    found = [[each.detect(image) for image in images] for each in (in_float, in_int8)]
-    told = any((each.confidence >= SURE).any() for each in found[0])  # without a sure box nothing is compared
-    same = told and disagreement(*found) <= _MAX_DISAGREEMENT
+    same = disagreement(found, [in_int8.detect(image) for image in images]) <= _MAX_DISAGREEMENT
     return path if same and _speedup(in_float, in_int8, images[0]) >= _MIN_SPEEDUP else graph
 
 

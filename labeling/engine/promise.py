@@ -11,14 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from edgeloop.edge.scoring.coco import coco_results, evaluate_boxes
 from edgeloop.labeling.engine.calibration import Calibration, HeldOut, match
-from edgeloop.models.boxes import xyxy_to_xywh
+from edgeloop.models.detections import Detections
 
 __all__ = ["Estimate", "Promise", "estimate_quality"]
 
 _RESAMPLES, _FEWEST_RESAMPLES = 1000, 40  # by the number of frames: each scores all of them
-_MAX_BOXES = 2000  # per frame and class; COCO's 100 would cap the recall in a crowded frame
+_RECALLS = np.linspace(0, 1, 101)  # of COCO's average precision
 _COVERED, _Z = (0.05, 0.95), 1.645
 _FEW_FRAMES = 2  # frames with a class below which nothing about it can be estimated
 
@@ -107,7 +106,7 @@ def estimate_quality(
 
     labels, truths = (sum(getattr(part, name) for part in parts) for name in ("labels", "truths"))
     return Promise(
-        map50=estimate(lambda own: _map50(own, known, names), truths),
+        map50=estimate(lambda own: _map50(own, known), truths),
         precision=estimate(lambda own: _share([(part.right, part.labels) for part in own]), labels)
         if labels
         else None,
@@ -117,40 +116,54 @@ def estimate_quality(
 
 
 class _Part(NamedTuple):
-    """One frame: COCO truth and results of the known classes; right labels, labels, objects."""
+    """One frame, of the known classes.
 
-    truth: list[dict[str, object]]
-    results: list[dict[str, object]]
+    Attributes:
+        found: Detections.
+        hits: bool (N,), detections that match an object.
+        objects: Class ids of the objects.
+        right: Number of labels that are right.
+        labels: Number of labels.
+        truths: Number of objects.
+    """
+
+    found: Detections
+    hits: NDArray[np.bool_]
+    objects: NDArray[np.int64]
     right: int
     labels: int
     truths: int
 
     @classmethod
     def of(cls, one: HeldOut, known: Sequence[int], calibration: Calibration, confidence: float) -> _Part:
-        shown = np.isin(one.frame.class_id, known)
         found = one.found.of_class(*known)
-        boxes = xyxy_to_xywh(one.frame.xyxy[shown]).tolist()
-        truth = [
-            {"category_id": class_id, "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
-            for class_id, box in zip(one.frame.class_id[shown].tolist(), boxes, strict=True)
-        ]
+        hits = match(HeldOut(one.frame, found)) >= 0
         sure = calibration(found.confidence, member=True) >= confidence
-        right = match(HeldOut(one.frame, found[sure])) >= 0
-        return cls(truth, coco_results(0, found), int(right.sum()), len(right), int(shown.sum()))
+        objects = one.frame.class_id[np.isin(one.frame.class_id, known)]
+        return cls(found, hits, objects, int(hits[sure].sum()), int(sure.sum()), len(objects))
 
 
-def _map50(parts: Sequence[_Part], known: Sequence[int], names: Sequence[str]) -> float:
-    images = [{"id": number, "file_name": str(number)} for number in range(len(parts))]
-    truth = [dict(each, image_id=number) for number, part in enumerate(parts) for each in part.truth]
-    if not truth:
-        return float("nan")
-    results = [dict(each, image_id=number) for number, part in enumerate(parts) for each in part.results]
-    coco = {
-        "images": images,
-        "categories": [{"id": number, "name": names[number]} for number in known],
-        "annotations": [dict(each, id=number) for number, each in enumerate(truth, start=1)],
-    }
-    return evaluate_boxes(coco, results, max_boxes=_MAX_BOXES).map50
+def _map50(parts: Sequence[_Part], known: Sequence[int]) -> float:
+    """Mean average precision at IoU 0.5 as COCO defines it; what matches is the same in any resample."""
+    class_id, score = (
+        np.concatenate([getattr(part.found, name) for part in parts]) for name in ("class_id", "confidence")
+    )
+    order = np.argsort(-score, kind="stable")
+    class_id, hits = class_id[order], np.concatenate([part.hits for part in parts])[order]
+    objects = np.concatenate([part.objects for part in parts])
+    counts = {number: int((objects == number).sum()) for number in known}
+    precisions = [
+        _average_precision(hits[class_id == each], count) for each, count in counts.items() if count
+    ]
+    return float(np.mean(precisions)) if precisions else float("nan")
+
+
+def _average_precision(hits: NDArray[np.bool_], objects: int) -> float:
+    """Mean precision at 101 recalls, of detections by falling score."""
+    right = np.cumsum(hits)
+    precision = right / np.arange(1, len(hits) + 1)
+    highest = np.maximum.accumulate(precision[::-1])[::-1]  # at this recall or a higher one
+    return float(np.append(highest, 0.0)[np.searchsorted(right / objects, _RECALLS)].mean())
 
 
 def _share(counts: Sequence[tuple[int, int]]) -> float:

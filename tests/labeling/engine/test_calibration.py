@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgeloop.edge.scoring.coco import coco_results, evaluate_boxes
 from edgeloop.labeling.engine.calibration import Calibration, HeldOut, fit_calibration, match
 from edgeloop.labeling.engine.engine import _exclusive
 from edgeloop.labeling.engine.promise import estimate_quality
 from edgeloop.labeling.inputs.exemplars import ExemplarFrame
+from edgeloop.models.boxes import xyxy_to_xywh
 from edgeloop.models.detections import Detections
 
 BOXES = np.array([[10 * k, 0, 10 * k + 8, 8] for k in range(10)], np.float32)
@@ -74,6 +76,27 @@ def test_promise_counts_right_labels_and_found_objects() -> None:
     assert promise.map50.value == pytest.approx(0.5, abs=0.06)
     assert promise.too_few == ("nut",)
     assert "nut" in str(promise)
+
+
+def test_promise_has_the_average_precision_of_coco() -> None:
+    rng = np.random.default_rng(7)
+    held_out, truth, rows = [], [], []
+    for number in range(6):
+        boxes, classes = BOXES[: 4 + number], rng.integers(2, size=4 + number)
+        moved = np.concatenate((boxes, boxes)) + rng.uniform(-4, 4, (2 * len(boxes), 1)).astype(np.float32)
+        scores = rng.uniform(0.01, 0.99, len(moved)).astype(np.float32)
+        detections = Detections(moved, scores, np.concatenate((classes, 1 - classes)))
+        held_out.append(HeldOut(ExemplarFrame(Path("a.jpg"), boxes, classes), detections))
+        truth += [
+            {"image_id": number, "category_id": each, "bbox": box}
+            for each, box in zip(classes.tolist(), xyxy_to_xywh(boxes).tolist(), strict=True)
+        ]
+        rows += coco_results(number, detections)
+    images = [{"id": number} for number in range(6)]
+    categories = [{"id": 0, "name": "bolt"}, {"id": 1, "name": "nut"}]
+    expected = evaluate_boxes({"images": images, "categories": categories, "annotations": truth}, rows).map50
+    assert 0.1 < expected < 0.9
+    assert promise_of(held_out).map50.value == round(expected, 3)
 
 
 def test_promise_is_wider_if_frames_differ() -> None:
