@@ -122,7 +122,9 @@ def parse_label_lines(
     except DataError as error:
         problems.refuse("encoding", str(error))
         lines = []
-    rows: dict[tuple[float, ...], list[float]] = {}
+    rows: list[tuple[float, ...]] = []
+    shapes: list[list[float]] = []
+    told: set[tuple[float, ...]] = set()
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -144,18 +146,23 @@ def parse_label_lines(
                 f"{place}: class {class_id:g} is out of range; {named_in} names {len(names)} "
                 f"(0 to {len(names) - 1})",
             )
-        elif box is not None and (class_id, *box) in rows:
-            problems.note("duplicate", place)
         elif box is not None:
-            rows[class_id, *box] = values if outlines else []
+            # Two polygons may have the same extent, such as all of the image.
+            key = (class_id, *box, *(values if outlines and len(values) > 4 else ()))
+            if key in told:
+                problems.note("duplicate", place)
+                continue
+            told |= {key, key[:5]}
+            rows.append(key[:5])
+            shapes.append(values)
             _note_other_shape(len(values) > 4, outlines, place, problems)
-    table = np.array([*rows], np.float64).reshape(-1, 5)
+    table = np.array(rows, np.float64).reshape(-1, 5)
     corner, opposite = table[:, 1:3], table[:, 3:]
     cxcywh = np.concatenate(((corner + opposite) / 2, opposite - corner), axis=1)
     return LabelRows(
         table[:, 0].astype(np.int64),
         cxcywh.astype(np.float32),
-        _polygons(rows.values()) if outlines else None,
+        _polygons(shapes) if outlines else None,
     )
 
 
@@ -166,7 +173,7 @@ def _note_other_shape(is_polygon: bool, outlines: bool, place: str, problems: La
         problems.refuse(
             "box_line",
             f"{place}: labels are boxes, expected polygons (class x1 y1 x2 y2 x3 y3 ...); label with --task "
-            "segment, or leave --task segment out",
+            "segment, or train with --task detect",
         )
 
 

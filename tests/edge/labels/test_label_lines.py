@@ -92,9 +92,21 @@ def test_outlines_are_kept_when_they_are_asked_for() -> None:
     assert [*problems.by_kind] == ["score_column"]  # no warning that only the box counts
 
 
+def test_polygons_of_the_same_extent_are_two_objects() -> None:
+    text = b"0 0 0 1 0 0 1\n0 1 0 1 1 0 1\n0 0 0 1 0 0 1"
+    problems = LabelProblems()
+    rows = parse_label_lines(text, Path("a.txt"), NAMES, problems, named_in="classes.txt", outlines=True)
+    assert rows.outlines is not None
+    assert [outline[0].tolist() for outline in rows.outlines] == [[0, 0], [1, 0]]
+    assert len(rows.class_id) == len(rows.cxcywh) == 2
+    assert problems.by_kind["duplicate"].first == "a.txt:3"
+
+
 def test_a_box_among_outlines_is_named() -> None:
     text = b"0 .375 .25 .625 .25 .5 .75\n0 .5 .5 .25 .5\n0 .2 .2 .1 .1"
-    with pytest.raises(DataError, match=r"a\.txt:3: labels are boxes, expected polygons"):
+    with pytest.raises(
+        DataError, match=r"a\.txt:3: labels are boxes, expected polygons .*train with --task detect"
+    ):
         parse_label_lines(text, Path("a.txt"), NAMES, LabelProblems(), named_in="", outlines=True)
     lenient = LabelProblems(strict=False)
     rows = parse_label_lines(text, Path("a.txt"), NAMES, lenient, named_in="", outlines=True)
