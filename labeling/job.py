@@ -167,7 +167,7 @@ def _rewrite(
     """Write the labels in `plan.out` again for another task, if they are those of this job."""
     if not is_of_frames(plan.out, _info(plan, inputs), entries, store):
         raise _exists(plan)
-    what = "boxes" if plan.task == "detect" else "outlines"
+    what = "boxes" if plan.task == "detect" else "polygons"
     tell(f"{plan.out}: is labeled already; its labels are written again as {what}.")
     report = rewrite_labels(plan.out, plan.task, entries)
     info = read_info(plan.out)

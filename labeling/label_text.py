@@ -1,4 +1,4 @@
-"""Text files of labels, as YOLO reads them: boxes or outlines."""
+"""Text files of labels, as YOLO reads them: boxes or polygons."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class LabelText(NamedTuple):
 
     Attributes:
         text: A line a label.
-        rectangles: Labels without a mask, whose outline is the rectangle of their box.
+        rectangles: Labels without a mask, whose polygon is the rectangle of their box.
     """
 
     text: str
@@ -30,7 +30,7 @@ class LabelText(NamedTuple):
 
 
 def label_text(result: FrameResult, task: Task) -> LabelText:
-    """Write the text file of a frame's labels: boxes, or for "segment" outlines."""
+    """Write the text file of a frame's labels: boxes, or for "segment" polygons."""
     size = np.array([result.width, result.height], np.float64)
     lines, rectangles = [], 0
     for label in result.labels:
@@ -48,7 +48,7 @@ def label_text(result: FrameResult, task: Task) -> LabelText:
 def outline_of(label: Label, result: FrameResult) -> NDArray[np.float64] | None:
     """Outline of a label: its mask, whose ends are moved to its box.
 
-    Detectors and a person find the ends of an object better than SAM does, and who learns outlines takes
+    Detectors and a person find the ends of an object better than SAM does, and who learns masks takes
     their extent for the box.
 
     Returns:

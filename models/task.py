@@ -7,4 +7,4 @@ from typing import Literal
 __all__ = ["Task"]
 
 Task = Literal["detect", "segment"]
-"""Boxes, or boxes with an outline of each object; the names are those of Ultralytics."""
+"""Boxes, or boxes with a mask of each object; the names are those of Ultralytics."""

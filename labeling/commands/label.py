@@ -105,7 +105,7 @@ _FOLDER = LocalPath(path_type=Path, file_okay=False)
     "--task",
     type=click.Choice(["detect", "segment"]),
     default="detect",
-    help="Labels to write: boxes, or outlines for `edgeloop train --task segment`. With the other task, the "
+    help="Labels to write: boxes, or polygons for `edgeloop train --task segment`. With the other task, the "
     "same command rewrites the labels in OUT and labels nothing anew.",
 )
 @click.option("--val-share", type=FloatRange(0, 0.9), default=0.2, help="Share of the frames for validation.")
@@ -215,5 +215,5 @@ def _print_table(report: LabelReport, out: Path) -> None:
         err=True,
     )
     if dataset.rectangles:
-        told = f"{dataset.rectangles} labels have no mask; their outline is the rectangle of their box."
+        told = f"{dataset.rectangles} labels have no mask; their polygon is the rectangle of their box."
         click.echo(told, err=True)

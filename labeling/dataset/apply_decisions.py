@@ -62,7 +62,7 @@ class DatasetFrame:
 
 
 def read_task(folder: Path) -> Task:
-    """Read what the labels of a dataset are: boxes, or for "segment" outlines.
+    """Read what the labels of a dataset are: boxes, or for "segment" polygons.
 
     Raises:
         DataError: Its instances.json cannot be read.
@@ -247,7 +247,7 @@ def _keep_originals(folder: Path, results: Sequence[FrameResult]) -> None:
 
 
 def change_task(folder: Path, task: Task) -> int:
-    """Write the labels of a dataset again as boxes, or for "segment" as outlines; images are not touched.
+    """Write the labels of a dataset again as boxes, or for "segment" as polygons; images are not touched.
 
     After a crash, the next call finishes the work.
 

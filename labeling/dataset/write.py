@@ -57,7 +57,7 @@ class DatasetReport:
         unsure: Unsure labels by class name.
         set_aside: Frames that were set aside, such as unreadable ones.
         digest: sha256 over names, file names, images and labels, as `edgeloop train` computes it.
-        rectangles: Labels without a mask, whose outline is the rectangle of their box; None if labels are
+        rectangles: Labels without a mask, whose polygon is the rectangle of their box; None if labels are
             boxes.
     """
 
@@ -87,7 +87,7 @@ def write_dataset(
         frames: Frames in time order. Memory does not grow with their number.
         store: Place of the images, which are copied.
         info: Settings of the job, for instances.json.
-        task: Content of labels/: boxes, or for "segment" outlines.
+        task: Content of labels/: boxes, or for "segment" polygons.
 
     Raises:
         DataError: An image is gone.
@@ -186,7 +186,7 @@ def _write_config(path: Path, names: Sequence[str]) -> None:
 
 
 def _write_image(folder: Path, frame: LabeledFrame, image: bytes, task: Task) -> int:
-    """Write an image and its labels; the number of labels that lack an outline they should have."""
+    """Write an image and its labels; the number of labels without a mask, see `DatasetReport`."""
     split, name = frame.split.value, Path(frame.entry.name)
     (folder / "images" / split / name).write_bytes(image)
     written = label_text(frame.result, task)

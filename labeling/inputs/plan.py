@@ -41,7 +41,7 @@ class LabelPlan:
         val_share: Share of the frames that becomes val.
         gap_share: Share of each recording left out between train and val.
         seed: Random seed.
-        task: What labels/ of the dataset holds: boxes, or for "segment" outlines of the masks. A dataset in
+        task: What labels/ of the dataset holds: boxes, or for "segment" polygons of the masks. A dataset in
             `out` that has the same labels for the other task is written again.
         splits: File of the part of each frame, by which it stays in train or val from one job to the next;
             parts of new frames are added. None to split all frames anew.

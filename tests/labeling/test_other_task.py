@@ -112,7 +112,7 @@ def test_the_same_command_with_another_task_rewrites_the_labels(plan: LabelPlan)
     boxes = files(plan.out)
     told: list[str] = []
     second = label_frames(replace(plan, task="segment"), tell=told.append)
-    assert told == [f"{plan.out}: is labeled already; its labels are written again as outlines."]
+    assert told == [f"{plan.out}: is labeled already; its labels are written again as polygons."]
     assert replace(second.dataset, digest="", rectangles=None) == replace(first.dataset, digest="")
     assert (second.footage, second.resumed) == (first.footage, 4)
     assert second.dataset.rectangles == 1
@@ -190,7 +190,7 @@ def test_the_command_says_what_has_no_mask(plan: LabelPlan, edgeloop: Callable[.
     words = ("label", plan.frames, "-e", plan.exemplars, "-o", plan.out, "--json")
     done = edgeloop(*words, "--task", "segment")
     assert done.code == 0
-    assert "1 labels have no mask; their outline is the rectangle of their box." in done.err
+    assert "1 labels have no mask; their polygon is the rectangle of their box." in done.err
     assert json.loads(done.out)["rectangles"] == 1
     done = edgeloop(*words)
     assert "rectangles" not in json.loads(done.out)
