@@ -114,7 +114,8 @@ class Masks:
 
         Yields:
             Polygons of one object, float32 (P, 2) x, y of at least three points in pixels of the image, on
-            the edges' pixel centers as COCO draws them; none for an object without pixels.
+            the edges' pixel centers as COCO draws them; none for an object without pixels, or one
+            pixel wide.
         """
         import cv2  # slow to load: a detector imports it while its model is loaded
 

@@ -215,5 +215,5 @@ def _print_table(report: LabelReport, out: Path) -> None:
         err=True,
     )
     if dataset.rectangles:
-        told = f"{dataset.rectangles} labels have no mask; their polygon is the rectangle of their box."
+        told = f"labels without a mask, whose polygon is the rectangle of their box: {dataset.rectangles}"
         click.echo(told, err=True)

@@ -190,7 +190,7 @@ def test_the_command_says_what_has_no_mask(plan: LabelPlan, edgeloop: Callable[.
     words = ("label", plan.frames, "-e", plan.exemplars, "-o", plan.out, "--json")
     done = edgeloop(*words, "--task", "segment")
     assert done.code == 0
-    assert "1 labels have no mask; their polygon is the rectangle of their box." in done.err
+    assert "labels without a mask, whose polygon is the rectangle of their box: 1" in done.err
     assert json.loads(done.out)["rectangles"] == 1
     done = edgeloop(*words)
     assert "rectangles" not in json.loads(done.out)
