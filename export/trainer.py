@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, ConfigDict, Field
 
 from edgeloop.export.data.yolo_dataset import Dataset
 from edgeloop.export.train_options import TrainerName, TrainOptions
@@ -40,12 +40,6 @@ class Epoch(BaseModel):
     map50_95: float | None = None
     mask_map50: float | None = None
     mask_map50_95: float | None = None
-
-    @model_serializer(mode="wrap")
-    def _without_masks(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out scores of masks that there are not."""
-        fields = dump(self).items()
-        return {key: value for key, value in fields if not key.startswith("mask_") or value is not None}
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    SerializerFunctionWrapHandler,
     ValidationError,
-    model_serializer,
 )
 
 from edgeloop.export.train_options import LARGEST_SIDE, TrainerName
@@ -89,12 +87,6 @@ class RunRecord(BaseModel):
     mask_map50: float | None = None
     mask_map50_95: float | None = None
     versions: dict[str, str]
-
-    @model_serializer(mode="wrap")
-    def _brief(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what only a detector with masks has."""
-        absent = {"task": "detect", "mask_map50": None, "mask_map50_95": None}
-        return {key: value for key, value in dump(self).items() if key not in absent or absent[key] != value}
 
     @property
     def weights_file(self) -> str:

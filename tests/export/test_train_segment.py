@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -29,11 +28,11 @@ def test_a_run_of_masks_keeps_its_task_and_scores(outlined: Path, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_a_run_of_boxes_has_no_word_of_masks(outlined: Path, tmp_path: Path) -> None:
-    train_detector(outlined, tmp_path / "run", TrainOptions(epochs=1, imgsz=96, batch=8))
-    content = (tmp_path / "run" / "run.json").read_text()
-    assert "mask" not in content
-    assert "task" not in json.loads(content)
+def test_polygons_train_a_detector_of_boxes(outlined: Path, tmp_path: Path) -> None:
+    record = train_detector(outlined, tmp_path / "run", TrainOptions(epochs=1, imgsz=96, batch=8))
+    assert (record.task, record.mask_map50, record.epochs[0].mask_map50) == ("detect", None, None)
+    detector, _ = read_detector(tmp_path / "run" / record.weights_file)
+    assert detector.masks is None
 
 
 def test_a_dataset_of_boxes_is_refused(dataset: Path, tmp_path: Path) -> None:
