@@ -71,7 +71,7 @@ def _fit(polygon: NDArray[np.float64], corners: NDArray[np.float64]) -> NDArray[
     low, high = polygon.min(axis=0), polygon.max(axis=0)
     fitted = polygon.copy()
     for gap, inward in ((corners[0] - low, polygon - low), (corners[1] - high, high - polygon)):
-        # At least twice the gap, so that no point overtakes another; the other end stays.
+        # Twice the gap if the mask is large enough: no point then overtakes another. The other end stays.
         reach = np.clip(2 * np.abs(gap), _MOVED_SHARE * (high - low), high - low)
         fitted += np.maximum(1 - inward / reach, 0) * gap
     return fitted
