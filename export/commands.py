@@ -32,7 +32,7 @@ _PATH = click.Path(path_type=Path)
     type=click.Choice(get_args(Task)),
     default="detect",
     show_default=True,
-    help="What to find: boxes, or boxes and masks. segment needs labels that are polygons.",
+    help="Task of the detector: boxes, or boxes and masks. segment needs labels that are polygons.",
 )
 @click.option(
     "--trainer",

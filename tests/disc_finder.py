@@ -15,6 +15,7 @@ from edgeloop.edge.runtime.verification import make_golden
 from edgeloop.models.bundle.document import Measured, Record
 from edgeloop.models.bundle.seal import seal
 from edgeloop.models.spec import ModelSpec
+from tests import dense
 
 SIDE = 64
 CELLS = 8 * 8 + 4 * 4 + 2 * 2
@@ -99,18 +100,5 @@ def write_disc_finder(
 
 
 def disc_spec(names: tuple[str, ...] = NAMES) -> ModelSpec:
-    return ModelSpec(
-        head="segment",
-        input_size=(SIDE, SIDE),
-        layout="NCHW",
-        dtype="float32",
-        color="RGB",
-        scale=255.0,
-        centered=True,
-        pad_value=0,
-        names=names,
-        stride=32,
-        confidence=0.5,
-        iou=0.2,
-        max_detections=300,
-    )
+    changes = {"head": "segment", "input_size": (SIDE, SIDE), "pad_value": 0, "names": names}
+    return dense.spec().model_copy(update={**changes, "confidence": 0.5, "iou": 0.2})

@@ -42,7 +42,7 @@ INTERRUPTED = 130
 @click.option(
     "--task",
     type=click.Choice(get_args(Task)),
-    help="What the student finds: boxes, or boxes and masks. The teacher answers with boxes.  [default: "
+    help="Task of the student: boxes, or boxes and masks. The teacher answers with boxes.  [default: "
     "detect, or that of the loop]",
 )
 @click.option(
