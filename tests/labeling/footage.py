@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from edgeloop.edge.host.image_bytes import decode_image
@@ -89,3 +91,16 @@ def break_off(plan: LabelPlan, monkeypatch: pytest.MonkeyPatch, *, after: int) -
         interrupted.setattr("edgeloop.labeling.label_job.decode_image", decode_or_stop)
         with pytest.raises(KeyboardInterrupt):
             label_frames(plan)
+
+
+def write_gray_frames(folder: Path, side: int) -> Path:
+    """Write four gray frames of `side` px to frames/, and exemplars.json with a box on the last one."""
+    frames = folder / "frames"
+    frames.mkdir()
+    for number in range(4):
+        cv2.imwrite(str(frames / f"{number}.png"), np.full((side, side, 3), 50 * number, np.uint8))
+    drawn = [{"id": 1, "image_id": 3, "category_id": 1, "bbox": [10, 20, 40, 40]}]
+    images = [{"id": 3, "file_name": "3.png", "width": side, "height": side}]
+    coco = {"images": images, "annotations": drawn, "categories": [{"id": 1, "name": "bolt"}]}
+    (folder / "exemplars.json").write_text(json.dumps(coco))
+    return frames

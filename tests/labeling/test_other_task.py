@@ -28,6 +28,7 @@ from edgeloop.labeling.label_text import label_text, outline_of
 from edgeloop.labeling.ledger import FrameResult, Label, LabeledRow, Ledger
 from edgeloop.models.errors import DataError
 from tests.calls import Outcome
+from tests.labeling.footage import write_gray_frames
 
 SIZE = 100
 DISK = (20.0, 20.0, 61.0, 61.0)
@@ -52,14 +53,7 @@ def result(number: int, *labels: Label) -> FrameResult:
 @pytest.fixture
 def plan(tmp_path: Path) -> LabelPlan:
     """Job whose frames are all in the ledger, as after an interruption at its end: nothing is learned."""
-    frames = tmp_path / "frames"
-    frames.mkdir()
-    for number in range(4):
-        cv2.imwrite(str(frames / f"{number}.png"), np.full((SIZE, SIZE, 3), 50 * number, np.uint8))
-    drawn = [{"id": 1, "image_id": 3, "category_id": 1, "bbox": [10, 20, 40, 40]}]
-    images = [{"id": 3, "file_name": "3.png", "width": SIZE, "height": SIZE}]
-    coco = {"images": images, "annotations": drawn, "categories": [{"id": 1, "name": "bolt"}]}
-    (tmp_path / "exemplars.json").write_text(json.dumps(coco))
+    frames = write_gray_frames(tmp_path, SIZE)
     plan = LabelPlan(frames, tmp_path / "exemplars.json", tmp_path / "dataset")
     (tmp_path / "dataset.unfinished").mkdir()
     store = FolderStore(frames)

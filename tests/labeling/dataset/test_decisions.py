@@ -39,6 +39,7 @@ from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.job import job_key, label_frames
 from edgeloop.labeling.ledger import FrameResult, Label, LabeledRow, Ledger
 from edgeloop.models.errors import DataError
+from tests.labeling.footage import write_gray_frames
 
 NAMES = ["bolt", "nut"]
 SIZE = 100
@@ -297,14 +298,7 @@ def test_only_frames_that_are_decided_as_a_whole_are_taken_for_corrected(tmp_pat
 
 def test_a_later_run_of_label_keeps_a_persons_word(tmp_path: Path) -> None:
     """The labels of all frames are in the ledger already, as after a run that was interrupted at its end."""
-    frames = tmp_path / "frames"
-    frames.mkdir()
-    for number in range(4):
-        cv2.imwrite(str(frames / f"{number}.png"), np.full((SIZE, SIZE, 3), 50 * number, np.uint8))
-    drawn = [{"id": 1, "image_id": 3, "category_id": 1, "bbox": [10, 20, 40, 40]}]
-    images = [{"id": 3, "file_name": "3.png", "width": SIZE, "height": SIZE}]
-    coco = {"images": images, "annotations": drawn, "categories": [{"id": 1, "name": "bolt"}]}
-    (tmp_path / "exemplars.json").write_text(json.dumps(coco))
+    frames = write_gray_frames(tmp_path, SIZE)
     journal = tmp_path / "decisions.jsonl"
     made = (
         WrongDecision(batch=1, file="0.png", box=box(shifted(LEFT, 4))),
