@@ -113,12 +113,15 @@ class _Task:
         places: Positions of its frames.
         deaths: Number of workers that died while they handled it.
         machines: Number of machines that did.
+        alone: True if its worker gets no other shard beside it. The last answer of a worker can be lost when it
+            dies in the next shard, which then looks innocent: only a worker with one shard shows what killed it.
         sent_bytes: Size of the images that were sent with it.
     """
 
     places: Sequence[int]
     deaths: int = 0
     machines: int = 0
+    alone: bool = False
     sent_bytes: int = 0
 
 
@@ -240,13 +243,13 @@ class _Dispatch(Generic[ItemT, RowT]):
 
     def _take_back(self, task: _Task) -> None:
         self._sent_bytes -= task.sent_bytes
-        self._again.append(_Task(task.places, task.deaths, task.machines))
+        self._again.append(_Task(task.places, task.deaths, task.machines, alone=True))
 
     def _suspect(self, task: _Task, dead: Died) -> Iterator[tuple[int, RowT]]:
         self._sent_bytes -= task.sent_bytes
         deaths, machines = task.deaths + (not dead.with_machine), task.machines + dead.with_machine
         if deaths < _MOST_DEATHS and machines < _MOST_MACHINES:
-            self._again.extend(_Task([place], deaths, machines) for place in task.places)
+            self._again.extend(_Task([place], deaths, machines, alone=True) for place in task.places)
             return
         who = f"{machines} machines" if dead.with_machine else f"{deaths} workers"
         reason = f"{who} died while they handled it ({dead.reason})"
@@ -265,14 +268,17 @@ class _Dispatch(Generic[ItemT, RowT]):
         """Give shards to workers, the idle ones first."""
         for held in range(self._pool.shards_ahead):
             for number, worker in self._workers.items():
-                if len(worker.tasks) == held and (task := self._next_task()) is not None:
+                if len(worker.tasks) != held or any(task.alone for task in worker.tasks):
+                    continue
+                if (task := self._next_task(is_idle=held == 0)) is not None:
                     self._submit(number, worker, task)
 
-    def _next_task(self) -> _Task | None:
+    def _next_task(self, is_idle: bool) -> _Task | None:
+        """Next shard for a worker; what dead workers left comes first, and goes to idle ones."""
         if self._sent_bytes >= _SENT_BYTES:
             return None
         if self._again:
-            return self._again.popleft()
+            return self._again.popleft() if is_idle else None
         if self._next == len(self._items):
             return None
         fair = (len(self._items) - self._next) // (_ROUNDS_LEFT * max(len(self._workers), 1))

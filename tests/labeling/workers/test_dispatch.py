@@ -171,7 +171,26 @@ def test_a_frame_that_kills_two_workers_is_set_aside_and_only_it() -> None:
     assert rows.pop(5) == "failed: 2 workers died while they handled it (it fell over)"
     assert rows == ["done"] * 39
     again = [shard for shard in pool.shards if shard[0] in range(4, 8)][1:]
-    assert sorted(again) == [[4], [5], [6], [6], [7]]  # 6 waited when 5 killed its second worker
+    assert sorted(again) == [[4], [5], [6], [7]]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_only_the_deadly_frame_is_set_aside_if_last_answers_are_lost(workers: int) -> None:
+    """Each worker dies before the answer to the shard before arrives: three deaths in all."""
+    deaths: list[Shard[NamedItem]] = []
+
+    def fate(shard: Shard[NamedItem]) -> Died | None:
+        own = next(own for own in pool.held.values() if shard in own)
+        if all(item.file != "6" for one in own for item in one.items):
+            return None
+        deaths.append(shard)
+        return Died(0, "it fell over")
+
+    pool = PlayedPool(fate=fate)
+    rows = map_all(frames_of(40), pool, workers)
+    assert rows.pop(6) == "failed: 2 workers died while they handled it (it fell over)"
+    assert rows == ["done"] * 39
+    assert len(deaths) <= 3
 
 
 def test_frames_that_waited_behind_the_deadly_one_are_not_suspected() -> None:

@@ -50,15 +50,19 @@ def traces(job: ClusterJob, kind: str) -> list[str]:
 def test_rows_are_those_of_one_process(
     cluster: SmallCluster, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """But for a frame that kills two workers, told in two lines; one that raises or is missing is a row."""
+    """But for a frame that kills two workers, told in a line each; one that raises or is missing is a row.
+
+    A third worker dies where the answer to the frames before is lost with the first.
+    """
     job, items = make_job(tmp_path, odd={5: "raise", 11: "missing", 30: "kill"})
     there, here = rows_there(cluster, job, items), rows_here(job, items)
     told = [
         record.getMessage() for record in caplog.records if "workers are there" not in record.getMessage()
     ]
-    assert [re.sub(r"\d", "N", line) for line in told] == [
+    assert len(told) in (2, 3)
+    assert {re.sub(r"\d", "N", line) for line in told} == {
         "worker N: its process crashed or was killed; others go on with its frames"
-    ] * 2
+    }
     shown = capfd.readouterr()
     assert [line for line in (shown.out + shown.err).splitlines() if "others go on" not in line] == []
     assert list(cluster.temporary.glob("edgeloop-*/*")) == []
