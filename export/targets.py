@@ -160,6 +160,7 @@ TARGETS: Mapping[str, Target] = {
         precisions=("fp32", "fp16"),
         suffix=".ncnn",
         converter="ncnn_converter:NcnnConverter",
+        masks=True,
         next="edgeloop run {bundle} 0",
         sources=(
             # pnnx reads ONNX; half precision is its default.

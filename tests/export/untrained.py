@@ -11,7 +11,7 @@ from edgeloop.export.export_model import ExportModel
 from edgeloop.export.network.compact_detector import CompactDetector
 from edgeloop.export.network.detector_weights import write_detector
 from edgeloop.export.train.load_trained import load_trained
-from edgeloop.export.train.run_record import RunRecord, write_record
+from edgeloop.export.train.run_record import RunRecord, read_record, write_record
 
 NAMES = ("disk", "bar")
 
@@ -41,9 +41,10 @@ def untrained_run(folder: Path, names: tuple[str, ...] = NAMES, masks: int = 0) 
     return folder
 
 
-def untrained_model(folder: Path) -> ExportModel:
+def untrained_model(folder: Path, masks: int = 0) -> ExportModel:
     """`untrained_detector` in the form that is exported."""
-    return load_trained(untrained_run(folder / "untrained"), record_of())
+    run = untrained_run(folder / "untrained", masks=masks)
+    return load_trained(run, read_record(run))
 
 
 def record_of(names: tuple[str, ...] = NAMES) -> RunRecord:

@@ -38,8 +38,9 @@ OPTIONS = ExportOptions(target="ncnn", precision="fp32", end2end=False)
 class Workshop:
     """Converter with several attempts, named by what happens.
 
-    Those that begin with "bad" or "worse" or "huge" spoil the weights, "crash" is a tool that ends with an
-    exit code, "raise" one that raises, and "vanish" an engine that fails when it runs the file.
+    Those that begin with "bad" or "worse" or "huge" spoil the weights, "inverted" those of the masks alone,
+    "crash" is a tool that ends with an exit code, "raise" one that raises, and "vanish" an engine that fails
+    when it runs the file.
     """
 
     def __init__(self, *names: str) -> None:
@@ -60,13 +61,13 @@ class Workshop:
             converted = NcnnConverter().convert(source, attempt)
             converted.path.write_bytes(b"damaged")
             return converted
-        factor = {"bad": 0.9, "worse": 0.0, "huge": 1e30}.get(how)
+        factor = {"bad": 0.9, "worse": 0.0, "huge": 1e30, "inverted": -1.0}.get(how)
         if factor is not None:
             graph = onnx.ModelProto()
             graph.CopyFrom(source.graph)
             for constant in graph.graph.initializer:
                 value = numpy_helper.to_array(constant)
-                if value.ndim == 4:
+                if value.ndim == 4 and (how != "inverted" or constant.name == "masks.mix.weight"):
                     constant.CopyFrom(numpy_helper.from_array(value * np.float32(factor), constant.name))
             source = replace(source, graph=graph)
         return NcnnConverter().convert(source, attempt)
@@ -162,6 +163,32 @@ def test_an_attempt_whose_output_is_no_number_is_refused_and_the_next_is_tried(
     assert report.candidates[0].measurement.parity.repeated == 0
     assert report.candidates[0].reasons
     assert report.chosen is report.candidates[1]
+
+
+@pytest.mark.slow
+def test_masks_are_held_to_the_gate_in_the_engine_itself(
+    edgeloop: Callable[..., Outcome], tmp_path: Path, workshop: Callable[..., Workshop]
+) -> None:
+    run = untrained_run(tmp_path / "run", masks=16)
+    dataset = write_dataset(tmp_path / "data", train=4, val=2, outlines=True)
+    workshop("inverted", "as trained")
+    out = tmp_path / "parts.ncnn"
+    report = export_bundle(run, dataset, out, OPTIONS)
+    inverted, kept = report.candidates
+    parity = inverted.measurement.parity
+    assert parity.boxes > 100
+    assert (parity.other_masks or 0) > 0.9 * parity.boxes  # those without any pixel are the same
+    assert "of the missing have the box but another mask" in inverted.reasons[0]
+    assert report.chosen is kept
+    assert kept.measurement.parity.other_masks is not None
+    assert report.record.measured.mask_map50_95 is not None
+    checked = verify(out)
+    assert (checked.golden.verdict, checked.spec.head) == ("identical", "segment")
+    done = edgeloop("run", out, dataset / "images/val", "--json")
+    assert done.code == 0, done.err
+    found = [each for line in done.out.splitlines() for each in json.loads(line)["detections"]]
+    assert len(found) > 100
+    assert all("segments" in each for each in found)
 
 
 @pytest.mark.slow

@@ -30,18 +30,23 @@ SIZE = (160, 96)
 
 @pytest.fixture
 def source(tmp_path: Path) -> Source:
-    graph, spec = classic_graph(untrained_model(tmp_path), SIZE)
-    folder = tmp_path / "work"
-    folder.mkdir()
-    return Source(graph, spec, np.empty((0, 96, 160, 3), np.uint8), folder)
+    return _source(tmp_path)
+
+
+def _source(folder: Path, masks: int = 0) -> Source:
+    graph, spec = classic_graph(untrained_model(folder, masks), SIZE)
+    work = folder / "work"
+    work.mkdir()
+    return Source(graph, spec, np.empty((0, 96, 160, 3), np.uint8), work)
 
 
 @pytest.mark.parametrize(("precision", "box_px", "score"), [("fp32", 0.01, 1e-4), ("fp16", 3.0, 0.03)])
-@pytest.mark.parametrize("raw_head", [False, True])
+@pytest.mark.parametrize("head", ["classic", "raw", "segment"])
 def test_ncnn_computes_what_the_graph_computes(
-    source: Source, precision: BundlePrecision, box_px: float, score: float, raw_head: bool
+    tmp_path: Path, precision: BundlePrecision, box_px: float, score: float, head: str
 ) -> None:
-    if raw_head:
+    source = _source(tmp_path, masks=16 if head == "segment" else 0)
+    if head == "raw":
         graph, spec = cut_head(source.graph, source.spec)
         source = replace(source, graph=graph, spec=spec)
     (attempt,) = NcnnConverter().attempts(precision)
@@ -52,13 +57,16 @@ def test_ncnn_computes_what_the_graph_computes(
     engine = open_engine(converted.path)
     image = np.random.default_rng(0).random((1, 3, 96, 160), np.float32)
     outputs, expected = engine.run(image), run_graph(source.graph, image)
-    assert len(outputs) == len(expected) == (6 if raw_head else 1)
+    assert len(outputs) == len(expected) == {"classic": 1, "raw": 6, "segment": 2}[head]
     for output, wanted in zip(outputs, expected, strict=True):
         assert output.shape == wanted.shape
         limit = box_px if wanted.shape[1] != len(source.spec.names) else 20 * score
         np.testing.assert_allclose(output, wanted, rtol=0, atol=limit)
-    if not raw_head:
-        np.testing.assert_allclose(outputs[0][:, 4:], expected[0][:, 4:], rtol=0, atol=score)
+    if head != "raw":
+        np.testing.assert_allclose(outputs[0][:, 4:6], expected[0][:, 4:6], rtol=0, atol=score)
+    if head == "segment":  # coefficients and prototypes are of either sign and up to 40
+        np.testing.assert_allclose(outputs[0][:, 6:], expected[0][:, 6:], rtol=0, atol=10 * score)
+        np.testing.assert_allclose(outputs[1], expected[1], rtol=0, atol=10 * score)
 
 
 def test_half_precision_halves_the_file(source: Source) -> None:
