@@ -113,8 +113,9 @@ class _Task:
         places: Positions of its frames.
         deaths: Number of workers that died while they handled it.
         machines: Number of machines that did.
-        alone: True if its worker gets no other shard beside it. The last answer of a worker can be lost when it
-            dies in the next shard, which then looks innocent: only a worker with one shard shows what killed it.
+        alone: True if its worker gets no other shard beside it. The last answer of a worker can be lost when
+            it dies in the next shard, which then looks innocent: only a worker with one shard shows what
+            killed it.
         sent_bytes: Size of the images that were sent with it.
     """
 
