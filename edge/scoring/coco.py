@@ -140,7 +140,7 @@ def evaluate_boxes(
         UnavailableError: pycocotools is not installed.
     """
     names = names_by_id(truth, categories)
-    objects = _objects(truth, names)
+    objects = _objects(truth_rows(truth, names))
     return _average_precision(truth, names, objects, found_rows(predictions, truth, names), "bbox", max_boxes)
 
 
@@ -152,6 +152,8 @@ def evaluate_masks(
     max_boxes: int | None = None,
 ) -> Scores:
     """Score predicted masks with pycocotools: as `evaluate_boxes`, by the IoU of the pixels.
+
+    Labels with the same box and different masks are different objects.
 
     Args:
         truth: COCO dataset, each annotation with a `segmentation`: polygons in pixels or run lengths.
@@ -171,7 +173,7 @@ def evaluate_masks(
     sizes = {
         image["id"]: (image["width"], image["height"]) for image in truth["images"] if image.get("height")
     }
-    objects = _with_runs(_objects(truth, names), sizes, "ground truth")
+    objects = _with_runs(_objects(truth_rows(truth, names, by_mask=True)), sizes, "ground truth")
     for each in objects:
         height, width = each["segmentation"]["size"]
         sizes.setdefault(each["image_id"], (width, height))
@@ -179,8 +181,8 @@ def evaluate_masks(
     return _average_precision(truth, names, objects, found, "segm", max_boxes)
 
 
-def _objects(truth: Json, names: Mapping[int, str]) -> list[dict[str, Any]]:
-    objects = truth_rows(truth, names)
+def _objects(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give the rows back if there is one to score against."""
     if not any(not annotation["iscrowd"] for annotation in objects):
         raise DataError("nothing to score against: the ground truth has no object of these classes")
     return objects

@@ -25,10 +25,15 @@ def names_by_id(truth: Json, categories: Sequence[str] | None) -> dict[int, str]
     return {number: name for number, name in names.items() if name in categories}
 
 
-def truth_rows(truth: Json, names: Mapping[int, str]) -> list[dict[str, Any]]:
+def truth_rows(truth: Json, names: Mapping[int, str], *, by_mask: bool = False) -> list[dict[str, Any]]:
     """Annotations to score, in the form that pycocotools needs: numbered from 1, with an area.
 
     A label that is given twice counts once. `segmentation` is as the dataset has it, or None.
+
+    Args:
+        truth: COCO dataset.
+        names: Classes to score, by id.
+        by_mask: Labels with the same box and different masks are different objects.
 
     Raises:
         DataError: A label is malformed.
@@ -45,7 +50,8 @@ def truth_rows(truth: Json, names: Mapping[int, str]) -> list[dict[str, Any]]:
         except (TypeError, ValueError) as error:
             raise DataError(f"ground truth: {place}: {error}") from error
         crowd = is_crowd(annotation.get("iscrowd"), masks, place, problems)
-        key = annotation["image_id"], annotation["category_id"], bbox, int(crowd)
+        own = str(masks) if by_mask else ""
+        key = annotation["image_id"], annotation["category_id"], bbox, int(crowd), own
         if min(bbox[2:]) <= 0:
             problems.note("empty_box", place)
         elif key in objects:
@@ -63,7 +69,7 @@ def truth_rows(truth: Json, names: Mapping[int, str]) -> list[dict[str, Any]]:
             "iscrowd": crowd,
             "segmentation": masks,
         }
-        for number, ((image_id, category_id, bbox, crowd), masks) in enumerate(objects.items(), start=1)
+        for number, ((image_id, category_id, bbox, crowd, _), masks) in enumerate(objects.items(), start=1)
     ]
 
 

@@ -91,6 +91,17 @@ def test_run_lengths_and_polygons_are_the_same_truth() -> None:
     assert evaluate_masks(truth(SQUARE, drawn[1]), rows).map50_95 == pytest.approx(1.0)
 
 
+def test_two_masks_with_one_box_are_two_objects() -> None:
+    """As two halves along a diagonal; only a label that is given twice counts once."""
+    one, other = [[4, 5, 14, 5, 14, 15]], [[4, 5, 4, 15, 14, 15]]
+    drawn = truth(one, other, other)
+    rows = coco_mask_results(7, found((4, 5, np.triu(np.ones((10, 10)))), (4, 5, np.tri(10))))
+    scores = evaluate_masks(drawn, rows)
+    assert scores.per_class["part"].truths == 2
+    assert scores.map50 == pytest.approx(1.0)
+    assert evaluate_boxes(drawn, rows).per_class["part"].truths == 1
+
+
 def test_an_image_without_detections_scores_nothing() -> None:
     assert coco_mask_results(7, found()) == []
     assert evaluate_masks(truth(SQUARE), []).map50 == 0
