@@ -153,17 +153,18 @@ class MotionLabeler:
 def label_exemplar(image: NDArray[np.uint8], exemplar: ExemplarFrame, segmenter: Segmenter) -> list[Label]:
     """Turn a person's boxes on a frame, HxWx3 uint8 BGR, into one label for each of a class to label.
 
-    The boxes stay as drawn, SAM adds masks.
+    Boxes and masks stay as drawn, SAM adds those that are missing.
     """
-    named = exemplar.class_id >= 0
-    boxes = exemplar.xyxy[named]
-    drawn = zip(
-        find_candidates(image, [Prompts("human", boxes)], segmenter),
-        boxes,
-        exemplar.class_id[named].tolist(),
-        strict=True,
-    )
-    return [_label(replace(candidate, xyxy=box), class_id, 1.0, image) for candidate, box, class_id in drawn]
+    named = np.flatnonzero(exemplar.class_id >= 0).tolist()
+    boxes = exemplar.xyxy[[row for row in named if row not in exemplar.masks]]
+    found = iter(find_candidates(image, [Prompts("human", boxes)], segmenter))
+    labels = []
+    for row in named:
+        box, counts = exemplar.xyxy[row], exemplar.masks.get(row)
+        candidate = Candidate(box, None, False, 0.0, "human") if counts else replace(next(found), xyxy=box)
+        label = _label(candidate, int(exemplar.class_id[row]), 1.0, image)
+        labels.append(label.model_copy(update={"counts": counts, "mask_from": "human"}) if counts else label)
+    return labels
 
 
 def _label(candidate: Candidate, class_id: int, score: float, image: NDArray[np.uint8]) -> Label:

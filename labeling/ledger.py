@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -30,9 +30,10 @@ class Label(BaseModel):
         xyxy: Box, pixels of the frame; it may differ from the mask's box.
         class_id: Index into the dataset's names.
         score: Confidence, in [0, 1]; 1 for a person's box.
-        counts: COCO run lengths of SAM's mask in this frame, compressed; None without a mask.
+        counts: COCO run lengths of the mask in this frame, compressed; None without a mask.
         prompt: Name of the prompter; "human" for a person's box.
-        sam_score: IoU that SAM predicts for the mask.
+        sam_score: IoU that SAM predicts for the mask; 0 if it was not asked.
+        mask_from: What drew the mask: SAM, or a person.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -43,6 +44,7 @@ class Label(BaseModel):
     counts: str | None = None
     prompt: str
     sam_score: float
+    mask_from: Literal["sam", "human"] = "sam"
 
 
 class FrameResult(BaseModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 from edgeloop.edge.labels.label_problems import LabelProblems
 from edgeloop.models.errors import DataError
 
-__all__ = ["LabelRows", "decode_text", "fit_box", "parse_label_lines", "read_text"]
+__all__ = ["Box", "LabelRows", "Outlines", "decode_text", "fit_box", "parse_label_lines", "read_text"]
 
 _TOLERANCE = 0.01  # share of the image by which coordinates may leave it through rounding
 _SHOWN = 60
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom."""
+
+Outlines = Literal["none", "some", "all"]
+"""Polygons to keep of labels: none, those that are there, or one of every label."""
 
 
 class LabelRows(NamedTuple):
@@ -28,8 +31,8 @@ class LabelRows(NamedTuple):
     Attributes:
         class_id: Class numbers, int64 (N,).
         cxcywh: Boxes, float32 (N, 4) center x, center y, width, height.
-        outlines: A polygon for each row, float32 (P, 2) x, y, within the image; None if they were not asked
-            for or if a row is a box.
+        outlines: A polygon for each row, float32 (P, 2) x, y, within the image, P is 0 for a box; None if
+            they were not asked for, or if a row is a box and all were asked for.
     """
 
     class_id: NDArray[np.int64]
@@ -97,7 +100,7 @@ def parse_label_lines(
     *,
     named_in: str,
     keypoints: bool = False,
-    outlines: bool = False,
+    outlines: Outlines = "none",
 ) -> LabelRows:
     """Parse the lines of a label file.
 
@@ -111,11 +114,11 @@ def parse_label_lines(
         problems: Counts what is read nevertheless.
         named_in: File of the names, for messages.
         keypoints: True if keypoints, not polygons, follow the box.
-        outlines: Keep the polygons; a line that is a box is refused.
+        outlines: Polygons to keep. With "all", a line that is a box is refused.
 
     Raises:
-        DataError: A line is malformed, its class has no name, or it is a box although outlines are asked for;
-            only if `problems` is strict.
+        DataError: A line is malformed, its class has no name, or it is a box although all outlines are asked
+            for; only if `problems` is strict.
     """
     try:
         lines = decode_text(data, path).splitlines()
@@ -148,7 +151,7 @@ def parse_label_lines(
             )
         elif box is not None:
             # Two polygons may have the same extent, such as all of the image.
-            key = (class_id, *box, *(values if outlines and len(values) > 4 else ()))
+            key = (class_id, *box, *(values if outlines != "none" and len(values) > 4 else ()))
             if key in told:
                 problems.note("duplicate", place)
                 continue
@@ -162,14 +165,14 @@ def parse_label_lines(
     return LabelRows(
         table[:, 0].astype(np.int64),
         cxcywh.astype(np.float32),
-        _polygons(shapes) if outlines else None,
+        None if outlines == "none" else _polygons(shapes, outlines),
     )
 
 
-def _note_other_shape(is_polygon: bool, outlines: bool, place: str, problems: LabelProblems) -> None:
-    if is_polygon and not outlines:
+def _note_other_shape(is_polygon: bool, outlines: Outlines, place: str, problems: LabelProblems) -> None:
+    if is_polygon and outlines == "none":
         problems.note("polygon", place)
-    if outlines and not is_polygon:
+    if outlines == "all" and not is_polygon:
         problems.refuse(
             "box_line",
             f"{place}: labels are boxes, expected polygons (class x1 y1 x2 y2 x3 y3 ...); label with --task "
@@ -177,9 +180,11 @@ def _note_other_shape(is_polygon: bool, outlines: bool, place: str, problems: La
         )
 
 
-def _polygons(shapes: Iterable[list[float]]) -> tuple[NDArray[np.float32], ...] | None:
-    polygons = [np.array(values, np.float32).reshape(-1, 2).clip(0, 1) for values in shapes]
-    return tuple(polygons) if all(len(polygon) > 2 for polygon in polygons) else None
+def _polygons(shapes: Iterable[list[float]], outlines: Outlines) -> tuple[NDArray[np.float32], ...] | None:
+    polygons = [
+        np.array(values if len(values) > 4 else (), np.float32).reshape(-1, 2).clip(0, 1) for values in shapes
+    ]
+    return None if outlines == "all" and not all(map(len, polygons)) else tuple(polygons)
 
 
 def _shape(values: list[float], place: str, problems: LabelProblems, *, keypoints: bool) -> list[float]:

@@ -21,7 +21,8 @@ TOLERATED = {
     "image_twice": "images are listed twice and count once",
     "class_without_label": "classes have no label",
     "incomplete": "frames are marked as not complete and are left out",
-    "crowd_with_one_mask": "iscrowd labels have one mask and are read as its box",
+    "crowd_with_one_mask": "iscrowd labels have one mask and are read as one object",
+    "unfit_mask": "masks are malformed, or elsewhere than their boxes, which alone count",
 }
 """Descriptions of tolerated problems by kind; each follows a number."""
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.edge.host.opencv import read_image
-from edgeloop.edge.labels.label_lines import parse_label_lines
+from edgeloop.edge.labels.label_lines import Outlines, parse_label_lines
 from edgeloop.edge.labels.label_problems import LabelProblems
 from edgeloop.export.data.data_yaml import DataYaml, find_data_yaml, read_data_yaml
 from edgeloop.models.errors import DataError
@@ -28,7 +28,8 @@ class LabeledImage:
         class_id: int64 (N,).
         xywh: float32 (N, 4), center x, center y, width, height as fractions of the image's width and height.
         outlines: A polygon for each box, float32 (P, 2) x, y as fractions of the image's width and height,
-            0 to 1 for the first to the last pixel's far edge; None for labels that are boxes.
+            0 to 1 for the first to the last pixel's far edge, in exemplars P is 0 for a box; None for labels
+            that are boxes.
     """
 
     path: Path
@@ -92,16 +93,15 @@ def open_dataset(root: Path, problems: LabelProblems | None = None, *, task: Tas
     config = read_data_yaml(find_data_yaml(root))
     found = LabelProblems() if problems is None else problems
     digest = DatasetDigest(config.names)
-    splits = [
-        _read_split(config, split, digest, found, outlines=task == "segment") for split in ("train", "val")
-    ]
+    outlines: Outlines = "all" if task == "segment" else "none"
+    splits = [_read_split(config, split, digest, found, outlines=outlines) for split in ("train", "val")]
     if problems is None:
         found.warn(str(config.path))
     return Dataset(config.path.parent, config.names, splits[0], splits[1], digest.hexdigest())
 
 
 def _read_split(
-    config: DataYaml, split: str, digest: DatasetDigest, problems: LabelProblems, *, outlines: bool
+    config: DataYaml, split: str, digest: DatasetDigest, problems: LabelProblems, *, outlines: Outlines
 ) -> tuple[LabeledImage, ...]:
     images: dict[Path, LabeledImage] = {}
     for path, name in config.images(split, problems):

@@ -42,6 +42,7 @@ __all__ = [
     "read_originals",
     "read_results",
     "read_task",
+    "text_path",
 ]
 
 ORIGINALS = "before_review.jsonl"
@@ -190,7 +191,8 @@ def _read_unsure(path: Path) -> Iterator[object]:
 
 def _label(entry: Mapping[str, Any], class_id: int, *, masks: bool) -> Label:
     x, y, width, height = entry["bbox"]
-    has_mask = masks and entry.get("mask_from") == "sam"
+    mask_from = entry.get("mask_from")
+    has_mask = masks and mask_from in ("sam", "human")
     return Label(
         xyxy=(x, y, round(x + width, 2), round(y + height, 2)),
         class_id=class_id,
@@ -198,6 +200,7 @@ def _label(entry: Mapping[str, Any], class_id: int, *, masks: bool) -> Label:
         counts=entry["segmentation"]["counts"] if has_mask else None,
         prompt=entry["prompt"],
         sam_score=entry.get("sam_score", 0.0),
+        mask_from="human" if mask_from == "human" else "sam",
     )
 
 
@@ -281,7 +284,8 @@ def _labeled_images(folder: Path) -> Iterator[tuple[Image, FrameResult]]:
             yield frame.image, frame.result
 
 
-def _text_path(folder: Path, image: Image) -> Path:
+def text_path(folder: Path, image: Image) -> Path:
+    """Find the text file of the labels of an image of a dataset."""
     return folder / "labels" / Path(image.file_name).relative_to("images").with_suffix(".txt")
 
 
@@ -291,7 +295,7 @@ def _read_text(path: Path) -> str:
 
 def _check_text(folder: Path, image: Image, known: Collection[str]) -> None:
     """Refuse a text file of a frame that holds none of the known texts."""
-    path = _text_path(folder, image)
+    path = text_path(folder, image)
     if _read_text(path) not in known:
         raise DataError(
             f"{path}: was edited in another tool; give the dataset to edgeloop label --corrected, "
@@ -303,7 +307,7 @@ def _replace_text(folder: Path, image: Image, known: Collection[str] | None, tex
     """Replace the text file of a frame; `known`: what else it may hold, None for anything."""
     if known is not None:
         _check_text(folder, image, (*known, text))
-    path = _text_path(folder, image)
+    path = text_path(folder, image)
     if _read_text(path) != text:
         replace_file(path, text.encode())
 

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pycocotools import mask as rle
 
 from edgeloop.edge.host.opencv import require_image
 from edgeloop.edge.labels.coco_json import CocoFile, parse_coco
+from edgeloop.edge.labels.label_lines import parse_label_lines
 from edgeloop.edge.labels.label_problems import LabelProblems
 from edgeloop.export.data.yolo_dataset import open_dataset
+from edgeloop.labeling.dataset.apply_decisions import read_results, read_task, text_path
 from edgeloop.labeling.dataset.decisions import HUMAN
 from edgeloop.labeling.dataset.read import INSTANCES, is_ours
 from edgeloop.labeling.frames.perceptual_hash import bits_apart, perceptual_hash, to_gray
 from edgeloop.labeling.inputs.exemplars import ExemplarFrame, find_boxes, read_boxes
 from edgeloop.labeling.inputs.find_image import ImageFinder
 from edgeloop.labeling.inputs.frames_folder import FramesFolder, local_folder
+from edgeloop.labeling.label_text import label_text
 from edgeloop.models.errors import DataError
 from edgeloop.models.weights.digest import BoxesDigest
 
@@ -27,6 +33,7 @@ __all__ = ["read_corrected"]
 log = logging.getLogger(__name__)
 
 _MOVED_PX = 0.5  # a shift below this is rounding
+_SAME_OUTLINE = 0.99  # IoU of polygons that differ by rounding only
 # A hash has 256 bits. Recompressed or brightened copies differ from their frame in up to 40, mirrored or
 # rotated ones in over 100.
 _OTHER_PICTURE_BITS = 64
@@ -71,7 +78,7 @@ def read_corrected(path: Path, frames_folder: FramesFolder) -> tuple[tuple[str, 
         elif file in frames:
             raise DataError(f"{path}: {file} is given twice; all boxes of a frame belong to one image")
         else:
-            frames[file] = ExemplarFrame(file, one.xyxy, one.class_id)
+            frames[file] = replace(one, path=file)
     if others:
         log.warning(
             "%s: %d images are none of the frames and are left out (first: %s)", path, len(others), others[0]
@@ -140,6 +147,7 @@ def _by_person(
     # In review, a person may have decided on some labels of a frame only.
     drawn = {files.get(label.image_id) for label in coco.annotations if label.prompt == HUMAN}
     drawn -= {files.get(label.image_id) for label in coco.annotations if label.prompt != HUMAN}
+    drawn |= _outlined_otherwise(folder, names) if has_text else set()
     other = folder / INSTANCES if path.is_dir() or not has_text else folder
     other_names, others = read_boxes(other, frames_folder, lenient, unlabeled_is_empty=True)
     numbers = np.array([names.index(name) if name in names else -1 for name in other_names], np.int64)
@@ -148,6 +156,34 @@ def _by_person(
     return [
         one for one in boxed if one.path.stem in drawn or not _same(one, written.get(one.path.stem, nothing))
     ]
+
+
+def _outlined_otherwise(folder: Path, names: Sequence[str]) -> set[str]:
+    """Stems of the images whose polygons are not those of instances.json; none of a dataset of boxes."""
+    if read_task(folder) == "detect":
+        return set()
+    changed = set()
+    for frame in read_results(folder).values():
+        path = None if frame.image is None else text_path(folder, frame.image)
+        if path is not None and path.is_file():
+            size = frame.result.width, frame.result.height
+            own = _filled(path.read_bytes(), size, names)
+            written = _filled(label_text(frame.result, "segment").text.encode(), size, names)
+            shared = np.array(rle.iou(own, written, [0] * len(written))).reshape(len(own), len(written))
+            if (
+                shared.max(axis=0, initial=0).min(initial=1) < _SAME_OUTLINE
+                or shared.max(axis=1, initial=0).min(initial=1) < _SAME_OUTLINE
+            ):
+                changed.add(path.stem)
+    return changed
+
+
+def _filled(text: bytes, size: tuple[int, int], names: Sequence[str]) -> list[dict[str, Any]]:
+    """Fill the polygons of a text file, as run lengths."""
+    lenient = LabelProblems(strict=False)
+    rows = parse_label_lines(text, Path(), names, lenient, named_in="", outlines="some")
+    polygons = [(outline * size).ravel().tolist() for outline in rows.outlines or () if len(outline)]
+    return [rle.frPyObjects([polygon], size[1], size[0])[0] for polygon in polygons]
 
 
 def _boxes_digest(coco: CocoFile) -> str:

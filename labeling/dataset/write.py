@@ -231,7 +231,7 @@ def annotation_of(label: Label, result: FrameResult) -> dict[str, Any]:
         "iscrowd": 0,
         "score": label.score,
         "prompt": label.prompt,
-        "mask_from": "sam" if label.counts else "box",
+        "mask_from": label.mask_from if label.counts else "box",
         "sam_score": label.sam_score,
     }
 

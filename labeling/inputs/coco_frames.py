@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from edgeloop.edge.labels.coco_json import (
 )
 from edgeloop.edge.labels.label_lines import Box, fit_box
 from edgeloop.edge.labels.label_problems import LabelProblems
+from edgeloop.labeling.inputs.drawn_mask import drawn_mask
 from edgeloop.labeling.inputs.find_image import ImageFinder
 from edgeloop.labeling.inputs.frames_folder import FramesFolder
 from edgeloop.models.errors import DataError
@@ -39,11 +41,14 @@ class ExemplarFrame:
         path: The image.
         xyxy: float32 (N, 4), the boxes in pixels of the image, inside it.
         class_id: int64 (N,), index into `Exemplars.names`; -1 for objects that must not be labeled.
+        masks: Masks that the person drew, as compressed run lengths of COCO, by row; the other rows are only
+            boxes.
     """
 
     path: Path
     xyxy: NDArray[np.float32]
     class_id: NDArray[np.int64]
+    masks: Mapping[int, str] = field(default_factory=dict)
 
     def image(self) -> NDArray[np.uint8]:
         """Decode the image, HxWx3 uint8 BGR."""
@@ -181,7 +186,8 @@ def _frame(
     names: tuple[str, ...],
     problems: LabelProblems,
 ) -> ExemplarFrame:
-    rows: dict[tuple[int, Box], None] = {}
+    rows: list[tuple[int, Box, str | None]] = []
+    told: set[tuple[int, Box, str | None]] = set()
     for place, annotation in annotations:
         number = numbers[annotation.category_id]
         try:
@@ -198,12 +204,17 @@ def _frame(
                 f"outside the image of {size[0]}x{size[1]}",
             )
             continue
-        if box is not None and (number, box) in rows:
+        if box is None:
+            continue
+        row = number, box, drawn_mask(annotation.segmentation, box, size, place, problems)
+        if row in told:
             problems.note("duplicate", place)
-        elif box is not None:
-            rows[number, box] = None
+            continue
+        told |= {row, (number, box, None)}
+        rows.append(row)
     return ExemplarFrame(
         file,
-        np.array([box for _, box in rows], np.float32).reshape(-1, 4),
-        np.array([number for number, _ in rows], np.int64),
+        np.array([box for _, box, _ in rows], np.float32).reshape(-1, 4),
+        np.array([number for number, *_ in rows], np.int64),
+        {place: mask for place, (*_, mask) in enumerate(rows) if mask is not None},
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from edgeloop.edge.host.opencv import require_image
 from edgeloop.edge.labels.label_problems import LabelProblems
+from edgeloop.export.data.yolo_dataset import LabeledImage
 from edgeloop.labeling.inputs.coco_frames import ExemplarFrame, find_coco, read_coco_frames
+from edgeloop.labeling.inputs.drawn_mask import drawn_mask
 from edgeloop.labeling.inputs.frames_folder import FramesFolder
 from edgeloop.labeling.inputs.yolo import find_names, is_yaml, read_yolo_images
 from edgeloop.models.boxes import cxcywh_to_xyxy
@@ -113,7 +115,7 @@ def add_frames(
     numbers = np.array([classes.index(name) if name in classes else -1 for name in names], np.int64)
     merged = {} if exemplars is None else {frame.path: frame for frame in exemplars.frames}
     for frame in frames:
-        merged[frame.path] = ExemplarFrame(frame.path, frame.xyxy, numbers[frame.class_id])
+        merged[frame.path] = replace(frame, class_id=numbers[frame.class_id])
     return Exemplars(classes, tuple(merged.values()))
 
 
@@ -157,9 +159,19 @@ def read_boxes(
         except DataError as error:
             problems.refuse("unreadable_image", str(error))
             continue
-        size = np.array([width, height] * 2, np.float32)
-        frames.append(ExemplarFrame(image.path, cxcywh_to_xyxy(image.xywh) * size, image.class_id))
+        frames.append(_in_pixels(image, (width, height), problems))
     return names, frames
+
+
+def _in_pixels(image: LabeledImage, size: tuple[int, int], problems: LabelProblems) -> ExemplarFrame:
+    xyxy = cxcywh_to_xyxy(image.xywh) * np.array(size * 2, np.float32)
+    drawn = {
+        row: drawn_mask([(outline * size).ravel().tolist()], box, size, str(image.path), problems)
+        for row, (outline, box) in enumerate(zip(image.outlines or (), xyxy, strict=False))
+        if len(outline)
+    }
+    masks = {row: counts for row, counts in drawn.items() if counts is not None}
+    return ExemplarFrame(image.path, xyxy, image.class_id, masks)
 
 
 def _classes_with_boxes(names: Sequence[str], frames: Sequence[ExemplarFrame], path: Path) -> tuple[str, ...]:

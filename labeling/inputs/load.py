@@ -44,6 +44,8 @@ class LabelInputs:
         boxes = hashlib.sha256("\0".join(self.exemplars.names).encode())
         for frame in self.drawn:
             boxes.update(frame.path.read_bytes() + frame.xyxy.tobytes() + frame.class_id.tobytes())
+            if frame.masks:
+                boxes.update(repr(sorted(frame.masks.items())).encode())
         for crop in self.exemplars.crops:
             boxes.update(crop.path.read_bytes() + str(crop.class_id).encode())
         return {

@@ -37,7 +37,7 @@ def find_names(folder: Path) -> Path | None:
 def read_yolo_images(
     folder: Path, frames_folder: FramesFolder, problems: LabelProblems, *, unlabeled_is_empty: bool = False
 ) -> tuple[tuple[str, ...], list[LabeledImage]]:
-    """Read text files of boxes, with the names of the classes.
+    """Read text files of boxes or polygons, with the names of the classes.
 
     Args:
         folder: Holds the names (`data.yaml`, `classes.txt` or `obj.names`) and a text file for each image,
@@ -66,7 +66,9 @@ def read_yolo_images(
         except DataError as error:
             problems.refuse("missing_image", str(error))
         else:
-            rows = parse_label_lines(data, file, names, problems, named_in=named_in, keypoints=keypoints)
+            rows = parse_label_lines(
+                data, file, names, problems, named_in=named_in, keypoints=keypoints, outlines="some"
+            )
             images.append(LabeledImage(path, *rows))
     if unlabeled_is_empty and (config := find_names(folder)) is not None and is_yaml(config):
         images += _unlabeled(config, {image.path for image in images}, finder)

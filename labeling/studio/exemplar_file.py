@@ -16,7 +16,10 @@ from edgeloop.edge.host.durable_file import replace_file
 from edgeloop.edge.labels.coco_json import object_box, parse_coco
 from edgeloop.models.errors import DataError
 
-__all__ = ["ClassName", "ConflictError", "DrawnBox", "DrawnFrame", "ExemplarFile"]
+__all__ = ["MAX_NUMBERS", "ClassName", "ConflictError", "DrawnBox", "DrawnFrame", "ExemplarFile"]
+
+MAX_NUMBERS = 4000
+"""Largest number of coordinates of a part's outline."""
 
 _DECIMALS = 3  # of a pixel, so that a box is the same after it was saved as x, y, width, height
 _Pixel = Annotated[float, Ge(0), Le(1 << 20), AfterValidator(lambda value: round(value, _DECIMALS))]
@@ -38,7 +41,7 @@ class DrawnBox(BaseModel):
 
     xyxy: tuple[_Pixel, _Pixel, _Pixel, _Pixel]
     name: ClassName
-    polygons: Annotated[tuple[Annotated[tuple[_Pixel, ...], Len(6, 4000)], ...], Len(0, 50)] = ()
+    polygons: Annotated[tuple[Annotated[tuple[_Pixel, ...], Len(6, MAX_NUMBERS)], ...], Len(0, 50)] = ()
 
     @model_validator(mode="after")
     def _has_area(self) -> DrawnBox:

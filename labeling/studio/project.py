@@ -9,8 +9,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pycocotools import mask as rle
 from pydantic import ValidationError
 
 from edgeloop.edge.frames.folder import FrameEntry, read_frames
@@ -18,9 +20,10 @@ from edgeloop.edge.host.folder_lock import locked_folder
 from edgeloop.edge.host.opencv import require_image
 from edgeloop.edge.labels.label_problems import LabelProblems
 from edgeloop.edge.web.page_events import Events
+from edgeloop.labeling.candidates.mask_outline import trace_outline
 from edgeloop.labeling.inputs.exemplars import read_boxes
 from edgeloop.labeling.lineage.loop_folder import LOOP_FILE, MINED
-from edgeloop.labeling.studio.exemplar_file import DrawnBox, DrawnFrame, ExemplarFile
+from edgeloop.labeling.studio.exemplar_file import MAX_NUMBERS, DrawnBox, DrawnFrame, ExemplarFile
 from edgeloop.models.errors import DataError, EdgeloopError, NoInputError, first_validation_error
 
 __all__ = ["Project", "open_project", "work_folder"]
@@ -187,10 +190,30 @@ def _import(exemplars: Path, frames: Path, entries: tuple[FrameEntry, ...], draw
         name = by_path[frame.path.resolve()]
         if name in imported:
             raise DataError(f"{exemplars}: {name} is given twice; all boxes of a frame belong to one image")
-        rows = zip(frame.xyxy.tolist(), frame.class_id.tolist(), strict=True)
+        rows = enumerate(zip(frame.xyxy.tolist(), frame.class_id.tolist(), strict=True))
         try:
-            boxes = tuple(DrawnBox(xyxy=tuple(box), name=names[number]) for box, number in rows)
+            boxes = tuple(
+                DrawnBox(
+                    xyxy=tuple(box),
+                    name=names[number],
+                    polygons=_polygons(frame.masks.get(row), drawn.size_of(name)),
+                )
+                for row, (box, number) in rows
+            )
             imported[name] = DrawnFrame(boxes=boxes)
         except ValidationError as error:
             raise DataError(f"{exemplars}: {name}: {first_validation_error(error, 'boxes')}") from error
     drawn.put_all(imported)  # all or none: a part of them would be taken for all
+
+
+def _polygons(counts: str | None, size: tuple[int, int]) -> tuple[tuple[float, ...], ...]:
+    """Outline of a mask in a frame of this width and height, for `DrawnBox.polygons`."""
+    if counts is None:
+        return ()
+    width, height = size
+    mask = rle.decode({"size": [height, width], "counts": counts.encode("ascii")})
+    polygon, tolerance = trace_outline(mask.astype(np.bool_)), 1.0
+    while polygon.size > MAX_NUMBERS:
+        tolerance *= 2
+        polygon = cv2.approxPolyDP(polygon.astype(np.float32), tolerance, closed=True).reshape(-1, 2)
+    return (tuple(polygon.ravel().tolist()),)

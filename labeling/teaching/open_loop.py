@@ -140,17 +140,18 @@ def _of_person(exemplars: Exemplars) -> tuple[dict[str, Any], Images]:
         height, width = frame.image().shape[:2]
         coco["images"].append({"id": number, "file_name": name, "width": width, "height": height})
         rows = zip(xyxy_to_xywh(frame.xyxy).tolist(), frame.class_id.tolist(), strict=True)
-        for box, class_id in rows:
-            coco["annotations"].append(
-                {
-                    "id": len(coco["annotations"]) + 1,
-                    "image_id": number,
-                    "category_id": class_id if class_id >= 0 else len(exemplars.names),
-                    "bbox": [round(side, 3) for side in box],
-                    "area": round(box[2] * box[3], 3),
-                    "iscrowd": 0,
-                }
-            )
+        for row, (box, class_id) in enumerate(rows):
+            annotation = {
+                "id": len(coco["annotations"]) + 1,
+                "image_id": number,
+                "category_id": class_id if class_id >= 0 else len(exemplars.names),
+                "bbox": [round(side, 3) for side in box],
+                "area": round(box[2] * box[3], 3),
+                "iscrowd": 0,
+            }
+            if row in frame.masks:
+                annotation["segmentation"] = {"size": [height, width], "counts": frame.masks[row]}
+            coco["annotations"].append(annotation)
     return coco, images
 
 

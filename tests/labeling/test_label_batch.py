@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
@@ -13,20 +13,27 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from pycocotools import mask as rle
 
 from edgeloop.labeling.build import DetectorModels, SegmenterChoice
+from edgeloop.labeling.dataset.write import annotation_of
 from edgeloop.labeling.engine.engine import Engine, LearnedEngine
 from edgeloop.labeling.frames.frame_store import FolderStore
 from edgeloop.labeling.inputs.exemplars import ExemplarFrame
 from edgeloop.labeling.label_job import LabelItem, LabelJob
-from edgeloop.labeling.labeler import DetectorLabeler
-from edgeloop.labeling.ledger import LabeledRow
+from edgeloop.labeling.label_text import outline_of
+from edgeloop.labeling.labeler import DetectorLabeler, label_exemplar
+from edgeloop.labeling.ledger import FrameResult, LabeledRow
 from edgeloop.labeling.sam import Device
 from edgeloop.labeling.workers.frame_job import Outcome, Shard, handle_shard
 from edgeloop.models.detections import Detections
 
 SCORES = {"sure": [0.9, 0.7], "another": [0.8, 0.3], "large": [0.95], "unsure": [0.4], "empty": []}
 SIZES = {"large": (90, 160)}
+
+
+TRIANGLE: str = rle.frPyObjects([[30, 10, 50, 10, 30, 40]], 60, 80)[0]["counts"].decode()
+"""Mask in a frame of 80x60 that a person drew."""
 
 
 def gray(name: str) -> int:
@@ -141,3 +148,22 @@ def test_each_frame_has_its_own_mask(tmp_path: Path) -> None:
     rows = [outcome.row for outcome in handle(tmp_path, Counting(), "cuda")]
     boxes = [row.result.labels[0].xyxy for row in rows[:3] if row is not None]
     assert boxes[0] == boxes[1] != boxes[2]  # the larger frame has another margin
+
+
+def test_a_mask_that_a_person_drew_stays() -> None:
+    image = np.zeros((60, 80, 3), np.uint8)
+    frame = ExemplarFrame(
+        Path("drawn.png"), np.array([[30, 10, 50, 40]] * 2, np.float32), np.array([0, 0]), {1: TRIANGLE}
+    )
+    segmenter = Counting()
+    asked, drawn = label_exemplar(image, frame, segmenter)
+    assert (asked.mask_from, drawn.mask_from, drawn.counts) == ("sam", "human", TRIANGLE)
+    assert asked.counts not in (None, TRIANGLE)
+    result = FrameResult(file="drawn.png", width=80, height=60, labels=(asked, drawn), by_person=True)
+    assert [annotation_of(own, result)["mask_from"] for own in result.labels] == ["sam", "human"]
+    outline = outline_of(drawn, result)
+    assert outline is not None
+    filled = rle.frPyObjects([outline.ravel().tolist()], 60, 80)
+    assert rle.iou(filled, [{"size": [60, 80], "counts": TRIANGLE}], [0])[0, 0] > 0.95
+    label_exemplar(image, replace(frame, masks={0: TRIANGLE, 1: TRIANGLE}), segmenter)
+    assert segmenter.calls == [1]  # SAM is asked for nothing else

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeloop.labeling.studio.exemplar_file import MAX_NUMBERS
+
 __all__ = ["Found", "Outline", "find_outline", "grown"]
 
 _TOLERANCE_PX = 0.5
@@ -18,7 +20,6 @@ _MAX_PARTS = 50
 # Parts within this share of the clicked part's longer side belong to the object. Mean box IoU of a click on
 # the conveyor 0.68 with all parts and 0.86 with near ones, on people 0.48 and 0.53, on cows 0.64 and 0.63.
 _NEAR_SHARE = 0.1
-_MAX_NUMBERS = 4000  # of a part
 _UPSCALED_PX = 1 << 20  # masks up to this size are traced at twice their size, between pixel centers
 
 
@@ -127,7 +128,7 @@ def _simplify(part: NDArray[np.int32], scale: int) -> NDArray[np.float64]:
     """Leave points out; (P, 2)."""
     tolerance = _TOLERANCE_PX * scale
     simple = cv2.approxPolyDP(part, tolerance, closed=True)
-    while simple.size > _MAX_NUMBERS:
+    while simple.size > MAX_NUMBERS:
         tolerance *= 2
         simple = cv2.approxPolyDP(part, tolerance, closed=True)
     return np.asarray(simple.reshape(-1, 2), dtype=np.float64)

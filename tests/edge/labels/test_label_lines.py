@@ -83,7 +83,7 @@ def test_what_is_refused(data: bytes, told: str) -> None:
 def test_outlines_are_kept_when_they_are_asked_for() -> None:
     problems = LabelProblems()
     text = b"0 .375 .25 .625 .25 .5 .75 .9\n2 .1 .1 1.004 .1 .9 .9 .1 .9"
-    rows = parse_label_lines(text, Path("a.txt"), NAMES, problems, named_in="classes.txt", outlines=True)
+    rows = parse_label_lines(text, Path("a.txt"), NAMES, problems, named_in="classes.txt", outlines="all")
     assert rows.outlines is not None
     triangle, square = (outline.tolist() for outline in rows.outlines)
     assert triangle == [[0.375, 0.25], [0.625, 0.25], [0.5, 0.75]]
@@ -95,7 +95,7 @@ def test_outlines_are_kept_when_they_are_asked_for() -> None:
 def test_polygons_of_the_same_extent_are_two_objects() -> None:
     text = b"0 0 0 1 0 0 1\n0 1 0 1 1 0 1\n0 0 0 1 0 0 1"
     problems = LabelProblems()
-    rows = parse_label_lines(text, Path("a.txt"), NAMES, problems, named_in="classes.txt", outlines=True)
+    rows = parse_label_lines(text, Path("a.txt"), NAMES, problems, named_in="classes.txt", outlines="all")
     assert rows.outlines is not None
     assert [outline[0].tolist() for outline in rows.outlines] == [[0, 0], [1, 0]]
     assert len(rows.class_id) == len(rows.cxcywh) == 2
@@ -107,9 +107,9 @@ def test_a_box_among_outlines_is_named() -> None:
     with pytest.raises(
         DataError, match=r"a\.txt:3: labels are boxes, expected polygons .*train with --task detect"
     ):
-        parse_label_lines(text, Path("a.txt"), NAMES, LabelProblems(), named_in="", outlines=True)
+        parse_label_lines(text, Path("a.txt"), NAMES, LabelProblems(), named_in="", outlines="all")
     lenient = LabelProblems(strict=False)
-    rows = parse_label_lines(text, Path("a.txt"), NAMES, lenient, named_in="", outlines=True)
+    rows = parse_label_lines(text, Path("a.txt"), NAMES, lenient, named_in="", outlines="all")
     assert rows.outlines is None
     assert len(rows.class_id) == 2
     assert lenient.by_kind["box_line"].count == 1
@@ -128,7 +128,7 @@ LINES = st.lists(NUMBERS, max_size=12).map(" ".join)
 @given(st.one_of(st.lists(LINES, max_size=4).map("\n".join).map(str.encode), st.binary(max_size=60)))
 def test_any_file_is_read_or_refused(data: bytes) -> None:
     class_id, cxcywh, outlines = parse_label_lines(
-        data, Path("a.txt"), NAMES, LabelProblems(strict=False), named_in="classes.txt", outlines=True
+        data, Path("a.txt"), NAMES, LabelProblems(strict=False), named_in="classes.txt", outlines="all"
     )
     assert outlines is None or len(outlines) == len(class_id)
     assert all(((outline >= 0) & (outline <= 1)).all() for outline in outlines or ())

@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from pycocotools import mask as rle
 
 from edgeloop.labeling.inputs.exemplars import read_exemplars
 from edgeloop.labeling.inputs.load import read_inputs
@@ -227,6 +228,62 @@ def test_a_box_of_a_polygon_or_a_mask(tmp_path: Path, frames: Path) -> None:
 
     exemplars = read_exemplars(written(tmp_path, edit), frames)
     assert exemplars.frames[0].xyxy.tolist() == [[10, 20, 40, 60], [0, 0, 5, 5], [90, 70, 100, 80]]
+
+
+BOX = [10, 20, 40, 60]
+
+
+def brush(height: int, spared: int = 0) -> dict[str, Any]:
+    """Mask in a frame of 100x80 of the upper rows of BOX, without the last pixels."""
+    columns = [820, *([height, 80 - height] * 29), height - spared]
+    return {"size": [80, 100], "counts": [*columns, 8000 - sum(columns)]}
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "area", "noted"),
+    [
+        pytest.param([[10, 20, 40, 20, 10, 60]], 600, False, id="polygon"),
+        pytest.param(
+            [[10, 20, 25, 20, 25, 60, 10, 60], [30, 20, 40, 20, 40, 60]], 800, False, id="two parts"
+        ),
+        pytest.param(brush(40, 10), 30 * 40 - 10, False, id="brush"),
+        pytest.param(brush(40), None, False, id="filled box"),
+        pytest.param(brush(10), None, True, id="brush elsewhere"),
+        pytest.param([[10, 20, 40, 20, 40, 60, 10, 60]], None, False, id="box"),
+        pytest.param([[25, 20, 40, 35, 25, 50, 10, 35]], None, False, id="turned box"),
+        pytest.param([], None, False, id="nothing"),
+        pytest.param([[10, 20, 40, 20]], None, True, id="line"),
+        pytest.param([[50, 20, 80, 20, 50, 60]], None, True, id="elsewhere"),
+    ],
+)
+def test_a_mask_that_a_person_drew_is_kept(
+    tmp_path: Path,
+    frames: Path,
+    segmentation: Any,
+    area: int | None,
+    noted: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A rectangle is what tools write for a box."""
+    changes = {"bbox": [10, 20, 30, 40], "segmentation": segmentation}
+    with caplog.at_level(logging.WARNING, logger="edgeloop"):
+        read = read_exemplars(written(tmp_path, lambda coco: coco["annotations"][1].update(changes)), frames)
+    masks = {
+        row: int(rle.area({"size": [80, 100], "counts": own})) for row, own in read.frames[0].masks.items()
+    }
+    assert masks == ({} if area is None else {1: pytest.approx(area, rel=0.05)})
+    assert ("elsewhere than their boxes" in caplog.text) is noted
+    assert read.frames[0].xyxy[1].tolist() == BOX
+
+
+def test_polygons_of_text_files_are_masks(frames: Path, yolo: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (yolo / "one.txt").write_text("2 0.25 0.5 0.3 0.5\n0 0.1 0.25 0.4 0.25 0.1 0.75\n")
+    with caplog.at_level(logging.WARNING, logger="edgeloop"):
+        (frame,) = read_exemplars(yolo, frames).frames
+    assert [*frame.masks] == [1]
+    assert rle.area({"size": [80, 100], "counts": frame.masks[1]}) == pytest.approx(600, rel=0.05)
+    assert frame.xyxy[1].tolist() == pytest.approx(BOX)
+    assert "as their boxes" not in caplog.text
 
 
 @pytest.mark.parametrize(

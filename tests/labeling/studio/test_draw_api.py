@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from pycocotools import mask as rle
 
 from edgeloop.labeling.inputs.exemplars import read_exemplars
 from edgeloop.labeling.studio.exemplar_file import ConflictError, DrawnBox, DrawnFrame, ExemplarFile
@@ -156,6 +157,22 @@ def test_a_drawn_frame_that_became_unreadable_can_be_cleared(studio: Serving) ->
 
 def size_of_nothing(name: str) -> tuple[int, int]:
     raise DataError(f"{name}: cannot be read")
+
+
+def test_masks_of_another_tool_are_outlines(tmp_path: Path) -> None:
+    frames = write_gray_frames(tmp_path / "frames")
+    triangle = {"bbox": [1, 2, 30, 40], "segmentation": [[1, 2, 31, 2, 1, 42]]}
+    boxes = [{"image_id": 0, "category_id": 0, **own} for own in (triangle, {"bbox": [50, 2, 30, 40]})]
+    images, categories = [{"id": 0, "file_name": "0.png"}], [{"id": 0, "name": "bolt"}]
+    path = tmp_path / "boxes.json"
+    path.write_text(json.dumps({"images": images, "annotations": boxes, "categories": categories}))
+    with open_project(frames, tmp_path / "work", path) as project:
+        drawn = project.drawn.frame("0.png").boxes
+        assert [len(own.polygons) for own in drawn] == [1, 0]
+        (given,), (kept,) = (read_exemplars(own, frames).frames for own in (path, project.exemplars))
+    assert [*kept.masks] == [0]
+    one, other = ({"size": [240, 320], "counts": own.masks[0]} for own in (given, kept))
+    assert rle.iou([one], [other], [0])[0, 0] > 0.97
 
 
 def test_boxes_of_another_tool_are_taken_all_or_none(tmp_path: Path) -> None:

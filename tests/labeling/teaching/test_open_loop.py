@@ -12,6 +12,7 @@ import pytest
 
 from edgeloop.edge.synth import open_scene
 from edgeloop.labeling.improvement.make_generation import labeling_plan
+from edgeloop.labeling.inputs.exemplars import read_exemplars
 from edgeloop.labeling.lineage.loop_folder import LoopFolder
 from edgeloop.labeling.teaching.open_loop import loop_exemplars, open_loop
 from edgeloop.models.errors import DataError, NoInputError, UsageError
@@ -29,9 +30,8 @@ def draw(tmp_path: Path) -> Draw:
         annotations = []
         for number in range(2):
             cv2.imwrite(str(folder / f"{number}.png"), np.full((90, 120, 3), 60 + number, np.uint8))
-            annotations.append(
-                {"id": number, "image_id": number, "category_id": 3, "bbox": [10 + shift, 20, 30, 40]}
-            )
+            box = {"id": number, "image_id": number, "category_id": 3, "bbox": [10 + shift, 20, 30, 40]}
+            annotations.append({**box, "segmentation": [[10, 20, 40, 20, 10, 60]]} if number else box)
         if ignore:
             annotations.append({"id": 9, "image_id": 1, "category_id": 4, "bbox": [60, 20, 30, 40]})
         coco = {
@@ -49,14 +49,18 @@ def opened(root: Path, boxes: Path | None) -> LoopFolder:
     return open_loop(root, "0", boxes, None, None, seed=3)
 
 
-def test_a_new_loop_keeps_boxes_and_images(tmp_path: Path, draw: Draw) -> None:
-    loop = opened(tmp_path / "loop", draw(ignore=True))
+def test_a_new_loop_keeps_boxes_masks_and_images(tmp_path: Path, draw: Draw) -> None:
+    boxes = draw(ignore=True)
+    given = read_exemplars(boxes, tmp_path / "drawn")
+    loop = opened(tmp_path / "loop", boxes)
     for path in (tmp_path / "drawn").iterdir():
         path.unlink()
     exemplars = loop_exemplars(loop)
     assert exemplars.names == ("bolt",)
     assert [frame.class_id.tolist() for frame in exemplars.frames] == [[0], [0, -1]]
     assert exemplars.frames[1].xyxy.tolist() == [[10, 20, 40, 60], [60, 20, 90, 60]]
+    assert [frame.masks for frame in exemplars.frames] == [frame.masks for frame in given.frames]
+    assert [*exemplars.frames[1].masks] == [0]
     assert (loop.settings.source, loop.settings.seed) == ("0", 3)
 
 
