@@ -17,7 +17,7 @@ from typing import Any
 
 from edgeloop.edge.frames.folder import FrameEntry
 from edgeloop.labeling.build import DetectorModels, learn_models
-from edgeloop.labeling.dataset.apply_decisions import decisions_digest, keep_original, read_info
+from edgeloop.labeling.dataset.apply_decisions import decisions_digest, is_applied, keep_original, read_info
 from edgeloop.labeling.dataset.corrected import read_corrected
 from edgeloop.labeling.dataset.decisions import Decision, by_frame, decide, read_decisions
 from edgeloop.labeling.dataset.lasting_splits import lasting_splits
@@ -35,7 +35,13 @@ from edgeloop.labeling.inputs.plan import LITE0, LabelPlan
 from edgeloop.labeling.label_job import LabelItem, LabelJob
 from edgeloop.labeling.ledger import FrameResult, Ledger
 from edgeloop.labeling.motion.confirm import confirm_moving
-from edgeloop.labeling.other_task import frames_digest, has_other_task, is_of_frames, rewrite_labels
+from edgeloop.labeling.other_task import (
+    frames_digest,
+    has_other_task,
+    is_of_inputs,
+    other_options,
+    rewrite_labels,
+)
 from edgeloop.labeling.sam import fingerprint
 from edgeloop.labeling.step_progress import Progress, no_progress
 from edgeloop.labeling.unlabeled import unlabeled_frames
@@ -152,8 +158,9 @@ def label_frames(
     )
 
 
-def _exists(plan: LabelPlan) -> DataError:
-    return DataError(f"{plan.out}: exists already; name another folder with -o, or remove it")
+def _exists(plan: LabelPlan, labeled: str = "") -> DataError:
+    told = labeled and f", labeled {labeled}"
+    return DataError(f"{plan.out}: exists already{told}; name another folder with -o, or remove it")
 
 
 def _rewrite(
@@ -165,14 +172,21 @@ def _rewrite(
     tell: Callable[[str], None],
 ) -> LabelReport:
     """Write the labels in `plan.out` again for another task, if they are those of this job."""
-    if not is_of_frames(plan.out, _info(plan, inputs), entries, store):
-        raise _exists(plan)
+    info = read_info(plan.out)
+    footage = info["footage"]
+    if others := other_options(plan.out, _options(plan, inputs)):
+        raise _exists(plan, others)
+    if plan.footage not in ("auto", footage["kind"]):
+        raise _exists(plan, f"as {footage['kind']}, not {plan.footage}")
+    if plan.decisions is not None and not is_applied(plan.out, _decisions(plan)):
+        raise _exists(plan, "with other --decisions")
+    if not is_of_inputs(plan.out, _parents(inputs), entries, store):
+        raise _exists(plan, "from other frames or exemplars")
     what = "boxes" if plan.task == "detect" else "polygons"
     tell(f"{plan.out}: is labeled already; its labels are written again as {what}.")
     report = rewrite_labels(plan.out, plan.task, entries)
-    info = read_info(plan.out)
-    footage = describe_groups(info["footage"]["kind"], len(entries), info["footage"]["groups"])
-    return LabelReport(report, footage, info.get("promise"), len(entries), 0.0, time.monotonic() - started)
+    described = describe_groups(footage["kind"], len(entries), footage["groups"])
+    return LabelReport(report, described, info.get("promise"), len(entries), 0.0, time.monotonic() - started)
 
 
 def kept_engine(kept: Path, job: Mapping[str, str]) -> Path:
@@ -319,9 +333,24 @@ def _info(plan: LabelPlan, inputs: LabelInputs) -> dict[str, Any]:
     """Settings of the job for instances.json."""
     return {
         "description": "made by edgeloop label",
+        **_options(plan, inputs),
+        "parents": _parents(inputs),
+    }
+
+
+def _options(plan: LabelPlan, inputs: LabelInputs) -> dict[str, Any]:
+    """Options that a dataset depends on; `LabelPlan.footage` is told by what it was taken for."""
+    return {
         "sam": plan.sam,
         "sam_digest": fingerprint(plan.sam),
         "classifier": plan.classifier,
+        "weights": _fingerprint_of_weights(plan.weights),
         "confidence": inputs.confidence,
-        "parents": {"exemplars": inputs.digests()["exemplars"]},
+        "val_share": plan.val_share,
+        "gap_share": plan.gap_share,
+        "seed": plan.seed,
     }
+
+
+def _parents(inputs: LabelInputs) -> dict[str, str]:
+    return {"exemplars": inputs.digests()["exemplars"]}

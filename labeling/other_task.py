@@ -24,7 +24,7 @@ from edgeloop.labeling.frames.frame_store import FrameStore
 from edgeloop.labeling.ledger import FrameResult
 from edgeloop.models.task import Task
 
-__all__ = ["frames_digest", "has_other_task", "is_of_frames", "rewrite_labels"]
+__all__ = ["frames_digest", "has_other_task", "is_of_inputs", "other_options", "rewrite_labels"]
 
 _READ_AT_ONCE = 8  # images: object storage takes long to answer, and answers several at once
 
@@ -46,10 +46,28 @@ def frames_digest(frames: Iterable[tuple[str, str]]) -> str:
     return digest.hexdigest()
 
 
-def is_of_frames(
-    dataset: Path, settings: Mapping[str, Any], entries: Sequence[FrameEntry], store: FrameStore
+def other_options(dataset: Path, options: Mapping[str, Any]) -> str:
+    """Name the options, by their keys in `info`, that a dataset was labeled with if they are not these.
+
+    Returns:
+        Text such as "with --seed 0, not 1"; empty if there is no other.
+
+    Raises:
+        DataError: Its instances.json cannot be read.
+    """
+    info = read_info(dataset)
+    others = (
+        f"--{key.replace('_', '-')} {info.get(key, 'unknown')}, not {value}"
+        for key, value in options.items()
+        if info.get(key) != value
+    )
+    return "".join(f"{', ' if place else 'with '}{other}" for place, other in enumerate(others))
+
+
+def is_of_inputs(
+    dataset: Path, parents: Mapping[str, str], entries: Sequence[FrameEntry], store: FrameStore
 ) -> bool:
-    """True if a dataset was labeled with these settings of its `info`, from these frames; reads every frame.
+    """True if a dataset has these parents in its `info`, and is of these frames; reads every frame.
 
     Raises:
         DataError: Its instances.json cannot be read.
@@ -61,14 +79,11 @@ def is_of_frames(
         except OSError:
             return entry.name, ""
 
-    info = read_info(dataset)
-    parents = info.get("parents", {})
-    if any(info.get(key) != value for key, value in settings.items() if key != "parents") or any(
-        parents.get(key) != value for key, value in settings["parents"].items()
-    ):
+    found = read_info(dataset).get("parents", {})
+    if any(found.get(key) != value for key, value in parents.items()):
         return False
     with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
-        return bool(parents.get("frames") == frames_digest(pool.map(digest, entries)))
+        return bool(found.get("frames") == frames_digest(pool.map(digest, entries)))
 
 
 def rewrite_labels(dataset: Path, task: Task, entries: Sequence[FrameEntry]) -> DatasetReport:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,7 +20,7 @@ from edgeloop.edge.labels.label_problems import LabelProblems
 from edgeloop.export.data.yolo_dataset import open_dataset
 from edgeloop.labeling.dataset.apply_decisions import apply_decisions
 from edgeloop.labeling.dataset.corrected import read_corrected
-from edgeloop.labeling.dataset.decisions import ChangeDecision, LabelBox
+from edgeloop.labeling.dataset.decisions import ChangeDecision, LabelBox, RightDecision
 from edgeloop.labeling.frames.frame_store import FolderStore
 from edgeloop.labeling.inputs.load import read_inputs
 from edgeloop.labeling.inputs.plan import LabelPlan
@@ -82,8 +83,12 @@ def lines(dataset: Path, number: int) -> list[np.ndarray]:
     return [row[1:].reshape(-1, 2) * SIZE for row in rows]
 
 
-def info(dataset: Path) -> dict[str, object]:
-    told: dict[str, object] = json.loads((dataset / "instances.json").read_text())["info"]
+def area(counts: str) -> int:
+    return int(rle.area({"size": [SIZE, SIZE], "counts": counts}))
+
+
+def info(dataset: Path) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads((dataset / "instances.json").read_text())["info"]
     return told
 
 
@@ -117,17 +122,34 @@ def test_the_same_command_with_another_task_rewrites_the_labels(plan: LabelPlan)
     assert files(plan.out) == boxes
 
 
-@pytest.mark.parametrize("other", ["exemplars", "frames", "confidence", "labels"])
+@pytest.mark.parametrize(
+    "other", ["exemplars", "frames", "confidence", "seed", "val_share", "footage", "decisions", "labels"]
+)
 def test_only_the_dataset_of_the_same_job_is_rewritten(plan: LabelPlan, other: str, tmp_path: Path) -> None:
     label_frames(plan)
-    told = "exists already; name another folder"
+    told = "exists already, labeled from other frames or exemplars; name another folder"
     if other == "exemplars":
         path = tmp_path / "exemplars.json"
         path.write_text(path.read_text().replace("[10, 20, 40", "[11, 20, 40"))
     elif other == "frames":
         cv2.imwrite(str(tmp_path / "frames" / "4.png"), np.zeros((SIZE, SIZE, 3), np.uint8))
     elif other == "confidence":
-        plan = replace(plan, confidence=0.7)
+        plan, told = replace(plan, confidence=0.7), "labeled with --confidence 0.5, not 0.7; name another"
+    elif other == "seed":
+        plan, told = replace(plan, seed=1), "labeled with --seed 0, not 1; name another folder"
+    elif other == "val_share":
+        plan, told = replace(plan, val_share=0.5, seed=1), "--val-share 0.2, not 0.5, --seed 0, not 1; name"
+    elif other == "footage":
+        kind = info(plan.out)["footage"]["kind"]
+        plan = replace(plan, footage="photos" if kind == "film" else "film")
+        told = f"labeled as {kind}, not {plan.footage}; name another folder"
+    elif other == "decisions":
+        line = RightDecision(batch=1, file="0.png", box=LabelBox(name="bolt", xyxy=DISK)).model_dump_json()
+        (tmp_path / "decisions.jsonl").write_text(f"{line}\n")
+        plan, told = (
+            replace(plan, decisions=tmp_path / "decisions.jsonl"),
+            "labeled with other --decisions; name",
+        )
     else:
         (path,) = plan.out.glob("labels/*/1.txt")
         path.write_text("0 0.5 0.5 0.1 0.1\n")
@@ -174,10 +196,20 @@ def test_an_outline_is_as_large_as_its_box() -> None:
 def test_edited_outlines_are_taken_back(plan: LabelPlan, tmp_path: Path) -> None:
     label_frames(replace(plan, task="segment"))
     (path,) = plan.out.glob("labels/*/1.txt")
+    whole = path.read_text()
     path.write_text("0 0.1 0.1 0.4 0.1 0.4 0.5\n")
     _, frames = read_corrected(plan.out, tmp_path / "frames")
     assert [frame.path.name for frame in frames] == ["1.png"]
     np.testing.assert_allclose(frames[0].xyxy, [(10, 10, 40, 50)], atol=1e-3)
+    assert area(frames[0].masks[0]) == pytest.approx(600, rel=0.05)
+    x1, y1, x2, y2 = np.divide(DISK, SIZE)
+    path.write_text(f"0 {x1} {y1} {x2} {y1} {x1} {y2}\n")  # of the same extent
+    _, frames = read_corrected(plan.out, tmp_path / "frames")
+    assert [(frame.path.name, [*frame.masks]) for frame in frames] == [("1.png", [0])]
+    numbers = " ".join(f"{float(number):.5g}" for number in whole.split())
+    path.write_text(f"{numbers}\n")  # another tool wrote it again
+    with pytest.raises(DataError, match="no corrected frame"):
+        read_corrected(plan.out, tmp_path / "frames")
 
 
 def test_the_command_says_what_has_no_mask(plan: LabelPlan, edgeloop: Callable[..., Outcome]) -> None:
