@@ -31,6 +31,8 @@ MAX_FAILED = 0.01
 """Maximum share of frames without an answer."""
 
 _MAX_BYTES = 1 << 20
+_ON_CPU = ("cpu", "openvino", "xnnpack")
+"""Execution providers that compute on the CPU; the time of a frame tells which is better."""
 
 Count = Annotated[int, Field(ge=0)]
 Millis = Annotated[float, Field(ge=0)]
@@ -172,5 +174,8 @@ def latency_limit(reference_ms: float | None, config: ProbationConfig) -> float 
 
 
 def falls_back(provider: str, reference: str) -> bool:
-    """True if a model runs on the CPU, and the one that it is compared with on something better."""
-    return provider == "cpu" and reference not in ("cpu", "")
+    """True if a model runs on the CPU, and the one that it is compared with on something better.
+
+    OpenVINO on the CPU is not: `auto` takes it or onnxruntime, whichever is faster for the model.
+    """
+    return provider in _ON_CPU and reference not in (*_ON_CPU, "")

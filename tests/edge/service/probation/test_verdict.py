@@ -32,6 +32,10 @@ def test_a_good_model_stays() -> None:
         ({"restarts": 1, "reason": "no answer within 10 s"}, "its process was lost: no answer within 10 s"),
         ({"status": "degraded", "reason": "died"}, "its process was lost: died"),
         ({"provider": "cpu", "reference_provider": "cuda"}, "runs on the cpu, the previous model on cuda"),
+        (
+            {"provider": "openvino", "reference_provider": "openvino-gpu"},
+            "runs on the openvino, the previous model on openvino-gpu",
+        ),
         ({"failures": {"hang": 1, "absurd": 59}}, "gave no answer to 60 of 1060 frames: 1 hang, 59 absurd"),
         ({"answered": 0, "failures": {"absurd": 5}}, "gave no answer to 5 of 5 frames"),
         ({"compared_ms": 30.1}, "median latency 30.1 ms, expected at most 30.0 ms"),
@@ -49,6 +53,7 @@ def test_a_bad_model_is_given_up(bad: dict[str, object], reason: str) -> None:
 @pytest.mark.parametrize(
     "fair",
     [
+        {"provider": "cpu", "reference_provider": "openvino"},  # the same processor
         {"boxes": 0, "reference_boxes": 0},  # nothing is there to be found
         {"boxes": 0, "reference_boxes": 19},  # too little to tell
         {"boxes": 0, "reference_boxes": 300, "compared": 9},
