@@ -22,7 +22,7 @@ class Target:
 
     Attributes:
         runs_on: Hardware behind the runtime.
-        next: Command to run next; {bundle}, {stem} and {chip} are replaced.
+        next: Command to run next; {bundle} and {chip} are replaced.
         sources: Pages that state these facts.
         opset: Default opset.
         opsets: Opsets that it takes.
@@ -110,7 +110,7 @@ TARGETS: Mapping[str, Target] = {
         dynamic_batch=True,
         end2end=True,
         masks=True,
-        next="trtexec --onnx={bundle} --saveEngine={stem}.engine",
+        next="edgeloop run {bundle} 0 --provider tensorrt",
         sources=(
             # Takes opsets from 9 on.
             f"{_NVIDIA}/reference/onnx-opset-guide.html",
@@ -280,7 +280,7 @@ def check_masks(name: str) -> None:
 def next_step(name: str, bundle: Path, chip: str | None = None) -> str:
     """Format the command to run next on a bundle that was exported for a target, and a chip of it."""
     target = TARGETS[name]
-    return target.next.format(bundle=bundle, stem=bundle.with_suffix(""), chip=target.chip(chip))
+    return target.next.format(bundle=bundle, chip=target.chip(chip))
 
 
 def _refuse(name: str, asked: str, needs: str) -> None:

@@ -311,5 +311,6 @@ def _check_complete(facts: SpecOverrides, outputs: Sequence[TensorInfo]) -> None
     if missing:
         output = outputs[0] if outputs else "none"
         raise ModelError(
-            f"the file does not say all it takes to run it (its output: {output}); add {' '.join(missing)}"
+            f"the file does not say all it takes to run it (its output: {output}); "
+            f"`edgeloop run` takes it with {' '.join(missing)}"
         )

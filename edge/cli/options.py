@@ -153,7 +153,8 @@ def split_scores(text: str) -> dict[str, float]:
             scores[""] = -1
         if not name.strip() or not 0 <= scores[name.strip()] <= 1:
             raise click.BadParameter(
-                f"{part!r}: expected such as person=0.6,car=0.3", param_hint="'--class-confidence'"
+                f"{part!r}: expected such as person=0.6,car=0.3, each from 0 to 1",
+                param_hint="'--class-confidence'",
             )
     return scores
 

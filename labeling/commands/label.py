@@ -152,7 +152,7 @@ def label(
         raise click.UsageError("--corrected names the classes; leave --classes out")
     if (exemplars is None) == (classes is None) and (corrected is None or classes is not None):
         raise click.UsageError(
-            "expected either --exemplars or --classes (such as moving): what is to be labeled?"
+            "expected one of --exemplars, --corrected or --classes (such as moving): what is to be labeled?"
         )
     if prompts is not None:
         click.echo(f"--prompts {prompts} has no effect: the exemplars decide. Leave it out.", err=True)

@@ -192,6 +192,8 @@ def _frame(
         number = numbers[annotation.category_id]
         try:
             x, y, w, h = object_box(annotation.bbox, annotation.segmentation)
+            if w < 0 or h < 0:
+                raise ValueError(f"bbox: expected x, y, width and height of 0 or more, got {w:g} x {h:g}")
         except ValueError as error:
             problems.refuse("malformed_box", f"{place}: {error}")
             continue

@@ -277,7 +277,7 @@ def test_any_document_is_read_or_refused(data: st.DataObject) -> None:
 
 def test_bytes_go_in_unscaled_and_their_color_must_be_said() -> None:
     inputs = image((1, 256, 320, 3), "uint8")
-    with pytest.raises(ModelError, match=r"add --color RGB\|BGR$"):
+    with pytest.raises(ModelError, match=r"takes it with --color RGB\|BGR$"):
         ModelSpec.from_metadata(ULTRALYTICS, inputs, CLASSIC)
     spec = ModelSpec.from_metadata(ULTRALYTICS, inputs, CLASSIC, SpecOverrides(color="BGR"))
     assert (spec.layout, spec.dtype, spec.scale, spec.color) == ("NHWC", "uint8", 1.0, "BGR")
@@ -309,7 +309,8 @@ def test_what_is_missing_is_asked_for(
 ) -> None:
     with pytest.raises(ModelError) as refused:
         ModelSpec.from_metadata({}, inputs, outputs, said)
-    assert str(refused.value).endswith(f"; add {missing}".format(HEADS="|".join(HEADS)))
+    wanted = f"`edgeloop run` takes it with {missing}".format(HEADS="|".join(HEADS))
+    assert str(refused.value).endswith(wanted)
     assert "\n" not in str(refused.value)
 
 

@@ -61,7 +61,7 @@ def _installed(state: Path, name: str) -> Path:
     store = ModelStore(state, name)
     current = store.read().current
     if current is None:
-        raise NoInputError(f"no model is installed; edgeloop install x.onnx --name {name}")
+        raise NoInputError(f"no model is installed; edgeloop install x.onnx --state {state} --name {name}")
     if not store.is_whole(current):
         raise DataError(f"{store.path(current)}: is damaged or missing; install it again")
     return store.path(current)

@@ -263,7 +263,11 @@ class ModelStore:
             return state
 
     def _nothing(self) -> str:
-        return f"models.{self.name}: no model is installed; edgeloop install x.onnx --name {self.name}"
+        state = self.folder.parent.parent
+        return (
+            f"models.{self.name}: no model is installed; "
+            f"edgeloop install x.onnx --state {state} --name {self.name}"
+        )
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

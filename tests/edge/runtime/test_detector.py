@@ -192,7 +192,9 @@ def test_what_is_no_image_is_refused(write_model: ModelWriter, image: np.ndarray
 def test_refusals_name_the_file(write_model: ModelWriter, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"pose.onnx: a model of another kind: its task is 'pose'"):
         Detector(write_model(metadata={"task": "pose"}, name="pose.onnx"))
-    with pytest.raises(ModelError, match=r"bare.onnx: the file does not say .*; add --names FILE"):
+    with pytest.raises(
+        ModelError, match=r"bare.onnx: the file does not say .*; `edgeloop run` takes it with --names FILE"
+    ):
         Detector(write_model(metadata={}, name="bare.onnx"))
     with pytest.raises(NoInputError, match=r"no.onnx"):
         Detector(tmp_path / "no.onnx")
@@ -324,7 +326,8 @@ def test_public_models_find_cars_on_the_street(shared: Path, name: str, least: f
 
 def test_yolox_without_a_word_is_refused(shared: Path) -> None:
     with pytest.raises(
-        ModelError, match=r"yolox_nano.onnx: .*; add --head end2end\|classic\|.* --names FILE"
+        ModelError,
+        match=r"yolox_nano.onnx: .*; `edgeloop run` takes it with --head end2end\|classic\|.* --names FILE",
     ):
         Detector(shared / "data/onnx/yolox_nano.onnx")
 

@@ -123,7 +123,7 @@ def only(*rows: int) -> Edit:
         pytest.param(annotation(image_id=8), "image_id 8", id="unknown image"),
         pytest.param(annotation(iscrowd=1), "iscrowd", id="crowd"),
         pytest.param(box(90, 20, 30, 40), "outside", id="box outside"),
-        pytest.param(box(10, 20, -1, 40), "outside", id="box of negative width"),
+        pytest.param(box(10, 20, -1, 40), "width and height of 0 or more, got -1 x 40", id="negative width"),
         pytest.param(size(200, 160), "drawn on 200x160, but the image is 100x80", id="another size"),
         pytest.param(size(80, 100), "turned by its EXIF", id="turned"),
         pytest.param(mask([100, 80], [8000]), "drawn on 80x100", id="mask of another size"),
