@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from pycocotools import mask as rle
 
 from edgeloop.edge.host.image_bytes import decode_image
 from edgeloop.edge.synth import Scene
@@ -65,7 +66,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 def scene_coco(scene: Scene, indices: range) -> dict[str, Any]:
-    """Ground truth of a scene's frames as COCO; the index is the image's id."""
+    """Ground truth of a scene's frames as COCO, every second object with a mask; image ids are indices."""
     coco: dict[str, Any] = {
         "images": [{"id": index, "file_name": f"frame_{index:04d}.jpg"} for index in indices],
         "categories": [{"id": number, "name": name} for number, name in enumerate(scene.classes)],
@@ -73,8 +74,13 @@ def scene_coco(scene: Scene, indices: range) -> dict[str, Any]:
     }
     for index in indices:
         truth = scene.truth(index)
-        for box, class_id in zip(xyxy_to_xywh(truth.xyxy).tolist(), truth.class_id.tolist(), strict=True):
-            coco["annotations"].append({"image_id": index, "category_id": class_id, "bbox": box})
+        rows = zip(xyxy_to_xywh(truth.xyxy).tolist(), truth.class_id.tolist(), truth.masks, strict=True)
+        for place, (box, class_id, mask) in enumerate(rows):
+            annotation = {"image_id": index, "category_id": class_id, "bbox": box}
+            if place % 2 == 0:
+                runs = rle.encode(np.asfortranarray(mask, np.uint8))
+                annotation["segmentation"] = {"size": runs["size"], "counts": runs["counts"].decode()}
+            coco["annotations"].append(annotation)
     return coco
 
 

@@ -58,7 +58,7 @@ def test_labels_are_right(labeled: Labeled) -> None:
 
 
 def test_person_has_the_last_word(labeled: Labeled) -> None:
-    """Exemplar frames carry the boxes as drawn."""
+    """Exemplar frames carry boxes and masks as drawn."""
     coco = labeled.coco
     for index in DRAWN:
         (image,) = (i for i in coco["images"] if i["file_name"].endswith(f"{index:04d}.jpg"))
@@ -66,6 +66,8 @@ def test_person_has_the_last_word(labeled: Labeled) -> None:
         drawn = scene_coco(labeled.footage.scene, range(index, index + 1))["annotations"]
         assert {a["prompt"] for a in own} <= {"human"}
         assert sorted(a["bbox"] for a in own) == sorted(a["bbox"] for a in drawn)
+        masks = [a["segmentation"]["counts"] for a in own if a["mask_from"] == "human"]
+        assert sorted(masks) == sorted(a["segmentation"]["counts"] for a in drawn if "segmentation" in a)
 
 
 def test_split_by_time_with_a_gap(labeled: Labeled) -> None:

@@ -44,7 +44,7 @@ def expected(
     out = tmp_path_factory.mktemp("expected") / "dataset"
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("edgeloop.labeling.engine.members._MAX_STEPS", 4)
-        label_frames(learned.go_on(LabelPlan(listed, footage.exemplars, out)))
+        label_frames(learned.go_on(LabelPlan(listed, footage.exemplars, out, task="segment")))
     return out
 
 
@@ -60,7 +60,7 @@ def test_dataset_is_that_of_the_folder_for_any_workers_and_after_an_interruption
 ) -> None:
     """Resuming, neither exemplar images nor labeled frames are read again."""
     frames = storage.upload(listed, "line3/frames")
-    plan = learned.go_on(LabelPlan(frames, footage.exemplars, tmp_path / "out"))
+    plan = learned.go_on(LabelPlan(frames, footage.exemplars, tmp_path / "out", task="segment"))
     break_off(plan, monkeypatch, after=6)
     copies = sorted(path.name for path in (tmp_path / "out.unfinished" / "frames").iterdir())
     assert copies == [f"frame_{index:04d}.jpg" for index in DRAWN]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import subprocess
@@ -37,13 +38,18 @@ def frames(footage: Footage, few: Path, tmp_path_factory: pytest.TempPathFactory
 def whole(
     footage: Footage, frames: Path, learned: Learned, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, bytes]:
-    """Dataset of one process."""
-    plan = learned.go_on(LabelPlan(frames, footage.exemplars, tmp_path_factory.mktemp("whole") / "dataset"))
+    """Dataset of one process: polygons, some of them of a person."""
+    plan = LabelPlan(frames, footage.exemplars, tmp_path_factory.mktemp("whole") / "dataset", task="segment")
+    learned.go_on(plan)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("edgeloop.labeling.engine.members._MAX_STEPS", 4)
         report = label_frames(plan)
     assert report.dataset.set_aside == 1
     assert len(report.dataset.labels) > 1
+    masks = {
+        each["mask_from"] for each in json.loads((plan.out / "instances.json").read_text())["annotations"]
+    }
+    assert masks >= {"sam", "human"}
     return tree(plan.out)
 
 
@@ -69,7 +75,8 @@ def test_workers_make_the_same_dataset_also_if_all_are_killed_meanwhile(
 
     monkeypatch.setattr(Ledger, "add", add_and_kill)
     out = learned.go_on(LabelPlan(frames, footage.exemplars, tmp_path / "dataset")).out
-    done = edgeloop("label", frames, "-e", footage.exemplars, "-o", out, "--workers", 2)
+    command = "label", frames, "-e", footage.exemplars, "-o", out, "--task", "segment", "--workers", 2
+    done = edgeloop(*command)
     assert done.code == 0, done.err
     assert "Labeling" in done.err
     assert "was killed by SIGKILL" in done.err
@@ -92,14 +99,14 @@ def add_or_die(self, row, stamp):
     left -= 1
     add(self, row, stamp)
 Ledger.add = add_or_die
-label_frames(LabelPlan(*map(Path, sys.argv[1:4]), workers=int(sys.argv[4])))
+label_frames(LabelPlan(*map(Path, sys.argv[1:4]), task="segment", workers=int(sys.argv[4])))
 """
 
 
 def test_a_job_of_workers_that_is_killed_goes_on_without_them(
     footage: Footage, frames: Path, learned: Learned, whole: dict[str, bytes], tmp_path: Path
 ) -> None:
-    plan = learned.go_on(LabelPlan(frames, footage.exemplars, tmp_path / "dataset"))
+    plan = learned.go_on(LabelPlan(frames, footage.exemplars, tmp_path / "dataset", task="segment"))
     arguments = [*map(str, (plan.frames, plan.exemplars, plan.out)), "2"]
     killed = subprocess.run(
         [sys.executable, "-c", KILLED, *arguments], check=False, stderr=subprocess.DEVNULL

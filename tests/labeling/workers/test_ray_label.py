@@ -28,9 +28,9 @@ def test_dataset_is_that_of_one_process(
 ) -> None:
     """Both go on with what was learned once."""
     learned.go_on(LabelPlan(few, footage.exemplars, tmp_path / "many"))
-    label_frames(learned.go_on(LabelPlan(few, footage.exemplars, tmp_path / "one")))
-    command = "label", few, "-e", footage.exemplars, "-o", tmp_path / "many", "--ray", cluster.address
-    done = edgeloop(*command)
+    label_frames(learned.go_on(LabelPlan(few, footage.exemplars, tmp_path / "one", task="segment")))
+    command = "label", few, "-e", footage.exemplars, "-o", tmp_path / "many", "--task", "segment"
+    done = edgeloop(*command, "--ray", cluster.address)
     assert done.code == 0, done.err
     assert tree(tmp_path / "many") == tree(tmp_path / "one")
 
