@@ -115,7 +115,10 @@ def label_frames(
     _decisions(plan)  # a malformed line is reported now, not after hours
     inputs = read_inputs(plan, frames, entries, corrected)
     if rewrites:
-        return _rewrite(plan, inputs, entries, store, started, tell)
+        try:
+            return _rewrite(plan, inputs, entries, store, started, tell)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)  # copies of exemplar images of object storage
     job = job_key(plan, inputs)
     unfinished.mkdir(parents=True, exist_ok=True)
     place = unfinished if plan.kept is None else plan.kept / _short(job)

@@ -58,7 +58,7 @@ def test_dataset_is_that_of_the_folder_for_any_workers_and_after_an_interruption
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Resuming, neither exemplar images nor labeled frames are read again."""
+    """Resuming, nothing is read again that was copied or labeled. Another task labels nothing."""
     frames = storage.upload(listed, "line3/frames")
     plan = learned.go_on(LabelPlan(frames, footage.exemplars, tmp_path / "out", task="segment"))
     break_off(plan, monkeypatch, after=6)
@@ -72,6 +72,9 @@ def test_dataset_is_that_of_the_folder_for_any_workers_and_after_an_interruption
     copied = [path.name for path in plan.out.rglob("*.jpg")]
     again = Counter(f"line3/frames/{name}" for name in ("frames.jsonl", *images[6:], *copied))
     assert Counter(storage.read) == again
+    for task, changed in (("detect", True), ("segment", False)):
+        assert label_frames(replace(plan, task=task)).resumed == len(images)
+        assert (tree(plan.out) != tree(expected)) is changed
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
