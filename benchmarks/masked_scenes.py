@@ -41,6 +41,10 @@ def masked_scenes(data: Path, drawn: Path, names: Sequence[str]) -> Iterator[Tau
             scored = [image["id"] for image in truth["images"]][_HELD_OUT_EVERY - 1 :: _HELD_OUT_EVERY]
         taught = [image["id"] for image in truth["images"] if image["id"] not in set(scored)]
         exemplars = chosen_part(truth, choose(chosen_part(truth, taught)))
+        exemplars["annotations"] = [  # boxes only
+            {key: value for key, value in each.items() if key != "segmentation"}
+            for each in exemplars["annotations"]
+        ]
         shown = {each["category_id"] for each in exemplars["annotations"]}
         yield TaughtScene(
             name, images, exemplars, chosen_part(truth, taught, shown), chosen_part(truth, scored, shown)
