@@ -38,7 +38,7 @@ from edgeloop.export.export_options import ExportOptions
 from edgeloop.export.graph.cut_head import cut_head
 from edgeloop.export.graph.graph_io import save_graph
 from edgeloop.export.graph.to_onnx import model_spec, to_onnx
-from edgeloop.export.report.export_report import ExportReport, Provenance, write_json
+from edgeloop.export.report.export_report import ExportReport, Provenance, is_report, write_json
 from edgeloop.export.report.model_card import write_card
 from edgeloop.export.report.worst_frames import draw_worst
 from edgeloop.export.targets import TARGETS, check_masks
@@ -184,6 +184,9 @@ def _check_output(out: Path, target: str | None, *, overwrite: bool) -> None:
         made = "" if target is None else f", which --target {target} makes"
         raise UsageError(f"-o {out}: expected a file that ends in {suffix}{made}")
     frames = [_frames_path(out)] if _has_raw_head(target) else []
+    report = _beside(out)[".json"]
+    if report.exists() and not is_report(report):  # such as exemplars of the same name
+        raise DataError(f"{report}: is no report of an export, and stays; name another file with -o")
     for path in (out, facts_path(out), *_beside(out).values(), *frames):
         if path.exists() and not (overwrite and path.is_file()):
             raise DataError(f"{path}: exists; name another file, or replace it with --overwrite")

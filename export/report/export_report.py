@@ -20,7 +20,7 @@ from edgeloop.export.train.run_record import RunRecord
 from edgeloop.models.bundle.document import Record
 from edgeloop.models.spec import ModelSpec
 
-__all__ = ["ExportReport", "Provenance", "write_json"]
+__all__ = ["ExportReport", "Provenance", "is_report", "write_json"]
 
 
 @dataclass(frozen=True)
@@ -166,6 +166,15 @@ class ExportReport:
 def write_json(report: ExportReport, path: Path) -> None:
     """Write a report as JSON."""
     path.write_text(json.dumps(report.document(), indent=2) + "\n", encoding="utf-8")
+
+
+def is_report(path: Path) -> bool:
+    """True if a file is a report as `write_json` writes it."""
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(document, dict) and {"bundle", "sha256", "precisions"} <= document.keys()
 
 
 def _figures(candidate: Candidate) -> dict[str, Any]:

@@ -104,6 +104,15 @@ def test_files_that_exist_are_kept_unless_told(run: Path, dataset: Path, tmp_pat
         export_bundle(run, dataset, out)
 
 
+def test_exemplars_of_the_same_name_are_never_replaced(run: Path, dataset: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "x.json"
+    mine.write_text('{"images": [], "annotations": [], "categories": []}')
+    for options in (ExportOptions(), ExportOptions(overwrite=True)):
+        with pytest.raises(DataError, match=r"x\.json: is no report of an export"):
+            export_bundle(run, dataset, tmp_path / "x.onnx", options)
+    assert list(tmp_path.iterdir()) == [mine]
+
+
 def test_says_what_is_wrong_with_a_run(run: Path, dataset: Path, tmp_path: Path) -> None:
     out = tmp_path / "x.onnx"
     with pytest.raises(NoInputError, match="gone: no such folder"):

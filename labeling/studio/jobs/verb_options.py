@@ -117,14 +117,14 @@ class ExportSettings(_Settings):
 
     Attributes:
         precision: Numeric precision; "auto" takes the fastest that passes the checks.
-        target: Runtime to export for.
+        target: Runtime to export for, one that takes an ONNX file.
         imgsz: Input side, px.
         tolerance_map: Maximum loss of mAP50-95 against torch.
         tolerance_boxes: Maximum share of torch's boxes that may be missed.
     """
 
     precision: Precision | None = None
-    target: Literal["cpu", "openvino", "tensorrt", "coreml", "qnn", "rknn", "hailo"] | None = None
+    target: Literal["cpu", "openvino", "tensorrt", "coreml", "qnn", "hailo"] | None = None
     imgsz: _Side | None = None
     tolerance_map: _Share | None = None
     tolerance_boxes: _Share | None = None

@@ -5,12 +5,14 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from playwright.sync_api import Page, expect
 
+from edgeloop.export.targets import TARGETS
 from edgeloop.export.train.run_record import RunRecord, write_record
 from edgeloop.export.trainer import Epoch
+from edgeloop.labeling.studio.jobs.verb_options import ExportSettings
 from tests.labeling.studio.serving import Serving
 
 EPOCHS = tuple(
@@ -103,3 +105,8 @@ def test_a_teaching_shows_who_answers_and_how_fast(studio: Serving, page: Page) 
     expect(page.get_by_text("3 s: it agrees")).to_be_visible()
     page.get_by_label("Camera or footage").fill("synth:conveyor")
     expect(page.get_by_label("Command line").last).to_contain_text("edgeloop teach synth:conveyor -e")
+
+
+def test_every_runtime_to_choose_takes_the_file_that_the_page_names() -> None:
+    literal, _ = get_args(get_type_hints(ExportSettings)["target"])
+    assert {TARGETS[name].suffix for name in get_args(literal)} == {".onnx"}

@@ -20,7 +20,7 @@ const OPTIONS = {
   ],
   export: [
     {name: 'precision', label: 'Precision', kind: 'choice', choices: [[null, 'fp32'], ['auto', 'auto: fastest'], ['fp16', 'fp16'], ['int8', 'int8']]},
-    {name: 'target', label: 'Runtime', kind: 'choice', choices: [[null, 'any'], ['cpu', 'CPU'], ['openvino', 'OpenVINO'], ['tensorrt', 'TensorRT'], ['coreml', 'Core ML'], ['qnn', 'QNN'], ['rknn', 'RKNN'], ['hailo', 'Hailo']]},
+    {name: 'target', label: 'Runtime', kind: 'choice', choices: [[null, 'any'], ['cpu', 'CPU'], ['openvino', 'OpenVINO'], ['tensorrt', 'TensorRT'], ['coreml', 'Core ML'], ['qnn', 'QNN'], ['hailo', 'Hailo']]},
     {name: 'tolerance_map', label: 'Loss of mAP50-95 at most', kind: 'number', min: 0, max: 1, step: 0.005, placeholder: '0.01', advanced: true},
     {name: 'tolerance_boxes', label: 'Share of boxes lost at most', kind: 'number', min: 0, max: 1, step: 0.005, placeholder: '0.01', advanced: true},
     {name: 'imgsz', label: 'Input side, px', kind: 'number', min: 32, max: 8192, step: 32, placeholder: 'as trained', advanced: true},
