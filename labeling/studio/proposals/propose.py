@@ -12,13 +12,11 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel
 
 from edgeloop.edge.frames.folder import read_frames
 from edgeloop.edge.host.malloc import keep_freed_memory
@@ -28,6 +26,7 @@ from edgeloop.labeling.engine.engine import Engine
 from edgeloop.labeling.engine.rounds import Interrupted, Learner, Steps
 from edgeloop.labeling.frames.suggestion import describe_cells, select_frames
 from edgeloop.labeling.inputs.exemplars import Exemplars, read_boxes, read_exemplars
+from edgeloop.labeling.parent_process import say, take_commands
 from edgeloop.labeling.sam import load
 from edgeloop.labeling.studio.proposals.messages import Found, Learned, Next, Progressed, ProposedBox
 from edgeloop.models.boxes import nms
@@ -59,12 +58,6 @@ class Commands:
         self._running.set()
         self._woken = threading.Event()
 
-    def follow(self, lines: Iterable[str]) -> None:
-        """Take commands until the server ends; the process ends with it."""
-        for line in lines:
-            self.take(line.strip())
-        os._exit(0)  # threads of torch and of onnxruntime may be at work
-
     def take(self, command: str) -> None:
         """Take one command."""
         name, _, number = command.partition(" ")
@@ -92,12 +85,6 @@ class Commands:
         self.changed.clear()
         while self.changed.wait(_SETTLE_S):
             self.changed.clear()
-
-
-def say(message: BaseModel) -> None:
-    """Write a message for the server."""
-    sys.stdout.write(message.model_dump_json() + "\n")
-    sys.stdout.flush()
 
 
 def spread(count: int) -> list[int]:
@@ -272,7 +259,7 @@ def main() -> None:
     os.nice(_NICE)
     keep_freed_memory()
     commands = Commands()
-    threading.Thread(target=commands.follow, args=(sys.stdin,), daemon=True).start()
+    take_commands(commands.take)
     try:
         propose(frames, exemplars, folder, commands)
     except EdgeloopError as error:

@@ -11,11 +11,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-
-from pydantic import BaseModel
 
 from edgeloop.edge.host.hardware import usable_cores
 from edgeloop.edge.host.malloc import keep_freed_memory
@@ -23,6 +20,7 @@ from edgeloop.labeling.engine.members import limited_threads
 from edgeloop.labeling.engine.rounds import Learner, Steps
 from edgeloop.labeling.improvement.make_generation import GenerationOptions, make_generation
 from edgeloop.labeling.lineage.loop_folder import LoopFolder
+from edgeloop.labeling.parent_process import say, take_commands
 from edgeloop.labeling.sam import load
 from edgeloop.labeling.teaching.learning.agreement import judge_by
 from edgeloop.labeling.teaching.learning.hand_over import hand_over
@@ -52,12 +50,6 @@ class Commands:
         self.ended = False
         self._changed = threading.Condition()
 
-    def follow(self, lines: Iterable[str]) -> None:
-        """Take commands until the other process ends; this one ends with it."""
-        for line in lines:
-            self.take(line.strip())
-        os._exit(0)  # threads of torch and of onnxruntime may be at work
-
     def take(self, command: str) -> None:
         """Take one command."""
         name, _, number = command.partition(" ")
@@ -76,12 +68,6 @@ class Commands:
         """Wait for so many frames, or for the last one."""
         with self._changed:
             self._changed.wait_for(lambda: self.enough(frames))
-
-
-def say(message: BaseModel) -> None:
-    """Write a message for the process that answers."""
-    sys.stdout.write(message.model_dump_json() + "\n")
-    sys.stdout.flush()
 
 
 def tell(text: str) -> None:
@@ -194,7 +180,7 @@ def main() -> None:
     """Run the process."""
     keep_freed_memory()
     commands = Commands()
-    threading.Thread(target=commands.follow, args=(sys.stdin,), daemon=True).start()
+    take_commands(commands.take)
     try:
         plan = LearningPlan.model_validate_json(sys.argv[2])
         os.nice(plan.nice)

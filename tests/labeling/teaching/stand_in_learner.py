@@ -15,8 +15,8 @@ from edgeloop.labeling.engine.engine import Engine
 from edgeloop.labeling.engine.ensemble import Ensemble
 from edgeloop.labeling.lineage.generation import Generation, Parents
 from edgeloop.labeling.lineage.loop_folder import LoopFolder
+from edgeloop.labeling.parent_process import say
 from edgeloop.labeling.teaching.learning.learner_messages import FramesWanted, GenerationMade, TeacherReady
-from edgeloop.labeling.teaching.learning.learning_process import say
 from edgeloop.labeling.teaching.open_loop import loop_exemplars
 from edgeloop.labeling.teaching.teacher_detector import publish_teacher
 from edgeloop.models.weights.digest import file_sha256
