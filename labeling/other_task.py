@@ -20,7 +20,7 @@ from edgeloop.labeling.dataset.json_stream import read_entries
 from edgeloop.labeling.dataset.read import INSTANCES, is_ours
 from edgeloop.labeling.dataset.split import Split
 from edgeloop.labeling.dataset.write import DatasetReport, DatasetTally, LabeledFrame
-from edgeloop.labeling.frames.frame_store import FrameStore
+from edgeloop.labeling.frames.frame_store import FrameStore, image_digest
 from edgeloop.labeling.ledger import FrameResult
 from edgeloop.models.task import Task
 
@@ -75,7 +75,7 @@ def is_of_inputs(
 
     def digest(entry: FrameEntry) -> tuple[str, str]:
         try:
-            return entry.name, hashlib.sha256(store.read(entry.file)).hexdigest()
+            return entry.name, image_digest(store, entry.file)
         except OSError:
             return entry.name, ""
 

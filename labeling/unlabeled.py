@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 from edgeloop.edge.frames.folder import FrameEntry
-from edgeloop.labeling.frames.frame_store import FrameStore
+from edgeloop.labeling.frames.frame_store import FrameStore, image_digest
 from edgeloop.labeling.ledger import Ledger
 
 __all__ = ["unlabeled_frames"]
@@ -44,6 +43,6 @@ def unlabeled_frames(
 
 def _digest(store: FrameStore, file: str) -> str | None:
     try:
-        return hashlib.sha256(store.read(file)).hexdigest()
+        return image_digest(store, file)
     except OSError:
         return None

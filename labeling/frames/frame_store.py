@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from edgeloop.edge.frames.folder import FrameEntry, read_frames
 
-__all__ = ["FolderStore", "FrameStore"]
+__all__ = ["FolderStore", "FrameStore", "image_digest"]
 
 
 class FrameStore(Protocol):
@@ -68,3 +69,12 @@ class FolderStore:
         except OSError:
             return ""
         return f"{status.st_size}-{status.st_mtime_ns}"
+
+
+def image_digest(store: FrameStore, file: str) -> str:
+    """Digest of the encoded image that `FrameEntry.file` names: sha256, hexadecimal.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    return hashlib.sha256(store.read(file)).hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import platform
 import re
@@ -16,7 +15,7 @@ from typing import Any, TypedDict
 import ray
 
 from edgeloop.edge.cli.environment import prepare_environment
-from edgeloop.labeling.frames.frame_store import FrameStore
+from edgeloop.labeling.frames.frame_store import FrameStore, image_digest
 from edgeloop.labeling.workers.cluster.node_files import KeptFiles
 from edgeloop.labeling.workers.frame_job import FrameHandler, FrameJob, Outcome, Shard, handle_shard
 from edgeloop.labeling.workers.worker_cores import share_cores
@@ -118,6 +117,6 @@ class FrameActor:
 
 def _reads(store: FrameStore, file: str, digest: str) -> bool:
     try:
-        return hashlib.sha256(store.read(file)).hexdigest() == digest
+        return image_digest(store, file) == digest
     except (OSError, UnavailableError):  # no such folder here, or an object storage out of reach
         return False

@@ -14,6 +14,7 @@ import numpy as np
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from edgeloop.labeling.frames.frame_store import image_digest
 from edgeloop.labeling.workers.cluster.node_files import files_key, remove_files
 from edgeloop.labeling.workers.cluster.ray_actor import SentFile
 from edgeloop.labeling.workers.frame_job import FrameItem, FrameJob
@@ -75,5 +76,5 @@ def _send(path: Path) -> SentFile:
 def _probe(job: FrameJob[ItemT, RowT], items: Sequence[ItemT]) -> dict[str, str]:
     for item in items[:_PROBED]:
         with suppress(OSError):
-            return {item.file: hashlib.sha256(job.store.read(item.file)).hexdigest()}
+            return {item.file: image_digest(job.store, item.file)}
     return {}
