@@ -144,6 +144,21 @@ def test_frames_that_are_too_old_leave(tmp_path: Path) -> None:
     assert len([*(tmp_path / "images").iterdir()]) == 1
 
 
+@pytest.mark.parametrize(("days_off", "kept"), [(1, 3), (60, 0)])
+def test_frames_that_grew_too_old_while_the_device_was_off_leave_at_the_start(
+    days_off: int, kept: int, tmp_path: Path
+) -> None:
+    times = [1e9]
+    for now in (1e9, 1e9 + days_off * 86400):
+        times.append(now)
+        keeper = RingKeeper(tmp_path, RingBudget(5, 30, 0.5), keep_free_mb=0, clock=lambda: times[-1])
+        if now == 1e9:
+            for index in range(3):
+                keeper.add(Choice(candidate(judged(index)), 0.1 * index))
+        keeper.close()
+    assert len(read_ring(tmp_path).entries) == len([*(tmp_path / "images").iterdir()]) == kept
+
+
 def test_the_same_footage_again_is_kept_beside_what_is_there(tmp_path: Path) -> None:
     for _ in range(2):
         keeper = opened(tmp_path, 5)
