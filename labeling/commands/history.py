@@ -30,6 +30,7 @@ def history(loop: Path, as_json: bool) -> None:
             "current": found.current,
             "generations": [each.model_dump(mode="json") for each in found.generations],
             "changed": list(found.changes),
+            "new_exemplars": found.new_exemplars,
         }
         click.echo(json.dumps(document))
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -68,6 +69,17 @@ class Exemplars:
     names: tuple[str, ...]
     frames: tuple[ExemplarFrame, ...]
     crops: tuple[Crop, ...] = ()
+
+    def digest(self) -> str:
+        """sha256 of class names, boxes, masks that were drawn, and images, hexadecimal."""
+        found = hashlib.sha256("\0".join(self.names).encode())
+        for frame in self.frames:
+            found.update(frame.path.read_bytes() + frame.xyxy.tobytes() + frame.class_id.tobytes())
+            if frame.masks:
+                found.update(repr(sorted(frame.masks.items())).encode())
+        for crop in self.crops:
+            found.update(crop.path.read_bytes() + str(crop.class_id).encode())
+        return found.hexdigest()
 
 
 def read_exemplars(path: Path, frames_folder: FramesFolder) -> Exemplars:

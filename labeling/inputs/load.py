@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -41,15 +40,8 @@ class LabelInputs:
 
     def digests(self) -> dict[str, str]:
         """sha256 of each input; "" for None."""
-        boxes = hashlib.sha256("\0".join(self.exemplars.names).encode())
-        for frame in self.drawn:
-            boxes.update(frame.path.read_bytes() + frame.xyxy.tobytes() + frame.class_id.tobytes())
-            if frame.masks:
-                boxes.update(repr(sorted(frame.masks.items())).encode())
-        for crop in self.exemplars.crops:
-            boxes.update(crop.path.read_bytes() + str(crop.class_id).encode())
         return {
-            "exemplars": boxes.hexdigest(),
+            "exemplars": replace(self.exemplars, frames=tuple(self.drawn)).digest(),
             "background": "" if self.background is None else self.background.digest,
         }
 

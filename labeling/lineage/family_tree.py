@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edgeloop.export.data.yolo_dataset import open_dataset
 from edgeloop.export.train.run_record import read_record
+from edgeloop.labeling.inputs.exemplars import read_exemplars
 from edgeloop.labeling.lineage.generation import Generation, HeldOutScores
 from edgeloop.labeling.lineage.loop_folder import LoopFolder
 from edgeloop.models.errors import EdgeloopError
@@ -25,11 +26,13 @@ class History:
         generations: All that are finished, in order.
         current: Number of the one in use; None before the first.
         changes: Files that are not what they were, one line each.
+        new_exemplars: sha256 of the person's boxes if they are others than the last generation learned from.
     """
 
     generations: tuple[Generation, ...]
     current: int | None
     changes: tuple[str, ...]
+    new_exemplars: str | None
 
 
 def read_history(loop: LoopFolder) -> History:
@@ -39,6 +42,12 @@ def read_history(loop: LoopFolder) -> History:
         DataError: A record is damaged.
     """
     generations, current = loop.generations(), loop.current()
+    damage, exemplars = [], None
+    if generations:
+        try:
+            exemplars = read_exemplars(loop.exemplars, loop.frames).digest()
+        except EdgeloopError as error:
+            damage.append(str(error))
     return History(
         generations,
         None if current is None else current.number,
@@ -46,7 +55,9 @@ def read_history(loop: LoopFolder) -> History:
             *_broken_links(generations),
             *(line for each in generations for line in find_changes(loop, each)),
             *_changed_frames(loop, generations),
+            *damage,
         ),
+        None if not generations or exemplars == generations[-1].digests.exemplars else exemplars,
     )
 
 
@@ -136,6 +147,11 @@ def tree_lines(history: History) -> list[str]:
 
     for root in children.get(None, []):
         draw(root, "", "")
+    if history.new_exemplars is not None:
+        lines.append(
+            f"exemplars: others than generation {history.generations[-1].number} learned from; the next "
+            "`edgeloop improve` learns from them"
+        )
     return lines
 
 

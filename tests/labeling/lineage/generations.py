@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import cv2
 import numpy as np
 
 from edgeloop.export.data.yolo_dataset import open_dataset
 from edgeloop.export.train.run_record import RunRecord, write_record
+from edgeloop.labeling.inputs.exemplars import read_exemplars
 from edgeloop.labeling.lineage.generation import Generation, HeldOutScores, Parents, Verdict
 from edgeloop.labeling.lineage.loop_folder import LoopFolder
 from edgeloop.models.weights.digest import file_sha256
@@ -16,8 +19,23 @@ def scores(frames: int, parent: float | None, own: float) -> HeldOutScores:
     return HeldOutScores(frames=frames, parent=parent, own=own, parent_map50_95=None, own_map50_95=own / 2)
 
 
+def draw_exemplars(loop: LoopFolder, *boxes: list[float]) -> None:
+    """Exemplars of a loop: these boxes, xywh px, on one gray image."""
+    (loop.exemplars.parent / "images").mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(loop.exemplars.parent / "images" / "drawn.png"), np.full((32, 32, 3), 90, np.uint8))
+    drawn = [{"image_id": 1, "category_id": 1, "bbox": box} for box in boxes]
+    coco = {
+        "images": [{"id": 1, "file_name": "drawn.png", "width": 32, "height": 32}],
+        "annotations": [{"id": number, **each} for number, each in enumerate(drawn)],
+        "categories": [{"id": 1, "name": "thing"}],
+    }
+    loop.exemplars.write_text(json.dumps(coco))
+
+
 def add_generation(loop: LoopFolder, number: int, parent: Generation | None, verdict: Verdict) -> Generation:
     """Generation with small files that belong together."""
+    if not loop.exemplars.is_file():
+        draw_exemplars(loop, [4, 4, 10, 10])
     folder = loop.generation_folder(number)
     for part in ("images", "labels"):
         (folder / "dataset" / part / "train").mkdir(parents=True)
@@ -45,7 +63,7 @@ def add_generation(loop: LoopFolder, number: int, parent: Generation | None, ver
         created="2026-11-30T10:00:00+00:00",
         names=("thing",),
         digests=Parents(
-            exemplars="0" * 64,
+            exemplars=read_exemplars(loop.exemplars, loop.frames).digest(),
             dataset=data.digest,
             weights=weights,
             bundle=file_sha256(loop.bundle(number)),

@@ -12,7 +12,7 @@ from edgeloop.labeling.commands.history import history
 from edgeloop.labeling.lineage.family_tree import read_history, tree_lines
 from edgeloop.labeling.lineage.loop_folder import LoopFolder, LoopSettings
 from edgeloop.models.errors import DataError
-from tests.labeling.lineage.generations import add_generation
+from tests.labeling.lineage.generations import add_generation, draw_exemplars
 
 
 @pytest.fixture
@@ -66,6 +66,17 @@ def test_a_changed_frame_is_named(loop: LoopFolder) -> None:
     kept.write_bytes(kept.read_bytes()[:-1] + b"x")
     (change,) = read_history(loop).changes
     assert change.startswith(f"{kept} was changed since generation 3 learned from it")
+
+
+def test_exemplars_that_were_changed_are_news_and_damaged_ones_a_change(loop: LoopFolder) -> None:
+    assert read_history(loop).new_exemplars is None
+    draw_exemplars(loop, [4, 4, 10, 10], [20, 20, 8, 8])
+    found = read_history(loop)
+    assert (found.changes, len(found.new_exemplars or "")) == ((), 64)
+    assert tree_lines(found)[-1].startswith("exemplars: others than generation 3 learned from;")
+    (loop.exemplars.parent / "images" / "drawn.png").write_bytes(b"no image")
+    (change,) = read_history(loop).changes
+    assert str(loop.exemplars.parent / "images" / "drawn.png") in change
 
 
 def test_a_missing_file_and_another_parent_are_named(loop: LoopFolder) -> None:
