@@ -14,6 +14,7 @@ and exits with `exit_code` (as in BSD's sysexits.h).
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,9 +31,14 @@ __all__ = [
     "OutputError",
     "UnavailableError",
     "UsageError",
+    "describe_damage",
     "first_error_details",
     "first_validation_error",
 ]
+
+
+_JSON_PLACE = re.compile(r"(.*) at line (\d+) column (\d+)$")
+"""Fault of a parser, its line and its column."""
 
 
 class EdgeloopError(Exception):
@@ -86,6 +92,7 @@ def first_error_details(error: ValidationError) -> ErrorDetails:
     first = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
     if first["type"] == "extra_forbidden":
         first["msg"] = "unknown field"
+    first["msg"] = first["msg"].removeprefix("Value error, ")
     return first
 
 
@@ -101,3 +108,24 @@ def first_validation_error(error: ValidationError, whole: str) -> str:
     """
     first = first_error_details(error)
     return f"{'.'.join(map(str, first['loc'])) or whole}: {first['msg']}"
+
+
+def describe_damage(path: object, error: ValidationError, *, line: int | None = None) -> str:
+    """Describe the first fault of a JSON file in one line; the caller adds what to do.
+
+    Args:
+        path: The file.
+        error: Error of its validation.
+        line: Number of the line that was validated, from 1; None for the whole file.
+
+    Returns:
+        Place and fault, such as "run.json:3:14: no JSON (expected value)" with line and column, or
+        "run.json: images.0.width: Field required".
+    """
+    first = first_error_details(error)
+    cause = first.get("ctx", {}).get("error") if first["type"] == "json_invalid" else None
+    if found := _JSON_PLACE.match(str(cause)):
+        fault, row, column = found.groups()
+        return f"{path}:{line or row}:{column}: no JSON ({fault})"
+    place = str(path) if line is None else f"{path}:{line}"
+    return ": ".join(filter(None, (place, ".".join(map(str, first["loc"])), first["msg"])))

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from edgeloop.edge.doubt.frame_doubt import DEFAULT_WEIGHTS
 from edgeloop.edge.doubt.judged_frame import Sign
 from edgeloop.edge.host.durable_file import replace_file
-from edgeloop.models.errors import DataError, NoInputError, first_validation_error
+from edgeloop.models.errors import DataError, NoInputError, describe_damage
 
 __all__ = ["WEIGHTS_FILE", "read_weights", "write_weights"]
 
@@ -57,7 +57,7 @@ def read_weights(folder: Path) -> Mapping[Sign, float]:
         read = _Weights.model_validate_json(text)
     except ValidationError as error:
         raise DataError(
-            f"{path}: {first_validation_error(error, 'file')}; "
+            f"{describe_damage(path, error)}; "
             "expected a weight from 0 to 1 for each sign; remove the file to use the default weights"
         ) from error
     return MappingProxyType({**DEFAULT_WEIGHTS, **read.weights})
@@ -78,7 +78,5 @@ def write_weights(folder: Path, weights: Mapping[Sign, float]) -> None:
     try:
         content = _Weights(weights=dict(weights))
     except ValidationError as error:
-        raise DataError(
-            f"{path}: {first_validation_error(error, 'file')}; weights are from 0 to 1"
-        ) from error
+        raise DataError(f"{describe_damage(path, error)}; weights are from 0 to 1") from error
     replace_file(path, content.model_dump_json(indent=2).encode() + b"\n")

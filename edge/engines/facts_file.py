@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from edgeloop.models.errors import ModelError, NoInputError, first_validation_error
+from edgeloop.models.errors import ModelError, NoInputError, describe_damage
 from edgeloop.models.facts.facts_path import facts_path
 from edgeloop.models.facts.tensor_info import TensorInfo
 from edgeloop.models.weights.digest import file_sha256
@@ -101,7 +101,7 @@ def read_facts(model: Path, engine: str) -> EngineFacts:
     try:
         facts = EngineFacts.model_validate_json(content)
     except ValidationError as error:
-        raise ModelError(f"{path}: {first_validation_error(error, 'document')}") from error
+        raise ModelError(f"{describe_damage(path, error)}; copy it again, or export again") from error
     document = json.loads(content)
     if document.pop("seal", None) != _digest(document):
         raise ModelError(f"{path}: was changed after the export; copy it again, or export again")

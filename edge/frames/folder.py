@@ -21,7 +21,7 @@ from edgeloop.edge.host.file_names import printable_name
 from edgeloop.edge.host.opencv import encode_image, write_bytes
 from edgeloop.edge.labels.label_lines import decode_text
 from edgeloop.edge.sources.images import is_image, natural_key, warn_of_unread
-from edgeloop.models.errors import DataError, EdgeloopError, NoInputError, first_validation_error
+from edgeloop.models.errors import DataError, EdgeloopError, NoInputError, describe_damage
 
 __all__ = ["FRAME_LIST", "FrameEntry", "FrameWriter", "SourceClock", "list_frames", "read_frames"]
 
@@ -251,7 +251,8 @@ def _listed(data: bytes, name: str) -> Iterator[FrameEntry]:
         try:
             entry = _LINE.validate_json(line)
         except ValidationError as error:
-            raise DataError(f"{name}:{number}: {first_validation_error(error, 'line')}") from error
+            fault = describe_damage(name, error, line=number)
+            raise DataError(f"{fault}; correct or remove this line") from error
         if Path(entry.file).name != entry.file or "\0" in entry.file:
             raise DataError(f"{name}:{number}: file must be a name in this folder, got {entry.file!r}")
         yield entry

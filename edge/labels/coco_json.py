@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
 from edgeloop.edge.labels.label_problems import LabelProblems
-from edgeloop.models.errors import DataError, NoInputError, first_validation_error
+from edgeloop.models.errors import DataError, NoInputError, describe_damage
 
 __all__ = [
     "CocoAnnotation",
@@ -115,7 +115,7 @@ def parse_coco(path: Path) -> CocoFile:
         ) from error
     except ValidationError as error:
         raise DataError(
-            f"{path}: not a COCO json of boxes: {first_validation_error(error, 'json')}"
+            f"{describe_damage(path, error)}; not a COCO json of boxes, expected one as a tool exports it"
         ) from error
 
 

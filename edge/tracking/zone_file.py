@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from edgeloop.models.errors import DataError, NoInputError, first_error_details
+from edgeloop.models.errors import DataError, NoInputError, describe_damage, first_error_details
 
 __all__ = ["Line", "Zone", "ZoneFile", "check_places", "read_zones"]
 
@@ -233,7 +233,7 @@ def read_zones(path: Path, names: Sequence[str] | None) -> ZoneFile:
     except UnicodeDecodeError as error:
         raise DataError(f"zones {path}: not text in UTF-8 ({error.reason} at byte {error.start})") from error
     except ValidationError as error:
-        raise DataError(f"zones {path}: {_first(error)}") from error
+        raise DataError(f"{_first(f'zones {path}', error)}; `edgeloop run --help` shows the form") from error
     if found.units is None and found.in_shares and names is not None:
         log.warning(
             'zones %s: no coordinate is beyond 1, so all are shares of the picture ("units": "shares")',
@@ -275,18 +275,20 @@ def check_places(origin: str, zones: ZoneFile, size: tuple[int, int]) -> None:
                 )
 
 
-def _first(error: ValidationError) -> str:
-    """Position, expectation and value of the first mistake, in one line."""
+def _first(origin: str, error: ValidationError) -> str:
+    """File, position, expectation and value of the first mistake, in one line."""
     mistake = first_error_details(error)
+    if mistake["type"] == "json_invalid":
+        return describe_damage(origin, error)
     place = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in mistake["loc"]).lstrip(".")
-    message = mistake["msg"].removeprefix("Value error, ")
+    message = mistake["msg"]
     text = f"{place}: {message}" if place else message
     named = mistake["type"] == "extra_forbidden" or isinstance(mistake["input"], dict | bytes)
     if not named and "got" not in message:
         text += f", got {mistake['input']!r:.60}"
     if error.error_count() > 1:
         text += f" (and {error.error_count() - 1} more)"
-    return f"{text}; `edgeloop run --help` shows the form"
+    return f"{origin}: {text}"
 
 
 def _shorten(names: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from pydantic import (
 
 from edgeloop.export.train_options import LARGEST_SIDE, TrainerName
 from edgeloop.export.trainer import WEIGHTS_FILES, Epoch
-from edgeloop.models.errors import DataError, NoInputError, first_validation_error
+from edgeloop.models.errors import DataError, NoInputError, describe_damage
 from edgeloop.models.task import Task
 
 __all__ = ["RunRecord", "read_record", "write_record"]
@@ -117,4 +117,4 @@ def read_record(run: Path) -> RunRecord:
     try:
         return RunRecord.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise DataError(f"{path}, {first_validation_error(error, 'content')}") from error
+        raise DataError(f"{describe_damage(path, error)}; restore it, or train again") from error

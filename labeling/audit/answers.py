@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from edgeloop.edge.host.durable_file import replace_file
 from edgeloop.edge.host.folder_lock import locked_folder
 from edgeloop.labeling.audit.sample import Sample
-from edgeloop.models.errors import DataError, EdgeloopError
+from edgeloop.models.errors import DataError, EdgeloopError, describe_damage
 
 __all__ = ["AnswerBook", "Answers", "Point", "keep_aside", "open_answers", "read_sample_size"]
 
@@ -172,8 +172,12 @@ def _read(path: Path) -> _File | None:
         return _File.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
-    except (ValidationError, OSError) as error:
-        raise DataError(f"{path}: not answers of an audit; move it away to begin a new one") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValidationError as error:
+        raise DataError(
+            f"{describe_damage(path, error)}; not answers of an audit, move it away to begin a new one"
+        ) from error
 
 
 def _key(sample: Sample) -> _SampleKey:

@@ -25,7 +25,7 @@ from edgeloop.labeling.dataset.read import INSTANCES, Image, read_instances
 from edgeloop.labeling.dataset.write import annotation_of, dataset_digest, unsure_of
 from edgeloop.labeling.label_text import label_text
 from edgeloop.labeling.ledger import FrameResult, Label
-from edgeloop.models.errors import DataError, EdgeloopError, first_validation_error
+from edgeloop.models.errors import DataError, EdgeloopError, describe_damage
 from edgeloop.models.task import Task
 from edgeloop.models.weights.digest import BoxesDigest
 
@@ -233,7 +233,8 @@ def read_originals(folder: Path) -> dict[str, FrameResult]:
         try:
             result = FrameResult.model_validate_json(line)
         except ValidationError as error:
-            raise DataError(f"{path}:{number}: {first_validation_error(error, 'line')}") from error
+            fault = describe_damage(path, error, line=number)
+            raise DataError(f"{fault}; restore it, or label again") from error
         originals.setdefault(result.file, result)
     return originals
 

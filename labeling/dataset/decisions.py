@@ -21,7 +21,7 @@ from pydantic import (
 
 from edgeloop.labeling.ledger import FrameResult, Label
 from edgeloop.models.boxes import iou_matrix
-from edgeloop.models.errors import DataError, NoInputError, first_validation_error
+from edgeloop.models.errors import DataError, NoInputError, describe_damage
 
 __all__ = [
     "HUMAN",
@@ -160,7 +160,8 @@ def parse_journal(content: bytes, path: Path) -> tuple[list[Decision | UndoLine]
         try:
             lines.append(_LINE.validate_json(line))
         except ValidationError as error:
-            raise DataError(f"{path}:{number}: {first_validation_error(error, 'line')}") from error
+            fault = describe_damage(path, error, line=number)
+            raise DataError(f"{fault}; correct or remove this line") from error
     return lines, len(content) - len(cut)
 
 

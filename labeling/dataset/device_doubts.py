@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgeloop.edge.host.durable_file import replace_file
-from edgeloop.models.errors import DataError, first_validation_error
+from edgeloop.models.errors import DataError, describe_damage
 
 __all__ = [
     "DEVICE_FILE",
@@ -74,7 +74,7 @@ def read_device_doubts(dataset: Path) -> DeviceDoubts:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     except ValidationError as error:
-        raise DataError(f"{path}, {first_validation_error(error, 'content')}; mine the ring again") from error
+        raise DataError(f"{describe_damage(path, error)}; mine the ring again") from error
 
 
 def write_device_doubts(dataset: Path, doubts: DeviceDoubts) -> None:

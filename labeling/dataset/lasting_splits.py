@@ -8,16 +8,18 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
 
 from edgeloop.edge.frames.folder import FrameEntry
 from edgeloop.edge.host.durable_file import replace_file
 from edgeloop.labeling.dataset.split import NEAR_BITS, NEAR_FRAMES, Split, split_frames
 from edgeloop.labeling.frames.perceptual_hash import bits_apart
 from edgeloop.labeling.frames.recordings import FrameGroups
-from edgeloop.models.errors import DataError
+from edgeloop.models.errors import DataError, describe_damage
 
 __all__ = ["lasting_splits", "read_splits"]
 
+_SPLITS = TypeAdapter(dict[str, Split])
 _BLOCK = 250
 _OTHER = {Split.TRAIN: Split.VAL, Split.VAL: Split.TRAIN}
 
@@ -31,11 +33,13 @@ def read_splits(path: Path) -> dict[str, Split]:
     if not path.is_file():
         return {}
     try:
-        content = json.loads(path.read_bytes())
-        return {str(name): Split(part) for name, part in content.items()}
-    except (OSError, ValueError, AttributeError) as error:
+        return _SPLITS.validate_json(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValidationError as error:
         raise DataError(
-            f"{path}: expected a JSON object of frames and their parts (train, val, gap); {error}"
+            f"{describe_damage(path, error)}; expected a JSON object of frames and their parts (train, val, "
+            "gap), restore it from a copy"
         ) from error
 
 

@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgeloop.edge.host.durable_file import replace_file
 from edgeloop.labeling.lineage.generation import Generation
-from edgeloop.models.errors import DataError, NoInputError, first_validation_error
+from edgeloop.models.errors import DataError, NoInputError, describe_damage
 from edgeloop.models.task import Task
 
 __all__ = ["LOOP_FILE", "MINED", "LoopFolder", "LoopSettings"]
@@ -190,4 +190,4 @@ def _read(path: Path, kind: type[_Model]) -> _Model:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     except ValidationError as error:
-        raise DataError(f"{path}, {first_validation_error(error, 'content')}") from error
+        raise DataError(f"{describe_damage(path, error)}; restore it from a copy") from error

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from edgeloop.models.errors import DataError, first_validation_error
+from edgeloop.models.errors import DataError, describe_damage
 
 __all__ = ["TEACHER_FILE", "PublishedTeacher", "read_teacher"]
 
@@ -48,5 +48,4 @@ def read_teacher(folder: Path) -> PublishedTeacher | None:
     try:
         return PublishedTeacher.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        problem = first_validation_error(error, "content")
-        raise DataError(f"{path}, {problem}; remove it, and the teacher learns anew") from error
+        raise DataError(f"{describe_damage(path, error)}; remove it, and the teacher learns anew") from error

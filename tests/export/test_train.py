@@ -186,5 +186,5 @@ def test_says_that_a_folder_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(NoInputError, match=r"run\.json: no such file"):
         read_record(tmp_path)
     (tmp_path / "run.json").write_text('{"model": 3}')
-    with pytest.raises(DataError, match=r"run\.json, model: Input should be a valid string"):
+    with pytest.raises(DataError, match=r"run\.json: model: Input should be a valid string"):
         read_record(tmp_path)

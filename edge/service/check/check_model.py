@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from pathlib import Path
 
+from edgeloop.edge.labels.coco_json import parse_coco
 from edgeloop.edge.runtime.verification import verify
 from edgeloop.edge.service.service_config import ModelConfig
 from edgeloop.edge.service.store.model_store import ModelStore
@@ -48,12 +48,8 @@ def check_model(name: str, config: ModelConfig, state: Path) -> tuple[str, tuple
 
 def _taught_names(loop: Path) -> tuple[str, ...]:
     """Classes of the person's boxes."""
-    path = loop / "exemplars" / "instances.json"
-    try:
-        names = [str(category["name"]) for category in json.loads(path.read_bytes())["categories"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: cannot be read as boxes ({error}); make the loop anew") from error
-    return tuple(name for name in names if name != "_ignore")
+    categories = parse_coco(loop / "exemplars" / "instances.json").categories
+    return tuple(category.name for category in categories if category.name != "_ignore")
 
 
 def _installed(state: Path, name: str) -> Path:

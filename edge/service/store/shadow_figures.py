@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgeloop.edge.service.service_config import ProbationConfig
-from edgeloop.models.errors import DataError, first_validation_error
+from edgeloop.models.errors import DataError, describe_damage
 
 __all__ = [
     "MAX_CLASSES",
@@ -95,7 +95,7 @@ def read_figures(path: Path) -> ShadowFigures | None:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     except ValidationError as error:
         raise DataError(
-            f"{path}: are no figures of a shadow: {first_validation_error(error, 'file')}"
+            f"{describe_damage(path, error)}; no figures of a shadow, remove it to compare anew"
         ) from error
 
 

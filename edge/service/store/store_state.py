@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from edgeloop.models.errors import DataError, UnavailableError, first_validation_error
+from edgeloop.models.errors import DataError, UnavailableError, describe_damage
 
 __all__ = ["Action", "Change", "InstalledModel", "ProbationState", "StoreState", "read_state"]
 
@@ -187,7 +187,6 @@ def read_state(path: Path) -> StoreState:
     try:
         return StoreState.model_validate_json(content)
     except ValidationError as error:
-        reason = first_validation_error(error, "file")
         raise DataError(
-            f"{path}: is no state of a store: {reason}; delete it, and install the model again"
+            f"{describe_damage(path, error)}; no state of a store, delete it, and install the model again"
         ) from error

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from edgeloop.edge.host.durable_file import replace_file
 from edgeloop.edge.tracking.zone_file import MAX_BYTES, ZoneFile, check_places
-from edgeloop.models.errors import DataError, EdgeloopError, first_error_details
+from edgeloop.models.errors import DataError, EdgeloopError, describe_damage, first_error_details
 
 __all__ = ["PlaceError", "StaleError", "ZoneStore"]
 
@@ -67,7 +67,7 @@ class ZoneStore:
         try:
             found = ZoneFile.model_validate_json(data)
         except ValidationError as error:
-            raise DataError(f"{self.path}: {_fault(error)}; correct it, or move it away") from error
+            raise DataError(f"{describe_damage(self.path, error)}; correct it, or move it away") from error
         revision = hashlib.sha256(data).hexdigest()[:16]
         if found.in_shares:
             return found, revision
@@ -141,5 +141,4 @@ def _fault(error: ValidationError, known: int = 0) -> str:
     """First error, with its place in the file after `known` parts of it."""
     first = first_error_details(error)
     place = ".".join(map(str, first["loc"][known:]))
-    text = first["msg"].removeprefix("Value error, ")
-    return f"{place}: {text}" if place else text
+    return f"{place}: {first['msg']}" if place else first["msg"]

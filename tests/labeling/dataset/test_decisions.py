@@ -194,7 +194,7 @@ def test_a_cut_last_line_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
      b'{"verdict":"right","batch":1,"file":"0.png","box":{"name":"bolt","xyxy":[0,0,NaN,1]}}'],
 )  # fmt: skip
 def test_a_malformed_line_is_named(line: bytes) -> None:
-    with pytest.raises(DataError, match=r"^journal:1: "):
+    with pytest.raises(DataError, match=r"^journal:1:"):
         parse_journal(line + b"\n", Path("journal"))
 
 

@@ -190,7 +190,7 @@ def test_figures_of_another_candidate_do_not_count(
     write_figures(tmp_path, matched=36, candidate="0" * 64)
     refused(edgeloop("promote", "parts", "--config", config), "frames: expected at least 10, got 0")
     store(tmp_path).figures_file.write_text("{")
-    refused(edgeloop("promote", "parts", "--config", config), "shadow.json: are no figures")
+    refused(edgeloop("promote", "parts", "--config", config), "no figures of a shadow")
 
 
 def write_figures(folder: Path, *, matched: int, candidate: str = "") -> None:
