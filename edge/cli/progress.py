@@ -22,7 +22,8 @@ __all__ = ["progress", "progress_bar"]
 
 T = TypeVar("T")
 
-_FIGURES = "{n_fmt}/{total_fmt} {rate_fmt} {elapsed}<{remaining}"
+_BAR = "{desc} {bar:32} {n_fmt}/{total_fmt} {rate_fmt} {elapsed}<{remaining}"
+_COUNT = "{desc} {n_fmt} {rate_fmt} {elapsed}"
 
 
 def progress(items: Iterable[T], description: str) -> Iterator[T]:
@@ -49,7 +50,7 @@ def progress_bar(
     """Show a progress bar with the rate and the time left, for work that is not an iterable.
 
     Args:
-        total: Number of steps; None if unknown.
+        total: Number of steps; None if unknown. Without it, or of 0, steps are counted without a bar.
         description: Label of the bar, e.g. "Training".
         in_bytes: Steps are bytes, shown as MB.
         initial: Steps that were done earlier; they do not count for the rate.
@@ -63,7 +64,7 @@ def progress_bar(
         total=total,
         initial=initial,
         desc=f"{description:<12}",
-        bar_format="{desc} {bar:32} " + _FIGURES if total else "{desc} " + _FIGURES,
+        bar_format=_BAR if total else _COUNT,
         unit="B" if in_bytes else "",
         unit_scale=in_bytes,
         file=sys.stderr if live else io.StringIO(),
@@ -82,6 +83,6 @@ def progress_bar(
     finally:
         bar.close()
         events.tell(int(bar.n), last=True)
-        failed_at_once = not bar.n and sys.exc_info()[0] is not None
-        if not live and not failed_at_once:
+        nothing_done = not bar.n and (not total or sys.exc_info()[0] is not None)
+        if not live and not nothing_done:
             click.echo(str(bar), err=True)

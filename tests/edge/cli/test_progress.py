@@ -38,6 +38,23 @@ def test_rate_and_time_left_are_shown(capsys: pytest.CaptureFixture[str]) -> Non
     assert re.search(r"5/5 +\d+\.\d+/s 00:00<00:00", capsys.readouterr().err)
 
 
+@pytest.mark.parametrize(
+    ("total", "steps", "shown"),
+    [
+        pytest.param(None, 3, r"Drawing +3 +\d+\.\d+/s 00:00\n", id="an unknown number"),
+        pytest.param(None, 0, "", id="an unknown number, and none came"),
+        pytest.param(0, 0, "", id="nothing to do"),
+    ],
+)
+def test_no_total_is_shown_where_there_is_none(
+    total: int | None, steps: int, shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with progress_bar(total, "Drawing") as advance:
+        for _ in range(steps):
+            advance(1)
+    assert re.fullmatch(shown, capsys.readouterr().err)
+
+
 class Terminal(io.StringIO):
     """A screen that keeps what it was told."""
 
