@@ -28,7 +28,6 @@ from edgeloop.labeling.improvement.deployment import agreement_on_ring, follow_s
 from edgeloop.labeling.improvement.loop_teacher import open_teacher
 from edgeloop.labeling.improvement.make_generation import (
     GenerationOptions,
-    generation_lock,
     label_generation,
     labeling_plan,
     make_locked,
@@ -36,6 +35,7 @@ from edgeloop.labeling.improvement.make_generation import (
 )
 from edgeloop.labeling.inputs.load import read_inputs
 from edgeloop.labeling.lineage.generation import Generation, Verdict
+from edgeloop.labeling.lineage.generation_lock import generation_lock
 from edgeloop.labeling.lineage.loop_folder import LoopFolder
 from edgeloop.labeling.mining.mine import mine_ring
 from edgeloop.labeling.step_progress import Progress, no_progress

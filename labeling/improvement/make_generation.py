@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgeloop.edge.frames.folder import read_frames
 from edgeloop.edge.host.durable_file import make_folder
-from edgeloop.edge.host.folder_lock import locked_folder
 from edgeloop.export.data.yolo_dataset import Dataset, open_dataset
 from edgeloop.export.export_options import ExportOptions, Precision
 from edgeloop.export.exporter import export_bundle
@@ -27,13 +25,13 @@ from edgeloop.labeling.improvement.held_out import HeldOut
 from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.job import label_frames
 from edgeloop.labeling.lineage.generation import Generation, Verdict
+from edgeloop.labeling.lineage.generation_lock import generation_lock
 from edgeloop.labeling.lineage.loop_folder import LoopFolder
 from edgeloop.labeling.step_progress import Progress
 from edgeloop.models.errors import DataError, ModelError
 
 __all__ = [
     "GenerationOptions",
-    "generation_lock",
     "label_generation",
     "labeling_plan",
     "make_generation",
@@ -140,28 +138,6 @@ def make_locked(
         loop.promote(number)
     tell(f"Generation {number}: {verdict}; {reason}")
     return generation
-
-
-@contextmanager
-def generation_lock(loop: LoopFolder) -> Iterator[None]:
-    """Hold the lock by which one process at a time makes a generation.
-
-    Raises:
-        DataError: Another process holds it.
-    """
-    folder = loop.root / "generations"
-    make_folder(folder)
-    with locked_folder(folder, f"{loop.root}: another process makes a generation of this loop; wait for it"):
-        _complete_promotion(loop)
-        yield
-
-
-def _complete_promotion(loop: LoopFolder) -> None:
-    """Promote the last generation that was to be, if its process was killed between record and promotion."""
-    current = loop.current()
-    last = max((each.number for each in loop.generations() if each.verdict == "promoted"), default=0)
-    if last > (0 if current is None else current.number):
-        loop.promote(last)
 
 
 def next_number(loop: LoopFolder) -> int:

@@ -15,9 +15,9 @@ from edgeloop.export.train.run_record import read_record
 from edgeloop.export.trainer import TrainStep
 from edgeloop.labeling.dataset.apply_decisions import read_info
 from edgeloop.labeling.improvement.improve_loop import Asked, ImproveOptions, improve_loop
-from edgeloop.labeling.improvement.make_generation import generation_lock
 from edgeloop.labeling.lineage.family_tree import read_history
 from edgeloop.labeling.lineage.generation import Generation
+from edgeloop.labeling.lineage.generation_lock import generation_lock
 from edgeloop.labeling.lineage.loop_folder import LoopFolder
 from edgeloop.models.bundle.document import read_document
 from edgeloop.models.errors import DataError, NoInputError

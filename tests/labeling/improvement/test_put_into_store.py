@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from edgeloop.edge.ring.ring_database import read_ring
 from edgeloop.edge.service.store.model_store import ModelStore
+from edgeloop.labeling.commands.history import history
 from edgeloop.labeling.improvement.deployment import agreement_on_ring, follow_store, put_into_store
-from edgeloop.labeling.improvement.make_generation import generation_lock
+from edgeloop.labeling.lineage.generation_lock import generation_lock
 from edgeloop.labeling.lineage.loop_folder import LoopFolder, LoopSettings
 from edgeloop.models.weights.digest import file_sha256
 from tests.dense import write_bundle
@@ -60,7 +62,11 @@ def test_a_generation_that_the_device_gave_up_is_in_use_no_more(loop: LoopFolder
     store.promote(file_sha256(loop.bundle(2)))
     follow_store(loop, store)
     store.roll_back("half as fast as the one before")
-    assert follow_store(loop, store) == "Generation 1: parts has returned to it from generation 2"
+    shown = CliRunner().invoke(
+        history, [str(loop.root), "--state", str(tmp_path / "state"), "--name", "parts"]
+    )
+    assert "Generation 1: parts has returned to it from generation 2" in shown.stderr
+    assert "1 (in use)" in shown.stdout
     with generation_lock(loop):
         current, given_up = loop.current(), loop.generations()[1]
     assert current is not None

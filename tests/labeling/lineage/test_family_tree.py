@@ -103,3 +103,4 @@ def test_the_command_prints_the_tree_and_refuses_a_changed_loop(loop: LoopFolder
     assert isinstance(shown.exception, DataError)
     assert "generation 2" in shown.stderr
     assert "`-3 (in use)" in shown.stdout
+    assert CliRunner().invoke(history, [str(loop.root), "--name", "parts"]).exit_code == 2
