@@ -29,6 +29,7 @@ from edgeloop.export.quantize.activation_ranges import training_frames
 from edgeloop.export.targets import TARGETS
 from edgeloop.models.bundle.document import Golden
 from edgeloop.models.errors import EdgeloopError, ModelError, UnavailableError
+from edgeloop.models.heads import Head
 from edgeloop.models.letterbox import Letterbox
 from edgeloop.models.spec import ModelSpec
 from edgeloop.models.weights.digest import file_sha256
@@ -81,7 +82,7 @@ def convert_bundles(
     candidates: list[Candidate] = []
     failed: list[FailedAttempt] = []
     frames_of = cache(lambda *, int8: calibration_frames(data, spec) if int8 else _no_frames(spec))
-    for attempt in _attempts(converter, target.precisions, options.precision, anything=anything):
+    for attempt in _attempts(converter, target.precisions, options.precision, spec.head, anything=anything):
         work = folder / f"attempt-{len(bundles) + len(failed)}"
         work.mkdir()
         frames = frames_of(int8=attempt.precision == "int8")
@@ -190,11 +191,16 @@ def _measure(
 
 
 def _attempts(
-    converter: Converter, possible: Sequence[Precision], precision: Precision, *, anything: bool
+    converter: Converter,
+    possible: Sequence[Precision],
+    precision: Precision,
+    head: Head,
+    *,
+    anything: bool,
 ) -> list[Attempt]:
     """List the attempts, in order; of a detector that finds nothing one is enough, and it is refused."""
     wanted = [each for each in _WANTED[precision] if each in possible]
-    attempts = [attempt for each in wanted for attempt in converter.attempts(each)]
+    attempts = [attempt for each in wanted for attempt in converter.attempts(each, head)]
     return attempts if anything else attempts[-1:]
 
 

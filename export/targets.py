@@ -173,6 +173,7 @@ TARGETS: Mapping[str, Target] = {
         precisions=_ANY,
         suffix=".tflite",
         converter="litert_converter:LitertConverter",
+        masks=True,
         next="edgeloop run {bundle} 0",
         sources=(
             # Reads ONNX and writes float .tflite, with the axes in the order NHWC.

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from edgeloop.edge.engines.engine_protocol import Engine
 from edgeloop.edge.engines.facts_file import TensorFacts
 from edgeloop.export.check.parity import BundlePrecision
+from edgeloop.models.heads import Head
 from edgeloop.models.spec import ModelSpec
 
 __all__ = ["Attempt", "Converted", "Converter", "FailedAttempt", "Source"]
@@ -99,8 +100,8 @@ class Converted:
 class Converter(Protocol):
     """Converter to the files of one engine."""
 
-    def attempts(self, precision: BundlePrecision) -> tuple[Attempt, ...]:
-        """List the ways to reach a precision; the first whose file passes the gate is shipped."""
+    def attempts(self, precision: BundlePrecision, head: Head, /) -> tuple[Attempt, ...]:
+        """List the ways to reach a precision with a head; the first whose file passes the gate is shipped."""
         ...
 
     def convert(self, source: Source, attempt: Attempt) -> Converted:

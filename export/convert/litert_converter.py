@@ -1,7 +1,8 @@
 """Conversion to LiteRT: onnx2tf writes a float32 `.tflite`, Google's quantizer makes fp16 and int8 of it.
 
 In fp32 and fp16 the file decodes its head itself. In int8 the host does: quantized, boxes and scores share a
-scale, and left in float within the file the decoding gave the same boxes, and took the same time.
+scale, and left in float within the file the decoding gave the same boxes, and took the same time. With masks
+the file decodes in int8, too, and its last convolutions and what follows them are in float.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from edgeloop.export.check.parity import BundlePrecision
 from edgeloop.export.convert.converter import Attempt, Converted, Source
 from edgeloop.export.convert.run_tool import last_words, run_tool
 from edgeloop.export.graph.graph_io import INPUT, output_shapes
-from edgeloop.export.graph.stages import stage_nodes
+from edgeloop.export.graph.stages import decoding_nodes, stage_nodes
 from edgeloop.models.errors import ModelError, UnavailableError
+from edgeloop.models.heads import Head
 
 __all__ = ["LitertConverter"]
 
@@ -31,23 +33,27 @@ _ONNX2TF = "pip install --no-deps --ignore-requires-python onnx2tf==2.6.9 sng4on
 _TOOLS = ("ai_edge_litert", "litert_quantizer", "onnx2tf", "sng4onnx")
 _PROGRAM = Path(__file__).with_name("litert_tool.py")
 # Few channels, with ranges far apart, make the first stages lose most by 8 bits.
-_LEADING, _COUNTS = "leading", (3, 5)
+_LEADING, _COUNTS = "leading", (0, 3, 5)
 
 
 class LitertConverter:
     """Converter to LiteRT."""
 
-    def attempts(self, precision: BundlePrecision) -> tuple[Attempt, ...]:
+    def attempts(self, precision: BundlePrecision, head: Head, /) -> tuple[Attempt, ...]:
         """List the ways to reach a precision; for int8 more and more stages stay in float."""
         if precision != "int8":
             return (Attempt("as trained", precision),)
-        mixed = (
+        raw_head = head != "segment"
+        start = "head on the host" if raw_head else "head in float"
+        return tuple(
             Attempt(
-                f"head on the host, first {count} stages in float", precision, True, {_LEADING: str(count)}
+                f"{start}, first {count} stages in float" if count else start,
+                precision,
+                raw_head,
+                {_LEADING: str(count)},
             )
             for count in _COUNTS
         )
-        return (Attempt("head on the host", precision, raw_head=True), *mixed)
 
     def convert(self, source: Source, attempt: Attempt) -> Converted:
         """Convert a detector."""
@@ -59,12 +65,15 @@ class LitertConverter:
         onnx.save(source.graph, source.folder / "model.onnx")
         np.save(source.folder / "frames.npy", source.frames)
         leading = int(attempt.settings.get(_LEADING, "0"))
-        stages = list(stage_nodes(source.graph.graph))[:leading]
+        # onnx2tf keeps the names of tensors, or adds to them.
+        in_float = [f"/{stage}/" for stage in list(stage_nodes(source.graph.graph))[:leading]]
+        if not attempt.raw_head:
+            in_float += [f"{name}_output" for name in decoding_nodes(source.graph.graph)]
+            in_float += [output.name for output in source.graph.graph.output]
         job = {
             "precision": attempt.precision,
             "input": INPUT,
-            # onnx2tf keeps the names of tensors, or adds to them.
-            "in_float": [f"^/{re.escape(stage)}/" for stage in stages],
+            "in_float": [f"^{re.escape(name)}" for name in in_float],
         }
         # -P: modules of this folder must not shadow those that the tools import.
         said = run_tool("onnx2tf", [sys.executable, "-P", _PROGRAM, json.dumps(job)], source.folder)

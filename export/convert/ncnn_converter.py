@@ -19,6 +19,7 @@ from edgeloop.export.convert.converter import Attempt, Converted, Source
 from edgeloop.export.convert.run_tool import last_words, run_tool
 from edgeloop.export.graph.graph_io import output_shapes
 from edgeloop.models.errors import ModelError, UnavailableError
+from edgeloop.models.heads import Head
 
 __all__ = ["NcnnConverter"]
 
@@ -28,7 +29,7 @@ _PARAM, _BIN = "model.ncnn.param", "model.ncnn.bin"
 class NcnnConverter:
     """Converter to ncnn."""
 
-    def attempts(self, precision: BundlePrecision) -> tuple[Attempt, ...]:
+    def attempts(self, precision: BundlePrecision, _head: Head, /) -> tuple[Attempt, ...]:
         """List the ways to reach a precision: one."""
         return (Attempt("as trained", precision),)
 

@@ -28,6 +28,7 @@ from edgeloop.export.graph.bias_correction import correct_biases
 from edgeloop.export.graph.graph_io import INPUT, output_shapes, save_graph
 from edgeloop.export.graph.stages import stage_nodes
 from edgeloop.models.errors import UnavailableError
+from edgeloop.models.heads import Head
 
 __all__ = ["QnnConverter"]
 
@@ -40,7 +41,7 @@ _MEANS_OF = 16
 class QnnConverter:
     """Converter to ONNX files for Qualcomm's NPUs."""
 
-    def attempts(self, precision: BundlePrecision) -> tuple[Attempt, ...]:
+    def attempts(self, precision: BundlePrecision, _head: Head, /) -> tuple[Attempt, ...]:
         """List the ways to reach int8, the fastest on the NPU first; the bits are those of activations."""
         return tuple(
             Attempt(name, precision, raw_head=raw_head, settings={_BITS: bits, _LEADING: leading})

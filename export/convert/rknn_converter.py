@@ -24,6 +24,7 @@ from edgeloop.export.convert.rknn_simulator import RknnSimulator
 from edgeloop.export.graph.graph_editor import GraphEditor
 from edgeloop.export.graph.graph_io import output_shapes
 from edgeloop.models.errors import UnavailableError
+from edgeloop.models.heads import Head
 
 __all__ = ["PYTHON_VARIABLE", "RknnConverter"]
 
@@ -37,7 +38,7 @@ _HINT = (
 class RknnConverter:
     """Converter to .rknn."""
 
-    def attempts(self, precision: BundlePrecision) -> tuple[Attempt, ...]:
+    def attempts(self, precision: BundlePrecision, _head: Head, /) -> tuple[Attempt, ...]:
         """List the ways to reach a precision; each takes longer than the one before."""
         if precision == "fp16":
             return (

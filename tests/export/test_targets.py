@@ -96,12 +96,14 @@ def test_a_target_takes_masks_or_refuses_before_any_work(
     out = tmp_path / f"x{TARGETS[name].suffix}"
     done = edgeloop("export", tmp_path, "-d", tmp_path / "none", "-o", out, "--target", name)
     (said,) = done.err.splitlines()
-    if name in ("cpu", "openvino", "tensorrt", "coreml", "ncnn"):
+    if name in ("cpu", "openvino", "tensorrt", "coreml", "ncnn", "litert"):
         assert (done.code, "best.safetensors: no such file" in said) == (66, True)
     else:
         assert done.code == 2
         assert f"--target {name}: cannot take a segmentation model, it takes detectors alone" in said
-        assert said.endswith("no --target, or cpu, openvino, tensorrt, coreml, ncnn; see docs/targets.md")
+        assert said.endswith(
+            "no --target, or cpu, openvino, tensorrt, coreml, ncnn, litert; see docs/targets.md"
+        )
 
 
 @pytest.mark.slow

@@ -28,6 +28,7 @@ from edgeloop.export.export_options import ExportOptions
 from edgeloop.export.exporter import export_bundle
 from edgeloop.models.errors import DataError, ModelError, UsageError
 from edgeloop.models.facts.facts_path import facts_path
+from edgeloop.models.heads import Head
 from tests.calls import Outcome
 from tests.export.conftest import write_dataset
 from tests.export.untrained import untrained_run
@@ -46,7 +47,7 @@ class Workshop:
     def __init__(self, *names: str) -> None:
         self.names, self.seen = names, list[Source]()
 
-    def attempts(self, precision: BundlePrecision) -> tuple[Attempt, ...]:
+    def attempts(self, precision: BundlePrecision, _head: Head, /) -> tuple[Attempt, ...]:
         return tuple(Attempt(name, precision, raw_head="host" in name) for name in self.names)
 
     def convert(self, source: Source, attempt: Attempt) -> Converted:

@@ -23,6 +23,7 @@ from edgeloop.export.export_options import ExportOptions
 from edgeloop.export.graph.to_onnx import model_spec, to_onnx
 from edgeloop.models.errors import UnavailableError
 from edgeloop.models.facts.facts_path import facts_path
+from edgeloop.models.heads import Head
 from tests.calls import Outcome
 from tests.export.untrained import NAMES, untrained_model
 
@@ -34,10 +35,23 @@ needs_tools = pytest.mark.skipif(
 
 @pytest.mark.slow
 @needs_tools
-@pytest.mark.parametrize(("precision", "drift"), [("fp32", 1e-3), ("fp16", 0.02)])
+@pytest.mark.parametrize(
+    ("task", "precision", "drift", "outputs"),
+    [
+        ("detect", "fp32", 1e-3, [("output0", (1, 6, 525))]),
+        ("segment", "fp16", 0.02, [("output0", (1, 22, 189)), ("output1", (1, 16, 24, 24))]),
+    ],
+)
 def test_the_file_finds_what_torch_finds(
-    edgeloop: Callable[..., Outcome], run: Path, dataset: Path, tmp_path: Path, precision: str, drift: float
+    edgeloop: Callable[..., Outcome],
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    task: str,
+    precision: str,
+    drift: float,
+    outputs: list[tuple[str, tuple[int, ...]]],
 ) -> None:
+    run, dataset = _run_of(task, request)
     out = tmp_path / "parts.tflite"
     done = edgeloop("export", run, "-d", dataset, "-o", out, "--target", "litert", "--precision", precision)
     assert done.code == 0, done.err
@@ -48,13 +62,20 @@ def test_the_file_finds_what_torch_finds(
     assert report["parity"]["confidence_drift"] < drift
     facts = read_facts(out, "litert")
     assert set(facts.versions) == {"onnx2tf", "litert-quantizer", "ai-edge-litert"}
-    assert [(each.name, each.shape) for each in facts.outputs] == [("output0", (1, 6, 525))]
+    assert [(each.name, each.shape) for each in facts.outputs] == outputs
     detector = Detector(out)
     assert detector.spec.layout == "NHWC"
     assert str(detector.placement) == "litert on cpu"
     assert verify(out).golden.verdict == "identical"
-    image = cv2.imread(str(dataset / "images/val/001.jpg"))
-    assert len(detector.detect(image)) == 1
+    found = detector.detect(cv2.imread(str(dataset / "images/val/001.jpg")))
+    assert len(found) == 1
+    if task == "segment":
+        assert report["masks"]["map50_95"] == pytest.approx(report["torch"]["masks"]["map50_95"], abs=0.01)
+        assert found.masks is not None
+        box_area = np.prod(found.xyxy[0, 2:] - found.xyxy[0, :2])
+        assert (
+            0.6 < found.masks.area[0] / box_area <= 1.05
+        )  # a disk three quarters of its box, a bar all of it
 
 
 @pytest.mark.slow
@@ -120,27 +141,32 @@ def test_stages_stay_in_float_where_that_is_asked_for(tmp_path: Path) -> None:
 
     from edgeloop.export.graph.cut_head import cut_head
 
-    model = untrained_model(tmp_path)
-    spec = model_spec(model, NAMES, (96, 96))
-    graph, cut_spec = cut_head(to_onnx(model, (96, 96), ExportOptions()), spec)
     frames = np.random.default_rng(0).integers(0, 255, (4, 96, 96, 3), np.uint8)
-    quantized = {}
-    for number, attempt in enumerate(LitertConverter().attempts("int8")):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        converted = LitertConverter().convert(Source(graph, cut_spec, frames, folder), attempt)
+    heads: tuple[Head, ...] = ("classic", "segment")
+    attempts = {each.name: each for head in heads for each in LitertConverter().attempts("int8", head)}
+    for number, (name, first) in enumerate(
+        (
+            ("head on the host", 0),
+            ("head on the host, first 5 stages in float", 5),
+            ("head in float, first 3 stages in float", 3),
+        )
+    ):
+        attempt, folder = attempts[name], tmp_path / str(number)
+        model = untrained_model(folder, masks=0 if attempt.raw_head else 16)
+        graph, spec = to_onnx(model, (96, 96), ExportOptions()), model_spec(model, NAMES, (96, 96))
+        if attempt.raw_head:
+            graph, spec = cut_head(graph, spec)
+        converted = LitertConverter().convert(Source(graph, spec, frames, folder), attempt)
         interpreter = Interpreter(str(converted.path))
         interpreter.allocate_tensors()
-        names = [each["name"] for each in interpreter.get_tensor_details() if each["dtype"] is np.int8]
-        quantized[number] = {
-            int(found.group(1))
-            for name in names
-            if (found := re.match(r"/backbone/stages\.(\d)/.*_filter$", name))
-        }
-        assert any(name.startswith("/head/") for name in names)
-    assert 0 in quantized[0]
-    assert min(quantized[1]) == 3
-    assert min(quantized[2]) == 5
+        in_bytes = [each["name"] for each in interpreter.get_tensor_details() if each["dtype"] is np.int8]
+        weights = [name for name in in_bytes if name.endswith("_filter")]
+        stages = [re.match(r"/backbone/stages\.(\d)/", name) for name in weights]
+        assert min(int(found.group(1)) for found in stages if found) == first
+        assert any(name.startswith("/head/") for name in weights)
+        assert any(name.startswith("/masks/") for name in weights) != attempt.raw_head
+        last = [name for name in weights if "/conv/" not in name]  # without normalization or activation
+        assert len(last) == (6 if attempt.raw_head else 0)
 
 
 @pytest.mark.parametrize("missing", ["onnx2tf", "litert_quantizer", "sng4onnx"])
@@ -153,7 +179,7 @@ def test_without_the_tools_the_commands_to_install_them_are_told(
     source = Source(
         to_onnx(model, (96, 96), ExportOptions()), spec, np.empty((0, 96, 96, 3), np.uint8), tmp_path
     )
-    (attempt,) = LitertConverter().attempts("fp32")
+    (attempt,) = LitertConverter().attempts("fp32", "classic")
     said = (
         f"--target litert: needs {missing}, which is not installed; "
         "pip install 'edgeloop[export-litert]', then "
@@ -166,6 +192,15 @@ def test_without_the_tools_the_commands_to_install_them_are_told(
 def test_the_command_in_the_error_installs_what_ci_installs() -> None:
     pinned = (Path(__file__).parents[3] / "requirements" / "tools-litert.txt").read_text()
     assert re.findall(r"^(\S+==\S+)", pinned, re.MULTILINE) == ["onnx2tf==2.6.9", "sng4onnx==2.0.1"]
+
+
+def _run_of(task: str, request: pytest.FixtureRequest) -> tuple[Path, Path]:
+    """Run that was trained for a task, and its dataset."""
+    if task == "segment":
+        return request.getfixturevalue("segment_report").bundle.parent / "run", request.getfixturevalue(
+            "outlined"
+        )
+    return request.getfixturevalue("run"), request.getfixturevalue("dataset")
 
 
 def _held_out(dataset: Path) -> list[Path]:

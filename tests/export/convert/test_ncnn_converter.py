@@ -49,7 +49,7 @@ def test_ncnn_computes_what_the_graph_computes(
     if head == "raw":
         graph, spec = cut_head(source.graph, source.spec)
         source = replace(source, graph=graph, spec=spec)
-    (attempt,) = NcnnConverter().attempts(precision)
+    (attempt,) = NcnnConverter().attempts(precision, "classic")
     converted = NcnnConverter().convert(source, attempt)
     assert zipfile.ZipFile(converted.path).namelist() == ["model.ncnn.param", "model.ncnn.bin"]
     assert set(converted.versions) == {"ncnn", "pnnx"}
@@ -74,7 +74,7 @@ def test_half_precision_halves_the_file(source: Source) -> None:
     for precision in ("fp32", "fp16"):
         folder = source.folder / precision
         folder.mkdir()
-        (attempt,) = NcnnConverter().attempts(precision)
+        (attempt,) = NcnnConverter().attempts(precision, "classic")
         path = NcnnConverter().convert(replace(source, folder=folder), attempt).path
         sizes[precision] = path.stat().st_size
     assert sizes["fp16"] < 0.55 * sizes["fp32"]
@@ -85,7 +85,7 @@ def test_equal_graphs_give_equal_files(source: Source) -> None:
     for name in ("first", "second"):
         folder = source.folder / name
         folder.mkdir()
-        (attempt,) = NcnnConverter().attempts("fp32")
+        (attempt,) = NcnnConverter().attempts("fp32", "classic")
         contents.append(NcnnConverter().convert(replace(source, folder=folder), attempt).path.read_bytes())
     assert contents[0] == contents[1]
 
@@ -94,13 +94,13 @@ def test_a_graph_that_the_tool_cannot_read_is_refused_in_its_words(source: Sourc
     graph = onnx.ModelProto()
     graph.CopyFrom(source.graph)
     graph.graph.node[0].op_type = "Unheard"
-    (attempt,) = NcnnConverter().attempts("fp32")
+    (attempt,) = NcnnConverter().attempts("fp32", "classic")
     with pytest.raises(ModelError, match=r"pnnx: failed with exit code .*No Op registered for Unheard"):
         NcnnConverter().convert(replace(source, graph=graph), attempt)
 
 
 def test_without_the_tool_the_extra_is_named(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ncnn_converter, "find_spec", lambda _: None)
-    (attempt,) = NcnnConverter().attempts("fp32")
+    (attempt,) = NcnnConverter().attempts("fp32", "classic")
     with pytest.raises(UnavailableError, match=r"pip install 'edgeloop\[export-ncnn\]'"):
         NcnnConverter().convert(source, attempt)

@@ -32,7 +32,7 @@ from tests.export.heads import classic_graph, run_graph
 from tests.export.untrained import untrained_model, untrained_run
 
 SIDE = 96
-ATTEMPTS = QnnConverter().attempts("int8")
+ATTEMPTS = QnnConverter().attempts("int8", "classic")
 needs_plugin = pytest.mark.skipif(not has_plugin(), reason="no onnxruntime-qnn: pip install 'edgeloop[qnn]'")
 
 

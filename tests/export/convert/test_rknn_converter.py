@@ -32,7 +32,7 @@ from tests.export.conftest import write_dataset
 from tests.export.untrained import NAMES, untrained_model, untrained_run
 
 SIDE = 96
-FP16 = RknnConverter().attempts("fp16")[0]
+FP16 = RknnConverter().attempts("fp16", "classic")[0]
 TOOLKIT = os.environ.get(PYTHON_VARIABLE)
 
 
@@ -98,7 +98,9 @@ def test_the_file_runs_in_the_process_that_made_it(source: Source, tmp_path: Pat
 
 
 @pytest.mark.usefixtures("toolkit")
-@pytest.mark.parametrize("attempt", RknnConverter().attempts("int8"), ids=lambda attempt: attempt.name)
+@pytest.mark.parametrize(
+    "attempt", RknnConverter().attempts("int8", "classic"), ids=lambda attempt: attempt.name
+)
 def test_int8_is_calibrated_on_the_frames(source: Source, attempt: Attempt) -> None:
     assert attempt.raw_head
     converted = RknnConverter().convert(source, attempt)
@@ -233,7 +235,7 @@ def test_a_message_that_is_cut_off_is_an_end(tmp_path: Path) -> None:
 @pytest.mark.skipif(not TOOLKIT, reason=f"{PYTHON_VARIABLE} names no Python with rknn-toolkit2")
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_the_simulator_finds_the_same_boxes(source: Source, precision: str) -> None:
-    attempt = RknnConverter().attempts("fp16" if precision == "fp16" else "int8")[0]
+    attempt = RknnConverter().attempts("fp16" if precision == "fp16" else "int8", "classic")[0]
     converted = RknnConverter().convert(source, attempt)
     assert converted.simulator is not None
     plain = source.folder / "plain.onnx"
