@@ -94,11 +94,12 @@ def to_int8(model: onnx.ModelProto, ranges: Ranges, in_float: Iterable[str]) -> 
         extra_options={},
     )
     quieted = logging.getLogger()
-    level = quieted.level
+    level, handlers = quieted.level, [*quieted.handlers]
     quieted.setLevel(logging.ERROR)  # it logs every node that it leaves out to the root logger
     try:
         quantizer.quantize_model()
     finally:
         quieted.setLevel(level)
+        quieted.handlers[:] = handlers  # its first message adds one, which would repeat whatever is logged
     quantizer.model.topological_sort()
     return quantizer.model.model

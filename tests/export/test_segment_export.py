@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,7 +31,7 @@ SIDE, MASKS = 64, 16
 
 
 @pytest.mark.slow
-def test_every_precision_has_both_outputs(tmp_path: Path) -> None:
+def test_every_precision_has_both_outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = untrained_run(tmp_path / "run", masks=MASKS)
     model = load_trained(run, read_record(run))
     assert model_spec(model, NAMES, (SIDE, SIDE)).head == "segment"
@@ -38,7 +39,11 @@ def test_every_precision_has_both_outputs(tmp_path: Path) -> None:
     onnx.save(graph, tmp_path / "float.onnx")
     image = np.random.default_rng(0).random((1, 3, SIDE, SIDE), np.float32)
     ranges = measure_ranges(tmp_path / "float.onnx", [image], "minmax")
-    in_bytes = to_int8(graph, ranges, decoding_nodes(graph.graph))
+    handlers: list[logging.Handler] = []
+    with monkeypatch.context() as bare:
+        bare.setattr(logging.getLogger(), "handlers", handlers)
+        in_bytes = to_int8(graph, ranges, decoding_nodes(graph.graph))
+    assert not handlers  # nothing that is logged from now on is written twice
     expected = run_graph(graph, image)
     assert [each.shape for each in expected] == [(1, 4 + 2 + MASKS, 84), (1, MASKS, 16, 16)]
     for changed, tolerance in ((to_fp16(graph), 0.01), (in_bytes, 0.3), (channels_last(in_bytes), 0.3)):
