@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from collections.abc import Callable
@@ -48,6 +49,20 @@ def failing(error: BaseException) -> Callable[[], None]:
             70,
             "edgeloop: error: ValueError: first (EDGELOOP_DEBUG=1 shows where)\n",
             id="a fault of ours",
+        ),
+        pytest.param(
+            PermissionError(errno.EACCES, "Permission denied", "out/run"),
+            70,
+            "edgeloop: error: out/run: Permission denied; name another place, or let this user write there "
+            "(EDGELOOP_DEBUG=1 shows where)\n",
+            id="a folder that is closed",
+        ),
+        pytest.param(
+            OSError(errno.ENOSPC, "No space left on device"),
+            70,
+            "edgeloop: error: No space left on device; make room, and give the same command again "
+            "(EDGELOOP_DEBUG=1 shows where)\n",
+            id="a full disk",
         ),
         pytest.param(KeyboardInterrupt(), 130, "\nedgeloop: interrupted\n", id="interrupt"),
     ],

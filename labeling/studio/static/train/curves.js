@@ -35,7 +35,7 @@ export function chart(title, curves, {high} = {}) {
       svg('line', {x1: LEFT, x2: WIDTH - RIGHT, y1: y(value), y2: y(value), class: 'grid'}),
       text({x: LEFT - 6, y: y(value) + 4}, short(value), 'end'),
     ]),
-    ...ticks(0, end, 6).map((at) => text({x: x(at), y: HEIGHT - 8}, `${short(at)} s`, 'middle')),
+    ...ticks(0, end, 6).map((at) => text({x: x(at), y: HEIGHT - 8}, `${short(at)} s`, at > end * 0.97 ? 'end' : 'middle')),
   ];
   const lines = Object.entries(curves).flatMap(([, curve], number) => {
     const color = COLORS[number % COLORS.length];
