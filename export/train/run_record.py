@@ -6,16 +6,12 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-)
+from pydantic import BaseModel, ConfigDict, Field
 
 from edgeloop.export.train_options import LARGEST_SIDE, TrainerName
 from edgeloop.export.trainer import WEIGHTS_FILES, Epoch
-from edgeloop.models.errors import DataError, NoInputError, describe_damage
+from edgeloop.models.errors import NoInputError
+from edgeloop.models.json_file import read_json
 from edgeloop.models.task import Task
 
 __all__ = ["RunRecord", "read_record", "write_record"]
@@ -112,9 +108,7 @@ def read_record(run: Path) -> RunRecord:
         DataError: It is malformed.
     """
     path = run / _NAME
-    if not path.is_file():
+    record = read_json(path, RunRecord, "restore it, or train again")
+    if record is None:
         raise NoInputError(f"{path}: no such file; expected a folder that `edgeloop train` made")
-    try:
-        return RunRecord.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise DataError(f"{describe_damage(path, error)}; restore it, or train again") from error
+    return record

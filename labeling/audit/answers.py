@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Ge
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from edgeloop.edge.host.durable_file import replace_file
 from edgeloop.edge.host.folder_lock import locked_folder
 from edgeloop.labeling.audit.sample import Sample
-from edgeloop.models.errors import DataError, EdgeloopError, describe_damage
+from edgeloop.models.errors import DataError, EdgeloopError
+from edgeloop.models.json_file import read_json
 
 __all__ = ["AnswerBook", "Answers", "Point", "keep_aside", "open_answers", "read_sample_size"]
 
@@ -168,16 +169,7 @@ def keep_aside(dataset: Path) -> None:
 
 
 def _read(path: Path) -> _File | None:
-    try:
-        return _File.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValidationError as error:
-        raise DataError(
-            f"{describe_damage(path, error)}; not answers of an audit, move it away to begin a new one"
-        ) from error
+    return read_json(path, _File, "not answers of an audit, move it away to begin a new one")
 
 
 def _key(sample: Sample) -> _SampleKey:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from edgeloop.edge.host.durable_file import replace_file
-from edgeloop.models.errors import DataError, describe_damage
+from edgeloop.models.json_file import read_json
 
 __all__ = [
     "DEVICE_FILE",
@@ -66,15 +66,7 @@ def read_device_doubts(dataset: Path) -> DeviceDoubts:
     Raises:
         DataError: It is malformed.
     """
-    path = dataset / DEVICE_FILE
-    try:
-        return DeviceDoubts.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return NO_DEVICE
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValidationError as error:
-        raise DataError(f"{describe_damage(path, error)}; mine the ring again") from error
+    return read_json(dataset / DEVICE_FILE, DeviceDoubts, "mine the ring again") or NO_DEVICE
 
 
 def write_device_doubts(dataset: Path, doubts: DeviceDoubts) -> None:

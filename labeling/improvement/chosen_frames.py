@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from edgeloop.edge.frames.folder import FRAME_LIST, FrameEntry, FrameWriter, read_frames
 from edgeloop.edge.host.durable_file import replace_file
 from edgeloop.edge.host.opencv import read_image
 from edgeloop.edge.ring.ring_database import Ring
 from edgeloop.edge.ring.ring_entry import RingEntry
-from edgeloop.models.errors import DataError, describe_damage
+from edgeloop.models.json_file import read_json
 
 __all__ = ["Chosen", "Copied", "Rank", "choose_frames", "copy_frames", "read_chosen", "write_chosen"]
 
@@ -136,12 +136,7 @@ def read_chosen(path: Path) -> Chosen | None:
     Raises:
         DataError: It is malformed.
     """
-    if not path.is_file():
-        return None
-    try:
-        return Chosen.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise DataError(f"{describe_damage(path, error)}; remove it to choose anew") from error
+    return read_json(path, Chosen, "remove it to choose anew")
 
 
 def _listed(frames: Path) -> tuple[FrameEntry, ...]:

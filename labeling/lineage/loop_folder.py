@@ -22,11 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from edgeloop.edge.host.durable_file import replace_file
 from edgeloop.labeling.lineage.generation import Generation
-from edgeloop.models.errors import DataError, NoInputError, describe_damage
+from edgeloop.models.errors import DataError, NoInputError
+from edgeloop.models.json_file import read_json
 from edgeloop.models.task import Task
 
 __all__ = ["LOOP_FILE", "MINED", "LoopFolder", "LoopSettings"]
@@ -185,9 +186,7 @@ class LoopFolder:
 
 
 def _read(path: Path, kind: type[_Model]) -> _Model:
-    try:
-        return kind.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValidationError as error:
-        raise DataError(f"{describe_damage(path, error)}; restore it from a copy") from error
+    found = read_json(path, kind, "restore it from a copy")
+    if found is None:
+        raise DataError(f"{path}: is gone; restore it from a copy")
+    return found

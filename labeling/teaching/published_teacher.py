@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from edgeloop.models.errors import DataError, describe_damage
+from edgeloop.models.json_file import read_json
 
 __all__ = ["TEACHER_FILE", "PublishedTeacher", "read_teacher"]
 
@@ -42,10 +42,4 @@ def read_teacher(folder: Path) -> PublishedTeacher | None:
     Raises:
         DataError: The file is damaged.
     """
-    path = folder / TEACHER_FILE
-    if not path.is_file():
-        return None
-    try:
-        return PublishedTeacher.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise DataError(f"{describe_damage(path, error)}; remove it, and the teacher learns anew") from error
+    return read_json(folder / TEACHER_FILE, PublishedTeacher, "remove it, and the teacher learns anew")

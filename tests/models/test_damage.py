@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 from pydantic import BaseModel, ValidationError, field_validator
 
-from edgeloop.models.errors import describe_damage
+from edgeloop.models.errors import DataError, describe_damage
+from edgeloop.models.json_file import read_json
 
 
 class Inner(BaseModel):
@@ -47,3 +51,30 @@ def test_the_place_is_named(content: bytes, line: int | None, told: str) -> None
     said = describe_damage("f", caught.value, line=line)
     assert said.startswith(told)
     assert "\n" not in said
+
+
+def test_a_file_is_read_and_none_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "f.json"
+    assert read_json(path, File, "remove it") is None
+    path.write_text('{"name": "good"}')
+    assert read_json(path, File, "remove it") == File(name="good")
+    assert read_json(path / "run.json", File, "remove it") is None
+
+
+@pytest.mark.parametrize(
+    ("write", "told"),
+    [
+        pytest.param(lambda path: path.mkdir(), ": cannot be read (Is a directory)", id="a folder"),
+        pytest.param(
+            lambda path: path.write_text("{"),
+            ":1:1: no JSON (EOF while parsing an object); remove it",
+            id="cut off",
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_refused(tmp_path: Path, write: Callable[[Path], object], told: str) -> None:
+    path = tmp_path / "f.json"
+    write(path)
+    with pytest.raises(DataError) as refused:
+        read_json(path, File, "remove it")
+    assert str(refused.value) == f"{path}{told}"
