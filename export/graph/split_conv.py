@@ -53,7 +53,8 @@ def _parts(graph: GraphEditor, cut: onnx.NodeProto) -> list[_Part]:
         stops = np.cumsum(numbers[0]).astype(int).tolist()
         if axis == _CHANNELS and len(stops) == len(cut.output):
             return [_Part(*each) for each in zip([0, *stops], stops, cut.output, strict=False)]
-    if cut.op_type == "Slice" and numbers[2:] in ([[_CHANNELS]], [[_CHANNELS], [1]]):
+    known = all(numbers[:2])  # a graph may compute where it slices
+    if cut.op_type == "Slice" and known and numbers[2:] in ([[_CHANNELS]], [[_CHANNELS], [1]]):
         (start,), (stop,) = numbers[:2]
         return [_Part(start, stop, cut.output[0])]
     return [_Part(-1, -1, "")]

@@ -51,6 +51,7 @@ def test_the_stages_of_the_graph_are_parts_of_the_detector(tmp_path: Path) -> No
         ("in groups", 2, (0, 4), False),
         ("halves that overlap", 1, (0, 3), False),
         ("read as a whole too", 1, (0, 4), True),
+        ("at a computed place", 1, (0, 4), False),
     ],
 )
 def test_other_cuts_stay(
@@ -64,6 +65,9 @@ def test_other_cuts_stay(
         helper.make_node("Slice", ["r", f"at{second}", f"at{second + 4}", "axis"], ["b"], name="cut_b"),
         helper.make_node("Sub", ["a", "b"], ["d" if whole_read else "y"], name="sub"),
     ]
+    if why == "at a computed place":
+        nodes.insert(0, helper.make_node("Identity", ["at4"], ["computed"], name="place"))
+        nodes[-2].input[1] = "computed"
     if whole_read:
         nodes += [
             helper.make_node("ReduceMax", ["r"], ["m"], name="max"),
