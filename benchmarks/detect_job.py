@@ -45,6 +45,11 @@ class DetectJob:
         """See `FrameJob.gpus`."""
         return 0
 
+    @property
+    def threads(self) -> bool:
+        """See `FrameJob.threads`: times are of a detection that has its cores to itself."""
+        return False
+
     def open(self, files: Mapping[str, Path]) -> DetectHandler:
         """See `FrameJob.open`."""
         return DetectHandler(self.engine.open("cpu", files["ensemble.onnx"]), self.variant)

@@ -3,8 +3,8 @@
 - `kill`: a Ray cluster of two and of three nodes, all on this machine, labels the built-in conveyor, and a
   node is killed half way. The dataset must be that of one process, byte for byte; frames that are labeled
   twice were in work on the node.
-- `speed`: frames per second of one process on one core and on all, of `--workers` and of `--ray` with as many
-  as there are cores, in turns, on the same learned engine; medians.
+- `speed`: frames per second of one worker on one core and on all, of threads, of `--workers` and of `--ray`
+  with as many as there are cores, in turns, on the same learned engine; medians.
 - `standin`: frames per second of a job that only waits, by number of workers: what the distribution costs.
 - `plan`: seconds and memory of planning many frames, and what the process that distributes does for each.
 
@@ -186,8 +186,9 @@ def _speed(arguments: argparse.Namespace) -> dict[str, Any]:
     _alone(scaleout_label.prepare, out, arguments.frames)
     cores = sorted(os.sched_getaffinity(0))
     ways: dict[str, Callable[[], Any]] = {
-        "one process, one core": partial(_rate_on, {cores[0]}, out, arguments.frames, Workers()),
-        f"one process, {len(cores)} cores": partial(_rate_on, set(cores), out, arguments.frames, Workers()),
+        "--workers 1, one core": partial(_rate_on, {cores[0]}, out, arguments.frames, Workers(1)),
+        f"--workers 1, {len(cores)} cores": partial(_rate_on, set(cores), out, arguments.frames, Workers(1)),
+        f"{len(cores)} threads": partial(_rate_on, set(cores), out, arguments.frames, Workers()),
         f"--workers {len(cores)}": partial(_rate_on, set(cores), out, arguments.frames, Workers(len(cores))),
         f"--ray, {len(cores)} actors": partial(_rate_on_ray, len(cores), out, arguments.frames),
     }
@@ -221,20 +222,20 @@ def _rate_on_ray(actors: int, out: Path, frames: int) -> Any:
 
 def speed_table(found: dict[str, Any]) -> Table:
     rates = {name: statistics.median(own) for name, own in found["rates"].items()}
-    one, threads = list(rates.values())[:2]
+    one, alone = list(rates.values())[:2]
     rows = [
         (
             name,
             f"{rate:.2f}",
             f"{rate / (found['cores'] * one):.0%}",
-            f"{rate / threads:.0%}",
+            f"{rate / alone:.0%}",
             f"{min(found['rates'][name]):.2f} to {max(found['rates'][name]):.2f}",
             _met(found["same"][name]),
         )
         for name, rate in rates.items()
     ]
     times = f"of {found['cores']} x one core"
-    header = ("labeling", "frames/s", times, "of one process", "rounds", "rows as on one core")
+    header = ("labeling", "frames/s", times, "of one worker", "rounds", "rows as on one core")
     return Table("<>>>><", header, [rows])
 
 

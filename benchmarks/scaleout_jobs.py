@@ -25,13 +25,14 @@ class SleepJob:
     Attributes:
         store: See `FrameJob.store`.
         seconds: Time that a frame takes.
-        batch, gpus: See `FrameJob`.
+        batch, gpus, threads: See `FrameJob`.
     """
 
     store: FrameStore
     seconds: float
     batch: int = 1
     gpus: int = 0
+    threads: bool = True
 
     @property
     def files(self) -> Mapping[str, Path]:
@@ -92,6 +93,11 @@ class WatchedJob:
     def gpus(self) -> int:
         """See `FrameJob.gpus`."""
         return self.job.gpus
+
+    @property
+    def threads(self) -> bool:
+        """See `FrameJob.threads`."""
+        return self.job.threads
 
     def open(self, files: Mapping[str, Path]) -> WatchedHandler:
         """See `FrameJob.open`."""

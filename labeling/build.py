@@ -17,7 +17,7 @@ from edgeloop.labeling.features.embedders import load_embedder, weights_file, wi
 from edgeloop.labeling.features.embedding import Embedder
 from edgeloop.labeling.inputs.exemplars import Exemplars
 from edgeloop.labeling.inputs.load import LabelInputs
-from edgeloop.labeling.inputs.plan import LabelPlan
+from edgeloop.labeling.inputs.plan import LITE0, LabelPlan
 from edgeloop.labeling.labeler import DetectorLabeler, FrameLabeler, MotionLabeler
 from edgeloop.labeling.motion.background import Background
 from edgeloop.labeling.sam import Device, Segmenter, load, model_files
@@ -54,6 +54,11 @@ class LabelingModels(Protocol):
         """Number of frames to label together."""
         ...
 
+    @property
+    def threads(self) -> bool:
+        """True if threads may share them; see `FrameJob.threads`."""
+        ...
+
     def open(self, files: Mapping[str, Path]) -> FrameLabeler:
         """Load the models from copies of `files`."""
         ...
@@ -78,6 +83,11 @@ class SegmenterChoice:
         """Find the files of a plan's segmenter."""
         paths = model_files(plan.sam, offline=plan.offline)
         return cls(plan.sam, plan.device, {f"{_SAM}/{path.name}": path for path in paths})
+
+    @property
+    def threads(self) -> bool:
+        """See `LabelingModels.threads`: True for the one that ships, on the CPU."""
+        return self.device == "cpu" and not self.files
 
     def open(self, files: Mapping[str, Path]) -> Segmenter:
         """Load the segmenter from copies of its files."""
@@ -113,6 +123,11 @@ class DetectorModels:
         A batch has not been run on a GPU yet.
         """
         return _GPU_BATCH if self.segmenter.device == "cuda" else 1
+
+    @property
+    def threads(self) -> bool:
+        """See `LabelingModels.threads`."""
+        return self.segmenter.threads
 
     def open(self, files: Mapping[str, Path]) -> DetectorLabeler:
         """See `LabelingModels.open`."""
@@ -154,6 +169,11 @@ class MotionModels:
     def batch(self) -> int:
         """See `LabelingModels.batch`: 1, as `Background` remembers its comparison of one frame."""
         return 1
+
+    @property
+    def threads(self) -> bool:
+        """See `LabelingModels.threads`."""
+        return self.segmenter.threads and self.classifier == LITE0
 
     def open(self, files: Mapping[str, Path]) -> MotionLabeler:
         """See `LabelingModels.open`."""

@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -33,7 +33,7 @@ from edgeloop.labeling.inputs.frames_folder import frame_paths, local_folder
 from edgeloop.labeling.inputs.load import LabelInputs, read_inputs
 from edgeloop.labeling.inputs.plan import LITE0, LabelPlan
 from edgeloop.labeling.label_job import LabelItem, LabelJob
-from edgeloop.labeling.ledger import FrameResult, Ledger
+from edgeloop.labeling.ledger import FrameResult, LabeledRow, Ledger
 from edgeloop.labeling.motion.confirm import confirm_moving
 from edgeloop.labeling.other_task import (
     frames_digest,
@@ -139,7 +139,8 @@ def label_frames(
                 for entry, _ in todo
             ]
             stamps = [stamp for _, stamp in todo]
-            frames_per_s = _label_all(LabelJob(store, models), items, stamps, workers, ledger, progress)
+            rows = run_job(LabelJob(store, models), items, workers, tell)
+            frames_per_s = _label_all(rows, stamps, ledger, progress)
         looks = ledger.looks(entry.name for entry in entries)
         groups = group_frames(entries, map(FrameLook.from_bytes, looks), plan.footage)
         promise = _saved_promise(learned / _PROMISE)
@@ -264,20 +265,18 @@ def _saved_promise(path: Path) -> dict[str, Any] | None:
 
 
 def _label_all(
-    job: LabelJob,
-    items: Sequence[LabelItem],
+    rows: Generator[tuple[int, LabeledRow], None, None],
     stamps: Sequence[str],
-    workers: Workers,
     ledger: Ledger,
     progress: Progress,
 ) -> float:
-    """Label the frames that are left; frames per second."""
+    """Note the labels of the frames that are left; frames per second."""
     started = time.monotonic()
-    with progress(len(items), "Labeling") as advance, closing(run_job(job, items, workers)) as rows:
+    with progress(len(stamps), "Labeling") as advance, closing(rows):
         for place, row in rows:
             ledger.add(row, stamps[place])
             advance(1)
-    return len(items) / (time.monotonic() - started)
+    return len(stamps) / (time.monotonic() - started)
 
 
 def _split(plan: LabelPlan, entries: Sequence[FrameEntry], groups: FrameGroups) -> list[Split]:

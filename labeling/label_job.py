@@ -63,6 +63,11 @@ class LabelJob:
         """See `FrameJob.gpus`."""
         return int(self.models.segmenter.device == "cuda")
 
+    @property
+    def threads(self) -> bool:
+        """See `FrameJob.threads`."""
+        return self.models.threads
+
     def open(self, files: Mapping[str, Path]) -> _LabelHandler:
         """See `FrameJob.open`."""
         return _LabelHandler(self.models.open(files))

@@ -7,6 +7,7 @@ import os
 import platform
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ __all__ = [
     "decoder_threads",
     "find_accelerators",
     "limit_cores",
+    "limited_cores",
     "physical_cores",
     "processor_name",
     "usable_cores",
@@ -106,6 +108,17 @@ def limit_cores(cores: int) -> None:
     global _limit
     _limit = cores
     os.environ["OMP_NUM_THREADS"] = str(cores)
+
+
+@contextmanager
+def limited_cores(cores: int) -> Iterator[None]:
+    """Let models that are opened meanwhile use so many cores each, because several threads will run them."""
+    global _limit
+    before, _limit = _limit, cores
+    try:
+        yield
+    finally:
+        _limit = before
 
 
 def decoder_threads(pixels: float) -> int:

@@ -71,6 +71,7 @@ class _MeasureJob:
 
     store: FrameStore
     batch: int = 1
+    threads: bool = True
 
     @property
     def files(self) -> Mapping[str, Path]:

@@ -62,6 +62,7 @@ class GenerationOptions:
         recall: Estimated recall of the parent on the device, for the record; None if unknown.
         on_step: Called after every step of the training.
         progress: Shows the steps of labeling; None for silence.
+        workers: As of `LabelPlan`.
     """
 
     time_limit_s: float | None = None
@@ -80,6 +81,7 @@ class GenerationOptions:
     recall: float | None = None
     on_step: OnStep | None = None
     progress: Progress | None = None
+    workers: int | None = None
 
 
 def make_generation(
@@ -168,6 +170,7 @@ def label_generation(
         val_share=options.val_share,
         left_out=_left_out(loop, number, options),
         most_missing=options.most_missing,
+        workers=options.workers,
     )
     label_frames(plan, progress=options.progress, tell=tell)
     return dataset

@@ -51,8 +51,7 @@ class LabelPlan:
             frame is left out of the dataset until a person decides on it. None keeps every frame.
         kept: Folder that keeps what was learned and labeled, so that the next job with the same exemplars and
             settings labels new frames only; None to keep it only while a job is unfinished.
-        workers: Number of processes that label, or of actors on a cluster; None for this process alone, or
-            for all of the cluster. The result does not depend on it.
+        workers: As `Workers.count`. The result does not depend on it.
         ray: Address of a Ray cluster that labels, or "auto" for the one that runs on this machine.
     """
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from threading import get_ident
 from typing import NamedTuple
 
 import cv2
@@ -57,7 +58,7 @@ class Background:
         self._needed = max(2, round(_CONSENSUS * len(samples)))
         self._median = np.median(samples, axis=0).astype(np.uint8)
         self._samples = np.stack([self._stabilized(sample)[0] for sample in samples])
-        self._last: tuple[NDArray[np.uint8], Change] | None = None
+        self._last: dict[int, tuple[NDArray[np.uint8], Change]] = {}  # of each thread
 
     @property
     def digest(self) -> str:
@@ -66,9 +67,11 @@ class Background:
 
     def compare(self, image: NDArray[np.uint8]) -> Change:
         """Segment the foreground of a frame, HxWx3 uint8 BGR, without shadows; no other frame matters."""
-        if self._last is None or not np.array_equal(self._last[0], image):
-            self._last = image.copy(), self._compared(image)  # prompter and scorer compare the same frame
-        return self._last[1]
+        last = self._last.get(get_ident())
+        if last is None or not np.array_equal(last[0], image):
+            last = image.copy(), self._compared(image)  # prompter and scorer compare the same frame
+            self._last[get_ident()] = last
+        return last[1]
 
     def _compared(self, image: NDArray[np.uint8]) -> Change:
         height, width = image.shape[:2]

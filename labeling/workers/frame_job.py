@@ -71,6 +71,11 @@ class FrameJob(Protocol[ItemT_contra, RowT_co]):
         """Number of GPUs that a worker needs for itself: 0 or 1."""
         ...
 
+    @property
+    def threads(self) -> bool:
+        """True if threads may share its handler, one to a core, and a frame in work takes little memory."""
+        ...
+
     def open(self, files: Mapping[str, Path]) -> FrameHandler[ItemT_contra, RowT_co]:
         """Load models in a worker.
 

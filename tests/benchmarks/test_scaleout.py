@@ -66,9 +66,9 @@ def test_a_killed_node(changed: dict[str, Any], cells: tuple[str, ...]) -> None:
     assert tuple(table.groups[0][0][1:]) == cells
 
 
-def test_rates_are_compared_with_twice_one_core_and_with_threads() -> None:
-    rates = {"one": [2.0, 1.0, 3.0], "threads": [3.0], "--workers 2": [3.6]}
-    same = {"one": True, "threads": True, "--workers 2": False}
+def test_rates_are_compared_with_twice_one_core_and_with_one_worker() -> None:
+    rates = {"one": [2.0, 1.0, 3.0], "alone": [3.0], "--workers 2": [3.6]}
+    same = {"one": True, "alone": True, "--workers 2": False}
     table = scaleout.speed_table({"cores": 2, "rates": rates, "same": same})
     assert [tuple(row[1:4]) for row in table.groups[0]] == [
         ("2.00", "50%", "67%"),

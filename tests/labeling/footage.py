@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,7 @@ def break_off(plan: LabelPlan, monkeypatch: pytest.MonkeyPatch, *, after: int) -
     with monkeypatch.context() as interrupted:
         interrupted.setattr("edgeloop.labeling.label_job.decode_image", decode_or_stop)
         with pytest.raises(KeyboardInterrupt):
-            label_frames(plan)
+            label_frames(replace(plan, workers=1))
 
 
 def write_gray_frames(folder: Path, side: int) -> Path:

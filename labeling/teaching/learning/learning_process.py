@@ -157,6 +157,7 @@ class Teaching:
             imgsz=plan.imgsz,
             seed=loop.settings.seed,
             judge=judge_by(learner.held_out, plan.agreement),
+            workers=1,  # threads would take more memory beside the answers
         )
         hand_over(learner, loop)
         try:

@@ -244,6 +244,6 @@ def test_the_first_image_that_is_wrong_is_named_however_many_workers(tmp_path: P
     for name in ("000160", "000040", "000200"):
         (dataset / f"images/train/{name}.png").write_bytes(b"\x89PNG half")
     (dataset / "images/train/000060.png").unlink()
-    for workers in (1, 3):
+    for workers in (None, 1, 3):
         with pytest.raises(DataError, match=r"000040\.png: not an image"):
             read_stats(dataset, within_frames=5, within_bits=4, workers=Workers(workers))

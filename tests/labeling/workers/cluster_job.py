@@ -52,6 +52,7 @@ class ClusterJob:
     together: int = 0
     batch: int = 2
     gpus: int = 0
+    threads: bool = False
 
     @property
     def files(self) -> Mapping[str, Path]:

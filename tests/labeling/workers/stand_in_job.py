@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -59,6 +60,7 @@ class StandInJob:
     store: MemoryStore
     batch: int = 1
     gpus: int = 0
+    threads: bool = True
     refused: Exception | None = None
     note: Path | None = None
     files: Mapping[str, Path] = field(default_factory=dict)
@@ -73,6 +75,9 @@ class StandInJob:
 
     def failed(self, item: NamedItem, reason: str) -> tuple[str, str]:
         return item.file, f"failed: {reason}"
+
+
+_MEETING = threading.Barrier(2, timeout=60)  # of two frames that are in work at the same time
 
 
 class StandInHandler:
@@ -93,6 +98,10 @@ class StandInHandler:
                 os.kill(os.getpid(), signal.SIGKILL)
             case "hang":
                 time.sleep(600)
+            case "meet":
+                return str(_MEETING.wait())
+            case "interrupt":
+                signal.raise_signal(signal.SIGINT)
             case "pid":
                 return str(os.getpid())
             case "cores":
@@ -109,10 +118,15 @@ def items_of(store: MemoryStore) -> list[NamedItem]:
     return [NamedItem(file) for file in store.frames]
 
 
-def rows_of(job: FrameJob[NamedItem, tuple[str, str]], items: Sequence[NamedItem], workers: int) -> list[str]:
+def rows_of(
+    job: FrameJob[NamedItem, tuple[str, str]],
+    items: Sequence[NamedItem],
+    workers: int | None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> list[str]:
     """Content of the row of each item; each has exactly one, under its own name."""
     rows: dict[int, tuple[str, str]] = {}
-    for place, row in run_job(job, items, Workers(workers)):
+    for place, row in run_job(job, items, Workers(workers), tell):
         assert place not in rows
         rows[place] = row
     assert [rows[place][0] for place in sorted(rows)] == [item.file for item in items]

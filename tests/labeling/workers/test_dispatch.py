@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -14,8 +17,11 @@ from hypothesis import strategies as st
 from edgeloop.labeling.workers.dispatch import Died, Event, Finished, Ready, map_frames
 from edgeloop.labeling.workers.frame_job import Outcome, Shard
 from edgeloop.labeling.workers.inline_pool import InlinePool
+from edgeloop.labeling.workers.open_pool import run_job
+from edgeloop.labeling.workers.workers import Workers
 from edgeloop.models.errors import DataError, UnavailableError
-from tests.labeling.workers.stand_in_job import MemoryStore, NamedItem, StandInJob, items_of
+from tests.labeling.workers.stand_in_job import MemoryStore, NamedItem, StandInJob, items_of, rows_of
+from tests.waiting import until
 
 Row = tuple[str, str]
 Choose = Callable[[int], int]
@@ -385,3 +391,65 @@ def test_every_frame_has_one_row_whatever_happens(
     assert {str(place) for place, row in enumerate(rows) if row == "failed: bad"} == bad - killed
     assert all(row == "done" for place, row in enumerate(rows) if str(place) not in killed | bad)
     assert len(killed - deadly) <= 4  # each by one of the accidents, next to another death
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
+    """Set the cores and the free memory, MB, of this machine."""
+
+    def become(cores: int, memory_mb: int) -> None:
+        monkeypatch.setattr("edgeloop.labeling.workers.open_pool.physical_cores", lambda: cores)
+        monkeypatch.setattr("edgeloop.labeling.workers.open_pool.available_memory", lambda: memory_mb << 20)
+
+    return become
+
+
+@pytest.mark.parametrize(
+    ("cores", "memory_mb", "frames", "threads", "expected"),
+    [
+        pytest.param(4, 3000, 9, True, "4 workers label: threads of this process", id="one a core"),
+        pytest.param(4, 600, 9, True, "2 workers label: threads of this process", id="little memory"),
+        pytest.param(4, 100, 9, True, "1 worker labels: this process", id="no memory"),
+        pytest.param(4, 3000, 1, True, "1 worker labels: this process", id="one frame"),
+        pytest.param(4, 3000, 9, False, "1 worker labels: this process", id="large models"),
+    ],
+)
+def test_threads_are_as_many_as_this_machine_has_room_for(
+    cores: int,
+    memory_mb: int,
+    frames: int,
+    threads: bool,
+    expected: str,
+    machine: Callable[[int, int], None],
+) -> None:
+    machine(cores, memory_mb)
+    job = StandInJob(frames_of(frames).store, threads=threads)
+    told: list[str] = []
+    assert rows_of(job, items_of(job.store), None, told.append) == ["x"] * frames
+    assert told == [expected]
+
+
+def test_threads_work_side_by_side_and_set_aside_what_one_worker_does(
+    machine: Callable[[int, int], None],
+) -> None:
+    machine(2, 3000)
+    rows = rows_of(*(job := _job(b"meet", b"meet", b"bad", b"refused")), None)
+    assert sorted(rows[:2]) == ["0", "1"]
+    assert rows[2:] == rows_of(job[0], job[1][2:], 1)
+
+
+def test_an_interrupt_ends_the_threads(machine: Callable[[int, int], None]) -> None:
+    machine(2, 3000)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        job, items = _job(*[b"x"] * 9, b"interrupt", *[b"x"] * 9999)
+        with pytest.raises(KeyboardInterrupt), closing(run_job(job, items, Workers())) as rows:
+            deque(rows)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    until(lambda: not any(each.name.startswith("edgeloop-frames") for each in threading.enumerate()), 60)
+
+
+def _job(*frames: bytes) -> tuple[StandInJob, list[NamedItem]]:
+    job = StandInJob(MemoryStore({str(number): content for number, content in enumerate(frames)}))
+    return job, items_of(job.store)

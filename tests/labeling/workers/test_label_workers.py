@@ -38,11 +38,12 @@ def frames(footage: Footage, few: Path, tmp_path_factory: pytest.TempPathFactory
 def whole(
     footage: Footage, frames: Path, learned: Learned, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, bytes]:
-    """Dataset of one process: polygons, some of them of a person."""
+    """Dataset of one process, by threads: polygons, some of them of a person."""
     plan = LabelPlan(frames, footage.exemplars, tmp_path_factory.mktemp("whole") / "dataset", task="segment")
     learned.go_on(plan)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("edgeloop.labeling.engine.members._MAX_STEPS", 4)
+        patched.setattr("edgeloop.labeling.workers.open_pool.physical_cores", lambda: 3)
         report = label_frames(plan)
     assert report.dataset.set_aside == 1
     assert len(report.dataset.labels) > 1
