@@ -150,6 +150,8 @@ class _Teaching:
             interrupted = run_job(self._job.run, self._detector, self._attach, self._detector.end)
             if not self._detector.ended and self._left_s() > 0:
                 interrupted = self._await_student()
+            if self._who is None:
+                self._tell("Ended before anybody answered; the same command goes on learning")
         finally:
             self._link.close()
             self._timeline.close()
@@ -198,8 +200,10 @@ class _Teaching:
 
     def _resume_teacher(self) -> None:
         teacher = read_teacher(self._loop.teacher)
-        if teacher is not None:
-            count = len(loop_exemplars(self._loop).frames)
+        count = len(loop_exemplars(self._loop).frames)
+        if teacher is None:
+            self._tell(f"Nobody answers yet: a teacher learns from {count} frames of a person")
+        else:
             self._switch_teacher(TeacherReady(round=teacher.round, learned_from=count, map50=teacher.map50))
 
     def _switch_teacher(self, message: TeacherReady) -> None:

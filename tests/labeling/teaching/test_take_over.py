@@ -85,7 +85,9 @@ def test_the_student_takes_over_without_a_frame_lost(
     assert not by_student[0]
     assert by_student[-1]
     assert by_student == sorted(by_student)
+    assert "Nobody answers yet: a teacher learns from 2 frames of a person" in told
     assert "The teacher answers (round 1, from 2 frames of a person) until a student agrees with it" in told
+    assert "Ended before anybody answered" not in told
     assert "The student answers from now on (generation 1): it finds the block" in told
 
     lines = [json.loads(line) for line in (loop.root / "timeline.jsonl").read_text().splitlines()]
@@ -114,6 +116,17 @@ def test_a_loop_with_a_student_goes_on_with_it(
     assert "The student answers from now on (generation 1): the loop's current one" in told
     assert "The teacher answers" not in told
     assert count_kept(loop.frames) == kept
+
+
+def test_an_end_before_the_first_answer_is_said(
+    loop: LoopFolder, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    cv2.imwrite(str(tmp_path / "one.png"), draw_block(1))
+    job = RunJob([str(tmp_path / "one.png")], LivePolicy(), duration_s=1.0)
+    teach(TeachJob(job, loop, 0.25, [sys.executable, "-c", "import time; time.sleep(60)"]))
+    told = capfd.readouterr().err
+    assert "Nobody answers yet: a teacher learns from 2 frames of a person" in told
+    assert "Ended before anybody answered; the same command goes on learning" in told
 
 
 @pytest.mark.slow
