@@ -96,7 +96,7 @@ def rewrite_labels(dataset: Path, task: Task, entries: Sequence[FrameEntry]) -> 
 
     Raises:
         DataError: The dataset is malformed, or was edited in another tool.
-        EdgeloopError: A file cannot be written.
+        UnavailableError: A file cannot be written.
     """
     rectangles = change_task(dataset, task)
     frames = read_results(dataset, [entry.name for entry in entries], masks=False)

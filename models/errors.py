@@ -6,7 +6,7 @@
     │   └── ModelError      65  unusable model file
     │       └── OutputError 65  output of a model that is not finite, or absurd
     ├── NoInputError        66  missing or empty file or folder
-    └── UnavailableError    69  unavailable camera, stream, provider or package
+    └── UnavailableError    69  unavailable camera, stream, provider, package, or place to write to
 
 Each message is one line: what, where, expected and got, and what to do next. The command line prints it
 and exits with `exit_code` (as in BSD's sysexits.h).
@@ -14,6 +14,7 @@ and exits with `exit_code` (as in BSD's sysexits.h).
 
 from __future__ import annotations
 
+import errno
 import re
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ __all__ = [
     "UnavailableError",
     "UsageError",
     "describe_damage",
+    "file_remedy",
     "first_error_details",
     "first_validation_error",
 ]
@@ -39,6 +41,20 @@ __all__ = [
 
 _JSON_PLACE = re.compile(r"(.*) at line (\d+) column (\d+)$")
 """Fault of a parser, its line and its column."""
+
+_CLOSED = "name another place, or let this user write there"
+_FULL = "make room, and give the same command again"
+_NO_PLACE = "name another place"
+_REMEDIES = {
+    errno.EACCES: _CLOSED,
+    errno.EPERM: _CLOSED,
+    errno.EROFS: _CLOSED,
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.ENOTDIR: _NO_PLACE,
+    errno.ENAMETOOLONG: _NO_PLACE,
+}
+"""What to do about errors of files, by their number."""
 
 
 class EdgeloopError(Exception):
@@ -82,9 +98,14 @@ class NoInputError(EdgeloopError):
 
 
 class UnavailableError(EdgeloopError):
-    """Unavailable device, stream, execution provider or optional package."""
+    """Unavailable device, stream, execution provider, optional package, or place to write to."""
 
     exit_code = 69
+
+
+def file_remedy(error: OSError) -> str:
+    """What to do about an error of a file or disk, such as "make room"; empty if that is unknown."""
+    return _REMEDIES.get(error.errno or 0, "")
 
 
 def first_error_details(error: ValidationError) -> ErrorDetails:

@@ -6,7 +6,6 @@ Verbs are entry points (group `edgeloop.verbs`). Each is imported only when it i
 
 from __future__ import annotations
 
-import errno
 import io
 import logging
 import os
@@ -19,7 +18,7 @@ import click
 
 from edgeloop.edge.cli.environment import prepare_environment
 from edgeloop.edge.source_name import hide_secrets
-from edgeloop.models.errors import EdgeloopError, UnavailableError
+from edgeloop.models.errors import EdgeloopError, UnavailableError, file_remedy
 
 __all__ = ["cli", "main"]
 
@@ -56,17 +55,6 @@ EXTRAS = {"serve": "serve", "check": "serve", "edgeloop.labeling": "label", "edg
 
 LIBRARIES = {"cv2": "on Debian: apt install libgl1 libglib2.0-0"}
 """Remedy for the system libraries that a package needs and pip does not install."""
-
-_CLOSED = "name another place, or let this user write there"
-_FULL = "make room, and give the same command again"
-_REMEDIES = {
-    errno.EACCES: _CLOSED,
-    errno.EPERM: _CLOSED,
-    errno.EROFS: _CLOSED,
-    errno.ENOSPC: _FULL,
-    errno.EDQUOT: _FULL,
-}
-"""What to do about errors of files, by their number."""
 
 
 class _Verbs(click.Group):
@@ -154,9 +142,13 @@ def _exit_code() -> int:
         _print_traceback()
         _say(f"error: {error}")
         return error.exit_code
-    except Exception as error:  # a fault of ours; nobody should have to read a traceback
+    except Exception as error:  # nobody should have to read a traceback
         _print_traceback()
-        _say(f"error: {_fault(error)} (EDGELOOP_DEBUG=1 shows where)")
+        if isinstance(error, OSError) and (remedy := file_remedy(error)):
+            place = f"{error.filename}: " if error.filename else ""
+            _say(f"error: {place}{error.strerror}; {remedy}")
+            return UnavailableError.exit_code
+        _say(f"error: {type(error).__name__}: {_first_line(error)} (EDGELOOP_DEBUG=1 shows where)")
         return EdgeloopError.exit_code
     return code if isinstance(code, int) else 0
 
@@ -199,14 +191,6 @@ def _package(error: ImportError) -> str:
 def _print_traceback() -> None:
     if os.environ.get("EDGELOOP_DEBUG"):
         click.echo(hide_secrets(traceback.format_exc(), sys.argv[1:]), err=True)
-
-
-def _fault(error: Exception) -> str:
-    """Line for an error that no verb expects; of files and disks with what to do."""
-    if isinstance(error, OSError) and error.errno in _REMEDIES:
-        place = f"{error.filename}: " if error.filename else ""
-        return f"{place}{error.strerror}; {_REMEDIES[error.errno]}"
-    return f"{type(error).__name__}: {_first_line(error)}"
 
 
 def _first_line(error: Exception) -> str:

@@ -72,7 +72,7 @@ def write_weights(folder: Path, weights: Mapping[Sign, float]) -> None:
 
     Raises:
         DataError: A weight is outside [0, 1].
-        EdgeloopError: The file cannot be written.
+        UnavailableError: The file cannot be written.
     """
     path = folder / WEIGHTS_FILE
     try:

@@ -21,7 +21,7 @@ from edgeloop.edge.host.file_names import printable_name
 from edgeloop.edge.host.opencv import encode_image, write_bytes
 from edgeloop.edge.labels.label_lines import decode_text
 from edgeloop.edge.sources.images import is_image, natural_key, warn_of_unread
-from edgeloop.models.errors import DataError, EdgeloopError, NoInputError, describe_damage
+from edgeloop.models.errors import DataError, NoInputError, UnavailableError, describe_damage
 
 __all__ = ["FRAME_LIST", "FrameEntry", "FrameWriter", "SourceClock", "list_frames", "read_frames"]
 
@@ -75,7 +75,7 @@ class FrameWriter:
 
         Raises:
             DataError: The folder holds something else, or is no folder.
-            EdgeloopError: The folder cannot be created.
+            UnavailableError: The folder cannot be created.
         """
         path = folder / FRAME_LIST
         resumes = append and path.is_file()
@@ -91,7 +91,7 @@ class FrameWriter:
                 _drop_incomplete_line(path)
             self._list: TextIO = path.open("a", encoding="utf-8")
         except OSError as error:
-            raise EdgeloopError(
+            raise UnavailableError(
                 f"{folder}: no frames can be written there ({error.strerror}); name another folder"
             ) from error
         self.folder = folder
@@ -106,7 +106,7 @@ class FrameWriter:
                 same, nothing is written.
 
         Raises:
-            EdgeloopError: The image cannot be written.
+            UnavailableError: The image cannot be written.
         """
         self.add_encoded(encode_image(".jpg", image), entry)
 

@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from edgeloop.models.errors import EdgeloopError
+from edgeloop.models.errors import UnavailableError, file_remedy
 
 __all__ = ["append_to_file", "make_folder", "replace_file", "sync_folder"]
 
@@ -15,7 +15,7 @@ def replace_file(path: Path, content: bytes) -> None:
     """Create or replace a file in one step: readers get the earlier content or this one.
 
     Raises:
-        EdgeloopError: It cannot be written.
+        UnavailableError: It cannot be written.
     """
     partial = path.with_name(path.name + ".part")
     try:
@@ -35,7 +35,7 @@ def make_folder(path: Path) -> None:
     """Create a folder and those above it, if they are missing.
 
     Raises:
-        EdgeloopError: It cannot be created.
+        UnavailableError: It cannot be created.
     """
     try:
         missing = [folder for folder in (path, *path.parents) if not folder.is_dir()]
@@ -50,7 +50,7 @@ def append_to_file(path: Path, content: bytes) -> None:
     """Append whole lines to a file, or create it; if that fails, none of them stays.
 
     Raises:
-        EdgeloopError: It cannot be written.
+        UnavailableError: It cannot be written.
     """
     try:
         # Unbuffered: what a buffer could not write, it writes when it is closed, after the file was cut.
@@ -77,5 +77,6 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _unwritable(path: Path, error: OSError) -> EdgeloopError:
-    return EdgeloopError(f"{path}: cannot be written ({error.strerror})")
+def _unwritable(path: Path, error: OSError) -> UnavailableError:
+    remedy = file_remedy(error)
+    return UnavailableError(f"{path}: cannot be written ({error.strerror}){remedy and '; '}{remedy}")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from edgeloop.edge.host.hardware import decoder_threads, usable_cores
 from edgeloop.edge.host.image_bytes import decode_image, image_fault
-from edgeloop.models.errors import DataError, EdgeloopError
+from edgeloop.models.errors import DataError, UnavailableError, file_remedy
 
 __all__ = [
     "CODECS",
@@ -207,7 +207,7 @@ def write_image(path: Path, image: NDArray[np.uint8], *, quality: int = 95) -> N
         quality: Quality of a JPEG, 0 to 100.
 
     Raises:
-        EdgeloopError: It cannot be written.
+        UnavailableError: It cannot be written.
     """
     write_bytes(path, encode_image(path.suffix, image, quality=quality))
 
@@ -223,12 +223,13 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Write a file.
 
     Raises:
-        EdgeloopError: It cannot be written.
+        UnavailableError: It cannot be written.
     """
     try:
         path.write_bytes(data)
     except OSError as error:
-        raise EdgeloopError(f"{path}: cannot be written ({error.strerror}); is the disk full?") from error
+        remedy = file_remedy(error) or "is the disk full?"
+        raise UnavailableError(f"{path}: cannot be written ({error.strerror}); {remedy}") from error
 
 
 def read_image(path: Path) -> NDArray[np.uint8] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from edgeloop.models.errors import DataError, EdgeloopError, NoInputError
+from edgeloop.models.errors import DataError, NoInputError, UnavailableError
 
 __all__ = ["check_output_path"]
 
@@ -21,11 +21,11 @@ def check_output_path(what: str, path: Path, *, overwrite: bool) -> None:
     Raises:
         DataError: The file exists.
         NoInputError: The folder does not exist.
-        EdgeloopError: This user may not write there.
+        UnavailableError: This user may not write there.
     """
     if path.exists() and not overwrite:
         raise DataError(f"{what} {path}: the file exists; name another one or give --overwrite")
     if not path.parent.is_dir():
         raise NoInputError(f"{what} {path}: no such folder {path.parent}")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise EdgeloopError(f"{what} {path}: cannot be written (Permission denied); name another file")
+        raise UnavailableError(f"{what} {path}: cannot be written (Permission denied); name another file")

@@ -53,7 +53,7 @@ class RingKeeper:
 
         Raises:
             OSError: The disk, or the budget, has no room for it.
-            EdgeloopError: The image cannot be written.
+            UnavailableError: The image cannot be written.
             sqlite3.Error: The disk is full.
         """
         draw, candidate = choice.draw, choice.candidate

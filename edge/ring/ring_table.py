@@ -138,7 +138,7 @@ class RingTable:
             The name of its file.
 
         Raises:
-            EdgeloopError: The image cannot be written.
+            UnavailableError: The image cannot be written.
             sqlite3.Error: The row cannot be written; the image is removed.
         """
         name = self._free_name(entry.frame.file)

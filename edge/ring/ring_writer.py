@@ -24,7 +24,7 @@ from edgeloop.edge.ring.loss_log import LossLog
 from edgeloop.edge.ring.ring_budget import RingBudget
 from edgeloop.edge.ring.ring_entry import RingModel, Share
 from edgeloop.edge.ring.ring_keeper import RingKeeper
-from edgeloop.models.errors import EdgeloopError
+from edgeloop.models.errors import UnavailableError
 
 __all__ = ["RingFigures", "RingWriter"]
 
@@ -95,7 +95,7 @@ class RingWriter:
             on_figures: Called with the figures a few times a second, in the thread of the writer.
 
         Raises:
-            EdgeloopError: The folder cannot be opened as a ring, and `patient` is false.
+            UnavailableError: The folder cannot be opened as a ring, and `patient` is false.
         """
         self.folder, self._budget, self._keep_free_mb, self._clock = folder, budget, keep_free_mb, clock
         self._on_figures = on_figures
@@ -216,7 +216,7 @@ class RingWriter:
         try:
             self._open()
         except (OSError, sqlite3.Error) as error:
-            raise EdgeloopError(f"ring {self.folder}: {self._reason(error)}") from error
+            raise UnavailableError(f"ring {self.folder}: {self._reason(error)}") from error
         self._show()
 
     def _open(self) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from edgeloop.export.trainer import Epoch
-from edgeloop.models.errors import EdgeloopError
+from edgeloop.models.errors import UnavailableError
 
 __all__ = ["Progress", "load_checkpoint", "save_checkpoint", "save_epochs"]
 
@@ -50,7 +50,7 @@ def save_checkpoint(folder: Path, progress: Progress, states: Mapping[str, Any])
     """Write a checkpoint; an earlier one is replaced at once.
 
     Raises:
-        EdgeloopError: It cannot be written; the earlier one stays.
+        UnavailableError: It cannot be written; the earlier one stays.
     """
     content = vars(progress) | {"epochs": [epoch.model_dump() for epoch in progress.epochs]}
     partial = folder / f"{_NAME}.partial"
@@ -58,7 +58,7 @@ def save_checkpoint(folder: Path, progress: Progress, states: Mapping[str, Any])
         torch.save({"progress": content, **states}, partial)
         partial.replace(folder / _NAME)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        raise EdgeloopError(f"{folder / _NAME}: cannot be written; is the disk full?") from error
+        raise UnavailableError(f"{folder / _NAME}: cannot be written; is the disk full?") from error
     finally:
         partial.unlink(missing_ok=True)
 
@@ -67,14 +67,14 @@ def save_epochs(folder: Path, progress: Progress) -> None:
     """Write the epochs so far for programs that draw the curves while they grow.
 
     Raises:
-        EdgeloopError: They cannot be written.
+        UnavailableError: They cannot be written.
     """
     partial = folder / f"{_EPOCHS}.partial"
     try:
         partial.write_text(json.dumps([epoch.model_dump() for epoch in progress.epochs]), encoding="utf-8")
         partial.replace(folder / _EPOCHS)
     except OSError as error:
-        raise EdgeloopError(f"{folder / _EPOCHS}: cannot be written; is the disk full?") from error
+        raise UnavailableError(f"{folder / _EPOCHS}: cannot be written; is the disk full?") from error
 
 
 def load_checkpoint(folder: Path) -> tuple[Progress, dict[str, Any]] | None:

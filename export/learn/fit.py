@@ -77,7 +77,7 @@ def fit(detector: CompactDetector, task: Task, on_step: OnStep) -> tuple[Compact
 
     Raises:
         DataError: An image or the checkpoint cannot be read, or the loss is no longer a number.
-        EdgeloopError: The checkpoint cannot be written.
+        UnavailableError: The checkpoint cannot be written.
     """
     return _Fit(detector, task).run(on_step)
 

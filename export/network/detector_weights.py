@@ -14,7 +14,7 @@ from torch import Tensor
 from edgeloop.export.network.compact_detector import CompactDetector
 from edgeloop.export.network.mask_branch import prototype_count
 from edgeloop.export.train_options import DEFAULT_MODEL
-from edgeloop.models.errors import EdgeloopError, ModelError, NoInputError
+from edgeloop.models.errors import ModelError, NoInputError, UnavailableError
 
 __all__ = ["load_state", "read_detector", "read_named_state", "read_state", "write_detector", "write_state"]
 
@@ -78,7 +78,7 @@ def write_state(state: Mapping[str, Tensor], path: Path, metadata: Mapping[str, 
     """Write a state dict in half precision, without its integer tensors; the file is replaced atomically.
 
     Raises:
-        EdgeloopError: It cannot be written.
+        UnavailableError: It cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     halves = {
@@ -91,7 +91,7 @@ def write_state(state: Mapping[str, Tensor], path: Path, metadata: Mapping[str, 
         save_file(halves, partial, dict(metadata or {}))
         partial.replace(path)
     except (OSError, SafetensorError) as error:
-        raise EdgeloopError(f"{path}: cannot be written; is the disk full?") from error
+        raise UnavailableError(f"{path}: cannot be written; is the disk full?") from error
     finally:
         partial.unlink(missing_ok=True)
 

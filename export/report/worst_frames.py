@@ -26,7 +26,7 @@ def draw_worst(reference: Reference, measurement: Measurement, names: Sequence[s
     """Draw the frames with the largest disagreement: torch on the left, the bundle on the right.
 
     Raises:
-        EdgeloopError: The file cannot be written.
+        UnavailableError: The file cannot be written.
     """
     pairs = list(zip(reference.found, measurement.found, strict=True))
     apart = [disagreement([expected], [actual]) for expected, actual in pairs]

@@ -52,7 +52,7 @@ def draw_curves(record: RunRecord, path: Path) -> None:
     """Draw loss and mAP over time into a PNG file.
 
     Raises:
-        EdgeloopError: The file cannot be written.
+        UnavailableError: The file cannot be written.
     """
     canvas = np.full((400, 1000, 3), 255, np.uint8)
     title = f"{record.model}, {record.images} images, {len(record.epochs)} epochs"

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from edgeloop.edge.host.durable_file import replace_file
 from edgeloop.edge.host.folder_lock import locked_folder
 from edgeloop.labeling.audit.sample import Sample
-from edgeloop.models.errors import DataError, EdgeloopError
+from edgeloop.models.errors import DataError, UnavailableError
 from edgeloop.models.json_file import read_json
 
 __all__ = ["AnswerBook", "Answers", "Point", "keep_aside", "open_answers", "read_sample_size"]
@@ -92,7 +92,7 @@ class AnswerBook:
 
         Raises:
             IndexError: There is no such place, or those before it have not been answered.
-            EdgeloopError: The answer cannot be written.
+            UnavailableError: The answer cannot be written.
         """
         with self._lock:
             boxes = list(self._answers.boxes)
@@ -157,7 +157,7 @@ def keep_aside(dataset: Path) -> None:
     """Rename audit.json to the first free of audit-1.json, audit-2.json, ...
 
     Raises:
-        EdgeloopError: It cannot be renamed.
+        UnavailableError: It cannot be renamed.
     """
     number = 1
     while (aside := dataset / f"audit-{number}.json").exists():
@@ -165,7 +165,7 @@ def keep_aside(dataset: Path) -> None:
     try:
         (dataset / _NAME).rename(aside)
     except OSError as error:
-        raise EdgeloopError(f"{dataset / _NAME}: cannot be renamed ({error.strerror})") from error
+        raise UnavailableError(f"{dataset / _NAME}: cannot be renamed ({error.strerror})") from error
 
 
 def _read(path: Path) -> _File | None:

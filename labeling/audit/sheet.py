@@ -90,7 +90,7 @@ def write_sheet(sample: Sample, path: Path) -> None:
 
     Raises:
         DataError: There is such a file already.
-        EdgeloopError: It cannot be written.
+        UnavailableError: It cannot be written.
     """
     check_sheet(path)
     replace_file(path, encode_image(".png", draw_sheet(sample)))

@@ -25,7 +25,7 @@ from edgeloop.labeling.dataset.read import INSTANCES, Image, read_instances
 from edgeloop.labeling.dataset.write import annotation_of, dataset_digest, unsure_of
 from edgeloop.labeling.label_text import label_text
 from edgeloop.labeling.ledger import FrameResult, Label
-from edgeloop.models.errors import DataError, EdgeloopError, describe_damage
+from edgeloop.models.errors import DataError, UnavailableError, describe_damage
 from edgeloop.models.task import Task
 from edgeloop.models.weights.digest import BoxesDigest
 
@@ -104,7 +104,7 @@ def apply_decisions(folder: Path, decisions: Sequence[Decision]) -> None:
     Raises:
         NoInputError: There is no such dataset.
         DataError: The dataset is malformed, or was edited in another tool.
-        EdgeloopError: A file cannot be written.
+        UnavailableError: A file cannot be written.
     """
     coco = read_instances(folder)
     if is_applied(folder, decisions):
@@ -130,7 +130,7 @@ def apply_decisions(folder: Path, decisions: Sequence[Decision]) -> None:
         _rewrite_instances(folder, names, after, decisions_digest(decisions), task)
         (folder / _APPLYING).unlink()
     except OSError as error:
-        raise EdgeloopError(f"{error.filename or folder}: cannot be written ({error.strerror})") from error
+        raise UnavailableError(f"{error.filename or folder}: cannot be written ({error.strerror})") from error
 
 
 def read_results(
@@ -261,7 +261,7 @@ def change_task(folder: Path, task: Task) -> int:
     Raises:
         NoInputError: There is no such dataset.
         DataError: The dataset is malformed, or was edited in another tool.
-        EdgeloopError: A file cannot be written.
+        UnavailableError: A file cannot be written.
     """
     before, rectangles, texts = read_task(folder), 0, list[tuple[Image, str]]()
     names = [category.name for category in read_instances(folder).categories]
@@ -275,7 +275,7 @@ def change_task(folder: Path, task: Task) -> int:
             _replace_text(folder, image, None, text)
         _rewrite_instances(folder, names, {}, str(read_info(folder).get("decisions", "")), task)
     except OSError as error:
-        raise EdgeloopError(f"{error.filename or folder}: cannot be written ({error.strerror})") from error
+        raise UnavailableError(f"{error.filename or folder}: cannot be written ({error.strerror})") from error
     return rectangles
 
 

@@ -73,6 +73,6 @@ def write_device_doubts(dataset: Path, doubts: DeviceDoubts) -> None:
     """Write the file of a dataset.
 
     Raises:
-        EdgeloopError: It cannot be written.
+        UnavailableError: It cannot be written.
     """
     replace_file(dataset / DEVICE_FILE, doubts.model_dump_json().encode())

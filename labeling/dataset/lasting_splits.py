@@ -71,7 +71,7 @@ def lasting_splits(
 
     Raises:
         DataError: The file is malformed.
-        EdgeloopError: It cannot be written.
+        UnavailableError: It cannot be written.
     """
     known = read_splits(path)
     new = [place for place, entry in enumerate(entries) if entry.name not in known]

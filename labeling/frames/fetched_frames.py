@@ -46,7 +46,7 @@ class FetchedFrames:
 
         Raises:
             UnavailableError: The storage does not answer.
-            EdgeloopError: The copy cannot be written.
+            UnavailableError: The copy cannot be written.
         """
         copy = self.folder / name
         stamp = self._store.stamp(name)

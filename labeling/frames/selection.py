@@ -135,7 +135,7 @@ def collect_frames(
     Raises:
         DataError: The folder holds something else.
         NoInputError: The source ended without a frame, or without one worth keeping.
-        EdgeloopError: The folder or a frame cannot be written.
+        UnavailableError: The folder or a frame cannot be written.
     """
     selector = FrameSelector(plan.min_sharpness, plan.min_difference)
     clock = SourceClock(source)

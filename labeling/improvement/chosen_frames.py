@@ -107,7 +107,7 @@ def copy_frames(ring: Ring, chosen: Chosen, frames: Path) -> Copied:
     """Copy chosen frames into the folder of a loop, in the order of cameras and times; none of them twice.
 
     Raises:
-        EdgeloopError: They cannot be written.
+        UnavailableError: They cannot be written.
     """
     wanted, known = set(chosen.files), {_identity(entry) for entry in _listed(frames)}
     entries = [entry for entry in ring.entries if entry.frame.file in wanted]

@@ -29,7 +29,7 @@ from edgeloop.labeling.frames.frame_store import FolderStore, FrameStore
 from edgeloop.labeling.labeler import UNSURE_SHARE
 from edgeloop.labeling.ledger import FrameResult
 from edgeloop.labeling.mining.mined_frame import MinedFrame
-from edgeloop.models.errors import DataError, EdgeloopError
+from edgeloop.models.errors import DataError, UnavailableError
 
 __all__ = ["MinedFolder"]
 
@@ -53,7 +53,7 @@ class MinedFolder:
 
         Raises:
             DataError: The folder holds something else.
-            EdgeloopError: It cannot be created.
+            UnavailableError: It cannot be created.
         """
         if root.exists() and not (root.is_dir() and _is_ours({path.name for path in root.iterdir()})):
             raise DataError(f"{root}: expected a new or empty folder, or one of a mined ring; name another")
@@ -108,7 +108,7 @@ class MinedFolder:
             Those whose image was still there.
 
         Raises:
-            EdgeloopError: The folder cannot be written.
+            UnavailableError: The folder cannot be written.
         """
         make_folder(self.frames)
         kept = []
@@ -151,7 +151,7 @@ class MinedFolder:
             info: Settings of the job.
 
         Raises:
-            EdgeloopError: The folder cannot be written.
+            UnavailableError: The folder cannot be written.
         """
         made = self.studio / "dataset.new"
         if made.exists():
@@ -175,13 +175,13 @@ class MinedFolder:
                 shutil.rmtree(self.studio / "dataset")
             made.replace(self.studio / "dataset")
         except OSError as error:
-            raise EdgeloopError(f"{self.studio}: cannot be written ({error.strerror})") from error
+            raise UnavailableError(f"{self.studio}: cannot be written ({error.strerror})") from error
 
     def write_figures(self, figures: Mapping[str, Any]) -> None:
         """Write mined.json.
 
         Raises:
-            EdgeloopError: It cannot be written.
+            UnavailableError: It cannot be written.
         """
         replace_file(self.figures, (json.dumps(figures, indent=1) + "\n").encode())
 

@@ -105,7 +105,7 @@ def mine_folder(
         DataError: The ring, the loop or the exemplars are malformed, or `plan.out` holds something else.
         UsageError: The ring is in no loop and there are no exemplars, or they are no boxes on frames.
         UnavailableError: As of `label_frames`.
-        EdgeloopError: A file cannot be written.
+        UnavailableError: A file cannot be written.
     """
     started = time.monotonic()
     progress = progress or no_progress

@@ -115,7 +115,7 @@ class ExemplarFile:
 
         Raises:
             DataError: The file is not one that this class wrote.
-            EdgeloopError: Frames are gone or came back, and the file cannot be written.
+            UnavailableError: Frames are gone or came back, and the file cannot be written.
         """
         self.path = path
         self.size_of = size_of
@@ -154,7 +154,7 @@ class ExemplarFile:
         Raises:
             ConflictError: The frame has another revision.
             DataError: A box is outside the frame.
-            EdgeloopError: The file cannot be written.
+            UnavailableError: The file cannot be written.
         """
         self.put_all({name: drawn}, revision=revision)
         return drawn
@@ -182,7 +182,7 @@ class ExemplarFile:
 
         Raises:
             DataError: A class that has boxes is missing, or a name is there twice.
-            EdgeloopError: The file cannot be written.
+            UnavailableError: The file cannot be written.
         """
         with self._lock:
             used = {box.name for frame in self._frames.values() for box in frame.boxes}
@@ -197,7 +197,7 @@ class ExemplarFile:
 
         Raises:
             DataError: There is no class of that name.
-            EdgeloopError: The file cannot be written.
+            UnavailableError: The file cannot be written.
         """
         with self._lock:
             if name not in self._names:

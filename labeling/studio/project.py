@@ -24,7 +24,7 @@ from edgeloop.labeling.candidates.mask_outline import trace_outline
 from edgeloop.labeling.inputs.exemplars import read_boxes
 from edgeloop.labeling.lineage.loop_folder import LOOP_FILE, MINED
 from edgeloop.labeling.studio.exemplar_file import MAX_NUMBERS, DrawnBox, DrawnFrame, ExemplarFile
-from edgeloop.models.errors import DataError, EdgeloopError, NoInputError, first_validation_error
+from edgeloop.models.errors import DataError, NoInputError, UnavailableError, first_validation_error
 
 __all__ = ["Project", "open_project", "work_folder"]
 
@@ -131,7 +131,7 @@ def open_project(frames: Path, work: Path, exemplars: Path | None) -> Iterator[P
         NoInputError: There are no frames or no such exemplars.
         DataError: The frames or exemplars are malformed, `exemplars` are given though the project has boxes,
             or another process has it open.
-        EdgeloopError: The folder cannot be written.
+        UnavailableError: The folder cannot be written.
     """
     entries = read_frames(frames)
     refusal = f"{work}: is open in another studio; end it first, or name another with -o"
@@ -140,7 +140,7 @@ def open_project(frames: Path, work: Path, exemplars: Path | None) -> Iterator[P
             work.mkdir(parents=True, exist_ok=True)
             held.enter_context(locked_folder(work, refusal))
         except OSError as error:
-            raise EdgeloopError(
+            raise UnavailableError(
                 f"{work}: cannot be opened ({error.strerror}); name another folder with -o"
             ) from error
         sizes = _Sizes(frames, entries)

@@ -9,7 +9,7 @@ import pytest
 
 from edgeloop.export.train.curves import draw_curves
 from edgeloop.export.trainer import Epoch
-from edgeloop.models.errors import EdgeloopError
+from edgeloop.models.errors import UnavailableError
 from tests.export.untrained import record_of
 
 
@@ -40,5 +40,5 @@ def test_draws_any_training(tmp_path: Path, count: int, seconds: float, validate
 
 
 def test_says_if_the_picture_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(EdgeloopError, match="cannot be written"):
+    with pytest.raises(UnavailableError, match="cannot be written"):
         draw_curves(record_of(), tmp_path / "gone" / "curves.png")

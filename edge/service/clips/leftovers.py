@@ -21,7 +21,7 @@ def clear_leftovers(folder: Path) -> int:
 
     Raises:
         OSError: The folder cannot be read or written.
-        EdgeloopError: The JSON of an event cannot be written.
+        UnavailableError: The JSON of an event cannot be written.
     """
     completed = 0
     for path in sorted(folder.iterdir()):

@@ -117,7 +117,7 @@ class Ledger(BaseModel):
         """Replace the file, if it holds anything else.
 
         Raises:
-            EdgeloopError: It cannot be written.
+            UnavailableError: It cannot be written.
         """
         if self == Ledger.read(path):
             return

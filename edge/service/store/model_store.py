@@ -111,7 +111,7 @@ class ModelStore:
 
         Raises:
             DataError: The store is in use or damaged.
-            EdgeloopError: It cannot be written.
+            UnavailableError: It cannot be written.
         """
         return self._change(lambda state: state.with_current(model, "installed"), model, content, facts)
 
@@ -120,7 +120,7 @@ class ModelStore:
 
         Raises:
             DataError: There is no current model, it is this one, or the store is in use or damaged.
-            EdgeloopError: It cannot be written.
+            UnavailableError: It cannot be written.
         """
         return self._change(lambda state: state.with_candidate(model), model, content, facts)
 
@@ -133,7 +133,7 @@ class ModelStore:
 
         Raises:
             DataError: The candidate is another one or damaged, or the store is in use or damaged.
-            EdgeloopError: It cannot be written.
+            UnavailableError: It cannot be written.
         """
 
         def step(state: StoreState) -> StoreState:
@@ -155,7 +155,7 @@ class ModelStore:
 
         Raises:
             DataError: There is no whole previous model, or the store is in use or damaged.
-            EdgeloopError: It cannot be written.
+            UnavailableError: It cannot be written.
         """
 
         def step(state: StoreState) -> StoreState:
@@ -172,7 +172,7 @@ class ModelStore:
 
         Raises:
             DataError: The store is in use or damaged.
-            EdgeloopError: It cannot be written.
+            UnavailableError: It cannot be written.
         """
         return self._change(lambda state: state.confirmed(reason) if _is_current(state, digest) else state)
 
@@ -181,7 +181,7 @@ class ModelStore:
 
         Raises:
             DataError: The store is in use or damaged.
-            EdgeloopError: It cannot be written.
+            UnavailableError: It cannot be written.
         """
 
         def step(state: StoreState) -> StoreState:
@@ -221,7 +221,7 @@ class ModelStore:
 
         Raises:
             DataError: The store is in use or damaged.
-            EdgeloopError: It cannot be written.
+            UnavailableError: It cannot be written.
         """
 
         def step(state: StoreState) -> StoreState:

@@ -50,7 +50,7 @@ class StoredFiles:
         """Create the folder.
 
         Raises:
-            EdgeloopError: It cannot be created.
+            UnavailableError: It cannot be created.
         """
         make_folder(self._folder)
 
@@ -58,7 +58,7 @@ class StoredFiles:
         """Write the file of a model, and its facts if it has some.
 
         Raises:
-            EdgeloopError: It cannot be written.
+            UnavailableError: It cannot be written.
         """
         path = self.path(model)
         if model.has_facts:

@@ -36,7 +36,7 @@ from edgeloop.labeling.studio.jobs.verb_options import (
 )
 from edgeloop.labeling.studio.project import Project
 from edgeloop.labeling.studio.proposals.proposer import Proposer
-from edgeloop.models.errors import DataError, EdgeloopError, UsageError, first_validation_error
+from edgeloop.models.errors import DataError, UnavailableError, UsageError, first_validation_error
 
 __all__ = ["jobs_api"]
 
@@ -218,7 +218,7 @@ class _JobFiles:
                 if path is not None:
                     put_aside(path)
         except OSError as error:
-            raise EdgeloopError(f"{self.result(verb)}: cannot be renamed ({error.strerror})") from error
+            raise UnavailableError(f"{self.result(verb)}: cannot be renamed ({error.strerror})") from error
 
     def _unfinished(self, verb: Verb) -> Path | None:
         if verb == "label":

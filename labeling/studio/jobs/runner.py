@@ -21,7 +21,7 @@ from typing import IO, Literal, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgeloop.edge.web.page_events import Events
-from edgeloop.models.errors import DataError, EdgeloopError
+from edgeloop.models.errors import DataError, EdgeloopError, UnavailableError
 
 __all__ = ["Job", "JobStatus", "Runner", "Verb", "command_line"]
 
@@ -100,7 +100,7 @@ class Job:
         """Start it; `log` gets its output after that of earlier runs.
 
         Raises:
-            EdgeloopError: The log cannot be written, or no process can be started.
+            UnavailableError: The log cannot be written, or no process can be started.
         """
         self.verb, self._events, self._log, self._on_end = verb, events, log, on_end
         self._command = command_line(arguments)
@@ -129,7 +129,7 @@ class Job:
                 os.setpriority(os.PRIO_PROCESS, self._child.pid, _NICE)
         except OSError as error:
             os.close(reader)
-            raise EdgeloopError(f"{log}: the command cannot be started ({error.strerror})") from error
+            raise UnavailableError(f"{log}: the command cannot be started ({error.strerror})") from error
         finally:
             os.close(writer)
         self._killer = threading.Timer(_GRACE_S, self._signal, (signal.SIGKILL,))

@@ -75,7 +75,7 @@ class Rejections:
         """Reject boxes; this is saved when it returns.
 
         Raises:
-            EdgeloopError: The file cannot be written.
+            UnavailableError: The file cannot be written.
         """
         self._write(_Line(frame=frame, does="reject", boxes=boxes))
 

@@ -46,7 +46,7 @@ class Journal:
         """Append lines, which are on disk when this returns.
 
         Raises:
-            EdgeloopError: The file cannot be written.
+            UnavailableError: The file cannot be written.
         """
         text = b"".join(line.model_dump_json().encode() + b"\n" for line in decisions)
         with self._lock:
@@ -57,7 +57,7 @@ class Journal:
         """Take back the last batch that holds; its decisions, or none if there is no batch.
 
         Raises:
-            EdgeloopError: The file cannot be written.
+            UnavailableError: The file cannot be written.
         """
         holding = self.decisions()
         if not holding:

@@ -85,7 +85,7 @@ class ReviewSession:
         """Save decisions, which are made for the number of a new batch; the dataset shows them soon.
 
         Raises:
-            EdgeloopError: The journal cannot be written.
+            UnavailableError: The journal cannot be written.
         """
         with self._deciding:
             self.journal.add(make(self.journal.next_batch()))
@@ -95,7 +95,7 @@ class ReviewSession:
         """Take back the last batch; its decisions.
 
         Raises:
-            EdgeloopError: The journal cannot be written.
+            UnavailableError: The journal cannot be written.
         """
         with self._deciding:
             undone = self.journal.undo()
@@ -110,7 +110,7 @@ class ReviewSession:
 
         Raises:
             DataError: The dataset is malformed.
-            EdgeloopError: The journal cannot be written.
+            UnavailableError: The journal cannot be written.
         """
         review = self.open()
         both = review is not None and to in review.found.names
@@ -149,7 +149,7 @@ class ReviewSession:
 
         Raises:
             DataError: The dataset is malformed, or was edited in another tool.
-            EdgeloopError: A file cannot be written.
+            UnavailableError: A file cannot be written.
         """
         with self._writing:
             dataset, decisions = self._project.dataset, self.journal.decisions()

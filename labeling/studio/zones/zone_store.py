@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from edgeloop.edge.host.durable_file import replace_file
 from edgeloop.edge.tracking.zone_file import MAX_BYTES, ZoneFile, check_places
-from edgeloop.models.errors import DataError, EdgeloopError, describe_damage, first_error_details
+from edgeloop.models.errors import DataError, UnavailableError, describe_damage, first_error_details
 
 __all__ = ["PlaceError", "StaleError", "ZoneStore"]
 
@@ -87,7 +87,7 @@ class ZoneStore:
             PlaceError: A place is no good.
             StaleError: The file has another revision.
             DataError: The file that is there is malformed.
-            EdgeloopError: The file cannot be written.
+            UnavailableError: The file cannot be written.
         """
         text = _checked(zones, lines)
         with self._lock:
@@ -104,7 +104,7 @@ class ZoneStore:
         try:
             self.path.unlink(missing_ok=True)
         except OSError as error:
-            raise EdgeloopError(f"{self.path}: cannot be deleted ({error.strerror})") from error
+            raise UnavailableError(f"{self.path}: cannot be deleted ({error.strerror})") from error
 
 
 def _checked(zones: list[dict[str, Any]], lines: list[dict[str, Any]]) -> str | None:

@@ -44,7 +44,7 @@ def draw_timeline(moments: Sequence[Moment], marks: Sequence[Mark], title: str, 
     """Draw the course of a teaching into a PNG file; without a score, frames per second alone.
 
     Raises:
-        EdgeloopError: The file cannot be written.
+        UnavailableError: The file cannot be written.
     """
     scores = [(moment.time_s, moment.map50) for moment in moments if moment.map50 is not None]
     rates = smoothed(moments, _SMOOTH_S)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgeloop.edge.host.durable_file import append_to_file, replace_file
-from edgeloop.models.errors import EdgeloopError
+from edgeloop.models.errors import UnavailableError
 
 LIMIT = 16384  # bytes of a file; more than Python buffers
 
@@ -40,6 +40,6 @@ def test_replace_and_append(tmp_path: Path) -> None:
 def test_a_full_disk_keeps_the_content(tmp_path: Path, write: Callable[[Path, bytes], None]) -> None:
     path = tmp_path / "file"
     write(path, b"one\n")
-    with full_disk(), pytest.raises(EdgeloopError, match=r"file: cannot be written \(File too large\)"):
+    with full_disk(), pytest.raises(UnavailableError, match=r"file: cannot be written \(File too large\)"):
         write(path, 2 * LIMIT * b"x")
     assert path.read_bytes() == b"one\n"

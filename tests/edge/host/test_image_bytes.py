@@ -21,7 +21,7 @@ from edgeloop.edge.host import image_bytes
 from edgeloop.edge.host.image_bytes import HEIF_HINT, decode_image, image_fault
 from edgeloop.edge.host.opencv import open_writer, read_image, write_image
 from edgeloop.edge.sources import open_source
-from edgeloop.models.errors import DataError, EdgeloopError
+from edgeloop.models.errors import DataError, UnavailableError
 
 IMAGE = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8), (9, 9), 3)
 # 64x48 pixels, RGB (202, 119, 39) at the left top and (21, 20, 220) from (10, 10) to (40, 30).
@@ -204,7 +204,7 @@ def test_names_that_are_not_utf8(tmp_path: Path) -> None:
 
 
 def test_an_image_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(EdgeloopError, match="cannot be written"):
+    with pytest.raises(UnavailableError, match="cannot be written"):
         write_image(tmp_path / "gone" / "a.png", IMAGE)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgeloop.edge.host.outputs import check_output_path
-from edgeloop.models.errors import DataError, EdgeloopError, NoInputError
+from edgeloop.models.errors import DataError, NoInputError, UnavailableError
 
 
 def test_a_new_file_and_one_to_replace_are_fine(tmp_path: Path) -> None:
@@ -32,5 +32,5 @@ def test_a_place_that_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         path.touch()
     closed = path if exists else tmp_path  # root may write everywhere, so the answer is a stand-in
     monkeypatch.setattr(os, "access", lambda asked, _mode: asked != closed)
-    with pytest.raises(EdgeloopError, match=r"summary .*run\.json: cannot be written \(Permission denied\)"):
+    with pytest.raises(UnavailableError, match=r"run\.json: cannot be written \(Permission denied\)"):
         check_output_path("summary", path, overwrite=True)

@@ -10,7 +10,7 @@ import torch
 
 from edgeloop.export.learn.checkpoint import Progress, load_checkpoint, save_checkpoint
 from edgeloop.export.network.detector_weights import read_state, write_state
-from edgeloop.models.errors import EdgeloopError
+from edgeloop.models.errors import UnavailableError
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def _full_disk() -> Iterator[None]:
 
 def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, Progress(step=1), {})
-    with _full_disk(), pytest.raises(EdgeloopError, match=r"checkpoint\.pt: cannot be written; is the disk"):
+    with _full_disk(), pytest.raises(UnavailableError, match=r"checkpoint\.pt: cannot be written"):
         save_checkpoint(tmp_path, Progress(step=2), {"detector": {"weight": torch.zeros(100_000)}})
     found = load_checkpoint(tmp_path)
     assert found is not None
@@ -39,7 +39,7 @@ def test_a_full_disk_leaves_the_earlier_weights(tmp_path: Path) -> None:
     write_state({"weight": torch.ones(1)}, path)
     with (
         _full_disk(),
-        pytest.raises(EdgeloopError, match=r"best\.safetensors: cannot be written; is the disk"),
+        pytest.raises(UnavailableError, match=r"best\.safetensors: cannot be written; is the disk"),
     ):
         write_state({"weight": torch.zeros(100_000)}, path)
     assert read_state(path)["weight"].tolist() == [1.0]

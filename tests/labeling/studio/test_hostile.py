@@ -338,7 +338,7 @@ def test_a_folder_that_cannot_be_written_loses_nothing(studio: Serving) -> None:
     blocked = studio.project.work / "exemplars.json.part"
     blocked.mkdir()
     status, _, said = studio.ask("PUT", "api/frames/1/boxes", BOX)
-    assert (status, said.count(b"\n")) == (500, 0)
+    assert (status, said.count(b"\n")) == (503, 0)
     assert "cannot be written" in json.loads(said)["detail"]
     assert studio.project.exemplars.read_bytes() == before
     blocked.rmdir()

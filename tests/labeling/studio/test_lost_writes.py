@@ -12,7 +12,7 @@ import pytest
 from edgeloop.labeling.dataset.decisions import LabelBox, RightDecision
 from edgeloop.labeling.studio.proposals.rejections import RejectedBox, Rejections
 from edgeloop.labeling.studio.review.journal import Journal
-from edgeloop.models.errors import EdgeloopError
+from edgeloop.models.errors import UnavailableError
 
 
 @contextmanager
@@ -34,7 +34,7 @@ def test_a_decision_that_does_not_fit_on_the_disk_spoils_no_other(tmp_path: Path
         for batch in (1, 2, 3)
     ]
     journal.add(made[:1])
-    with full_disk(path, 20), pytest.raises(EdgeloopError, match="cannot be written"):
+    with full_disk(path, 20), pytest.raises(UnavailableError, match="cannot be written"):
         journal.add(made[1:2])
     journal.add(made[2:])
     assert Journal(path).decisions() == journal.decisions() == [made[0], made[2]]
@@ -44,7 +44,7 @@ def test_a_rejection_that_does_not_fit_on_the_disk_spoils_no_other(tmp_path: Pat
     path = tmp_path / "rejected.jsonl"
     rejections, box = Rejections(path), (RejectedBox(xyxy=(1, 2, 3, 4), name="bolt"),)
     rejections.reject("a", box)
-    with full_disk(path, 20), pytest.raises(EdgeloopError, match="cannot be written"):
+    with full_disk(path, 20), pytest.raises(UnavailableError, match="cannot be written"):
         rejections.reject("b", box)
     rejections.reject("c", box)
     assert [len(Rejections(path).of(name)) for name in "abc"] == [1, 0, 1]
