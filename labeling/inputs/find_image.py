@@ -95,10 +95,10 @@ class ImageFinder:
     def only(self, file_name: str, found: Sequence[Path]) -> Path:
         """Only image of those found for a name; DataError as of `find`."""
         if not found:
-            raise DataError(
-                f"{self._labels}: image {file_name[:200]} is neither in {self._frames_folder} "
-                "nor beside its boxes"
-            )
+            place = f"neither in {self._frames_folder} nor beside its boxes"
+            if self._frames_folder == self._beside:  # no other folder was named
+                place = "not beside its boxes; put it there, or name its folder (teach and stats: --images)"
+            raise DataError(f"{self._labels}: image {file_name[:200]} is {place}")
         first, *others = {path.resolve(): None for path in found}
         for other in others:
             if not filecmp.cmp(first, other, shallow=False):

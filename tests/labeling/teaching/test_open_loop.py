@@ -64,6 +64,16 @@ def test_a_new_loop_keeps_boxes_masks_and_images(tmp_path: Path, draw: Draw) -> 
     assert (loop.settings.source, loop.settings.seed) == ("0", 3)
 
 
+def test_boxes_apart_from_their_images(tmp_path: Path, draw: Draw) -> None:
+    boxes = draw()
+    apart = boxes.rename(tmp_path / "boxes.json")
+    told = r"boxes\.json: image 0\.png is not beside its boxes; put it there, or name its folder \(teach .*--images"
+    with pytest.raises(DataError, match=told):
+        opened(tmp_path / "loop", apart)
+    assert not (tmp_path / "loop").exists()
+    open_loop(tmp_path / "loop", "0", apart, tmp_path / "drawn", None, seed=3)
+
+
 def test_the_same_command_goes_on_with_a_loop(tmp_path: Path, draw: Draw) -> None:
     first = opened(tmp_path / "loop", draw())
     assert opened(tmp_path / "loop", draw()).settings == first.settings
