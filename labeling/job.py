@@ -7,8 +7,8 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Callable, Container, Generator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Container, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -17,7 +17,13 @@ from typing import Any
 
 from edgeloop.edge.frames.folder import FrameEntry
 from edgeloop.labeling.build import DetectorModels, learn_models
-from edgeloop.labeling.dataset.apply_decisions import decisions_digest, is_applied, keep_original, read_info
+from edgeloop.labeling.dataset.apply_decisions import (
+    decisions_digest,
+    is_applied,
+    keep_original,
+    read_info,
+    read_task,
+)
 from edgeloop.labeling.dataset.corrected import read_corrected
 from edgeloop.labeling.dataset.decisions import Decision, by_frame, decide, read_decisions
 from edgeloop.labeling.dataset.lasting_splits import lasting_splits
@@ -25,6 +31,14 @@ from edgeloop.labeling.dataset.split import Split, split_frames
 from edgeloop.labeling.dataset.write import DatasetReport, LabeledFrame, write_dataset
 from edgeloop.labeling.engine.promise import Promise
 from edgeloop.labeling.features.embedders import fingerprint as fingerprint_of_embedder
+from edgeloop.labeling.finished_labels import (
+    count_labels,
+    frames_digest,
+    is_finished,
+    is_of_inputs,
+    other_options,
+    rewrite_labels,
+)
 from edgeloop.labeling.frames.frame_look import FrameLook
 from edgeloop.labeling.frames.frame_store import FrameStore
 from edgeloop.labeling.frames.open_store import open_frames
@@ -35,13 +49,6 @@ from edgeloop.labeling.inputs.plan import LITE0, LabelPlan
 from edgeloop.labeling.label_job import LabelItem, LabelJob
 from edgeloop.labeling.ledger import FrameResult, LabeledRow, Ledger
 from edgeloop.labeling.motion.confirm import confirm_moving
-from edgeloop.labeling.other_task import (
-    frames_digest,
-    has_other_task,
-    is_of_inputs,
-    other_options,
-    rewrite_labels,
-)
 from edgeloop.labeling.sam import fingerprint
 from edgeloop.labeling.step_progress import Progress, no_progress
 from edgeloop.labeling.unlabeled import unlabeled_frames
@@ -84,7 +91,7 @@ def label_frames(
     """Label frames and write the dataset; given the same plan again, resume an interrupted job.
 
     Unfinished work is kept beside `plan.out` in a folder named OUT.unfinished; `plan.out` appears when
-    everything is done.
+    everything is done. Given the plan of a finished job again, its labels are counted.
 
     Args:
         plan: Settings of the job.
@@ -94,9 +101,9 @@ def label_frames(
     Raises:
         NoInputError: There are no frames or no exemplars, or too few frames to learn a background from.
         DataError: The exemplars, `plan.corrected`, `plan.decisions` or frames.jsonl are malformed, `plan.out`
-            exists and is not what this job made for another task, or it was edited in another tool; not one
-            frame can be read, unfinished work was started with other settings, or motion is asked for and the
-            camera is not fixed.
+            exists and is not what this job made, or has labels for another task that were edited in another
+            tool; not one frame can be read, unfinished work was started with other settings, or motion is
+            asked for and the camera is not fixed.
         UsageError: There is no such segmenter or classifier, an option does not fit the exemplars, class
             names are given to a classifier that reads none, or `plan.workers` is less than 1.
         UnavailableError: A checkpoint is not in the cache and cannot be downloaded; a package is missing;
@@ -105,8 +112,8 @@ def label_frames(
     started = time.monotonic()
     progress = progress or no_progress
     workers = Workers(plan.workers, plan.ray)
-    rewrites = plan.out.exists()
-    if rewrites and not has_other_task(plan.out, plan.task):
+    is_labeled = plan.out.exists()
+    if is_labeled and not is_finished(plan.out):
         raise _exists(plan)
     unfinished = plan.out.with_name(plan.out.name + ".unfinished")
     store, frames = open_frames(plan.frames, unfinished / "frames")
@@ -114,17 +121,15 @@ def label_frames(
     corrected = None if plan.corrected is None else read_corrected(plan.corrected, frames)
     _decisions(plan)  # a malformed line is reported now, not after hours
     inputs = read_inputs(plan, frames, entries, corrected)
-    if rewrites:
+    if is_labeled:
         try:
-            return _rewrite(plan, inputs, entries, store, started, tell)
+            return _finished(plan, inputs, entries, store, started, tell)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)  # copies of exemplar images of object storage
     job = job_key(plan, inputs)
-    unfinished.mkdir(parents=True, exist_ok=True)
     place = unfinished if plan.kept is None else plan.kept / _short(job)
-    place.mkdir(parents=True, exist_ok=True)
     learned = learned_folder(place, job)
-    with Ledger(place / "ledger.sqlite3", job) as ledger:
+    with _removed_if_empty(unfinished, place, learned), Ledger(place / "ledger.sqlite3", job) as ledger:
         todo = unlabeled_frames(entries, store, ledger)
         frames_per_s = 0.0
         if todo:
@@ -162,12 +167,26 @@ def label_frames(
     )
 
 
+@contextmanager
+def _removed_if_empty(unfinished: Path, place: Path, learned: Path) -> Iterator[None]:
+    """Create the folders of a job; if it is refused before it did anything, none of them stays."""
+    unfinished.mkdir(parents=True, exist_ok=True)
+    place.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for folder in (learned, place, unfinished):
+            with suppress(OSError):  # not empty, or not there
+                folder.rmdir()
+        raise
+
+
 def _exists(plan: LabelPlan, labeled: str = "") -> DataError:
     told = labeled and f", labeled {labeled}"
     return DataError(f"{plan.out}: exists already{told}; name another folder with -o, or remove it")
 
 
-def _rewrite(
+def _finished(
     plan: LabelPlan,
     inputs: LabelInputs,
     entries: Sequence[FrameEntry],
@@ -175,7 +194,7 @@ def _rewrite(
     started: float,
     tell: Callable[[str], None],
 ) -> LabelReport:
-    """Write the labels in `plan.out` again for another task, if they are those of this job."""
+    """Count the labels in `plan.out`, if they are of this job; those for another task are written again."""
     info = read_info(plan.out)
     footage = info["footage"]
     if others := other_options(plan.out, _options(plan, inputs)):
@@ -186,9 +205,13 @@ def _rewrite(
         raise _exists(plan, "with other --decisions")
     if not is_of_inputs(plan.out, _parents(inputs), entries, store):
         raise _exists(plan, "from other frames or exemplars")
-    what = "boxes" if plan.task == "detect" else "polygons"
-    tell(f"{plan.out}: is labeled already; its labels are written again as {what}.")
-    report = rewrite_labels(plan.out, plan.task, entries)
+    if read_task(plan.out) == plan.task:
+        tell(f"{plan.out}: is labeled already; nothing is left to do.")
+        report = count_labels(plan.out, entries, plan.task)
+    else:
+        what = "boxes" if plan.task == "detect" else "polygons"
+        tell(f"{plan.out}: is labeled already; its labels are written again as {what}.")
+        report = rewrite_labels(plan.out, plan.task, entries)
     described = describe_groups(footage["kind"], len(entries), footage["groups"])
     return LabelReport(report, described, info.get("promise"), len(entries), 0.0, time.monotonic() - started)
 

@@ -153,7 +153,13 @@ class Ledger:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._db.close()
+        """Close the ledger; one without a frame leaves no file."""
+        try:
+            is_empty = not self._any_frame()
+        finally:
+            self._db.close()
+        if is_empty:
+            self._path.unlink(missing_ok=True)
 
     def stamps(self) -> dict[str, tuple[str, str]]:
         """Stamp and digest of the image of each finished frame, by file."""

@@ -35,6 +35,7 @@ __all__ = [
     "DatasetFrame",
     "apply_decisions",
     "change_task",
+    "count_rectangles",
     "decisions_digest",
     "is_applied",
     "keep_original",
@@ -277,6 +278,16 @@ def change_task(folder: Path, task: Task) -> int:
     except OSError as error:
         raise UnavailableError(f"{error.filename or folder}: cannot be written ({error.strerror})") from error
     return rectangles
+
+
+def count_rectangles(folder: Path) -> int:
+    """Count the labels of a dataset that have no mask; see `LabelText.rectangles`.
+
+    Raises:
+        NoInputError: There is no such dataset.
+        DataError: The dataset is malformed.
+    """
+    return sum(label_text(result, "segment").rectangles for _, result in _labeled_images(folder))
 
 
 def _labeled_images(folder: Path) -> Iterator[tuple[Image, FrameResult]]:

@@ -1,4 +1,4 @@
-"""Datasets whose labels are written again for another task, without labeling anew."""
+"""Finished datasets of a labeling job: counted, or written again for another task, without labeling anew."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from edgeloop.edge.frames.folder import FrameEntry
 from edgeloop.labeling.dataset.apply_decisions import (
     REVIEW,
     change_task,
+    count_rectangles,
     read_info,
     read_results,
-    read_task,
 )
 from edgeloop.labeling.dataset.json_stream import read_entries
 from edgeloop.labeling.dataset.read import INSTANCES, is_ours
@@ -24,18 +24,25 @@ from edgeloop.labeling.frames.frame_store import FrameStore, image_digest
 from edgeloop.labeling.ledger import FrameResult
 from edgeloop.models.task import Task
 
-__all__ = ["frames_digest", "has_other_task", "is_of_inputs", "other_options", "rewrite_labels"]
+__all__ = [
+    "count_labels",
+    "frames_digest",
+    "is_finished",
+    "is_of_inputs",
+    "other_options",
+    "rewrite_labels",
+]
 
 _READ_AT_ONCE = 8  # images: object storage takes long to answer, and answers several at once
 
 
-def has_other_task(dataset: Path, task: Task) -> bool:
-    """True for a dataset that `edgeloop label` wrote with labels for another task.
+def is_finished(dataset: Path) -> bool:
+    """True for a dataset that `edgeloop label` wrote.
 
     Raises:
         DataError: Its instances.json cannot be read.
     """
-    return (dataset / INSTANCES).is_file() and is_ours(dataset) and read_task(dataset) != task
+    return (dataset / INSTANCES).is_file() and is_ours(dataset)
 
 
 def frames_digest(frames: Iterable[tuple[str, str]]) -> str:
@@ -99,6 +106,19 @@ def rewrite_labels(dataset: Path, task: Task, entries: Sequence[FrameEntry]) -> 
         UnavailableError: A file cannot be written.
     """
     rectangles = change_task(dataset, task)
+    return _count(dataset, entries, rectangles if task == "segment" else None)
+
+
+def count_labels(dataset: Path, entries: Sequence[FrameEntry], task: Task) -> DatasetReport:
+    """Count the labels of a dataset for a task, as they were written last.
+
+    Raises:
+        DataError: The dataset is malformed.
+    """
+    return _count(dataset, entries, count_rectangles(dataset) if task == "segment" else None)
+
+
+def _count(dataset: Path, entries: Sequence[FrameEntry], rectangles: int | None) -> DatasetReport:
     frames = read_results(dataset, [entry.name for entry in entries], masks=False)
     categories = cast(Iterator[Mapping[str, str]], read_entries(dataset / INSTANCES, "categories"))
     tally = DatasetTally([category["name"] for category in categories])
@@ -110,7 +130,7 @@ def rewrite_labels(dataset: Path, task: Task, entries: Sequence[FrameEntry]) -> 
         result = nothing if own is None else own.result
         tally.add(LabeledFrame(entry, split, result))
     digest = str(read_info(dataset)["digest"])
-    return tally.report(digest, rectangles if task == "segment" else None)
+    return tally.report(digest, rectangles)
 
 
 def _set_aside(path: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""`--task segment`: outlines instead of boxes, and one dataset written again for the other task."""
+"""Outlines of `--task segment`, and a finished dataset: counted, or written again for the other task."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.job import job_key, label_frames
 from edgeloop.labeling.label_text import label_text, outline_of
 from edgeloop.labeling.ledger import FrameResult, Label, LabeledRow, Ledger
-from edgeloop.models.errors import DataError
+from edgeloop.models.errors import DataError, UsageError
+from edgeloop.models.task import Task
 from tests.calls import Outcome
 from tests.labeling.footage import write_gray_frames
 
@@ -120,6 +121,32 @@ def test_the_same_command_with_another_task_rewrites_the_labels(plan: LabelPlan)
     assert changed == {"instances.json", *(n for n in boxes if n.endswith(("/0.txt", "/1.txt")))}
     assert label_frames(plan).dataset == first.dataset
     assert files(plan.out) == boxes
+
+
+@pytest.mark.parametrize("task", ["detect", "segment"])
+def test_the_same_command_finds_nothing_left_to_do(plan: LabelPlan, task: Task) -> None:
+    plan = replace(plan, task=task)
+    first = label_frames(plan)
+    before = files(plan.out)
+    told: list[str] = []
+    second = label_frames(plan, tell=told.append)
+    assert told == [f"{plan.out}: is labeled already; nothing is left to do."]
+    assert (second.dataset, second.footage, second.resumed) == (first.dataset, first.footage, 4)
+    assert files(plan.out) == before
+    with pytest.raises(DataError, match="exists already, labeled with --seed 0, not 1; name another folder"):
+        label_frames(replace(plan, seed=1))
+    assert [path.name for path in plan.out.parent.glob("dataset*")] == ["dataset"]
+
+
+def test_a_job_that_is_refused_leaves_no_folder(plan: LabelPlan) -> None:
+    begun = files(plan.out.with_name("dataset.unfinished"))
+    refused = replace(plan, out=plan.out.with_name("other"), weights="none")
+    with pytest.raises(UsageError, match="--weights none"):
+        label_frames(refused)
+    assert not [*plan.out.parent.glob("other*")]
+    with pytest.raises(DataError, match="holds unfinished work with other weights"):
+        label_frames(replace(refused, out=plan.out))
+    assert files(plan.out.with_name("dataset.unfinished")) == begun  # frames are labeled in it
 
 
 @pytest.mark.parametrize(
