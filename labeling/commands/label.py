@@ -57,7 +57,9 @@ _FOLDER = LocalPath(path_type=Path, file_okay=False)
     help="Decisions of a person in the review of edgeloop studio, OUT/decisions.jsonl there: what was called "
     "right, changed or added stays so, what was called wrong stays away.",
 )
-@click.option("-o", "--out", required=True, type=_FOLDER, help="Folder of the dataset; must not exist.")
+@click.option(
+    "-o", "--out", required=True, type=_FOLDER, help="Folder of the dataset: new, or of the same job."
+)
 @click.option(
     "--sam",
     default="nano",
@@ -209,11 +211,16 @@ def _print_table(report: LabelReport, out: Path) -> None:
     ]
     click.echo(f"{out}\n{report.footage}\n", err=True)
     click.echo(table("<>>>", ("", "train", "val", "left out or unsure"), images, labels), err=True)
+    rate = f"; {report.frames_per_s:.1f} frames/s" if report.frames_per_s else ""
     click.echo(
-        f"\n{dataset.empty} images show nothing, {dataset.set_aside} were set aside; "
-        f"{report.frames_per_s:.1f} frames/s. What is unsure or set aside: {out / 'review.json'}",
+        f"\n{dataset.empty} images show nothing, {dataset.set_aside} were set aside{rate}. "
+        f"What is unsure or set aside: {out / 'review.json'}",
         err=True,
     )
     if dataset.rectangles:
-        told = f"labels without a mask, whose polygon is the rectangle of their box: {dataset.rectangles}"
-        click.echo(told, err=True)
+        click.echo(
+            f"labels without a mask, whose polygon is the rectangle of their box: {dataset.rectangles}; "
+            "training takes it for a mask. To have fewer, label anew with another --sam, or draw masks of "
+            "such objects on exemplar frames",
+            err=True,
+        )

@@ -243,7 +243,9 @@ def test_the_command_says_what_has_no_mask(plan: LabelPlan, edgeloop: Callable[.
     words = ("label", plan.frames, "-e", plan.exemplars, "-o", plan.out, "--json")
     done = edgeloop(*words, "--task", "segment")
     assert done.code == 0
-    assert "labels without a mask, whose polygon is the rectangle of their box: 1" in done.err
+    assert "labels without a mask, whose polygon is the rectangle of their box: 1; training takes" in done.err
+    assert "another --sam, or draw" in done.err
+    assert "frames/s" not in done.err  # none was left
     assert json.loads(done.out)["rectangles"] == 1
     done = edgeloop(*words)
     assert "rectangles" not in json.loads(done.out)
