@@ -38,6 +38,7 @@ from edgeloop.edge.service.worker.model_worker import ModelWorker
 from edgeloop.edge.sources import LivePolicy, open_source
 from edgeloop.edge.sources.packets.stream_reader import connect_stream
 from edgeloop.edge.tracking import IgnoreMask, ZoneCounter, read_zones
+from edgeloop.edge.web.server import open_port
 
 __all__ = ["run_service"]
 
@@ -60,6 +61,7 @@ def run_service(config: ServiceConfig, parts: Sequence[PartFactory] = ()) -> Non
         EdgeloopError: A model cannot be loaded, a file of the configuration does not fit, a part cannot
             start, or a loop failed.
     """
+    open_port(config.web.host, config.web.port, "web.port").close()  # one that is taken is said at once
     board, stopping = Board(config.name), threading.Event()
     with ExitStack() as running:
         taught: dict[str, TaughtModel] = {}

@@ -17,6 +17,7 @@ import pytest
 from edgeloop.edge.service.board import Board
 from edgeloop.edge.service.clips.event_files import OWN_NAME
 from edgeloop.edge.service.page.page_part import PagePart
+from edgeloop.edge.service.service import run_service
 from edgeloop.edge.web import server as server_module
 from edgeloop.models.errors import UnavailableError
 from tests.edge.service.page.page_service import Running, config_of, running
@@ -195,3 +196,10 @@ def test_a_port_that_is_taken_is_named(block_model: Path, tmp_path: Path) -> Non
     refused = pytest.raises(UnavailableError, match=r"name another with web\.port")
     with socket.create_server(("127.0.0.1", config.web.port)), refused:
         PagePart(config, Board("device")).start()
+
+
+def test_a_port_that_is_taken_is_named_before_a_model_is_loaded(tmp_path: Path) -> None:
+    config = config_of(tmp_path / "no-such.onnx", tmp_path, "belt")
+    refused = pytest.raises(UnavailableError, match=r"name another with web\.port")
+    with socket.create_server(("127.0.0.1", config.web.port)), refused:
+        run_service(config)
