@@ -13,7 +13,7 @@ import onnx
 from numpy.typing import NDArray
 
 from edgeloop.edge.engines.facts_file import EngineFacts, write_facts
-from edgeloop.edge.engines.open_engine import engine_of
+from edgeloop.edge.engines.open_engine import ENGINES, engine_of, installed_engines
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.verification import make_golden
 from edgeloop.export.candidates import Bundle, Candidate
@@ -34,7 +34,7 @@ from edgeloop.models.letterbox import Letterbox
 from edgeloop.models.spec import ModelSpec
 from edgeloop.models.weights.digest import file_sha256
 
-__all__ = ["calibration_frames", "convert_bundles", "facts_of", "is_onnx", "load_converter"]
+__all__ = ["calibration_frames", "check_tools", "convert_bundles", "facts_of", "is_onnx", "load_converter"]
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +45,21 @@ _WANTED: dict[Precision, tuple[BundlePrecision, ...]] = {
     "int8": ("int8",),
     "auto": ("int8", "fp16", "fp32"),
 }
+
+
+def check_tools(target: str) -> None:
+    """Refuse a target before any work if the tools or the engine that it needs are not installed.
+
+    Raises:
+        UnavailableError: They are not; the message says how to install them.
+    """
+    engine = TARGETS[target].provider
+    if not installed_engines().get(engine, True):
+        raise UnavailableError(
+            f"--target {target}: needs {engine}, which is not installed; {ENGINES[engine].advice}"
+        )
+    if TARGETS[target].converter:
+        load_converter(target).check_tools()
 
 
 def convert_bundles(

@@ -30,7 +30,13 @@ from edgeloop.export.candidates import (
 from edgeloop.export.check.measure import Measurement, Reference, measure_torch
 from edgeloop.export.check.parity import SURE, TorchDetector
 from edgeloop.export.convert.converter import FailedAttempt
-from edgeloop.export.convert_bundles import calibration_frames, convert_bundles, facts_of, is_onnx
+from edgeloop.export.convert_bundles import (
+    calibration_frames,
+    check_tools,
+    convert_bundles,
+    facts_of,
+    is_onnx,
+)
 from edgeloop.export.data.training_frames import describe_dataset
 from edgeloop.export.data.yolo_dataset import Dataset, LabeledImage, open_dataset
 from edgeloop.export.export_model import ExportModel
@@ -69,6 +75,7 @@ def export_run(run: Path, dataset: Path, out: Path, options: ExportOptions) -> E
     _check_dataset(data, record)
     side = options.imgsz or record.imgsz
     if options.target is not None:
+        check_tools(options.target)
         warn_about_activation(options.target, model)
     spec = model_spec(model, record.names, (side, side))
     settings = options.settings or SpecOverrides()

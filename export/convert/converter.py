@@ -100,6 +100,14 @@ class Converted:
 class Converter(Protocol):
     """Converter to the files of one engine."""
 
+    def check_tools(self) -> None:
+        """Refuse what cannot be done before any work.
+
+        Raises:
+            UnavailableError: The maker's tools are not installed; the message says how to install them.
+        """
+        ...
+
     def attempts(self, precision: BundlePrecision, head: Head, /) -> tuple[Attempt, ...]:
         """List the ways to reach a precision with a head; the first whose file passes the gate is shipped."""
         ...

@@ -39,6 +39,14 @@ _LEADING, _COUNTS = "leading", (0, 3, 5)
 class LitertConverter:
     """Converter to LiteRT."""
 
+    def check_tools(self) -> None:
+        """See `Converter.check_tools`."""
+        if missing := [package for package in _TOOLS if find_spec(package) is None]:
+            raise UnavailableError(
+                f"--target litert: needs {', '.join(missing)}, which is not installed; pip install "
+                f"'edgeloop[export-litert]', then {_ONNX2TF}"
+            )
+
     def attempts(self, precision: BundlePrecision, head: Head, /) -> tuple[Attempt, ...]:
         """List the ways to reach a precision; for int8 more and more stages stay in float."""
         if precision != "int8":
@@ -57,11 +65,6 @@ class LitertConverter:
 
     def convert(self, source: Source, attempt: Attempt) -> Converted:
         """Convert a detector."""
-        if missing := [package for package in _TOOLS if find_spec(package) is None]:
-            raise UnavailableError(
-                f"--target litert: needs {', '.join(missing)}, which is not installed; pip install "
-                f"'edgeloop[export-litert]', then {_ONNX2TF}"
-            )
         onnx.save(source.graph, source.folder / "model.onnx")
         np.save(source.folder / "frames.npy", source.frames)
         leading = int(attempt.settings.get(_LEADING, "0"))

@@ -29,6 +29,10 @@ _PARAM, _BIN = "model.ncnn.param", "model.ncnn.bin"
 class NcnnConverter:
     """Converter to ncnn."""
 
+    def check_tools(self) -> None:
+        """See `Converter.check_tools`."""
+        _program()
+
     def attempts(self, precision: BundlePrecision, _head: Head, /) -> tuple[Attempt, ...]:
         """List the ways to reach a precision: one."""
         return (Attempt("as trained", precision),)

@@ -41,6 +41,14 @@ _MEANS_OF = 16
 class QnnConverter:
     """Converter to ONNX files for Qualcomm's NPUs."""
 
+    def check_tools(self) -> None:
+        """See `Converter.check_tools`."""
+        if not has_plugin():
+            raise UnavailableError(
+                "--target qnn: needs onnxruntime-qnn, and onnxruntime 1.31 or later; "
+                "pip install 'edgeloop[export,qnn]'"
+            )
+
     def attempts(self, precision: BundlePrecision, _head: Head, /) -> tuple[Attempt, ...]:
         """List the ways to reach int8, the fastest on the NPU first; the bits are those of activations."""
         return tuple(
@@ -55,11 +63,6 @@ class QnnConverter:
 
     def convert(self, source: Source, attempt: Attempt) -> Converted:
         """Convert a detector."""
-        if not has_plugin():
-            raise UnavailableError(
-                "--target qnn: needs onnxruntime-qnn, and onnxruntime 1.31 or later; "
-                "pip install 'edgeloop[export,qnn]'"
-            )
         path = source.folder / "model.onnx"
         with _quiet():
             quantized = _quantized(source, int(attempt.settings[_LEADING]), attempt.settings[_BITS])

@@ -21,9 +21,10 @@ from edgeloop.export.check.parity import BundlePrecision
 from edgeloop.export.convert import rknn_tool
 from edgeloop.export.convert.converter import Attempt, Converted, Source
 from edgeloop.export.convert.rknn_simulator import RknnSimulator
+from edgeloop.export.convert.run_tool import run_tool
 from edgeloop.export.graph.graph_editor import GraphEditor
 from edgeloop.export.graph.graph_io import output_shapes
-from edgeloop.models.errors import UnavailableError
+from edgeloop.models.errors import ModelError, UnavailableError
 from edgeloop.models.heads import Head
 
 __all__ = ["PYTHON_VARIABLE", "RknnConverter"]
@@ -37,6 +38,16 @@ _HINT = (
 
 class RknnConverter:
     """Converter to .rknn."""
+
+    def check_tools(self) -> None:
+        """See `Converter.check_tools`."""
+        python = _python()
+        try:
+            run_tool("Python", [python, "-I", "-c", "import rknn"], Path.cwd())
+        except UnavailableError as error:
+            raise UnavailableError(f"--target rknn: {error}; {_HINT}") from error
+        except ModelError as error:
+            raise UnavailableError(f"--target rknn: {python}: has no rknn-toolkit2; {_HINT}") from error
 
     def attempts(self, precision: BundlePrecision, _head: Head, /) -> tuple[Attempt, ...]:
         """List the ways to reach a precision; each takes longer than the one before."""
@@ -73,16 +84,13 @@ class RknnConverter:
             "shape": image.shape,
         }
         (source.folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
-        try:
-            simulator = RknnSimulator(
-                [_python(), "-I", Path(rknn_tool.__file__), "job.json"],
-                source.folder,
-                metadata=spec.to_metadata(),
-                inputs=(image,),
-                outputs=outputs,
-            )
-        except UnavailableError as error:
-            raise UnavailableError(f"--target rknn: {error}; {_HINT}") from error
+        simulator = RknnSimulator(
+            [_python(), "-I", Path(rknn_tool.__file__), "job.json"],
+            source.folder,
+            metadata=spec.to_metadata(),
+            inputs=(image,),
+            outputs=outputs,
+        )
         return Converted(
             path=simulator.path,
             spec=spec,
@@ -98,7 +106,9 @@ def _python() -> str:
     """Interpreter that has the toolkit."""
     named = os.environ.get(PYTHON_VARIABLE, "")
     if not named and find_spec("rknn") is None:
-        raise UnavailableError(f"needs rknn-toolkit2, and {PYTHON_VARIABLE} is not set")
+        raise UnavailableError(
+            f"--target rknn: needs rknn-toolkit2, and {PYTHON_VARIABLE} is not set; {_HINT}"
+        )
     return named or sys.executable
 
 

@@ -47,6 +47,9 @@ class Workshop:
     def __init__(self, *names: str) -> None:
         self.names, self.seen = names, list[Source]()
 
+    def check_tools(self) -> None:
+        pass
+
     def attempts(self, precision: BundlePrecision, _head: Head, /) -> tuple[Attempt, ...]:
         return tuple(Attempt(name, precision, raw_head="host" in name) for name in self.names)
 

@@ -171,22 +171,16 @@ def test_stages_stay_in_float_where_that_is_asked_for(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("missing", ["onnx2tf", "litert_quantizer", "sng4onnx"])
 def test_without_the_tools_the_commands_to_install_them_are_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+    monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
     monkeypatch.setattr(litert_converter, "find_spec", lambda name: None if name == missing else object())
-    model = untrained_model(tmp_path)
-    spec = model_spec(model, NAMES, (96, 96))
-    source = Source(
-        to_onnx(model, (96, 96), ExportOptions()), spec, np.empty((0, 96, 96, 3), np.uint8), tmp_path
-    )
-    (attempt,) = LitertConverter().attempts("fp32", "classic")
     said = (
         f"--target litert: needs {missing}, which is not installed; "
         "pip install 'edgeloop[export-litert]', then "
         "pip install --no-deps --ignore-requires-python onnx2tf==2.6.9 sng4onnx==2.0.1"
     )
     with pytest.raises(UnavailableError, match=re.escape(said)):
-        LitertConverter().convert(source, attempt)
+        LitertConverter().check_tools()
 
 
 def test_the_command_in_the_error_installs_what_ci_installs() -> None:

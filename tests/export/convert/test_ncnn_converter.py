@@ -99,8 +99,7 @@ def test_a_graph_that_the_tool_cannot_read_is_refused_in_its_words(source: Sourc
         NcnnConverter().convert(replace(source, graph=graph), attempt)
 
 
-def test_without_the_tool_the_extra_is_named(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_tool_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ncnn_converter, "find_spec", lambda _: None)
-    (attempt,) = NcnnConverter().attempts("fp32", "classic")
     with pytest.raises(UnavailableError, match=r"pip install 'edgeloop\[export-ncnn\]'"):
-        NcnnConverter().convert(source, attempt)
+        NcnnConverter().check_tools()

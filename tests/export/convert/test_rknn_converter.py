@@ -16,14 +16,17 @@ import pytest
 from edgeloop.edge.engines.facts_file import read_facts
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.runtime.verification import make_golden
+from edgeloop.export import export_run
 from edgeloop.export.convert import rknn_converter, rknn_simulator
 from edgeloop.export.convert.converter import Attempt, Converted, Source
 from edgeloop.export.convert.rknn_converter import PYTHON_VARIABLE, RknnConverter
 from edgeloop.export.convert.rknn_tool import receive, send
 from edgeloop.export.export_options import ExportOptions
+from edgeloop.export.exporter import export_bundle
 from edgeloop.export.graph.cut_head import cut_head
 from edgeloop.export.graph.graph_io import save_graph
 from edgeloop.export.graph.to_onnx import model_spec, to_onnx
+from edgeloop.export.targets import options_for
 from edgeloop.models.bundle.document import read_document
 from edgeloop.models.errors import ModelError, UnavailableError
 from tests.calls import Outcome
@@ -207,17 +210,30 @@ def test_a_toolkit_that_hangs_is_stopped(toolkit: pytest.MonkeyPatch, source: So
         ),
         (
             "/no/such/python",
-            "--target rknn: /no/such/python: cannot be started (No such file or directory); make",
+            "--target rknn: Python: cannot be started (No such file or directory): /no/such/python; make",
         ),
-        (sys.executable, f"{sys.executable}: has no rknn-toolkit2 (No module named 'rknn'); make a Python"),
+        (sys.executable, f"--target rknn: {sys.executable}: has no rknn-toolkit2; make a Python"),
     ],
 )
-def test_no_toolkit_says_how_to_get_it(
-    source: Source, monkeypatch: pytest.MonkeyPatch, python: str, says: str
-) -> None:
+def test_no_toolkit_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, python: str, says: str) -> None:
     monkeypatch.setenv(PYTHON_VARIABLE, python)
     with pytest.raises(UnavailableError, match=re.escape(says)):
-        RknnConverter().convert(source, FP16)
+        RknnConverter().check_tools()
+
+
+def test_no_toolkit_is_said_before_torch_is_run(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PYTHON_VARIABLE, "")
+    monkeypatch.delattr(export_run, "measure_torch")
+    run, data = untrained_run(tmp_path / "run"), write_dataset(tmp_path_factory.mktemp("few"), train=4, val=3)
+    with pytest.raises(UnavailableError, match="--target rknn: needs rknn-toolkit2"):
+        export_bundle(run, data, tmp_path / "x.rknn", options_for("rknn", {}))
+
+
+@pytest.mark.usefixtures("toolkit")
+def test_a_toolkit_that_is_there_is_found() -> None:
+    RknnConverter().check_tools()
 
 
 def test_a_message_that_is_cut_off_is_an_end(tmp_path: Path) -> None:
