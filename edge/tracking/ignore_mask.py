@@ -19,6 +19,8 @@ __all__ = ["IgnoreMask"]
 
 _COVERED = 0.5
 _WHITE = 127
+_BLACK_TO, _WHITE_FROM = 40, 215
+_MAX_GRAY = 0.1  # share of a mask: the soft edges of its regions
 _SIDE = 1024
 
 
@@ -48,20 +50,28 @@ class IgnoreMask:
 
         Raises:
             NoInputError: There is no such file.
-            DataError: The file is malformed, has lines, or ignores nothing or everything.
+            DataError: The file is malformed, has lines, is a picture other than black and white, or ignores
+                nothing or everything.
         """
         self._path, self._names = path, names
         self._zones: ZoneFile | None = None
         self._size = self._drawn = (0, 0)
         self._layers: list[_Layer] = []
         if path.suffix.lower() == ".json":
-            self._zones = read_zones(path, names)
+            self._zones = read_zones(path, names, origin="ignore")
             if self._zones.lines:
                 raise DataError(f"ignore {path}: has lines, which have no area; expected zones alone")
             return
         if not path.is_file():
             raise NoInputError(f"ignore {path}: no such file")
-        white = require_image(path).max(axis=2) > _WHITE
+        brightness = require_image(path).max(axis=2)
+        gray = float(((brightness > _BLACK_TO) & (brightness < _WHITE_FROM)).mean())
+        if gray > _MAX_GRAY:
+            raise DataError(
+                f"ignore {path}: is no mask but a picture in shades ({gray:.0%} of it is neither black nor "
+                "white); paint white what to ignore, the rest black"
+            )
+        white = brightness > _WHITE
         if white.all() or not white.any():
             kind = "all white, so everything" if white.all() else "without white, so nothing"
             raise DataError(
@@ -81,7 +91,7 @@ class IgnoreMask:
             Those of which no region to ignore covers more than half of the mask; of the box without masks.
 
         Raises:
-            DataError: The mask was made for frames of another shape.
+            DataError: The mask was made for frames of another shape, or its zones cover all of them.
         """
         if size != self._size:
             self._fit(size)
@@ -101,6 +111,12 @@ class IgnoreMask:
             placed = zones.scaled(*size) if zones.in_shares else zones
             self._layers = [self._layer(zone, size) for zone in placed.zones]
             self._drawn = size
+            whole = [layer.white for layer in self._layers if layer.classes is None]
+            if whole and np.logical_or.reduce(whole).all():
+                raise DataError(
+                    f"ignore {self._path}: its zones cover the whole picture, so everything would be "
+                    "ignored; draw only what to ignore"
+                )
         if not same_shape(size, self._drawn):
             made_for, given = ("x".join(map(str, each)) for each in (self._drawn, size))
             raise DataError(

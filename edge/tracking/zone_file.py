@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -37,6 +37,9 @@ TOLERANCE = 0.01
 
 SAME_SHAPE = 0.02
 """Largest relative difference of two aspect ratios of one view: cameras round the sides of small streams."""
+
+_ENTRIES: Mapping[str | int, str] = {"zones": "zones", "lines": "lines", "polygon": "points"}
+"""Names of the entries of a key, for errors; those of other keys with a fixed number are coordinates."""
 
 MIN_AREA = {"pixels": 1.0, "shares": 1e-6}
 
@@ -209,12 +212,13 @@ def _side(
     return np.asarray(np.sign(along[..., 0] * to[..., 1] - along[..., 1] * to[..., 0]), np.float64)
 
 
-def read_zones(path: Path, names: Sequence[str] | None) -> ZoneFile:
+def read_zones(path: Path, names: Sequence[str] | None, *, origin: str = "zones") -> ZoneFile:
     """Read and check a zone file.
 
     Args:
         path: JSON file.
         names: The model's class names; None to accept any, and to say nothing about units.
+        origin: Name of the option that names the file, for messages.
 
     Returns:
         Its content.
@@ -223,27 +227,28 @@ def read_zones(path: Path, names: Sequence[str] | None) -> ZoneFile:
         NoInputError: There is no such file.
         DataError: The file is malformed, or names a class that the model does not have.
     """
+    place = f"{origin} {path}"
     if not path.is_file():
-        raise NoInputError(f"zones {path}: no such file")
+        raise NoInputError(f"{place}: no such file")
     if path.stat().st_size > MAX_BYTES:
-        raise DataError(f"zones {path}: {path.stat().st_size} bytes, expected at most {MAX_BYTES}")
+        raise DataError(f"{place}: {path.stat().st_size} bytes, expected at most {MAX_BYTES}")
     data = path.read_bytes()
     try:  # editors on Windows write a byte order mark, or UTF-16
         found = ZoneFile.model_validate_json(data.decode(json.detect_encoding(data)))
     except UnicodeDecodeError as error:
-        raise DataError(f"zones {path}: not text in UTF-8 ({error.reason} at byte {error.start})") from error
+        raise DataError(f"{place}: not text in UTF-8 ({error.reason} at byte {error.start})") from error
     except ValidationError as error:
-        raise DataError(f"{_first(f'zones {path}', error)}; `edgeloop run --help` shows the form") from error
+        raise DataError(f"{_first(place, error)}; `edgeloop run --help` shows the form") from error
     if found.units is None and found.in_shares and names is not None:
         log.warning(
-            'zones %s: no coordinate is beyond 1, so all are shares of the picture ("units": "shares")',
-            path,
+            '%s: no coordinate is beyond 1, so all are shares of the picture ("units": "shares")',
+            place,
         )
-    for place in found.places:
-        unknown = sorted(set(place.classes or ()) - set(names or ()))
+    for region in found.places:
+        unknown = sorted(set(region.classes or ()) - set(names or ()))
         if unknown and names is not None:
             raise DataError(
-                f"zones {path}: {place.name!r} counts the class {unknown[0]!r}, which the model does not "
+                f"{place}: {region.name!r} names the class {unknown[0]!r}, which the model does not "
                 f"have; it has {_shorten(names)}"
             )
     return found
@@ -282,6 +287,10 @@ def _first(origin: str, error: ValidationError) -> str:
         return describe_damage(origin, error)
     place = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in mistake["loc"]).lstrip(".")
     message = mistake["msg"]
+    if mistake["type"] in ("too_short", "too_long"):
+        sizes, what = mistake["ctx"], _ENTRIES.get(mistake["loc"][-1], "coordinates")
+        limit = f"least {sizes['min_length']}" if "min_length" in sizes else f"most {sizes['max_length']}"
+        message = f"expected at {limit} {what}, got {sizes['actual_length']}"
     text = f"{place}: {message}" if place else message
     named = mistake["type"] == "extra_forbidden" or isinstance(mistake["input"], dict | bytes)
     if not named and "got" not in message:

@@ -94,8 +94,8 @@ def test_a_mask_of_another_shape_is_refused(tmp_path: Path) -> None:
         pytest.param(
             "m.json", b'{"lines": [{"name": "a", "from": [0, 9], "to": [9, 9]}]}', "no area", id="line"
         ),
-        pytest.param("m.json", b'{"zones": []}', "at least one zone", id="no zone"),
-        pytest.param("m.json", b"\xff\xfe\xff", "zones", id="bytes"),
+        pytest.param("m.json", b'{"zones": []}', r"ignore .*m\.json: .*at least one zone", id="no zone"),
+        pytest.param("m.json", b"\xff\xfe\xff", r"ignore .*m\.json: ", id="bytes"),
         pytest.param("m.png", b"\x89PNG", "m.png", id="a cut picture"),
     ],
 )
@@ -112,6 +112,19 @@ def test_a_mask_that_ignores_nothing_or_everything_is_refused(tmp_path: Path) ->
             IgnoreMask(tmp_path / "m.png", NAMES)
     with pytest.raises(NoInputError):
         IgnoreMask(tmp_path / "none.png", NAMES)
+    whole = polygon(tmp_path / "m.json", polygon=[[0, 0], [200, 0], [200, 100], [0, 100]])
+    with pytest.raises(DataError, match="zones cover the whole picture, so everything would be ignored"):
+        IgnoreMask(whole, NAMES).drop(boxes(LEFT), SIZE)
+
+
+def test_a_photo_is_no_mask_but_soft_edges_are(tmp_path: Path) -> None:
+    shades = np.tile(np.linspace(0, 255, 200).astype(np.uint8), (100, 1))
+    cv2.imwrite(str(tmp_path / "photo.jpg"), shades)
+    with pytest.raises(DataError, match=r"photo\.jpg: is no mask but a picture in shades \(68% of it"):
+        IgnoreMask(tmp_path / "photo.jpg", NAMES)
+    image = cv2.blur(cv2.imread(str(picture(tmp_path / "m.png"))), (15, 15))
+    cv2.imwrite(str(tmp_path / "soft.jpg"), image)
+    assert len(IgnoreMask(tmp_path / "soft.jpg", NAMES).drop(boxes(LEFT, RIGHT), SIZE)) == 1
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -354,7 +354,11 @@ def test_a_zone_beyond_the_frame_is_refused_with_both_sizes() -> None:
         ),
         pytest.param({"zones": [{"polygon": SQUARE}]}, "zones[0].name: Field required", id="no name"),
         pytest.param({"zones": [zone(name="")]}, "zones[0].name: ", id="empty name"),
-        pytest.param({"zones": [zone(polygon=SQUARE[:2])]}, "at least 3 items", id="two corners"),
+        pytest.param(
+            {"zones": [zone(polygon=SQUARE[:2])]},
+            "zones[0].polygon: expected at least 3 points, got 2;",
+            id="two corners",
+        ),
         pytest.param(
             {"zones": [zone(polygon=[[0, 0], [5, 5], [9, 9]])]}, "corners lie on one line", id="no area"
         ),
@@ -388,6 +392,9 @@ def test_a_zone_beyond_the_frame_is_refused_with_both_sizes() -> None:
             {"zones": [zone()], "units": "percent"}, "units: Input should be 'pixels'", id="no unit"
         ),
         pytest.param({"zones": [zone(polygon=[[-5, 0], [5, 5], [9, 0]])]}, "got -5", id="outside"),
+        pytest.param(
+            {"lines": [line(to=[0, 10, 20])]}, "lines[0].to: expected at most 2 coordinates, got 3;", id="3-d"
+        ),
         pytest.param({"zones": [zone(dwell_s=0)]}, "zones[0].dwell_s", id="no stay"),
         pytest.param({"lines": [line(to=[0, 100])]}, "the same point twice", id="no length"),
         pytest.param(
@@ -398,7 +405,7 @@ def test_a_zone_beyond_the_frame_is_refused_with_both_sizes() -> None:
         ),
         pytest.param(
             {"lines": [line(classes=["bus"])]},
-            "'gate' counts the class 'bus', which the model does not have; it has car, tram",
+            "'gate' names the class 'bus', which the model does not have; it has car, tram",
             id="unknown class",
         ),
     ],
