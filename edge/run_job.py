@@ -295,7 +295,10 @@ def _stop(sources: Sequence[Source], on_stop: Callable[[], None]) -> None:
 
 def _announce(streams: Sequence[Stream], detector: FrameDetector) -> None:
     """Say what runs the model, and which sources share it."""
-    click.echo(f"{detector.path} on {detector.placement}", err=True)
+    placement = str(detector.placement)
+    how = "with" if placement.startswith(f"{detector.placement.engine} on ") else "on"
+    what = f"loop {detector.path}" if detector.path.is_dir() else detector.path
+    click.echo(f"{what} runs {how} {placement}", err=True)
     if detector.threads.reason:
         click.echo(f"{detector.threads}", err=True)
     if len(streams) == 1:

@@ -70,8 +70,8 @@ def bench(model: Path, source: str, frames: int, turns: int, as_json: bool, **se
 
 def _lines(report: BenchReport) -> Iterator[tuple[str, str]]:
     share = "" if report.provider_share is None else f", {int(report.provider_share * 100)} % of nodes"
-    engine = "" if report.engine == "onnxruntime" else f"{report.engine} on "
-    yield "model", f"{report.model} on {engine}{report.provider}{share}"
+    engine = "" if report.engine == "onnxruntime" else f"with {report.engine} "
+    yield "model", f"{report.model} {engine}on {report.provider}{share}"
     yield "source", f"{report.source}, {len(report.turns)} turns of {report.frames} frames"
     threads = f"{report.threads} CPU thread{'' if report.threads == 1 else 's'}"
     yield "bare model", f"{report.model_fps:.1f} fps, on {threads} as the loop"

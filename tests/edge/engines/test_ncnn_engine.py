@@ -149,6 +149,7 @@ def test_the_command_line_runs_it(edgeloop: Callable[..., Outcome], model: Path)
     assert "ncnn on cpu" in done.out
     done = edgeloop("run", model, "synth:conveyor", "--max-frames", 3, "--json")
     assert done.code == 0, done.err
+    assert f"{model} runs with ncnn on cpu\n" in done.err
     assert len(done.out.splitlines()) >= 3
 
 

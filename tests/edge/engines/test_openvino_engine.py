@@ -234,7 +234,7 @@ def test_every_verb_names_it(
 ) -> None:
     figures = tmp_path / "run.json"
     ran = edgeloop("run", block_model, clip, "--provider", "openvino", "--summary", figures)
-    assert "block.onnx on openvino, 100 % of nodes" in ran.err
+    assert "block.onnx runs on openvino, 100 % of nodes" in ran.err
     assert '"provider_share": 1.0' in figures.read_text()
     assert "openvino, 100 % of nodes" in edgeloop("inspect", block_model, "--provider", "openvino").out
 

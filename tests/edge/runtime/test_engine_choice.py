@@ -127,4 +127,4 @@ def test_run_says_it(
     take(8.1, 5.9)
     ran = edgeloop("run", bundle, clip)
     assert ran.code == 0
-    assert "dense.onnx on openvino, 100 % of nodes, 5.9 ms against 8.1 ms with onnxruntime" in ran.err
+    assert "dense.onnx runs on openvino, 100 % of nodes, 5.9 ms against 8.1 ms with onnxruntime" in ran.err
