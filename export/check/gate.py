@@ -24,12 +24,7 @@ def refusals(measurement: Measurement, reference: Reference, options: ExportOpti
         reasons.append(
             f"{precision} repeats {parity.repeated} of torch's {parity.boxes} boxes on {parity.frames} "
             f"held-out frames ({parity.matched:.1%}, expected {1 - options.tolerance_boxes:.1%} or more); of "
-            f"class '{name}' {of_class.repeated} of {of_class.boxes}"
-            + (
-                f"; {parity.other_masks} of the missing have the box but another mask"
-                if parity.other_masks
-                else ""
-            )
+            f"class '{name}' {of_class.repeated} of {of_class.boxes}" + _other_masks(parity.other_masks)
         )
     for what, was, now in _score_pairs(measurement, reference):
         lost = was.map50_95 - now.map50_95
@@ -40,6 +35,14 @@ def refusals(measurement: Measurement, reference: Reference, options: ExportOpti
                 f"{options.tolerance_map:g}); class '{name}' goes from {before:.3f} to {after:.3f}"
             )
     return tuple(reasons)
+
+
+def _other_masks(count: int | None) -> str:
+    return (
+        f"; {count} of the missing {'has' if count == 1 else 'have'} the box but another mask"
+        if count
+        else ""
+    )
 
 
 def _score_pairs(measurement: Measurement, reference: Reference) -> list[tuple[str, Scores, Scores]]:

@@ -35,12 +35,17 @@ function facts(model) {
   return [
     !(model.digest && model.file.startsWith(model.digest)) && model.file, // of the store
     model.provider && `${model.provider}${share}`,
-    model.restarts && `${figure(model.restarts)} restarts`,
+    model.restarts && counted(model.restarts, 'restarts'),
     model.probation_left_s !== null && `on probation for another ${duration(model.probation_left_s)}`,
     model.candidate && `${model.candidate.slice(0, 12)} in shadow`,
-    ...Object.entries(model.figures).map(([name, value]) => `${figure(value)} ${name.replaceAll('_', ' ')}`),
-    ...Object.entries(model.errors).map(([kind, count]) => `${figure(count)} frames without an answer: ${kind}`),
+    ...Object.entries(model.figures).map(([name, value]) => counted(value, name.replaceAll('_', ' '))),
+    ...Object.entries(model.errors).map(([kind, count]) => `${counted(count, 'frames')} without an answer: ${kind}`),
   ].filter(Boolean);
+}
+
+/** Write a number and what it counts, of one in the singular. */
+function counted(value, names) {
+  return `${figure(value)} ${value === 1 ? names.replace(/s$/, '') : names}`;
 }
 
 /** Show the figures of the parts. */
