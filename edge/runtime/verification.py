@@ -23,6 +23,7 @@ from edgeloop.models.bundle.document import Golden, Record, WeightPrecision, rea
 from edgeloop.models.bundle.golden import golden_image, golden_record
 from edgeloop.models.bundle.opset import read_opset
 from edgeloop.models.bundle.seal import check_seal
+from edgeloop.models.facts.overrides import SpecOverrides
 from edgeloop.models.spec import ModelSpec
 
 __all__ = ["Verification", "make_golden", "verify"]
@@ -74,6 +75,7 @@ def verify(
     provider: str = "auto",
     allow_cpu: bool = False,
     tolerance: WeightPrecision | None = None,
+    overrides: SpecOverrides | None = None,
 ) -> Verification:
     """Run the golden sample of a bundle and compare.
 
@@ -82,6 +84,7 @@ def verify(
         provider: As for `Detector`.
         allow_cpu: As for `Detector`.
         tolerance: Precision whose rounding errors are accepted; None for the bundle's own.
+        overrides: As for `Detector`.
 
     Returns:
         The report.
@@ -92,7 +95,7 @@ def verify(
         UsageError: The provider is unknown.
         UnavailableError: The provider does not work here, or does not support the whole model.
     """
-    detector = Detector(path, provider=provider, allow_cpu=allow_cpu)
+    detector = Detector(path, provider=provider, allow_cpu=allow_cpu, overrides=overrides)
     document = read_document(detector.metadata)
     record = document.record if document else Record()
     image, prepared = _golden_input(detector)

@@ -21,6 +21,9 @@ from pydantic import (
 )
 
 from edgeloop.edge.source_name import STDIN, is_footage, shown_name
+from edgeloop.models.facts.metadata_text import read_names
+from edgeloop.models.facts.overrides import SpecOverrides
+from edgeloop.models.heads import Head
 
 __all__ = [
     "CameraConfig",
@@ -167,6 +170,10 @@ class ModelConfig(_Section):
     loop: LocalPath | None = None
     """Folder of a loop that `edgeloop teach` made, instead of a file: its teacher answers until a student
     takes over, and learning goes on in a process of its own."""
+    head: Head | None = None
+    """Output format of the head, for a file that does not state it; as of `edgeloop run --head`."""
+    names: LocalPath | None = None
+    """Text file with one class name per line, for a file that states none."""
     provider: str = "auto"
     """Execution provider; a fixed one refuses a model that it does not run whole."""
     allow_cpu: bool = False
@@ -182,7 +189,22 @@ class ModelConfig(_Section):
     def _has_one_origin(self) -> Self:
         if self.file is not None and self.loop is not None:
             raise ValueError("file and loop are both given; leave one out")
+        if self.file is None and (self.head or self.names):
+            raise ValueError(
+                "head and names are for a file; models of the store and of loops state their own"
+            )
         return self
+
+    def stated_facts(self) -> SpecOverrides | None:
+        """Settings that the configuration states for a file; None for none.
+
+        Raises:
+            NoInputError: The file of names cannot be read.
+            DataError: It is no list of class names.
+        """
+        if self.head is None and self.names is None:
+            return None
+        return SpecOverrides(head=self.head, names=None if self.names is None else read_names(self.names))
 
     @property
     def is_stored(self) -> bool:

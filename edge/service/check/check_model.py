@@ -37,7 +37,9 @@ def check_model(name: str, config: ModelConfig, state: Path) -> tuple[str, tuple
         return f"{config.loop}: a loop, of which a teacher or its student answers", _taught_names(config.loop)
     path = config.file or _installed(state, name)
     with _ONE_AT_A_TIME:
-        found = verify(path, provider=config.provider, allow_cpu=config.allow_cpu)
+        found = verify(
+            path, provider=config.provider, allow_cpu=config.allow_cpu, overrides=config.stated_facts()
+        )
     golden = found.golden
     if golden.verdict == "different":
         raise ModelError(f"{path}: computes something else on {found.placement.provider}: {golden.reason}")

@@ -223,7 +223,8 @@ class ModelWorker:
         process = start_process()
         self._children.add(process)
         try:
-            request = LoadRequest(file, config.provider, config.allow_cpu, threads, config.confidence)
+            facts = config.stated_facts()
+            request = LoadRequest(file, config.provider, config.allow_cpu, threads, config.confidence, facts)
             process.load(request, limit_s, max(_FIRST_S, config.hang_s))
         except BaseException:
             self._discard(process)

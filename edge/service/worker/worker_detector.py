@@ -38,6 +38,7 @@ def open_worker_detector(request: LoadRequest) -> tuple[FrameDetector, str]:
         path,
         provider=request.provider,
         confidence=request.confidence,
+        overrides=request.overrides,
         allow_cpu=request.allow_cpu,
         threads=request.threads,
         live=True,

@@ -16,6 +16,7 @@ from edgeloop.models.detections import Detections
 if TYPE_CHECKING:
     from edgeloop.edge.engines.placement import Placement, ThreadCount
     from edgeloop.models.bundle.frame_statistics import FrameStatistics
+    from edgeloop.models.facts.overrides import SpecOverrides
     from edgeloop.models.spec import ModelSpec
 
 __all__ = ["Answer", "LoadRequest", "LoadedModel", "LogLine"]
@@ -30,6 +31,7 @@ class LoadRequest:
     allow_cpu: bool
     threads: int | None
     confidence: float | None
+    overrides: SpecOverrides | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,17 +12,21 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import onnx
 import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from edgeloop.edge.engines.placement import Placement
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.service.board import ModelState
+from edgeloop.edge.service.check.check_model import check_model
 from edgeloop.edge.service.service_config import ModelConfig
 from edgeloop.edge.service.worker import worker_main
 from edgeloop.edge.service.worker.model_worker import ModelWorker
@@ -36,7 +40,7 @@ from edgeloop.models.errors import (
     NonFiniteOutputError,
     UnavailableError,
 )
-from tests.blocks import block_box, draw_block
+from tests.blocks import block_box, block_finder, draw_block
 from tests.disc_finder import draw_discs, write_disc_finder
 from tests.faulty_models import WHITE, write_faulty_model
 from tests.service_process import model_processes
@@ -70,6 +74,27 @@ def answers(worker: ModelWorker) -> bool:
         return len(worker.detect_timed(draw_block(3))[0]) == 1
     except UnavailableError:
         return False
+
+
+def test_a_file_without_metadata_runs_by_what_the_configuration_states(tmp_path: Path) -> None:
+    file, names = tmp_path / "bare.onnx", tmp_path / "classes.txt"
+    model = block_finder()
+    del model.metadata_props[:]
+    onnx.save(model, file)
+    names.write_text("cube\n")
+    with pytest.raises(ModelError, match="--names"):
+        check_model("parts", ModelConfig(file=file), tmp_path)
+    config = ModelConfig(file=file, head="end2end", names=names, threads=1)
+    text, found = check_model("parts", config, tmp_path)
+    assert (text.startswith(f"{file}: not verified: "), found) == (True, ("cube",))
+    with closing(ModelWorker(config, file, ModelState("parts"))) as worker:
+        worker.start()
+        assert worker.names == ["cube"]
+        assert len(worker.detect_timed(draw_block(3))[0]) == 1
+    with pytest.raises(NoInputError, match="cannot read the class names"):
+        check_model("parts", config.model_copy(update={"names": tmp_path / "none.txt"}), tmp_path)
+    with pytest.raises(ValidationError, match="head and names are for a file"):
+        ModelConfig(names=names)
 
 
 def test_it_finds_the_same_as_a_detector_in_this_process(block_model: Path, start: Start) -> None:
