@@ -54,7 +54,7 @@ def test_list_decides_as_in_a_folder(folder: Path) -> None:
     assert entries == read_frames(folder)
     assert [own.file for own in entries] == [*ODD[:3]]
     (folder / "frames.jsonl").write_text("nothing\n")
-    with pytest.raises(DataError, match=r"frames\.jsonl:1: "):
+    with pytest.raises(DataError, match=r"frames\.jsonl:1:2: no JSON"):
         AddressStore(f"file://{folder}").entries()
 
 

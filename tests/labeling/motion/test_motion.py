@@ -237,8 +237,8 @@ def test_one_camera_at_a_time(frames: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        pytest.param((), "either --exemplars or --classes", id="neither"),
-        pytest.param(("--classes", "moving", "-e", "x.json"), "either --exemplars or", id="both"),
+        pytest.param((), "expected one of --exemplars, --corrected or --classes", id="neither"),
+        pytest.param(("--classes", "moving", "-e", "x.json"), "expected one of --exemplars", id="both"),
         pytest.param(("--classes", "moving", "--weights", "imagenet"), "without boxes on", id="weights"),
     ],
 )
