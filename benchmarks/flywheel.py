@@ -2,9 +2,9 @@
 
 A detector learns from a teacher's labels of the first part of a film, of which a person drew five images. A
 device with it watches the next part. Some images of that are added, chosen by the device's doubt, by mining,
-or at random, each with the boxes that a person confirms (the ground truth), and the training goes on from the
-first detector, with the images of the first part. The last part of the film is scored. Adding all images
-shows what is left to gain by a choice.
+by both in turn (as `edgeloop improve` chooses half of its images), or at random, each with the boxes that a
+person confirms (the ground truth), and the training goes on from the first detector, with the images of the
+first part. The last part of the film is scored. Adding all images shows what is left to gain by a choice.
 
 On the conveyor the light changes and a fourth class appears half way through what the device watches; the
 fish of the fourth kind come only then as well. The teacher knows neither.
@@ -30,7 +30,12 @@ from flywheel_teacher import teach
 from report import Table, add_write_option, publish
 
 _TARGET = 0.03
-_TOLD = {"base": "none added", "random": "at random", ALL: "all of them"}
+_TOLD = {
+    "base": "none added",
+    "turn": "by mining and doubt in turn",
+    "random": "at random",
+    ALL: "all of them",
+}
 
 Figures = Mapping[str, Mapping[str, Any]]
 """Figures of a case by the name of what was measured."""

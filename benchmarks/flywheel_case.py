@@ -41,7 +41,7 @@ from scoring import Coco
 DRAWN = 50
 """Frames of the ring's random share, from which the device's recall is estimated."""
 
-CHOICES = ("doubt", "mining", "random")
+CHOICES = ("doubt", "mining", "turn", "random")
 ALL = "all"
 """Name of the training with every frame of the stream: the most that any choice can be expected to give."""
 
@@ -203,6 +203,9 @@ class Case:
         self, choice: str, judged: Callable[[], list[JudgedFrame]], mined: Callable[[], MinedRing]
     ) -> list[int]:
         """Choose frames of the stream, best first."""
+        if choice == "turn":
+            mining, doubt = (self._choose(each, judged, mined) for each in ("mining", "doubt"))
+            return list(dict.fromkeys(index for both in zip(mining, doubt, strict=True) for index in both))
         if choice == "mining":
             number = {self.film.path(image_id).name: image_id for image_id in self.film.stream}
             return [number[own.entry.frame.file] for own in mined().ranked(max(self.added))]
