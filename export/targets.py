@@ -5,8 +5,10 @@ docs/targets.md says the same in words, and which of these runtimes were run. Ev
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,8 @@ class Target:
         suffix: Suffix of its files.
         converter: Module and class in `edgeloop.export.convert` that makes them; "" if onnxruntime's format
             is taken as it is.
+        tools: Packages, as they are imported, that make and check its files beside edgeloop's own.
+        python_variable: Environment variable that may name another Python, which has the tools; "" if none.
         provider: Provider that an ONNX file is checked on.
         emulated_frames: Maximum number of held-out frames, evenly spread, to check on if the chip is
             emulated, which takes seconds for each; 0 for all.
@@ -58,12 +62,21 @@ class Target:
     silu: str = ""
     suffix: str = ".onnx"
     converter: str = ""
+    tools: tuple[str, ...] = ()
+    python_variable: str = ""
     provider: str = "cpu"
     emulated_frames: int = 0
     chips: tuple[str, ...] = ()
     further_int8: tuple[int, ...] = ()
     masks: bool = False
     raw_head: bool = False
+
+    @property
+    def is_installed(self) -> bool:
+        """True if its tools are installed, or an environment variable names a Python that has them."""
+        if os.environ.get(self.python_variable):
+            return True
+        return all(find_spec(package) is not None for package in self.tools)
 
     def chip(self, chosen: str | None) -> str:
         """Chip that a file is for; "" if it fits all."""
@@ -94,6 +107,7 @@ TARGETS: Mapping[str, Target] = {
         runs_on="Intel's CPUs, GPUs and NPUs",
         precisions=_ANY,
         end2end=True,
+        tools=("openvino",),
         provider="openvino",
         further_int8=(2, 3, 5),
         masks=True,
@@ -141,6 +155,7 @@ TARGETS: Mapping[str, Target] = {
         precision="int8",
         precisions=("int8",),
         converter="qnn_converter:QnnConverter",
+        tools=("onnxruntime_qnn",),
         provider="qnn",
         emulated_frames=12,
         silu="Qualcomm calls ReLU the best choice for its NPU and advises against Swish (SiLU)",
@@ -160,6 +175,7 @@ TARGETS: Mapping[str, Target] = {
         precisions=("fp32", "fp16"),
         suffix=".ncnn",
         converter="ncnn_converter:NcnnConverter",
+        tools=("pnnx", "ncnn"),
         masks=True,
         next="edgeloop run {bundle} 0",
         sources=(
@@ -173,6 +189,7 @@ TARGETS: Mapping[str, Target] = {
         precisions=_ANY,
         suffix=".tflite",
         converter="litert_converter:LitertConverter",
+        tools=("ai_edge_litert", "litert_quantizer", "onnx2tf", "sng4onnx"),
         masks=True,
         next="edgeloop run {bundle} 0",
         sources=(
@@ -189,6 +206,8 @@ TARGETS: Mapping[str, Target] = {
         precisions=("fp16", "int8", "auto"),
         suffix=".rknn",
         converter="rknn_converter:RknnConverter",
+        tools=("rknn",),
+        python_variable="EDGELOOP_RKNN_PYTHON",
         chips=("rk3588", "rk3576", "rk3568", "rk3566", "rk3562"),
         silu="Rockchip's own forks of YOLO replace SiLU with ReLU",
         next="edgeloop run {bundle} 0",

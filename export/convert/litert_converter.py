@@ -23,6 +23,7 @@ from edgeloop.export.convert.converter import Attempt, Converted, Source
 from edgeloop.export.convert.run_tool import last_words, run_tool
 from edgeloop.export.graph.graph_io import INPUT, output_shapes
 from edgeloop.export.graph.stages import decoding_nodes, stage_nodes
+from edgeloop.export.targets import TARGETS
 from edgeloop.models.errors import ModelError, UnavailableError
 from edgeloop.models.heads import Head
 
@@ -30,7 +31,6 @@ __all__ = ["LitertConverter"]
 
 # Their maker declares Python 3.12 and exact versions of what we have others of, hence these flags.
 _ONNX2TF = "pip install --no-deps --ignore-requires-python onnx2tf==2.6.9 sng4onnx==2.0.1"
-_TOOLS = ("ai_edge_litert", "litert_quantizer", "onnx2tf", "sng4onnx")
 _PROGRAM = Path(__file__).with_name("litert_tool.py")
 # Few channels, with ranges far apart, make the first stages lose most by 8 bits.
 _LEADING, _COUNTS = "leading", (0, 3, 5)
@@ -41,7 +41,7 @@ class LitertConverter:
 
     def check_tools(self) -> None:
         """See `Converter.check_tools`."""
-        if missing := [package for package in _TOOLS if find_spec(package) is None]:
+        if missing := [package for package in TARGETS["litert"].tools if find_spec(package) is None]:
             raise UnavailableError(
                 f"--target litert: needs {', '.join(missing)}, which is not installed; pip install "
                 f"'edgeloop[export-litert]', then {_ONNX2TF}"

@@ -24,12 +24,13 @@ from edgeloop.export.convert.rknn_simulator import RknnSimulator
 from edgeloop.export.convert.run_tool import run_tool
 from edgeloop.export.graph.graph_editor import GraphEditor
 from edgeloop.export.graph.graph_io import output_shapes
+from edgeloop.export.targets import TARGETS
 from edgeloop.models.errors import ModelError, UnavailableError
 from edgeloop.models.heads import Head
 
 __all__ = ["PYTHON_VARIABLE", "RknnConverter"]
 
-PYTHON_VARIABLE = "EDGELOOP_RKNN_PYTHON"
+PYTHON_VARIABLE = TARGETS["rknn"].python_variable
 _HINT = (
     f"make a Python 3.8 to 3.12 of its own, pip install rknn-toolkit2 there, and name it in "
     f"{PYTHON_VARIABLE}; see docs/targets.md"

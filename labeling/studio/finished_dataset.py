@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from edgeloop.edge.host.file_version import file_version
 from edgeloop.labeling.dataset.read import INSTANCES, read_instances
+from edgeloop.labeling.studio.label_outlines import Polygons, label_outlines
 
 __all__ = ["FinishedDataset", "LabeledFrame", "ScoredBox"]
 
@@ -21,11 +22,14 @@ class ScoredBox:
 
     Attributes:
         xyxy: Corners x1, y1, x2, y2 in pixels of the frame.
+        polygons: Outlines of its parts, each x, y, x, y, ... in pixels of the frame; none if they were not
+            asked for.
     """
 
     xyxy: tuple[float, float, float, float]
     name: str
     score: float
+    polygons: Polygons = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,17 @@ class FinishedDataset:
         """
         self._load()
         return self._frames
+
+    def outlined(self, frame: str) -> tuple[ScoredBox, ...]:
+        """Labels of a frame with their polygons, if the dataset is labeled for masks.
+
+        Raises:
+            DataError: The dataset is malformed.
+        """
+        own = self.frames[frame]
+        boxes = [(box.name, box.xyxy) for box in own.boxes]
+        shapes = label_outlines(self._dataset, frame, (own.width, own.height), self.names, boxes)
+        return tuple(replace(box, polygons=shape) for box, shape in zip(own.boxes, shapes, strict=True))
 
     @property
     def promise(self) -> dict[str, Any] | None:

@@ -20,6 +20,7 @@ from edgeloop.edge.host.folder_lock import locked_folder
 from edgeloop.edge.host.opencv import require_image
 from edgeloop.edge.labels.label_problems import LabelProblems
 from edgeloop.edge.web.page_events import Events
+from edgeloop.export.targets import TARGETS
 from edgeloop.labeling.candidates.mask_outline import trace_outline
 from edgeloop.labeling.inputs.exemplars import read_boxes
 from edgeloop.labeling.lineage.loop_folder import LOOP_FILE, MINED
@@ -68,8 +69,19 @@ class Project:
 
     @property
     def bundle(self) -> Path:
-        """Model that `edgeloop export` makes."""
+        """Model that `edgeloop export` makes, as ONNX; the files of other engines differ in their suffix."""
         return self.work / "detector.onnx"
+
+    @property
+    def bundles(self) -> list[Path]:
+        """Models that `edgeloop export` made, of all engines; the ONNX file is the first."""
+        suffixes = dict.fromkeys((self.bundle.suffix, *(target.suffix for target in TARGETS.values())))
+        return [path for suffix in suffixes if (path := self.bundle.with_suffix(suffix)).is_file()]
+
+    @property
+    def exported(self) -> list[Path]:
+        """Whatever `edgeloop export` made: models of all engines, their facts, and reports."""
+        return sorted(self.work.glob(f"{self.bundle.stem}.*"))
 
     @property
     def decisions(self) -> Path:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgeloop.edge.host.durable_file import replace_file
 from edgeloop.edge.web.web_app import ends_with
+from edgeloop.labeling.other_task import has_other_task
 from edgeloop.labeling.studio.finished_dataset import FinishedDataset
 from edgeloop.labeling.studio.jobs.job_files import (
     label_is_locked,
@@ -37,6 +38,7 @@ from edgeloop.labeling.studio.jobs.verb_options import (
 from edgeloop.labeling.studio.project import Project
 from edgeloop.labeling.studio.proposals.proposer import Proposer
 from edgeloop.models.errors import DataError, UnavailableError, UsageError, first_validation_error
+from edgeloop.models.facts.facts_path import facts_path
 
 __all__ = ["jobs_api"]
 
@@ -159,13 +161,15 @@ def jobs_api(
                 raise DataError(
                     f"{verb}: another process, such as a terminal, is doing this; end it there first"
                 )
-            if verb == "label" and body.anew and files.locked("train"):
+            rewrites = not body.anew and files.rewrites(settings)
+            if verb == "label" and (body.anew or rewrites) and files.locked("train"):
                 raise DataError("train: another process, such as a terminal, reads the labels; end it")
             if body.anew:
-                files.put_aside(verb)
-            elif files.exists(verb) and verb not in _RESUMABLE:
-                raise DataError(f"{files.result(verb)}: exists already; start anew to rename it first")
-            if verb in ("train", "export"):
+                files.put_aside(verb, settings)
+            elif files.exists(verb) and verb not in _RESUMABLE and not rewrites:
+                result = files.result(verb, settings)
+                raise DataError(f"{result}: exists already; start anew to rename it first")
+            if verb in ("train", "export") or rewrites:
                 before_dataset_is_read()
             saved.put(verb, settings)
             runner.start(verb, settings.arguments(project))
@@ -189,15 +193,19 @@ class _JobFiles:
     def __init__(self, project: Project) -> None:
         self._project = project
 
-    def result(self, verb: Verb) -> Path:
+    def result(self, verb: Verb, settings: Settings) -> Path:
         project = self._project
-        results = {"label": project.dataset, "train": project.run, "export": project.bundle}
-        return results.get(verb, project.loop)
+        if isinstance(settings, ExportSettings):
+            return settings.bundle(project)
+        return {"label": project.dataset, "train": project.run}.get(verb, project.loop)
 
     def exists(self, verb: Verb) -> bool:
+        project = self._project
         if verb == "teach":
-            return (self._project.loop / "current.json").is_file()
-        return self.result(verb).exists()
+            return (project.loop / "current.json").is_file()
+        if verb == "export":
+            return bool(project.bundles)
+        return (project.dataset if verb == "label" else project.run).exists()
 
     def locked(self, verb: Verb) -> bool:
         if verb == "label":
@@ -212,13 +220,21 @@ class _JobFiles:
         path = self._unfinished(verb)
         return path is not None and path.is_dir()
 
-    def put_aside(self, verb: Verb) -> None:
+    def rewrites(self, settings: Settings) -> bool:
+        """True if `edgeloop label` writes the labels that exist again, for another task."""
+        if not isinstance(settings, LabelSettings) or self.unfinished("label"):
+            return False
+        return has_other_task(self._project.dataset, settings.task)
+
+    def put_aside(self, verb: Verb, settings: Settings) -> None:
+        result = self.result(verb, settings)
+        facts = facts_path(result) if verb == "export" else None
         try:
-            for path in (self.result(verb), self._unfinished(verb)):
+            for path in (result, facts, self._unfinished(verb)):
                 if path is not None:
                     put_aside(path)
         except OSError as error:
-            raise UnavailableError(f"{self.result(verb)}: cannot be renamed ({error.strerror})") from error
+            raise UnavailableError(f"{result}: cannot be renamed ({error.strerror})") from error
 
     def _unfinished(self, verb: Verb) -> Path | None:
         if verb == "label":

@@ -18,7 +18,9 @@ from edgeloop.labeling.ledger import FrameResult
 from edgeloop.labeling.studio.finished_dataset import FinishedDataset, LabeledFrame, ScoredBox
 from edgeloop.labeling.studio.jobs.job_files import LedgerCopy, unfinished_label
 from edgeloop.labeling.studio.jobs.verb_options import LabelSettings
+from edgeloop.labeling.studio.label_outlines import labels_task
 from edgeloop.labeling.studio.project import Project
+from edgeloop.models.task import Task
 
 __all__ = ["label_api"]
 
@@ -65,6 +67,7 @@ class _Labels(BaseModel):
         classes: Counts by class.
         sheet: Some labeled frames: the last ones of an unfinished job, or frames all over the dataset.
         promise: Expected quality; null if unknown.
+        task: Task that the labels of the dataset are for; null if there is none.
     """
 
     frames: int
@@ -75,6 +78,7 @@ class _Labels(BaseModel):
     classes: list[_Class]
     sheet: list[_LabeledFrame]
     promise: dict[str, Any] | None
+    task: Task | None
 
 
 def label_api(project: Project, dataset: FinishedDataset, settings: Callable[[], LabelSettings]) -> APIRouter:
@@ -93,9 +97,10 @@ def label_api(project: Project, dataset: FinishedDataset, settings: Callable[[],
     def labels() -> _Labels:
         """Labels so far, their counts, and the promise."""
         unfinished = unfinished_label(project.dataset)
+        running = unfinished.is_dir()
         drawn = project.drawn.drawn()
         counts = Counter(box.name for frame in drawn.values() if frame.complete for box in frame.boxes)
-        if unfinished.is_dir():
+        if running:
             names = [MOVING] if settings().moving else [n for n in project.drawn.names if counts[n]]
             names = [name for name in names if name != IGNORE]
             results = ledger.results()
@@ -122,8 +127,18 @@ def label_api(project: Project, dataset: FinishedDataset, settings: Callable[[],
                 _Class(name=name, drawn=counts[name], labels=per_class[name], frames=frames[name])
                 for name in known
             ],
-            sheet=[_shown(numbers[name], found[name]) for name in shown if name in numbers],
+            sheet=[
+                _LabeledFrame(
+                    number=numbers[name],
+                    width=found[name].width,
+                    height=found[name].height,
+                    boxes=found[name].boxes if running else dataset.outlined(name),
+                )
+                for name in shown
+                if name in numbers
+            ],
             promise=promise,
+            task=labels_task(project.dataset),
         )
 
     return api
@@ -142,10 +157,6 @@ def _all_over(found: Mapping[str, LabeledFrame]) -> list[str]:
     names = [name for name, frame in found.items() if frame.boxes]
     step = max(1, len(names) / _SHOWN)
     return [names[int(place * step)] for place in range(min(_SHOWN, len(names)))]
-
-
-def _shown(number: int, frame: LabeledFrame) -> _LabeledFrame:
-    return _LabeledFrame(number=number, width=frame.width, height=frame.height, boxes=frame.boxes)
 
 
 def _promise(unfinished: Path) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from pydantic import BaseModel, ValidationError
 
+from edgeloop.export.targets import TARGETS
 from edgeloop.export.train.run_record import RunRecord, read_record
 from edgeloop.export.trainer import Epoch
 from edgeloop.labeling.studio.jobs.job_files import unfinished_train
@@ -41,12 +42,14 @@ class _Export(BaseModel):
 
     Attributes:
         run: True if there is a run to export.
-        report: Report of the bundle that exists; null if there is none.
+        targets: Runtimes whose tools are installed.
+        report: Report of the bundle that was made last and exists; null if there is none.
         refused: Report of the last export, if it was refused.
         worst: Version of the picture of the worst frames; null if there is none.
     """
 
     run: bool
+    targets: list[str]
     report: dict[str, Any] | None
     refused: dict[str, Any] | None
     worst: str | None
@@ -78,10 +81,12 @@ def train_api(project: Project) -> APIRouter:
     @api.get("/export")
     def export() -> _Export:
         """Reports of the last export."""
-        worst = picture()
+        worst, report = picture(), _json(beside(".json"))
+        names = [path.name for path in project.bundles]
         return _Export(
             run=(project.run / "run.json").is_file(),
-            report=_json(beside(".json")) if project.bundle.is_file() else None,
+            targets=[name for name, target in TARGETS.items() if target.is_installed],
+            report=report if report and report.get("bundle") in names else None,
             refused=_json(beside(".refused.json")),
             worst=str(worst.stat().st_mtime_ns) if worst.is_file() else None,
         )

@@ -10,9 +10,19 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from edgeloop.edge.source_name import STDIN, is_pipeline, shown_name
 from edgeloop.export.export_options import Precision
+from edgeloop.export.targets import TARGETS
+from edgeloop.labeling.studio.label_outlines import labels_task
 from edgeloop.labeling.studio.project import Project
+from edgeloop.models.task import Task
 
-__all__ = ["ExportSettings", "LabelSettings", "Settings", "TeachSettings", "TrainSettings"]
+__all__ = [
+    "ExportSettings",
+    "LabelSettings",
+    "Settings",
+    "TeachSettings",
+    "TrainSettings",
+    "shown_path",
+]
 
 _Share = Annotated[float, Field(ge=0, le=1)]
 _Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -25,6 +35,18 @@ def _is_source(text: str) -> str:
     if shown_name(text) != text:
         raise ValueError("has a password, which would be saved; use `edgeloop teach` in a terminal")
     return text
+
+
+def _is_target(name: str) -> str:
+    if name not in TARGETS:
+        raise ValueError(f"expected one of {', '.join(TARGETS)}")
+    return name
+
+
+def _is_chip(name: str) -> str:
+    if name not in (chips := [chip for target in TARGETS.values() for chip in target.chips]):
+        raise ValueError(f"expected one of {', '.join(chips)}")
+    return name
 
 
 _Source = Annotated[str, AfterValidator(_is_source)]
@@ -43,6 +65,7 @@ class LabelSettings(_Settings):
     """Options of `edgeloop label`; null takes the verb's default.
 
     Attributes:
+        task: Labels to write: boxes, or polygons for masks.
         moving: Label everything that moves in front of a fixed camera, without exemplars.
         confidence: Minimum label score.
         seed: Random seed.
@@ -51,6 +74,7 @@ class LabelSettings(_Settings):
         device: Processor that trains the detectors.
     """
 
+    task: Task = "detect"
     moving: bool = False
     confidence: _Share | None = None
     seed: _Seed = 0
@@ -69,6 +93,7 @@ class LabelSettings(_Settings):
             "-o",
             shown_path(project.dataset),
             *(["--decisions", shown_path(decisions)] if decisions.is_file() else []),
+            *_option("--task", None if self.task == "detect" else self.task),
             *_option("--confidence", self.confidence),
             *_option("--seed", self.seed or None),
             *_option("--footage", None if self.footage == "auto" else self.footage),
@@ -81,6 +106,7 @@ class TrainSettings(_Settings):
     """Options of `edgeloop train`; null takes the verb's default.
 
     Attributes:
+        task: Task of the detector; null takes that of the labels.
         time_limit_s: Wall time of the training, s.
         epochs: Passes over the training images.
         imgsz: Image side, px.
@@ -89,6 +115,7 @@ class TrainSettings(_Settings):
         device: Processor to train on.
     """
 
+    task: Task | None = None
     time_limit_s: Annotated[float, Field(gt=0, le=1e7)] | None = None
     epochs: Annotated[int, Field(ge=1, le=100_000)] | None = None
     imgsz: _Side | None = None
@@ -98,11 +125,13 @@ class TrainSettings(_Settings):
 
     def arguments(self, project: Project) -> list[str]:
         """See the base class."""
+        task = self.task or labels_task(project.dataset)
         return [
             "train",
             shown_path(project.dataset),
             "-o",
             shown_path(project.run),
+            *_option("--task", task if task == "segment" else None),
             *_option("--time-limit", self.time_limit_s),
             *_option("--epochs", self.epochs),
             *_option("--imgsz", self.imgsz),
@@ -117,33 +146,42 @@ class ExportSettings(_Settings):
 
     Attributes:
         precision: Numeric precision; "auto" takes the fastest that passes the checks.
-        target: Runtime to export for, one that takes an ONNX file.
+        target: Runtime to export for; null for any that takes ONNX.
+        chip: Chip of the runtime; null, or a chip of another runtime, takes its first one.
         imgsz: Input side, px.
         tolerance_map: Maximum loss of mAP50-95 against torch.
         tolerance_boxes: Maximum share of torch's boxes that may be missed.
     """
 
     precision: Precision | None = None
-    target: Literal["cpu", "openvino", "tensorrt", "coreml", "qnn", "hailo"] | None = None
+    target: Annotated[str, AfterValidator(_is_target)] | None = None
+    chip: Annotated[str, AfterValidator(_is_chip)] | None = None
     imgsz: _Side | None = None
     tolerance_map: _Share | None = None
     tolerance_boxes: _Share | None = None
 
+    def bundle(self, project: Project) -> Path:
+        """File that the command writes, with the suffix of its runtime."""
+        suffix = project.bundle.suffix if self.target is None else TARGETS[self.target].suffix
+        return project.bundle.with_suffix(suffix)
+
     def arguments(self, project: Project) -> list[str]:
         """See the base class."""
+        chips = () if self.target is None else TARGETS[self.target].chips
         return [
             "export",
             shown_path(project.run),
             "-d",
             shown_path(project.dataset),
             "-o",
-            shown_path(project.bundle),
+            shown_path(self.bundle(project)),
             *_option("--precision", self.precision),
             *_option("--target", self.target),
+            *_option("--chip", self.chip if self.chip in chips else None),
             *_option("--imgsz", self.imgsz),
             *_option("--tolerance-map", self.tolerance_map),
             *_option("--tolerance-boxes", self.tolerance_boxes),
-            *(["--overwrite"] if project.bundle.exists() else []),
+            *(["--overwrite"] if project.exported else []),
         ]
 
 
@@ -152,12 +190,14 @@ class TeachSettings(_Settings):
 
     Attributes:
         source: Source to answer on; null takes the frames of the project.
+        task: Task of the student; null takes that of the loop, and of a new one boxes.
         count: Number of frames to keep before the student learns.
         epochs: Passes of the student's training over the frames.
         seed: Random seed.
     """
 
     source: _Source | None = None
+    task: Task | None = None
     count: Annotated[int, Field(ge=10, le=2000)] | None = None
     epochs: Annotated[int, Field(ge=1, le=100_000)] | None = None
     seed: _Seed = 0
@@ -174,6 +214,7 @@ class TeachSettings(_Settings):
             frames,
             "-o",
             shown_path(project.loop),
+            *_option("--task", self.task),
             *_option("--count", self.count),
             *_option("--epochs", self.epochs),
             *_option("--seed", self.seed or None),

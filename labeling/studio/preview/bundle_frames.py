@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ _MAX_COMPARED = 500  # frames, evenly over all
 
 
 class BundleFrames:
-    """Runs the bundle on frames, each once for each version of the bundle."""
+    """Runs the bundle on frames, each once for each version of a bundle without masks."""
 
     def __init__(self, project: Project) -> None:
         """Wait for the bundle of a project, which need not exist yet."""
@@ -57,12 +58,12 @@ class BundleFrames:
         """
         with self._lock:
             detector = self._open()
-            if number in self._found:
+            if number in self._found and detector.spec.head != "segment":
                 return self._found[number]
         found = detector.detect(self._project.image(number))
         with self._lock:
             if detector is self._detector:
-                self._found[number] = found
+                self._found[number] = replace(found, masks=None)  # of all frames they are gigabytes
         return found
 
     def compare(self) -> None:
@@ -83,7 +84,7 @@ class BundleFrames:
         self._comparing.start()
 
     def found(self) -> dict[int, Detections]:
-        """Detections so far, by frame."""
+        """Detections so far, by frame, without masks."""
         with self._lock:
             return dict(self._found)
 

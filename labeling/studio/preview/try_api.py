@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
+import numpy as np
 from annotated_types import Len
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from edgeloop.edge.source_name import shown_name
@@ -14,6 +17,7 @@ from edgeloop.edge.web.web_app import ends_with
 from edgeloop.labeling.studio.finished_dataset import FinishedDataset, LabeledFrame, ScoredBox
 from edgeloop.labeling.studio.jobs.runner import command_line
 from edgeloop.labeling.studio.jobs.verb_options import shown_path
+from edgeloop.labeling.studio.label_outlines import Polygons
 from edgeloop.labeling.studio.preview.bundle_frames import BundleFrames, rank_frames
 from edgeloop.labeling.studio.preview.live_preview import BOUNDARY, LivePreview, PreviewStatus
 from edgeloop.labeling.studio.project import Project
@@ -28,13 +32,15 @@ class _Bundle(BaseModel):
     """The exported bundle.
 
     Attributes:
-        file: The bundle; null if there is none.
+        file: The bundle, an ONNX file; null if there is none.
+        others: Names of the bundles of other engines, which are not tried here.
         names: Its class names.
         confidence: Minimum score with which it was exported.
         labels: True if there is a dataset to compare it with.
     """
 
     file: str | None
+    others: list[str]
     names: list[str] = []
     confidence: float = 0.25
     labels: bool
@@ -122,10 +128,11 @@ def try_api(project: Project, dataset: FinishedDataset) -> APIRouter:
     def describe() -> _Bundle:
         """Describe the bundle."""
         labels = (project.dataset / "instances.json").is_file()
+        others = [path.name for path in project.bundles if path != project.bundle]
         if not project.bundle.is_file():
-            return _Bundle(file=None, labels=labels)
-        detector = bundle.detector()
-        return _Bundle(file=shown_path(project.bundle), names=list(detector.names), labels=labels)
+            return _Bundle(file=None, others=others, labels=labels)
+        names = list(bundle.detector().names)
+        return _Bundle(file=shown_path(project.bundle), others=others, names=names, labels=labels)
 
     @api.get("/frames/{number}")
     def compare(number: int) -> _Compared:
@@ -133,13 +140,13 @@ def try_api(project: Project, dataset: FinishedDataset) -> APIRouter:
         entry = project.entry(number)
         found, names = bundle.detect(number), bundle.detector().names
         own = dataset.frames.get(entry.name)
+        rows = zip(found.xyxy.tolist(), found.confidence.tolist(), found.class_id.tolist(), strict=True)
+        shapes = [()] * len(found) if found.masks is None else found.masks.outlines()
         boxes = [
-            ScoredBox(tuple(xyxy), names[class_id], round(score, 3))
-            for xyxy, score, class_id in zip(
-                found.xyxy.tolist(), found.confidence.tolist(), found.class_id.tolist(), strict=True
-            )
+            ScoredBox(tuple(xyxy), names[class_id], round(score, 3), _polygons(shape))
+            for (xyxy, score, class_id), shape in zip(rows, shapes, strict=True)
         ]
-        labels, split = (None, None) if own is None else (own.boxes, own.split)
+        labels, split = (None, None) if own is None else (dataset.outlined(entry.name), own.split)
         return _Compared(found=boxes, labels=labels, split=split)
 
     @api.post("/compare")
@@ -185,3 +192,8 @@ def try_api(project: Project, dataset: FinishedDataset) -> APIRouter:
         return StreamingResponse(live.pictures(), media_type=kind)
 
     return api
+
+
+def _polygons(contours: Iterable[NDArray[np.float32]]) -> Polygons:
+    """Contours through the middles of pixels, (P, 2) each, as polygons of the page: 0.5 is a middle there."""
+    return tuple(tuple((contour + 0.5).ravel().tolist()) for contour in contours)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -15,6 +16,7 @@ from edgeloop.labeling.studio.box_picture import box_picture, picture_side
 from edgeloop.labeling.studio.exemplar_file import DrawnBox, DrawnFrame
 from edgeloop.labeling.studio.jobs.runner import command_line
 from edgeloop.labeling.studio.jobs.verb_options import LabelSettings
+from edgeloop.labeling.studio.label_outlines import NamedBox, Polygons, label_outlines, labels_task
 from edgeloop.labeling.studio.project import Project
 from edgeloop.labeling.studio.review.open_review import is_error, is_of
 from edgeloop.labeling.studio.review.review_models import (
@@ -29,6 +31,7 @@ from edgeloop.labeling.studio.review.review_models import (
     UndoneDecisions,
     checked_decision,
 )
+from edgeloop.labeling.studio.review.review_queue import Found
 from edgeloop.labeling.studio.review.review_session import ReviewSession
 from edgeloop.models.errors import DataError, NoInputError
 
@@ -46,6 +49,10 @@ def review_api(project: Project, session: ReviewSession) -> APIRouter:
     @lru_cache(maxsize=_IMAGES)
     def image_of(number: int) -> NDArray[np.uint8]:
         return project.image(number)
+
+    def outlines(found: Found, file: str, boxes: Sequence[NamedBox]) -> list[Polygons]:
+        result = found.results[file]
+        return label_outlines(project.dataset, file, (result.width, result.height), found.names, boxes)
 
     def frames_right() -> list[FrameDecision]:
         drawn = project.drawn.drawn()
@@ -74,6 +81,7 @@ def review_api(project: Project, session: ReviewSession) -> APIRouter:
         review = session.open()
         queue = review.queue if review else None
         states = session.states(queue.doubts, review) if review and queue else []
+        again = LabelSettings(task=labels_task(project.dataset) or "detect")
         return ReviewState(
             dataset=review is not None,
             done=review.done if review else 0,
@@ -83,7 +91,7 @@ def review_api(project: Project, session: ReviewSession) -> APIRouter:
             if queue
             else [],
             counts=count(),
-            command=command_line(LabelSettings().arguments(project)),
+            command=command_line(again.arguments(project)),
             problem=session.problem,
         )
 
@@ -96,6 +104,10 @@ def review_api(project: Project, session: ReviewSession) -> APIRouter:
         places = queue.looks[number].doubts
         doubts = [queue.doubts[place] for place in places]
         states = session.states(doubts, review)
+        shapes = [
+            outlines(review.found, own.file, [(own.name, own.xyxy)])[0] if own.kind == "label" else ()
+            for own in doubts
+        ]
         return AskedLook(
             number=number,
             version="-".join(map(str, review.version)),
@@ -107,11 +119,12 @@ def review_api(project: Project, session: ReviewSession) -> APIRouter:
                     frame=numbers[own.file],
                     name=own.name,
                     xyxy=own.xyxy,
+                    polygons=shape,
                     side=picture_side(own.xyxy),
                     probability=round(own.object_probability, 3),
                     state=state,
                 )
-                for place, own, state in zip(places, doubts, states, strict=True)
+                for place, own, state, shape in zip(places, doubts, states, shapes, strict=True)
                 if own.file in numbers
             ],
         )
@@ -136,6 +149,7 @@ def review_api(project: Project, session: ReviewSession) -> APIRouter:
             raise NoInputError(f"{file}: is not in the dataset")
         result = review.decided(file, by_frame(session.journal.decisions()).get(file, ()))
         names = review.found.names
+        shapes = outlines(review.found, file, [(names[own.class_id], own.xyxy) for own in result.labels])
         return DecidedFrame(
             frame=number,
             file=file,
@@ -144,11 +158,15 @@ def review_api(project: Project, session: ReviewSession) -> APIRouter:
                 DecidedLabel(
                     name=names[own.class_id],
                     xyxy=own.xyxy,
+                    polygons=shape,
                     score=own.score,
                     state="unsure" if unsure else "human" if own.prompt == HUMAN else "label",
                 )
-                for unsure, group in ((False, result.labels), (True, result.unsure))
-                for own in group
+                for unsure, group, own_shapes in (
+                    (False, result.labels, shapes),
+                    (True, result.unsure, [()] * len(result.unsure)),
+                )
+                for own, shape in zip(group, own_shapes, strict=True)
             ],
         )
 

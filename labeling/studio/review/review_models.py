@@ -16,6 +16,7 @@ from edgeloop.labeling.dataset.decisions import (
     RightDecision,
     WrongDecision,
 )
+from edgeloop.labeling.studio.label_outlines import Polygons
 from edgeloop.models.errors import DataError
 
 __all__ = [
@@ -81,6 +82,7 @@ class AskedDoubt(BaseModel):
         id: Number of the doubt.
         kind: "label" of the dataset, "unsure" of review.json, or "miss".
         device: "missed" if a device has no box there; "alone" if only the device has one; "" otherwise.
+        polygons: Its outline, if the dataset is labeled for masks.
         side: Side of the square that its picture shows, pixels of the frame.
         probability: That it is an object of that class.
         state: "open", "right", "wrong" or "changed".
@@ -92,6 +94,7 @@ class AskedDoubt(BaseModel):
     frame: int
     name: str
     xyxy: tuple[float, float, float, float]
+    polygons: Polygons
     side: float
     probability: float
     state: str
@@ -115,11 +118,13 @@ class DecidedLabel(BaseModel):
     """Label of a frame.
 
     Attributes:
+        polygons: Its outline, if the dataset is labeled for masks and its box was not moved since.
         state: "human" if a person drew or decided it, "label" of the dataset, or "unsure" of review.json.
     """
 
     name: str
     xyxy: tuple[float, float, float, float]
+    polygons: Polygons
     score: float
     state: Literal["human", "label", "unsure"]
 

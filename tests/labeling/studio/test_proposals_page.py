@@ -70,6 +70,23 @@ def test_proposals_by_keys(studio: Serving, open_page: Callable[[str], Page]) ->
     expect(panel).to_contain_text("None here")
 
 
+def test_enter_goes_to_the_frame_to_draw_next_and_an_arrow_to_the_one_beside(
+    studio: Serving, open_page: Callable[[str], Page]
+) -> None:
+    studio.proposer.take(Learned(round=1, learned_from=1, estimate=None))
+    studio.proposer.take(Found(frame=4, round=1, boxes=BOXES))
+    page = open_page(studio.url + "#draw/0")
+    expect(page.get_by_role("button", name="Draw next: frame 4")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Frame 4", exact=True)).to_be_visible()
+    until(lambda: studio.api("GET", "frames/0/boxes")["complete"])
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_text("Frame 5", exact=True)).to_be_visible()
+    assert not studio.api("GET", "frames/4/boxes")["complete"]
+    page.keyboard.press("?")
+    expect(page.get_by_text("Complete: opens the frame to draw next")).to_be_visible()
+
+
 def test_what_does_not_run_is_said(page: Page) -> None:
     page.get_by_role("option").first.click()
     panel = page.get_by_role("region", name="Proposals")

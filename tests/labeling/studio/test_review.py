@@ -13,6 +13,7 @@ from playwright.sync_api import Page, expect
 
 from edgeloop.edge.frames.folder import read_frames
 from edgeloop.export.data.yolo_dataset import open_dataset
+from edgeloop.labeling.dataset.apply_decisions import change_task
 from edgeloop.labeling.dataset.decisions import ChangeDecision, by_frame, decide_frame, read_decisions
 from edgeloop.labeling.dataset.split import Split
 from edgeloop.labeling.dataset.write import LabeledFrame, write_dataset
@@ -86,6 +87,17 @@ def decide(studio: Serving, verdict: str, *decided: dict[str, Any], **more: Any)
 
 def boxes_of(studio: Serving, split: str = "train") -> list[int]:
     return [len(image.class_id) for image in getattr(open_dataset(studio.project.dataset), split)]
+
+
+def test_masks_are_shown_where_the_labels_have_them(reviewed: Serving) -> None:
+    assert not any(doubt["polygons"] for doubt in doubts(reviewed, "label"))
+    change_task(reviewed.project.dataset, "segment")  # without masks the rectangles of the boxes
+    for doubt in doubts(reviewed, "label"):
+        x1, y1, x2, y2 = doubt["xyxy"]
+        assert doubt["polygons"] == [[x1, y1, x2, y1, x2, y2, x1, y2]]
+    assert not any(doubt["polygons"] for doubt in doubts(reviewed, "unsure"))
+    labels = reviewed.api("GET", "review/frames/0")["labels"]
+    assert [bool(own["polygons"]) for own in labels] == [own["state"] == "label" for own in labels]
 
 
 def test_doubtful_labels_come_before_sure_ones(reviewed: Serving) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from edgeloop.export.targets import TARGETS
 from edgeloop.export.train.run_record import RunRecord, write_record
 from edgeloop.export.trainer import Epoch
-from edgeloop.labeling.studio.jobs.verb_options import ExportSettings
 from tests.labeling.studio.serving import Serving
 
 EPOCHS = tuple(
@@ -107,6 +107,53 @@ def test_a_teaching_shows_who_answers_and_how_fast(studio: Serving, page: Page) 
     expect(page.get_by_label("Command line").last).to_contain_text("edgeloop teach synth:conveyor -e")
 
 
-def test_every_runtime_to_choose_takes_the_file_that_the_page_names() -> None:
-    literal, _ = get_args(get_type_hints(ExportSettings)["target"])
-    assert {TARGETS[name].suffix for name in get_args(literal)} == {".onnx"}
+def test_a_bundle_is_named_as_its_runtime_takes_it(studio: Serving) -> None:
+    for name, target in TARGETS.items():
+        command = studio.api("POST", "jobs/export/command", {"target": name, "chip": "rk3566"})["command"]
+        assert f"detector{target.suffix} --target {name}" in command
+        assert ("--chip rk3566" in command) == (name == "rknn")
+        assert "--overwrite" not in command
+    (studio.project.work / "detector.md").touch()  # of a bundle of any runtime
+    assert "--overwrite" in studio.api("POST", "jobs/export/command", {"target": "ncnn"})["command"]
+
+
+def test_a_bundle_of_another_engine_is_shown_and_not_tried(
+    studio: Serving, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = studio.project.work
+    made = {**report(refused=[]), "bundle": "detector.ncnn", "next_step": "edgeloop run detector.ncnn 0"}
+    (work / "detector.json").write_text(json.dumps(made))
+    assert studio.api("GET", "export")["report"] is None
+    (work / "detector.ncnn").touch()
+    monkeypatch.setenv(TARGETS["rknn"].python_variable, "python3")
+    page.goto(f"{studio.url}#train")
+    expect(page.get_by_text("detector.ncnn repeats what was trained")).to_be_visible()
+    expect(page.get_by_text("On the device: edgeloop run detector.ncnn 0")).to_be_visible()
+    expect(page.get_by_role("link", name="Try it")).to_have_count(0)
+    page.get_by_label("Runtime").select_option("RKNN: Rockchip")
+    expect(page.get_by_label("Command line").nth(1)).to_contain_text("detector.rknn --target rknn")
+    shown = page.get_by_label("Runtime").locator("option").all_text_contents()
+    assert len(shown) == 1 + sum(target.is_installed for target in TARGETS.values())
+    assert "undefined" not in shown
+    page.goto(f"{studio.url}#try")
+    expect(page.get_by_text("This tab tries ONNX files, and there is detector.ncnn alone.")).to_be_visible()
+
+
+def test_a_bundle_that_is_put_aside_leaves_those_of_other_engines(studio: Serving) -> None:
+    work = studio.project.work
+    for name in ("detector.onnx", "detector.ncnn", "detector.ncnn.json"):
+        (work / name).touch()
+    studio.api("POST", "jobs/export/start", {"settings": {"target": "ncnn"}, "anew": True})
+    names = {path.name for path in work.glob("detector.*")}
+    assert names >= {"detector.onnx", "detector.ncnn.1", "detector.ncnn.json.1"}
+
+
+def test_no_part_of_the_tab_is_cut_off_on_a_phone(studio: Serving, page: Page) -> None:
+    studio.project.run.mkdir()
+    write_record(RECORD.model_copy(update={"epochs": EPOCHS[:1], "images": 1}), studio.project.run)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{studio.url}#train")
+    expect(page.get_by_text("1 image, 1 epoch in 9 s")).to_be_visible()
+    right = "[...document.querySelectorAll('*')].map(own => own.getBoundingClientRect().right)"
+    assert page.evaluate(f"Math.max(...{right})") <= 390
+    assert page.evaluate("document.documentElement.scrollWidth") == 390

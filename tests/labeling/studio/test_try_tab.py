@@ -10,10 +10,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import cv2
+import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.blocks import draw_block
+from tests.disc_finder import draw_discs, write_disc_finder
 from tests.labeling.studio.serving import Serving
 
 
@@ -46,6 +48,18 @@ def test_a_bundle_is_tried_on_frames_and_on_a_clip(
     expect(page.get_by_label("Command line")).to_contain_text(str(clip))
     expect(page.get_by_text("ended after")).to_be_visible()
     expect(page.get_by_alt_text("Live picture")).to_be_visible()
+
+
+def test_masks_of_a_bundle_are_shown(studio: Serving) -> None:
+    image, (mask,) = draw_discs((320, 240), (180, 140), radius=70)
+    cv2.imwrite(str(studio.project.path(0)), image)
+    write_disc_finder(studio.project.bundle)
+    for _ in range(2):  # found anew, and again
+        (found,) = [own for own in studio.api("GET", "try/frames/0")["found"] if own["score"] > 0.5]
+        (polygon,) = found["polygons"]
+        canvas = np.zeros(mask.shape, np.uint8)
+        cv2.fillPoly(canvas, [np.int32(np.reshape(polygon, (-1, 2)))], 1)
+        assert (canvas & mask).sum() / (canvas | mask).sum() > 0.8
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 import {bind, boxBindings} from '../lib/keys.js';
 import {IGNORE} from './editor.js';
 
+const COMPLETE = 'Complete: opens the frame to draw next, or the next frame if none is suggested';
+
 /**
  * Bind the keys while a frame is open.
  * @param {object} tab {editor, segment, view, go(by), overview(), escape(), askClass(), newBox(), copy(), complete()}
@@ -25,17 +27,17 @@ export function bindDrawing(tab, signal) {
     Delete: ['Delete the box', () => editor.removeSelected()],
     Backspace: ['Delete the box', () => editor.removeSelected()],
     l: ['Type the class', () => tab.askClass()],
-    Enter: ['Complete, next frame', () => tab.complete()],
-    'Ctrl+Enter': ['Complete, next frame', () => tab.complete()],
+    Enter: [COMPLETE, () => tab.complete()],
+    'Ctrl+Enter': [COMPLETE, () => tab.complete()],
     e: ['Complete without any box', () => editor.markEmpty()],
-    c: ['Copy the boxes of the frame before', () => tab.copy()],
+    c: ['Copy the boxes of the previous frame', () => tab.copy()],
     'Ctrl+z': ['Undo', () => editor.undo()],
     'Ctrl+Shift+z': ['Redo', () => editor.redo()],
     'Ctrl+y': ['Redo', () => editor.redo()],
     d: ['Next frame', () => tab.go(1)],
-    a: ['Frame before', () => tab.go(-1)],
+    a: ['Previous frame', () => tab.go(-1)],
     w: ['Select the next box', () => editor.selectNext(1)],
-    q: ['Select the box before', () => editor.selectNext(-1)],
+    q: ['Select the previous box', () => editor.selectNext(-1)],
     Escape: ['Stop, or select nothing', () => tab.escape()],
     s: ['Snapping on or off', () => { segment.snapping = !segment.snapping; }],
     h: ['Preview of a click on or off', () => { segment.previewing = !segment.previewing; }],
@@ -55,7 +57,7 @@ export function bindDrawing(tab, signal) {
   const boxKeys = boxBindings('the selected box', (x, y) => editor.nudge(x, y), (sides, x, y) => editor.stretch(sides, x, y));
   for (const [key, by] of [['ArrowLeft', -1], ['ArrowRight', 1]]) {
     const [effect, move] = boxKeys[key];
-    boxKeys[key] = [`${effect}; else other frame`, () => { if (editor.selected) move(); else tab.go(by); }];
+    boxKeys[key] = [`${effect}, or the frame beside if none is selected`, () => { if (editor.selected) move(); else tab.go(by); }];
   }
   bind({...keys, ...boxKeys}, signal);
   const space = (down) => (event) => {

@@ -41,7 +41,7 @@ export class Panel {
   #saving = el('p', {class: 'saving', role: 'status'});
   #meaning = el('p', {class: 'meaning'});
   #complete = el('input', {type: 'checkbox'});
-  #next = el('button', {type: 'button', class: 'primary', title: 'Every object has a box: on to the next frame'}, 'Complete, next frame ', el('kbd', {}, 'Enter'));
+  #next = el('button', {type: 'button', class: 'primary', title: 'Every object has a box: on to the frame to draw next'}, 'Complete, go on ', el('kbd', {}, 'Enter'));
   #boxes = el('ol', {class: 'boxes'});
   #boxesTitle = el('h2', {}, 'Boxes');
   #classes = el('ol', {class: 'classes'});
@@ -50,7 +50,7 @@ export class Panel {
 
   /**
    * @param {function(HTMLElement): void} askClass Ask for the class of the selected box, or the next one.
-   * @param {function(): void} complete Mark the frame as complete, and open the next one.
+   * @param {function(): void} complete Mark the frame as complete, and open the one to draw next.
    */
   constructor(editor, askClass, complete, signal) {
     this.#editor = editor;

@@ -1,7 +1,7 @@
 // Proposals in the Draw tab: dashed boxes on the open frame, and the panel that shows, accepts and rejects them.
 
 import {get} from '../lib/api.js';
-import {attempt, el, style} from '../lib/dom.js';
+import {attempt, counted, el, style} from '../lib/dom.js';
 import {on} from '../lib/events.js';
 import {bind} from '../lib/keys.js';
 import {OpenFrame, percent} from './open-proposals.js';
@@ -16,7 +16,7 @@ const SAYS = {
   failed: () => 'Stopped.',
 };
 
-const frames = (count) => (count === 1 ? '1 frame' : `${count} frames`);
+const frames = (count) => counted(count, 'frame');
 const range = ({value, low, high}) => `${percent(value)} (${Math.round(100 * low)}\u2013${percent(high)})`;
 
 let shown = true; // P; as long as the page lasts
@@ -56,13 +56,13 @@ class Proposals {
     const open = this.#open;
     this.#actions.append(
       action('Accept', 'Y', () => open.accept()), action('Reject', 'X', () => open.reject()),
-      action('Before', 'K', () => open.step(-1)), action('Next', 'J', () => open.step(1)),
+      action('Previous', 'K', () => open.step(-1)), action('Next', 'J', () => open.step(1)),
       action('Accept all, complete', 'Shift+Y', () => this.#acceptAll()), action('Reject all', 'Shift+X', () => open.rejectAll()),
       action('Take back', 'U', () => open.restore()));
     bind({
       p: ['Proposals shown or hidden', () => this.#show(!shown)],
       j: ['Next proposal', () => open.step(1)],
-      k: ['Proposal before', () => open.step(-1)],
+      k: ['Previous proposal', () => open.step(-1)],
       y: ['Accept the proposal', () => open.accept()],
       x: ['Reject the proposal, for good', () => open.reject()],
       'Shift+y': ['Accept all proposals that are shown: the frame is complete', () => this.#acceptAll()],
@@ -108,8 +108,11 @@ class Proposals {
     if (this.#open.acceptAll()) this.#drawNext(); // the next one that teaches most
   }
 
+  /** The frame to draw next, or undefined if none is suggested. */
+  get next() { return (this.#summary?.next ?? []).find((frame) => frame !== this.#tab.frame && this.#tab.isOpen(frame)); }
+
   #drawNext() {
-    const next = (this.#summary?.next ?? []).find((frame) => frame !== this.#tab.frame);
+    const {next} = this;
     if (next !== undefined) this.#tab.openFrame(next);
   }
 
@@ -124,7 +127,7 @@ class Proposals {
     this.#body.hidden = !shown || !said.round;
     this.#least.textContent = percent(threshold);
     this.#drawEstimate(said);
-    const next = said.next.find((frame) => frame !== this.#tab.frame);
+    const {next} = this;
     this.#next.hidden = next === undefined;
     this.#next.replaceChildren(`Draw next: frame ${next} `, el('kbd', {}, 'B'));
     this.#crops.replaceChildren(this.#looks('Surest', said.surest), this.#looks('Most doubtful', said.doubtful));

@@ -11,10 +11,10 @@ export function toolbar(tab, signal) {
   const {editor, segment, store} = tab;
   const button = (text, key, onclick, title = null) => el('button', {type: 'button', onclick, title}, text, ' ', el('kbd', {}, key));
   const place = el('strong', {}), file = el('span', {class: 'file'});
-  const before = button('\u2039', 'A', () => tab.go(-1), 'Frame before'), after = button('\u203a', 'D', () => tab.go(1), 'Next frame');
+  const before = button('\u2039', 'A', () => tab.go(-1), 'Previous frame'), after = button('\u203a', 'D', () => tab.go(1), 'Next frame');
   const icon = (text, name, key, onclick) => el('button', {type: 'button', onclick, title: `${name} (${key})`, 'aria-label': name}, text);
   const undo = icon('\u21b6', 'Undo', 'Ctrl+Z', () => editor.undo()), redo = icon('\u21b7', 'Redo', 'Ctrl+Shift+Z', () => editor.redo());
-  const copy = button('Copy before', 'C', () => tab.copy(), 'Copy the boxes of the frame before');
+  const copy = button('Copy previous', 'C', () => tab.copy(), 'Copy the boxes of the previous frame');
   const empty = button('Empty', 'E', () => editor.markEmpty(), 'Complete without any box');
   const snap = button('Snap', 'S', () => { segment.snapping = !segment.snapping; }, 'A dragged box snaps to the object in it');
   const preview = button('Preview', 'H', () => { segment.previewing = !segment.previewing; }, 'The pointer shows what a click would give');
@@ -33,7 +33,7 @@ export function toolbar(tab, signal) {
     preview.setAttribute('aria-pressed', String(segment.previewing));
   };
   for (const source of [editor, segment]) source.addEventListener('changed', update, {signal});
-  before.setAttribute('aria-label', 'Frame before');
+  before.setAttribute('aria-label', 'Previous frame');
   after.setAttribute('aria-label', 'Next frame');
   return el('div', {class: 'bar', role: 'toolbar', 'aria-label': 'Frame'},
     el('span', {class: 'group'}, button('All', 'G', () => tab.overview(), 'All frames'), before, after), place, file,

@@ -32,12 +32,14 @@ class JobPanel extends HTMLElement {
   #aside = el('p', {class: 'faint', hidden: true});
   #log = el('pre', {tabindex: 0, 'aria-label': 'Output'});
 
-  /** Words of the buttons; `aside` says what becomes of an earlier result. */
+  /** Words of the buttons, `anew` beside that which goes on; `aside` says what becomes of an earlier result. */
   words = {start: 'Start', again: 'Start again', aside: ''};
   /** Called with the job when it changed. */
   changed = () => {};
   /** Reason why it cannot start; empty if it can. */
   blocked = '';
+  /** True if the same command goes on with an earlier result, which is set aside only on demand. */
+  goesOn = false;
 
   get verb() { return this.getAttribute('verb'); }
   get job() { return this.#job; }
@@ -48,7 +50,10 @@ class JobPanel extends HTMLElement {
       this.#command, el('div', {class: 'row'}, this.#start, this.#anew, this.#state), this.#aside, this.#error, this.#phases,
       el('details', {}, el('summary', {}, 'Output'), this.#log),
     );
-    on('job', (job) => { if (job.verb === this.verb) this.#happened(job); }, this.#closed.signal);
+    on('job', (job) => {
+      if (job.verb === this.verb) this.#happened(job);
+      if (job.status === 'done') this.setSettings(this.#settings); // a command line may depend on its result
+    }, this.#closed.signal);
     on('reload', () => this.load(), this.#closed.signal);
     if (!this.hasAttribute('restarts')) bind({p: [`Start, pause or go on: ${this.verb}`, () => this.#key()]}, this.#closed.signal);
     every(REFRESH_MS, () => { if (this.#job) this.load(); }, this.#closed.signal); // a terminal may work on it
@@ -92,7 +97,7 @@ class JobPanel extends HTMLElement {
   #press() {
     const {status, exists} = this.#job;
     if (status === 'running') attempt(async () => { this.#job = await post(`jobs/${this.verb}/pause`); this.#show(); });
-    else this.#begin(exists && !['export', 'teach'].includes(this.verb) && status !== 'paused');
+    else this.#begin(exists && !this.goesOn && status !== 'paused');
   }
 
   #begin(anew) {
@@ -113,10 +118,10 @@ class JobPanel extends HTMLElement {
     this.#aside.textContent = this.words.aside;
     this.#start.disabled = status === 'pausing' || elsewhere || (status !== 'running' && Boolean(this.blocked));
     this.#start.classList.toggle('primary', status !== 'done' || !again);
-    const resumes = this.verb === 'teach' && job.exists && !['running', 'pausing'].includes(status);
-    this.#anew.hidden = !(resumes || (job.unfinished && ['paused', 'failed'].includes(status))) || elsewhere;
-    this.#anew.textContent = 'Start anew';
-    this.#anew.title = 'What is unfinished is renamed, not deleted';
+    const resumes = this.goesOn && job.exists && !['running', 'pausing'].includes(status);
+    this.#anew.hidden = !((resumes && this.verb !== 'export') || (job.unfinished && ['paused', 'failed'].includes(status))) || elsewhere;
+    this.#anew.textContent = this.words.anew ?? 'Start anew';
+    this.#anew.title = 'What is there is renamed, not deleted';
     const killed = job.kill_in_s === null || job.kill_in_s > 90 ? '' : `; killed in ${job.kill_in_s} s if it does not end`;
     const time = (job.seconds && status !== 'idle' ? `, ${duration(job.seconds)}` : '') + (status === 'paused' ? '; what is done is kept' : '');
     this.#state.textContent = elsewhere ? 'another process, such as a terminal, is doing this now'

@@ -1,16 +1,16 @@
-// Sheet of labeled frames: thumbnails with the boxes as vectors.
+// Sheet of labeled frames: thumbnails with the boxes and masks as vectors.
 
 import {colorOf} from '../lib/dom.js';
-import {svg} from '../lib/svg.js';
+import {filled, svg} from '../lib/svg.js';
 
 function picture({number, width, height, boxes}, classes) {
   const counts = new Map();
   for (const {name} of boxes) counts.set(name, (counts.get(name) ?? 0) + 1);
   const said = [...counts].map(([name, count]) => `${count} ${name}`).join(', ') || 'nothing';
-  const shapes = boxes.map(({xyxy: [x1, y1, x2, y2], name}) => svg('rect', {
+  const shapes = boxes.flatMap(({xyxy: [x1, y1, x2, y2], name, polygons}) => [filled(polygons, colorOf(classes, name)), svg('rect', {
     x: x1, y: y1, width: x2 - x1, height: y2 - y1, fill: 'none', stroke: colorOf(classes, name),
     'stroke-width': 1.5, 'vector-effect': 'non-scaling-stroke',
-  }));
+  })]);
   return svg('svg', {viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': `Frame ${number}: ${said}`},
     svg('image', {href: `api/frames/${number}/thumbnail`, width, height, preserveAspectRatio: 'none'}), ...shapes);
 }

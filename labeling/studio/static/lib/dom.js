@@ -12,6 +12,9 @@ export function el(name, attributes = {}, ...children) {
   return made;
 }
 
+/** A number and what it counts: "1 epoch", "3 epochs". */
+export const counted = (number, noun) => `${number} ${noun}${number === 1 ? '' : 's'}`;
+
 /** Show one line at the bottom; errors stay 8 s. */
 export function notice(text, {plain = false} = {}) {
   const line = el('p', {class: plain ? 'plain' : null}, String(text?.message ?? text));

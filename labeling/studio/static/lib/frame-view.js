@@ -188,7 +188,7 @@ class FrameView extends HTMLElement {
       for (let i = 0; i < flat.length; i += 2) pen.lineTo(...at([flat[i], flat[i + 1]]));
       pen.closePath();
       pen.globalAlpha = fill ?? 0.25;
-      pen.fill();
+      pen.fill('evenodd');
       pen.globalAlpha = 1;
       if (!xyxy) pen.stroke();
     }

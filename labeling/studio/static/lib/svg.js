@@ -7,3 +7,9 @@ export function svg(name, attributes, ...children) {
   made.append(...children);
   return made;
 }
+
+/** Polygons of one object, each x, y, x, y, ..., as a mask. */
+export function filled(polygons, color) {
+  const path = polygons.map((flat) => `M${flat.map((value) => value.toFixed(1)).join(' ')}Z`).join('');
+  return svg('path', {d: path, fill: color, 'fill-opacity': 0.3, 'fill-rule': 'evenodd', stroke: color, 'vector-effect': 'non-scaling-stroke'});
+}

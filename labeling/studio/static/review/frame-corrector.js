@@ -65,12 +65,12 @@ class ReviewFrame extends HTMLElement {
   #bind() {
     const keys = {
       y: ['Right', () => this.#verdict('right')], Enter: ['Right', () => this.#verdict('right')], x: ['Wrong', () => this.#verdict('wrong')],
-      w: ['Select the next label', () => this.#step(1)], q: ['Select the label before', () => this.#step(-1)],
+      w: ['Select the next label', () => this.#step(1)], q: ['Select the previous label', () => this.#step(-1)],
       n: ['New box in the middle', () => this.#add()], u: ['Undo', () => this.#undo()],
       c: ['The whole frame is right: nothing is wrong or missed', () => this.#wholeFrame()],
       f: ['Whole frame in view', () => this.#view.fit()], z: ['Zoom to the label', () => this.#zoom()],
       '+': ['Zoom in', () => this.#view.zoom(1.4)], '-': ['Zoom out', () => this.#view.zoom(1 / 1.4)],
-      d: ['Next frame', () => this.#go(1)], a: ['Frame before', () => this.#go(-1)],
+      d: ['Next frame', () => this.#go(1)], a: ['Previous frame', () => this.#go(-1)],
       Escape: ['Back to the sheet', () => this.#back()],
     };
     this.classes.slice(0, 9).forEach((name, number) => { keys[number + 1] = ['Class of the label', () => this.#change({name})]; });
@@ -96,7 +96,7 @@ class ReviewFrame extends HTMLElement {
   #drawShapes() {
     const shown = this.#frame.labels.filter((label) => label !== this.#selected);
     const shape = (label, selected) => ({
-      xyxy: label.xyxy, label: selected || label.state === 'unsure' ? `${label.name}${label.state === 'unsure' ? '?' : ''}` : null,
+      xyxy: label.xyxy, polygons: label.polygons, label: selected || label.state === 'unsure' ? `${label.name}${label.state === 'unsure' ? '?' : ''}` : null,
       color: colorOf(this.classes, label.name), dashed: label.state === 'unsure', selected,
     });
     this.#view.shapes = shown.map((label) => shape(label, false));
@@ -165,7 +165,7 @@ class ReviewFrame extends HTMLElement {
   }
 
   #edit(box) {
-    this.#edited = {...this.#selected, xyxy: box.xyxy};
+    this.#edited = {...this.#selected, xyxy: box.xyxy, polygons: []};
     this.#drawShapes();
   }
 

@@ -2,6 +2,7 @@
 
 import {colorOf, el, swatch} from '../lib/dom.js';
 import {bind} from '../lib/keys.js';
+import {filled, svg} from '../lib/svg.js';
 
 const GAP = 8, CAPTION = 22, LARGEST = 420, SMALLEST = 72; // px
 const MARKS = {label: '', unsure: 'unsure', miss: 'missed?'}; // of an open crop, by its kind
@@ -9,7 +10,7 @@ const DEVICE = {missed: 'missed by the device', alone: 'by the device alone'};
 
 /**
  * Events: `decide` ({decisions}), `undo`, `go` (by), `correct` (doubt).
- * @typedef {{id: number, kind: string, device: string, frame: number, name: string, xyxy: number[], side: number, probability: number, state: string}} Doubt
+ * @typedef {{id: number, kind: string, device: string, frame: number, name: string, xyxy: number[], polygons: number[][], side: number, probability: number, state: string}} Doubt
  */
 class ReviewSheet extends HTMLElement {
   /** @type {{number: number, doubts: Doubt[]}} */
@@ -51,9 +52,9 @@ class ReviewSheet extends HTMLElement {
       y: ['Right: objects of this class', () => this.#settle(true)], Enter: ['Right: objects of this class', () => this.#settle(true)],
       x: ['Wrong: no objects of this class', () => this.#settle(false)],
       ' ': ['Pick the crop out: it is unlike the rest', () => { if (this.#open.length > 1) this.#pick(this.#at, null); }],
-      ArrowLeft: ['Crop before', () => this.#move(-1)], ArrowRight: ['Next crop', () => this.#move(1)],
+      ArrowLeft: ['Previous crop', () => this.#move(-1)], ArrowRight: ['Next crop', () => this.#move(1)],
       ArrowUp: ['Crop above', () => this.#move(-this.#columns)], ArrowDown: ['Crop below', () => this.#move(this.#columns)],
-      u: ['Undo', say('undo')], s: ['Skip', say('go', 1)], b: ['Look before', say('go', -1)],
+      u: ['Undo', say('undo')], s: ['Skip', say('go', 1)], b: ['Previous sheet', say('go', -1)],
       e: ['Correct the crop in its frame', () => this.#say('correct', this.look.doubts[this.#at])],
     };
     this.classes.slice(0, 9).forEach((name, number) => {
@@ -69,7 +70,7 @@ class ReviewSheet extends HTMLElement {
     return el('h2', {}, ...(DEVICE[device] ? [DEVICE[device][0].toUpperCase(), DEVICE[device].slice(1), '. '] : []), ...asked);
   }
 
-  #crop({id, kind, device, frame, name, xyxy: [x1, y1, x2, y2], side, state}, place) {
+  #crop({id, kind, device, frame, name, xyxy: [x1, y1, x2, y2], polygons, side, state}, place) {
     const box = el('i', {class: 'box'});
     Object.assign(box.style, {
       width: `${100 * (x2 - x1) / side}%`, height: `${100 * (y2 - y1) / side}%`, borderColor: colorOf(this.classes, name),
@@ -80,7 +81,7 @@ class ReviewSheet extends HTMLElement {
       'aria-label': `${place + 1}: ${what || name} in frame ${frame}${state === 'open' ? '' : `, ${state}`}`,
       onclick: () => { this.#at = place; if (this.#open.length > 1) this.#pick(place, null); this.#mark(); },
       ondblclick: () => this.#say('correct', this.look.doubts[place]),
-    }, el('span', {class: 'picture'}, el('img', {src: `api/review/crops/${id}?v=${this.look.version}`, alt: '', draggable: 'false'}), box),
+    }, el('span', {class: 'picture'}, el('img', {src: `api/review/crops/${id}?v=${this.look.version}`, alt: '', draggable: 'false'}), box, polygons.length ? svg('svg', {viewBox: `${(x1 + x2 - side) / 2} ${(y1 + y2 - side) / 2} ${side} ${side}`, 'aria-hidden': 'true'}, filled(polygons, colorOf(this.classes, name))) : null),
     el('span', {class: 'caption'}, el('span', {}, `frame ${frame}`), el('span', {class: 'mark'}, state === 'open' ? what : state)));
   }
 

@@ -18,7 +18,7 @@ const NEW_BOX = 0.2; // of the view, of a box made by key
 
 /**
  * For other parts of the tab: `frame`, `boxes`, `colorOf`, `panel`, `openFrame`, `addBoxes`,
- * `setLayer`, and the events `frame-opened` (detail {frame}; null if the grid fills the tab) and `boxes-changed`.
+ * `isOpen`, `setLayer`, and the events `frame-opened` (detail {frame}; null if the grid fills the tab) and `boxes-changed`.
  */
 class StudioDraw extends HTMLElement {
   #closed = new AbortController();
@@ -34,7 +34,8 @@ class StudioDraw extends HTMLElement {
   #middle = el('div', {class: 'middle'});
   #layers = new Map();
   #keys = null; // AbortController of the keys of an open frame
-  #ahead = null; // image of the next frame
+  #proposals = null;
+  #ahead = null; // image of the frame that Enter opens
 
   /** Number of the open frame; null if none is. */
   get frame() { return this.#editor.frame; }
@@ -44,6 +45,9 @@ class StudioDraw extends HTMLElement {
 
   /** True if there is a complete frame with a box. */
   get hasExemplars() { return [...store.drawn.values()].some(({boxes, complete}) => boxes && complete); }
+
+  /** True if a frame can be drawn and is not complete. */
+  isOpen(frame) { return !store.drawn.get(frame)?.complete && !store.unreadable.has(frame); }
 
   /** Color of a class. */
   colorOf(name) { return this.#editor.colorOf(name); }
@@ -99,7 +103,7 @@ class StudioDraw extends HTMLElement {
     window.addEventListener('beforeunload', () => this.#editor.leave(), {signal: this.#signal, capture: true}); // before all is sent
     window.addEventListener('hashchange', () => this.#route(), {signal: this.#signal});
     await attempt(() => store.load());
-    attachProposals(this, this.#signal);
+    this.#proposals = attachProposals(this, this.#signal);
     await this.#route();
   }
 
@@ -164,10 +168,10 @@ class StudioDraw extends HTMLElement {
     });
   }
 
-  /** Encode this frame, then load and encode the next one while this one is drawn. */
+  /** Encode this frame, then load and encode the one that Enter opens while this one is drawn. */
   async #prefetch(number, readable) {
     if (readable) await this.#segment.encode(number);
-    const next = number + 1;
+    const next = this.#following;
     if (next >= store.files.length || number !== this.frame) return;
     await store.visit(next);
     if (store.unreadable.has(next) || number !== this.frame) return;
@@ -199,7 +203,7 @@ class StudioDraw extends HTMLElement {
       newBox: () => this.#newBox(),
       copy: () => attempt(async () => {
         const copied = await this.#editor.copyFromBefore();
-        if (!copied) notice('The frame before has no boxes.', {plain: true});
+        if (!copied) notice('The previous frame has no boxes.', {plain: true});
       }),
       complete: () => this.#complete(),
     };
@@ -207,8 +211,11 @@ class StudioDraw extends HTMLElement {
 
   #complete() {
     this.#editor.markComplete(true);
-    this.#go(1);
+    this.#go(this.#following - this.frame);
   }
+
+  /** Frame that Enter opens: on film the one beside is almost the same, so the suggested one comes first. */
+  get #following() { return this.#proposals?.next ?? this.frame + 1; }
 
   #go(by) {
     const to = this.frame + by;

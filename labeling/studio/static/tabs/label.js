@@ -8,6 +8,7 @@ import {optionsForm} from '../jobs/options.js';
 import {showSheet} from '../label/sheet.js';
 
 const OPTIONS = [
+  {name: 'task', label: 'Labels', kind: 'choice', choices: [['detect', 'boxes'], ['segment', 'masks']], hint: 'Masks are polygons, from which a detector learns to find masks as well as boxes'},
   {name: 'confidence', label: 'Minimum score', kind: 'number', min: 0, max: 1, step: 0.05, placeholder: '0.5', hint: 'Higher values give fewer wrong labels but miss more; labels just below it go to review'},
   {name: 'seed', label: 'Random seed', kind: 'number', min: 0, step: 1, placeholder: '0', zero: 0},
   {name: 'moving', label: 'Everything that moves (fixed camera, no exemplars)', kind: 'check', advanced: true},
@@ -15,6 +16,9 @@ const OPTIONS = [
   {name: 'val_share', label: 'Share for validation', kind: 'number', min: 0, max: 0.9, step: 0.05, placeholder: '0.2', advanced: true},
   {name: 'device', label: 'Device', kind: 'choice', choices: [['cpu', 'CPU'], ['cuda', 'CUDA']], advanced: true},
 ];
+const WORDS = {start: 'Label', again: 'Label again', aside: 'Labeling again renames the present dataset to dataset.1, 2, …'};
+/** Words while another task is chosen than that of the dataset. */
+const rewriting = (task) => ({...WORDS, again: task === 'segment' ? 'Write masks' : 'Write boxes', anew: 'Label again', aside: 'The labels of the present dataset are written again, and nothing is labeled anew'});
 const REFRESH_MS = 2000;
 
 class StudioLabel extends HTMLElement {
@@ -34,7 +38,7 @@ class StudioLabel extends HTMLElement {
   async connectedCallback() {
     style('label/label.css');
     const panel = this.#panel;
-    panel.words = {start: 'Label', again: 'Label again', aside: 'Labeling again renames the dataset of now to dataset.1, 2, …'};
+    panel.words = WORDS;
     panel.changed = () => this.#showRest();
     this.append(el('div', {class: 'job-tab'},
       el('aside', {}, el('div', {}, el('h2', {}, 'To be labeled'), this.#facts, this.#hint), this.#options, panel),
@@ -72,11 +76,15 @@ class StudioLabel extends HTMLElement {
 
   #showRest() {
     if (!this.#labels) return;
-    const {classes, sheet, labeled, splits, promise} = this.#labels;
+    const {classes, sheet, labeled, splits, promise, task} = this.#labels;
     const names = classes.map(({name}) => name);
     const ready = this.#settings.moving || classes.some(({drawn}) => drawn > 0);
-    const blocked = ready ? '' : 'there is nothing to learn from yet';
-    if (this.#panel.blocked !== blocked) { this.#panel.blocked = blocked; this.#panel.refresh(); return; }
+    const blocked = ready ? '' : 'there is nothing to learn from yet', rewrites = Boolean(task) && task !== this.#settings.task;
+    if (this.#panel.blocked !== blocked || this.#panel.goesOn !== rewrites) {
+      Object.assign(this.#panel, {blocked, goesOn: rewrites, words: rewrites ? rewriting(this.#settings.task) : WORDS});
+      this.#panel.refresh();
+      return;
+    }
     this.#hint.replaceChildren(...(ready ? [] : ['Box every object of interest on about five frames in ', el('a', {href: '#draw'}, 'Draw'), '.']));
     this.#showPromise(promise);
     this.#showClasses(classes, labeled, splits);

@@ -1,7 +1,7 @@
 // Train tab: the training and its curves, the export and its report; and teaching, which does all of it by itself.
 
 import {get} from '../lib/api.js';
-import {attempt, el, style} from '../lib/dom.js';
+import {attempt, counted, el, style} from '../lib/dom.js';
 import {every, on} from '../lib/events.js';
 import '../jobs/job-panel.js';
 import {optionsForm} from '../jobs/options.js';
@@ -9,8 +9,13 @@ import {chart, epochsTable} from '../train/curves.js';
 import {exportReport} from '../train/report.js';
 import {teachingCourse} from '../train/teaching.js';
 
+const RUNTIMES = {
+  cpu: 'CPU', openvino: 'OpenVINO', tensorrt: 'TensorRT', coreml: 'Core ML', qnn: 'QNN', ncnn: 'ncnn: Raspberry Pi', litert: 'LiteRT', rknn: 'RKNN: Rockchip', hailo: 'Hailo',
+};
+const CHIPS = ['rk3588', 'rk3576', 'rk3568', 'rk3566', 'rk3562', 'hailo8', 'hailo8l', 'hailo10h', 'hailo15h', 'hailo15l'];
 const OPTIONS = {
   train: [
+    {name: 'task', label: 'Finds', kind: 'choice', choices: [[null, 'as labeled'], ['detect', 'boxes'], ['segment', 'boxes and masks']], hint: 'Masks need labels that are polygons'},
     {name: 'time_limit_s', label: 'Minutes at most', kind: 'number', min: 0.1, step: 'any', scale: 60, placeholder: 'no limit', hint: 'The learning rate falls to its end by then'},
     {name: 'epochs', label: 'Epochs', kind: 'number', min: 1, step: 1, placeholder: '30', hint: 'Passes over the training images; for up to 20 images 150 steps by default'},
     {name: 'imgsz', label: 'Image side, px', kind: 'number', min: 32, max: 8192, step: 32, placeholder: 'automatic', hint: 'Higher values find smaller objects and take longer'},
@@ -19,13 +24,15 @@ const OPTIONS = {
     {name: 'device', label: 'Device', kind: 'choice', choices: [['auto', 'automatic'], ['cpu', 'CPU'], ['cuda', 'CUDA']], advanced: true},
   ],
   export: [
-    {name: 'precision', label: 'Precision', kind: 'choice', choices: [[null, 'fp32'], ['auto', 'auto: fastest'], ['fp16', 'fp16'], ['int8', 'int8']]},
-    {name: 'target', label: 'Runtime', kind: 'choice', choices: [[null, 'any'], ['cpu', 'CPU'], ['openvino', 'OpenVINO'], ['tensorrt', 'TensorRT'], ['coreml', 'Core ML'], ['qnn', 'QNN'], ['hailo', 'Hailo']]},
+    {name: 'target', label: 'Runtime', kind: 'choice', choices: [[null, 'any (ONNX)']], hint: 'Those whose tools are installed; docs/targets.md says which one is for which device'},
+    {name: 'precision', label: 'Precision', kind: 'choice', choices: [[null, 'default'], ['auto', 'auto: fastest'], ['fp32', 'fp32'], ['fp16', 'fp16'], ['int8', 'int8']], hint: 'The default is that of the runtime: fp32, of ncnn and RKNN fp16'},
     {name: 'tolerance_map', label: 'Loss of mAP50-95 at most', kind: 'number', min: 0, max: 1, step: 0.005, placeholder: '0.01', advanced: true},
     {name: 'tolerance_boxes', label: 'Share of boxes lost at most', kind: 'number', min: 0, max: 1, step: 0.005, placeholder: '0.01', advanced: true},
+    {name: 'chip', label: 'Chip', kind: 'choice', choices: [[null, 'the first one'], ...CHIPS.map((name) => [name, name])], hint: 'Of RKNN and Hailo', advanced: true},
     {name: 'imgsz', label: 'Input side, px', kind: 'number', min: 32, max: 8192, step: 32, placeholder: 'as trained', advanced: true},
   ],
   teach: [
+    {name: 'task', label: 'Finds', kind: 'choice', choices: [[null, 'automatic'], ['detect', 'boxes'], ['segment', 'boxes and masks']], hint: 'Automatic is as the loop, or boxes if it is new; the teacher answers with boxes'},
     {name: 'source', label: 'Camera or footage', kind: 'text', placeholder: 'the frames of this project', hint: '0, a file, a folder, rtsp://, http:// or synth:conveyor'},
     {name: 'count', label: 'Frames to keep', kind: 'number', min: 10, max: 2000, step: 1, placeholder: '120', hint: 'Higher values teach the detector more and take longer'},
     {name: 'epochs', label: 'Epochs', kind: 'number', min: 1, step: 1, placeholder: '15', advanced: true},
@@ -34,6 +41,12 @@ const OPTIONS = {
 };
 const TITLES = {train: 'Train', export: 'Export', teach: 'Teach'};
 const REFRESH_MS = 2000;
+
+/** Options of the export, with the runtimes whose tools are installed. */
+function withRuntimes(names) {
+  const [target, ...others] = OPTIONS.export;
+  return [{...target, choices: [...target.choices, ...[...names].map((name) => [name, RUNTIMES[name]])]}, ...others];
+}
 
 class StudioTrain extends HTMLElement {
   #closed = new AbortController();
@@ -44,9 +57,10 @@ class StudioTrain extends HTMLElement {
 
   async connectedCallback() {
     style('train/train.css');
-    this.#panels.train.words = {start: 'Train', again: 'Train again', aside: 'Training again renames the run of now to run.1, 2, …'};
+    this.#panels.train.words = {start: 'Train', again: 'Train again', aside: 'Training again renames the present run to run.1, 2, …'};
+    this.#panels.export.goesOn = this.#panels.teach.goesOn = true;
     this.#panels.export.words = {start: 'Export', again: 'Export again', aside: ''};
-    this.#panels.teach.words = {start: 'Teach', again: 'Go on', aside: 'Starting anew renames the loop of now to loop.1, 2, …'};
+    this.#panels.teach.words = {start: 'Teach', again: 'Go on', aside: 'Starting anew renames the present loop to loop.1, 2, …'};
     const options = {train: el('div'), export: el('div'), teach: el('div')};
     this.append(el('div', {class: 'job-tab'},
       el('aside', {}, ...Object.entries(this.#panels).map(([verb, panel]) => el('section', {}, el('h2', {}, TITLES[verb]), options[verb], panel))),
@@ -58,7 +72,8 @@ class StudioTrain extends HTMLElement {
     await attempt(async () => {
       for (const [verb, panel] of Object.entries(this.#panels)) {
         const {settings} = await get(`jobs/${verb}`);
-        options[verb].append(optionsForm(OPTIONS[verb], settings, (changed) => panel.setSettings(changed)));
+        const shown = verb === 'export' ? withRuntimes(new Set([...(await get('export')).targets, settings.target].filter(Boolean))) : OPTIONS[verb];
+        options[verb].append(optionsForm(shown, settings, (changed) => panel.setSettings(changed)));
         panel.setSettings(settings);
       }
       await this.#load();
@@ -97,7 +112,7 @@ class StudioTrain extends HTMLElement {
     const validated = epochs.filter(({map50}) => map50 !== null);
     const scores = {mAP50: validated.map(({seconds, map50}) => [seconds, map50]), 'mAP50-95': validated.map(({seconds, map50_95}) => [seconds, map50_95])};
     const open = this.#curves.querySelector('details')?.open;
-    const said = record ? `${record.model}, ${record.imgsz} px, ${record.images} images, ${epochs.length} epochs in ${Math.round(record.seconds)} s` : `${epochs.length} epochs so far`;
+    const said = record ? `${record.model}, ${record.imgsz} px, ${counted(record.images, 'image')}, ${counted(epochs.length, 'epoch')} in ${Math.round(record.seconds)} s` : `${counted(epochs.length, 'epoch')} so far`;
     this.#curves.replaceChildren(
       el('h2', {}, 'Training'), el('p', {class: 'faint'}, said),
       el('div', {class: 'charts'}, chart('Loss', losses), chart('Validation', scores, {high: 1})), epochsTable(epochs));

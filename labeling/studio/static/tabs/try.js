@@ -32,8 +32,15 @@ class StudioTry extends HTMLElement {
       this.#name.textContent = this.#bundle.file ? `${this.#bundle.file}: ${this.#bundle.names.join(', ')}` : '';
       for (const button of Object.values(this.#modes)) button.disabled = !this.#bundle.file;
       if (this.#bundle.file) await this.#open('frames');
-      else this.#place.replaceChildren(el('p', {class: 'none'}, 'There is no detector yet. ', el('a', {href: '#train'}, 'Train and export'), ' one first.'));
+      else this.#place.replaceChildren(el('p', {class: 'none'}, ...this.#none(this.#bundle.others)));
     });
+  }
+
+  /** What to do if there is no ONNX file. */
+  #none(others) {
+    const link = (text) => el('a', {href: '#train'}, text);
+    if (!others.length) return ['There is no detector yet. ', link('Train and export'), ' one first.'];
+    return [`This tab tries ONNX files, and there is ${others.join(', ')} alone. `, link('Export'), ' with the runtime \u201cany\u201d as well.'];
   }
 
   async #open(mode) {

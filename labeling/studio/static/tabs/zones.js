@@ -60,9 +60,9 @@ class StudioZones extends HTMLElement {
       Escape: ['Stop drawing, or select nothing', () => { if (pen.kind) pen.cancel(); else places.select(-1); }],
       Backspace: ['Take the last corner back', () => pen.back()],
       Delete: ['Delete the selected zone or line', () => places.remove(places.selected)],
-      w: ['Select the next zone or line', () => next(1)], q: ['Select the one before', () => next(-1)],
+      w: ['Select the next zone or line', () => next(1)], q: ['Select the previous one', () => next(-1)],
       'Ctrl+z': ['Undo', () => places.undo()], 'Ctrl+Shift+z': ['Redo', () => places.redo()], 'Ctrl+y': ['Redo', () => places.redo()],
-      d: ['Next frame', () => this.#show(this.#frame + 1)], a: ['Frame before', () => this.#show(this.#frame - 1)],
+      d: ['Next frame', () => this.#show(this.#frame + 1)], a: ['Previous frame', () => this.#show(this.#frame - 1)],
       f: ['Whole frame in view', () => this.#view.fit()], '+': ['Zoom in', () => this.#view.zoom(1.4)], '-': ['Zoom out', () => this.#view.zoom(1 / 1.4)],
     }, signal);
   }

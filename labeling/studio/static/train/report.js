@@ -3,6 +3,7 @@
 import {el} from '../lib/dom.js';
 
 const share = (value) => (value === null || value === undefined ? '' : `${(100 * value).toFixed(1)} %`);
+const milliseconds = (value) => value?.toFixed(1) || '';
 const map = (value) => (value === null || value === undefined ? '' : value.toFixed(3));
 
 function table(caption, header, rows) {
@@ -21,9 +22,10 @@ export function exportReport(report, {bundle, worst}) {
   const head = refused
     ? el('div', {class: 'verdict refused'}, el('b', {}, `Refused: ${bundle} was not written`), el('ul', {}, ...report.refused.map((reason) => el('li', {}, reason))))
     : el('div', {class: 'verdict'}, el('b', {}, `${bundle} repeats what was trained`),
-      el('span', {class: 'faint'}, `${report.precision}, ${report.input_size.join('x')} px, ${(report.bytes / 1e6).toFixed(1)} MB. `, el('a', {href: '#try'}, 'Try it')));
+      el('span', {class: 'faint'}, `${report.precision}, ${report.input_size.join('x')} px, ${(report.bytes / 1e6).toFixed(1)} MB. `, bundle.endsWith('.onnx') ? el('a', {href: '#try'}, 'Try it') : null),
+      report.next_step ? el('span', {class: 'faint'}, 'On the device: ', el('code', {}, report.next_step)) : null);
   const precisions = report.precisions.map((one) => [
-    one.precision, one.latency_ms.toFixed(1), (one.bytes / 1e6).toFixed(1), map(one.map50_95), `${one.parity.repeated} of ${one.parity.boxes}`,
+    one.precision, milliseconds(one.latency_ms), (one.bytes / 1e6).toFixed(1), map(one.map50_95), `${one.parity.repeated} of ${one.parity.boxes}`,
     one.parity.confidence_drift?.toFixed(3) ?? '', one.refused.length ? 'refused' : one.precision === report.precision && !refused ? 'this bundle' : 'passes',
   ]);
   const classes = Object.entries(report.per_class).map(([name, one]) => {
@@ -32,7 +34,7 @@ export function exportReport(report, {bundle, worst}) {
   });
   return el('div', {class: 'report'}, head,
     el('div', {class: 'tiles'}, ...[
-      ['mAP50', map(report.map50)], ['mAP50-95', map(report.map50_95)], ['of torch\'s boxes repeated', share(report.parity.matched)], ['ms per frame here', report.latency_ms.toFixed(1)],
+      ['mAP50', map(report.map50)], ['mAP50-95', map(report.map50_95)], ['of torch\'s boxes repeated', share(report.parity.matched)], ['ms per frame here', milliseconds(report.latency_ms)],
     ].map(([name, value]) => el('div', {class: 'tile'}, el('b', {}, value), el('span', {}, name)))),
     table('Precisions', ['Precision', 'ms', 'MB', 'mAP50-95', 'Boxes repeated', 'Score drift', 'Result'], [['torch', '', '', map(report.torch.map50_95), '', '', 'what was trained'], ...precisions]),
     table(`Classes on ${report.parity.frames} held-out frames`, ['Class', 'Objects', 'mAP50', 'mAP50-95', 'torch', 'Boxes repeated'], classes),

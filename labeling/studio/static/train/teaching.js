@@ -1,6 +1,6 @@
 // Course of `edgeloop teach`: who answers now, frames per second and mAP50 over time, and what happened.
 
-import {el} from '../lib/dom.js';
+import {counted, el} from '../lib/dom.js';
 import {chart} from './curves.js';
 
 const LINES = 6; // of what happened last
@@ -11,7 +11,7 @@ export function teachingCourse({moments, bundle}) {
   const now = moments.at(-1);
   const scored = moments.filter(({map50}) => map50 !== null);
   const events = moments.flatMap(({time_s, events: lines}) => lines.map((line) => [time_s, line])).slice(-LINES);
-  const said = now.answers ? `Answering: ${now.answers}; ${now.fps.toFixed(1)} frames/s; ${now.kept} frames kept` : 'nobody answers yet: the teacher learns';
+  const said = now.answers ? `Answering: ${now.answers}; ${now.fps.toFixed(1)} frames/s; ${counted(now.kept, 'frame')} kept` : 'nobody answers yet: the teacher learns';
   return [
     el('h2', {}, 'Teaching'),
     el('p', {role: 'status'}, said),

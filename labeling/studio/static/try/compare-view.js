@@ -39,7 +39,7 @@ class CompareView extends HTMLElement {
   connectedCallback() {
     const step = (title, by) => el('button', {type: 'button', title, 'aria-label': title, onclick: () => this.#go(this.#number + by)}, by < 0 ? '◀' : '▶');
     this.append(
-      el('div', {class: 'bar'}, step('Frame before', -1), this.#place, step('Next frame', 1),
+      el('div', {class: 'bar'}, step('Previous frame', -1), this.#place, step('Next frame', 1),
         el('label', {}, 'Minimum score', this.#confidence, this.#score)),
       el('div', {class: 'pair'}, ...Object.keys(this.#views).map((side) => el('figure', {}, this.#captions[side], this.#views[side]))),
       el('aside', {'aria-label': 'Frames that differ most'}, this.#compare, this.#compared, this.#ranking));
@@ -50,7 +50,7 @@ class CompareView extends HTMLElement {
     this.#confidence.addEventListener('change', () => { if (this.#ranking.children.length) this.#rank(); });
     const far = Number.MAX_SAFE_INTEGER;
     bind({
-      ArrowLeft: ['Frame before', () => this.#go(this.#number - 1)], ArrowRight: ['Next frame', () => this.#go(this.#number + 1)],
+      ArrowLeft: ['Previous frame', () => this.#go(this.#number - 1)], ArrowRight: ['Next frame', () => this.#go(this.#number + 1)],
       Home: ['First frame', () => this.#go(0)], End: ['Last frame', () => this.#go(far)],
       d: ['Next frame that differs most', () => this.#next()],
       '+': ['Zoom in', () => found.zoom(1.3)], '-': ['Zoom out', () => found.zoom(1 / 1.3)], 0: ['Show the whole frame', () => { found.fit(); labels.fit(); }],
@@ -88,7 +88,7 @@ class CompareView extends HTMLElement {
     const labels = this.#shown.labels ?? [];
     const {extra, missed} = this.#shown.labels ? matched(found, labels) : {extra: new Set(), missed: new Set()};
     const shape = (odd) => (box) => ({
-      xyxy: box.xyxy, color: colorOf(this.#bundle.names, box.name), selected: odd.has(box), label: `${box.name} ${Math.round(100 * box.score)}${odd.has(box) ? ' !' : ''}`,
+      xyxy: box.xyxy, polygons: box.polygons, color: colorOf(this.#bundle.names, box.name), selected: odd.has(box), label: `${box.name} ${Math.round(100 * box.score)}${odd.has(box) ? ' !' : ''}`,
     });
     this.#views.found.shapes = found.map(shape(extra));
     this.#views.labels.shapes = labels.map(shape(missed));

@@ -1,7 +1,7 @@
 // <live-view>: the bundle on a clip or camera.
 
 import {get, post} from '../lib/api.js';
-import {attempt, el} from '../lib/dom.js';
+import {attempt, counted, el} from '../lib/dom.js';
 import {on} from '../lib/events.js';
 
 class LiveView extends HTMLElement {
@@ -58,7 +58,7 @@ class LiveView extends HTMLElement {
     this.#error.textContent = error ?? '';
     this.#state.textContent = {
       idle: '', opening: `opening ${source}`, running: `${fps.toFixed(1)} frames/s, ${frames} frames${dropped ? `, ${dropped} dropped` : ''}`,
-      ended: `ended after ${frames} frames`, failed: 'failed',
+      ended: `ended after ${counted(frames, 'frame')}`, failed: 'failed',
     }[status];
   }
 }
