@@ -78,7 +78,7 @@ def compress_runs(segmentation: object, size: tuple[int, int] | None) -> dict[st
         raise ValueError("segmentation: polygons need the width and height of their image")
     polygons = segmentation if isinstance(segmentation[0], list) else [segmentation]
     # pycocotools takes four numbers for a box.
-    drawn = [polygon for polygon in polygons if len(polygon) >= 6]
+    drawn = [polygon for polygon in polygons if polygon and len(polygon) >= 6]
     if not drawn:
         raise ValueError("segmentation: expected a polygon of at least three corners")
     return _as_text(rle.merge(rle.frPyObjects(drawn, size[1], size[0])))

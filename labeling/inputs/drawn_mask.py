@@ -36,12 +36,14 @@ def drawn_mask(
         `counts` of the run lengths; None if there is no mask, or only a rectangle, or one that is malformed
         or elsewhere than its box.
     """
-    if segmentation in (None, {}, [], [[]]) or _is_turned_box(segmentation):
+    if segmentation in (None, {}, [], [[]]):
         return None
     try:
         runs = compress_runs(segmentation, size)
     except ValueError:
         problems.note("unfit_mask", place)
+        return None
+    if _is_turned_box(segmentation):
         return None
     left, top, width, height = object_box(None, runs)
     extent = np.array([[left, top, left + width, top + height]], np.float32)

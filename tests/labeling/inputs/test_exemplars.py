@@ -253,6 +253,8 @@ def brush(height: int, spared: int = 0) -> dict[str, Any]:
         pytest.param([[25, 20, 40, 35, 25, 50, 10, 35]], None, False, id="turned box"),
         pytest.param([], None, False, id="nothing"),
         pytest.param([[10, 20, 40, 20]], None, True, id="line"),
+        pytest.param([["ten"] * 8], None, True, id="words"),
+        pytest.param([[10, 20, 40, 20, 10, 60], None], 600, False, id="null for a part"),
         pytest.param([[50, 20, 80, 20, 50, 60]], None, True, id="elsewhere"),
     ],
 )
