@@ -127,7 +127,7 @@ def parse_label_lines(
         lines = []
     rows: list[tuple[float, ...]] = []
     shapes: list[list[float]] = []
-    told: set[tuple[float, ...]] = set()
+    told: dict[tuple[float, ...], int] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -152,10 +152,13 @@ def parse_label_lines(
         elif box is not None:
             # Two polygons may have the same extent, such as all of the image.
             key = (class_id, *box, *(values if outlines != "none" and len(values) > 4 else ()))
-            if key in told:
+            row = told.setdefault(key[:5], len(rows))
+            if row < len(rows) and (key in told or len(shapes[row]) == 4):
                 problems.note("duplicate", place)
+                if key not in told:  # a polygon tells more than the box of the same extent
+                    shapes[row], told[key] = values, row
                 continue
-            told |= {key, key[:5]}
+            told[key] = row
             rows.append(key[:5])
             shapes.append(values)
             _note_other_shape(len(values) > 4, outlines, place, problems)

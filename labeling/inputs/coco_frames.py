@@ -186,8 +186,7 @@ def _frame(
     names: tuple[str, ...],
     problems: LabelProblems,
 ) -> ExemplarFrame:
-    rows: list[tuple[int, Box, str | None]] = []
-    told: set[tuple[int, Box, str | None]] = set()
+    found: dict[tuple[int, Box], list[str | None]] = {}
     for place, annotation in annotations:
         number = numbers[annotation.category_id]
         try:
@@ -208,12 +207,15 @@ def _frame(
             continue
         if box is None:
             continue
-        row = number, box, drawn_mask(annotation.segmentation, box, size, place, problems)
-        if row in told:
+        mask = drawn_mask(annotation.segmentation, box, size, place, problems)
+        told = found.setdefault((number, box), [])
+        if told and (mask in (None, *told) or told == [None]):
             problems.note("duplicate", place)
-            continue
-        told |= {row, (number, box, None)}
-        rows.append(row)
+        if told == [None]:
+            told[:] = [mask]
+        elif not told or mask not in (None, *told):
+            told.append(mask)
+    rows = [(*label, mask) for label, masks in found.items() for mask in masks]
     return ExemplarFrame(
         file,
         np.array([box for _, box, _ in rows], np.float32).reshape(-1, 4),

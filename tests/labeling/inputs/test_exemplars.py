@@ -219,6 +219,23 @@ def test_a_label_that_is_given_twice_counts_once(
     assert caplog.text.count("1 labels are given twice and count once") == 2
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_box_and_a_polygon_of_the_same_extent_are_one_object(
+    tmp_path: Path, frames: Path, yolo: Path, caplog: pytest.LogCaptureFixture, order: int
+) -> None:
+    def both(coco: dict[str, Any]) -> None:
+        (box, *_) = coco["annotations"]
+        coco["annotations"] = [box, {**box, "segmentation": [[10, 20, 40, 20, 10, 60]]}][::order]
+
+    lines = ["0 0.25 0.5 0.3 0.5", "0 0.1 0.25 0.4 0.25 0.1 0.75"][::order]
+    (yolo / "one.txt").write_text("\n".join(lines))
+    with caplog.at_level(logging.WARNING, logger="edgeloop"):
+        for path in (written(tmp_path, both), yolo):
+            (frame,) = read_exemplars(path, frames).frames
+            assert ([*frame.masks], len(frame.xyxy)) == ([0], 1)
+    assert caplog.text.count("1 labels are given twice and count once") == 2
+
+
 def test_a_box_of_a_polygon_or_a_mask(tmp_path: Path, frames: Path) -> None:
     def edit(coco: dict[str, Any]) -> None:
         polygon, brush, _ = coco["annotations"]
