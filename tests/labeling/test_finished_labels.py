@@ -150,7 +150,8 @@ def test_a_job_that_is_refused_leaves_no_folder(plan: LabelPlan) -> None:
 
 
 @pytest.mark.parametrize(
-    "other", ["exemplars", "frames", "confidence", "seed", "val_share", "footage", "decisions", "labels"]
+    "other",
+    ["exemplars", "frames", "confidence", "seed", "val_share", "weights", "footage", "decisions", "labels"],
 )
 def test_only_the_dataset_of_the_same_job_is_rewritten(plan: LabelPlan, other: str, tmp_path: Path) -> None:
     label_frames(plan)
@@ -166,6 +167,8 @@ def test_only_the_dataset_of_the_same_job_is_rewritten(plan: LabelPlan, other: s
         plan, told = replace(plan, seed=1), "labeled with --seed 0, not 1; name another folder"
     elif other == "val_share":
         plan, told = replace(plan, val_share=0.5, seed=1), "--val-share 0.2, not 0.5, --seed 0, not 1; name"
+    elif other == "weights":
+        plan, told = replace(plan, weights="objects"), "labeled with --weights none, not objects; name"
     elif other == "footage":
         kind = info(plan.out)["footage"]["kind"]
         plan = replace(plan, footage="photos" if kind == "film" else "film")
