@@ -14,7 +14,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgeloop.edge.host.durable_file import replace_file
 from edgeloop.edge.web.web_app import ends_with
-from edgeloop.labeling.other_task import has_other_task
 from edgeloop.labeling.studio.finished_dataset import FinishedDataset
 from edgeloop.labeling.studio.jobs.job_files import (
     label_is_locked,
@@ -35,6 +34,7 @@ from edgeloop.labeling.studio.jobs.verb_options import (
     TeachSettings,
     TrainSettings,
 )
+from edgeloop.labeling.studio.label_outlines import labels_task
 from edgeloop.labeling.studio.project import Project
 from edgeloop.labeling.studio.proposals.proposer import Proposer
 from edgeloop.models.errors import DataError, UnavailableError, UsageError, first_validation_error
@@ -224,7 +224,7 @@ class _JobFiles:
         """True if `edgeloop label` writes the labels that exist again, for another task."""
         if not isinstance(settings, LabelSettings) or self.unfinished("label"):
             return False
-        return has_other_task(self._project.dataset, settings.task)
+        return labels_task(self._project.dataset) not in (None, settings.task)
 
     def put_aside(self, verb: Verb, settings: Settings) -> None:
         result = self.result(verb, settings)
