@@ -78,7 +78,7 @@ def test_a_taken_port_and_an_open_project_are_one_line(
     assert (outcome.code, f"port {port}" in outcome.err) == (69, True)
     (tmp_path / "file").touch()
     outcome = edgeloop("studio", frames, "-o", tmp_path / "file" / "work")
-    assert (outcome.code, "name another folder with -o" in outcome.err) == (70, True)
+    assert (outcome.code, "name another folder with -o" in outcome.err) == (69, True)
     outcome = edgeloop("studio", tmp_path / "none")
     assert outcome.code == 66
 

@@ -57,7 +57,7 @@ export function bindDrawing(tab, signal) {
   const boxKeys = boxBindings('the selected box', (x, y) => editor.nudge(x, y), (sides, x, y) => editor.stretch(sides, x, y));
   for (const [key, by] of [['ArrowLeft', -1], ['ArrowRight', 1]]) {
     const [effect, move] = boxKeys[key];
-    boxKeys[key] = [`${effect}, or the frame beside if none is selected`, () => { if (editor.selected) move(); else tab.go(by); }];
+    boxKeys[key] = [`${effect}; without one, go to the frame beside`, () => { if (editor.selected) move(); else tab.go(by); }];
   }
   bind({...keys, ...boxKeys}, signal);
   const space = (down) => (event) => {
