@@ -64,11 +64,15 @@ def other_options(dataset: Path, options: Mapping[str, Any]) -> str:
     """
     info = read_info(dataset)
     others = (
-        f"--{key.replace('_', '-')} {_told(info.get(key, 'unknown'))}, not {_told(value)}"
+        f"{_option(key)} {_told(info.get(key, 'unknown'))}, not {_told(value)}"
         for key, value in options.items()
         if info.get(key) != value
     )
     return "".join(f"{', ' if place else 'with '}{other}" for place, other in enumerate(others))
+
+
+def _option(key: str) -> str:
+    return "weights of --sam" if key == "sam_digest" else f"--{key.replace('_', '-')}"
 
 
 def _told(value: object) -> object:

@@ -140,7 +140,8 @@ def evaluate_boxes(
         UnavailableError: pycocotools is not installed.
     """
     names = names_by_id(truth, categories)
-    objects = _objects(truth_rows(truth, names))
+    objects = truth_rows(truth, names)
+    _require_one(objects)
     return _average_precision(truth, names, objects, found_rows(predictions, truth, names), "bbox", max_boxes)
 
 
@@ -173,7 +174,9 @@ def evaluate_masks(
     sizes = {
         image["id"]: (image["width"], image["height"]) for image in truth["images"] if image.get("height")
     }
-    objects = _with_runs(_objects(truth_rows(truth, names, by_mask=True)), sizes, "ground truth")
+    rows = truth_rows(truth, names, by_mask=True)
+    _require_one(rows)
+    objects = _with_runs(rows, sizes, "ground truth")
     for each in objects:
         height, width = each["segmentation"]["size"]
         sizes.setdefault(each["image_id"], (width, height))
@@ -181,11 +184,10 @@ def evaluate_masks(
     return _average_precision(truth, names, objects, found, "segm", max_boxes)
 
 
-def _objects(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Give the rows back if there is one to score against."""
-    if not any(not annotation["iscrowd"] for annotation in objects):
+def _require_one(objects: Iterable[Json]) -> None:
+    """Refuse a ground truth without an object to score against."""
+    if all(annotation["iscrowd"] for annotation in objects):
         raise DataError("nothing to score against: the ground truth has no object of these classes")
-    return objects
 
 
 def _with_runs(rows: Iterable[Json], sizes: Mapping[int, tuple[int, int]], what: str) -> list[dict[str, Any]]:
