@@ -196,7 +196,9 @@ def _finished(
 ) -> LabelReport:
     """Count the labels in `plan.out`, if they are of this job; those for another task are written again."""
     info = read_info(plan.out)
-    footage = info["footage"]
+    footage = info.get("footage")
+    if footage is None:  # written by an older version, or by another tool
+        raise _exists(plan)
     if others := other_options(plan.out, _options(plan, inputs)):
         raise _exists(plan, others)
     if plan.footage not in ("auto", footage["kind"]):

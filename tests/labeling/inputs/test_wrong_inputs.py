@@ -14,7 +14,7 @@ import pytest
 from tests.calls import Outcome
 from tests.labeling.audits import write_audited
 
-USAGE, DATA, INPUT, INTERNAL = 2, 65, 66, 70
+USAGE, DATA, INPUT, UNAVAILABLE = 2, 65, 66, 69
 BOX = {"image_id": 1, "category_id": 1, "bbox": [4, 4, 20, 20]}
 
 Edgeloop = Callable[..., Outcome]
@@ -84,7 +84,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, block_model: Path) -> Path:
         pytest.param("collect frames -o half", DATA, "new or empty folder", id="collect: into a full folder"),
         pytest.param(
             "collect frames -o file.mp4/x",
-            INTERNAL,
+            UNAVAILABLE,
             "no frames can be written there",
             id="collect: into a file",
         ),
@@ -154,7 +154,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, block_model: Path) -> Path:
             "stats outside.json --images frames", DATA, "outside the image", id="stats: box outside"
         ),
         pytest.param("stats zero.json --images frames", DATA, "no label", id="stats: no label"),
-        pytest.param("stats good.json", DATA, "1.png is neither", id="stats: no image"),
+        pytest.param("stats good.json", DATA, "1.png is not beside", id="stats: no image"),
         pytest.param("stats torn", DATA, "not the instances.json of a dataset", id="stats: half a json"),
         pytest.param("stats no-images", DATA, "no image in it", id="stats: no images"),
         pytest.param("stats test-split", DATA, "images.0.split: Input should be", id="stats: other split"),
