@@ -54,7 +54,7 @@ _REMEDIES = {
     errno.ENOTDIR: _NO_PLACE,
     errno.ENAMETOOLONG: _NO_PLACE,
 }
-"""What to do about errors of files, by their number."""
+"""Remedies of errors of files, by their number."""
 
 
 class EdgeloopError(Exception):
@@ -104,7 +104,7 @@ class UnavailableError(EdgeloopError):
 
 
 def file_remedy(error: OSError) -> str:
-    """What to do about an error of a file or disk, such as "make room"; empty if that is unknown."""
+    """Remedy of an error of a file or disk, such as "make room"; empty if it is unknown."""
     return _REMEDIES.get(error.errno or 0, "")
 
 
