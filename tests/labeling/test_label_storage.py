@@ -111,7 +111,7 @@ def test_storage_that_stops_answering_ends_the_job_which_can_go_on(
     with monkeypatch.context() as patched:
         patched.setattr("edgeloop.labeling.label_job.decode_image", decode_and_stop)
         with pytest.raises(UnavailableError, match="s3://footage/frames: cannot be read"):
-            label_frames(plan)
+            label_frames(replace(plan, workers=1))
     assert not plan.out.exists()
     assert label_frames(replace(plan, frames=listed)).resumed == 6
     assert tree(plan.out) == tree(tmp_path / "whole")
