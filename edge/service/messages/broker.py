@@ -14,7 +14,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edgeloop.edge.service.service_config import MqttConfig
-from edgeloop.models.errors import DataError, UnavailableError
+from edgeloop.models.errors import DataError, NoInputError, UnavailableError
 
 __all__ = ["broker_name", "check_broker", "connect", "hang_up", "make_client"]
 
@@ -39,7 +39,8 @@ def make_client(config: MqttConfig, client_id: str) -> Client:
     """Make a client that keeps nothing from one connection to the next.
 
     Raises:
-        DataError: The file of certificates cannot be used.
+        NoInputError: The file of certificates cannot be read.
+        DataError: It holds none.
     """
     client = Client(
         CallbackAPIVersion.VERSION2,
@@ -54,8 +55,10 @@ def make_client(config: MqttConfig, client_id: str) -> Client:
     if config.tls:
         try:
             client.tls_set(None if config.ca is None else str(config.ca))
-        except OSError as error:  # an SSLError, too
-            raise DataError(f"mqtt.ca {config.ca}: no certificates can be read ({error.strerror})") from error
+        except ssl.SSLError as error:
+            raise DataError(f"mqtt.ca {config.ca}: holds no certificates ({error.reason})") from error
+        except OSError as error:
+            raise NoInputError(f"mqtt.ca {config.ca}: cannot be read ({error.strerror})") from error
     return client
 
 
@@ -108,7 +111,8 @@ def check_broker(config: MqttConfig) -> None:
 
     Raises:
         UnavailableError: There is no broker, or it refuses the client.
-        DataError: The file of certificates cannot be used.
+        NoInputError: The file of certificates cannot be read.
+        DataError: It holds none.
     """
     client = make_client(config, f"edgeloop-check-{secrets.token_hex(4)}")
     connect(client, config)

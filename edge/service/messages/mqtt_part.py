@@ -24,7 +24,7 @@ from edgeloop.edge.service.messages.spool import Spool
 from edgeloop.edge.service.messages.topics import Topics
 from edgeloop.edge.service.service_config import ServiceConfig
 from edgeloop.edge.service.service_part import EventListener, ServiceEvent, ServicePart
-from edgeloop.models.errors import UnavailableError
+from edgeloop.models.errors import EdgeloopError, UnavailableError
 
 __all__ = ["MqttPart"]
 
@@ -70,7 +70,8 @@ class MqttPart(ServicePart):
         """Start to connect; a broker that is away is waited for.
 
         Raises:
-            DataError: The file of certificates cannot be used.
+            NoInputError: The file of certificates cannot be read.
+            DataError: It holds none.
         """
         make_client(self._mqtt, "")
         self._show()
@@ -107,7 +108,10 @@ class MqttPart(ServicePart):
 
     def _connect(self, outage: Outage) -> str:
         """Connect once. Returns why the connection could not be made, or was lost."""
-        client = make_client(self._mqtt, f"edgeloop-{self._topics.base}")
+        try:
+            client = make_client(self._mqtt, f"edgeloop-{self._topics.base}")
+        except EdgeloopError as error:  # such as certificates that are being replaced
+            return str(error)
         client.will_set(self._topics.status, "offline", qos=1, retain=True)
         try:
             connect(client, self._mqtt)

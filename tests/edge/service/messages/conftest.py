@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,3 +28,14 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
     broker = Broker(tmp_path)
     yield broker
     broker.kill()
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """Certificate of 127.0.0.1, its key beside it."""
+    path = tmp_path / "cert.pem"
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=here"]
+    names = ["-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(path.with_name("key.pem")), "-out", str(path)]
+    subprocess.run([*make, *names, *files], check=True, capture_output=True)
+    return path

@@ -162,6 +162,31 @@ def test_a_broker_that_is_away_from_the_start_is_waited_for(opened: Opener, brok
     ear.close()
 
 
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # paho leaves closing to the garbage
+def test_certificates_that_are_away_for_a_while_are_waited_for(
+    tmp_path: Path, certificate: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    key = certificate.with_name("key.pem")
+    secure = Broker(tmp_path, f"certfile {certificate}", f"keyfile {key}", "user root").start()
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_bytes(certificate.read_bytes())
+    rig = Rig(tmp_path, mqtt={"host": "127.0.0.1", "port": secure.port, "tls": True, "ca": trusted})
+    part = MqttPart(rig.config, rig.board)
+    rig.start(part)
+    try:
+        until(connected(rig))
+        trusted.unlink()
+        secure.kill()
+        until(lambda: "trusted.pem: cannot be read" in caplog.text)
+        trusted.write_bytes(certificate.read_bytes())
+        secure.start()
+        until(connected(rig))
+    finally:
+        part.close()
+        secure.kill()
+
+
 def test_events_outlive_the_service(opened: Opener, broker: Broker) -> None:
     first = opened()
     first.walk(10)
