@@ -220,7 +220,8 @@ class Spool:
                 found = [record for record in _read(segment.path) if record[0] >= self._cursor]
             except OSError as error:
                 self._say("spool-damaged", f"{segment.path.name} is lost ({error.strerror})")
-                self._drop(segment)
+                with self._gate:
+                    self.overflowed += self._drop(segment)
                 continue
             self._window.extend(record for record in found if record[0] <= segment.last)
             if self._window:
@@ -268,9 +269,13 @@ class Spool:
         first = self._tail[0][0]
         path = self._folder / f"{first:016d}.spool"
         self._folder.mkdir(parents=True, exist_ok=True)
-        file = path.open("xb", buffering=0)
+        file = path.open("wb", buffering=0)  # in place of one that could not be read
+        try:
+            sync_folder(self._folder)
+        except OSError:
+            file.close()
+            raise
         self._segments.append(_Segment(path, first, first - 1, 0, 0))
-        sync_folder(self._folder)
         return file
 
     def _append(self, file: BinaryIO, block: bytes, segment: _Segment) -> None:
@@ -302,13 +307,16 @@ class Spool:
             used -= self._segments[0].size
             lost = self._segments[0]
             lost.path.unlink(missing_ok=True)
-            self._drop(lost)
+            self._lose(self._drop(lost))
 
-    def _drop(self, segment: _Segment) -> None:
-        """Count what was in a file that is gone."""
+    def _drop(self, segment: _Segment) -> int:
+        """Forget a file that is gone. Returns the number of messages that were waiting in it."""
+        if segment is self._segments[-1] and self._file is not None:
+            self._file.close()
+            self._file = None
         self._segments.remove(segment)
         self._cursor = max(self._cursor, segment.last + 1)
-        self._lose(segment.waiting(self._done))
+        return segment.waiting(self._done)
 
     def _lose(self, count: int) -> None:
         with self._gate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import resource
@@ -181,6 +182,37 @@ def test_files_that_vanish_are_counted(tmp_path: Path) -> None:
         left = drain(spool)
         assert left[-1:] == texts(40, 41)
         assert spool.overflowed + len(left) == 41
+
+
+def test_the_newest_file_may_vanish_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with opened(tmp_path / "mqtt") as spool:
+        fill(spool, texts(0, 3))
+        (tmp_path / "mqtt" / f"{1:016d}.spool").unlink()
+        assert spool.take() is None
+        fill(spool, texts(3, 5))
+        assert drain(spool) == texts(3, 5)
+        assert spool.overflowed == 3
+    assert [record.message for record in caplog.records] == [
+        f"spool mqtt: {1:016d}.spool is lost (No such file or directory)"
+    ]
+
+
+def test_a_file_that_cannot_be_read_is_not_in_the_way_of_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(tmp_path / "mqtt") as spool:
+        fill(spool, texts(0, 3))
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", _fail)
+        spool = Spool(tmp_path / "mqtt", max_mb=1)
+    fill(spool, texts(3, 5))
+    spool.close()
+    with opened(tmp_path / "mqtt") as spool:
+        assert drain(spool) == texts(3, 5)
+
+
+def _fail(path: Path) -> bytes:
+    raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
 
 
 def test_a_message_is_one_line(tmp_path: Path) -> None:
