@@ -56,12 +56,12 @@ class Poster:
             OSError: There is no connection, or it was lost.
             HTTPException: The answer is no HTTP.
         """
-        if self._connection is not None:
-            with suppress(OSError, HTTPException):  # the server may have closed it since
-                return self._request(self._connection, body, headers)
-            self._drop()
-        self._connection = self._connect()
         try:
+            if self._connection is not None:
+                with suppress(ConnectionError, HTTPException):  # the server may have closed it since
+                    return self._request(self._connection, body, headers)
+                self._drop()
+            self._connection = self._connect()
             return self._request(self._connection, body, headers)
         except (OSError, HTTPException):
             self._drop()
