@@ -30,6 +30,7 @@ from edgeloop.edge.service.probation.stored_model import start_worker, stored_mo
 from edgeloop.edge.service.ring_part import RingPart
 from edgeloop.edge.service.service_config import CameraConfig, ServiceConfig
 from edgeloop.edge.service.service_part import EventListener, ServicePart, make_event
+from edgeloop.edge.service.systemd.longer_start import longer_start
 from edgeloop.edge.service.systemd.systemd_part import SystemdPart
 from edgeloop.edge.service.taught.taught_model import TaughtModel, taught_model
 from edgeloop.edge.service.taught.taught_part import TaughtPart
@@ -65,9 +66,11 @@ def run_service(config: ServiceConfig, parts: Sequence[PartFactory] = ()) -> Non
     board, stopping = Board(config.name), threading.Event()
     with ExitStack() as running:
         taught: dict[str, TaughtModel] = {}
-        detectors = {
-            name: running.enter_context(_open_model(name, config, board, taught)) for name in config.models
-        }
+        with longer_start():
+            detectors = {
+                name: running.enter_context(_open_model(name, config, board, taught))
+                for name in config.models
+            }
         for name, stream in _open_cameras(config, detectors).items():
             running.callback(stream.source.close)
             board.cameras[name] = CameraState(name, config.model_of(name), stream)

@@ -27,9 +27,6 @@ log = logging.getLogger(__name__)
 _FIRST_S = 600.0
 """Maximum time until the teacher can answer for the first time."""
 
-_EXTENSION_US = 60_000_000
-"""Microseconds from now on that systemd is asked to wait, beyond its `TimeoutStartSec=`."""
-
 _LOOK_S = 0.5
 _PAUSE_S = 10.0
 """Seconds until a model that could not take over is tried again."""
@@ -123,7 +120,7 @@ def taught_model(config: ServiceConfig, state: ModelState, folder: Path) -> Iter
 
 
 def first_model(loop: ServedLoop, name: str, folder: Path, lines: Sequence[str]) -> Path:
-    """Wait until a loop has a model; systemd is asked for as long.
+    """Wait until a loop has a model; systemd shows what it waits for.
 
     Args:
         loop: The loop, started.
@@ -139,7 +136,7 @@ def first_model(loop: ServedLoop, name: str, folder: Path, lines: Sequence[str])
         told = lines[-1] if lines else "its teacher starts to learn"
         if time.monotonic() >= until:
             raise UnavailableError(f"{folder}: no teacher after {_FIRST_S:g} s: {told}")
-        notify(f"EXTEND_TIMEOUT_USEC={_EXTENSION_US}", f"STATUS=model {name}: {told}")
+        notify(f"STATUS=model {name}: {told}")
         time.sleep(_LOOK_S)
     return path
 

@@ -21,6 +21,7 @@ from edgeloop.edge.loop.stream import Stream
 from edgeloop.edge.result import Result, Timings
 from edgeloop.edge.service.board import Board, CameraState, ModelState
 from edgeloop.edge.service.service_config import ServiceConfig
+from edgeloop.edge.service.systemd import longer_start
 from edgeloop.edge.service.systemd.loop_watch import LoopWatch
 from edgeloop.edge.service.systemd.notify import notify, watchdog_s
 from edgeloop.edge.service.systemd.systemd_part import SystemdPart
@@ -168,6 +169,14 @@ def test_the_part_feeds_the_watchdog_while_all_is_well(
     systemd.wait_for("STOPPING=1")
 
 
+def test_systemd_is_asked_for_time_while_the_models_load(
+    systemd: Systemd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(longer_start, "_ASK_S", 0.05)
+    with longer_start.longer_start():
+        assert systemd.next() == systemd.next() == "EXTEND_TIMEOUT_USEC=60000000"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("systemd", ["path"], indirect=True)
 def test_the_service_under_systemd(systemd: Systemd, block_model: Path, tmp_path: Path) -> None:
@@ -183,7 +192,7 @@ def test_the_service_under_systemd(systemd: Systemd, block_model: Path, tmp_path
         stderr=subprocess.PIPE,
     ) as service:
         try:
-            systemd.wait_for("READY=1")
+            assert systemd.wait_for("READY=1")[0].startswith("EXTEND_TIMEOUT_USEC=")
             systemd.wait_for("WATCHDOG=1")
         finally:
             service.send_signal(signal.SIGTERM)
