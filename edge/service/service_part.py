@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import os
-import time
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,7 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["EventListener", "ServiceEvent", "ServicePart", "make_event"]
 
 _COUNTER = itertools.count()
-_RUN = f"{int(time.time()):x}{os.getpid() & 0xFFFF:04x}"
+_RUN = secrets.token_hex(6)
+"""Random: without a clock of its own, a device starts with the same time and process id at each boot."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +29,7 @@ class ServiceEvent:
     """Event in a zone or at a line of one camera.
 
     Attributes:
-        id: Unique, sorts by time within one run of the service.
+        id: Unique; sorts by time within one run of the service.
         camera: Name of the camera.
         kind: "enter", "leave", "dwell" or "cross".
         place: Name of the zone or line.
