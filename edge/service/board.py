@@ -91,9 +91,11 @@ class CameraState:
 
     @property
     def link(self) -> LinkState:
-        """Connection to the camera; for footage a state that is always open."""
+        """Connection to the camera; for footage one that is always open."""
         source = self.stream.source
-        return source.link if isinstance(source, LiveSource) else LinkState("open")
+        if isinstance(source, LiveSource):
+            return source.link
+        return LinkState("open", newest_at=self.captured_at, arrived=sum(self.fates.values()))
 
     @property
     def fates(self) -> Mapping[str, int]:

@@ -13,8 +13,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from edgeloop.edge.service.board import Board, ModelState
+from edgeloop.edge.loop.meter import Meter
+from edgeloop.edge.loop.stream import Stream
+from edgeloop.edge.service.board import Board, CameraState, ModelState
 from edgeloop.edge.service.page.health import Health
+from edgeloop.edge.sources.iterable import ImageIterable
 from tests.edge.service.page.page_service import Running, config_of, running
 from tests.waiting import until
 
@@ -72,6 +75,18 @@ def test_frames_without_a_result_are_a_fault(service: Running) -> None:
     assert fault["reason"] == "frames arrive, but no result (the disk is on fire)"
     del sinks[0]
     until(lambda: is_ready(service))
+
+
+def test_footage_is_ready_as_a_camera_is(block_model: Path, tmp_path: Path) -> None:
+    board = Board("device")
+    stream = Stream(ImageIterable([]), Meter(["block"]))
+    state = board.cameras["belt"] = CameraState("belt", "block", stream)
+    health = Health(config_of(block_model, tmp_path, "belt"), board)
+    assert health.readiness().failing[0].reason == "no frame yet"
+    stream.failed = 3
+    state.captured_at = state.result_at = time.monotonic()
+    assert health.readiness().ready
+    assert state.link.arrived == 3
 
 
 @pytest.mark.parametrize("status", ["starting", "restarting", "degraded"])
