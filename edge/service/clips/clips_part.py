@@ -131,6 +131,7 @@ class ClipsPart(ServicePart):
                 self._say(error)
                 self._dropped += sum(len(clip.events) for clip in self._open)
                 self._open.clear()
+                self._budget = None  # what these clips had claimed and left is found when it is opened again
             self._show()
         for clip in [*self._open]:
             clip.write(time.monotonic())

@@ -236,8 +236,9 @@ def status_api(reader: StatusReader, health: Health, metrics: Metrics) -> APIRou
         path = reader.file(name)
         if path is None:
             return JSONResponse({"detail": "no such file; the oldest are deleted"}, HTTPStatus.NOT_FOUND)
-        kept = {"Cache-Control": "private, max-age=86400, immutable"}  # a name is never used again
-        return FileResponse(path, media_type=_KINDS[path.suffix], headers=kept)
+        # A name is never used again, but the JSON of an event is written again when its clip ends.
+        kept = "no-cache" if path.suffix == ".json" else "private, max-age=86400, immutable"
+        return FileResponse(path, media_type=_KINDS[path.suffix], headers={"Cache-Control": kept})
 
     return api
 

@@ -29,6 +29,7 @@ from edgeloop.edge.loop.stream import Stream
 from edgeloop.edge.result import Result, Sink, Timings
 from edgeloop.edge.service.board import Board, CameraState
 from edgeloop.edge.service.clips.clips_part import QUEUE, ClipsPart, packet_seconds
+from edgeloop.edge.service.clips.event_clip import EventClip
 from edgeloop.edge.service.clips.event_files import list_events
 from edgeloop.edge.service.clips.leftovers import clear_leftovers
 from edgeloop.edge.service.service_config import ServiceConfig
@@ -47,6 +48,7 @@ from tests.edge.sources.packets.numbered_stream import (
     served,
 )
 from tests.small_disk import small_disk
+from tests.waiting import until
 
 SECONDS = {"before_s": 0.4, "after_s": 0.2}
 
@@ -395,3 +397,22 @@ def test_a_killed_process_leaves_a_clip_that_plays(tmp_path: Path, block_model: 
     assert event.clip == clip
     assert 0 < event.values["clip_to"] - event.values["clip_from"] < 30
     assert {path.suffix for path in folder.iterdir()} == {".mkv", ".jpg", ".json"}
+
+
+@pytest.mark.slow
+def test_a_failure_that_nobody_foresaw_leaves_no_half_of_a_clip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = EventClip.write
+
+    def fail(clip: EventClip, now: float) -> bool:
+        is_over = write(clip, now)
+        if clip.events and clip.path is not None:
+            raise RuntimeError("unforeseen")
+        return is_over
+
+    monkeypatch.setattr(EventClip, "write", fail)
+    with filmed(lambda: mpeg_ts(count()), configured(tmp_path)) as camera:
+        camera.play(50, events=[35])
+        until(lambda: camera.figures.get("dropped") == 1)
+        until(lambda: not list(camera.folder.glob("*.partial")))

@@ -88,6 +88,9 @@ def test_pictures_of_events_are_sent_in_ranges(service: Running) -> None:
     status, headers, whole = service.ask("GET", picture)
     assert (status, headers["content-type"], headers["accept-ranges"]) == (200, "image/jpeg", "bytes")
     assert whole.startswith(b"\xff\xd8")
+    assert "immutable" in headers["cache-control"]
+    values = service.ask("GET", picture.replace(".jpg", ".json"))[1]
+    assert values["cache-control"] == "no-cache", "it is written again when the clip ends"
     status, headers, part = service.ask("GET", picture, Range="bytes=2-9")
     assert (status, part, headers["content-range"]) == (206, whole[2:10], f"bytes 2-9/{len(whole)}")
     assert service.ask("GET", picture, Range=f"bytes={len(whole)}-")[0] == 416
