@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from edgeloop.edge.host.durable_file import replace_file
 from edgeloop.models.errors import ModelError, NoInputError, describe_damage
 from edgeloop.models.facts.facts_path import facts_path
 from edgeloop.models.facts.tensor_info import TensorInfo
@@ -83,8 +84,12 @@ class EngineFacts(_Facts):
 
 
 def write_facts(model: Path, facts: EngineFacts) -> None:
-    """Write the facts of a model file beside it."""
-    facts_path(model).write_text(facts.sealed().model_dump_json(indent=1) + "\n", "utf-8")
+    """Write the facts of a model file beside it.
+
+    Raises:
+        UnavailableError: They cannot be written.
+    """
+    replace_file(facts_path(model), (facts.sealed().model_dump_json(indent=1) + "\n").encode())
 
 
 def read_facts(model: Path, engine: str) -> EngineFacts:

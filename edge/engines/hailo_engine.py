@@ -77,7 +77,7 @@ class HailoEngine:
             self._device.release()
             raise
         if made:
-            with suppress(OSError):  # in a folder that cannot be written they are made each time
+            with suppress(UnavailableError):  # in a folder that cannot be written they are made each time
                 write_facts(path, facts)
 
     def _open(self) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeloop.edge.engines.facts_file import EngineFacts, TensorFacts, read_facts, write_facts
-from edgeloop.models.errors import EdgeloopError, ModelError, NoInputError
+from edgeloop.models.errors import EdgeloopError, ModelError, NoInputError, UnavailableError
 from edgeloop.models.facts.facts_path import facts_path
 from edgeloop.models.weights.digest import file_sha256
 
@@ -36,6 +38,19 @@ def change(model: Path, edit: Callable[[dict[str, Any]], object]) -> None:
     document = json.loads(path.read_text("utf-8"))
     edit(document)
     path.write_text(json.dumps(document), "utf-8")
+
+
+def test_facts_are_replaced_in_one_step(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = read_facts(model, "other")
+
+    def fail(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(UnavailableError, match=r"cannot be written \(No space left on device\); make room"):
+        write_facts(model, facts)
+    assert read_facts(model, "other") == facts
+    assert sorted(each.name for each in model.parent.iterdir()) == ["parts.other", "parts.other.json"]
 
 
 def test_facts_come_back_as_they_were_written(model: Path) -> None:
