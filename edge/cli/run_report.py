@@ -13,7 +13,7 @@ import click
 
 from edgeloop.edge.loop.summary import RunSummary, TotalSummary
 from edgeloop.edge.source_name import hide_secrets
-from edgeloop.models.errors import EdgeloopError
+from edgeloop.models.errors import EdgeloopError, UnavailableError, file_remedy
 
 if TYPE_CHECKING:
     from edgeloop.edge.loop.stream import Stream
@@ -31,10 +31,10 @@ def report_run(streams: Sequence[Stream], path: Path | None, detector: FrameDete
         detector: The model that ran on them.
     """
     figures = _summarize(streams, detector)
-    if path is not None:
-        path.write_text(json.dumps(figures.as_dict(), indent=2) + "\n")
     for line in _lines(figures):
         click.echo(line, err=True)
+    if path is not None:
+        path.write_text(json.dumps(figures.as_dict(), indent=2) + "\n")
 
 
 def raise_failure(streams: Sequence[Stream]) -> None:
@@ -59,8 +59,12 @@ def _failure(stream: Stream) -> EdgeloopError | None:
     error = stream.error
     if error is None or isinstance(error, EdgeloopError):
         return error
-    said = str(error).partition("\n")[0]
-    failure = EdgeloopError(f"{stream.source.name}: {type(error).__name__}: {said}")
+    if isinstance(error, OSError) and (remedy := file_remedy(error)):
+        place = f"{error.filename}: " if error.filename else ""
+        failure: EdgeloopError = UnavailableError(f"{stream.source.name}: {place}{error.strerror}; {remedy}")
+    else:
+        said = str(error).partition("\n")[0]
+        failure = EdgeloopError(f"{stream.source.name}: {type(error).__name__}: {said}")
     failure.__cause__ = error
     return failure
 
