@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from edgeloop.edge.cli.aliased_option import AliasedOption
 from edgeloop.edge.cli.float_range import FloatRange
 from edgeloop.edge.cli.progress import progress_bar
 from edgeloop.edge.cli.table import table
@@ -75,8 +74,6 @@ _FOLDER = LocalPath(path_type=Path, file_okay=False)
 )
 @click.option(
     "--classifier",
-    cls=AliasedOption,
-    aliases=["--looks"],
     default=LITE0,
     metavar="lite0|MODEL:WEIGHTS",
     help="Features that tell classes apart: lite0, or a model with a file of its weights: a DINOv2 or DINOv3 "

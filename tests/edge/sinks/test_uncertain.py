@@ -99,7 +99,7 @@ def test_a_run_keeps_the_frame_that_the_model_missed(block_model: Path, tmp_path
         block = draw_block(5)
         writer.write(block if index != 12 else np.zeros_like(block))
     writer.release()
-    command = ("run", block_model, clip, "--unsure", tmp_path / "frames", "--unsure-every", 1)
+    command = ("run", block_model, clip, "--keep-uncertain", tmp_path / "frames", "--keep-every", 1)
     done = edgeloop(*command)
     assert done.returncode == 0, done.stderr
     assert f"{tmp_path / 'frames'}: 1 frames on which the model was unsure" in done.stderr
@@ -120,7 +120,7 @@ def test_a_run_keeps_the_frame_that_the_model_missed(block_model: Path, tmp_path
 
 def test_a_folder_of_something_else_is_left_alone(block_model: Path, clip: Path, tmp_path: Path) -> None:
     (tmp_path / "holiday.jpg").touch()
-    done = edgeloop("run", block_model, clip, "--unsure", tmp_path)
+    done = edgeloop("run", block_model, clip, "--keep-uncertain", tmp_path)
     assert done.returncode == 65
     assert "expected a new or empty folder" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["holiday.jpg"]
