@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import gc
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -26,9 +25,9 @@ def gc_paused() -> Iterator[None]:
 
 
 def ending_signals() -> list[signal.Signals]:
-    """List the signals that end a process in good order on this system."""
+    """List the signals that end a process in good order."""
     numbers = [signal.SIGINT, signal.SIGTERM]
-    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         numbers.append(signal.SIGHUP)
     return numbers
 

@@ -42,8 +42,10 @@ def _lines(health: Health) -> Iterator[tuple[str, str]]:
     yield "", f"{machine.processor}, {machine.cores} cores, {machine.memory_gb} GB memory"
     yield "packages", ", ".join(f"{name} {version}" for name, version in health.packages.items())
     working = {provider.name for provider in health.providers if provider.works}
+    engines = {engine.name: f"{engine.suffix} files" for engine in health.engines if engine.works}
     for topic, accelerator in _titled("hardware", health.accelerators):
         usable = [f"--provider {name}" for name in accelerator.providers if name in working]
+        usable += [files for name, files in engines.items() if name == accelerator.engine]
         yield topic, f"{_mark(bool(usable))} {accelerator.name}: {', '.join(usable) or accelerator.advice}"
     if not health.accelerators:
         yield "hardware", "no accelerator found; models run on the CPU"

@@ -28,7 +28,6 @@ PACKAGES = (
     "edgeloop",
     "numpy",
     "onnxruntime",
-    "onnxruntime-directml",
     "onnxruntime-gpu",
     "onnxruntime-migraphx",
     "onnxruntime-qnn",
@@ -118,7 +117,7 @@ def examine() -> Health:
         cameras=_cameras(),
         opencv=_opencv(),
         screen=has_screen(),
-        extras=[_extra(name) for name in ("label", "export")],
+        extras=[_extra(name) for name in ("track", "label", "export", "serve")],
     )
 
 

@@ -26,13 +26,12 @@ PROVIDERS: Mapping[str, str] = {
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
     "coreml": "CoreMLExecutionProvider",
-    "directml": "DmlExecutionProvider",
     "migraphx": "MIGraphXExecutionProvider",
     "qnn": "QNNExecutionProvider",
     "xnnpack": "XnnpackExecutionProvider",
 }
 # Tried by `auto` before the CPU. TensorRT compiles for minutes and QNN needs a converted model: on request.
-_AUTO = ("cuda", "migraphx", "coreml", "directml")
+_AUTO = ("cuda", "migraphx", "coreml")
 # `auto` skips a provider with a smaller share of nodes: a graph in pieces spends its time copying tensors.
 _AUTO_SHARE = 0.5
 _REPORT = "session.record_ep_graph_assignment_info"

@@ -35,13 +35,15 @@ class Accelerator:
 
     Attributes:
         name: Vendor and kind.
-        providers: Values of `--provider` that run on it, best first; empty if onnxruntime supports none.
+        providers: Values of `--provider` that run ONNX files on it, best first; empty if there is none.
         advice: Package to install, or another step to take.
+        engine: Name of the engine that runs files of its own on it; "" if there is none.
     """
 
     name: str
     providers: Sequence[str]
     advice: str
+    engine: str = ""
 
 
 _NVIDIA = Accelerator(
@@ -79,10 +81,20 @@ _PI = Accelerator(
     "nothing to install: its GPU runs no models; a 64-bit system and an input of 320 px serve the CPU best",
 )
 _APPLE = Accelerator("Apple Neural Engine and GPU", ("coreml",), "pip install onnxruntime brings CoreML")
-_WINDOWS = Accelerator(
-    "Windows GPU", ("directml",), "pip uninstall onnxruntime, then pip install onnxruntime-directml"
+_HAILO = Accelerator(
+    "Hailo",
+    (),
+    "install HailoRT and its Python package from Hailo's developer zone; `edgeloop export --target hailo` "
+    "writes what Hailo's compiler takes",
+    "hailo",
 )
-_OTHER = "onnxruntime has no provider for it; the CPU runs the model"
+_ROCKCHIP = Accelerator(
+    "Rockchip NPU",
+    (),
+    "pip install 'edgeloop[rknn]'; `edgeloop export --target rknn` makes the model",
+    "rknn",
+)
+_CORAL = Accelerator("Coral Edge TPU", (), "no engine runs on it; the CPU runs the model")
 
 # By vendor and the class of a PCI device: 03 is a display controller, 12 a processing accelerator.
 _PCI = {
@@ -90,11 +102,18 @@ _PCI = {
     ("0x8086", "0x03"): _INTEL_GPU,
     ("0x8086", "0x12"): _INTEL_NPU,
     ("0x1002", "0x03"): _AMD,
-    ("0x1e60", "0x12"): Accelerator("Hailo", (), _OTHER),
-    ("0x1ac1", "0x08"): Accelerator("Coral Edge TPU", (), _OTHER),
+    ("0x1e60", "0x12"): _HAILO,
+    ("0x1ac1", "0x08"): _CORAL,
 }
 # By words in the device tree of a board.
-_BOARDS = {"jetson": _JETSON, "tegra": _JETSON, "raspberry pi": _PI, "qcom": _QUALCOMM, "qualcomm": _QUALCOMM}
+_BOARDS = {
+    "jetson": _JETSON,
+    "tegra": _JETSON,
+    "raspberry pi": _PI,
+    "qcom": _QUALCOMM,
+    "qualcomm": _QUALCOMM,
+    **dict.fromkeys(("rk3588", "rk3576", "rk3568", "rk3566", "rk3562"), _ROCKCHIP),
+}
 
 
 def usable_cores() -> int:
@@ -142,27 +161,21 @@ def processor_name() -> str:
     return models[0] if models else platform.processor()
 
 
-def find_accelerators(
-    root: Path = Path("/"), system: str | None = None, machine: str | None = None
-) -> list[Accelerator]:
+def find_accelerators(root: Path = Path("/"), system: str | None = None) -> list[Accelerator]:
     """Find accelerators.
 
     Args:
         root: Folder of `proc`, `sys` and `dev`.
         system: Operating system; default `platform.system()`.
-        machine: Architecture; default `platform.machine()`.
 
     Returns:
         Each kind of accelerator once, boards first.
     """
-    system, machine = system or platform.system(), (machine or platform.machine()).lower()
     found = [*_boards(root), *_pci(root)]
     if _JETSON in found:  # its GPU is the board's own
         found = [each for each in found if each != _NVIDIA]
-    if system == "Darwin":
+    if (system or platform.system()) == "Darwin":
         found.append(_APPLE)
-    if system == "Windows":
-        found.append(_QUALCOMM if machine == "arm64" else _WINDOWS)
     return list(dict.fromkeys(found))
 
 

@@ -54,7 +54,7 @@ def test_json_and_words_come_from_the_same_facts() -> None:
     assert "+ cpu" in in_words
     for engine in as_json["engines"]:
         assert f"{'+' if engine['works'] else '-'} {engine['name']}" in in_words
-    assert [extra["name"] for extra in as_json["extras"]] == ["label", "export"]
+    assert [extra["name"] for extra in as_json["extras"]] == ["track", "label", "export", "serve"]
 
 
 def test_an_accelerator_that_works_is_marked_and_for_another_it_says_what_to_install(

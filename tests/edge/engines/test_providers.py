@@ -17,7 +17,7 @@ from tests.meter import ModelWriter
 
 MISSING = next(
     name
-    for name in ("cuda", "coreml", "directml", "qnn")
+    for name in ("cuda", "coreml", "migraphx", "qnn")
     if PROVIDERS[name] not in ort.get_available_providers()
 )
 STRICT_ERROR = (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeloop.edge.engines.open_engine import onnx_providers
+from edgeloop.edge.engines.open_engine import ENGINES, onnx_providers
 from edgeloop.edge.host.hardware import find_accelerators
 
 
@@ -54,31 +54,40 @@ def test_linux(
     tmp_path: Path, pci: list[tuple[str, str]], board: str, nodes: list[str], expected: list[str]
 ) -> None:
     root = machine(tmp_path, pci=pci, board=board, nodes=nodes)
-    assert [found.name for found in find_accelerators(root, "Linux", "x86_64")] == expected
+    assert [found.name for found in find_accelerators(root, "Linux")] == expected
 
 
-@pytest.mark.parametrize(
-    ("system", "processor", "expected"),
-    [("Darwin", "arm64", "coreml"), ("Windows", "AMD64", "directml"), ("Windows", "ARM64", "qnn")],
-)
-def test_other_systems(tmp_path: Path, system: str, processor: str, expected: str) -> None:
-    (found,) = find_accelerators(tmp_path, system, processor)
-    assert found.providers[0] == expected
+def test_apple(tmp_path: Path) -> None:
+    (found,) = find_accelerators(tmp_path, "Darwin")
+    assert found.providers == ("coreml",)
+
+
+def test_an_accelerator_has_a_provider_or_an_engine_or_says_that_there_is_none(tmp_path: Path) -> None:
+    boxes = [("0x1e60", "0x12"), ("0x1ac1", "0x08")]
+    found = find_accelerators(machine(tmp_path, pci=boxes, board="Radxa ROCK 5B rockchip,rk3588"), "Linux")
+    assert [(each.name, each.engine) for each in found] == [
+        ("Rockchip NPU", "rknn"),
+        ("Hailo", "hailo"),
+        ("Coral Edge TPU", ""),
+    ]
+    for each in found:
+        assert f"--target {each.engine}" in each.advice if each.engine else "no engine" in each.advice
+        assert not each.engine or each.engine in ENGINES
 
 
 def test_advice_names_providers_that_there_are(tmp_path: Path) -> None:
     every = machine(
         tmp_path, pci=[("0x10de", "0x03"), ("0x8086", "0x03"), ("0x8086", "0x12"), ("0x1002", "0x03")]
     )
-    for found in find_accelerators(every, "Linux", "x86_64"):
+    for found in find_accelerators(every, "Linux"):
         assert set(found.providers) <= set(onnx_providers())
         assert "pip install" in found.advice
 
 
 def test_missing_rights_are_said_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = machine(tmp_path, pci=[("0x8086", "0x030000")], nodes=["dev/dri/renderD128"])
-    assert "render" not in find_accelerators(root, "Linux", "x86_64")[0].advice
+    assert "render" not in find_accelerators(root, "Linux")[0].advice
     monkeypatch.setattr("os.access", lambda *_: False)
-    (found,) = find_accelerators(root, "Linux", "x86_64")
+    (found,) = find_accelerators(root, "Linux")
     assert found.advice.startswith("add this user to the group `render`")
     assert "renderD128" in found.advice
