@@ -19,7 +19,7 @@ from edgeloop.edge.engines.placement import Placement
 from edgeloop.edge.engines.session import Session
 from edgeloop.edge.host.hardware import physical_cores
 from edgeloop.edge.host.malloc import return_freed_memory
-from edgeloop.models.bundle.external_weights import has_external_weights
+from edgeloop.models.bundle.onnx_content import has_external_weights
 from edgeloop.models.errors import ModelError, UnavailableError
 from edgeloop.models.facts.metadata_text import shorten
 from edgeloop.models.facts.tensor_info import TensorInfo

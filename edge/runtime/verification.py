@@ -21,7 +21,7 @@ from edgeloop.edge.runtime.detector import Detector, Prepared
 from edgeloop.edge.runtime.golden_check import GoldenResult, check_golden, golden_outputs
 from edgeloop.models.bundle.document import Golden, Record, WeightPrecision, read_document
 from edgeloop.models.bundle.golden import golden_image, golden_record
-from edgeloop.models.bundle.opset import read_opset
+from edgeloop.models.bundle.onnx_content import read_opset
 from edgeloop.models.bundle.seal import check_seal
 from edgeloop.models.facts.overrides import SpecOverrides
 from edgeloop.models.spec import ModelSpec

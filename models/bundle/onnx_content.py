@@ -1,4 +1,4 @@
-"""Search of an ONNX file for weights in other files, read without the onnx package.
+"""What is in an ONNX file, read without the onnx package, which a device does not have.
 
 An ONNX file is a protobuf message (onnx.proto; https://protobuf.dev/programming-guides/encoding). Tensors are
 in its graph, in attributes of nodes, in graphs within attributes, and in functions. Weights are not copied.
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from edgeloop.models.errors import ModelError
 
-__all__ = ["has_external_weights"]
+__all__ = ["has_external_weights", "read_opset"]
 
 # Fields by number, of each kind of message, that lead to tensors; and those of a tensor that name a file.
 _INSIDE: Mapping[str, Mapping[int, str]] = {
@@ -23,10 +23,32 @@ _INSIDE: Mapping[str, Mapping[int, str]] = {
     "sparse": {1: "tensor", 2: "tensor"},
     "tensor": {},
 }
+_OPSET_IMPORT, _DOMAIN, _VERSION = 8, 1, 2
 _EXTERNAL_DATA, _DATA_LOCATION, _EXTERNAL = 13, 14, 1
 _VARINT, _FIXED_64, _BYTES, _FIXED_32 = 0, 1, 2, 5
 _WIDTHS = {_FIXED_64: 8, _FIXED_32: 4}
 _MAX_VARINT = 10
+
+
+def read_opset(model: bytes) -> int | None:
+    """Read the version of ONNX's own operators that a model uses.
+
+    Args:
+        model: Content of an ONNX file.
+
+    Returns:
+        The version; None if the model imports none.
+
+    Raises:
+        ModelError: The content is no ONNX model.
+    """
+    for number, value in _fields(memoryview(model)):
+        if number == _OPSET_IMPORT and isinstance(value, memoryview):
+            entry = dict(_fields(value))
+            version = entry.get(_VERSION)
+            if not entry.get(_DOMAIN) and isinstance(version, int):
+                return version
+    return None
 
 
 def has_external_weights(model: bytes) -> bool:

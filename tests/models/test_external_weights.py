@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgeloop.models.bundle.external_weights import has_external_weights
+from edgeloop.models.bundle.onnx_content import has_external_weights
 from edgeloop.models.errors import ModelError
 
 OUT = helper.make_tensor_value_info("y", TensorProto.FLOAT, [3])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import onnx
 import pytest
 
-from edgeloop.models.bundle.opset import read_opset
+from edgeloop.models.bundle.onnx_content import read_opset
 from edgeloop.models.errors import ModelError
 from tests.blocks import block_finder
 
