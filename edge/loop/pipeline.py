@@ -37,16 +37,16 @@ from edgeloop.models.errors import UsageError
 if TYPE_CHECKING:
     from edgeloop.edge.tracking import Tracker, ZoneCounter
 
-__all__ = ["Footage", "results", "run", "run_streams"]
+__all__ = ["SourceLike", "results", "run", "run_streams"]
 
 log = logging.getLogger(__name__)
 
-Footage = str | Path | Source | Iterable[NDArray[np.uint8] | Frame]
+SourceLike = str | Path | Source | Iterable[NDArray[np.uint8] | Frame]
 """Source as a caller may give it; `edgeloop.edge.sources.as_source` opens it."""
 
 
 def results(
-    source: Footage,
+    source: SourceLike,
     detector: FrameDetector,
     *,
     tracker: Tracker | None = None,
@@ -79,7 +79,7 @@ def results(
 
 
 def run(
-    source: Footage,
+    source: SourceLike,
     detector: FrameDetector,
     *,
     sinks: Sequence[Sink] = (),

@@ -17,6 +17,7 @@ from edgeloop.edge.host.disk_space import free_mb
 from edgeloop.edge.host.folder_lock import locked_folder
 from edgeloop.edge.service.service_config import ServiceConfig, WebConfig, WebhookConfig
 from edgeloop.edge.source_name import shown_name
+from edgeloop.edge.web.server import open_port
 from edgeloop.models.errors import DataError, UnavailableError
 
 __all__ = ["check_clock", "check_port", "check_state", "check_webhook"]
@@ -67,25 +68,16 @@ def check_port(web: WebConfig, state: Path) -> str:
     """Listen on the port of the page for a moment.
 
     Raises:
-        DataError: The address is none of this machine.
-        UnavailableError: The port is taken, or this user may not listen on it.
+        UnavailableError: The port is taken or may not be used, or the address is none of this machine.
     """
     place = f"{web.host}:{web.port}"
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(web.host, web.port, type=socket.SOCK_STREAM)[
-            0
-        ]
-        with socket.socket(family, kind, protocol) as listening:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind(address)
-            listening.listen(1)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE and _is_in_use(state):
+        open_port(web.host, web.port, "web.port").close()
+    except UnavailableError as error:
+        is_taken = isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRINUSE
+        if is_taken and _is_in_use(state):
             return f"{place} is in use by the running service"
-        message = f"{place}: cannot listen ({error.strerror}); set web.host and web.port"
-        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-            raise DataError(message) from error
-        raise UnavailableError(message) from error
+        raise
     return f"{place} is free"
 
 

@@ -223,7 +223,7 @@ def interrupt(_: Result) -> None:
 )
 def test_sinks_are_closed_once_and_in_order_whatever_happens(
     detector: Detector,
-    source: Callable[[], pipeline.Footage],
+    source: Callable[[], pipeline.SourceLike],
     on_result: Callable[[Result], object] | None,
     error: type[BaseException] | None,
 ) -> None:

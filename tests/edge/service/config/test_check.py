@@ -84,7 +84,7 @@ def test_every_failure_is_listed_and_the_model_decides_about_the_exit_code(
     assert [each["part"] for each in found["checks"] if each["status"] == "failed"] == [
         *("port", "model", "camera", "mqtt", "webhook", "zones")
     ]
-    assert "cannot listen (Address already in use)" in failed["port"]
+    assert "cannot be listened on (Address already in use)" in failed["port"]
     assert "damaged.onnx" in failed["model damaged"]
     assert f"nobody answers at 127.0.0.1:{unused}" in failed["camera gone"]
     assert "nobody listens there" in failed["mqtt"]
@@ -102,7 +102,7 @@ def test_every_failure_is_listed_and_the_model_decides_about_the_exit_code(
         ("", '[cameras.b]\nsource = "none.mp4"', 69, "no such file"),
         ("", 'classes = ["tree"]', 65, "the model has no class 'tree'; it has block"),
         ("", '[models.stored]\n[cameras.b]\nsource = 9\nmodel = "stored"', 69, "no model is installed"),
-        ('web = { host = "192.0.2.7", token = "0123456789abcdef" }', "", 65, "cannot listen"),
+        ('web = { host = "192.0.2.7", token = "0123456789abcdef" }', "", 69, "cannot be listened on"),
         ("web.prot = 1", "", 65, "web.prot: unknown key; did you mean port?"),
     ],
 )
