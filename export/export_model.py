@@ -22,6 +22,7 @@ class ExportModel:
         classes: Number of classes.
         stride: Divisor of the input's sides, px.
         max_detections: Maximum number of detections per image.
+        iou: IoU threshold of non-maximum suppression within a class, for a head that needs it.
     """
 
     module: nn.Module
@@ -29,6 +30,7 @@ class ExportModel:
     classes: int
     stride: int
     max_detections: int
+    iou: float
 
     @property
     def has_silu(self) -> bool:

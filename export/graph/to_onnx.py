@@ -35,7 +35,7 @@ def model_spec(model: ExportModel, names: tuple[str, ...], size: tuple[int, int]
         names=names,
         stride=model.stride,
         confidence=0.25,
-        iou=0.7,
+        iou=model.iou,
         max_detections=model.max_detections,
     )
 

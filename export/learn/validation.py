@@ -14,6 +14,7 @@ from torch import nn
 from edgeloop.edge.scoring.coco import coco_mask_results, coco_results, evaluate_boxes, evaluate_masks
 from edgeloop.export.data.coco_labels import coco_truth
 from edgeloop.export.data.image_cache import ImageCache
+from edgeloop.export.network.compact_detector import NMS_IOU
 from edgeloop.models.boxes import clip_boxes
 from edgeloop.models.detections import Detections
 from edgeloop.models.heads import decode_rows
@@ -22,7 +23,7 @@ from edgeloop.models.letterbox import Letterbox
 
 __all__ = ["detect", "quality", "validate"]
 
-_CONFIDENCE, _IOU = 0.001, 0.7
+_CONFIDENCE = 0.001
 _MOST_MASKS = 100  # that are scored in an image; the others would take longer than all else
 
 
@@ -67,7 +68,13 @@ def quality(scores: Mapping[str, float]) -> float:
 
 
 def detect(
-    detector: nn.Module, image: NDArray[np.uint8], side: int, *, confidence: float, max_detections: int
+    detector: nn.Module,
+    image: NDArray[np.uint8],
+    side: int,
+    *,
+    confidence: float,
+    max_detections: int,
+    iou: float = NMS_IOU,
 ) -> Detections:
     """Detect objects in one image, without masks.
 
@@ -77,11 +84,12 @@ def detect(
         side: Side of the detector's input, px.
         confidence: Minimum score, exclusive.
         max_detections: Maximum number of detections, the most confident ones.
+        iou: IoU threshold of non-maximum suppression.
 
     Returns:
         Detections in px of the image, not clipped.
     """
-    return _run(detector, image, side, confidence, max_detections).found
+    return _run(detector, image, side, confidence, max_detections, iou).found
 
 
 class _Answer(NamedTuple):
@@ -111,7 +119,12 @@ class _Answer(NamedTuple):
 
 
 def _run(
-    detector: nn.Module, image: NDArray[np.uint8], side: int, confidence: float, max_detections: int
+    detector: nn.Module,
+    image: NDArray[np.uint8],
+    side: int,
+    confidence: float,
+    max_detections: int,
+    iou: float = NMS_IOU,
 ) -> _Answer:
     device = next(detector.parameters()).device
     fitted = Letterbox.fit((image.shape[1], image.shape[0]), (side, side))
@@ -121,6 +134,6 @@ def _run(
     outputs = [each.cpu().numpy() for each in (output if isinstance(output, tuple) else (output,))]
     found, cells = decode_rows(
         "classic" if len(outputs) == 1 else "segment", outputs, input_size=(side, side),
-        confidence=confidence, iou=_IOU, max_detections=max_detections,
+        confidence=confidence, iou=iou, max_detections=max_detections,
     )  # fmt: skip
     return _Answer(replace(found, xyxy=fitted.to_source(found.xyxy)), cells, outputs, fitted)

@@ -17,9 +17,12 @@ from edgeloop.export.network.blocks import ConvNorm, CrossStageBlock, PyramidPoo
 from edgeloop.export.network.lite0_backbone import OUT_CHANNELS, Lite0Backbone
 from edgeloop.export.network.mask_branch import MaskBranch
 
-__all__ = ["STRIDES", "CompactDetector", "Predictions", "grid_points", "is_class_layer"]
+__all__ = ["NMS_IOU", "STRIDES", "CompactDetector", "Predictions", "grid_points", "is_class_layer"]
 
 STRIDES = (8, 16, 32)
+NMS_IOU = 0.5
+"""IoU threshold of non-maximum suppression within a class. Trained on few images, the detector often finds an
+object twice; benchmarks/nms_threshold.py compares thresholds."""
 _NECK = (64, 128, 160)  # channels of the neck's outputs
 _BOX_CHANNELS = 16
 _START_PROBABILITY = 0.01  # of a class before training, as in focal loss (Lin et al. 2017)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from edgeloop.export.export_model import ExportModel
 from edgeloop.export.network.blocks import folded
-from edgeloop.export.network.compact_detector import STRIDES
+from edgeloop.export.network.compact_detector import NMS_IOU, STRIDES
 from edgeloop.export.network.detector_weights import read_detector
 from edgeloop.export.train.require import require_ultralytics
 from edgeloop.export.train.run_record import RunRecord
@@ -58,6 +58,7 @@ def _edgeloop(path: Path, end2end: bool | None, limit: int) -> ExportModel:
         classes=len(names),
         stride=max(STRIDES),
         max_detections=limit,
+        iou=NMS_IOU,
     )
 
 

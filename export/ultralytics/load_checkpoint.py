@@ -13,6 +13,8 @@ from edgeloop.models.errors import UsageError
 
 __all__ = ["export_form", "load_checkpoint"]
 
+_NMS_IOU = 0.7  # default of ultralytics' own tools
+
 
 def load_checkpoint(path: Path, *, end2end: bool | None = None, max_detections: int = 300) -> ExportModel:
     """Load a detector from a checkpoint (.pt) in the form that is exported; see `export_form`.
@@ -54,4 +56,5 @@ def export_form(
         classes=head.nc,
         stride=int(model.stride.max()),
         max_detections=head.max_det,
+        iou=_NMS_IOU,
     )
