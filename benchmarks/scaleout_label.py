@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
-import shutil
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -78,7 +77,6 @@ def prepare(out: Path, frames: int) -> None:
     write_exemplars(scene, out / "frames", out / "exemplars.json", count=_DRAWN)
     with patch.object(labeling, "learn_models", partial(_keep, out)), suppress(_LearnedError):
         labeling.label_frames(_plan(out, out / "dataset", Workers()), progress=progress_bar)
-    shutil.rmtree(out / "dataset.unfinished")
 
 
 class _LearnedError(Exception):
