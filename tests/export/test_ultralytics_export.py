@@ -36,7 +36,7 @@ def test_yolo_predict_finds_the_same_boxes(report: ExportReport, dataset: Path) 
     for path in sorted((dataset / "images/val").glob("*.jpg")):
         image = cv2.imread(str(path))
         ours = detector.detect(image)
-        (theirs,) = yolo.predict(image, conf=0.25, verbose=False)
+        (theirs,) = yolo.predict(image, conf=0.25, iou=detector.spec.iou, verbose=False)
         np.testing.assert_allclose(ours.xyxy, theirs.boxes.xyxy.numpy(), atol=0.01)
         np.testing.assert_allclose(ours.confidence, theirs.boxes.conf.numpy(), atol=1e-5)
         np.testing.assert_array_equal(ours.class_id, theirs.boxes.cls.numpy().astype(int))
@@ -48,7 +48,7 @@ def test_yolo_predict_draws_the_same_masks(segment_report: ExportReport, outline
     detector, yolo = Detector(segment_report.bundle), YOLO(segment_report.bundle, task="segment")
     image = cv2.imread(str(outlined / "images/val/005.jpg"))
     ours = detector.detect(image)
-    (theirs,) = yolo.predict(image, conf=0.25, verbose=False, retina_masks=True)
+    (theirs,) = yolo.predict(image, conf=0.25, iou=detector.spec.iou, verbose=False, retina_masks=True)
     np.testing.assert_allclose(ours.xyxy, theirs.boxes.xyxy.numpy(), atol=0.01)
     assert ours.masks is not None
     assert len(ours) == 2
