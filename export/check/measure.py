@@ -24,6 +24,7 @@ from edgeloop.edge.scoring.coco import (
 from edgeloop.export.check.parity import REPEATED, BundlePrecision, Parity, TorchDetector, compare, merge
 from edgeloop.export.data.coco_labels import coco_truth
 from edgeloop.export.data.yolo_dataset import LabeledImage
+from edgeloop.models.boxes import nms
 from edgeloop.models.detections import Detections
 from edgeloop.models.errors import AbsurdOutputError, NonFiniteOutputError
 
@@ -49,6 +50,8 @@ class Reference:
         scores: Scores of all boxes against the labels.
         mask_scores: Scores of the masks of the 100 most confident detections in each image; None of a model
             without.
+        iou: IoU threshold of non-maximum suppression that ships, if it is lower than that of `found`. Scores
+            are of the boxes that ship.
     """
 
     images: tuple[LabeledImage, ...]
@@ -56,6 +59,7 @@ class Reference:
     found: tuple[Detections, ...]
     scores: Scores
     mask_scores: Scores | None = None
+    iou: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,20 +87,28 @@ class Measurement:
     mask_scores: Scores | None = None
 
 
-def measure_torch(detector: TorchDetector, images: Sequence[LabeledImage], names: Sequence[str]) -> Reference:
+def measure_torch(
+    detector: TorchDetector, images: Sequence[LabeledImage], names: Sequence[str], iou: float | None = None
+) -> Reference:
     """Run the trained model over held-out images, as the reference that bundles are compared with.
+
+    Args:
+        detector: The trained model.
+        images: Held-out images.
+        names: Class names by class number.
+        iou: See `Reference.iou`.
 
     Raises:
         DataError: An image cannot be read, or none of them shows an object.
     """
-    sizes, found = [], _Found()
+    sizes, found = [], _Found(iou)
     for labeled in progress(images, "Torch"):
         image = labeled.read()
         sizes.append((image.shape[1], image.shape[0]))
         found.add(detector.detect(image))
     truth = coco_truth(images, sizes, names)
     masks = any(each.masks is not None for each in found.kept)
-    return Reference(tuple(images), truth, tuple(found.kept), *found.scores(truth, masks=masks))
+    return Reference(tuple(images), truth, tuple(found.kept), *found.scores(truth, masks=masks), iou)
 
 
 def measure(precision: BundlePrecision, bundle: Detector, reference: Reference) -> Measurement:
@@ -108,7 +120,7 @@ def measure(precision: BundlePrecision, bundle: Detector, reference: Reference) 
         DataError: An image cannot be read.
         ModelError: The bundle does not run.
     """
-    found = _Found()
+    found = _Found(reference.iou)
     for labeled in progress(reference.images, f"Bundle {precision}"):
         found.add(_detect(bundle, labeled.read()))
     pairs = list(zip(reference.found, found.kept, strict=True))
@@ -165,16 +177,20 @@ class _Found:
         kept: Detections of each frame, without the masks of unsure ones.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, iou: float | None) -> None:
         self.kept: list[Detections] = []
+        self._iou = iou
         self._boxes: list[Json] = []
         self._masks: list[Json] = []
 
     def add(self, found: Detections) -> None:
         number = len(self.kept)
-        self._boxes += coco_results(number, found)
+        shipped = found
+        if self._iou is not None:
+            shipped = found[nms(found.xyxy, found.confidence, found.class_id, self._iou)]
+        self._boxes += coco_results(number, shipped)
         if found.masks is not None:
-            self._masks += coco_mask_results(number, found[:_MOST_MASKS])
+            self._masks += coco_mask_results(number, shipped[:_MOST_MASKS])
             found = found[found.confidence >= REPEATED]
         self.kept.append(found)
 

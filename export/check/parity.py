@@ -23,6 +23,7 @@ from edgeloop.models.letterbox import Letterbox
 from edgeloop.models.spec import ModelSpec
 
 __all__ = [
+    "COMPARED_IOU",
     "LOWEST_CONFIDENCE",
     "REPEATED",
     "SURE",
@@ -42,6 +43,9 @@ LOWEST_CONFIDENCE = 0.001
 SURE = 0.25
 #: Minimum confidence of the repetition, lower because confidence drifts.
 REPEATED = 0.2
+#: IoU threshold of non-maximum suppression, on both sides, of a bundle that ships with a lower one. Below it,
+#: rounding decides more often which of two boxes of an object stays, and either is right.
+COMPARED_IOU = 0.7
 
 # Minimum IoU of a repeated box, and of its mask. In float32 and float16 they are torch's but for rounding, so
 # one that moved is a bug. In 8 bits every box moves by some pixels: it has to be found at COCO's strict

@@ -35,7 +35,7 @@ def test_the_bundle_explains_itself(report: ExportReport) -> None:
     detector = Detector(report.bundle)
     assert detector.names == ("disk", "bar")
     assert detector.spec.input_size == (160, 160)
-    assert detector.spec.head == "classic"
+    assert (detector.spec.head, detector.spec.iou) == ("classic", 0.5)
     graph = onnx.load(report.bundle)
     assert graph.opset_import[0].version == 13
     (image,), (output,) = graph.graph.input, graph.graph.output
