@@ -28,7 +28,7 @@ from edgeloop.export.candidates import (
     try_further_int8,
 )
 from edgeloop.export.check.measure import Measurement, Reference, measure_torch
-from edgeloop.export.check.parity import COMPARED_IOU, SURE, TorchDetector
+from edgeloop.export.check.parity import SURE, TorchDetector
 from edgeloop.export.convert.converter import FailedAttempt
 from edgeloop.export.convert_bundles import (
     calibration_frames,
@@ -77,16 +77,14 @@ def export_run(run: Path, dataset: Path, out: Path, options: ExportOptions) -> E
     if options.target is not None:
         check_tools(options.target)
         warn_about_activation(options.target, model)
-    meant = model_spec(model, record.names, (side, side))
+    spec = model_spec(model, record.names, (side, side))
     settings = options.settings or SpecOverrides()
-    meant.updated(settings)  # refuses what cannot be meant before the work
-    lower = meant.iou if meant.iou < COMPARED_IOU else None
-    spec = meant.model_copy(update={"iou": max(meant.iou, COMPARED_IOU)})
+    spec.updated(settings)  # refuses what cannot be meant before the work
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{out.stem}-", dir=out.parent) as name:
         folder = Path(name)
         held_out = _held_out(data, options.target)
-        reference = measure_torch(TorchDetector(model.module, spec), held_out, spec.names, lower)
+        reference = measure_torch(TorchDetector(model.module, spec), held_out, spec.names)
         if any((each.confidence >= SURE).sum() >= spec.max_detections for each in reference.found):
             _log.warning(
                 "%s: a held-out image has %d detections, the maximum; --max-detections sets another limit",
@@ -114,7 +112,7 @@ def export_run(run: Path, dataset: Path, out: Path, options: ExportOptions) -> E
         if golden is None and not chosen.reasons:
             golden = make_golden(Detector(kept.path, provider=_provider(options)))
         written = _record(provenance, chosen.measurement, golden, describe_dataset(data))
-        shipped = kept.spec.model_copy(update={"iou": meant.iou}).updated(settings)
+        shipped = kept.spec.updated(settings)
         report = ExportReport(
             out,
             None,

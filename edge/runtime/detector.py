@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +63,15 @@ class Prepared:
 
     tensor: NDArray[np.generic]
     letterbox: Letterbox
+
+
+class _Limits(NamedTuple):
+    """What the boxes of an output must have; the fields are those of `ModelSpec`, class scores by number."""
+
+    confidence: float
+    iou: float
+    max_detections: int
+    class_scores: NDArray[np.float32] | None = None
 
 
 class Detector:
@@ -145,8 +154,12 @@ class Detector:
         self.spec = resolve_spec.read_spec(self._engine, overrides, confidence)
         self.frames = resolve_spec.read_frames(self._engine)
         self.names = self.spec.names
-        self._class_scores = np.array(self.spec.class_scores, np.float32)
-        self._lowest_confidence = self.spec.lowest_confidence
+        self._limits = _Limits(
+            self.spec.lowest_confidence,
+            self.spec.iou,
+            self.spec.max_detections,
+            np.array(self.spec.class_scores, np.float32),
+        )
         self._output_names = tuple(output.name for output in self._engine.outputs)
         self._new_buffer = partial(preprocess.InputBuffer, self.spec)
         self._per_thread = threading.local()
@@ -218,7 +231,7 @@ class Detector:
             times.append(time.monotonic())
             outputs = self.infer(prepared)
             times.append(time.monotonic())
-            part = self._decode(outputs, prepared.letterbox)
+            part = self._decode(outputs, prepared.letterbox, self._limits)
             found.append(_placed(part, (x1, y1), size) if number else part)
             times.append(time.monotonic())
             steps += np.diff(times)
@@ -283,7 +296,33 @@ class Detector:
             ModelError: The outputs have the wrong shape for the head, a class without a name, or values that
                 are not finite or absurd.
         """
-        return self._by_size(self._decode(outputs, letterbox), letterbox.source_size)
+        return self._by_size(self._decode(outputs, letterbox, self._limits), letterbox.source_size)
+
+    def candidates(
+        self,
+        outputs: list[NDArray[np.floating]],
+        letterbox: Letterbox,
+        *,
+        confidence: float,
+        iou: float,
+        max_detections: int,
+    ) -> Detections:
+        """Decode the outputs as `postprocess` does, with other limits and boxes of all classes and sizes.
+
+        Args:
+            outputs: Result of `infer`.
+            letterbox: Transform of the image.
+            confidence: Minimum score, exclusive.
+            iou: IoU threshold of non-maximum suppression.
+            max_detections: Maximum number of detections.
+
+        Returns:
+            Detections as of `postprocess`.
+
+        Raises:
+            ModelError: As of `postprocess`.
+        """
+        return self._decode(outputs, letterbox, _Limits(confidence, iou, max_detections))
 
     def _by_size(self, found: Detections, source_size: tuple[int, int]) -> Detections:
         """Select the boxes of the sizes that the settings allow."""
@@ -298,7 +337,9 @@ class Detector:
             kept &= side <= _pixels(spec.max_size, source_size)
         return found[kept]
 
-    def _decode(self, outputs: list[NDArray[np.floating]], letterbox: Letterbox) -> Detections:
+    def _decode(
+        self, outputs: list[NDArray[np.floating]], letterbox: Letterbox, limits: _Limits
+    ) -> Detections:
         spec = self.spec
         if not all(map(_is_finite, outputs)):
             raise NonFiniteOutputError(f"{self.path}: the output has values that are no finite numbers")
@@ -307,10 +348,10 @@ class Detector:
                 spec.head,
                 outputs,
                 input_size=spec.input_size,
-                confidence=self._lowest_confidence,
-                iou=spec.iou,
-                max_detections=spec.max_detections,
-                class_confidence=self._class_scores,
+                confidence=limits.confidence,
+                iou=limits.iou,
+                max_detections=limits.max_detections,
+                class_confidence=limits.class_scores,
                 output_names=self._output_names,
             )
         except ModelError as error:
@@ -322,7 +363,8 @@ class Detector:
         if (reach := np.abs(found.xyxy).max()) > _MAX_SIDES * max(spec.input_size):
             size = "x".join(map(str, spec.input_size))
             raise AbsurdOutputError(f"{self.path}: the output has a box at {reach:g} px, the input is {size}")
-        self._note_limit(len(found), outputs)
+        if limits is self._limits:
+            self._note_limit(len(found), outputs)
         xyxy = clip_boxes(letterbox.to_source(found.xyxy), *letterbox.source_size)
         inside = (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)
         found = Detections(xyxy[inside], found.confidence[inside], found.class_id[inside])

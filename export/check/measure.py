@@ -21,10 +21,17 @@ from edgeloop.edge.scoring.coco import (
     evaluate_boxes,
     evaluate_masks,
 )
-from edgeloop.export.check.parity import REPEATED, BundlePrecision, Parity, TorchDetector, compare, merge
+from edgeloop.export.check.parity import (
+    REPEATED,
+    SAME_IOU,
+    BundlePrecision,
+    Parity,
+    TorchDetector,
+    compare,
+    merge,
+)
 from edgeloop.export.data.coco_labels import coco_truth
 from edgeloop.export.data.yolo_dataset import LabeledImage
-from edgeloop.models.boxes import nms
 from edgeloop.models.detections import Detections
 from edgeloop.models.errors import AbsurdOutputError, NonFiniteOutputError
 
@@ -33,6 +40,7 @@ __all__ = ["Measurement", "Reference", "measure", "measure_torch", "with_latenci
 _log = logging.getLogger(__name__)
 
 _ROUNDS, _PER_ROUND, _WARM_UP = 7, 10, 3
+_MOST_CANDIDATES = 3000  # in an image
 _MOST_MASKS = 100  # that are scored in an image, as in validation during training
 
 Json = dict[str, Any]
@@ -50,8 +58,6 @@ class Reference:
         scores: Scores of all boxes against the labels.
         mask_scores: Scores of the masks of the 100 most confident detections in each image; None of a model
             without.
-        iou: IoU threshold of non-maximum suppression that ships, if it is lower than that of `found`. Scores
-            are of the boxes that ship.
     """
 
     images: tuple[LabeledImage, ...]
@@ -59,7 +65,6 @@ class Reference:
     found: tuple[Detections, ...]
     scores: Scores
     mask_scores: Scores | None = None
-    iou: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,28 +92,20 @@ class Measurement:
     mask_scores: Scores | None = None
 
 
-def measure_torch(
-    detector: TorchDetector, images: Sequence[LabeledImage], names: Sequence[str], iou: float | None = None
-) -> Reference:
+def measure_torch(detector: TorchDetector, images: Sequence[LabeledImage], names: Sequence[str]) -> Reference:
     """Run the trained model over held-out images, as the reference that bundles are compared with.
-
-    Args:
-        detector: The trained model.
-        images: Held-out images.
-        names: Class names by class number.
-        iou: See `Reference.iou`.
 
     Raises:
         DataError: An image cannot be read, or none of them shows an object.
     """
-    sizes, found = [], _Found(iou)
+    sizes, found = [], _Found()
     for labeled in progress(images, "Torch"):
         image = labeled.read()
         sizes.append((image.shape[1], image.shape[0]))
         found.add(detector.detect(image))
     truth = coco_truth(images, sizes, names)
     masks = any(each.masks is not None for each in found.kept)
-    return Reference(tuple(images), truth, tuple(found.kept), *found.scores(truth, masks=masks), iou)
+    return Reference(tuple(images), truth, tuple(found.kept), *found.scores(truth, masks=masks))
 
 
 def measure(precision: BundlePrecision, bundle: Detector, reference: Reference) -> Measurement:
@@ -120,19 +117,22 @@ def measure(precision: BundlePrecision, bundle: Detector, reference: Reference) 
         DataError: An image cannot be read.
         ModelError: The bundle does not run.
     """
-    found = _Found(reference.iou)
-    for labeled in progress(reference.images, f"Bundle {precision}"):
-        found.add(_detect(bundle, labeled.read()))
-    pairs = list(zip(reference.found, found.kept, strict=True))
-    per_class = {
-        name: merge([compare(a[a.class_id == number], b[b.class_id == number], precision) for a, b in pairs])
-        for number, name in enumerate(bundle.names)
-    }
+    found = _Found()
+    parities: list[Parity] = []
+    of_classes: list[list[Parity]] = [[] for _ in bundle.names]
+    images = progress(reference.images, f"Bundle {precision}")
+    for labeled, expected in zip(images, reference.found, strict=True):
+        shipped, candidates = _detect(bundle, labeled.read())
+        found.add(shipped)
+        parities.append(compare(expected, candidates, precision))
+        for number, of_class in enumerate(of_classes):
+            own, theirs = (each[each.class_id == number] for each in (expected, candidates))
+            of_class.append(compare(own, theirs, precision))
     scores, mask_scores = found.scores(reference.truth, masks=reference.mask_scores is not None)
     return Measurement(
         precision=precision,
-        parity=merge([compare(expected, actual, precision) for expected, actual in pairs]),
-        per_class=per_class,
+        parity=merge(parities),
+        per_class=dict(zip(bundle.names, map(merge, of_classes), strict=True)),
         scores=scores,
         found=tuple(found.kept),
         bytes=bundle.path.stat().st_size,
@@ -140,12 +140,21 @@ def measure(precision: BundlePrecision, bundle: Detector, reference: Reference) 
     )
 
 
-def _detect(bundle: Detector, image: NDArray[np.uint8]) -> Detections:
+def _detect(bundle: Detector, image: NDArray[np.uint8]) -> tuple[Detections, Detections]:
+    """Detect objects: what ships, and all boxes that may repeat torch's.
+
+    Of two boxes of an object, rounding may decide which one non-maximum suppression keeps, and either is
+    right. So it leaves all but those that count as the same.
+    """
+    prepared = bundle.preprocess(image)
+    outputs = bundle.infer(prepared)
     try:
-        return bundle.detect(image)
+        return bundle.postprocess(outputs, prepared.letterbox), bundle.candidates(
+            outputs, prepared.letterbox, confidence=REPEATED, iou=SAME_IOU, max_detections=_MOST_CANDIDATES
+        )
     except (AbsurdOutputError, NonFiniteOutputError) as error:
         _log.warning("%s", error)
-        return Detections.empty()
+        return Detections.empty(), Detections.empty()
 
 
 def with_latencies(
@@ -177,20 +186,16 @@ class _Found:
         kept: Detections of each frame, without the masks of unsure ones.
     """
 
-    def __init__(self, iou: float | None) -> None:
+    def __init__(self) -> None:
         self.kept: list[Detections] = []
-        self._iou = iou
         self._boxes: list[Json] = []
         self._masks: list[Json] = []
 
     def add(self, found: Detections) -> None:
         number = len(self.kept)
-        shipped = found
-        if self._iou is not None:
-            shipped = found[nms(found.xyxy, found.confidence, found.class_id, self._iou)]
-        self._boxes += coco_results(number, shipped)
+        self._boxes += coco_results(number, found)
         if found.masks is not None:
-            self._masks += coco_mask_results(number, shipped[:_MOST_MASKS])
+            self._masks += coco_mask_results(number, found[:_MOST_MASKS])
             found = found[found.confidence >= REPEATED]
         self.kept.append(found)
 

@@ -23,9 +23,9 @@ from edgeloop.models.letterbox import Letterbox
 from edgeloop.models.spec import ModelSpec
 
 __all__ = [
-    "COMPARED_IOU",
     "LOWEST_CONFIDENCE",
     "REPEATED",
+    "SAME_IOU",
     "SURE",
     "BundlePrecision",
     "Parity",
@@ -43,14 +43,13 @@ LOWEST_CONFIDENCE = 0.001
 SURE = 0.25
 #: Minimum confidence of the repetition, lower because confidence drifts.
 REPEATED = 0.2
-#: IoU threshold of non-maximum suppression, on both sides, of a bundle that ships with a lower one. Below it,
-#: rounding decides more often which of two boxes of an object stays, and either is right.
-COMPARED_IOU = 0.7
 
+#: IoU from which boxes count as the same.
+SAME_IOU = 0.95
 # Minimum IoU of a repeated box, and of its mask. In float32 and float16 they are torch's but for rounding, so
 # one that moved is a bug. In 8 bits every box moves by some pixels: it has to be found at COCO's strict
 # threshold, and mAP50-95 measures the finer placement.
-_MIN_IOU: dict[BundlePrecision, float] = {"fp32": 0.95, "fp16": 0.95, "int8": 0.75}
+_MIN_IOU: dict[BundlePrecision, float] = {"fp32": SAME_IOU, "fp16": SAME_IOU, "int8": 0.75}
 
 
 @dataclass(frozen=True)

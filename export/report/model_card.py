@@ -7,7 +7,6 @@ from itertools import chain
 from pathlib import Path
 
 from edgeloop.export.candidates import Candidate
-from edgeloop.export.check.parity import COMPARED_IOU
 from edgeloop.export.report.export_report import ExportReport
 
 __all__ = ["write_card"]
@@ -54,10 +53,9 @@ def _precisions(report: ExportReport) -> Iterator[str]:
     masks = "" if report.reference.mask_scores is None else ", and the same IoU of their masks"
     yield "## Precisions"
     yield _table(header, rows)
-    nms = "" if report.reference.iou is None else f", after NMS at an IoU of {COMPARED_IOU:g},"
     yield (
-        f"Held-out frames: {report.frames}. A box of torch with a confidence of 0.25 or more{nms} is "
-        f"repeated if the bundle has one of its class at IoU 0.95, for int8 at 0.75{masks}. Allowed to lose: "
+        f"Held-out frames: {report.frames}. A box of torch with a confidence of 0.25 or more is repeated if "
+        f"the bundle has one of its class before NMS, at IoU 0.95, for int8 at 0.75{masks}. Allowed to lose: "
         f"{options.tolerance_map:g} mAP50-95 and {options.tolerance_boxes:.1%} of boxes. Time is the median "
         f"of the bare inference, timed round robin, on {machine.processor}, {machine.cores} cores, "
         f"{', '.join(f'{name} {version}' for name, version in report.provenance.versions.items())}."
