@@ -67,7 +67,7 @@ def main() -> None:
 def _in_time(scene: Scene) -> tuple[Scene, Sequence[int]]:
     """Divide a scene in the order of its images; the second are those of the validation part."""
     images = [image["id"] for image in scene.truth["images"]]
-    first, second = (round(share * len(images)) for share in _SHARES)
+    first, second = (int(share * len(images)) for share in _SHARES)
     return replace(scene, train=images[:first], scored=images[second:]), images[first:second]
 
 
