@@ -24,6 +24,8 @@ from edgeloop.export.train.load_trained import load_trained
 from edgeloop.export.train.run_record import read_record
 from edgeloop.export.train.training import train_detector
 from edgeloop.export.train_options import TrainOptions
+from edgeloop.models.boxes import nms
+from edgeloop.models.detections import Detections
 from few_shot_scenes import Scene, conveyor, few_shot_scenes
 from report import Table, add_write_option, publish
 from scoring import Coco
@@ -34,6 +36,7 @@ FIGURES = ("precision", "recall", "F1", "mAP50", "mAP50-95")
 _SHOWN = (USUAL, "0.5")
 _SHARES = (0.5, 0.7)  # of the images: the end of the training part, and of the validation part
 _CONFIDENCE, _LOWEST, _MAX_BOXES = 0.25, 0.001, 300
+_FOUND_IOU, _MAX_FOUND = 0.95, 3000  # of what the thresholds are applied to
 
 Scores = Mapping[str, Mapping[str, float]]
 """Figures by threshold and name."""
@@ -76,10 +79,10 @@ def _train_and_score(folder: Path, scene: Scene, val: Sequence[int], seed: int, 
     if not run.is_dir():
         dataset = scene.write_dataset(folder / "dataset", val=val)
         train_detector(dataset, run, TrainOptions(seed=seed, time_limit_s=limit_s))
-    expected = _of_classes(scene)
+    expected, found_in = _of_classes(scene), _detect(run, scene)
     scores: dict[str, dict[str, float]] = {}
     for threshold in THRESHOLDS:
-        rows = list(_detect(run, scene, float(threshold)))
+        rows = list(_rows(found_in, scene, read_record(run).names, float(threshold)))
         counts = precision_recall(expected, rows, confidence=_CONFIDENCE)
         found = evaluate_boxes(expected, rows)
         harmonic = 2 * counts.matched / (counts.predicted + counts.truths)
@@ -99,14 +102,24 @@ def _of_classes(scene: Scene) -> Coco:
     }
 
 
-def _detect(run: Path, scene: Scene, iou: float) -> Iterator[Coco]:
+def _detect(run: Path, scene: Scene) -> dict[int, Detections]:
+    """Detect in all scored images, by image id; of boxes that are all but the same, the surest stays."""
     record = read_record(run)
     detector = load_trained(run, record).module
-    categories = [scene.classes[name] for name in record.names]
-    for image in progress(scene.expected["images"], f"Scoring at {iou}"):
+    found = {}
+    for image in progress(scene.expected["images"], "Detecting"):
         pixels = require_image(scene.images / Path(image["file_name"]).name)
-        found = detect(detector, pixels, record.imgsz, confidence=_LOWEST, max_detections=_MAX_BOXES, iou=iou)
-        for row in coco_results(image["id"], found):
+        found[image["id"]] = detect(
+            detector, pixels, record.imgsz, confidence=_LOWEST, max_detections=_MAX_FOUND, iou=_FOUND_IOU
+        )
+    return found
+
+
+def _rows(found: Mapping[int, Detections], scene: Scene, names: Sequence[str], iou: float) -> Iterator[Coco]:
+    categories = [scene.classes[name] for name in names]
+    for image, own in found.items():
+        kept = own[nms(own.xyxy, own.confidence, own.class_id, iou, limit=_MAX_BOXES)]
+        for row in coco_results(image, kept):
             yield {**row, "category_id": categories[row["category_id"]]}
 
 
