@@ -60,7 +60,10 @@ def main() -> None:
             if not (folder / "result.json").is_file():
                 _train_and_score(folder, scene, val, seed, arguments.time_limit)
             results[scene.name].append(json.loads((folder / "result.json").read_text()))
-    note = f"Means over the seeds; precision, recall and F1 of boxes with a score of {_CONFIDENCE} or more. Gains are over {USUAL}, case by case: a scene and a seed."
+    note = (
+        f"Means over the seeds; precision, recall and F1 of boxes with a score of {_CONFIDENCE} or more. "
+        f"Gains are over {USUAL}, case by case: a scene and a seed."
+    )
     publish(arguments.write, scene_table(results), gain_table(results), note=note)
 
 
