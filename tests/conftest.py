@@ -20,6 +20,11 @@ from tests.calls import Outcome
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page
 
+# The processes of a run share the cores: torch on two threads waits at every step for the one that has none.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+PAGE_MS = 30_000  # longest wait for what a page shows; a busy machine lets it wait
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests slow that use a slow fixture, and run files with slow tests first.
@@ -108,8 +113,9 @@ def browser(_slow: None) -> Iterator[Browser]:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("no browser: apt install chromium")
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=PAGE_MS)
     with sync_playwright() as playwright:
         flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         browser = playwright.chromium.launch(executable_path=chromium, args=flags)
@@ -124,7 +130,7 @@ def open_page(browser: Browser) -> Iterator[Callable[[str], Page]]:
     A test that provokes an error clears `page.console_errors`.
     """
     context = browser.new_context(viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PAGE_MS)
     errors: list[str] = []
 
     def described(said: ConsoleMessage) -> str:

@@ -97,8 +97,6 @@ def test_storage_that_stops_answering_ends_the_job_which_can_go_on(
     listed: Path, storage: ObjectStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No frame is set aside for it. The copy of the frames in a folder is as good to go on with."""
-    for name in ("_CHECK_S", "_READ_S"):
-        monkeypatch.setattr(f"edgeloop.labeling.frames.address_store.{name}", 3.0)
     plan = LabelPlan(storage.upload(listed, "frames"), None, tmp_path / "out")
     label_frames(replace(plan, frames=listed, out=tmp_path / "whole"))
     frames_left = iter(range(5))
@@ -106,6 +104,8 @@ def test_storage_that_stops_answering_ends_the_job_which_can_go_on(
     def decode_and_stop(data: bytes, name: str) -> object:
         if next(frames_left, None) is None:
             storage.stop()
+            for name in ("_CHECK_S", "_READ_S"):
+                monkeypatch.setattr(f"edgeloop.labeling.frames.address_store.{name}", 0.5)
         return decode_image(data, name)
 
     with monkeypatch.context() as patched:

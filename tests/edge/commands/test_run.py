@@ -90,7 +90,7 @@ def test_a_signal_ends_the_run_with_the_video_playable(
         process.send_signal(number)
         rest = process.stdout.read().splitlines()
         errors = process.stderr.read()
-        assert process.wait(10) == code, errors
+        assert process.wait(30) == code, errors
     frames = json.loads(figures.read_text())["frames"]
     assert frames == 5 + len(rest)
     assert json.loads(rest[-1] if rest else "{}") is not None
@@ -129,7 +129,7 @@ def test_a_run_ends_while_its_pipe_stays_open(
         if not limit:
             time.sleep(0.5)  # until the input stalls
             process.send_signal(signal.SIGTERM)
-        code = process.wait(5)
+        code = process.wait(30)
         lines += process.stdout.readlines()
         assert code == 0, process.stderr.read()
     assert frame_count(video) == len(lines)

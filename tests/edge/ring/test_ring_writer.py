@@ -106,7 +106,7 @@ def test_the_loop_never_waits_for_a_disk_that_hangs(tmp_path: Path, caplog: pyte
         for index in range(60):
             frame = judged(index, image=picture)
             ring.add(frame, entry_of(frame), MODEL, slot_frames=1)
-        assert time.monotonic() - began_at < 1
+        assert time.monotonic() - began_at < 4  # SQLite waits for 5 s
         other.execute("ROLLBACK")
     found = ring.figures
     assert found.dropped > 0

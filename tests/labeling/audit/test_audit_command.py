@@ -40,7 +40,7 @@ def test_killed_between_two_answers_it_goes_on_where_it_was(tmp_path: Path) -> N
             sent = time.monotonic()
             process.send_signal(signal.SIGINT)
             assert process.wait(timeout=20) == 130
-        assert time.monotonic() - sent < 5  # 2 s without load
+        assert time.monotonic() - sent < 15  # 2 s without load
         assert process.stdout is not None
         printed = process.stdout.read()
     assert "0.917" in printed  # 11 of 12 boxes

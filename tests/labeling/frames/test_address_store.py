@@ -205,8 +205,8 @@ def test_endpoint_does_not_answer(
     port: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also while frames are read: then it is not the frame that is at fault."""
-    monkeypatch.setattr("edgeloop.labeling.frames.address_store._CHECK_S", 3.0)
-    monkeypatch.setattr("edgeloop.labeling.frames.address_store._READ_S", 3.0)
+    monkeypatch.setattr("edgeloop.labeling.frames.address_store._CHECK_S", 0.5)
+    monkeypatch.setattr("edgeloop.labeling.frames.address_store._READ_S", 0.5)
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{request.getfixturevalue(port)}")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s3cr3t")

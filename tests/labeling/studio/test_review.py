@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -142,6 +143,9 @@ def test_a_training_reads_what_was_just_decided(reviewed: Serving) -> None:
     decide(reviewed, "wrong", *doubts(reviewed, "label"))
     reviewed.api("POST", "jobs/train/start", {"settings": {"epochs": 1}})
     assert boxes_of(reviewed) == [1] * (READABLE - 1)
+    for child in psutil.Process().children():
+        if "train" in child.cmdline():
+            child.kill()  # else the end of the studio waits for it
 
 
 def test_decisions_follow_a_class_that_gets_another_name(reviewed: Serving) -> None:

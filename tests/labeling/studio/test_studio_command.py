@@ -30,7 +30,7 @@ def test_a_signal_ends_it_though_a_page_is_open(frames: Path, number: signal.Sig
         sent = time.monotonic()
         process.send_signal(number)
         assert process.wait(timeout=20) == 130
-        assert time.monotonic() - sent < 5  # under 2 s without load
+        assert time.monotonic() - sent < 15  # under 2 s without load
         assert process.stderr is not None
         assert "Traceback" not in process.stderr.read()
 

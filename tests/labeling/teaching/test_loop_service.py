@@ -80,7 +80,7 @@ def test_systemd_shows_that_the_first_teacher_learns(
         first, again = (systemd.recv(1024).decode() for _ in range(2))
         loop.teacher.mkdir()
         (loop.teacher / "teacher.json").write_text("{}")
-        assert waiting.result(5.0) == loop.teacher / "teacher.json"
+        assert waiting.result(30.0) == loop.teacher / "teacher.json"
     assert first == again == "STATUS=model parts: The teacher learns"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,14 +40,12 @@ class BrightSpot:
     placement: Placement = CPU
     threads: ThreadCount = ONE
     parallel: int = 1
-    slow_s: float = 0.0
 
     @property
     def names(self) -> tuple[str, ...]:
         return self.spec.names
 
     def detect_timed(self, image: NDArray[np.uint8]) -> tuple[Detections, dict[str, float]]:
-        time.sleep(self.slow_s)
         rows, columns = np.nonzero(image[..., 0] > 128)
         box = [[columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]]
         found = Detections(
@@ -64,9 +62,16 @@ def moving(count: int) -> Iterator[NDArray[np.uint8]]:
         yield image
 
 
-def run(detector: SwitchingDetector, stream: Stream) -> list[Result]:
+def run(
+    detector: SwitchingDetector, stream: Stream, note: Callable[[Result], None] = lambda _: None
+) -> list[Result]:
     results: list[Result] = []
-    stream.on_result = results.append
+
+    def take(result: Result) -> None:
+        results.append(result)
+        note(result)
+
+    stream.on_result = take
     stream.on_failure = lambda error: isinstance(error, NotReadyError)
     run_streams([stream], detector)
     assert stream.error is None
@@ -75,12 +80,25 @@ def run(detector: SwitchingDetector, stream: Stream) -> list[Result]:
 
 def test_no_frame_is_lost_and_the_object_keeps_its_id(tmp_path: Path) -> None:
     detector = SwitchingDetector(tmp_path, SPEC, live=False)
-    detector.switch(BrightSpot(0.6, slow_s=0.01))
+    detector.switch(BrightSpot(0.6))
     stream = Stream(ImageIterable(moving(80)), Meter(SPEC.names), tracker=open_tracker(confidence=0.25))
-    switch = threading.Timer(0.3, lambda: detector.switch(BrightSpot(0.9, slow_s=0.01)))
-    switch.start()
-    results = run(detector, stream)
-    switch.join()
+    wanted, switched = threading.Event(), threading.Event()
+
+    def switch() -> None:
+        assert wanted.wait(20)
+        detector.switch(BrightSpot(0.9))
+        switched.set()
+
+    def note(result: Result) -> None:
+        if result.frame.index == 30:
+            wanted.set()
+        if result.frame.index == 50:
+            assert switched.wait(20)
+
+    switching = threading.Thread(target=switch)
+    switching.start()
+    results = run(detector, stream, note)
+    switching.join()
     assert [result.frame.index for result in results] == list(range(80))
     confidences = [round(float(result.detections.confidence[0]), 1) for result in results]
     assert confidences == sorted(confidences)

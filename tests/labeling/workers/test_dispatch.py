@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeloop.labeling.workers.dispatch import Died, Event, Finished, Ready, map_frames
@@ -344,6 +344,7 @@ def test_images_that_cannot_be_read_are_sent_as_their_reason() -> None:
     assert sent[1] == b"x"
 
 
+@settings(deadline=None)
 @given(
     frames=st.integers(1, 40),
     workers=st.integers(1, 6),

@@ -116,7 +116,7 @@ class Camera:
     def figures(self) -> dict[str, float]:
         return self.board.figures().get("clips", {})
 
-    def wait_for(self, settled: int, seconds: float = 5.0) -> None:
+    def wait_for(self, settled: int, seconds: float = 30.0) -> None:
         """Wait until so many events are written or dropped."""
         ends_at = time.monotonic() + seconds
         while self.figures.get("written", 0) + self.figures.get("dropped", 0) < settled:

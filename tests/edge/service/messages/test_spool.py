@@ -265,11 +265,11 @@ def test_its_thread_writes_within_a_moment(tmp_path: Path) -> None:
     with opened(tmp_path / "mqtt") as spool:
         spool.start()
         spool.append(b"soon")
-        until(lambda: list((tmp_path / "mqtt").glob("*.spool")), 3.0)
+        until(lambda: list((tmp_path / "mqtt").glob("*.spool")))
         record = spool.take()
         assert record is not None
         spool.acknowledge(record[0])
-        until(lambda: not list((tmp_path / "mqtt").glob("*.spool")), 3.0)
+        until(lambda: not list((tmp_path / "mqtt").glob("*.spool")))
         began = time.monotonic()
     assert time.monotonic() - began < 1.0
 

@@ -196,13 +196,13 @@ def test_events_wait_for_the_next_run(opened: Opener) -> None:
 
 
 def test_an_end_does_not_wait_for_a_slow_server(opened: Opener, server: Server) -> None:
-    server.delay_s = 5.0
+    server.delay_s = 30.0
     rig = opened(server.port)
     rig.see((7, 0, 40))
     until(lambda: server.posts)
     began = time.monotonic()
     rig.stop()
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 5
 
 
 def test_a_slow_server_is_given_up_in_time(opened: Opener, server: Server) -> None:
@@ -227,7 +227,7 @@ def test_a_server_that_never_comes_to_an_end_is_given_up_in_time(opened: Opener,
         threading.Thread(target=drip, daemon=True).start()
         rig = opened(listener.getsockname()[1], timeout_s=0.3)
         rig.see((7, 0, 40))
-        until(lambda: rig.figure("webhook_1", "retries") > 0, 5)
+        until(lambda: rig.figure("webhook_1", "retries") > 0)
         assert rig.figure("webhook_1", "spooled") > 0
 
 

@@ -274,7 +274,7 @@ def test_an_end_in_the_middle_of_a_frame_leaves_nothing_open(block_model: Path, 
     asking.start()
     until(worker._lock.locked)
     worker.close()
-    asking.join(5)
+    asking.join(20)
     assert process.num_fds() == open_files
     assert model_processes() == []
 
@@ -345,7 +345,7 @@ def test_a_swap_takes_over_from_a_model_that_cannot_be_started(
     for _ in range(100):
         with pytest.raises(UnavailableError, match="there is no such model file"):
             worker.detect_timed(draw_block(3))
-    assert time.monotonic() - began_at < 1.0
+    assert time.monotonic() - began_at < 20  # of the 60 s to the next start
     assert state_of(worker).errors == {"away": 100}
     worker.swap(block_model)
     assert answers(worker)
