@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +22,7 @@ from edgeloop.labeling.sam import checkpoints
 from edgeloop.labeling.sam.checkpoints import OFFICIAL, Checkpoint, fetch
 from edgeloop.labeling.sam.weights import load_checkpoint
 from edgeloop.models.errors import ModelError, NoInputError, UnavailableError
+from tests.calls import Outcome
 
 CONTENT = bytes(range(256)) * 5000
 CHECKPOINT = Checkpoint("sam_test.pth", hashlib.md5(CONTENT).hexdigest(), len(CONTENT))
@@ -150,7 +149,7 @@ def test_offline_never_reaches_out(server: Server) -> None:
 
 
 @pytest.mark.slow
-def test_label_keeps_offline(server: Server, tmp_path: Path) -> None:
+def test_label_keeps_offline(server: Server, tmp_path: Path, edgeloop: Callable[..., Outcome]) -> None:
     frames, boxes = tmp_path / "frames", tmp_path / "boxes.json"
     frames.mkdir()
     cv2.imwrite(str(frames / "0.png"), np.zeros((40, 60, 3), np.uint8))
@@ -158,22 +157,9 @@ def test_label_keeps_offline(server: Server, tmp_path: Path) -> None:
     image = {"id": 1, "file_name": "0.png", "width": 60, "height": 40}
     category = {"id": 1, "name": "part"}
     boxes.write_text(json.dumps({"images": [image], "annotations": [annotation], "categories": [category]}))
-    command = [
-        "label",
-        str(frames),
-        "-e",
-        str(boxes),
-        "-o",
-        str(tmp_path / "out"),
-        "--sam",
-        "vit_b",
-        "--offline",
-    ]
-    result = subprocess.run(
-        [sys.executable, "-P", "-m", "edgeloop", *command], capture_output=True, text=True, check=False
-    )
-    assert result.returncode == UnavailableError.exit_code
-    assert "--offline" in result.stderr
+    done = edgeloop("label", frames, "-e", boxes, "-o", tmp_path / "out", "--sam", "vit_b", "--offline")
+    assert done.code == UnavailableError.exit_code
+    assert "--offline" in done.err
     assert server.requests == 0
 
 
