@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from edgeloop.models.errors import DataError
+from edgeloop.models.errors import DataError, UnavailableError, file_remedy
 
 __all__ = ["FrameResult", "Label", "LabeledRow", "Ledger"]
 
@@ -21,6 +23,11 @@ CREATE TABLE IF NOT EXISTS frame (
 ) WITHOUT ROWID;
 """
 _COLUMNS = ["file", "stamp", "digest", "result", "look"]
+_ERRNO = {  # of a file, by what SQLite says
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_READONLY: errno.EROFS,
+    sqlite3.SQLITE_CANTOPEN: errno.EACCES,
+}
 
 
 class Label(BaseModel):
@@ -100,9 +107,10 @@ class Ledger:
         Raises:
             DataError: The file belongs to another job or another version of edgeloop, is in use, or is not a
                 ledger.
+            UnavailableError: It cannot be written.
         """
         self._path = path
-        try:
+        with self._one_clear_error():
             self._db = sqlite3.connect(path, isolation_level=None, timeout=1)
             self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode=WAL")
@@ -110,8 +118,18 @@ class Ledger:
             self._drop_other_format()
             self._db.executescript(_SCHEMA)
             self._claim(job)
+
+    @contextmanager
+    def _one_clear_error(self) -> Iterator[None]:
+        path = self._path
+        try:
+            yield
         except sqlite3.OperationalError as error:
-            raise DataError(f"{path.parent}: in use by another run of this command ({error})") from error
+            code = error.sqlite_errorcode & 0xFF  # without its details
+            if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise DataError(f"{path.parent}: in use by another run of this command ({error})") from error
+            remedy = file_remedy(OSError(_ERRNO.get(code, 0), ""))
+            raise UnavailableError(f"{path}: cannot be written ({error}){remedy and '; '}{remedy}") from error
         except sqlite3.DatabaseError as error:
             raise DataError(
                 f"{path}: not a ledger of ours ({error}); remove {path.parent} to start again"
@@ -167,19 +185,26 @@ class Ledger:
         return {file: (stamp, digest) for file, stamp, digest in rows}
 
     def add(self, row: LabeledRow, stamp: str) -> None:
-        """Commit a frame; `stamp` is that of its image when it was asked for."""
+        """Commit a frame; `stamp` is that of its image when it was asked for.
+
+        Raises:
+            UnavailableError: It cannot be written; the frames before it are safe.
+        """
         values = (row.result.file, stamp, row.digest, row.result.model_dump_json(), row.look)
-        self._db.execute("INSERT OR REPLACE INTO frame VALUES (?, ?, ?, ?, ?)", values)
+        with self._one_clear_error():
+            self._db.execute("INSERT OR REPLACE INTO frame VALUES (?, ?, ?, ?, ?)", values)
 
     def restamp(self, file: str, stamp: str) -> None:
-        """Note that an image was written again with the same content."""
-        self._db.execute("UPDATE frame SET stamp = ? WHERE file = ?", (stamp, file))
+        """Note that an image was written again with the same content; errors as of `add`."""
+        with self._one_clear_error():
+            self._db.execute("UPDATE frame SET stamp = ? WHERE file = ?", (stamp, file))
 
     def forget_others(self, files: Iterable[str]) -> None:
-        """Forget the frames that are not in `files`."""
+        """Forget the frames that are not in `files`; errors as of `add`."""
         kept = set(files)
         others = [(file,) for (file,) in self._db.execute("SELECT file FROM frame") if file not in kept]
-        self._db.executemany("DELETE FROM frame WHERE file = ?", others)
+        with self._one_clear_error():
+            self._db.executemany("DELETE FROM frame WHERE file = ?", others)
 
     def results(self, files: Iterable[str]) -> Iterator[FrameResult]:
         """Read results of finished frames back, one at a time, in the order of `files`."""
