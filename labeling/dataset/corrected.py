@@ -150,12 +150,23 @@ def _by_person(
     drawn |= _outlined_otherwise(folder, names) if has_text else set()
     other = folder / INSTANCES if path.is_dir() or not has_text else folder
     other_names, others = read_boxes(other, frames_folder, lenient, unlabeled_is_empty=True)
-    numbers = np.array([names.index(name) if name in names else -1 for name in other_names], np.int64)
+    numbers = _numbers(other_names, names)
     written = {one.path.stem: _rows(numbers[one.class_id], one.xyxy) for one in others}
     nothing = np.empty((0, 5))
     return [
         one for one in boxed if one.path.stem in drawn or not _same(one, written.get(one.path.stem, nothing))
     ]
+
+
+def _numbers(written: Sequence[str], names: Sequence[str]) -> NDArray[np.int64]:
+    """Number of each class as it is now; one that is none of them any more was renamed, if its place was."""
+    renamed = {
+        before: place
+        for place, (before, now) in enumerate(zip(written, names, strict=False))
+        if before not in names and now not in written
+    }
+    numbers = [names.index(own) if own in names else renamed.get(own, -1) for own in written]
+    return np.array(numbers, np.int64)
 
 
 def _outlined_otherwise(folder: Path, names: Sequence[str]) -> set[str]:

@@ -96,6 +96,16 @@ def test_of_our_own_dataset_what_was_edited_counts(dataset: Path, frames: Path) 
     }
 
 
+@pytest.mark.parametrize("edited", ["data.yaml", "instances.json"])
+def test_a_class_that_was_renamed_is_no_edit_of_its_labels(dataset: Path, frames: Path, edited: str) -> None:
+    path = dataset / edited
+    path.write_text(path.read_text().replace("bolt", "screw"))
+    names, boxed = read_corrected(dataset if edited == "data.yaml" else path, frames)
+    assert names == ("screw", "nut")
+    assert [frame.path.name for frame in boxed] == ["f0.png"]
+    assert boxed[0].class_id.tolist() == [0]
+
+
 def test_of_an_export_every_frame_counts(dataset: Path, frames: Path) -> None:
     (dataset / "instances.json").unlink()
     (dataset / "labels" / "train" / "f1.txt").unlink()
