@@ -13,14 +13,13 @@ from pydantic import TypeAdapter, ValidationError
 from edgeloop.edge.frames.folder import FrameEntry
 from edgeloop.edge.host.durable_file import replace_file
 from edgeloop.labeling.dataset.split import NEAR_BITS, NEAR_FRAMES, Split, split_frames
-from edgeloop.labeling.frames.perceptual_hash import bits_apart
+from edgeloop.labeling.frames.perceptual_hash import nearest_hashes
 from edgeloop.labeling.frames.recordings import FrameGroups
 from edgeloop.models.errors import DataError, describe_damage
 
 __all__ = ["lasting_splits", "read_splits"]
 
 _SPLITS = TypeAdapter(dict[str, Split])
-_BLOCK = 250
 _OTHER = {Split.TRAIN: Split.VAL, Split.VAL: Split.TRAIN}
 
 
@@ -122,7 +121,7 @@ def _leaks(
         if not len(own) or not len(rivals):
             continue
         near = _near(entries, own, rivals)
-        alike = near | _alike(groups.codes, own, rivals)
+        alike = near | (nearest_hashes(groups.codes[own], groups.codes[rivals])[1] <= NEAR_BITS)
         photos = groups.kind == "photos"
         found += own[alike if photos or 2 * int(alike.sum()) <= len(own) else near].tolist()
     return found
@@ -145,10 +144,3 @@ def _is_near(entry: FrameEntry, indices: Mapping[str, NDArray[np.int64]]) -> boo
     around = indices[entry.source]
     at = int(np.searchsorted(around, entry.index))
     return bool((abs(around[max(0, at - 1) : at + 1] - entry.index) <= NEAR_FRAMES).any())
-
-
-def _alike(codes: NDArray[np.bool_], own: NDArray[np.int64], rivals: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Tell which frames look like a rival."""
-    blocks = [own[start : start + _BLOCK] for start in range(0, len(own), _BLOCK)]
-    nearest = [bits_apart(codes[block], codes[rivals]).min(axis=1) for block in blocks]
-    return np.asarray(np.concatenate(nearest) <= NEAR_BITS)

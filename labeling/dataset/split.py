@@ -10,7 +10,7 @@ from enum import Enum
 import numpy as np
 
 from edgeloop.edge.frames.folder import FrameEntry
-from edgeloop.labeling.frames.perceptual_hash import bits_apart
+from edgeloop.labeling.frames.perceptual_hash import nearest_hashes
 from edgeloop.labeling.frames.recordings import FrameGroups
 
 __all__ = ["NEAR_BITS", "NEAR_FRAMES", "Split", "split_frames"]
@@ -22,7 +22,6 @@ NEAR_BITS = 4
 """Difference of two perceptual hashes up to which two frames look the same."""
 
 _LONG = 50  # frames of a recording that is split by time, not given to one part
-_BLOCK = 250
 
 
 class Split(Enum):
@@ -113,11 +112,9 @@ def _split_by_time(
 
 def _leave_out_repeated(groups: FrameGroups, splits: list[Split]) -> None:
     """Leave out frames of val that look the same as a frame of train, unless most of val does."""
-    train = np.array([place for place, split in enumerate(splits) if split is Split.TRAIN])
-    val = np.array([place for place, split in enumerate(splits) if split is Split.VAL])
-    blocks = [val[start : start + _BLOCK] for start in range(0, len(val), _BLOCK)]
-    nearest = [bits_apart(groups.codes[block], groups.codes[train]).min(axis=1) for block in blocks]
-    repeated = val[np.concatenate(nearest) <= NEAR_BITS] if blocks else val
+    train = np.array([place for place, split in enumerate(splits) if split is Split.TRAIN], np.int64)
+    val = np.array([place for place, split in enumerate(splits) if split is Split.VAL], np.int64)
+    repeated = val[nearest_hashes(groups.codes[val], groups.codes[train])[1] <= NEAR_BITS]
     if 2 * len(repeated) <= len(val):
         for place in repeated:
             splits[place] = Split.GAP

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from array import array
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from edgeloop.edge.labels.label_problems import LabelProblem
 from edgeloop.labeling.dataset.image_facts import measure_images
 from edgeloop.labeling.dataset.read import INSTANCES, Image, image_path, is_ours, read_instances
 from edgeloop.labeling.dataset.read_others import Shown, ShownImage, read_shown
-from edgeloop.labeling.frames.perceptual_hash import bits_apart
+from edgeloop.labeling.frames.perceptual_hash import HASH_BITS, nearest_hashes
 from edgeloop.labeling.workers.workers import Workers
 from edgeloop.models.errors import DataError, EdgeloopError
 
@@ -155,16 +156,15 @@ def _count(shown: Shown, within_bits: int) -> DatasetStats:
 
 def _lookalikes(images: Sequence[ShownImage], within_bits: int) -> list[Leak]:
     train = [image for image in images if image.split == "train"]
-    if not train:
+    val = [image for image in images if image.split == "val"]
+    if not train or not val:
         return []
-    codes = np.stack([image.code for image in train])
-    leaks = []
-    for image in images:
-        if image.split == "val":
-            row, bits = _closest(image.code, codes)
-            if bits <= within_bits:
-                leaks.append(Leak(image.file, train[row].file, None, bits))
-    return leaks
+    rows, bits = nearest_hashes(_stacked(own.code for own in val), _stacked(own.code for own in train))
+    return [
+        Leak(image.file, train[row].file, None, apart)
+        for image, row, apart in zip(val, rows.tolist(), bits.tolist(), strict=True)
+        if apart <= within_bits
+    ]
 
 
 def _percentiles(values: Sequence[float]) -> tuple[float, float, float]:
@@ -184,37 +184,48 @@ def _leaks(
     val = [image for image in images if image.split == "val"]
     if not train or not val:
         return []
-    nearest = [_nearest(image, train) for image in val]
+    nearest = _nearest_frames(val, train)
     beside = [
         other is not None and _frames_apart(image, other) <= within_frames
         for image, other in zip(val, nearest, strict=True)
     ]
     apart = [image for image, is_beside in zip(val, beside, strict=True) if not is_beside]
-    measured = _codes(dataset, [*train, *apart], workers, advance)
-    codes = np.stack([next(measured) for _ in train])
+    codes = _stacked(_codes(dataset, [*train, *apart], workers, advance))
+    rows, bits = nearest_hashes(codes[len(train) :], codes[: len(train)])
+    lookalikes = zip(rows.tolist(), bits.tolist(), strict=True)
     leaks = []
     for image, other, is_beside in zip(val, nearest, beside, strict=True):
         if is_beside and other is not None:
             leaks.append(Leak(image.file_name, other.file_name, _frames_apart(image, other), None))
             advance(1)
             continue
-        row, bits = _closest(next(measured), codes)
-        if bits <= within_bits:
-            leaks.append(Leak(image.file_name, train[row].file_name, None, bits))
+        row, bits_apart = next(lookalikes)
+        if bits_apart <= within_bits:
+            leaks.append(Leak(image.file_name, train[row].file_name, None, bits_apart))
     return leaks
 
 
-def _closest(code: NDArray[np.bool_], codes: NDArray[np.bool_]) -> tuple[int, int]:
-    """Row of the hash (N, 256) that is closest to one, and their distance in bits."""
-    bits = bits_apart(code[None], codes)[0]
-    row = int(bits.argmin())
-    return row, int(bits[row])
+def _stacked(codes: Iterable[NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    """Stack hashes, bool (N, `HASH_BITS`)."""
+    return np.array([*codes], np.bool_).reshape(-1, HASH_BITS)
 
 
-def _nearest(image: Image, train: Sequence[Image]) -> Image | None:
-    """Find the closest training frame of the same recording; None if there is none."""
-    same = (other for other in train if (other.source, other.group) == (image.source, image.group))
-    return min(same, key=lambda other: _frames_apart(image, other), default=None)
+def _nearest_frames(images: Sequence[Image], train: Sequence[Image]) -> list[Image | None]:
+    """Find the closest training frame of the same recording for each image; None if there is none."""
+    recordings: dict[tuple[str, int], list[Image]] = {}
+    for other in sorted(train, key=_index):
+        recordings.setdefault((other.source, other.group), []).append(other)
+    nearest = []
+    for image in images:
+        same = recordings.get((image.source, image.group), [])
+        at = bisect_left(same, image.frame_index, key=_index)
+        around = same[max(0, at - 1) : at + 1]
+        nearest.append(min(around, key=lambda other: _frames_apart(image, other), default=None))
+    return nearest
+
+
+def _index(image: Image) -> int:
+    return image.frame_index
 
 
 def _frames_apart(one: Image, other: Image) -> int:
