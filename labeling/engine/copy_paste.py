@@ -25,6 +25,7 @@ _ZOOM = 0.25  # largest change of the size, natural logarithm
 _BRIGHTNESS = 0.15  # largest relative change
 _MAX_COVERED = 0.3  # of an object's box by a pasted one; more would hide it
 _PLACES = 8  # tries to find one
+_BATCH = 32  # masks come at the size of the frame
 
 
 class Cutout(NamedTuple):
@@ -46,10 +47,15 @@ def cut_objects(frame: Sample, segmenter: Segmenter) -> list[tuple[int, Cutout]]
     if not len(frame.xyxy):
         return []
     segmenter.set_image(frame.image)
-    masks, scores = segmenter.masks(boxes=frame.xyxy)
-    rows = zip(frame.class_id.tolist(), frame.xyxy, masks, scores.tolist(), strict=True)
-    found = [(class_id, _cut(frame.image, box, mask, score)) for class_id, box, mask, score in rows]
-    return [(class_id, cutout) for class_id, cutout in found if cutout is not None]
+    cutouts = []
+    for start in range(0, len(frame.xyxy), _BATCH):
+        class_ids, boxes = frame.class_id[start : start + _BATCH], frame.xyxy[start : start + _BATCH]
+        masks, scores = segmenter.masks(boxes=boxes)
+        for class_id, box, mask, score in zip(class_ids.tolist(), boxes, masks, scores.tolist(), strict=True):
+            cutout = _cut(frame.image, box, mask, score)
+            if cutout is not None:
+                cutouts.append((class_id, cutout))
+    return cutouts
 
 
 def by_class(cutouts: Iterable[tuple[int, Cutout]]) -> dict[int, list[Cutout]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from edgeloop.export.learn.augment import Sample
 from edgeloop.labeling.engine.copy_paste import Cutout, by_class, cut_objects, paste_objects
@@ -31,6 +32,22 @@ def test_objects_are_cut_out_along_their_masks() -> None:
         inside = cutout.pixels[cutout.mask > 0.5]
         assert len(inside) > 600  # of 900
         np.testing.assert_array_equal(np.median(inside, axis=0), color)
+
+
+def test_masks_of_a_crowded_frame_are_not_all_in_memory_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    segmenter = load("nano", offline=True)
+    asked: list[int] = []
+    masks = segmenter.masks
+
+    def count(*, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        asked.append(len(boxes))
+        return masks(boxes=boxes)
+
+    monkeypatch.setattr(segmenter, "masks", count)
+    frame = picture()
+    crowded = Sample(frame.image, np.tile(frame.class_id, 20), np.tile(frame.xyxy, (20, 1)))
+    assert len(cut_objects(crowded, segmenter)) == 40
+    assert max(asked) <= 32
 
 
 def test_pasted_boxes_lie_around_what_was_pasted() -> None:
