@@ -192,17 +192,19 @@ def _read_unsure(path: Path) -> Iterator[object]:
 
 def _label(entry: Mapping[str, Any], class_id: int, *, masks: bool) -> Label:
     x, y, width, height = entry["bbox"]
-    mask_from = entry.get("mask_from")
-    has_mask = masks and mask_from in ("sam", "human")
     return Label(
         xyxy=(x, y, round(x + width, 2), round(y + height, 2)),
         class_id=class_id,
         score=entry["score"],
-        counts=entry["segmentation"]["counts"] if has_mask else None,
+        counts=entry["segmentation"]["counts"] if masks and _has_mask(entry) else None,
         prompt=entry["prompt"],
         sam_score=entry.get("sam_score", 0.0),
-        mask_from="human" if mask_from == "human" else "sam",
+        mask_from="human" if entry.get("mask_from") == "human" else "sam",
     )
+
+
+def _has_mask(entry: Mapping[str, Any]) -> bool:
+    return entry.get("mask_from") in ("sam", "human")
 
 
 def read_info(folder: Path) -> dict[str, Any]:
@@ -287,7 +289,9 @@ def count_rectangles(folder: Path) -> int:
         NoInputError: There is no such dataset.
         DataError: The dataset is malformed.
     """
-    return sum(label_text(result, "segment").rectangles for _, result in _labeled_images(folder))
+    read_instances(folder)  # refuses what is malformed
+    annotations = read_entries(folder / INSTANCES, "annotations")
+    return sum(isinstance(entry, dict) and not (_has_mask(entry) and entry["area"]) for entry in annotations)
 
 
 def _labeled_images(folder: Path) -> Iterator[tuple[Image, FrameResult]]:
