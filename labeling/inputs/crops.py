@@ -19,7 +19,7 @@ def holds_crops(path: Path) -> bool:
     """
     if not path.is_dir() or find_boxes(path) is not None:
         return False
-    return any(_images(folder) for folder in path.iterdir() if folder.is_dir())
+    return any(_images(own) for own in _classes(path))
 
 
 def read_crops(folder: Path, *, decode: bool = True) -> Exemplars:
@@ -33,7 +33,7 @@ def read_crops(folder: Path, *, decode: bool = True) -> Exemplars:
     Raises:
         DataError: A crop cannot be read, or there is none of a class to label.
     """
-    images = {own.name: found for own in sorted(folder.iterdir()) if own.is_dir() and (found := _images(own))}
+    images = {own.name: found for own in _classes(folder) if (found := _images(own))}
     names = tuple(name for name in images if name != IGNORE)
     if not names:
         raise DataError(f"{folder}: there is no crop of a class to label; a folder for each class holds them")
@@ -47,6 +47,11 @@ def read_crops(folder: Path, *, decode: bool = True) -> Exemplars:
     for crop in crops if decode else ():
         crop.image()
     return Exemplars(names, (), crops)
+
+
+def _classes(folder: Path) -> list[Path]:
+    """Folders of the classes, without hidden ones, such as .ipynb_checkpoints."""
+    return sorted(own for own in folder.iterdir() if own.is_dir() and own.name[0] != ".")
 
 
 def _images(folder: Path) -> list[Path]:

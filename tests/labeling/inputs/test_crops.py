@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,6 +70,7 @@ def crops(frames: Path, tmp_path: Path) -> Path:
 def test_folders_are_classes(crops: Path) -> None:
     (crops / "empty").mkdir()
     (crops / "ball" / "notes.txt").write_text("no image")
+    shutil.copytree(crops / "ball", crops / ".ipynb_checkpoints")
     assert holds_crops(crops)
     exemplars = read_crops(crops)
     assert exemplars.names == ("ball", "crate")
