@@ -13,7 +13,7 @@ from sklearn.pipeline import Pipeline
 from edgeloop.edge.host.opencv import read_image
 from edgeloop.labeling.engine.engine import LearnedEngine, learn_engine
 from edgeloop.labeling.features.clip import Clip, TextClassifier
-from edgeloop.labeling.features.embedders import load_embedder, weights_file, with_weights_file
+from edgeloop.labeling.features.embedders import load_embedder, reads_text, weights_file, with_weights_file
 from edgeloop.labeling.features.embedding import Embedder
 from edgeloop.labeling.inputs.exemplars import Exemplars
 from edgeloop.labeling.inputs.load import LabelInputs
@@ -180,10 +180,11 @@ class MotionModels:
         name = self.classifier
         if self.weights is not None:
             name = with_weights_file(name, files[f"{_CLASSIFIER}/{self.weights.name}"])
-        embedder = load_embedder(name, offline=self.offline)
+        looks = self.regression is not None or reads_text(name)
+        embedder = load_embedder(name, offline=self.offline) if looks else None
         motion = MotionScorer(self.background)
         scorer: Scorer = motion
-        if self.regression is not None:
+        if embedder is not None and self.regression is not None:
             scorer = CropScorer(ClassModel(self.regression, len(self.names), embedder), motion)
         elif isinstance(embedder, Clip):
             scorer = CropScorer(TextClassifier(embedder, self.names), motion)

@@ -11,26 +11,28 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edgeloop.edge.engines.session import Session
+from edgeloop.edge.host.hardware import physical_cores
 from edgeloop.edge.host.malloc import keep_freed_memory
 from edgeloop.models.weights.registry import weights_path
 
-__all__ = ["CHANNELS", "STRIDES", "extract_features", "preprocess", "working_size"]
+__all__ = ["CHANNELS", "STRIDES", "extract_features", "open_backbone", "preprocess", "working_size"]
 
 STRIDES = (4, 8, 16, 32)
 CHANNELS = (24, 40, 112, 320)
 _PIXEL_MEAN, _PIXEL_STD = 127.0, 128.0  # as in TensorFlow's EfficientNet-Lite, for all channels
 
 
-def extract_features(images: Tensor) -> tuple[Tensor, ...]:
+def extract_features(images: Tensor, backbone: Session | None = None) -> tuple[Tensor, ...]:
     """Extract features from images of one size.
 
     Args:
         images: float32 (B, 3, H, W) from `preprocess`; H and W are multiples of 32.
+        backbone: As of `open_backbone`; None for one on all cores.
 
     Returns:
         One tensor (B, C, H / stride, W / stride) for each of `STRIDES`, C from `CHANNELS`, float32.
     """
-    return tuple(torch.from_numpy(features) for features in _backbone().run(images.numpy()))
+    return tuple(torch.from_numpy(features) for features in (backbone or open_backbone()).run(images.numpy()))
 
 
 def working_size(image: NDArray[np.uint8], scale: float) -> tuple[int, int]:
@@ -58,8 +60,13 @@ def preprocess(image: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
     return torch.from_numpy(np.asarray(blob, np.float32))
 
 
+def open_backbone() -> Session:
+    """Open the ONNX model, on as many cores as `limited_cores` leaves: once for each number of them."""
+    return _opened(physical_cores())
+
+
 @functools.cache
-def _backbone() -> Session:
+def _opened(cores: int) -> Session:
     """Open the ONNX model: on a large frame four times faster than torch on two cores."""
     keep_freed_memory()  # features of a large frame are large, and so is what is made of them
-    return Session(weights_path("lite0"), provider="cpu")
+    return Session(weights_path("lite0"), provider="cpu", threads=cores)

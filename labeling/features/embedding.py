@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edgeloop.labeling.candidates.candidate import Candidate
-from edgeloop.labeling.features.backbone import CHANNELS, extract_features, preprocess
+from edgeloop.labeling.features.backbone import CHANNELS, extract_features, open_backbone, preprocess
 from edgeloop.labeling.features.crop import crop_candidates
 
 __all__ = ["Embedder", "Lite0", "pool_inside"]
@@ -35,13 +35,18 @@ class Embedder(Protocol):
 class Lite0:
     """Frozen ImageNet features of EfficientNet-Lite0 at strides 8, 16 and 32; the weights ship."""
 
+    def __init__(self) -> None:
+        """Open the model, on as many cores as `limited_cores` leaves."""
+        self._backbone = open_backbone()
+
     def embed(self, image: NDArray[np.uint8], candidates: Sequence[Candidate]) -> NDArray[np.float32]:
         """See `Embedder.embed`. The part of each stride has length 1."""
         if not candidates:
             return np.empty((0, sum(CHANNELS[1:])), np.float32)
         crops, masks = crop_candidates(image, candidates, _SIDE_PX)
         pixels = torch.cat([preprocess(crop, (_SIDE_PX, _SIDE_PX)) for crop in crops])
-        pooled = [pool_inside(features, masks) for features in extract_features(pixels)[1:]]
+        features = extract_features(pixels, self._backbone)[1:]
+        pooled = [pool_inside(each, masks) for each in features]
         return np.asarray(torch.cat(pooled, dim=1).numpy(), np.float32)
 
 
