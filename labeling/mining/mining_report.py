@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeloop.edge.cli.table import table
-from edgeloop.labeling.audit.estimate import Figure
+from edgeloop.labeling.audit.estimate import MIN_ANSWERS, Figure
 from edgeloop.labeling.mining.estimate_recall import DeviceFigures
 from edgeloop.labeling.mining.mine import MinedRing
 
@@ -41,7 +41,9 @@ def summary_line(mined: MinedRing, confidence: float, frames: Path) -> str:
     """Tell recall, misses, and where to look at them."""
     recall = mined.estimate.whole.recall
     missed, on_frames = misses(mined, confidence)
-    if recall.value is None:
+    if recall.value is None and min(recall.answers, recall.total) >= MIN_ANSWERS:
+        told = "no recall: nothing is known of what the teacher misses; box a second exemplar frame"
+    elif recall.value is None:
         told = f"no recall: {recall.answers} random frames, {recall.total:.0f} objects are too few"
     else:
         told = (

@@ -12,6 +12,7 @@ import pytest
 from edgeloop.edge.doubt.judged_frame import Doubt, Sign
 from edgeloop.labeling.mining.mine import mine_ring
 from edgeloop.labeling.mining.mined_frame import MinedFrame, compare_boxes
+from edgeloop.labeling.mining.mining_report import summary_line
 from edgeloop.labeling.mining.rank_frames import rank_frames
 from edgeloop.labeling.mining.sign_weights import learn_weights
 from edgeloop.models.detections import Detections
@@ -68,6 +69,13 @@ def test_figures_by_class_camera_and_hour(tmp_path: Path) -> None:
     assert yard is not None
     assert gate > 0.9 > 0.6 > yard
     assert estimate.by_class["nut"].recall.value is None  # no object of that class: too few
+
+
+def test_without_a_second_exemplar_frame_the_report_asks_for_one(tmp_path: Path) -> None:
+    ring = write_ring(tmp_path, [entry(number, boxes([0, 1])) for number in range(20)])
+    teacher = TableTeacher({number: boxes([0, 1], 0.97) for number in range(20)}, coverage=None)
+    told = summary_line(mine_ring(ring, teacher, NAMES), 0.5, Path("frames"))
+    assert told.startswith("no recall: nothing is known of what the teacher misses; box a second exemplar")
 
 
 def test_frame_of_the_random_share_counts_for_those_that_it_stands_for(tmp_path: Path) -> None:
