@@ -59,7 +59,7 @@ from edgeloop.models.weights.digest import file_sha256
 
 __all__ = ["LabelReport", "job_key", "kept_engine", "label_frames", "learned_folder"]
 
-_PROMISE = "promise.json"
+_PROMISE, _COPIES = "promise.json", "frames"
 _SHORT = 12  # digits of a digest in the name of a folder
 _LEDGER_FORMAT = "2"  # 2 has stamps, digests and looks
 
@@ -116,7 +116,7 @@ def label_frames(
     if is_labeled and not is_finished(plan.out):
         raise _exists(plan)
     unfinished = plan.out.with_name(plan.out.name + ".unfinished")
-    store, frames = open_frames(plan.frames, unfinished / "frames")
+    store, frames = open_frames(plan.frames, unfinished / _COPIES)
     entries = store.entries()
     corrected = None if plan.corrected is None else read_corrected(plan.corrected, frames)
     _decisions(plan)  # a malformed line is reported now, not after hours
@@ -125,7 +125,7 @@ def label_frames(
         try:
             return _finished(plan, inputs, entries, store, started, tell)
         finally:
-            shutil.rmtree(unfinished, ignore_errors=True)  # copies of exemplar images of object storage
+            _remove_copies(unfinished)
     job = job_key(plan, inputs)
     place = unfinished if plan.kept is None else plan.kept / _short(job)
     learned = learned_folder(place, job)
@@ -179,6 +179,14 @@ def _removed_if_empty(unfinished: Path, place: Path, learned: Path) -> Iterator[
             with suppress(OSError):  # not empty, or not there
                 folder.rmdir()
         raise
+
+
+def _remove_copies(unfinished: Path) -> None:
+    """Remove copies of exemplar images of object storage; the unfinished work of another job stays."""
+    for folder in unfinished.glob(f"{_COPIES}*"):
+        shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):  # not empty, or not there
+        unfinished.rmdir()
 
 
 def _exists(plan: LabelPlan, labeled: str = "") -> DataError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -136,6 +137,17 @@ def test_the_same_command_finds_nothing_left_to_do(plan: LabelPlan, task: Task) 
     with pytest.raises(DataError, match="exists already, labeled with --seed 0, not 1; name another folder"):
         label_frames(replace(plan, seed=1))
     assert [path.name for path in plan.out.parent.glob("dataset*")] == ["dataset"]
+
+
+def test_a_finished_job_leaves_the_unfinished_work_of_another_alone(plan: LabelPlan) -> None:
+    shutil.copytree(plan.out.with_name("dataset.unfinished"), plan.out.with_name("kept"))
+    label_frames(plan)
+    unfinished = plan.out.with_name("kept").rename(plan.out.with_name("dataset.unfinished"))
+    begun = files(unfinished)
+    label_frames(plan)
+    with pytest.raises(DataError, match="exists already, labeled with --seed 0, not 1"):
+        label_frames(replace(plan, seed=1))
+    assert files(unfinished) == begun
 
 
 def test_a_job_that_is_refused_leaves_no_folder(plan: LabelPlan) -> None:
