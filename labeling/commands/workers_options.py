@@ -19,8 +19,8 @@ def workers_options(command: F) -> F:
         type=click.IntRange(1),
         metavar="N",
         help="Processes that share the work, on this machine or with --ray on the cluster; 1 takes the least "
-        "memory. The result is the same.  [default: a thread of this process on each core; with --ray all of "
-        "the cluster]",
+        "memory. The result is the same.  [default: a thread of this process on each core, 16 at most; with "
+        "--ray all of the cluster]",
     )
     ray = click.option(
         "--ray",

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 ItemT = TypeVar("ItemT", bound=FrameItem)
 RowT = TypeVar("RowT")
 
+_MOST_THREADS = 16  # they share Python's lock, which a frame holds for up to a tenth of its time
 _THREAD_BYTES = 256 << 20  # a frame of 11 megapixels in work takes 140 MB, one of 640 x 480 px 30 MB
 
 
@@ -76,7 +77,7 @@ def run_job(
 
 def _threads(job: FrameJob[ItemT, RowT], frames: int) -> int:
     """Number of threads that this machine has cores and memory for; 1 if the job is for none."""
-    fitting = min(physical_cores(), frames, available_memory() // _THREAD_BYTES)
+    fitting = min(physical_cores(), _MOST_THREADS, frames, available_memory() // _THREAD_BYTES)
     return max(1, fitting) if job.threads else 1
 
 

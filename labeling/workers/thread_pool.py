@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Generic, TypeVar
@@ -18,6 +19,8 @@ from edgeloop.labeling.workers.frame_job import (
 )
 
 __all__ = ["ThreadPool"]
+
+log = logging.getLogger(__name__)
 
 ItemT = TypeVar("ItemT", bound=FrameItem)
 RowT = TypeVar("RowT")
@@ -67,7 +70,8 @@ class ThreadPool(Generic[ItemT, RowT]):
 
     def close(self) -> None:
         """See `WorkerPool.close`; frames in work are finished, in vain."""
-        for work in self._work:
-            work.cancel()
+        left = sum(not work.cancel() and not work.done() for work in self._work)
+        if left:
+            log.warning("waits for the %d frame%s in work, then ends", left, "s" * (left > 1))
         for thread in self._threads:
             thread.shutdown()

@@ -15,8 +15,8 @@ class Workers:
 
     Attributes:
         count: Number of processes on this machine, or of actors on a cluster; 1 for this process alone; None
-            for a thread of this process on each core, or for one actor on each core (with "cuda": each GPU)
-            of the cluster.
+            for a thread of this process on each core, 16 at most, or for one actor on each core (with "cuda":
+            each GPU) of the cluster.
         ray: Address of a Ray cluster; "auto" for the one that runs on this machine; None for no cluster.
     """
 

@@ -77,7 +77,7 @@ class StandInJob:
         return item.file, f"failed: {reason}"
 
 
-_MEETING = threading.Barrier(2, timeout=60)  # of two frames that are in work at the same time
+MEETING = threading.Barrier(2, timeout=60)  # of two frames that are in work at the same time
 
 
 class StandInHandler:
@@ -99,7 +99,7 @@ class StandInHandler:
             case "hang":
                 time.sleep(600)
             case "meet":
-                return str(_MEETING.wait())
+                return str(MEETING.wait())
             case "interrupt":
                 signal.raise_signal(signal.SIGINT)
             case "pid":

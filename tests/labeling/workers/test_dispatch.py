@@ -18,9 +18,17 @@ from edgeloop.labeling.workers.dispatch import Died, Event, Finished, Ready, map
 from edgeloop.labeling.workers.frame_job import Outcome, Shard
 from edgeloop.labeling.workers.inline_pool import InlinePool
 from edgeloop.labeling.workers.open_pool import run_job
+from edgeloop.labeling.workers.thread_pool import ThreadPool
 from edgeloop.labeling.workers.workers import Workers
 from edgeloop.models.errors import DataError, UnavailableError
-from tests.labeling.workers.stand_in_job import MemoryStore, NamedItem, StandInJob, items_of, rows_of
+from tests.labeling.workers.stand_in_job import (
+    MEETING,
+    MemoryStore,
+    NamedItem,
+    StandInJob,
+    items_of,
+    rows_of,
+)
 from tests.waiting import until
 
 Row = tuple[str, str]
@@ -409,6 +417,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
     ("cores", "memory_mb", "frames", "threads", "expected"),
     [
         pytest.param(4, 3000, 9, True, "4 workers label: threads of this process", id="one a core"),
+        pytest.param(64, 90000, 99, True, "16 workers label: threads of this process", id="many cores"),
         pytest.param(4, 600, 9, True, "2 workers label: threads of this process", id="little memory"),
         pytest.param(4, 100, 9, True, "1 worker labels: this process", id="no memory"),
         pytest.param(4, 3000, 1, True, "1 worker labels: this process", id="one frame"),
@@ -437,6 +446,20 @@ def test_threads_work_side_by_side_and_set_aside_what_one_worker_does(
     rows = rows_of(*(job := _job(b"meet", b"meet", b"bad", b"refused")), None)
     assert sorted(rows[:2]) == ["0", "1"]
     assert rows[2:] == rows_of(job[0], job[1][2:], 1)
+
+
+def test_threads_say_which_frames_they_wait_for(caplog: pytest.LogCaptureFixture) -> None:
+    job, items = _job(b"meet", b"x")
+    pool = ThreadPool(job)
+    pool.start_worker()
+    for place, item in enumerate(items):
+        pool.submit(0, Shard([place], [item]))
+    until(lambda: MEETING.n_waiting == 1)
+    other = threading.Timer(0.2, MEETING.wait)
+    other.start()
+    pool.close()
+    other.join()
+    assert "waits for the 1 frame in work" in caplog.text
 
 
 def test_an_interrupt_ends_the_threads(machine: Callable[[int, int], None]) -> None:
