@@ -79,7 +79,6 @@ _FOLDER = LocalPath(path_type=Path, file_okay=False)
     help="Features that tell classes apart: lite0, or a model with a file of its weights: a DINOv2 or DINOv3 "
     "of timm, or a CLIP of open_clip (also with a tag to download).",
 )
-@click.option("--prompts", hidden=True, help="Has no effect: what is labeled by follows from the exemplars.")
 @click.option("--offline", is_flag=True, help="Use cached checkpoints only; never download.")
 @click.option(
     "--weights",
@@ -127,7 +126,6 @@ def label(
     sam: str,
     device: Literal["cpu", "cuda"],
     classifier: str,
-    prompts: str | None,
     offline: bool,
     weights: str | None,
     confidence: float | None,
@@ -153,8 +151,6 @@ def label(
         raise click.UsageError(
             "expected one of --exemplars, --corrected or --classes (such as moving): what is to be labeled?"
         )
-    if prompts is not None:
-        click.echo(f"--prompts {prompts} has no effect: the exemplars decide. Leave it out.", err=True)
     from edgeloop.labeling.job import label_frames  # loads torch; --help does without
 
     plan = LabelPlan(

@@ -139,8 +139,8 @@ def learn_background(paths: Sequence[Path]) -> Background:
     if len(problems) > _MAX_CHANGED * len(images):
         raise DataError(
             f"motion: {len(problems)} of {len(images)} frames looked at differ from the others as a whole "
-            f"(one: {problems[0]}); expected a fixed camera; for a moving one "
-            "draw boxes and label with --prompts detector"
+            f"(one: {problems[0]}); expected a fixed camera; for a moving one draw boxes on a few frames, "
+            "and give them with -e"
         )
     return background
 
