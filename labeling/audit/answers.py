@@ -17,10 +17,13 @@ from edgeloop.labeling.audit.sample import Sample
 from edgeloop.models.errors import DataError, UnavailableError
 from edgeloop.models.json_file import read_json
 
-__all__ = ["AnswerBook", "Answers", "Point", "keep_aside", "open_answers", "read_sample_size"]
+__all__ = ["ANSWERS", "AnswerBook", "Answers", "Point", "keep_aside", "open_answers", "read_sample_size"]
 
 Point = tuple[Annotated[float, Ge(0)], Annotated[float, Ge(0)]]
 """x, y in pixels of the image."""
+
+ANSWERS = "audit*.json"
+"""Names of the files of answers in a dataset, also of earlier samples."""
 
 _NAME = "audit.json"
 

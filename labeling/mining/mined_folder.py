@@ -20,6 +20,7 @@ from typing import Any
 
 from edgeloop.edge.frames.folder import FRAME_LIST, FrameEntry, read_frames
 from edgeloop.edge.host.durable_file import make_folder, replace_file
+from edgeloop.labeling.audit.answers import ANSWERS
 from edgeloop.labeling.dataset.apply_decisions import decisions_digest, keep_original
 from edgeloop.labeling.dataset.decisions import Decision, by_frame, decide
 from edgeloop.labeling.dataset.device_doubts import DeviceBox, DeviceDoubts, write_device_doubts
@@ -141,6 +142,8 @@ class MinedFolder:
     ) -> None:
         """Write the labels of frames as a dataset, with the decisions that were made on them.
 
+        A person's answers of an audit of the labels before are kept with it.
+
         Args:
             names: Class names.
             entries: Frames that were copied.
@@ -167,6 +170,8 @@ class MinedFolder:
         if decisions:
             told["decisions"] = decisions_digest(decisions)
         write_dataset(made, names, labeled, FolderStore(self.frames), told)
+        for answers in (self.studio / "dataset").glob(ANSWERS):
+            shutil.copyfile(answers, made / answers.name)
         there = {entry.file for entry in entries}
         mined = [frame for frame in frames if frame.entry.frame.file in there]
         write_device_doubts(made, _device_doubts(mined, results, names, confidence))

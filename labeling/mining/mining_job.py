@@ -116,8 +116,8 @@ def mine_folder(
     folder = MinedFolder.create(settings.out)
     inputs = _read_exemplars(settings, ring)
     entries = _undrawn(choose_entries(ring, plan.top), inputs)
-    decisions = _decisions(folder, loop)
-    earlier = _earlier(folder, ring, decisions)
+    in_ring = {entry.frame.file for entry in ring.entries}
+    earlier = [own for own in _decided(folder, _decisions(folder, loop)) if own.file not in in_ring]
     store = RingFrames.of(plan.ring / IMAGES, folder.frames, (*(own.frame for own in entries), *earlier))
     check_workers(workers)
     teacher = _learn(settings, inputs, folder, loop, progress)
@@ -125,13 +125,17 @@ def mine_folder(
     tell(str(engine.promise or "Nothing is known of what the teacher misses: box a second frame."))
     with Ledger(folder.ledger(teacher.digest), teacher.job) as ledger:
         looked_at = _look(store, teacher.models, workers, ledger, progress)
+        decisions = _decisions(folder, loop)  # a person may have gone on meanwhile
+        decided = _decided(folder, decisions)
         results = {own.file: own for own in ledger.results(sorted(ledger.stamps()))}
-        ledger.forget_others([*(own.frame.name for own in ring.entries), *(own.name for own in earlier)])
+        ledger.forget_others([*(own.frame.name for own in ring.entries), *(own.name for own in decided)])
     folder.forget_teachers(teacher.digest)
     errors = TeacherErrors(engine.calibration.spread, engine.coverage)
     mined = _compare(ring, entries, results, inputs.exemplars.names, errors, store, settings.seed)
     shown = [own.entry.frame for own in mined.frames if _is_shown(own)]
-    kept = [own for own in earlier if own.name in results and results[own.name].problem is None]
+    names = {own.name for own in shown}
+    sound = (own for own in decided if own.name in results and results[own.name].problem is None)
+    kept = [own for own in sound if own.name not in names]
     info = {**_info(settings, inputs), "teacher": teacher.digest}
     copied = folder.copy_frames([*shown, *kept], store)
     folder.write_labels(mined.names, copied, results, mined.frames, decisions, inputs.confidence, info)
@@ -170,11 +174,10 @@ def _undrawn(entries: Sequence[RingEntry], inputs: LabelInputs) -> list[RingEntr
     return [entry for entry in entries if entry.frame.file not in drawn]
 
 
-def _earlier(folder: MinedFolder, ring: Ring, decisions: Sequence[Decision]) -> list[FrameEntry]:
-    """Frames that a person decided on, and that the device evicted since they were copied."""
-    files = {entry.frame.file for entry in ring.entries}
-    decided = {decision.file for decision in decisions}
-    return [own for own in folder.copied() if own.name in decided and own.file not in files]
+def _decided(folder: MinedFolder, decisions: Sequence[Decision]) -> list[FrameEntry]:
+    """Frames that a person decided on, which stay although the device may evict them."""
+    files = {decision.file for decision in decisions}
+    return [own for own in folder.copied() if own.name in files]
 
 
 def _learn(

@@ -93,13 +93,19 @@ def test_a_ring_in_a_loop_is_mined_and_then_only_its_new_frames(loop: LoopFolder
     first = missed[0]
     box = LabelBox(name=first.name, xyxy=first.xyxy)
     wrong = WrongDecision(batch=1, file=first.file, box=box)
-    loop.decisions.write_text(wrong.model_dump_json() + "\n")
+    answers = loop.mined / "frames.studio" / "dataset" / "audit.json"
+    answers.write_text("of a person")
     keep(loop.ring, footage, KEPT[-2:])
     with closing(open_database(loop.ring)) as database:
         database.execute("DELETE FROM frame WHERE file = ?", (first.file,))
     (loop.ring / IMAGES / first.file).unlink()
-    again = mine_folder(MinePlan(loop.ring))
+
+    def decide(_: str) -> None:  # after the teacher has learned
+        loop.decisions.write_text(wrong.model_dump_json() + "\n")
+
+    again = mine_folder(MinePlan(loop.ring), tell=decide)
     assert again.looked_at == 2
+    assert answers.read_text() == "of a person"
     # A person decided on it, so its copy stays although the device evicted it, without what was called wrong.
     assert first.file in {entry.file for entry in read_frames(loop.mined / "frames")}
     coco = json.loads((loop.mined / "frames.studio" / "dataset" / "instances.json").read_text())
