@@ -33,6 +33,7 @@ from edgeloop.edge.engines.open_engine import ENGINES
 from edgeloop.edge.host.opencv import read_image
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.export.data.yolo_dataset import open_dataset
+from edgeloop.export.report.report_files import report_files
 from edgeloop.export.targets import TARGETS
 from edgeloop.models.errors import DataError, EdgeloopError, UnavailableError
 from edgeloop.models.facts.facts_path import facts_path
@@ -87,8 +88,7 @@ class Exported:
     @property
     def report(self) -> Mapping[str, Any] | None:
         """Report of the release gate; None if the export did not reach it."""
-        mark = "" if self.exit_code == 0 else ".refused"
-        path = self.file.with_name(f"{self.file.stem}{mark}.json")
+        path = report_files(self.file, refused=self.exit_code != 0).document
         return json.loads(path.read_text()) if path.is_file() else None
 
     @property

@@ -207,8 +207,8 @@ def export(
     """Export the detector in RUN as one bundle: an ONNX file, or with --target the file of another engine.
 
     The bundle is compared with torch on held-out frames and refused (exit code 65) if it misses too many
-    boxes or loses too much mAP. A report goes beside it: FILE.md, FILE.json and FILE.worst.jpg, or
-    FILE.refused.md and so on.
+    boxes or loses too much mAP. A report goes beside FILE.onnx: FILE.md, FILE.json and FILE.worst.jpg, or
+    FILE.refused.md and so on; beside FILE.ncnn: FILE.ncnn.md, FILE.ncnn.report.json and so on.
 
     --confidence to --tile-overlap are written into the bundle, as defaults of `edgeloop run`.
 

@@ -46,6 +46,7 @@ from edgeloop.export.graph.graph_io import save_graph
 from edgeloop.export.graph.to_onnx import model_spec, to_onnx
 from edgeloop.export.report.export_report import ExportReport, Provenance, is_report, write_json
 from edgeloop.export.report.model_card import write_card
+from edgeloop.export.report.report_files import ReportFiles, report_files
 from edgeloop.export.report.worst_frames import draw_worst
 from edgeloop.export.targets import TARGETS, check_masks
 from edgeloop.export.train.load_trained import load_trained
@@ -61,10 +62,6 @@ from edgeloop.models.weights.digest import file_sha256
 __all__ = ["export_run", "warn_about_activation"]
 
 _log = logging.getLogger(__name__)
-
-# Suffixes of the files beside the bundle: JSON report, model card, and its picture.
-_BESIDE = (".json", ".md", ".worst.jpg")
-_REFUSED = ".refused"
 
 
 def export_run(run: Path, dataset: Path, out: Path, options: ExportOptions) -> ExportReport:
@@ -126,8 +123,8 @@ def export_run(run: Path, dataset: Path, out: Path, options: ExportOptions) -> E
             failed,
         )
         if chosen.reasons:
-            _write_beside(report, folder, _REFUSED)
-            raise ModelError(f"{out}: not written; {_refusal(report)}; see {_beside(out, _REFUSED)['.md']}")
+            card = _write_beside(report, folder, refused=True).card
+            raise ModelError(f"{out}: not written; {_refusal(report)}; see {card}")
         if _has_raw_head(options.target):
             np.save(_frames_path(out), calibration_frames(data, spec))
         return _write_bundle(report, kept, folder)
@@ -191,16 +188,12 @@ def _check_output(out: Path, target: str | None, *, overwrite: bool) -> None:
         made = "" if target is None else f", which --target {target} makes"
         raise UsageError(f"-o {out}: expected a file that ends in {suffix}{made}")
     frames = [_frames_path(out)] if _has_raw_head(target) else []
-    report = _beside(out)[".json"]
+    report = report_files(out).document
     if report.exists() and not is_report(report):  # such as exemplars of the same name
         raise DataError(f"{report}: is no report of an export, and stays; name another file with -o")
-    for path in (out, facts_path(out), *_beside(out).values(), *frames):
+    for path in (out, facts_path(out), *report_files(out), *frames):
         if path.exists() and not (overwrite and path.is_file()):
             raise DataError(f"{path}: exists; name another file, or replace it with --overwrite")
-
-
-def _beside(out: Path, mark: str = "") -> dict[str, Path]:
-    return {suffix: out.with_name(out.stem + mark + suffix) for suffix in _BESIDE}
 
 
 def _has_raw_head(target: str | None) -> bool:
@@ -245,23 +238,25 @@ def _write_bundle(report: ExportReport, kept: Bundle, folder: Path) -> ExportRep
         kept.path.replace(bundle)
         write_facts(bundle, facts_of(replace(kept.converted, path=bundle), metadata))
     report = replace(report, sha256=file_sha256(bundle))
-    _write_beside(report, folder, "")
+    _write_beside(report, folder, refused=False)
     if facts_path(bundle).exists():
         facts_path(bundle).replace(facts_path(out))
     bundle.replace(out)
-    for path in _beside(out, _REFUSED).values():
+    for path in report_files(out, refused=True):
         path.unlink(missing_ok=True)
     return report
 
 
-def _write_beside(report: ExportReport, folder: Path, mark: str) -> None:
-    final = _beside(report.bundle, mark)
-    ready = {suffix: folder / path.name for suffix, path in final.items()}
-    write_json(report, ready[".json"])
-    write_card(report, final[".worst.jpg"].name, ready[".md"])
-    draw_worst(report.reference, report.measurement, report.spec.names, ready[".worst.jpg"])
-    for suffix, path in final.items():
-        ready[suffix].replace(path)
+def _write_beside(report: ExportReport, folder: Path, *, refused: bool) -> ReportFiles:
+    """Write the report into a folder, then all of it beside the bundle."""
+    final = report_files(report.bundle, refused=refused)
+    ready = report_files(folder / report.bundle.name, refused=refused)
+    write_json(report, ready.document)
+    write_card(report, final.picture.name, ready.card)
+    draw_worst(report.reference, report.measurement, report.spec.names, ready.picture)
+    for written, path in zip(ready, final, strict=True):
+        written.replace(path)
+    return final
 
 
 def _record(

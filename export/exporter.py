@@ -19,7 +19,8 @@ def export_bundle(
     """Export a trained detector as one bundle.
 
     The report goes beside a bundle x.onnx: x.json, x.md and x.worst.jpg. If the bundle is refused, they
-    are x.refused.json and so on, and replace those of an earlier refusal.
+    are x.refused.json and so on, and replace those of an earlier refusal. Those of the file of another engine
+    are x.ncnn.report.json, x.ncnn.md and so on.
 
     Args:
         run: Folder that `edgeloop train` made.

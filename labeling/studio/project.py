@@ -73,15 +73,15 @@ class Project:
         return self.work / "detector.onnx"
 
     @property
-    def bundles(self) -> list[Path]:
-        """Models that `edgeloop export` made, of all engines; the ONNX file is the first."""
+    def possible_bundles(self) -> list[Path]:
+        """Models that `edgeloop export` may make, of all engines; the ONNX file is the first."""
         suffixes = dict.fromkeys((self.bundle.suffix, *(target.suffix for target in TARGETS.values())))
-        return [path for suffix in suffixes if (path := self.bundle.with_suffix(suffix)).is_file()]
+        return [self.bundle.with_suffix(suffix) for suffix in suffixes]
 
     @property
-    def exported(self) -> list[Path]:
-        """Whatever `edgeloop export` made: models of all engines, their facts, and reports."""
-        return sorted(self.work.glob(f"{self.bundle.stem}.*"))
+    def bundles(self) -> list[Path]:
+        """Models that `edgeloop export` made, of all engines; the ONNX file is the first."""
+        return [path for path in self.possible_bundles if path.is_file()]
 
     @property
     def decisions(self) -> Path:

@@ -71,8 +71,10 @@ def test_a_refused_export_keeps_its_figures(tmp_path: Path) -> None:
     attempts = [{"attempt": "as trained"}, {"attempt": "head on the host"}]
     report = {"map50_95": 0.81, "torch": {"map50_95": 0.83}, "parity": parity, "precisions": attempts}
     report["held_out_frames"] = 48
-    (tmp_path / "rknn-int8.refused.json").write_text(json.dumps(report))
-    one = Exported("rknn", "int8", tmp_path / "rknn-int8.rknn", 65, "not written; see rknn-int8.refused.md")
+    (tmp_path / "rknn-int8.rknn.refused.json").write_text(json.dumps(report))
+    one = Exported(
+        "rknn", "int8", tmp_path / "rknn-int8.rknn", 65, "not written; see rknn-int8.rknn.refused.md"
+    )
 
     notes = list[str]()
     row = dict(zip(HEADER, targets._row(one, tmp_path, tmp_path, 1, notes), strict=True))
@@ -82,7 +84,7 @@ def test_a_refused_export_keeps_its_figures(tmp_path: Path) -> None:
     assert (row["boxes repeated"], row["attempts"]) == ("363 of 371", "2")
     assert row["ran in"] == row["ms"] == row["verify"] == ""
     assert notes == [
-        "- rknn int8: not written; see rknn-int8.refused.md",
+        "- rknn int8: not written; see rknn-int8.rknn.refused.md",
         "- rknn int8: checked on 12 of 48 held-out frames",
     ]
 

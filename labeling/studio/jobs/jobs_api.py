@@ -1,4 +1,4 @@
-"""API of the jobs: start, pause and go on; their files are in `label_api` and `train_api`."""
+"""API of the jobs: start, pause and go on. What they make is in `label_api`, `train_api` and `teach_api`."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from edgeloop.labeling.studio.jobs.verb_options import (
     Settings,
     TeachSettings,
     TrainSettings,
+    exported_files,
 )
 from edgeloop.labeling.studio.label_outlines import labels_task
 from edgeloop.labeling.studio.project import Project
 from edgeloop.labeling.studio.proposals.proposer import Proposer
 from edgeloop.models.errors import DataError, UnavailableError, UsageError, first_validation_error
-from edgeloop.models.facts.facts_path import facts_path
 
 __all__ = ["jobs_api"]
 
@@ -228,9 +228,9 @@ class _JobFiles:
 
     def put_aside(self, verb: Verb, settings: Settings) -> None:
         result = self.result(verb, settings)
-        facts = facts_path(result) if verb == "export" else None
+        made = exported_files(result) if verb == "export" else [result]
         try:
-            for path in (result, facts, self._unfinished(verb)):
+            for path in (*made, self._unfinished(verb)):
                 if path is not None:
                     put_aside(path)
         except OSError as error:

@@ -1,16 +1,17 @@
-"""API of a training's curves and of an export's report."""
+"""API of a training's curves and of the reports of exports."""
 
 from __future__ import annotations
 
 import json
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from fastapi.responses import Response
 from pydantic import BaseModel, ValidationError
 
+from edgeloop.export.report.report_files import ReportFiles, report_files
 from edgeloop.export.targets import TARGETS
 from edgeloop.export.train.run_record import RunRecord, read_record
 from edgeloop.export.trainer import Epoch
@@ -37,34 +38,35 @@ class _Training(BaseModel):
     record: dict[str, Any] | None
 
 
+class _Report(BaseModel):
+    """Report of a bundle.
+
+    Attributes:
+        report: Report of its last export, fields as of detector.json; `refused` has the reasons if it was.
+        worst: Version of the picture of the worst frames; null if there is none.
+    """
+
+    report: dict[str, Any]
+    worst: str | None
+
+
 class _Export(BaseModel):
-    """Reports of the last export, fields as of detector.json.
+    """Exports of the run.
 
     Attributes:
         run: True if there is a run to export.
         targets: Runtimes whose tools are installed.
-        report: Report of the bundle that was made last and exists; null if there is none.
-        refused: Report of the last export, if it was refused.
-        worst: Version of the picture of the worst frames; null if there is none.
+        reports: Reports of bundles that exist or were refused, the last one first.
     """
 
     run: bool
     targets: list[str]
-    report: dict[str, Any] | None
-    refused: dict[str, Any] | None
-    worst: str | None
+    reports: list[_Report]
 
 
 def train_api(project: Project) -> APIRouter:
     """Build the API of a project's run and bundle."""
     api = APIRouter()
-
-    def beside(suffix: str) -> Path:
-        return project.bundle.with_name(project.bundle.stem + suffix)
-
-    def picture() -> Path:
-        refused = beside(".refused.worst.jpg")
-        return refused if refused.is_file() else beside(".worst.jpg")
 
     @api.get("/training")
     def training() -> _Training:
@@ -80,26 +82,47 @@ def train_api(project: Project) -> APIRouter:
 
     @api.get("/export")
     def export() -> _Export:
-        """Reports of the last export."""
-        worst, report = picture(), _json(beside(".json"))
-        names = [path.name for path in project.bundles]
+        """Reports of the exports."""
+        files = [found for bundle in project.possible_bundles if (found := _report_of(bundle)) is not None]
+        files.sort(key=lambda own: -_written(own.document))
         return _Export(
             run=(project.run / "run.json").is_file(),
             targets=[name for name, target in TARGETS.items() if target.is_installed],
-            report=report if report and report.get("bundle") in names else None,
-            refused=_json(beside(".refused.json")),
-            worst=str(worst.stat().st_mtime_ns) if worst.is_file() else None,
+            reports=[
+                _Report(report=report, worst=str(_written(own.picture) or "") or None)
+                for own in files
+                if (report := _json(own.document)) is not None
+            ],
         )
 
     @api.get("/export/worst", response_class=Response)
-    def worst_frames() -> Response:
-        """Picture of the frames on which torch, left, and the bundle, right, differ most, JPEG."""
+    def worst_frames(bundle: Annotated[str, Query(max_length=100)]) -> Response:
+        """Picture of the frames on which torch, left, and a bundle, right, differ most, JPEG."""
+        path = next((own for own in project.possible_bundles if own.name == bundle), None)
+        files = None if path is None else _report_of(path)
         try:
-            return Response(picture().read_bytes(), media_type="image/jpeg")
+            if files is None:
+                raise FileNotFoundError
+            return Response(files.picture.read_bytes(), media_type="image/jpeg")
         except OSError as error:
             raise NoInputError("there is no picture; export first") from error
 
     return api
+
+
+def _report_of(bundle: Path) -> ReportFiles | None:
+    """Files of the report of the last export of a bundle; None if there is none."""
+    refused, made = report_files(bundle, refused=True), report_files(bundle)
+    if refused.document.is_file():
+        return refused
+    return made if bundle.is_file() and made.document.is_file() else None
+
+
+def _written(path: Path) -> int:
+    """Time at which a file was written, ns; 0 if there is none."""
+    with suppress(OSError):
+        return path.stat().st_mtime_ns
+    return 0
 
 
 def _record(run: Path) -> RunRecord | None:

@@ -10,9 +10,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from edgeloop.edge.source_name import STDIN, is_pipeline, shown_name
 from edgeloop.export.export_options import Precision
+from edgeloop.export.report.report_files import report_files
 from edgeloop.export.targets import TARGETS
 from edgeloop.labeling.studio.label_outlines import labels_task
 from edgeloop.labeling.studio.project import Project
+from edgeloop.models.facts.facts_path import facts_path
 from edgeloop.models.task import Task
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "Settings",
     "TeachSettings",
     "TrainSettings",
+    "exported_files",
     "shown_path",
 ]
 
@@ -168,20 +171,21 @@ class ExportSettings(_Settings):
     def arguments(self, project: Project) -> list[str]:
         """See the base class."""
         chips = () if self.target is None else TARGETS[self.target].chips
+        bundle = self.bundle(project)
         return [
             "export",
             shown_path(project.run),
             "-d",
             shown_path(project.dataset),
             "-o",
-            shown_path(self.bundle(project)),
+            shown_path(bundle),
             *_option("--precision", self.precision),
             *_option("--target", self.target),
             *_option("--chip", self.chip if self.chip in chips else None),
             *_option("--imgsz", self.imgsz),
             *_option("--tolerance-map", self.tolerance_map),
             *_option("--tolerance-boxes", self.tolerance_boxes),
-            *(["--overwrite"] if project.exported else []),
+            *(["--overwrite"] if any(path.exists() for path in exported_files(bundle)) else []),
         ]
 
 
@@ -219,6 +223,12 @@ class TeachSettings(_Settings):
             *_option("--epochs", self.epochs),
             *_option("--seed", self.seed or None),
         ]
+
+
+def exported_files(bundle: Path) -> list[Path]:
+    """Name all files that `edgeloop export` may write for a bundle."""
+    frames = [bundle.with_suffix(".npy")] if bundle.suffix == ".onnx" else []  # to calibrate on
+    return [bundle, facts_path(bundle), *report_files(bundle), *frames]
 
 
 Settings = LabelSettings | TrainSettings | ExportSettings | TeachSettings

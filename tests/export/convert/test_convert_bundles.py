@@ -104,6 +104,7 @@ def test_the_first_attempt_that_passes_ends_the_search(
     run: Path, dataset: Path, tmp_path: Path, workshop: Callable[..., Workshop]
 ) -> None:
     made = workshop("bad, as trained", "head on the host", "never reached")
+    (tmp_path / "parts.json").write_text("report of parts.onnx")
     report = export_bundle(run, dataset, tmp_path / "parts.ncnn", OPTIONS)
     assert [each.attempt for each in report.candidates] == ["bad, as trained", "head on the host"]
     assert [len(source.graph.graph.output) for source in made.seen] == [1, 6]
@@ -116,7 +117,8 @@ def test_the_first_attempt_that_passes_ends_the_search(
     facts = read_facts(report.bundle, "ncnn")
     assert set(facts.versions) == {"ncnn", "pnnx"}
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "parts.json", "parts.md", "parts.ncnn", "parts.ncnn.json", "parts.worst.jpg",
+        "parts.json", "parts.ncnn", "parts.ncnn.json", "parts.ncnn.md", "parts.ncnn.report.json",
+        "parts.ncnn.worst.jpg",
     ]  # fmt: skip
 
 
@@ -126,17 +128,19 @@ def test_if_all_are_refused_no_file_is_written_and_each_is_reported(
 ) -> None:
     workshop("bad, as trained", "bad, head on the host")
     out = tmp_path / "parts.ncnn"
-    with pytest.raises(ModelError, match=r"parts\.ncnn: not written; .*repeats .*see .*parts\.refused\.md"):
+    with pytest.raises(
+        ModelError, match=r"parts\.ncnn: not written; .*repeats .*see .*parts\.ncnn\.refused\.md"
+    ):
         export_bundle(run, dataset, out, OPTIONS)
     assert not out.exists()
     assert not facts_path(out).exists()
-    written = json.loads((tmp_path / "parts.refused.json").read_text())["precisions"]
+    written = json.loads((tmp_path / "parts.ncnn.refused.json").read_text())["precisions"]
     assert [each["attempt"] for each in written] == ["bad, as trained", "bad, head on the host"]
     for each in written:
         assert each["refused"]
         assert each["parity"]["repeated"] < each["parity"]["boxes"]
         assert each["bytes"] > 1e5
-    card = (tmp_path / "parts.refused.md").read_text()
+    card = (tmp_path / "parts.ncnn.refused.md").read_text()
     assert "bad, as trained" in card
     assert "bad, head on the host" in card
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
@@ -210,10 +214,10 @@ def test_an_attempt_whose_tool_fails_is_refused_and_the_next_is_tried(
     assert "failed: fp16, crash: maker: failed with exit code 3; it said: layer 7: failed\n" in done.err
     assert "failed: fp16, raise: KeyError: 'layer 8'\n" in done.err
     assert "failed: fp16, vanish: " in done.err
-    report = json.loads((tmp_path / "x.json").read_text())
+    report = json.loads((tmp_path / "x.ncnn.report.json").read_text())
     assert [each["attempt"] for each in report["precisions"]] == ["as trained"]
     assert [each["attempt"] for each in report["failed"]] == ["crash", "raise", "vanish"]
-    assert "| fp16, crash |" in (tmp_path / "x.md").read_text()
+    assert "| fp16, crash |" in (tmp_path / "x.ncnn.md").read_text()
     assert out.is_file()
 
 

@@ -21,6 +21,7 @@ from edgeloop.export.convert.converter import Attempt, Converted, Source
 from edgeloop.export.convert.litert_converter import LitertConverter
 from edgeloop.export.export_options import ExportOptions
 from edgeloop.export.graph.to_onnx import model_spec, to_onnx
+from edgeloop.export.report.report_files import report_files
 from edgeloop.models.errors import UnavailableError
 from edgeloop.models.facts.facts_path import facts_path
 from edgeloop.models.heads import Head
@@ -56,7 +57,7 @@ def test_the_file_finds_what_torch_finds(
     done = edgeloop("export", run, "-d", dataset, "-o", out, "--target", "litert", "--precision", precision)
     assert done.code == 0, done.err
     assert done.out.splitlines()[-1] == f"next: edgeloop run {out} 0"
-    report = json.loads(out.with_suffix(".json").read_text())
+    report = json.loads(report_files(out).document.read_text())
     (tried,) = report["precisions"]
     assert (tried["precision"], tried["refused"], report["parity"]["matched"]) == (precision, [], 1)
     assert report["parity"]["confidence_drift"] < drift
@@ -89,7 +90,7 @@ def test_an_int8_file_ends_at_the_last_convolutions(
         "export", run, "-d", dataset, "-o", out, "--target", "litert", "--precision", "int8", *loose
     )
     assert done.code == 0, done.err
-    (tried,) = json.loads(out.with_suffix(".json").read_text())["precisions"]
+    (tried,) = json.loads(report_files(out).document.read_text())["precisions"]
     assert tried["attempt"] == "head on the host"
     names = [output.name for output in read_facts(out, "litert").outputs]
     assert names == [f"{end}_{stride}" for stride in (8, 16, 32) for end in ("boxes", "scores")]
@@ -124,14 +125,14 @@ def test_over_the_tolerance_there_is_no_file_and_all_that_was_tried_is_told(
     assert f"{out}: not written; the best of 3 attempts is 'int8, head on the host, first 5 " in done.err
     assert not out.exists()
     assert not facts_path(out).exists()
-    tried = json.loads((tmp_path / "parts.refused.json").read_text())["precisions"]
+    tried = json.loads((tmp_path / "parts.tflite.refused.json").read_text())["precisions"]
     assert [each["attempt"] for each in tried] == [
         "head on the host", "head on the host, first 3 stages in float",
         "head on the host, first 5 stages in float",
     ]  # fmt: skip
     assert all(each["refused"] for each in tried)
     for each in tried:
-        assert each["attempt"] in (tmp_path / "parts.refused.md").read_text()
+        assert each["attempt"] in (tmp_path / "parts.tflite.refused.md").read_text()
 
 
 @pytest.mark.slow

@@ -142,7 +142,7 @@ def test_a_simulated_file_records_no_time(
     assert document is not None
     assert document.record.measured.latency_ms is None
     assert document.record.measured.parity == 1
-    assert json.loads((tmp_path / "x.json").read_text())["latency_ms"] == 0
+    assert json.loads((tmp_path / "x.rknn.report.json").read_text())["latency_ms"] == 0
 
 
 def test_frames_keep_their_colors(source: Source) -> None:

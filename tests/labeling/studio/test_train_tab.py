@@ -113,8 +113,9 @@ def test_a_bundle_is_named_as_its_runtime_takes_it(studio: Serving) -> None:
         assert f"detector{target.suffix} --target {name}" in command
         assert ("--chip rk3566" in command) == (name == "rknn")
         assert "--overwrite" not in command
-    (studio.project.work / "detector.md").touch()  # of a bundle of any runtime
+    (studio.project.work / "detector.ncnn.md").touch()
     assert "--overwrite" in studio.api("POST", "jobs/export/command", {"target": "ncnn"})["command"]
+    assert "--overwrite" not in studio.api("POST", "jobs/export/command", {})["command"]
 
 
 def test_a_bundle_of_another_engine_is_shown_and_not_tried(
@@ -122,8 +123,8 @@ def test_a_bundle_of_another_engine_is_shown_and_not_tried(
 ) -> None:
     work = studio.project.work
     made = {**report(refused=[]), "bundle": "detector.ncnn", "next_step": "edgeloop run detector.ncnn 0"}
-    (work / "detector.json").write_text(json.dumps(made))
-    assert studio.api("GET", "export")["report"] is None
+    (work / "detector.ncnn.report.json").write_text(json.dumps(made))
+    assert studio.api("GET", "export")["reports"] == []
     (work / "detector.ncnn").touch()
     monkeypatch.setenv(TARGETS["rknn"].python_variable, "python3")
     page.goto(f"{studio.url}#train")
@@ -137,6 +138,20 @@ def test_a_bundle_of_another_engine_is_shown_and_not_tried(
     assert "undefined" not in shown
     page.goto(f"{studio.url}#try")
     expect(page.get_by_text("This tab tries ONNX files, and there is detector.ncnn alone.")).to_be_visible()
+
+
+def test_each_bundle_has_a_report_of_its_own(studio: Serving, page: Page) -> None:
+    work = studio.project.work
+    (work / "detector.onnx").touch()
+    (work / "detector.json").write_text(json.dumps(report(refused=[])))
+    ncnn = {**report(refused=["fp16 misses 12 of 100 boxes"]), "bundle": "detector.ncnn"}
+    (work / "detector.ncnn.refused.json").write_text(json.dumps(ncnn))
+    (work / "detector.ncnn.refused.worst.jpg").write_bytes(b"a picture")
+    page.goto(f"{studio.url}#train")
+    expect(page.get_by_text("Refused: detector.ncnn was not written")).to_be_visible()
+    expect(page.get_by_text("detector.onnx repeats what was trained")).to_be_visible()
+    assert studio.ask("GET", "api/export/worst?bundle=detector.ncnn")[2] == b"a picture"
+    assert studio.ask("GET", "api/export/worst?bundle=detector.onnx")[0] == 404
 
 
 def test_a_bundle_that_is_put_aside_leaves_those_of_other_engines(studio: Serving) -> None:

@@ -90,9 +90,8 @@ class StudioTrain extends HTMLElement {
       this.#block('train', training.dataset ? '' : 'label first: there is no dataset');
       this.#block('export', exported.run ? '' : 'train first: there is no run');
       this.#showCurves(training);
-      const {report, refused, worst} = exported;
-      const shown = refused ?? report;
-      this.#report.replaceChildren(...(shown ? [el('h2', {}, 'Export'), exportReport(shown, {bundle: shown.bundle, worst})] : []));
+      const {reports} = exported;
+      this.#report.replaceChildren(...(reports.length ? [el('h2', {}, 'Export'), ...reports.map(({report, worst}) => exportReport(report, worst))] : []));
     });
   }
 

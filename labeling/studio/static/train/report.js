@@ -15,9 +15,10 @@ function table(caption, header, rows) {
 /**
  * Build the report.
  * @param {object} report Content of detector.json or detector.refused.json.
- * @param {{bundle: string, worst: string|null}} more Name of the bundle, and version of the picture.
+ * @param {string|null} worst Version of the picture of the worst frames.
  */
-export function exportReport(report, {bundle, worst}) {
+export function exportReport(report, worst) {
+  const {bundle} = report;
   const refused = report.refused.length > 0;
   const head = refused
     ? el('div', {class: 'verdict refused'}, el('b', {}, `Refused: ${bundle} was not written`), el('ul', {}, ...report.refused.map((reason) => el('li', {}, reason))))
@@ -39,5 +40,5 @@ export function exportReport(report, {bundle, worst}) {
     table('Precisions', ['Precision', 'ms', 'MB', 'mAP50-95', 'Boxes repeated', 'Score drift', 'Result'], [['torch', '', '', map(report.torch.map50_95), '', '', 'what was trained'], ...precisions]),
     table(`Classes on ${report.parity.frames} held-out frames`, ['Class', 'Objects', 'mAP50', 'mAP50-95', 'torch', 'Boxes repeated'], classes),
     worst ? el('figure', {}, el('figcaption', {}, el('b', {}, 'Frames that differ most'), el('span', {class: 'faint'}, ' torch on the left, the bundle on the right')),
-      el('img', {src: `api/export/worst?${worst}`, alt: 'Frames on which torch, left, and the bundle, right, differ most'})) : '');
+      el('img', {src: `api/export/worst?bundle=${encodeURIComponent(bundle)}&v=${worst}`, alt: 'Frames on which torch, left, and the bundle, right, differ most'})) : '');
 }
