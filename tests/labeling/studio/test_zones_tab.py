@@ -14,7 +14,9 @@ from edgeloop.edge.tracking.zone_file import read_zones
 from edgeloop.labeling.studio.zones.zone_store import ZoneStore
 from edgeloop.models.errors import DataError
 from tests.labeling.studio.serving import Serving, serve, write_gray_frames
+from tests.waiting import until
 
+KEY = "0123456789abcdefghij"
 SQUARE = [[0.1, 0.1], [0.5, 0.1], [0.5, 0.5], [0.1, 0.5]]
 ZONE = {"name": "yard", "points": SQUARE, "classes": ["bolt"], "dwell_s": 30}
 LINE = {"name": "gate", "points": [[0, 0.5], [1, 0.5]]}
@@ -113,25 +115,51 @@ def saved(studio: Serving) -> dict[str, Any]:
     return found
 
 
+def place(page: Page, x: float, y: float) -> tuple[float, float]:
+    """Point of the frame on the page."""
+    left, top = page.evaluate("([x, y]) => document.querySelector('frame-view').toPage([x, y])", [x, y])
+    return left, top
+
+
+def draw_zone(page: Page) -> None:
+    page.keyboard.press("p")
+    for corner in ((40, 40), (200, 40), (200, 160), (40, 160)):
+        page.mouse.click(*place(page, *corner))
+    page.mouse.click(*place(page, 40, 40))  # on the first one: closed
+
+
+def test_a_zone_that_was_drawn_while_the_server_was_away_is_saved_when_it_is_back(
+    tmp_path: Path, open_page: Callable[[str], Page]
+) -> None:
+    frames = write_gray_frames(tmp_path / "frames")
+    with serve(frames, key=KEY) as first:
+        page = open_page(f"{first.url}#zones")
+        expect(page.get_by_text("Press P")).to_be_visible()
+        expect(page.locator("frame-view")).to_have_js_property("height", 240)
+    draw_zone(page)
+    expect(
+        page.get_by_text("the server does not answer; is `edgeloop studio` still running?")
+    ).to_be_visible()
+    port = int(first.url.split(":")[2].split("/")[0])
+    with serve(frames, port=port, key=KEY) as second:
+        until(second.project.zones.exists)
+        assert len(saved(second)["zones"]) == 1
+        expect(page.get_by_text("Saved in zones.json")).to_be_visible()
+        page.console_errors.clear()  # type: ignore[attr-defined]
+        page.close()
+
+
 def test_a_zone_by_mouse_and_a_line_by_key(studio: Serving, open_page: Callable[[str], Page]) -> None:
     page = open_page(studio.url + "#zones")
     expect(page.get_by_text("Press P")).to_be_visible()
     expect(page.locator("frame-view")).to_have_js_property("height", 240)
-
-    def at(x: float, y: float) -> tuple[float, float]:
-        left, top = page.evaluate("([x, y]) => document.querySelector('frame-view').toPage([x, y])", [x, y])
-        return left, top
-
-    page.keyboard.press("p")
-    for corner in ((40, 40), (200, 40), (200, 160), (40, 160)):
-        page.mouse.click(*at(*corner))
-    page.mouse.click(*at(40, 40))  # on the first one: closed
+    draw_zone(page)
     expect(page.get_by_text("Saved in zones.json")).to_be_visible()
     assert saved(studio)["zones"][0]["polygon"][2] == pytest.approx([200 / 320, 160 / 240], abs=0.01)
 
-    page.mouse.move(*at(200, 160))
+    page.mouse.move(*place(page, 200, 160))
     page.mouse.down()
-    page.mouse.move(*at(120, 20), steps=3)
+    page.mouse.move(*place(page, 120, 20), steps=3)
     page.mouse.up()
     expect(page.get_by_text("bow tie")).to_be_visible()
     page.keyboard.press("Control+z")

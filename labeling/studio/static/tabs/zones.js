@@ -34,9 +34,9 @@ class StudioZones extends HTMLElement {
       panel.element);
     this.#pen = new Pen(this.#view, this.#places, () => this.#tell(), signal);
     this.#bind(signal);
-    on('reload', () => this.#places.load(), signal);
+    on('reload', () => this.#places.refresh(), signal);
     on('zones', ({base}) => this.#places.heard(base), signal);
-    on('classes', () => this.#places.load(), signal);
+    on('classes', () => this.#places.refresh(), signal);
     this.#tell();
     await this.#places.load();
     this.#files = (await attempt(() => get('frames', signal)))?.files ?? [];

@@ -39,11 +39,15 @@ export class Places extends EventTarget {
     this.#undo = [];
     this.#redo = [];
     this.errors.clear();
+    this.state = 'saved';
     this.#changed();
   }
 
+  /** Load again after the file may have changed; what is not saved here is sent again instead. */
+  refresh() { return this.state === 'saved' ? this.load() : this.#save(); }
+
   /** Load again if another page saved. */
-  heard(base) { if (!this.#saving && base !== this.#base) this.load(); }
+  heard(base) { if (!this.#saving && base !== this.#base) this.refresh(); }
 
   /** Name that no place has. */
   freeName(kind) {
