@@ -54,6 +54,19 @@ def write_dataset(dataset: Path, frames: Path) -> None:
     (dataset / "instances.json").write_text(json.dumps({**coco, "info": {}}))
 
 
+@pytest.mark.parametrize("tab", [*_TABS, "draw/0"])
+def test_no_part_of_a_tab_is_cut_off_on_a_phone(
+    studio: Serving, open_page: Callable[[str], Page], tab: str
+) -> None:
+    page = open_page(f"{studio.url}#{tab}")
+    page.set_viewport_size({"width": 390, "height": 844})
+    expect(page.locator(f"studio-{tab.partition('/')[0]} > *").first).to_be_attached()
+    page.wait_for_load_state("networkidle")
+    right = "[...document.querySelectorAll('*')].map(own => own.getBoundingClientRect().right)"
+    assert page.evaluate(f"Math.max(...{right})") <= 390
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
 @pytest.mark.parametrize("tab", _TABS)
 def test_no_tab_has_a_serious_fault(studio: Serving, open_page: Callable[[str], Page], tab: str) -> None:
     page = open_page(f"{studio.url}#{tab}")
