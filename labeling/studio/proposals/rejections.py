@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from edgeloop.edge.host.durable_file import append_to_file
 from edgeloop.labeling.studio.exemplar_file import ClassName
+from edgeloop.models.errors import DataError, describe_damage
 
 __all__ = ["MAX_BOXES", "RejectedBox", "Rejections"]
 
@@ -51,7 +52,11 @@ class Rejections:
     """Rejected boxes of all frames, each change a line of a file that only grows."""
 
     def __init__(self, path: Path) -> None:
-        """Read the file if it is there; an incomplete last line of a killed process is cut off."""
+        """Read the file if it is there; an incomplete last line of a killed process is cut off.
+
+        Raises:
+            DataError: A line is malformed.
+        """
         self._path = path
         self._lock = threading.Lock()
         self._boxes: dict[str, set[RejectedBox]] = defaultdict(set)
@@ -60,11 +65,12 @@ class Rejections:
             whole = data[: data.rfind(b"\n") + 1]
             if len(whole) < len(data):
                 os.truncate(path, len(whole))
-            for line in whole.splitlines():
+            for number, line in enumerate(whole.splitlines(), start=1):
                 try:
                     self._apply(_LINES.validate_json(line))
-                except ValidationError:
-                    continue
+                except ValidationError as error:
+                    fault = describe_damage(path, error, line=number)
+                    raise DataError(f"{fault}; correct or remove this line") from error
 
     def of(self, frame: str) -> frozenset[RejectedBox]:
         """Rejected boxes of a frame."""

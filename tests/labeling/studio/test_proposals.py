@@ -17,6 +17,7 @@ from edgeloop.labeling.studio.proposals.propose import Commands, ProposalJob, sp
 from edgeloop.labeling.studio.proposals.proposer import Proposer
 from edgeloop.labeling.studio.proposals.ranking import FrameRow, choose_next, left_over, row_of, to_look_at
 from edgeloop.labeling.studio.proposals.rejections import RejectedBox, Rejections
+from edgeloop.models.errors import DataError
 from tests.labeling.studio.serving import Serving
 from tests.waiting import until
 
@@ -96,6 +97,14 @@ def test_rejections_outlive_the_process(tmp_path: Path) -> None:
     assert again.of("a.jpg") == {one}
     again.reject("b.jpg", (one,))
     assert Rejections(path).of("b.jpg") == {one}
+
+
+def test_a_damaged_rejection_is_named_and_not_forgotten(tmp_path: Path) -> None:
+    path = tmp_path / "rejected.jsonl"
+    Rejections(path).reject("a.jpg", (RejectedBox(xyxy=BOLT.xyxy, name="bolt"),))
+    path.write_text(path.read_text().replace('"bolt"', "bolt") + path.read_text())
+    with pytest.raises(DataError, match=r"rejected\.jsonl:1.*correct or remove this line"):
+        Rejections(path)
 
 
 def test_a_renamed_class_stays_rejected(studio: Serving) -> None:
