@@ -6,6 +6,7 @@ import fcntl
 import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 _LEDGER = "ledger.sqlite3"
+_LONG_S, _REST = 0.5, 20  # duration of a reading from which on the next one waits; so many times as long
 
 
 def unfinished_label(dataset: Path) -> Path:
@@ -83,23 +85,27 @@ class LedgerCopy:
     """Reads the ledger of a job while the process that labels holds its lock.
 
     The ledger and its write-ahead log are copied, and the copy is read: frames that are written meanwhile may
-    be missing in it. If the copy is torn, the one before it counts.
+    be missing in it. If the copy is torn, the one before it counts. One that takes long is made seldom.
     """
 
     def __init__(self, dataset: Path) -> None:
         """Read the ledger of the job that makes a dataset."""
         self._ledger = unfinished_label(dataset) / _LEDGER
         self._versions: object = None
+        self._due = 0.0  # time of the next reading
         self._results: dict[str, FrameResult] = {}
         self._marks: dict[str, str] = {}
 
     def results(self) -> dict[str, FrameResult]:
         """Frames that are labeled so far, by name, in the order in which they were."""
         versions = [file_version(path) for path in self._files()]
-        if versions != self._versions:
+        began = time.monotonic()
+        if versions != self._versions and began >= self._due:
             with suppress(OSError, sqlite3.Error, ValidationError):
                 self._results = self._read()
                 self._versions = versions
+            spent = time.monotonic() - began
+            self._due = began + (_REST * spent if spent > _LONG_S else 0)
         return self._results
 
     def _files(self) -> tuple[Path, Path]:

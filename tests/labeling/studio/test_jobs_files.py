@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from edgeloop.labeling.studio.jobs import job_files
 from edgeloop.labeling.studio.jobs.job_files import LedgerCopy, label_is_locked, put_aside
+from tests.waiting import until
 
 LABELING = """
 import sys
@@ -68,6 +70,20 @@ def test_labels_of_another_process_are_read_while_it_labels(
     terminal.kill()
     terminal.wait()
     assert not label_is_locked(dataset)
+    assert len(ledger.results()) == 2
+
+
+def test_a_ledger_that_takes_long_to_read_is_read_seldom(
+    terminal: subprocess.Popen[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_files, "_LONG_S", 0.0)
+    ledger = LedgerCopy(tmp_path / "dataset")
+    label(terminal, "a.jpg")
+    assert list(ledger.results()) == ["a.jpg"]
+    monkeypatch.setattr(job_files, "_REST", 1e6)
+    label(terminal, "b.jpg")
+    until(lambda: len(ledger.results()) == 2)
+    label(terminal, "c.jpg")
     assert len(ledger.results()) == 2
 
 
