@@ -1,1 +1,1 @@
-"""Commands `edgeloop collect`, `suggest`, `label`, `stats` and `audit`."""
+"""Commands of labeling, and of the loop that it closes: a module for each verb."""

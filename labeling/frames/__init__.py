@@ -1,1 +1,1 @@
-"""Frame selection: sharp and different frames of a source."""
+"""Frames to label: collected, read from a folder or object storage, told apart, suggested."""

@@ -24,7 +24,7 @@ class LabelPlan:
     Attributes:
         frames: Folder of frames, or an address in object storage such as "s3://bucket/folder", as text.
         exemplars: Boxes as COCO json or YOLO text files, or folders of crops; None to label what moves.
-        out: Folder of the dataset; must not exist.
+        out: Folder of the dataset: new, or of the same job.
         corrected: Dataset that a person corrected, as of `read_corrected`; its boxes are kept as they are.
         decisions: Decisions of a person in `edgeloop studio`, decisions.jsonl; they win over what is found.
         classes: Names of what moves, without exemplars; `classifier` must be able to read them. Empty for the

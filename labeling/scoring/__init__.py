@@ -1,1 +1,1 @@
-"""Scores of candidates: classification, calibration, box regression."""
+"""Scores of what moves: its motion, and a classifier of its looks."""

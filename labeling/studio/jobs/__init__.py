@@ -1,1 +1,1 @@
-"""Jobs of the studio: label, train and export as child processes."""
+"""Jobs of the studio: label, train, export and teach as child processes."""
