@@ -1,14 +1,13 @@
 """Doubt against ground truth: `python benchmarks/doubt.py ../shared/data --out OUT`.
 
 A weak detector learns from five frames of the first third of a film: the street, three fixed cameras of
-DATA/scenes, and the conveyor. The whole film then passes the signs of doubt, and the last two thirds are
-scored: does a frame with an error come before one without? An error is a missed object or a false alarm, at
-an IoU of 0.5.
+DATA/scenes, and the conveyor. The last two thirds are scored: does a frame with an error come before one
+without, if the frames in most doubt come first? An error is a missed object or a false alarm, at an IoU of
+0.5.
 
 AUC is that of the receiver operating characteristic, for frames with more errors than the median frame, as a
-weak detector has one in nearly every frame: 0.5 is chance. The other tables are about the 40 frames
-of the highest value; of equal values, a random one is expected. "scale" looks twice at every frame; "all"
-has no second look, "all, look" one at 5 % of the frames at most, as a device has it.
+weak detector has one in nearly every frame: 0.5 is chance. The other columns are about the 40 frames in most
+doubt; of equal values, a random one is expected.
 
 With `--pretrained` the detector is DATA/onnx/yolox_nano.onnx instead, which knows the classes of some of the
 films, and has never seen them: it misses what it does not know this way. With `--model` it is a bundle, such
@@ -33,13 +32,8 @@ from numpy.typing import NDArray
 
 from edgeloop.edge.cli.progress import progress
 from edgeloop.edge.demo.scene_truth import scene_coco
-from edgeloop.edge.doubt.frame_doubt import FrameDoubt
-from edgeloop.edge.doubt.judged_frame import SIGNS, JudgedFrame
-from edgeloop.edge.doubt.scale_disagreement import disagreement
-from edgeloop.edge.doubt.second_look import SecondLook, shrunk_look
-from edgeloop.edge.frame import Frame
+from edgeloop.edge.doubt.near_threshold import uncertainty
 from edgeloop.edge.host.opencv import require_image
-from edgeloop.edge.result import Result, Timings
 from edgeloop.edge.runtime.detector import Detector
 from edgeloop.edge.synth import open_scene
 from edgeloop.export.export_options import ExportOptions
@@ -59,9 +53,7 @@ from scoring import Coco, part
 from street_truth import SCORED, read_truth
 
 TOP, SAME_IOU, CONFIDENCE = 40, 0.5, 0.25
-FRAMES_PER_S = {"street": 30.0, "people_path": 7.0, "cows_trough": 0.5, "fish_tank": 25.0, "conveyor": 15.0}
-"""Rate of the frame numbers. That of people_path is its data set's, that of cows_trough about its clock's;
-fish_tank has every fifth frame."""
+SCENES = ("street", "people_path", "cows_trough", "fish_tank", "conveyor")
 
 PRETRAINED = "yolox_nano"
 PRETRAINED_CLASSES = {
@@ -71,8 +63,6 @@ PRETRAINED_CLASSES = {
 }
 """By film, the name of each of COCO's classes in the ground truth."""
 
-WHOLE = ("all", "all, look")
-COLUMNS = (*SIGNS, *WHOLE)
 _CONVEYOR_SEED, _CONVEYOR_FRAMES, _CONVEYOR_STEP = 11, 600, 2
 
 
@@ -83,12 +73,10 @@ class Film:
     Attributes:
         name: Its name.
         scene: Its images, and the five to train on.
-        times_s: Time of each image, s.
     """
 
     name: str
     scene: Scene
-    times_s: Sequence[float]
 
     def image(self, position: int) -> NDArray[np.uint8]:
         """Read an image by its position."""
@@ -110,13 +98,11 @@ class Judged:
 
     Attributes:
         errors: Number of errors in each frame.
-        values: By column, the value of each frame; 0 if the sign is unknown.
-        known: By sign, the share of the frames for which it is known.
+        doubts: Doubt about each frame.
     """
 
     errors: NDArray[np.int64]
-    values: Mapping[str, NDArray[np.float64]]
-    known: Mapping[str, float]
+    doubts: NDArray[np.float64]
 
 
 def main() -> None:
@@ -125,7 +111,7 @@ def main() -> None:
     )
     parser.add_argument("data", type=Path, help="Folder with scenes/ and street/.")
     parser.add_argument("-o", "--out", type=Path, required=True, help="Folder for all results.")
-    parser.add_argument("--scenes", nargs="+", choices=FRAMES_PER_S, default=list(FRAMES_PER_S))
+    parser.add_argument("--scenes", nargs="+", choices=SCENES, default=list(SCENES))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="Random seeds.")
     parser.add_argument("--time-limit", type=float, default=40, help="Seconds of each training.")
     parser.add_argument("--pretrained", action="store_true", help="Judge YOLOX-nano and train nothing.")
@@ -139,21 +125,17 @@ def main() -> None:
         film = _film(arguments.data, arguments.out, name)
         for seed in arguments.seeds[:1] if arguments.pretrained or arguments.model else arguments.seeds:
             if arguments.model:
-                looks = _looks(film, arguments.out / name / "model", partial(_bundle, arguments.model, film))
+                found = _found(film, arguments.out / name / "model", partial(_bundle, arguments.model, film))
             elif arguments.pretrained:
-                looks = _pretrained_looks(film, arguments.data / "onnx", arguments.out / name / PRETRAINED)
+                found = _find_pretrained(film, arguments.data / "onnx", arguments.out / name / PRETRAINED)
             else:
-                looks = _trained_looks(film, arguments.out / name / str(seed), seed, arguments.time_limit)
-            judged.setdefault(name, []).append(_judge(film, looks))
+                found = _find_trained(film, arguments.out / name / str(seed), seed, arguments.time_limit)
+            judged.setdefault(name, []).append(_judge(film, found))
     seeds = ", ".join(map(str, arguments.seeds))
     weak = f"Detectors of {arguments.time_limit:g} s of training, means over the seeds {seeds}"
     if arguments.pretrained or arguments.model:
         weak = arguments.model.name if arguments.model else "YOLOX-nano"
-    note = (
-        f"{weak}; scores from {CONFIDENCE:g} on. Last table: the share of the frames for which a sign is "
-        "known; if frames are too far apart in time, it is not, and counts as 0."
-    )
-    publish(arguments.write, *_tables(judged), note=note, timed=False)
+    publish(arguments.write, _table(judged), note=f"{weak}; scores from {CONFIDENCE:g} on.", timed=False)
 
 
 def _film(data: Path, out: Path, name: str) -> Film:
@@ -165,15 +147,14 @@ def _film(data: Path, out: Path, name: str) -> Film:
     else:
         images = data / "scenes" / name / "images"
         truth = json.loads((images.parent / "instances.json").read_text())
-    numbers = [image.get("frame", image["id"]) for image in truth["images"]]
-    first = {image["id"] for image in truth["images"][: len(numbers) // 3]}
+    third = truth["images"][: len(truth["images"]) // 3]
+    first = {image["id"] for image in third}
     early = {
         **truth,
-        "images": truth["images"][: len(numbers) // 3],
+        "images": third,
         "annotations": [each for each in truth["annotations"] if each["image_id"] in first],
     }
-    scene = Scene(name, images, truth, choose(early), [])
-    return Film(name, scene, [number / FRAMES_PER_S[name] for number in numbers])
+    return Film(name, Scene(name, images, truth, choose(early), []))
 
 
 def _draw_conveyor(folder: Path) -> Coco:
@@ -183,29 +164,26 @@ def _draw_conveyor(folder: Path) -> Coco:
     for file, index in progress(files, "Drawing the conveyor"):
         if not (folder / file).is_file():
             cv2.imwrite(str(folder / file), scene.render(index))
-    truth = scene_coco(scene, files)
-    for position, image in enumerate(truth["images"]):
-        image["frame"] = position
-    return truth
+    return scene_coco(scene, files)
 
 
-Looks = list[tuple[Detections, Detections]]
-"""Detections in each image, and in the image at another scale; class numbers of the run."""
+Find = Callable[[NDArray[np.uint8]], Detections]
+"""Detector of an HxWx3 uint8 BGR image; class numbers are those of the film."""
 
 
-def _trained_looks(film: Film, folder: Path, seed: int, limit_s: float) -> Looks:
+def _find_trained(film: Film, folder: Path, seed: int, limit_s: float) -> list[Detections]:
     run = folder / "run"
     if not (run / "run.json").is_file():
         dataset = film.scene.write_dataset(folder / "dataset", val=())
         train_detector(dataset, run, TrainOptions(seed=seed, time_limit_s=limit_s))
-    return _looks(film, folder, lambda: _detector(run, folder / "weak.onnx").detect)
+    return _found(film, folder, lambda: _detector(run, folder / "weak.onnx").detect)
 
 
-def _pretrained_looks(film: Film, models: Path, folder: Path) -> Looks:
+def _find_pretrained(film: Film, models: Path, folder: Path) -> list[Detections]:
     numbers = {name: number for number, name in enumerate(film.scene.classes)}
     known = PRETRAINED_CLASSES[film.name]
 
-    def open_detector() -> SecondLook:
+    def open_detector() -> Find:
         overrides = SpecOverrides(head="yolox", names=read_names(models / "coco_classes.txt"))
         detector = Detector(
             models / f"{PRETRAINED}.onnx", confidence=CONFIDENCE, overrides=overrides, threads=1
@@ -219,10 +197,10 @@ def _pretrained_looks(film: Film, models: Path, folder: Path) -> Looks:
 
         return find
 
-    return _looks(film, folder, open_detector)
+    return _found(film, folder, open_detector)
 
 
-def _bundle(path: Path, film: Film) -> SecondLook:
+def _bundle(path: Path, film: Film) -> Find:
     detector = Detector(path, provider="cpu", confidence=CONFIDENCE, threads=1)
     numbers = {name: number for number, name in enumerate(film.scene.classes)}
     classes = np.array([numbers[name] for name in detector.names], np.int64)
@@ -234,12 +212,12 @@ def _bundle(path: Path, film: Film) -> SecondLook:
     return find
 
 
-def _looks(film: Film, folder: Path, open_detector: Callable[[], SecondLook]) -> Looks:
-    path = folder / "looks.json"
+def _found(film: Film, folder: Path, open_detector: Callable[[], Find]) -> list[Detections]:
+    path = folder / "found.json"
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps([*_find_all(film, open_detector())]))
-    return [(_detections(first), _detections(second)) for first, second in json.loads(path.read_text())]
+    return [_detections(rows) for rows in json.loads(path.read_text())]
 
 
 def _detector(run: Path, path: Path) -> Detector:
@@ -251,14 +229,10 @@ def _detector(run: Path, path: Path) -> Detector:
     return Detector(path, provider="cpu", confidence=CONFIDENCE, threads=1)
 
 
-def _find_all(film: Film, find: SecondLook) -> Iterator[list[Any]]:
-    again = shrunk_look(find)
-    for position in progress(range(len(film.times_s)), f"Detecting in {film.name}"):
-        image = film.image(position)
-        yield [
-            [found.xyxy.tolist(), found.confidence.tolist(), found.class_id.tolist()]
-            for found in (find(image), again(image))
-        ]
+def _find_all(film: Film, find: Find) -> Iterator[list[Any]]:
+    for position in progress(range(len(film.scene.truth["images"])), f"Detecting in {film.name}"):
+        found = find(film.image(position))
+        yield [found.xyxy.tolist(), found.confidence.tolist(), found.class_id.tolist()]
 
 
 def _detections(rows: Sequence[Any]) -> Detections:
@@ -267,39 +241,10 @@ def _detections(rows: Sequence[Any]) -> Detections:
     return Detections(xyxy, np.array(scores, np.float32), np.array(classes, np.int64))
 
 
-def _judge(film: Film, looks: Looks) -> Judged:
-    names = list(film.scene.classes)
-    start = len(looks) // 3
-    errors = [_errors(found, names, *film.true_boxes(position)) for position, (found, _) in enumerate(looks)]
-    plain, looking = _doubts(film, looks, second=False), _doubts(film, looks, second=True)
-    values: dict[str, list[float]] = {column: [] for column in COLUMNS}
-    known = dict.fromkeys(SIGNS, 0)
-    for without, with_look, (found, other) in list(zip(plain, looking, looks, strict=True))[start:]:
-        signs = {**without.doubt.signs, "scale": disagreement(found, other, CONFIDENCE)}
-        for sign in SIGNS:
-            values[sign].append(signs.get(sign, 0.0))
-            known[sign] += sign in signs
-        values["all"].append(without.doubt.value)
-        values["all, look"].append(with_look.doubt.value)
-    count = len(looks) - start
-    return Judged(
-        np.array(errors[start:]),
-        {column: np.array(rows) for column, rows in values.items()},
-        {sign: number / count for sign, number in known.items()},
-    )
-
-
-def _doubts(film: Film, looks: Looks, *, second: bool) -> list[JudgedFrame]:
-    """Doubt about each image of a film, without or with the second look of a device."""
-    other = [Detections.empty()]
-    doubt = FrameDoubt(CONFIDENCE, second_look=(lambda _: other[0]) if second else None)
-    judged = []
-    for position, (found, again) in enumerate(looks):
-        frame = Frame(film.image(position), position, 0.0, 0.0, film.name, film.times_s[position])
-        judged.append(doubt.add(Result(frame, found, Timings(0.0, {})), film.times_s[position]))
-        other[0] = again  # the next call judges this frame
-    judged.append(doubt.close())
-    return [each for each in judged if each is not None]
+def _judge(film: Film, found: Sequence[Detections]) -> Judged:
+    names, scored = list(film.scene.classes), range(len(found) // 3, len(found))
+    errors = [_errors(found[position], names, *film.true_boxes(position)) for position in scored]
+    return Judged(np.array(errors), np.array([uncertainty(found[each], CONFIDENCE) for each in scored]))
 
 
 def _errors(
@@ -334,53 +279,27 @@ def mean_of_top(figures: NDArray[Any], values: NDArray[np.float64], count: int =
     return float((figures[above].sum() + left * figures[equal].mean()) / count)
 
 
-def _tables(judged: Mapping[str, Sequence[Judged]]) -> list[Table]:
-    def auc_of(each: Judged, column: str) -> float:
-        return auc(each.errors > np.median(each.errors), each.values[column])
+def _table(judged: Mapping[str, Sequence[Judged]]) -> Table:
+    figures = {name: np.mean([_figures(each) for each in runs], axis=0) for name, runs in judged.items()}
+    rows = [(name, *map(_number, own)) for name, own in figures.items()]
+    median = ("median", *map(_number, np.nanmedian(list(figures.values()), axis=0)))
+    header = (
+        *("", "frames", "AUC", "frames with an error", f"in the top {TOP}"),
+        *("errors a frame", f"in the top {TOP}"),
+    )
+    return Table("<" + ">" * (len(header) - 1), header, [rows, [median]])
 
-    def share_of(each: Judged, column: str) -> float:
-        return mean_of_top(each.errors > 0, each.values[column])
 
-    def count_of(each: Judged, column: str) -> float:
-        return mean_of_top(each.errors, each.values[column])
-
-    def known_of(each: Judged, sign: str) -> float:
-        return each.known[sign]
-
-    def with_error(each: Judged) -> float:
-        return float((each.errors > 0).mean())
-
-    def errors_a_frame(each: Judged) -> float:
-        return float(each.errors.mean())
-
+def _figures(judged: Judged) -> list[float]:
+    errors, doubts = judged.errors, judged.doubts
     return [
-        _table("AUC", judged, "chance", lambda _: 0.5, auc_of),
-        _table(f"frames with an error in top {TOP}", judged, "random", with_error, share_of),
-        _table(f"errors a frame in top {TOP}", judged, "random", errors_a_frame, count_of),
-        _table("sign is known", judged, "frames", lambda each: len(each.errors), known_of, SIGNS),
+        float(len(errors)),
+        auc(errors > np.median(errors), doubts),
+        float((errors > 0).mean()),
+        mean_of_top(errors > 0, doubts),
+        float(errors.mean()),
+        mean_of_top(errors, doubts),
     ]
-
-
-def _table(
-    title: str,
-    judged: Mapping[str, Sequence[Judged]],
-    base: str,
-    base_of: Callable[[Judged], float],
-    figure_of: Callable[[Judged, str], float],
-    columns: Sequence[str] = COLUMNS,
-) -> Table:
-    rows = []
-    figures = []
-    for name, runs in judged.items():
-        of_scene = [
-            float(np.mean([base_of(each) for each in runs])),
-            *(float(np.mean([figure_of(each, column) for each in runs])) for column in columns),
-        ]
-        figures.append(of_scene)
-        rows.append((name, *map(_number, of_scene)))
-    median = [float(np.nanmedian(column)) for column in zip(*figures, strict=True)]
-    header = (title, base, *(column.replace("_", " ") for column in columns))
-    return Table("<" + ">" * (len(header) - 1), header, [rows, [("median", *map(_number, median))]])
 
 
 def _number(value: float) -> str:

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from edgeloop.edge.cli.progress import progress
-from edgeloop.edge.doubt.frame_doubt import FrameDoubt
 from edgeloop.edge.doubt.judged_frame import JudgedFrame
-from edgeloop.edge.doubt.second_look import shrunk_look
+from edgeloop.edge.doubt.near_threshold import uncertainty
 from edgeloop.edge.frame import Frame
 from edgeloop.edge.frames.folder import FrameEntry
 from edgeloop.edge.host.opencv import require_image
@@ -149,13 +148,14 @@ class Case:
 
     def _watch(self, device: Detector) -> list[JudgedFrame]:
         """Let the device watch the stream, and judge each frame as it does."""
-        judge = FrameDoubt(device.spec.confidence, second_look=shrunk_look(device.detect))
         judged = []
         for image_id in progress(self.film.stream, "Watching the stream"):
             image, time_s = require_image(self.film.path(image_id)), self.film.time_s(image_id)
             frame = Frame(image, image_id, 0.0, 0.0, self.film.name, time_s)
-            judged.append(judge.add(Result(frame, device.detect(image), Timings(0.0, {})), time_s))
-        return [each for each in (*judged, judge.close()) if each is not None]
+            found = device.detect(image)
+            doubt = uncertainty(found, device.spec.confidence)
+            judged.append(JudgedFrame(Result(frame, found, Timings(0.0, {})), time_s, doubt))
+        return judged
 
     def _mine(self, bundle: Path, judged: Sequence[JudgedFrame]) -> MinedRing:
         """Mine the stream as a ring that kept all of it, of which some frames are its random share."""
@@ -227,7 +227,7 @@ Figures = dict[str, Any]
 
 def _by_doubt(judged: Sequence[JudgedFrame], count: int) -> list[int]:
     """Choose the frames of the largest gain that a device expects, one after the other."""
-    left = {own.result.frame.index: (own.doubt.value, thumbnail(own.result.frame.image)) for own in judged}
+    left = {own.result.frame.index: (own.doubt, thumbnail(own.result.frame.image)) for own in judged}
     chosen: dict[int, bytes] = {}
     while len(chosen) < count:
         kept = list(chosen.values())

@@ -15,9 +15,6 @@ import click
 
 from edgeloop.edge.cli.run_report import raise_failure, report_run
 from edgeloop.edge.cli.signals import stopped_by_signals
-from edgeloop.edge.doubt.doubt_weights import read_weights
-from edgeloop.edge.doubt.frame_doubt import FrameDoubt
-from edgeloop.edge.doubt.second_look import stream_look
 from edgeloop.edge.drift.drift_sink import DriftSink
 from edgeloop.edge.engines.open_engine import model_digest
 from edgeloop.edge.frame import Source
@@ -270,11 +267,10 @@ def _open_ring(
     """Open the ring, which is closed after its sinks, one for each stream."""
     writer = RingWriter(policy.folder, RingBudget(policy.megabytes, policy.days))
     begun.callback(writer.close)
-    threshold, weights = detector.spec.lowest_confidence, read_weights(policy.folder)
+    threshold = detector.spec.lowest_confidence
     model = RingModel(model_digest(detector.path), tuple(detector.names), threshold)
     for stream in streams:
-        judge = FrameDoubt(threshold, second_look=stream_look(stream, detector), weights=weights)
-        stream.sinks.append(RingSink(writer, stream.source, judge, lambda: model))
+        stream.sinks.append(RingSink(writer, stream.source, lambda: threshold, lambda: model))
     return writer
 
 

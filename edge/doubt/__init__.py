@@ -1,1 +1,1 @@
-"""Doubt about the detections of a frame, without ground truth: also where nothing was found."""
+"""Doubt about the detections of a frame, without ground truth."""

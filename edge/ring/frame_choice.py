@@ -99,12 +99,8 @@ class FrameChoice:
         # The k-th frame replaces the one drawn before with probability 1/k, so each is drawn alike.
         if self._draw < self._limit and self._random.random() * self._seen < 1:
             self._drawn = candidate
-        doubt = candidate.judged.doubt.value
-        if (
-            doubt > 0
-            and doubt >= gain_floor
-            and (self._best is None or doubt > self._best.judged.doubt.value)
-        ):
+        doubt = candidate.judged.doubt
+        if doubt > 0 and doubt >= gain_floor and (self._best is None or doubt > self._best.judged.doubt):
             self._best = candidate
 
     def end(self) -> Iterator[Choice]:

@@ -17,8 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from edgeloop.edge.doubt.doubt_weights import WEIGHTS_FILE
-from edgeloop.edge.doubt.judged_frame import Doubt
 from edgeloop.edge.frames.folder import FrameEntry
 from edgeloop.edge.ring.ring_entry import RingEntry, RingModel
 from edgeloop.models.detections import Detections
@@ -32,7 +30,9 @@ RING_FILE = "ring.sqlite3"
 IMAGES = "images"
 """Name of the folder of its images."""
 
-_OWN = {IMAGES, WEIGHTS_FILE, "lost+found"}  # what its folder may hold before the database
+_OWN = {IMAGES, "weights.json", "lost+found"}
+"""What its folder may hold before the database; weights.json is of an older version, and nothing reads it."""
+
 _FORMAT = 1
 _LOG_PAGES = 64
 """Pages of 4 KiB after which the write-ahead log goes into the database: a ring may be small."""
@@ -150,8 +150,8 @@ def row_of(entry: RingEntry, *, kept_at: float, draw: float) -> tuple[Any, ...]:
     }
     return (
         *(frame.file, frame.source, frame.index, frame.time_s, frame.wall_time),
-        *(kept_at, entry.share, draw, entry.inclusion, entry.doubt.value),
-        *(json.dumps(dict(entry.doubt.signs)), json.dumps(detections), entry.model, *entry.size, entry.bytes),
+        *(kept_at, entry.share, draw, entry.inclusion, entry.doubt),
+        *("{}", json.dumps(detections), entry.model, *entry.size, entry.bytes),
     )
 
 
@@ -172,7 +172,7 @@ def _entries(database: sqlite3.Connection) -> Iterator[RingEntry]:
             frame=FrameEntry(row["file"], row["source"], row["position"], row["time_s"], row["wall_time"]),
             share=row["share"],
             inclusion=row["inclusion"],
-            doubt=Doubt(row["doubt"], json.loads(row["signs"])),
+            doubt=row["doubt"],
             detections=Detections(
                 np.array(found["xyxy"], np.float32).reshape(-1, 4),
                 np.array(found["confidence"], np.float32),

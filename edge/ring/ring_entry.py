@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from edgeloop.edge.doubt.judged_frame import Doubt
 from edgeloop.edge.frames.folder import FrameEntry
 from edgeloop.models.detections import Detections
 
@@ -40,7 +39,7 @@ class RingEntry:
         inclusion: Probability with which the frame drawn from its second was kept in the random share, in
             (0, 1]: a frame of that share stands for 1 / `inclusion` seconds of its source. Of footage without
             times, 30 frames are a second; of pictures, each. 1 in the ranked share.
-        doubt: Doubt about the detections.
+        doubt: Doubt about the detections, in [0, 1].
         detections: Detections of the device, in pixels of the image; classes are those of `model`.
         model: Digest of the model that found them.
         size: Width and height of the image, px.
@@ -50,7 +49,7 @@ class RingEntry:
     frame: FrameEntry
     share: Share
     inclusion: float
-    doubt: Doubt
+    doubt: float
     detections: Detections
     model: str
     size: tuple[int, int]

@@ -105,7 +105,7 @@ class RingKeeper:
         return moved
 
     def _add_ranked(self, candidate: Candidate) -> bool:
-        doubt, table = candidate.judged.doubt.value, self.table
+        doubt, table = candidate.judged.doubt, self.table
         if doubt <= 0 or doubt < self.ranked.floor:
             return False
         seen = thumbnail(candidate.judged.result.frame.image)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 
-from edgeloop.edge.doubt.doubt_weights import read_weights
-from edgeloop.edge.doubt.frame_doubt import DEFAULT_WEIGHTS, FrameDoubt
 from edgeloop.edge.host.disk_space import free_mb
 from edgeloop.edge.result import Sink
 from edgeloop.edge.ring.ring_budget import RingBudget
@@ -20,11 +17,8 @@ from edgeloop.edge.service.board import Board, CameraState, ModelState
 from edgeloop.edge.service.service_config import RingConfig, ServiceConfig
 from edgeloop.edge.service.service_part import ServicePart
 from edgeloop.edge.service.worker.model_worker import ModelWorker
-from edgeloop.models.errors import EdgeloopError
 
 __all__ = ["RingPart"]
-
-log = logging.getLogger(__name__)
 
 _CLOSE_S = 2.0
 """Longest wait in seconds for the frames that are not written yet: a disk may hang."""
@@ -38,11 +32,6 @@ class RingPart(ServicePart):
         self._workers, self._board, self._cameras = workers, board, config.cameras
         self._folder, ring = config.ring_folder, config.ring or RingConfig()
         self._budget = RingBudget(ring.megabytes, ring.days, ring.random_share)
-        try:
-            self._weights = read_weights(self._folder)
-        except EdgeloopError as error:
-            log.warning("ring: %s; until then the default weights count", error, extra={"part": "ring"})
-            self._weights = DEFAULT_WEIGHTS
         self._writer = RingWriter(
             self._folder,
             self._budget,
@@ -57,9 +46,8 @@ class RingPart(ServicePart):
         if not config.ring:
             return ()
         least = config.confidence or 0.0
-        judge = FrameDoubt(lambda: max(worker.spec.lowest_confidence, least), weights=self._weights)
         model = partial(_model_of, worker, self._board.models[camera.model])
-        return (RingSink(self._writer, camera.stream.source, judge, model),)
+        return (RingSink(self._writer, camera.stream.source, partial(_threshold_of, worker, least), model),)
 
     def close(self) -> None:
         """Write the frames that wait."""
@@ -69,6 +57,11 @@ class RingPart(ServicePart):
         self._board.set_figures("ring", **asdict(figures), budget_bytes=self._budget.bytes)
         with suppress(OSError):
             self._board.set_figures("ring", free_bytes=free_mb(self._folder) * 1e6)
+
+
+def _threshold_of(worker: ModelWorker, least: float) -> float:
+    """Lowest minimum confidence of the model that answers now, or that of the camera if it is higher."""
+    return max(worker.spec.lowest_confidence, least)
 
 
 def _model_of(worker: ModelWorker, state: ModelState) -> RingModel:

@@ -6,12 +6,12 @@ import logging
 import math
 from typing import TYPE_CHECKING
 
-from edgeloop.edge.doubt.frame_doubt import FrameDoubt
+from edgeloop.edge.doubt.judged_frame import JudgedFrame
+from edgeloop.edge.doubt.near_threshold import uncertainty
 from edgeloop.edge.frames.folder import FrameWriter, SourceClock
 from edgeloop.edge.result import Sink
 
 if TYPE_CHECKING:
-    from edgeloop.edge.doubt.judged_frame import JudgedFrame
     from edgeloop.edge.frame import Source
     from edgeloop.edge.result import Result
 
@@ -19,16 +19,14 @@ __all__ = ["UncertainFrames"]
 
 log = logging.getLogger(__name__)
 
-_LEAST_DOUBT = 0.25
-"""Smallest doubt about a frame that is saved: that of a score half-way from the threshold to 1, as
-`DEFAULT_WEIGHTS` has it."""
+_LEAST_DOUBT = 0.5
+"""Smallest doubt about a frame that is saved: that of a score half-way from the threshold to 1."""
 
 
 class UncertainFrames(Sink):
     """Saves the most doubtful frame of every few seconds, if there is one, in a folder that `label` reads.
 
-    A frame is in doubt if a score is nearer to the threshold than to 1, and also if something seems to be
-    missing (`FrameDoubt`). Two frames and the best so far are held in memory.
+    A frame is in doubt if a score is nearer to the threshold than to 1. The best so far is held in memory.
     """
 
     def __init__(
@@ -43,30 +41,24 @@ class UncertainFrames(Sink):
             every_s: Save at most one frame per this many seconds; without times, every uncertain frame.
             max_frames: Maximum number of frames that the writer takes in all.
         """
-        self._writer, self._max_frames, self._every_s = writer, max_frames, every_s
+        self._writer, self._threshold = writer, threshold
+        self._max_frames, self._every_s = max_frames, every_s
         self._clock = SourceClock(source)
-        self._doubt = FrameDoubt(threshold)
         self._best: JudgedFrame | None = None
         self._due_s = -math.inf
 
     def write(self, result: Result) -> None:
-        """Rate the frame before this one, whose neighbors are known now."""
-        self._rate(self._doubt.add(result, self._clock.time_s(result.frame)))
+        """Rate the frame."""
+        time_s, doubt = self._clock.time_s(result.frame), uncertainty(result.detections, self._threshold)
+        if not time_s < self._due_s:  # also if the time is unknown, NaN
+            self._save()
+            self._due_s = time_s + self._every_s
+        if doubt >= _LEAST_DOUBT and (self._best is None or doubt > self._best.doubt):
+            self._best = JudgedFrame(result, time_s, doubt)
 
     def close(self) -> None:
-        """Rate the last frame, and save the best that is left."""
-        self._rate(self._doubt.close())
+        """Save the best frame that is left."""
         self._save()
-
-    def _rate(self, judged: JudgedFrame | None) -> None:
-        if judged is None:
-            return
-        if not judged.time_s < self._due_s:  # also if the time is unknown, NaN
-            self._save()
-            self._due_s = judged.time_s + self._every_s
-        value = judged.doubt.value
-        if value >= _LEAST_DOUBT and (self._best is None or value > self._best.doubt.value):
-            self._best = judged
 
     def _save(self) -> None:
         best, self._best = self._best, None

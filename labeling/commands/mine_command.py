@@ -121,4 +121,4 @@ def _lines(report: MineReport) -> list[str]:
     lines = [report.table, ""]
     if mined.vanished or mined.unreadable:
         lines.append(f"{mined.vanished} frames were evicted meanwhile, {mined.unreadable} could not be read.")
-    return [*lines, report.weights, report.summary]
+    return [*lines, report.summary]

@@ -78,9 +78,7 @@ def choose_frames(
     ]
     drawn = [entry for entry in new if entry.share == "random"]
     random.Random(seed).shuffle(drawn)
-    doubtful = sorted(
-        (entry for entry in new if entry.share == "ranked"), key=lambda entry: -entry.doubt.value
-    )
+    doubtful = sorted((entry for entry in new if entry.share == "ranked"), key=lambda entry: -entry.doubt)
     looked_at = {entry.frame.file for entry in (*drawn[: _LOOKED_AT * most], *doubtful[: _LOOKED_AT * most])}
     some = replace(ring, entries=tuple(entry for entry in new if entry.frame.file in looked_at))
     if not some.entries:
@@ -88,7 +86,7 @@ def choose_frames(
     ranked, recall = rank(some)
     by_chance = drawn[: math.ceil(most / 2)]
     chosen = dict.fromkeys(entry.frame.file for entry in by_chance)
-    doubted = sorted(some.entries, key=lambda entry: -entry.doubt.value)
+    doubted = sorted(some.entries, key=lambda entry: -entry.doubt)
     in_turn = (entry for both in zip_longest(ranked, doubted) for entry in both if entry is not None)
     for entry in (*in_turn, *drawn):
         if len(chosen) < most:

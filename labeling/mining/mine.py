@@ -126,9 +126,7 @@ def mine_ring(
 
 def choose_entries(ring: Ring, top: int | None) -> list[RingEntry]:
     """Choose the random share and the most doubtful of the ranked one, in the order of the ring."""
-    ranked = sorted(
-        (entry for entry in ring.entries if entry.share == "ranked"), key=lambda own: -own.doubt.value
-    )
+    ranked = sorted((entry for entry in ring.entries if entry.share == "ranked"), key=lambda own: -own.doubt)
     chosen = {entry.frame.file for entry in ranked[:top]}
     return [entry for entry in ring.entries if entry.share == "random" or entry.frame.file in chosen]
 

@@ -7,12 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from edgeloop.edge.doubt.doubt_weights import write_weights
 from edgeloop.edge.frames.folder import FrameEntry
 from edgeloop.edge.host.durable_file import make_folder
 from edgeloop.edge.ring.ring_database import IMAGES, Ring, read_ring
@@ -34,14 +32,13 @@ from edgeloop.labeling.mining.mined_folder import MinedFolder
 from edgeloop.labeling.mining.mined_frame import MinedFrame
 from edgeloop.labeling.mining.mining_report import figures_json, figures_table, summary_line
 from edgeloop.labeling.mining.ring_frames import RingFrames
-from edgeloop.labeling.mining.sign_weights import learn_weights
 from edgeloop.labeling.sam import fingerprint
 from edgeloop.labeling.step_progress import Progress, no_progress
 from edgeloop.labeling.unlabeled import unlabeled_frames
 from edgeloop.labeling.workers.open_pool import check_workers, run_job
 from edgeloop.labeling.workers.workers import Workers
 from edgeloop.models.detections import Detections
-from edgeloop.models.errors import EdgeloopError, NoInputError, UsageError
+from edgeloop.models.errors import NoInputError, UsageError
 
 __all__ = ["MinePlan", "MineReport", "mine_folder"]
 
@@ -56,7 +53,6 @@ class MineReport:
         confidence: Minimum score of a label that counts as a miss.
         looked_at: Frames that the teacher looked at in this run.
         left_out: Frames of the ranked share that were left out.
-        weights: Line about the weights of the signs of doubt.
         seconds: Duration of this run.
     """
 
@@ -65,7 +61,6 @@ class MineReport:
     confidence: float
     looked_at: int
     left_out: int
-    weights: str
     seconds: float
 
     @property
@@ -85,7 +80,6 @@ class MineReport:
             **figures_json(self.mined, self.confidence),
             "looked_at": self.looked_at,
             "left_out": self.left_out,
-            "weights": self.weights,
             "seconds": math.ceil(self.seconds),
         }
 
@@ -146,7 +140,6 @@ def mine_folder(
         inputs.confidence,
         looked_at,
         len(ring.entries) - len(entries),
-        _write_weights(plan.ring, mined),
         time.monotonic() - started,
     )
 
@@ -258,17 +251,4 @@ def _detections(result: FrameResult) -> Detections:
 def _is_shown(frame: MinedFrame) -> bool:
     """True for the random share, and for what a person may want to look at."""
     likely = bool((frame.found.confidence[frame.missed] >= UNSURE_SHARE / 2).any() or frame.alone.any())
-    return likely or frame.entry.share == "random" or frame.entry.doubt.value > 0
-
-
-def _write_weights(ring: Path, mined: MinedRing) -> str:
-    """Write weights of the signs into the ring, for the device; a line about it."""
-    weights = learn_weights(mined.frames)
-    if weights is None:
-        return "Too few frames with an error, or without one, to weigh the signs of doubt by."
-    try:
-        write_weights(ring, weights)
-    except EdgeloopError as error:  # the figures are worth as much without; the ring may be a read-only copy
-        return f"Weights of the signs of doubt are not written: {error}"
-    told = ", ".join(f"{sign} {weight:.2f}" for sign, weight in weights.items())
-    return f"Weights of the signs of doubt, for the device: {told}"
+    return likely or frame.entry.share == "random" or frame.entry.doubt > 0

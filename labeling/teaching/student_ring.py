@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from edgeloop.edge.doubt.doubt_weights import read_weights
-from edgeloop.edge.doubt.frame_doubt import FrameDoubt
 from edgeloop.edge.frame import Source
 from edgeloop.edge.result import Result, Sink
 from edgeloop.edge.ring.ring_budget import RingBudget
@@ -53,14 +51,12 @@ class StudentRing(Sink):
                 return self._model() or model
 
             try:
-                weights = read_weights(self._folder)
                 self._writer = RingWriter(self._folder, RingBudget())
             except EdgeloopError as error:
                 self._failed = True
                 self._tell(f"no frames are kept in the ring: {error}")
                 return
-            doubt = FrameDoubt(lambda: answering().threshold, weights=weights)
-            self._ring = RingSink(self._writer, self._source, doubt, answering)
+            self._ring = RingSink(self._writer, self._source, lambda: answering().threshold, answering)
         self._ring.write(result)
 
     def close(self) -> None:

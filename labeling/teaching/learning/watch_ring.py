@@ -106,4 +106,4 @@ def next_look(entries: Sequence[RingEntry], looked: set[str], *, by_chance: bool
     ranked = [entry for entry in left if entry.share == "ranked"]
     if drawn and (by_chance or not ranked):  # in no order that depends on what they show
         return min(drawn, key=lambda entry: sha256(entry.frame.file.encode()).digest())
-    return max(ranked, key=lambda entry: entry.doubt.value, default=None)
+    return max(ranked, key=lambda entry: entry.doubt, default=None)

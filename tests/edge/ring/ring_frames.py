@@ -1,15 +1,13 @@
-"""Frames for rings: tiny pictures of noise with a given doubt, and a judge that knows it."""
+"""Frames for rings: tiny pictures of noise with a given doubt."""
 
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from edgeloop.edge.doubt.judged_frame import Doubt, JudgedFrame
+from edgeloop.edge.doubt.judged_frame import JudgedFrame
 from edgeloop.edge.frame import Frame
 from edgeloop.edge.frames.folder import FrameEntry
 from edgeloop.edge.result import Result, Timings
@@ -35,7 +33,7 @@ def judged(
         np.array([[8, 8, 24, 24]], np.float32), np.array([0.75], np.float32), np.array([1], np.int64)
     )
     frame = Frame(noise(index) if image is None else image, index, 0.0, 0.0, "gate")
-    return JudgedFrame(Result(frame, found, Timings(0.0, {})), time_s, Doubt(doubt, {"threshold": doubt}))
+    return JudgedFrame(Result(frame, found, Timings(0.0, {})), time_s, doubt)
 
 
 def entry_of(frame: JudgedFrame, source: str = "gate") -> FrameEntry:
@@ -60,23 +58,3 @@ def feed(writer: RingWriter, frame: JudgedFrame, *, source: str = "gate", slot_f
 def folder_bytes(folder: Path) -> int:
     """Size of all files of a ring."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-class KnownDoubt:
-    """Judge that is told the doubt, and answers with the frame before."""
-
-    def __init__(self, doubt: Callable[[Result], float]) -> None:
-        self._doubt = doubt
-        self._waiting: deque[tuple[Result, float]] = deque()
-
-    def add(self, result: Result, time_s: float) -> JudgedFrame | None:
-        self._waiting.append((result, time_s))
-        return self._judge() if len(self._waiting) > 1 else None
-
-    def close(self) -> JudgedFrame | None:
-        return self._judge() if self._waiting else None
-
-    def _judge(self) -> JudgedFrame:
-        result, time_s = self._waiting.popleft()
-        value = self._doubt(result)
-        return JudgedFrame(result, time_s, Doubt(value, {"threshold": value}))

@@ -52,7 +52,7 @@ def test_the_least_valuable_leaves_first_and_not_the_oldest(tmp_path: Path) -> N
     doubts = [0.9, 0.2, 0.8, 0.1, 0.7, 0.3] * 20
     added = [keeper.add(Choice(candidate(judged(index, doubt=doubt)))) for index, doubt in enumerate(doubts)]
     keeper.close()
-    kept = {entry.frame.index: entry.doubt.value for entry in read_ring(tmp_path).entries}
+    kept = {entry.frame.index: entry.doubt for entry in read_ring(tmp_path).entries}
     assert 10 < len(kept) < 30, "the budget is for a part of them"
     assert 0 in kept, "the oldest is among the best"
     assert min(kept.values()) == 0.9

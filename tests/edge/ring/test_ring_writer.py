@@ -26,7 +26,7 @@ from edgeloop.models.detections import Detections
 from edgeloop.models.errors import DataError, NoInputError
 from tests.blocks import draw_block
 from tests.calls import edgeloop
-from tests.edge.ring.ring_frames import MODEL, KnownDoubt, entry_of, feed, judged, noise
+from tests.edge.ring.ring_frames import MODEL, entry_of, feed, judged, noise
 from tests.small_disk import small_disk
 from tests.waiting import until
 
@@ -47,7 +47,7 @@ def test_frames_come_back_as_they_were(tmp_path: Path) -> None:
     assert kept.models == {MODEL.digest: MODEL}
     assert found.entries == len(kept.entries)
     entry = next(entry for entry in kept.entries if entry.frame.index == 17)
-    assert entry.doubt.signs == {"threshold": 0.6}
+    assert entry.doubt == 0.6
     assert entry.detections.xyxy.tolist() == [[8, 8, 24, 24]]
     assert entry.detections.class_id.tolist() == [1]
     assert (entry.size, entry.frame.time_s, entry.model) == ((64, 64), 8.5, MODEL.digest)
@@ -76,6 +76,17 @@ def test_a_folder_of_frames_gets_no_ring(tmp_path: Path) -> None:
 def test_a_folder_that_is_no_ring_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(NoInputError, match="no ring of frames"):
         read_ring(tmp_path)
+
+
+def test_a_ring_of_an_older_version_is_continued(tmp_path: Path) -> None:
+    (tmp_path / "weights.json").write_text('{"version": 1, "weights": {"silence": 0.9}}')
+    with closing(writer(tmp_path)) as ring:
+        feed(ring, judged(0, doubt=0.4), slot_frames=1)
+    with closing(sqlite3.connect(tmp_path / RING_FILE, isolation_level=None)) as database:
+        database.execute("UPDATE frame SET signs = ?", ('{"threshold": 0.4, "silence": 0.2}',))
+    with closing(writer(tmp_path)) as ring:
+        feed(ring, judged(1, doubt=0.6), slot_frames=1)
+    assert [entry.doubt for entry in read_ring(tmp_path).entries] == [0.4, 0.6]
 
 
 def test_a_row_that_names_a_file_elsewhere_is_damage(tmp_path: Path) -> None:
@@ -180,7 +191,7 @@ def test_a_sink_hands_each_frame_over_with_the_model_that_answered(tmp_path: Pat
     now = [models[0]]
     source = open_source("synth:conveyor", LivePolicy())
     with source, closing(writer(tmp_path)) as ring:
-        sink = RingSink(ring, source, KnownDoubt(lambda _: 0.5), lambda: now[-1])
+        sink = RingSink(ring, source, lambda: 0.25, lambda: now[-1])
         for index in range(90):
             if index == 60:
                 now.append(models[1])

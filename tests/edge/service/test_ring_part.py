@@ -11,7 +11,6 @@ from typing import Any
 import onnx
 import pytest
 
-from edgeloop.edge.doubt.doubt_weights import WEIGHTS_FILE
 from edgeloop.edge.frame import Frame
 from edgeloop.edge.loop.meter import Meter
 from edgeloop.edge.loop.stream import Stream
@@ -90,7 +89,7 @@ def test_a_swap_of_the_model_shows_in_later_rows(block_model: Path, tmp_path: Pa
     assert [entry.model for entry in drawn] == [before] * 5 + [after] * 5
     names = [[kept.models[entry.model].names[each] for each in entry.detections.class_id] for entry in drawn]
     assert names == [["block"]] * 5 + [["box"]] * 5
-    near = [entry.doubt.signs["threshold"] for entry in drawn]  # of a score of 0.9
+    near = [entry.doubt for entry in drawn]  # of a score of 0.9
     assert near == pytest.approx([1 - (0.9 - 0.25) / (1 - 0.25)] * 5 + [1 - (0.9 - 0.8) / (1 - 0.8)] * 5)
 
 
@@ -115,18 +114,3 @@ def test_a_disk_that_is_full_at_the_start_costs_the_cameras_nothing(
             until(lambda: board.figures()["ring"]["random_saved"] >= 1)
             sink.close()
     assert [record.__dict__["event"] for record in caplog.records][:1] == ["ring-lost"]
-
-
-@pytest.mark.slow
-def test_weights_that_are_damaged_are_said_and_keep_nothing_from_running(
-    block_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    folder = tmp_path / "state" / "ring"
-    folder.mkdir(parents=True)
-    (folder / WEIGHTS_FILE).write_text("{")
-    with opened(block_model, config_of(block_model, tmp_path, "belt", ring={})) as (part, worker, _):
-        (sink,) = part.sinks(camera("belt"))
-        show(sink, worker, range(3))
-        sink.close()
-    assert "the default weights count" in caplog.text
-    assert len(read_ring(folder).entries) == 3

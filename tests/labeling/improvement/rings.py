@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.edge.doubt.judged_frame import Doubt
 from edgeloop.edge.frames.folder import FrameEntry
 from edgeloop.edge.ring.ring_database import IMAGES, open_database, row_of
 from edgeloop.edge.ring.ring_entry import RingEntry, Share
@@ -46,7 +45,7 @@ def write_ring(
                 frame=FrameEntry(file, "gate", 900 * index, 60.0 * index, 1e9 + 60 * index),
                 share=shares[place % len(shares)],
                 inclusion=1.0,
-                doubt=Doubt(index / 1000, {}),
+                doubt=index / 1000,
                 detections=Detections.empty(),
                 model=MODEL,
                 size=(image.shape[1], image.shape[0]),

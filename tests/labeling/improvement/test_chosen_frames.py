@@ -13,7 +13,7 @@ from tests.labeling.improvement.rings import picture, write_ring
 
 
 def by_doubt(ring: Ring) -> tuple[Sequence[RingEntry], float | None]:
-    return sorted(ring.entries, key=lambda entry: -entry.doubt.value), 0.8
+    return sorted(ring.entries, key=lambda entry: -entry.doubt), 0.8
 
 
 def test_half_of_the_frames_are_drawn_and_half_are_the_best_ranked(tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ def test_the_best_ranked_and_those_in_most_doubt_come_in_turn(tmp_path: Path) ->
     files = write_ring(tmp_path / "ring", [picture(number) for number in range(20)], shares=["ranked"])
 
     def rank(ring: Ring) -> tuple[Sequence[RingEntry], float | None]:
-        return sorted(ring.entries, key=lambda entry: entry.doubt.value), 0.8
+        return sorted(ring.entries, key=lambda entry: entry.doubt), 0.8
 
     chosen = choose_frames(read_ring(tmp_path / "ring"), tmp_path / "frames", 4, rank, seed=0)
     assert chosen.files == (files[8], files[19], files[9], files[18])  # of the twelve that are looked at

@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.edge.doubt.judged_frame import Doubt
 from edgeloop.edge.frames.folder import FrameEntry
 from edgeloop.edge.ring.ring_database import IMAGES, Ring, open_database, read_ring, row_of
 from edgeloop.edge.ring.ring_entry import RingEntry, Share
@@ -46,7 +45,7 @@ def entry(
 ) -> RingEntry:
     """Entry of frame `number`."""
     frame = FrameEntry(f"{camera}-{number:04d}.jpg", camera, number, None, wall_time)
-    return RingEntry(frame, share, inclusion, Doubt(doubt, {}), detections, model, SIZE, 1000)
+    return RingEntry(frame, share, inclusion, doubt, detections, model, SIZE, 1000)
 
 
 def write_ring(

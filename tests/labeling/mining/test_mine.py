@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edgeloop.edge.doubt.judged_frame import Doubt, Sign
 from edgeloop.labeling.mining.mine import mine_ring
 from edgeloop.labeling.mining.mined_frame import MinedFrame, compare_boxes
 from edgeloop.labeling.mining.mining_report import summary_line
 from edgeloop.labeling.mining.rank_frames import rank_frames
-from edgeloop.labeling.mining.sign_weights import learn_weights
 from edgeloop.models.detections import Detections
 from tests.labeling.mining.made_up_ring import TableTeacher, boxes, entry, write_ring
 
@@ -125,21 +122,6 @@ def test_rank_takes_an_object_that_moved_on_for_the_same() -> None:
     moving = [frame(number, number, 1000 + number / 10) for number in range(4)]
     ranked = rank_frames([*moving, frame(9, 5, 1060.0)], 2)
     assert [own.entry.frame.index for own in ranked] == [0, 9]
-
-
-def test_weights_follow_the_sign_that_tells_of_errors() -> None:
-    frames = []
-    for number in range(200):
-        is_missed, noise = number % 2 == 0, (number // 2) % 2
-        signs: dict[Sign, float] = {"silence": float(is_missed), "motion": float(noise)}
-        own = entry(number, boxes([] if is_missed else [0]))
-        frames.append(compare_boxes(replace(own, doubt=Doubt(0.5, signs)), boxes([0], 0.95), NAMES, NAMES))
-    weights = learn_weights(frames)
-    assert weights is not None
-    assert set(weights) == {"silence", "motion"}
-    assert weights["silence"] > 0.9
-    assert weights["motion"] < 0.1
-    assert learn_weights(frames[:40]) is None  # too few
 
 
 def test_ring_without_a_frame_is_mined(tmp_path: Path) -> None:

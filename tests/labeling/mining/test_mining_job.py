@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from edgeloop.edge.doubt.judged_frame import Doubt
 from edgeloop.edge.frames.folder import FrameEntry, read_frames
 from edgeloop.edge.ring.ring_database import IMAGES, open_database, row_of
 from edgeloop.edge.ring.ring_entry import RingEntry, Share
@@ -50,7 +49,7 @@ def keep(ring: Path, footage: Footage, indices: list[int]) -> None:
             share: Share = "ranked" if number % 4 == 3 else "random"
             entry = RingEntry(
                 FrameEntry(name, "belt", index, index / 60, 1.7e9 + index / 60),
-                share, 1.0 if share == "ranked" else 0.5, Doubt(0.2, {"threshold": 0.4}),
+                share, 1.0 if share == "ranked" else 0.5, 0.2,
                 device_boxes(footage.scene, index), digest, (480, 360), 1000,
             )  # fmt: skip
             row = row_of(entry, kept_at=1.7e9 + index, draw=0.5)

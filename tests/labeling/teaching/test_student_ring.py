@@ -32,5 +32,5 @@ def test_doubt_goes_by_the_threshold_of_the_student_that_answered(tmp_path: Path
         ring.write(Result(frame, FOUND, Timings(0.0, {})))
     ring.close()
     drawn = [entry for entry in read_ring(tmp_path / "ring").entries if entry.share == "random"]
-    doubts = [(entry.frame.index, round(entry.doubt.signs["threshold"], 3)) for entry in drawn]
+    doubts = [(entry.frame.index, round(entry.doubt, 3)) for entry in drawn]
     assert doubts == [(2, 0.5), (3, 0.5), (4, 0.75), (5, 0.75)]

@@ -45,7 +45,7 @@ def ring(tmp_path: Path) -> Ring:
 def test_frames_in_doubt_and_of_the_random_share_take_turns(ring: Ring) -> None:
     doubtful = next_look(ring.entries, set(), by_chance=False)
     assert doubtful is not None
-    assert doubtful.doubt.value == max(entry.doubt.value for entry in ring.entries)
+    assert doubtful.doubt == max(entry.doubt for entry in ring.entries)
     drawn = next_look(ring.entries, set(), by_chance=True)
     assert drawn is not None
     assert drawn.share == "random"
