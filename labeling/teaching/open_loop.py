@@ -14,6 +14,7 @@ from edgeloop.edge.demo.scene_truth import scene_coco
 from edgeloop.edge.host.durable_file import make_folder, replace_file
 from edgeloop.edge.host.folder_lock import locked_folder
 from edgeloop.edge.host.opencv import encode_image
+from edgeloop.edge.labels.coco_json import parse_coco
 from edgeloop.edge.source_name import shown_name
 from edgeloop.edge.synth import Scene
 from edgeloop.labeling.inputs.exemplars import IGNORE, Exemplars, read_exemplars
@@ -168,10 +169,11 @@ def _check_same(loop: LoopFolder, coco: dict[str, Any], images: Images) -> None:
     """Refuse other boxes than those that the loop learns from."""
     if not loop.exemplars.is_file():
         return
+    parse_coco(loop.exemplars)  # names what is damaged
     same = json.loads(loop.exemplars.read_bytes()) == json.loads(json.dumps(coco))
     folder = loop.exemplars.parent / _IMAGES
     if not same or set(_digests(images)) != {
-        (path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in folder.iterdir()
+        (path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in folder.glob("*")
     }:
         raise DataError(
             f"{loop.root}: holds a loop with other boxes; leave out -e to go on with it, or name another "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,6 +73,16 @@ def test_boxes_apart_from_their_images(tmp_path: Path, draw: Draw) -> None:
         opened(tmp_path / "loop", apart)
     assert not (tmp_path / "loop").exists()
     open_loop(tmp_path / "loop", "0", apart, tmp_path / "drawn", None, seed=3)
+
+
+def test_damage_of_a_loop_is_named(tmp_path: Path, draw: Draw) -> None:
+    loop = opened(tmp_path / "loop", draw())
+    shutil.rmtree(loop.exemplars.parent / "images")
+    with pytest.raises(DataError, match="holds a loop with other boxes"):
+        opened(tmp_path / "loop", draw())
+    loop.exemplars.write_bytes(loop.exemplars.read_bytes()[:100])
+    with pytest.raises(DataError, match=r"exemplars/instances\.json.*not a COCO json"):
+        opened(tmp_path / "loop", draw())
 
 
 def test_the_same_command_goes_on_with_a_loop(tmp_path: Path, draw: Draw) -> None:
