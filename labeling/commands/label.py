@@ -151,6 +151,11 @@ def label(
         raise click.UsageError(
             "expected one of --exemplars, --corrected or --classes (such as moving): what is to be labeled?"
         )
+    names: tuple[str, ...] = (
+        () if classes in (None, MOVING) else tuple(name.strip() for name in classes.split(","))
+    )
+    if "" in names or len({*names}) < len(names):
+        raise click.UsageError(f"--classes {classes}: expected different names, separated by commas")
     from edgeloop.labeling.job import label_frames  # loads torch; --help does without
 
     plan = LabelPlan(
@@ -159,7 +164,7 @@ def label(
         out=out,
         corrected=corrected,
         decisions=decisions,
-        classes=() if classes in (None, MOVING) else tuple(name.strip() for name in classes.split(",")),
+        classes=names,
         classifier=classifier,
         sam=sam,
         device=device,

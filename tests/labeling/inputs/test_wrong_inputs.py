@@ -107,6 +107,9 @@ def place(tmp_path_factory: pytest.TempPathFactory, block_model: Path) -> Path:
             id="collect: endless sharpness",
         ),
         pytest.param("label frames -o {out}", USAGE, "what is to be labeled?", id="label: nothing shown"),
+        pytest.param(
+            "label frames --classes car,,van -o {out}", USAGE, "expected different names", id="label: no name"
+        ),
         pytest.param("label nothing -e good.json -o {out}", INPUT, "no such folder", id="label: no frames"),
         pytest.param("label empty -e good.json -o {out}", INPUT, "no frame in it", id="label: empty folder"),
         pytest.param("label frames -e no.json -o {out}", INPUT, "cannot be read", id="label: no exemplars"),
