@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeloop.edge.frames.folder import FrameEntry
+from edgeloop.edge.host.durable_file import replace_file
 from edgeloop.labeling.build import DetectorModels, learn_models
 from edgeloop.labeling.dataset.apply_decisions import (
     decisions_digest,
@@ -287,7 +288,7 @@ def _announce(promise: Promise | None, path: Path) -> str:
     """Save the promise for the dataset, and put it into words."""
     if promise is None:
         return "Nothing can be promised: no class is on two exemplar frames; box more frames."
-    path.write_text(promise.model_dump_json(), encoding="utf-8")
+    replace_file(path, promise.model_dump_json().encode())
     return str(promise)
 
 
