@@ -15,16 +15,17 @@ from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.job import label_frames
 from tests.labeling.footage import BROKEN, DRAWN, INDICES, Footage, Labeled, Learned, break_off, scene_coco
 from tests.labeling.object_storage import ObjectStorage, serve_objects
+from tests.made_once import made_once
+from tests.quick_teacher import teach_quickly
 
 
 @pytest.fixture(scope="session", autouse=True)
 def in_little_time() -> Iterator[None]:
-    """Fewer steps of learning, and no second thread that would only wait for the first."""
+    """A quick teacher, and no second thread that would only wait for the first."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("edgeloop.labeling.engine.members._MAX_STEPS", 60)
-        patched.setattr("edgeloop.labeling.engine.members.MEMBERS", 2)
+        teach_quickly(patched, steps=60)
         yield
     torch.set_num_threads(threads)
 
@@ -69,11 +70,14 @@ def few(footage: Footage, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def learned(_slow: None, footage: Footage, few: Path, tmp_path_factory: pytest.TempPathFactory) -> Learned:
     """Jobs that go on from here need not learn; what they learn from is the same whatever the frames are."""
-    plan = LabelPlan(few, footage.exemplars, tmp_path_factory.mktemp("learned") / "out")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("edgeloop.labeling.engine.members._MAX_STEPS", 4)
-        break_off(plan, patched, after=0)
-    return Learned(plan.out.with_name("out.unfinished"))
+
+    def learn(folder: Path) -> Learned:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr("edgeloop.labeling.engine.members._MAX_STEPS", 4)
+            break_off(LabelPlan(few, footage.exemplars, folder / "out"), patched, after=0)
+        return Learned(folder / "out.unfinished")
+
+    return made_once(tmp_path_factory, "learned", learn)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import pytest
 from edgeloop.edge.demo.scene_truth import scene_coco
 from edgeloop.edge.synth import open_scene
 from edgeloop.labeling.lineage.loop_folder import LoopFolder
+from edgeloop.labeling.teaching.learning.learner_link import learner_command
 from edgeloop.labeling.teaching.learning.learning_plan import LearningPlan
 from edgeloop.labeling.teaching.open_loop import draw_scene
 from edgeloop.labeling.teaching.teach_source import TeachPlan, teach_source
@@ -23,6 +24,14 @@ from tests.labeling.improvement.rings import picture, write_ring
 
 SOURCE = "synth:conveyor?seed=7&size=320x240&step=7"
 QUICK = LearningPlan(frames=20, epochs=2, imgsz=160, agreement=0, first=20, full=20, nice=0)
+QUICK_LEARNER = f"""
+import runpy, sys
+sys.path.insert(0, {str(Path(__file__).parents[3])!r})
+from pytest import MonkeyPatch
+from tests.quick_teacher import teach_quickly
+teach_quickly(MonkeyPatch(), steps=20)
+runpy.run_module(sys.argv.pop(1), run_name="__main__")
+"""
 
 
 def draw_two_frames(folder: Path) -> Path:
@@ -36,7 +45,14 @@ def draw_two_frames(folder: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_a_student_that_hardly_learned_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_student_that_hardly_learned_is_refused(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def command(loop: Path, plan: str) -> list[str]:
+        python, *_, module, loop_text, plan_text = learner_command(loop, plan)
+        return [python, "-c", QUICK_LEARNER, module, loop_text, plan_text]
+
+    monkeypatch.setattr("edgeloop.labeling.teaching.teach_source.learner_command", command)
     boxes = draw_two_frames(tmp_path)
     plan = TeachPlan(
         f"{SOURCE}&frames=40", tmp_path / "loop", boxes, learning=QUICK, as_json=True, track=True

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,38 +18,10 @@ from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.job import label_frames
 from edgeloop.labeling.ledger import LabeledRow, Ledger
 from tests.calls import Outcome
-from tests.labeling.footage import BROKEN, Footage, Learned, tree
+from tests.labeling.footage import Footage, Learned, tree
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick")]
-
-
-@pytest.fixture(scope="module")
-def frames(footage: Footage, few: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Few frames, one of them broken."""
-    folder = tmp_path_factory.mktemp("shared") / "frames"
-    shutil.copytree(few, folder)
-    shutil.copy(footage.frames / BROKEN, folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def whole(
-    footage: Footage, frames: Path, learned: Learned, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, bytes]:
-    """Dataset of one process, by threads: polygons, some of them of a person."""
-    plan = LabelPlan(frames, footage.exemplars, tmp_path_factory.mktemp("whole") / "dataset", task="segment")
-    learned.go_on(plan)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("edgeloop.labeling.engine.members._MAX_STEPS", 4)
-        patched.setattr("edgeloop.labeling.workers.open_pool.physical_cores", lambda: 3)
-        report = label_frames(plan)
-    assert report.dataset.set_aside == 1
-    assert len(report.dataset.labels) > 1
-    masks = {
-        each["mask_from"] for each in json.loads((plan.out / "instances.json").read_text())["annotations"]
-    }
-    assert masks >= {"sam", "human"}
-    return tree(plan.out)
+ROOT = Path(__file__).parents[3]
 
 
 def test_workers_make_the_same_dataset_also_if_all_are_killed_meanwhile(
@@ -90,8 +60,9 @@ from pathlib import Path
 from edgeloop.labeling.job import label_frames
 from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.ledger import Ledger
-from edgeloop.labeling.engine import members
-members._MAX_STEPS, members.MEMBERS = 4, 2
+from pytest import MonkeyPatch
+from tests.quick_teacher import teach_quickly
+teach_quickly(MonkeyPatch(), steps=4)
 add, left = Ledger.add, 3
 def add_or_die(self, row, stamp):
     global left
@@ -110,7 +81,7 @@ def test_a_job_of_workers_that_is_killed_goes_on_without_them(
     plan = learned.go_on(LabelPlan(frames, footage.exemplars, tmp_path / "dataset", task="segment"))
     arguments = [*map(str, (plan.frames, plan.exemplars, plan.out)), "2"]
     killed = subprocess.run(
-        [sys.executable, "-c", KILLED, *arguments], check=False, stderr=subprocess.DEVNULL
+        [sys.executable, "-c", KILLED, *arguments], check=False, stderr=subprocess.DEVNULL, cwd=ROOT
     )
     assert killed.returncode == -signal.SIGKILL
     assert not plan.out.exists()

@@ -1,4 +1,4 @@
-"""Workers on a Ray cluster, with a job that has no models."""
+"""Workers on a Ray cluster, with a job that has no models, and with labeling."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from edgeloop.labeling.inputs.plan import LabelPlan
 from edgeloop.labeling.workers.open_pool import check_workers, run_job
 from edgeloop.labeling.workers.workers import Workers
 from edgeloop.models.errors import UnavailableError
+from tests.calls import Outcome
+from tests.labeling.footage import Footage, Learned, tree
 from tests.labeling.workers.cluster_job import ClusterJob, HeadStore, Item, make_job
 from tests.waiting import until
 
@@ -174,3 +177,32 @@ def test_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgeloop.labeling.workers.open_pool.find_spec", lambda _: None)
     with pytest.raises(UnavailableError, match=r"pip install 'edgeloop\[ray\]'$"):
         check_workers(Workers(ray="auto"))
+
+
+@pytest.mark.usefixtures("quick")
+def test_labeling_makes_the_dataset_of_one_process(
+    cluster: SmallCluster,
+    footage: Footage,
+    frames: Path,
+    learned: Learned,
+    whole: dict[str, bytes],
+    tmp_path: Path,
+    edgeloop: Callable[..., Outcome],
+) -> None:
+    """Both go on with what was learned once."""
+    out = learned.go_on(LabelPlan(frames, footage.exemplars, tmp_path / "many")).out
+    command = "label", frames, "-e", footage.exemplars, "-o", out, "--task", "segment"
+    done = edgeloop(*command, "--ray", cluster.address)
+    assert done.code == 0, done.err
+    assert tree(out) == whole
+
+
+def test_unreachable_cluster_is_told_before_anything_is_learned(
+    footage: Footage, tmp_path: Path, edgeloop: Callable[..., Outcome]
+) -> None:
+    pytest.importorskip("ray", reason="needs Ray: pip install 'edgeloop[ray]'")
+    command = "label", footage.frames, "-e", footage.exemplars, "-o", tmp_path / "out", "--ray", "127.0.0.1:1"
+    done = edgeloop(*command)
+    assert (done.code, done.out) == (69, "")
+    assert done.err.startswith("edgeloop: error: --ray 127.0.0.1:1: no Ray cluster answers there (")
+    assert len(done.err.splitlines()) == 1
