@@ -6,9 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+import peer
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu.sh"
 
@@ -21,7 +24,7 @@ def test_rates_goals_and_files_are_written(block_model: Path, tmp_path: Path) ->
             "bash",
             SCRIPT,
             block_model,
-            *["--provider", "cpu", "--seconds", "1.5", "--json"],
+            *["--provider", "cpu", "--seconds", "0.6", "--limit", "100", "--json"],
             figures,
             "--markdown",
             page,
@@ -45,6 +48,17 @@ def test_rates_goals_and_files_are_written(block_model: Path, tmp_path: Path) ->
     assert found["not_measured"] == []
     assert ("held" if ratio["held"] else "missed") in done.stdout
     assert "| block | cpu | 4 streams |" in page.read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("ultralytics") is None, reason="ultralytics is not installed")
+def test_ultralytics_is_timed_on_the_same_video(
+    block_model: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer, "TURNS", 1)
+    found = peer.compare(block_model, clip, frames=40, provider="cpu", confidence=0.5)
+    assert found.ours.fps > 0
+    assert found.theirs.fps > 0
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from edgeloop.export.report.export_report import ExportReport
 from edgeloop.export.train.run_record import RunRecord
 from edgeloop.export.train.training import train_detector
 from edgeloop.export.train_options import TrainOptions
+from tests.made_once import made_once
 
 # Tests of the trainer in an extra of its own.
 collect_ignore_glob = [] if find_spec("ultralytics") else ["test_ultralytics_*.py"]
@@ -38,7 +39,7 @@ def one_thread() -> None:
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """40 images of 160x120 with disks and bars on a rough ground, 32 of them to learn from."""
-    return write_dataset(tmp_path_factory.mktemp("dataset"), train=32, val=8)
+    return made_once(tmp_path_factory, "dataset", lambda folder: write_dataset(folder, train=32, val=8))
 
 
 @pytest.fixture(scope="session")
@@ -48,9 +49,11 @@ def options() -> TrainOptions:
 
 @pytest.fixture(scope="session")
 def run(_slow: None, dataset: Path, options: TrainOptions, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("training") / "run"
-    train_detector(dataset, folder, options)
-    return folder
+    def train(folder: Path) -> Path:
+        train_detector(dataset, folder / "run", options)
+        return folder / "run"
+
+    return made_once(tmp_path_factory, "training", train)
 
 
 @pytest.fixture(scope="session")
@@ -60,23 +63,29 @@ def record(run: Path) -> RunRecord:
 
 @pytest.fixture(scope="session")
 def report(run: Path, dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> ExportReport:
-    return export_bundle(run, dataset, tmp_path_factory.mktemp("bundle") / "parts.onnx")
+    return made_once(
+        tmp_path_factory, "bundle", lambda folder: export_bundle(run, dataset, folder / "parts.onnx")
+    )
 
 
 @pytest.fixture(scope="session")
 def outlined(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The images of `dataset`, labeled with outlines."""
-    return write_dataset(tmp_path_factory.mktemp("outlined"), train=32, val=8, outlines=True)
+    return made_once(
+        tmp_path_factory, "outlined", lambda folder: write_dataset(folder, train=32, val=8, outlines=True)
+    )
 
 
 @pytest.fixture(scope="session")
 def segment_report(_slow: None, outlined: Path, tmp_path_factory: pytest.TempPathFactory) -> ExportReport:
     """Export of a segmentation model that was trained for seconds."""
-    folder = tmp_path_factory.mktemp("segment")
-    train_detector(
-        outlined, folder / "run", TrainOptions(task="segment", epochs=8, imgsz=96, batch=4, seed=3)
-    )
-    return export_bundle(folder / "run", outlined, folder / "parts.onnx")
+
+    def make(folder: Path) -> ExportReport:
+        short = TrainOptions(task="segment", epochs=8, imgsz=96, batch=4, seed=3)
+        train_detector(outlined, folder / "run", short)
+        return export_bundle(folder / "run", outlined, folder / "parts.onnx")
+
+    return made_once(tmp_path_factory, "segment", make)
 
 
 def write_dataset(root: Path, *, train: int, val: int, outlines: bool = False) -> Path:

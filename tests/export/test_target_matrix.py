@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import targets
 from targets import FRAMES, HEADER, Exported
+
+from tests.calls import run_here
 
 PAGE = "# Targets\n\n<!-- begin matrix -->\n<!-- end matrix -->\n"
 
@@ -39,6 +43,8 @@ def test_a_target_is_measured_and_one_without_tools_says_so(
         page,
     ]
     monkeypatch.setattr(sys, "argv", ["benchmarks/targets.py", *map(str, arguments)])
+    here = SimpleNamespace(run=run_here, TimeoutExpired=subprocess.TimeoutExpired)
+    monkeypatch.setattr(targets, "subprocess", here)
 
     targets.main()
 

@@ -62,7 +62,7 @@ def test_the_same_seed_gives_the_same_detector(dataset: Path, tmp_path: Path, op
 
 @pytest.mark.slow
 def test_a_time_limit_holds(dataset: Path, tmp_path: Path, options: TrainOptions) -> None:
-    record = train_detector(dataset, tmp_path / "run", replace(options, epochs=None, time_limit_s=8))
+    record = train_detector(dataset, tmp_path / "run", replace(options, epochs=None, time_limit_s=4))
     assert 1 <= len(record.epochs) < 1000
     assert record.epochs[-1].map50 is not None
 

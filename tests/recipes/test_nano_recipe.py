@@ -71,7 +71,7 @@ def test_recipe_trains_stops_goes_on_and_ships(
     monkeypatch.setattr(recipe, "_STAGES", stages)
     start = tmp_path / "start.safetensors"
     save_file({"mask_decoder.iou_token.weight": torch.full((1, EMBED_DIM), 7.0)}, start)
-    for hours in ("0.0015", "0.003"):
+    for hours in ("0.0007", "0.0014"):
         arguments = [
             "--data",
             str(discs),
