@@ -184,12 +184,11 @@ class _Trials:
 
     def run(self, ranges: Ranges, in_float: Sequence[str]) -> float:
         """Disagreement with float32 if these stages stay in float."""
-        trial = self._open(to_int8(self._model, ranges, self.nodes(in_float)))
-        return disagreement(self._expected, self._detect(trial))
+        return self._disagreement(self._quantized(ranges, in_float))
 
     def cost(self, ranges: Ranges, some: Sequence[str], more: Sequence[str]) -> float:
         """Relative increase in time with more stages in float."""
-        before_ms, after_ms = self._processor_ms(ranges, [some, more])
+        before_ms, after_ms = self._processor_ms([self._quantized(ranges, each) for each in (some, more)])
         return after_ms / before_ms - 1
 
     def prefixes(self, ranges: Ranges, in_float: Sequence[str], without: float) -> tuple[FloatPrefix, ...]:
@@ -203,16 +202,24 @@ class _Trials:
         tried = list(
             dict.fromkeys(tuple(stage for stage in stages if stage not in in_float) for stages in leading)
         )
-        apart = [self.run(ranges, (*in_float, *first)) if first else without for first in tried]
-        times_ms = self._processor_ms(ranges, [(*in_float, *first) for first in tried])
+        graphs = [self._quantized(ranges, (*in_float, *first)) for first in tried]
+        apart = [
+            self._disagreement(graph) if first else without
+            for first, graph in zip(tried, graphs, strict=True)
+        ]
+        times_ms = self._processor_ms(graphs)
         return tuple(FloatPrefix(*row) for row in zip(tried, apart, times_ms, strict=True))
 
-    def _processor_ms(self, ranges: Ranges, tried: Sequence[Sequence[str]]) -> list[float]:
-        """Median CPU time of one inference, ms, with each choice of stages in float, timed round robin."""
-        trials = [
-            self._open(channels_last(to_int8(self._model, ranges, self.nodes(in_float))))
-            for in_float in tried
-        ]
+    def _quantized(self, ranges: Ranges, in_float: Sequence[str]) -> onnx.ModelProto:
+        return to_int8(self._model, ranges, self.nodes(in_float))
+
+    def _disagreement(self, quantized: onnx.ModelProto) -> float:
+        """Disagreement of a quantized graph with float32."""
+        return disagreement(self._expected, self._detect(self._open(quantized)))
+
+    def _processor_ms(self, graphs: Sequence[onnx.ModelProto]) -> list[float]:
+        """Median CPU time of one inference, ms, of each quantized graph, timed round robin."""
+        trials = [self._open(channels_last(graph)) for graph in graphs]
         prepared = self._bundle.preprocess(self._frames.tuning[0])
         times_ms: list[list[float]] = [[] for _ in trials]
         for _ in range(_ROUNDS):
