@@ -15,7 +15,7 @@ ready: $(READY)
 demo: $(READY)
 	$(BIN)/edgeloop demo --out $(OUT) --overwrite
 
-# Two processes share the files of tests among them; fixtures of a session are made in each.
+# Two processes share the files of tests among them.
 test: $(READY) lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
