@@ -23,7 +23,6 @@ from edgeloop.edge.scoring.coco import (
 )
 from edgeloop.export.check.parity import (
     REPEATED,
-    SAME_IOU,
     BundlePrecision,
     Parity,
     TorchDetector,
@@ -40,7 +39,7 @@ __all__ = ["Measurement", "Reference", "measure", "measure_torch", "with_latenci
 _log = logging.getLogger(__name__)
 
 _ROUNDS, _PER_ROUND, _WARM_UP = 7, 10, 3
-_MOST_CANDIDATES = 3000  # in an image
+_CANDIDATE_IOU, _MOST_CANDIDATES = 0.99, 3000  # of boxes in an image, before NMS but for equal ones
 _MOST_MASKS = 100  # that are scored in an image, as in validation during training
 
 Json = dict[str, Any]
@@ -144,13 +143,17 @@ def _detect(bundle: Detector, image: NDArray[np.uint8]) -> tuple[Detections, Det
     """Detect objects: what ships, and all boxes that may repeat torch's.
 
     Of two boxes of an object, rounding may decide which one non-maximum suppression keeps, and either is
-    right. So it leaves all but those that count as the same.
+    right. So all boxes are there, but for those that are all but equal.
     """
     prepared = bundle.preprocess(image)
     outputs = bundle.infer(prepared)
     try:
         return bundle.postprocess(outputs, prepared.letterbox), bundle.candidates(
-            outputs, prepared.letterbox, confidence=REPEATED, iou=SAME_IOU, max_detections=_MOST_CANDIDATES
+            outputs,
+            prepared.letterbox,
+            confidence=REPEATED,
+            iou=_CANDIDATE_IOU,
+            max_detections=_MOST_CANDIDATES,
         )
     except (AbsurdOutputError, NonFiniteOutputError) as error:
         _log.warning("%s", error)

@@ -25,7 +25,6 @@ from edgeloop.models.spec import ModelSpec
 __all__ = [
     "LOWEST_CONFIDENCE",
     "REPEATED",
-    "SAME_IOU",
     "SURE",
     "BundlePrecision",
     "Parity",
@@ -44,12 +43,10 @@ SURE = 0.25
 #: Minimum confidence of the repetition, lower because confidence drifts.
 REPEATED = 0.2
 
-#: IoU from which boxes count as the same.
-SAME_IOU = 0.95
 # Minimum IoU of a repeated box, and of its mask. In float32 and float16 they are torch's but for rounding, so
 # one that moved is a bug. In 8 bits every box moves by some pixels: it has to be found at COCO's strict
 # threshold, and mAP50-95 measures the finer placement.
-_MIN_IOU: dict[BundlePrecision, float] = {"fp32": SAME_IOU, "fp16": SAME_IOU, "int8": 0.75}
+_MIN_IOU: dict[BundlePrecision, float] = {"fp32": 0.95, "fp16": 0.95, "int8": 0.75}
 
 
 @dataclass(frozen=True)
@@ -122,15 +119,20 @@ class TorchDetector:
 def compare(expected: Detections, actual: Detections, precision: BundlePrecision = "fp32") -> Parity:
     """Compare two sets of boxes of one image, and their masks if there are any.
 
-    Each actual box, also of a confidence lower than `SURE`, repeats at most one expected box. If the mask of
-    such a pair is another one, the box is not repeated.
+    Each actual box, also of a confidence lower than `SURE`, repeats at most one expected box: of those that
+    are close enough the closest, with masks that of the closest mask. If the mask of such a pair is another
+    one, the box is not repeated.
     """
     expected, actual = expected[expected.confidence >= SURE], actual[actual.confidence >= REPEATED]
     iou = _iou_of_class(expected, actual)
     pairs = []
     for row in range(len(expected) if len(actual) else 0):
-        partner = int(iou[row].argmax())
-        if iou[row, partner] >= _MIN_IOU[precision]:
+        near = np.flatnonzero(iou[row] >= _MIN_IOU[precision])
+        if near.size:
+            closeness = iou[row, near]
+            if expected.masks is not None:
+                closeness = _mask_iou(expected[np.full(near.size, row)], actual[near])
+            partner = near[closeness.argmax()]
             pairs.append((row, partner))
             iou[:, partner] = 0
     rows, partners = np.array(pairs, np.int64).reshape(-1, 2).T

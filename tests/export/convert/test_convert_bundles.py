@@ -285,4 +285,5 @@ def test_the_command_line_lists_what_was_tried(
     for attempt in ("worse one", "bad two", "worse three"):
         assert re.search(rf"warning: fp16, {attempt}: \d+ of \d+ boxes repeated, mAP50-95 \d", done.err)
     assert "warning: fp16, crash: maker: failed with exit code 3; it said: layer 7: failed" in done.err
-    assert not list(tmp_path.glob("*.ncnn*"))
+    left = sorted(each.name for each in tmp_path.glob("*.ncnn*"))
+    assert left == ["x.ncnn.refused.json", "x.ncnn.refused.md", "x.ncnn.refused.worst.jpg"]
