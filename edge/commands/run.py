@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from edgeloop.edge.cli.aliased_option import AliasedOption
 from edgeloop.edge.cli.float_range import FloatRange
 from edgeloop.edge.cli.options import model_options
 from edgeloop.edge.cli.signals import gc_paused
@@ -50,12 +51,16 @@ INTERRUPTED = 130
 )
 @click.option(
     "--keep-uncertain",
+    cls=AliasedOption,
+    aliases=["--unsure"],
     type=click.Path(path_type=Path, file_okay=False),
     metavar="FRAMES",
     help="Save uncertain frames for `edgeloop label`, in a new folder or one that `edgeloop collect` wrote.",
 )
 @click.option(
     "--keep-every",
+    cls=AliasedOption,
+    aliases=["--unsure-every"],
     type=FloatRange(0),
     default=10.0,
     metavar="S",
@@ -63,6 +68,8 @@ INTERRUPTED = 130
 )
 @click.option(
     "--keep-count",
+    cls=AliasedOption,
+    aliases=["--unsure-count"],
     type=click.IntRange(1),
     default=500,
     metavar="N",

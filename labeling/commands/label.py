@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from edgeloop.edge.cli.aliased_option import AliasedOption
 from edgeloop.edge.cli.float_range import FloatRange
 from edgeloop.edge.cli.progress import progress_bar
 from edgeloop.edge.cli.table import table
@@ -74,11 +75,14 @@ _FOLDER = LocalPath(path_type=Path, file_okay=False)
 )
 @click.option(
     "--classifier",
+    cls=AliasedOption,
+    aliases=["--looks"],
     default=LITE0,
     metavar="lite0|MODEL:WEIGHTS",
     help="Features that tell classes apart: lite0, or a model with a file of its weights: a DINOv2 or DINOv3 "
     "of timm, or a CLIP of open_clip (also with a tag to download).",
 )
+@click.option("--prompts", hidden=True, help="Has no effect: what is labeled by follows from the exemplars.")
 @click.option("--offline", is_flag=True, help="Use cached checkpoints only; never download.")
 @click.option(
     "--weights",
@@ -126,6 +130,7 @@ def label(
     sam: str,
     device: Literal["cpu", "cuda"],
     classifier: str,
+    prompts: str | None,
     offline: bool,
     weights: str | None,
     confidence: float | None,
@@ -151,6 +156,8 @@ def label(
         raise click.UsageError(
             "expected one of --exemplars, --corrected or --classes (such as moving): what is to be labeled?"
         )
+    if prompts is not None:
+        click.echo(f"--prompts {prompts} has no effect: the exemplars decide. Leave it out.", err=True)
     names: tuple[str, ...] = (
         () if classes in (None, MOVING) else tuple(name.strip() for name in classes.split(","))
     )

@@ -94,7 +94,7 @@ def test_a_run_keeps_the_frame_of_which_the_model_is_unsure(block_model: Path, t
         writer.write(block if index == 12 else np.zeros_like(block))
     writer.release()
     # The model is sure of each block by 0.9, which this minimum makes doubtful.
-    command = ("run", block_model, clip, "--confidence", 0.88, "--keep-uncertain", tmp_path / "frames")
+    command = ("run", block_model, clip, "--confidence", 0.88, "--unsure", tmp_path / "frames")
     done = edgeloop(*command)
     assert done.returncode == 0, done.stderr
     assert f"{tmp_path / 'frames'}: 1 frames on which the model was unsure" in done.stderr
@@ -115,7 +115,7 @@ def test_a_run_keeps_the_frame_of_which_the_model_is_unsure(block_model: Path, t
 
 def test_a_folder_of_something_else_is_left_alone(block_model: Path, clip: Path, tmp_path: Path) -> None:
     (tmp_path / "holiday.jpg").touch()
-    done = edgeloop("run", block_model, clip, "--keep-uncertain", tmp_path)
+    done = edgeloop("run", block_model, clip, "--unsure", tmp_path)
     assert done.returncode == 65
     assert "expected a new or empty folder" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["holiday.jpg"]

@@ -118,6 +118,9 @@ def place(tmp_path_factory: pytest.TempPathFactory, block_model: Path) -> Path:
         ),
         pytest.param("label frames -e zero.json -o {out}", DATA, "no box of a class", id="label: zero boxes"),
         pytest.param(
+            "label frames -e zero.json -o {out} --prompts grid", DATA, "no effect", id="label: former option"
+        ),
+        pytest.param(
             "label frames -e outside.json -o {out}", DATA, "outside the image", id="label: box outside"
         ),
         pytest.param(
