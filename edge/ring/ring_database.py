@@ -31,7 +31,7 @@ IMAGES = "images"
 """Name of the folder of its images."""
 
 _OWN = {IMAGES, "weights.json", "lost+found"}
-"""What its folder may hold before the database; weights.json is of an older version, and nothing reads it."""
+"""Files that its folder may hold before the database; nothing reads weights.json."""
 
 _FORMAT = 1
 _LOG_PAGES = 64

@@ -66,7 +66,7 @@ class Prepared:
 
 
 class _Limits(NamedTuple):
-    """What the boxes of an output must have; the fields are those of `ModelSpec`, class scores by number."""
+    """Limits of the boxes of an output; the fields are those of `ModelSpec`, class scores by number."""
 
     confidence: float
     iou: float

@@ -117,21 +117,20 @@ def measure(precision: BundlePrecision, bundle: Detector, reference: Reference) 
         ModelError: The bundle does not run.
     """
     found = _Found()
-    parities: list[Parity] = []
     of_classes: list[list[Parity]] = [[] for _ in bundle.names]
     images = progress(reference.images, f"Bundle {precision}")
     for labeled, expected in zip(images, reference.found, strict=True):
         shipped, candidates = _detect(bundle, labeled.read())
         found.add(shipped)
-        parities.append(compare(expected, candidates, precision))
         for number, of_class in enumerate(of_classes):
             own, theirs = (each[each.class_id == number] for each in (expected, candidates))
             of_class.append(compare(own, theirs, precision))
+    per_class = dict(zip(bundle.names, map(merge, of_classes), strict=True))
     scores, mask_scores = found.scores(reference.truth, masks=reference.mask_scores is not None)
     return Measurement(
         precision=precision,
-        parity=merge(parities),
-        per_class=dict(zip(bundle.names, map(merge, of_classes), strict=True)),
+        parity=replace(merge([*per_class.values()]), frames=len(reference.images)),
+        per_class=per_class,
         scores=scores,
         found=tuple(found.kept),
         bytes=bundle.path.stat().st_size,

@@ -192,7 +192,7 @@ def _iou_of_class(a: Detections, b: Detections) -> NDArray[np.float32]:
 
 
 def merge(parts: Sequence[Parity]) -> Parity:
-    """Merge the agreement of several images into one."""
+    """Merge the agreement of several images, or of several classes, into one."""
     others = [part.other_masks for part in parts if part.other_masks is not None]
     return Parity(
         frames=sum(part.frames for part in parts),

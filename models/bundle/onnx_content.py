@@ -1,4 +1,4 @@
-"""What is in an ONNX file, read without the onnx package, which a device does not have.
+"""Content of an ONNX file, read without the onnx package, which a device does not have.
 
 An ONNX file is a protobuf message (onnx.proto; https://protobuf.dev/programming-guides/encoding). Tensors are
 in its graph, in attributes of nodes, in graphs within attributes, and in functions. Weights are not copied.
