@@ -114,6 +114,8 @@ def _leave_out_repeated(groups: FrameGroups, splits: list[Split]) -> None:
     """Leave out frames of val that look the same as a frame of train, unless most of val does."""
     train = np.array([place for place, split in enumerate(splits) if split is Split.TRAIN], np.int64)
     val = np.array([place for place, split in enumerate(splits) if split is Split.VAL], np.int64)
+    if not len(train):
+        return
     repeated = val[nearest_hashes(groups.codes[val], groups.codes[train])[1] <= NEAR_BITS]
     if 2 * len(repeated) <= len(val):
         for place in repeated:

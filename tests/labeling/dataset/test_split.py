@@ -56,6 +56,10 @@ def test_long_recordings_are_split_each_for_itself() -> None:
     assert letters(60, 50) == "t" * 42 + "g" * 6 + "v" * 12 + "t" * 35 + "g" * 5 + "v" * 10
 
 
+def test_short_recordings_may_all_be_val() -> None:
+    assert letters(*[10] * 10, val_share=0.999) == "v" * 100
+
+
 def test_short_recordings_go_to_one_part_as_a_whole() -> None:
     parts = letters(*[10] * 10)
     assert "g" not in parts
